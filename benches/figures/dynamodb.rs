@@ -1,0 +1,197 @@
+//! Commands and projections on an embedded DynamoDB, beside raw conditional puts into it.
+//!
+//! A fresh engine for every measurement: it slows down with what it holds. Its own work is in
+//! all figures, and so is the SDK's; so CPU time is told beside the rates.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+};
+use engine::{Engine, Tables};
+use ledger::asset::Declaration;
+use ledger::id::Tenant;
+use ledger::journal::DynamoJournal;
+use ledger::record::Source;
+use ledger::service::{Caller, Service};
+use ledger::testing::{MemoryBucket, TestEffects};
+use projections::Runner;
+use projections::runner::Hint;
+use projections::testing::Story;
+use projections::views::DynamoViews;
+
+use crate::journal::{event, rate};
+use crate::table::Table;
+
+/// How long each figure is measured, at least.
+const MEASURED: Duration = Duration::from_secs(4);
+/// Who works at once: as many as a runner projects at once.
+const CLIENTS: u64 = 16;
+/// Runners at once, as many as the stream's mapping has: one is one task, on one core.
+const RUNNERS: u32 = 4;
+/// Records of one batch of the stream.
+const BATCH: u32 = 100;
+/// Batches that wait for each runner: more than it can project while it is measured.
+const BATCHES: u32 = 200;
+
+/// A rate a second, and CPU time for a thousand, the engine's included.
+struct Measured {
+    rate: f64,
+    cpu: f64,
+}
+
+pub(crate) async fn ratios(table: &mut Table) -> Result<()> {
+    let before = clients(raw_put).await?;
+    let created = clients(create).await?;
+    let between = clients(raw_put).await?;
+    compare(table, "DynamoDB: Service::create, 16 clients", &created, [&before, &between]);
+    let single = project(1).await?;
+    let after = clients(raw_put).await?;
+    compare(table, "DynamoDB: events projected, 1 an asset", &single, [&between, &after]);
+    let coalesced = project(3).await?;
+    let last = clients(raw_put).await?;
+    compare(table, "DynamoDB: events projected, 3 an asset", &coalesced, [&after, &last]);
+    Ok(())
+}
+
+/// Beside the mean of what was measured before and after: machines have moods.
+fn compare(table: &mut Table, what: &str, ours: &Measured, [a, b]: [&Measured; 2]) {
+    let raw = Measured { rate: f64::midpoint(a.rate, b.rate), cpu: f64::midpoint(a.cpu, b.cpu) };
+    table.ratio(what, ours.rate, "raw conditional puts, 16 clients", raw.rate, "≥ 0.8");
+    let cpu = |it: &Measured| format!("{:.2} s", it.cpu);
+    let beside = format!("raw conditional puts: {}", cpu(&raw));
+    table.figure("the same, CPU for a thousand", &cpu(ours), &beside, "");
+}
+
+/// What clients do: a thing each of them does again and again, told its number.
+type Deed = Box<dyn AsyncDeed>;
+
+#[async_trait::async_trait]
+trait AsyncDeed: Send + Sync {
+    async fn once(&self, number: u64) -> Result<()>;
+}
+
+async fn clients(deed: fn(Tables) -> Deed) -> Result<Measured> {
+    let deed: Arc<Deed> = Arc::new(deed(Engine::new().tables().await));
+    let (start, cpu) = (Instant::now(), cpu()?);
+    let tasks = (0..CLIENTS).map(|client| {
+        let deed = Arc::clone(&deed);
+        tokio::spawn(async move {
+            let mut count = 0;
+            while start.elapsed() < MEASURED {
+                deed.once(client << 32 | count).await?;
+                count += 1;
+            }
+            anyhow::Ok(count)
+        })
+    });
+    let mut total = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        total += task.await??;
+    }
+    measured(total, start, cpu)
+}
+
+struct RawPut(Tables);
+
+fn raw_put(tables: Tables) -> Deed {
+    Box::new(RawPut(tables))
+}
+
+#[async_trait::async_trait]
+impl AsyncDeed for RawPut {
+    async fn once(&self, number: u64) -> Result<()> {
+        let (key, line) = event(number)?;
+        let put = self.0.client.put_item().table_name(&self.0.journal);
+        put.item("pk", AttributeValue::S(key.partition()))
+            .item("sk", AttributeValue::N(line.version.to_string()))
+            .item("body", AttributeValue::S(line.body))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await?;
+        Ok(())
+    }
+}
+
+struct Create(Service);
+
+fn create(tables: Tables) -> Deed {
+    let journal = Arc::new(DynamoJournal::new(tables.client, tables.journal));
+    let (bucket, effects) = (Arc::<MemoryBucket>::default(), Arc::new(TestEffects::seeded(1)));
+    Box::new(Create(Service::new(journal, bucket, effects, Tenant::default(), "files")))
+}
+
+#[async_trait::async_trait]
+impl AsyncDeed for Create {
+    async fn once(&self, _: u64) -> Result<()> {
+        let caller = Caller {
+            actor: "anonymous".to_owned(),
+            source: Source::Api,
+            request: "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00".to_owned(),
+        };
+        self.0.create(&caller, Declaration::plain()).await?;
+        Ok(())
+    }
+}
+
+/// Batches as the stream brings them, each of so many events an asset.
+async fn project(events: u32) -> Result<Measured> {
+    let tables = Engine::new().tables().await;
+    let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
+    let views = Arc::new(DynamoViews::new(tables.client, tables.views, 8));
+    let runner = Runner::new(journal, views, Arc::new(TestEffects::seeded(1)));
+    let batches = |runner| (0..BATCHES).map(move |nth| batch(nth * RUNNERS + runner, events));
+    let waiting: Vec<Vec<_>> = (0..RUNNERS).map(|runner| batches(runner).collect()).collect();
+    let (start, cpu) = (Instant::now(), cpu()?);
+    let runners =
+        waiting.into_iter().map(|batches| tokio::spawn(run(runner.clone(), batches, start)));
+    let mut total = 0;
+    for runner in runners.collect::<Vec<_>>() {
+        total += runner.await??;
+    }
+    measured(total, start, cpu)
+}
+
+async fn run(runner: Runner, batches: Vec<Vec<Hint>>, start: Instant) -> Result<u64> {
+    let mut total = 0;
+    for batch in batches.iter().take_while(|_| start.elapsed() < MEASURED) {
+        let report = runner.project(batch).await;
+        anyhow::ensure!(report.failed.is_empty() && report.parked == 0, "{report:?}");
+        total += batch.len() as u64;
+    }
+    Ok(total)
+}
+
+fn batch(nth: u32, events: u32) -> Vec<Hint> {
+    let assets = (0..BATCH / events).map(|asset| {
+        let story = Story::begin("main", nth * BATCH + asset);
+        if events == 1 { story } else { story.received().uploaded() }
+    });
+    let hint = |story: Story| {
+        let lines = story.lines.into_iter();
+        lines.map(move |line| Hint {
+            key: story.key.clone(),
+            version: line.version,
+            lines: vec![line],
+        })
+    };
+    assets.flat_map(hint).collect()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn measured(total: u64, start: Instant, before: f64) -> Result<Measured> {
+    let cpu = (cpu()? - before) / total as f64 * 1_000.0;
+    Ok(Measured { rate: rate(total, start.elapsed()), cpu })
+}
+
+/// Seconds of CPU that this process has used.
+fn cpu() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |nth: usize| -> Result<f64> { Ok(fields.get(nth).context("no field")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}

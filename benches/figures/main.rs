@@ -1,0 +1,42 @@
+//! The figures of this machine, in one run: `cargo bench`.
+//!
+//! Each figure stands beside the limit of the engine below it, measured in the same run, because
+//! machines are noisy and only the ratio travels. Nothing here is a test. `cargo bench -- dynamodb`
+//! and `cargo bench -- functions` print their figures alone, and leave the file as it is.
+#![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
+#![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
+
+mod dynamodb;
+mod http;
+mod journal;
+mod lambda;
+mod load;
+mod program;
+mod replay;
+mod table;
+
+use anyhow::Result;
+use table::Table;
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut table = Table::default();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    match wanted.as_deref() {
+        Some("bare-axum") => return runtime.block_on(http::serve_bare()),
+        Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
+        Some("functions") => return runtime.block_on(lambda::functions(&mut table)),
+        _ => runtime.block_on(all(&mut table))?,
+    }
+    table.publish()
+}
+
+async fn all(table: &mut Table) -> Result<()> {
+    journal::appends(table).await?;
+    replay::fold(table)?;
+    dynamodb::ratios(table).await?;
+    http::requests(table).await?;
+    load::lag(table).await?;
+    load::memory(table).await?;
+    lambda::functions(table).await
+}

@@ -1,0 +1,122 @@
+"""Who may do what: the roles' policies, read as IAM reads them."""
+
+from fnmatch import fnmatchcase
+
+# All that a function may do to the journal. Nobody may change what is there.
+JOURNAL = {
+    "ApiRole": {"Query", "PutItem"},
+    "BucketRole": {"Query", "PutItem"},
+    "ProjectorRole": {"Query"},
+}
+VIEWS = {
+    "ApiRole": {"Query", "GetItem"},
+    "BucketRole": set(),
+    "ProjectorRole": {"GetItem", "PutItem"},
+}
+TABLE_ACTIONS = [
+    "BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "CreateBackup", "DeleteItem",
+    "DeleteResourcePolicy", "DeleteTable", "DescribeTable", "ExportTableToPointInTime", "GetItem",
+    "PartiQLDelete", "PartiQLInsert", "PartiQLSelect", "PartiQLUpdate", "PutItem",
+    "PutResourcePolicy", "Query", "Scan", "UpdateContinuousBackups", "UpdateItem", "UpdateTable",
+    "UpdateTimeToLive",
+]
+# Looking at a bucket: without ListBucket a missing key is 403, and not 404.
+LOOKING = ["ListBucket", "ListBucketVersions", "GetBucketVersioning"]
+LOOKERS = {
+    "ApiRole": {"GetObject", "GetObjectVersion", "PutObject", "DeleteObjectVersion"},
+    "BucketRole": {"GetObject", "GetObjectVersion", "DeleteObjectVersion"},
+    "ProjectorRole": set(),
+}
+OBJECT_ACTIONS = [
+    "GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion",
+    "PutObjectAcl", "RestoreObject", "BypassGovernanceRetention",
+]
+# IAM knows no resources for these.
+ANYWHERE = {"dynamodb:ListStreams", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def listed(value):
+    """What a policy writes as one or as a list of them."""
+    return value if isinstance(value, list) else [value]
+
+
+def names(statement, action, arn):
+    """Whether a statement is about this action on this resource."""
+    return any(fnmatchcase(action.lower(), named.lower()) for named in listed(statement["Action"])) \
+        and any(fnmatchcase(arn, named) for named in listed(statement["Resource"]))
+
+
+def statements(stack, role):
+    """What a role's own policies say."""
+    policies = stack.properties(role).get("Policies", [])
+    return [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+
+
+def may(stack, role, action, arn):
+    """Whether a role may do this."""
+    about = [s for s in statements(stack, role) if names(s, action, arn)]
+    effects = {statement["Effect"] for statement in about}
+    return effects == {"Allow"}
+
+
+def roles_do_to_tables_what_they_must_and_no_more(stack):
+    for table, rights in (("Journal", JOURNAL), ("Views", VIEWS)):
+        for role, allowed in rights.items():
+            for action in TABLE_ACTIONS:
+                can = may(stack, role, f"dynamodb:{action}", stack.arn(table))
+                if can != (action in allowed):
+                    yield f"{role} {'can' if can else 'cannot'} {action} in {table}"
+
+
+def roles_do_to_files_what_they_must_and_no_more(stack):
+    files, tenant = stack.arn("Files"), stack.parameters["Tenant"]
+    for role, allowed in LOOKERS.items():
+        for action in LOOKING:
+            if may(stack, role, f"s3:{action}", files) != bool(allowed):
+                yield f"{role}: {action} of Files is wrong"
+        for action in OBJECT_ACTIONS:
+            own = may(stack, role, f"s3:{action}", f"{files}/{tenant}/a")
+            foreign = may(stack, role, f"s3:{action}", f"{files}/{tenant}er/a")
+            if (own, foreign) != (action in allowed, False):
+                yield f"{role}: {action} in Files is wrong"
+
+
+def every_function_has_a_role_of_its_own(stack):
+    functions = stack.of_type("AWS::Lambda::Function")
+    roles = [function["Role"] for function in functions.values()]
+    if sorted(roles) != sorted(stack.arn(role) for role in stack.of_type("AWS::IAM::Role")):
+        yield f"functions run as {roles}"
+    for name, role in stack.of_type("AWS::IAM::Role").items():
+        if role.get("ManagedPolicyArns"):
+            yield f"{name}: has policies that somebody else may widen"
+
+
+def nothing_is_allowed_everywhere(stack):
+    for role in stack.of_type("AWS::IAM::Role"):
+        for statement in statements(stack, role):
+            actions = listed(statement["Action"])
+            if any("*" in action for action in actions):
+                yield f"{role}: {statement['Sid']} allows {actions}"
+            if "*" in listed(statement["Resource"]) and not set(actions) <= ANYWHERE:
+                yield f"{role}: {statement['Sid']} is for every resource"
+            if "NotAction" in statement or "NotResource" in statement:
+                yield f"{role}: {statement['Sid']} allows what nobody listed"
+
+
+def the_key_is_used_through_the_stores_only(stack):
+    for role in stack.of_type("AWS::IAM::Role"):
+        for statement in statements(stack, role):
+            if any(action.startswith("kms:") for action in listed(statement["Action"])):
+                through = statement.get("Condition", {}).get("StringEquals", {})
+                stores = [f"{store}.eu-central-1.amazonaws.com" for store in ("dynamodb", "s3")]
+                if through != {"kms:ViaService": stores}:
+                    yield f"{role}: uses the key directly"
+
+
+RULES = [
+    roles_do_to_tables_what_they_must_and_no_more,
+    roles_do_to_files_what_they_must_and_no_more,
+    every_function_has_a_role_of_its_own,
+    nothing_is_allowed_everywhere,
+    the_key_is_used_through_the_stores_only,
+]

@@ -1,0 +1,107 @@
+"""Ways to break the template. Each must be noticed, else the checks are not worth their time."""
+
+APPENDS = (
+    "              - Sid: ReadAndAppend\n                Effect: Allow\n"
+    "                Action: [dynamodb:Query, dynamodb:PutItem]\n"
+)
+# What is broken, what stands in the template exactly once, what it is changed to.
+MUTANTS = [
+    ("a dangling Ref in Globals",
+     "ASSET_LEDGER_VIEWS_TABLE: !Ref Views", "ASSET_LEDGER_VIEWS_TABLE: !Ref View"),
+    ("a batch of 20000", "BatchSize: 100\n", "BatchSize: 20000\n"),
+    ("a misspelt IAM action",
+     APPENDS, APPENDS.replace("PutItem", "PutItme")),
+    ("point-in-time recovery removed from the journal",
+     "StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n      PointInTimeRecovery"
+     "Specification: {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n",
+     "StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n"),
+    ("a public bucket: the block lifted",
+     "OwnershipControls: {Rules: [{ObjectOwnership: BucketOwnerEnforced}]}\n"
+     "      PublicAccessBlockConfiguration:\n        BlockPublicAcls: true\n"
+     "        BlockPublicPolicy: true\n        IgnorePublicAcls: true\n"
+     "        RestrictPublicBuckets: true\n      BucketEncryption:\n"
+     "        ServerSideEncryptionConfiguration:\n          - BucketKeyEnabled: true\n"
+     "            ServerSideEncryptionByDefault: {SSEAlgorithm: \"aws:kms\", KMSMasterKeyID: "
+     "!GetAtt Key.Arn}\n      LifecycleConfiguration:\n        Rules:\n          - Id: Abandoned",
+     "OwnershipControls: {Rules: [{ObjectOwnership: BucketOwnerEnforced}]}\n"
+     "      BucketEncryption:\n"
+     "        ServerSideEncryptionConfiguration:\n          - BucketKeyEnabled: true\n"
+     "            ServerSideEncryptionByDefault: {SSEAlgorithm: \"aws:kms\", KMSMasterKeyID: "
+     "!GetAtt Key.Arn}\n      LifecycleConfiguration:\n        Rules:\n          - Id: Abandoned"),
+    ("a public bucket: its policy lets everybody read",
+     "          # No URL outlives",
+     "          - {Sid: All, Effect: Allow, Principal: \"*\", Action: \"s3:GetObject\", "
+     "Resource: !Sub \"${Files.Arn}/*\"}\n          # No URL outlives"),
+    ("the stream removed",
+     "      StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n", ""),
+    ("a misspelt metric name in an alarm",
+     "MetricName: asset_ledger_tamper", "MetricName: asset_ledger_tampr"),
+    ("a misspelt metric name on the dashboard",
+     "\"asset_ledger_visible_lag_ms\"", "\"asset_ledger_visible_lag_sec\""),
+    ("a broken FilterCriteria",
+     "'{\"eventName\": [\"INSERT\", \"MODIFY\", \"REMOVE\"]}'",
+     "'{\"eventName\": [\"INSERT\", \"MODIFY\", \"REMOVE\"}'"),
+    ("a FilterCriteria that hides tampering",
+     "'{\"eventName\": [\"INSERT\", \"MODIFY\", \"REMOVE\"]}'", "'{\"eventName\": [\"INSERT\"]}'"),
+    ("UpdateItem of the journal allowed to the API",
+     APPENDS, APPENDS.replace("dynamodb:PutItem", "dynamodb:PutItem, dynamodb:UpdateItem")),
+    ("everything in the journal allowed to the API",
+     APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:PutItem]", "\"dynamodb:*\"")),
+    ("UpdateItem of the journal no longer denied", "                - dynamodb:UpdateItem\n", ""),
+    ("changes of the journal's TTL no longer denied",
+     "                - dynamodb:UpdateTimeToLive\n", ""),
+    ("broken JSON in the dashboard", "{\"widgets\": [", "{\"widgets\": [,"),
+    ("an open API", "AuthorizationType: !If [HasTokens, JWT, AWS_IAM]", "AuthorizationType: NONE"),
+    ("open where no issuer is given",
+     "AuthorizationType: !If [HasTokens, JWT, AWS_IAM]",
+     "AuthorizationType: !If [HasTokens, JWT, NONE]"),
+    ("a preflight route that answers more",
+     "RouteKey: OPTIONS /{proxy+}", "RouteKey: ANY /{proxy+}"),
+    ("a preflight route where there are no pages",
+     "    Type: AWS::ApiGatewayV2::Route\n    Condition: HasOrigins\n",
+     "    Type: AWS::ApiGatewayV2::Route\n"),
+    ("tries without end", "MaximumRetryAttempts: 20\n", "MaximumRetryAttempts: -1\n"),
+    ("one bad record fails its batch",
+     "      MaximumRecordAgeInSeconds: 43200\n"
+     "      FunctionResponseTypes: [ReportBatchItemFailures]\n",
+     "      MaximumRecordAgeInSeconds: 43200\n"),
+    ("records that are given up are lost",
+     "      DestinationConfig: {OnFailure: {Destination: !GetAtt Failures.Arn}}\n", ""),
+    ("ListBucket taken from a function that looks",
+     "              # Without ListBucket a missing key is 403, and not 404.\n"
+     "              - Sid: ListFiles\n                Effect: Allow\n"
+     "                Action: [s3:ListBucket, ",
+     "              - Sid: ListFiles\n                Effect: Allow\n                Action: ["),
+    ("an action on a resource that it does not fit",
+     "                Action: s3:ListBucket\n                Resource: !GetAtt Failures.Arn",
+     "                Action: s3:ListBucket\n                Resource: !Sub \"${Failures.Arn}/*\""),
+    ("noncurrent versions of files expire",
+     "            AbortIncompleteMultipartUpload: {DaysAfterInitiation: 3}\n"
+     "      NotificationConfiguration:",
+     "            AbortIncompleteMultipartUpload: {DaysAfterInitiation: 3}\n"
+     "            NoncurrentVersionExpiration: {NoncurrentDays: 30}\n"
+     "      NotificationConfiguration:"),
+    ("old signatures let in", "\"s3:signatureAge\": 3600000", "\"s3:signatureAge\": 604800000"),
+    ("EventBridge not told", "EventBridgeEnabled: true", "EventBridgeEnabled: false"),
+    ("a variable that nobody reads", "ASSET_LEDGER_SHARDS:", "ASSET_LEDGER_SHARD:"),
+    ("rows that expire by another attribute",
+     "{AttributeName: expires_at, Enabled: true}", "{AttributeName: updated_at, Enabled: true}"),
+    ("another sort key", "{AttributeName: sk, AttributeType: N}", "{AttributeName: sk, AttributeType: S}"),
+    ("the journal lost with the stack",
+     "  Journal:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain\n",
+     "  Journal:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Delete\n"),
+    ("an alarm of a function that is not there",
+     "Namespace: AWS/Lambda\n      MetricName: IteratorAge\n      Dimensions: [{Name: FunctionName, "
+     "Value: !Ref ProjectorFunction}]",
+     "Namespace: AWS/Lambda\n      MetricName: IteratorAge\n      Dimensions: [{Name: FunctionName, "
+     "Value: projector}]"),
+    ("query strings in the log", "\"path\":\"$context.path\"", "\"path\":\"$context.requestUri\""),
+]
+
+# Which of them each tool must notice by itself: else it may have stopped looking, and our own rules,
+# which are asked first, would hide that.
+BY_TOOL = {
+    "cfn-lint": "a batch of 20000",
+    "parliament": "a misspelt IAM action",
+    "checkov": "a public bucket: the block lifted",
+}

@@ -1,0 +1,137 @@
+"""What operators see: alarms and a dashboard of metrics that exist, and logs that end."""
+
+import json
+
+from . import source
+
+# What AWS emits, and by which dimension, of what we look at.
+FUNCTION, TABLE, QUEUE = ("FunctionName",), ("TableName",), ("QueueName",)
+AWS = {
+    "AWS/Lambda": {
+        "Errors": FUNCTION, "Throttles": FUNCTION, "IteratorAge": FUNCTION,
+        "DroppedEventCount": ("EventSourceMappingUUID",),
+        "OnFailureDestinationDeliveredEventCount": ("EventSourceMappingUUID",),
+    },
+    "AWS/DynamoDB": {
+        "ReadThrottleEvents": TABLE, "WriteThrottleEvents": TABLE,
+        "ConsumedReadCapacityUnits": TABLE, "ConsumedWriteCapacityUnits": TABLE,
+    },
+    "AWS/SQS": {
+        "ApproximateNumberOfMessagesVisible": QUEUE, "ApproximateAgeOfOldestMessage": QUEUE,
+    },
+    "AWS/ApiGateway": {
+        "Count": ("ApiId", "Stage"), "4xx": ("ApiId", "Stage"), "5xx": ("ApiId", "Stage"),
+        "Latency": ("ApiId", "Stage"),
+    },
+}
+OURS = ("Service", "Function")
+FUNCTIONS = ["ApiFunction", "ProjectorFunction", "BucketFunction"]
+# Every way in which the ledger can be in trouble has its alarm.
+NEEDED = {
+    ("asset_ledger_tamper", "ProjectorFunction"), ("asset_ledger_assets_parked", "ProjectorFunction"),
+    ("asset_ledger_notifications_dropped", "BucketFunction"),
+    ("IteratorAge", "ProjectorFunction"),
+    ("OnFailureDestinationDeliveredEventCount", "ProjectorMapping"),
+    ("DroppedEventCount", "ProjectorMapping"),
+    ("ApproximateNumberOfMessagesVisible", "DeadLooks"), ("ApproximateAgeOfOldestMessage", "Looks"),
+    ("5xx", "Api"),
+    *((metric, function) for metric in ("Errors", "Throttles") for function in FUNCTIONS),
+    *((metric, table) for metric in ("ReadThrottleEvents", "WriteThrottleEvents")
+      for table in ("Journal", "Views")),
+}
+
+
+def _wrong_metric(stack, namespace, metric, dimensions):
+    """What is wrong with a metric that somebody looks at, if anything is."""
+    if namespace == "AssetLedger":
+        if metric not in source.emitted_metrics():
+            return f"nothing emits {metric}"
+        by = OURS
+        if dimensions.get("Service") != "asset-ledger":
+            return f"{metric} is of the service {dimensions.get('Service')}"
+    else:
+        by = AWS.get(namespace, {}).get(metric)
+        if by is None:
+            return f"there is no {metric} in {namespace}, as far as we know"
+    if tuple(sorted(dimensions)) != tuple(sorted(by)):
+        return f"{metric} has the dimensions {by}"
+    of = {"Function": FUNCTIONS, "FunctionName": FUNCTIONS, "TableName": ["Journal", "Views"],
+          "QueueName": ["Looks", "DeadLooks"], "ApiId": ["Api"],
+          "EventSourceMappingUUID": ["ProjectorMapping", "BucketMapping"]}
+    for dimension in set(by) & set(of):
+        if dimensions[dimension] not in map(stack.ref, of[dimension]):
+            return f"{metric} is of {dimensions[dimension]}, which is not there"
+    return None
+
+
+def alarms_look_at_metrics_that_exist(stack):
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
+        wrong = _wrong_metric(stack, alarm["Namespace"], alarm["MetricName"], dimensions)
+        if wrong:
+            yield f"{name}: {wrong}"
+        if alarm.get("TreatMissingData") != "notBreaching":
+            yield f"{name}: rings when nothing happens"
+        topic = stack.parameters["AlarmTopic"]
+        if alarm.get("AlarmActions", []) != ([topic] if topic else []):
+            yield f"{name}: tells nobody, or somebody else"
+
+
+def every_trouble_has_its_alarm(stack):
+    seen = {
+        (alarm["MetricName"], dimension["Value"])
+        for alarm in stack.of_type("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+    }
+    for metric, of in sorted(NEEDED):
+        if (metric, stack.ref(of)) not in seen:
+            yield f"no alarm looks at {metric} of {of}"
+
+
+def the_dashboard_shows_metrics_that_exist(stack):
+    for name, dashboard in stack.of_type("AWS::CloudWatch::Dashboard").items():
+        try:
+            widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+        except (json.JSONDecodeError, KeyError) as error:
+            yield f"{name}: cannot be read: {error}"
+            continue
+        for widget in widgets:
+            shown = list(_written_out(widget["properties"]["metrics"]))
+            if not shown:
+                yield f"{name}: a widget shows nothing"
+            for namespace, metric, *dimensions in shown:
+                pairs = dict(zip(dimensions[::2], dimensions[1::2]))
+                wrong = _wrong_metric(stack, namespace, metric, pairs)
+                if wrong:
+                    yield f"{name}: {wrong}"
+
+
+def _written_out(metrics):
+    """CloudWatch's shorthand written out: "." is what stands above, "..." all that is not given."""
+    above = []
+    for metric in metrics:
+        row = [part for part in metric if not isinstance(part, dict)]
+        if row and row[0] == "...":
+            row = above[: len(above) - len(row) + 1] + row[1:]
+        row = [above[at] if part == "." else part for at, part in enumerate(row)]
+        above = row
+        yield row
+
+
+def logs_end(stack):
+    groups = stack.of_type("AWS::Logs::LogGroup")
+    for name, group in groups.items():
+        if not int(group.get("RetentionInDays", 0)) > 0:
+            yield f"{name}: is kept for ever"
+    known = {stack.ref(name) for name in groups}
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        if function.get("LoggingConfig", {}).get("LogGroup") not in known:
+            yield f"{name}: logs where nothing says how long"
+
+
+RULES = [
+    alarms_look_at_metrics_that_exist,
+    every_trouble_has_its_alarm,
+    the_dashboard_shows_metrics_that_exist,
+    logs_end,
+]

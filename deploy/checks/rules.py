@@ -1,0 +1,236 @@
+"""What no tool sees: that the template keeps what the ledger promises. Each rule yields what is
+wrong, in words; RULES lists them all."""
+
+import json
+import re
+
+from . import access, observing, pipes, source
+
+KEPT = ["Key", "Journal", "Views", "Files", "Failures"]
+UNCHANGEABLE = [
+    "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
+    "UpdateTimeToLive",
+]
+BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
+
+
+def what_must_never_be_lost_outlives_the_stack(stack):
+    for name in KEPT:
+        resource = stack.resources.get(name, {})
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if resource.get(policy) != "Retain":
+                yield f"{name}: {policy} must be Retain"
+
+
+def tables_can_be_restored_and_cost_no_more_than_agreed(stack):
+    for name, table in stack.of_type("AWS::DynamoDB::Table").items():
+        recovery = table.get("PointInTimeRecoverySpecification", {})
+        if recovery.get("PointInTimeRecoveryEnabled") is not True:
+            yield f"{name}: no point-in-time recovery"
+        if table.get("DeletionProtectionEnabled") is not True:
+            yield f"{name}: no deletion protection"
+        if table.get("BillingMode") != "PAY_PER_REQUEST":
+            yield f"{name}: not on demand"
+        ceilings = table.get("OnDemandThroughput", {})
+        for ceiling in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
+            if not int(ceilings.get(ceiling, 0)) > 0:
+                yield f"{name}: no {ceiling}"
+        encryption = table.get("SSESpecification", {})
+        if encryption.get("SSEType") != "KMS" or encryption.get("KMSMasterKeyId") != stack.arn("Key"):
+            yield f"{name}: not encrypted with the stack's key"
+
+
+def the_journal_streams_both_images(stack):
+    view = stack.properties("Journal").get("StreamSpecification", {}).get("StreamViewType")
+    if view != "NEW_AND_OLD_IMAGES":
+        yield f"Journal: its stream shows {view}, and tampering is seen in both images"
+
+
+def the_journal_is_append_only(stack):
+    journal = stack.properties("Journal")
+    if "TimeToLiveSpecification" in journal:
+        yield "Journal: events must not expire"
+    policy = journal.get("ResourcePolicy", {}).get("PolicyDocument", {"Statement": []})
+    for action in UNCHANGEABLE:
+        if not any(_denies_all(s, f"dynamodb:{action}", stack.arn("Journal"))
+                   for s in policy["Statement"]):
+            yield f"Journal: its policy does not deny {action} to everybody"
+
+
+def _denies_all(statement, action, arn):
+    return (
+        statement["Effect"] == "Deny" and statement["Principal"] == "*"
+        and "Condition" not in statement and access.names(statement, action, arn)
+    )
+
+
+def tables_are_what_the_code_makes_and_uses(stack):
+    forms = source.declared_tables()
+    if not forms:
+        yield "migrations/dynamodb holds no table"
+    for resource, form in (("Journal", forms.get("journal")), ("Views", forms.get("views"))):
+        if form is None:
+            yield f"migrations/dynamodb has no {resource.lower()}"
+            continue
+        table = stack.properties(resource)
+        for key in ("KeySchema", "AttributeDefinitions", "BillingMode"):
+            if table.get(key) != form.get(key):
+                yield f"{resource}: {key} is {table.get(key)}, and {form.get(key)} in migrations"
+        stream = form.get("StreamSpecification", {}).get("StreamViewType")
+        if table.get("StreamSpecification", {}).get("StreamViewType") != stream:
+            yield f"{resource}: another stream than in migrations"
+        for index in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+            if table.get(index, []) != form.get(index, []):
+                yield f"{resource}: other {index} than in migrations"
+    expires = {"AttributeName": source.expiry_attribute(), "Enabled": True}
+    if stack.properties("Views").get("TimeToLiveSpecification") != expires:
+        yield f"Views: tombstones do not expire by {expires['AttributeName']}"
+
+
+def functions_are_told_what_they_read(stack):
+    wanted = source.read_variables()
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        told = function.get("Environment", {}).get("Variables", {})
+        ours = {variable for variable in told if variable.startswith("ASSET_LEDGER_")}
+        if ours != wanted:
+            yield f"{name}: is told {sorted(ours)}, and the code reads {sorted(wanted)}"
+        places = {"JOURNAL_TABLE": "Journal", "VIEWS_TABLE": "Views", "BUCKET": "Files"}
+        for variable, resource in places.items():
+            if told.get(f"ASSET_LEDGER_{variable}") != stack.ref(resource):
+                yield f"{name}: ASSET_LEDGER_{variable} does not name {resource}"
+
+
+def functions_run_what_was_built(stack):
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        if (function.get("Runtime"), function.get("Handler")) != ("provided.al2023", "bootstrap"):
+            yield f"{name}: is not a bootstrap on provided.al2023"
+        if function.get("Architectures") not in (["arm64"], ["x86_64"]):
+            yield f"{name}: runs on {function.get('Architectures')}"
+
+
+def buckets_are_private(stack):
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        blocked = bucket.get("PublicAccessBlockConfiguration", {})
+        for block in BLOCKS:
+            if blocked.get(block) is not True:
+                yield f"{name}: no {block}"
+        rules = bucket.get("OwnershipControls", {}).get("Rules", [])
+        if rules != [{"ObjectOwnership": "BucketOwnerEnforced"}]:
+            yield f"{name}: access control lists are in force"
+        if bucket.get("VersioningConfiguration") != {"Status": "Enabled"}:
+            yield f"{name}: keeps no versions"
+        yield from _encrypted(stack, name, bucket)
+        if not _has_deny(stack, name, {"Bool": {"aws:SecureTransport": "false"}}):
+            yield f"{name}: can be reached without TLS"
+    for name, policy in stack.of_type("AWS::S3::BucketPolicy").items():
+        if any(statement["Effect"] != "Deny" for statement in policy["PolicyDocument"]["Statement"]):
+            yield f"{name}: lets somebody in; roles have policies of their own"
+
+
+def _encrypted(stack, name, bucket):
+    rules = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
+    default = rules[0].get("ServerSideEncryptionByDefault", {})
+    wanted = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": stack.arn("Key")}
+    if default != wanted:
+        yield f"{name}: not encrypted with the stack's key"
+
+
+def _has_deny(stack, bucket, condition):
+    arn = stack.arn(bucket)
+    for policy in stack.of_type("AWS::S3::BucketPolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if policy["Bucket"] == stack.ref(bucket) and statement == {
+                "Sid": statement.get("Sid"), "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"], "Condition": condition,
+            }:
+                return True
+    return False
+
+
+def files_keep_every_version_and_tell_of_changes(stack):
+    files = stack.properties("Files")
+    rules = files.get("LifecycleConfiguration", {}).get("Rules", [])
+    if not any("AbortIncompleteMultipartUpload" in rule for rule in rules):
+        yield "Files: abandoned uploads are kept and paid for"
+    for rule in rules:
+        if any("Expiration" in key or "Transition" in key for key in rule):
+            yield f"Files: rule {rule['Id']} takes versions away that an asset may pin"
+    told = files.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+    if told.get("EventBridgeEnabled") is not True:
+        yield "Files: EventBridge is not told of changes"
+    if not _has_deny(stack, "Files", {"NumericGreaterThan": {"s3:signatureAge": 3600000}}):
+        yield "Files: URLs are not refused after the hour that the API promises at most"
+    open_to = [rule["AllowedOrigins"] for rule in
+               files.get("CorsConfiguration", {}).get("CorsRules", [])]
+    if open_to != ([stack.ref("AllowedOrigins")] if stack.parameters["AllowedOrigins"] else []):
+        yield f"Files: open to pages of {open_to}"
+
+
+def the_api_is_never_open(stack):
+    for name, route in stack.of_type("AWS::ApiGatewayV2::Route").items():
+        if route["RouteKey"] == "OPTIONS /{proxy+}" and stack.parameters["AllowedOrigins"]:
+            continue  # what a browser asks first
+        tokens = route.get("AuthorizationType") == "JWT" and route.get("AuthorizerId")
+        if stack.parameters["JwtIssuer"] and not tokens:
+            yield f"{name}: takes callers without a token"
+        if not stack.parameters["JwtIssuer"] and route.get("AuthorizationType") != "AWS_IAM":
+            yield f"{name}: takes callers without a signature"
+    for name, authorizer in stack.of_type("AWS::ApiGatewayV2::Authorizer").items():
+        if not all(authorizer.get("JwtConfiguration", {}).get("Audience", [""])):
+            yield f"{name}: takes tokens that were made for others"
+    if "TokensHaveAnAudience" not in stack.expanded.get("Rules", {}):
+        yield "an issuer may be given without an audience"
+
+
+def the_api_is_limited_and_logged_without_secrets(stack):
+    known = {
+        "requestTime", "requestId", "httpMethod", "path", "status", "responseLatency",
+        "integrationLatency", "responseLength", "identity.sourceIp", "error.messageString",
+        "authorizer.error",
+    }
+    for name, stage in stack.of_type("AWS::ApiGatewayV2::Stage").items():
+        limits = stage.get("DefaultRouteSettings", {})
+        for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+            if not int(limits.get(limit, 0)) > 0:
+                yield f"{name}: no {limit}"
+        form = stage.get("AccessLogSettings", {}).get("Format", "")
+        try:
+            json.loads(form)
+        except json.JSONDecodeError as error:
+            yield f"{name}: its log is not JSON: {error}"
+        for variable in re.findall(r"\$context\.([\w.]+)", form):
+            if variable not in known:
+                yield f"{name}: logs {variable}, which nobody said is harmless"
+
+
+def nobody_waits_longer_than_the_one_in_front(stack):
+    integration = stack.properties("ApiIntegration")["TimeoutInMillis"]
+    if not stack.properties("ApiFunction")["Timeout"] * 1000 < integration <= 30000:
+        yield "ApiIntegration: gives up before the function does, or later than API Gateway can"
+
+
+RULES = [
+    what_must_never_be_lost_outlives_the_stack,
+    tables_can_be_restored_and_cost_no_more_than_agreed,
+    the_journal_streams_both_images,
+    the_journal_is_append_only,
+    tables_are_what_the_code_makes_and_uses,
+    functions_are_told_what_they_read,
+    functions_run_what_was_built,
+    buckets_are_private,
+    files_keep_every_version_and_tell_of_changes,
+    the_api_is_never_open,
+    the_api_is_limited_and_logged_without_secrets,
+    nobody_waits_longer_than_the_one_in_front,
+    *access.RULES,
+    *pipes.RULES,
+    *observing.RULES,
+]
+
+
+def complaints(stacks):
+    """What is wrong with the template, by every rule and in every way to deploy it."""
+    for way, stack in stacks.items():
+        for rule in RULES:
+            for complaint in rule(stack):
+                yield f"{complaint} ({rule.__name__}, {way})"

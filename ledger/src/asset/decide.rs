@@ -1,0 +1,197 @@
+//! What may happen next: the rule book.
+//!
+//! A decision looks at the asset as loaded and at what S3 showed after that load, and answers
+//! with the event to append, with nothing (it is so already), or with the rule that forbids it.
+
+use super::declaration::{Declaration, Reason};
+use super::event::{Event, UploadKind};
+use super::state::{Asset, Life, Status};
+use crate::objects::{Current, ObjectVersion};
+
+/// What somebody wants of an asset that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Say what S3 shows.
+    Observe(Sight),
+    /// Declare the pinned bytes to be the content for good.
+    Confirm,
+    /// Hide it.
+    Delete(Option<Reason>),
+    /// Bring it back. `pin_exists`: whether the pinned version is still there.
+    Restore {
+        /// Seen after the load.
+        pin_exists: bool,
+    },
+    /// Destroy its bytes.
+    Purge,
+}
+
+/// What S3 showed when somebody looked, after the load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// The key, and whether the pinned version is still there.
+    Key {
+        /// The key's current version.
+        current: Current,
+        /// `true` where nothing is pinned.
+        pin_exists: bool,
+    },
+    /// Every version was deleted, and this many were still listed after that.
+    Swept {
+        /// Versions and delete markers left.
+        left: usize,
+    },
+}
+
+/// The rule that forbids a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such asset, or none any more.
+    #[error("there is no such asset")]
+    NotFound,
+    /// The asset was purged; only its history is left.
+    #[error("the asset was purged")]
+    Purged,
+    /// Confirming needs bytes that were received.
+    #[error("the asset is {}, not received", .0.shown())]
+    NotReceived(Status),
+    /// The bytes are not those that were declared.
+    #[error("the {field} of the object is not the one that was declared")]
+    Mismatch {
+        /// Which declared field differs.
+        field: &'static str,
+    },
+    /// Restoring and purging start from a deleted asset.
+    #[error("the asset is {}, not deleted", .0.shown())]
+    NotDeleted(Status),
+    /// The bytes are being destroyed, which cannot be taken back.
+    #[error("the asset is being purged")]
+    BeingPurged,
+    /// The bytes that the asset would be restored to are gone.
+    #[error("the pinned version of the object is gone")]
+    PinGone,
+    /// An upload URL is for an asset that has no bytes yet.
+    #[error("the asset is {}, not created", .0.shown())]
+    NotAwaitingUpload(Status),
+    /// A download is of confirmed bytes.
+    #[error("the asset is {}, not uploaded", .0.shown())]
+    NotDownloadable(Status),
+    /// The asset is not at the version that the caller named.
+    #[error("the asset is at version {actual}")]
+    VersionConflict {
+        /// The version it is at.
+        actual: u64,
+    },
+}
+
+/// Decides what a command does to an asset.
+pub fn decide(asset: &Asset, command: &Command) -> Result<Option<Event>, Rejection> {
+    match command {
+        Command::Observe(sight) => Ok(observe(asset, sight)),
+        Command::Confirm => confirm(asset),
+        Command::Delete(reason) => delete(asset, reason.as_ref()),
+        Command::Restore { pin_exists } => restore(asset, *pin_exists),
+        Command::Purge => purge(asset),
+    }
+}
+
+fn observe(asset: &Asset, sight: &Sight) -> Option<Event> {
+    match (asset.status(), sight) {
+        (Status::Purging, Sight::Swept { left: 0 }) => Some(Event::Purged),
+        (Status::Purging | Status::Purged, _) | (_, Sight::Swept { .. }) => None,
+        (status, Sight::Key { current, pin_exists }) => look(asset, status, current, *pin_exists),
+    }
+}
+
+fn look(asset: &Asset, status: Status, current: &Current, pin_exists: bool) -> Option<Event> {
+    use Status as S;
+    match (status, current) {
+        (S::Created | S::Received, Current::Object(seen)) => received_unless_pinned(asset, seen),
+        // The first object is recorded and pinned, but the asset stays deleted.
+        (S::Deleted, Current::Object(seen)) if asset.pin.is_none() => {
+            received_unless_pinned(asset, seen)
+        }
+        (S::Received | S::Uploaded | S::Deleted, _) if !pin_exists => Some(Event::Purged),
+        // S3's own soft delete.
+        (S::Received | S::Uploaded, Current::DeleteMarker { .. }) => {
+            Some(Event::SoftDeleted { reason: None })
+        }
+        _ => None,
+    }
+}
+
+fn received_unless_pinned(asset: &Asset, seen: &ObjectVersion) -> Option<Event> {
+    (!asset.is_pinned(&seen.version_id)).then(|| Event::Received(seen.clone()))
+}
+
+fn confirm(asset: &Asset) -> Result<Option<Event>, Rejection> {
+    match (asset.status(), &asset.pin) {
+        (Status::Purged, _) => Err(Rejection::NotFound),
+        (Status::Uploaded, _) => Ok(None), // already so: saying it twice is no news
+        (Status::Received, Some(pin)) => {
+            matches_declaration(&asset.declared, pin).map(|()| Some(Event::Uploaded))
+        }
+        (status, _) => Err(Rejection::NotReceived(status)),
+    }
+}
+
+/// Bytes whose hash S3 does not know cannot be shown to be the declared ones.
+fn matches_declaration(declared: &Declaration, pin: &ObjectVersion) -> Result<(), Rejection> {
+    if declared.size.is_some_and(|size| size != pin.size) {
+        return Err(Rejection::Mismatch { field: "size" });
+    }
+    if declared.sha256.is_some() && declared.sha256 != pin.sha256 {
+        return Err(Rejection::Mismatch { field: "sha256" });
+    }
+    Ok(())
+}
+
+fn delete(asset: &Asset, reason: Option<&Reason>) -> Result<Option<Event>, Rejection> {
+    match asset.life {
+        Life::Purged => Err(Rejection::NotFound),
+        Life::Deleted { .. } | Life::Purging => Ok(None),
+        Life::Live => Ok(Some(Event::SoftDeleted { reason: reason.map(|r| r.0.clone()) })),
+    }
+}
+
+fn restore(asset: &Asset, pin_exists: bool) -> Result<Option<Event>, Rejection> {
+    match asset.status() {
+        Status::Purged => Err(Rejection::Purged),
+        Status::Purging => Err(Rejection::BeingPurged),
+        Status::Deleted if !pin_exists => Err(Rejection::PinGone),
+        Status::Deleted => Ok(Some(Event::Restored)),
+        status => Err(Rejection::NotDeleted(status)),
+    }
+}
+
+fn purge(asset: &Asset) -> Result<Option<Event>, Rejection> {
+    match asset.status() {
+        Status::Purged => Err(Rejection::Purged),
+        Status::Purging => Ok(None),
+        Status::Deleted => Ok(Some(Event::PurgeRequested)),
+        status => Err(Rejection::NotDeleted(status)),
+    }
+}
+
+impl Asset {
+    /// Whether a fresh upload URL may be given, and of which kind.
+    pub fn upload_again(&self) -> Result<UploadKind, Rejection> {
+        match self.status() {
+            Status::Created => Ok(self.declared.upload),
+            Status::Purged => Err(Rejection::Purged),
+            status => Err(Rejection::NotAwaitingUpload(status)),
+        }
+    }
+
+    /// The version of the object that a download URL may be given for.
+    pub fn download(&self) -> Result<&ObjectVersion, Rejection> {
+        match (self.status(), &self.pin) {
+            (Status::Uploaded, Some(pin)) => Ok(pin),
+            (Status::Purged, _) => Err(Rejection::NotFound),
+            (status, _) => Err(Rejection::NotDownloadable(status)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

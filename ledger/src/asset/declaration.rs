@@ -1,0 +1,276 @@
+//! What a client says of a file before it uploads it, and the limits of what it may say.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::UploadKind;
+
+/// Bytes of a file name: what the common file systems take.
+const FILENAME_MAX: usize = 255;
+/// Bytes of a content type: longer ones are not types but smuggled data.
+const CONTENT_TYPE_MAX: usize = 128;
+/// S3 takes no more in one PUT: 5 GiB.
+const SIZE_MAX: u64 = 5 << 30;
+/// Tags of one asset.
+const TAGS_MAX: usize = 50;
+/// Bytes of all tags together, so that an event stays near one write unit.
+const TAGS_BYTES_MAX: usize = 512;
+/// Bytes of the reason of a delete.
+const REASON_MAX: usize = 256;
+
+/// What was declared of a file; also the `data` of `created`, schema 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// How the upload URL is signed.
+    pub upload: UploadKind,
+    /// The file's name. It is data, never a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// The file's media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// SHA-256 in lower-case hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The client's own words about the file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A field that cannot be taken, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Invalid {
+    /// The field as the client named it.
+    pub field: &'static str,
+    /// What is wrong and what would be right.
+    pub problem: String,
+    /// Whether the value is of the right form but over its limit.
+    pub too_large: bool,
+}
+
+impl Invalid {
+    fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        Self { field, problem: problem.into(), too_large: false }
+    }
+}
+
+impl Declaration {
+    /// Nothing declared: the URL takes any bytes.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            upload: UploadKind::Plain,
+            filename: None,
+            content_type: None,
+            size: None,
+            sha256: None,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// The declaration if every field is within its limits, with the SHA-256 in lower case.
+    pub fn checked(mut self) -> Result<Self, Invalid> {
+        self.filename.as_deref().map_or(Ok(()), check_filename)?;
+        self.content_type.as_deref().map_or(Ok(()), check_content_type)?;
+        self.size.map_or(Ok(()), check_size)?;
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.make_ascii_lowercase();
+            check_sha256(sha256)?;
+        }
+        check_tags(&self.tags)?;
+        Ok(self)
+    }
+}
+
+/// Why somebody deleted an asset, within its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(pub(super) String);
+
+impl Reason {
+    /// Takes up to 256 bytes without control characters.
+    pub fn new(text: String) -> Result<Self, Invalid> {
+        if text.len() > REASON_MAX {
+            let problem = format!("must be at most {REASON_MAX} bytes, not {}", text.len());
+            return Err(Invalid::new("reason", problem));
+        }
+        check_characters("reason", &text)?;
+        Ok(Self(text))
+    }
+}
+
+fn check_filename(name: &str) -> Result<(), Invalid> {
+    let refuse = |problem: String| Err(Invalid::new("filename", problem));
+    if name.is_empty() || name == "." || name == ".." {
+        return refuse(format!("{name:?} is not the name of a file"));
+    }
+    if name.len() > FILENAME_MAX {
+        return refuse(format!("must be at most {FILENAME_MAX} bytes, not {}", name.len()));
+    }
+    if name.contains(['/', '\\']) {
+        return refuse("must be a name without a path: '/' and '\\' are refused".to_owned());
+    }
+    check_characters("filename", name)
+}
+
+fn check_content_type(value: &str) -> Result<(), Invalid> {
+    let refuse = |problem: String| Err(Invalid::new("content_type", problem));
+    if value.len() > CONTENT_TYPE_MAX {
+        return refuse(format!("must be at most {CONTENT_TYPE_MAX} bytes, not {}", value.len()));
+    }
+    let token = |part: &str| {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+        !part.is_empty() && part.bytes().all(known)
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim_end();
+    let typed = essence.split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub));
+    if !typed || !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return refuse("must be a media type such as image/png (RFC 9110)".to_owned());
+    }
+    Ok(())
+}
+
+fn check_size(size: u64) -> Result<(), Invalid> {
+    if size > SIZE_MAX {
+        let problem = format!("must be at most {SIZE_MAX} bytes (5 GiB), S3's limit for one PUT");
+        return Err(Invalid { field: "size", problem, too_large: true });
+    }
+    Ok(())
+}
+
+fn check_sha256(text: &str) -> Result<(), Invalid> {
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err(Invalid::new("sha256", "must be 64 hex digits, as sha256sum prints them"))
+}
+
+fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    let refuse = |problem: String| Err(Invalid::new("tags", problem));
+    if tags.len() > TAGS_MAX {
+        return refuse(format!("must be at most {TAGS_MAX} tags, not {}", tags.len()));
+    }
+    let bytes: usize = tags.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > TAGS_BYTES_MAX {
+        return refuse(format!("must be at most {TAGS_BYTES_MAX} bytes together, not {bytes}"));
+    }
+    if tags.contains_key("") {
+        return refuse("a tag must have a name".to_owned());
+    }
+    tags.iter()
+        .flat_map(|(name, value)| [name, value])
+        .try_for_each(|text| check_characters("tags", text))
+}
+
+/// Refuses what would break a log line, a header or the order in which a person reads a name.
+fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
+    let turns_text = |c: char| {
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}')
+    };
+    let breaks_lines = |c: char| matches!(c, '\u{2028}' | '\u{2029}');
+    let unsafe_to_show = |c: char| c.is_control() || turns_text(c) || breaks_lines(c);
+    match text.chars().find(|c| unsafe_to_show(*c)) {
+        None => Ok(()),
+        Some(c) => {
+            let code = u32::from(c);
+            let problem = format!("must not hold control characters; it holds U+{code:04X}");
+            Err(Invalid::new(field, problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(filename: &str) -> Result<Declaration, Invalid> {
+        Declaration { filename: Some(filename.to_owned()), ..Declaration::plain() }.checked()
+    }
+
+    #[test]
+    fn names_that_people_use_are_taken() {
+        for name in [
+            "a",
+            "my \"report\" (1).pdf",
+            "naïve 文書 🦀.txt",
+            ".hidden",
+            "a;b=c",
+            &"x".repeat(255),
+        ] {
+            assert_eq!(named(name).unwrap().filename.as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn names_that_are_paths_or_lie_to_the_eye_are_refused() {
+        let long = "x".repeat(256);
+        for name in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a\\b",
+            "a\r\nb",
+            "a\0",
+            "a\u{202e}fdp.exe",
+            "a\u{2028}",
+            &long,
+        ] {
+            assert_eq!(named(name).unwrap_err().field, "filename", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn content_types_are_media_types() {
+        let typed = |value: &str| {
+            Declaration { content_type: Some(value.to_owned()), ..Declaration::plain() }.checked()
+        };
+        for value in ["image/png", "text/plain; charset=utf-8", "application/vnd.api+json"] {
+            assert!(typed(value).is_ok(), "{value}");
+        }
+        for value in
+            ["", "png", "/", "a/", "a b/c", "text/plain\r\nx: y", "tëxt/plain", &"a/".repeat(99)]
+        {
+            assert_eq!(typed(value).unwrap_err().field, "content_type", "{value:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_hashes_and_tags_have_limits() {
+        let size = |size| Declaration { size: Some(size), ..Declaration::plain() }.checked();
+        assert!(size(0).is_ok() && size(SIZE_MAX).is_ok());
+        assert!(size(SIZE_MAX + 1).unwrap_err().too_large);
+
+        let hash =
+            |h: &str| Declaration { sha256: Some(h.to_owned()), ..Declaration::plain() }.checked();
+        assert_eq!(hash(&"AB".repeat(32)).unwrap().sha256, Some("ab".repeat(32)));
+        assert_eq!(hash(&"0g".repeat(32)).unwrap_err().field, "sha256");
+        assert_eq!(hash("").unwrap_err().field, "sha256");
+
+        let tags = |pairs: Vec<(String, String)>| {
+            Declaration { tags: pairs.into_iter().collect(), ..Declaration::plain() }.checked()
+        };
+        let numbered = |n: usize| (0..n).map(|i| (format!("t{i}"), String::new())).collect();
+        assert!(tags(numbered(50)).is_ok());
+        assert_eq!(tags(numbered(51)).unwrap_err().field, "tags");
+        assert!(tags(vec![("k".into(), "v".repeat(511))]).is_ok());
+        assert!(tags(vec![("k".into(), "v".repeat(512))]).is_err());
+        assert!(tags(vec![(String::new(), "v".into())]).is_err());
+        assert!(tags(vec![("k".into(), "a\nb".into())]).is_err());
+    }
+
+    #[test]
+    fn a_reason_is_short_and_on_one_line() {
+        assert!(Reason::new("a duplicate".to_owned()).is_ok());
+        assert!(Reason::new("é".repeat(128)).is_ok());
+        assert_eq!(Reason::new("é".repeat(129)).unwrap_err().field, "reason");
+        assert!(Reason::new("a\nb".to_owned()).is_err());
+    }
+}

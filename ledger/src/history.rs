@@ -1,0 +1,179 @@
+//! An asset's history, read from its stored lines and checked as a chain.
+
+use chrono::{DateTime, Utc};
+
+use crate::asset::{Asset, Impossible};
+use crate::chain::Hash;
+use crate::id::Key;
+use crate::record::{CommandId, Line, Malformed, Record};
+
+/// One event of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The event as read.
+    pub record: Record,
+    /// The event as stored.
+    pub line: Line,
+    /// The event's id.
+    pub hash: Hash,
+}
+
+/// Everything that happened to one asset, whole and in order.
+#[derive(Debug, Clone)]
+pub struct History {
+    entries: Vec<Entry>,
+    asset: Asset,
+}
+
+/// The first place where stored lines are not the history of the asset they are stored under.
+#[derive(Debug, thiserror::Error)]
+#[error("version {version}: {fault}")]
+pub struct Broken {
+    /// The version at which the fault shows.
+    pub version: u64,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What can be wrong with a stored line.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The bytes are not an event.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// The bytes say another asset or version than the key they are stored under.
+    #[error("it says that it is version {version} of {asset}")]
+    Elsewhere {
+        /// The partition that the bytes name.
+        asset: String,
+        /// The version that the bytes name.
+        version: u64,
+    },
+    /// A version is missing before this one.
+    #[error("version {expected} is missing")]
+    Gap {
+        /// The version that should have come.
+        expected: u64,
+    },
+    /// The event before is not the one that this one was appended to.
+    #[error("it follows {prev}, but the event before it is {expected}")]
+    Unchained {
+        /// What this event names.
+        prev: Hash,
+        /// The hash of the event before it.
+        expected: Hash,
+    },
+    /// Time did not go forward.
+    #[error("it is not later than the event before it")]
+    NotLater,
+    /// A command was recorded twice.
+    #[error("its command was recorded before, at version {0}")]
+    Twice(u64),
+    /// No version of this program could have written it.
+    #[error("{0}")]
+    Impossible(#[from] Impossible),
+}
+
+impl History {
+    /// Reads the lines stored under `key`; `None` for no lines.
+    pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<Self>, Broken> {
+        let mut history = None;
+        for line in lines {
+            let version = line.version;
+            history =
+                Some(Self::grow(history, key, line).map_err(|fault| Broken { version, fault })?);
+        }
+        Ok(history)
+    }
+
+    fn grow(history: Option<Self>, key: &Key, line: Line) -> Result<Self, Fault> {
+        let entry = Entry { record: Record::read(&line.body)?, hash: line.hash(), line };
+        let Some(mut history) = history else {
+            check_place(key, &entry, 1, Hash::ZERO)?;
+            let asset = Asset::begin(key.clone(), &entry.record, entry.hash)?;
+            return Ok(Self { entries: vec![entry], asset });
+        };
+        history.push(entry)?;
+        Ok(history)
+    }
+
+    /// The history with one more event, after the same checks as a stored one.
+    fn push(&mut self, entry: Entry) -> Result<(), Fault> {
+        check_place(&self.asset.key, &entry, self.asset.version + 1, self.asset.head)?;
+        if entry.record.at <= self.asset.updated_at {
+            return Err(Fault::NotLater);
+        }
+        if let Some(earlier) = self.by_command(&entry.record.cause.command) {
+            return Err(Fault::Twice(earlier.record.version));
+        }
+        self.asset.apply(&entry.record, entry.hash)?;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// The history after `line`, which was just appended to it.
+    pub fn then(mut self, line: Line) -> Result<Self, Broken> {
+        let version = line.version;
+        let key = self.asset.key.clone();
+        self = Self::grow(Some(self), &key, line).map_err(|fault| Broken { version, fault })?;
+        Ok(self)
+    }
+
+    /// What the history made of the asset.
+    #[must_use]
+    pub fn asset(&self) -> &Asset {
+        &self.asset
+    }
+
+    /// The events, oldest first.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The event that carries this command.
+    #[must_use]
+    pub fn by_command(&self, command: &CommandId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.record.cause.command == *command)
+    }
+
+    /// The asset as its first `version` events made it.
+    #[must_use]
+    pub fn at_version(&self, version: u64) -> Option<Asset> {
+        let count =
+            usize::try_from(version).ok().filter(|n| (1..=self.entries.len()).contains(n))?;
+        fold(&self.asset.key, &self.entries[..count]).ok()
+    }
+
+    /// The asset as it was at a point in time, that point included.
+    #[must_use]
+    pub fn as_of(&self, at: DateTime<Utc>) -> Option<Asset> {
+        let count = self.entries.partition_point(|entry| entry.record.at <= at);
+        self.at_version(count as u64)
+    }
+}
+
+/// Folds events, oldest first, into the asset that they make.
+fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, Impossible> {
+    let [first, rest @ ..] = entries else {
+        return Err(Impossible { event: "nothing", status: "not created" });
+    };
+    let mut asset = Asset::begin(key.clone(), &first.record, first.hash)?;
+    rest.iter().try_for_each(|entry| asset.apply(&entry.record, entry.hash))?;
+    Ok(asset)
+}
+
+fn check_place(key: &Key, entry: &Entry, expected: u64, prev: Hash) -> Result<(), Fault> {
+    let Entry { record, line, .. } = entry;
+    if record.key != *key || record.version != line.version {
+        let asset = record.key.partition();
+        return Err(Fault::Elsewhere { asset, version: record.version });
+    }
+    if record.version != expected {
+        return Err(Fault::Gap { expected });
+    }
+    if record.prev != prev {
+        return Err(Fault::Unchained { prev: record.prev, expected: prev });
+    }
+    Ok(())
+}

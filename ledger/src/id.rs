@@ -1,0 +1,175 @@
+//! Names of things: tenants, assets, and the key both make together.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+/// An asset's id: a UUIDv7 made from the clock reading of its first event, so that the order of
+/// ids is the order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AssetId(Uuid);
+
+impl AssetId {
+    /// A new id. The twelve bits after the milliseconds hold the fraction of the millisecond
+    /// (RFC 9562, section 6.2, method 3), so that ids made within one keep their order too.
+    #[must_use]
+    pub fn new(at: DateTime<Utc>, random: u128) -> Self {
+        let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+        let fraction = u128::from(at.timestamp_subsec_micros() % 1_000) * 4096 / 1_000;
+        let random_bits = random & ((1 << 64) - 1) | fraction << 64;
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&random_bits.to_be_bytes()[6..]);
+        Self(Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
+    }
+
+    /// The last byte: random, so that it spreads assets evenly over shards.
+    #[must_use]
+    pub fn last_byte(self) -> u8 {
+        self.0.as_bytes()[15]
+    }
+}
+
+impl fmt::Display for AssetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// The text is not an id: it names an asset that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an asset id")]
+pub struct NotAnId;
+
+impl FromStr for AssetId {
+    type Err = NotAnId;
+
+    /// Takes the one form that is stored and shown, lower-case and hyphenated, so that an asset
+    /// has one name only; anything else is no asset's name.
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let uuid = Uuid::try_parse(text).map_err(|_| NotAnId)?;
+        let mut form = Uuid::encode_buffer();
+        let same = uuid.hyphenated().encode_lower(&mut form) == text;
+        if same { Ok(Self(uuid)) } else { Err(NotAnId) }
+    }
+}
+
+/// Who a deployment keeps assets for; one per deployment until there is authentication.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tenant(Arc<str>);
+
+/// The text cannot name a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a tenant is 1 to 32 of a-z, 0-9 and '-', not {0:?}")]
+pub struct NotATenant(String);
+
+impl FromStr for Tenant {
+    type Err = NotATenant;
+
+    fn from_str(text: &str) -> Result<Self, NotATenant> {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let fits = (1..=32).contains(&text.len()) && text.bytes().all(known);
+        if fits { Ok(Self(text.into())) } else { Err(NotATenant(text.to_owned())) }
+    }
+}
+
+impl Default for Tenant {
+    /// `main`.
+    fn default() -> Self {
+        Self("main".into())
+    }
+}
+
+impl Tenant {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One asset of one tenant: what its history is stored under.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Whose asset.
+    pub tenant: Tenant,
+    /// Which asset.
+    pub asset: AssetId,
+}
+
+impl Key {
+    /// The journal's partition key: `<tenant>#<asset>`.
+    #[must_use]
+    pub fn partition(&self) -> String {
+        format!("{}#{}", self.tenant, self.asset)
+    }
+
+    /// The partition key read back.
+    #[must_use]
+    pub fn from_partition(text: &str) -> Option<Self> {
+        Self::split(text, '#')
+    }
+
+    /// The object's key in the bucket: `<tenant>/<asset>`. The file's name is data, never a path.
+    #[must_use]
+    pub fn object(&self) -> String {
+        format!("{}/{}", self.tenant, self.asset)
+    }
+
+    /// The object's key read back; `None` for an object that is not an asset's.
+    #[must_use]
+    pub fn from_object(text: &str) -> Option<Self> {
+        Self::split(text, '/')
+    }
+
+    fn split(text: &str, separator: char) -> Option<Self> {
+        let (tenant, asset) = text.split_once(separator)?;
+        Some(Self { tenant: tenant.parse().ok()?, asset: asset.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn ids_keep_the_order_of_their_microseconds_whatever_chance_says() {
+        let start = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let id = |micros, random| AssetId::new(start + TimeDelta::microseconds(micros), random);
+        for micros in 0..3_000 {
+            assert!(id(micros, u128::MAX) < id(micros + 1, 0), "at {micros} µs");
+        }
+    }
+
+    #[test]
+    fn an_id_has_one_form() {
+        let id = AssetId::new(DateTime::UNIX_EPOCH, 7);
+        let text = id.to_string();
+        assert_eq!(text.parse(), Ok(id));
+        for other in [text.to_uppercase() + "A", text.replace('-', ""), format!("{{{text}}}")] {
+            assert_eq!(other.parse::<AssetId>(), Err(NotAnId), "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_read_back_and_strangers_do_not() {
+        let key =
+            Key { tenant: "main".parse().unwrap(), asset: AssetId::new(DateTime::UNIX_EPOCH, 1) };
+        assert_eq!(Key::from_object(&key.object()), Some(key.clone()));
+        assert_eq!(Key::from_partition(&key.partition()), Some(key));
+        for stranger in ["", "main", "main/", "main/report.pdf", "../main", "MAIN/x"] {
+            assert_eq!(Key::from_object(stranger), None, "{stranger}");
+        }
+    }
+}

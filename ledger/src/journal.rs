@@ -1,0 +1,75 @@
+//! The port to the truth: the append-only history of every asset.
+
+mod dynamodb;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+pub use dynamodb::{DynamoJournal, Place, Scanned};
+pub use memory::MemoryJournal;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteJournal;
+
+use crate::error::StoreError;
+use crate::id::Key;
+use crate::record::Line;
+
+/// What became of an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// The event is the asset's history now.
+    Written,
+    /// The version was taken already, by this event.
+    Taken(Line),
+}
+
+/// The append-only history of every asset.
+///
+/// # Contract
+/// * `append` is atomic and durable: once it answers [`Appended::Written`], the event survives a
+///   crash of this process and machine. An append that fails may have taken effect.
+/// * A version is written once. Whoever comes second gets [`Appended::Taken`] with the event that
+///   holds it, however much later.
+/// * `history` and `last` see every event whose `append` was answered before they were called.
+/// * Stored bytes come back as they were given.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Every event of `key`, oldest first; none for an asset that does not exist.
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError>;
+
+    /// The last event of `key`.
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError>;
+
+    /// Appends `line` to the history of `key` if its version is free. The caller has read the
+    /// version before it.
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError>;
+}
+
+/// An event and its place in the order in which a local journal took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its place: rising, unique, never used again; gaps mean nothing.
+    pub number: u64,
+    /// Whose event.
+    pub key: Key,
+    /// The event.
+    pub line: Line,
+}
+
+/// The order in which a local journal took its events.
+///
+/// # Contract
+/// * Once an arrival was seen, none with a lower number appears later.
+/// * [`Arrivals::latest`] changes after each append of this process, and never to a number whose
+///   event `arrivals` does not yet show.
+#[async_trait]
+pub trait Arrivals: Send + Sync {
+    /// The arrivals after `number`, in order, at most `limit` of them.
+    async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError>;
+
+    /// Tells of each new arrival number.
+    fn latest(&self) -> watch::Receiver<u64>;
+}

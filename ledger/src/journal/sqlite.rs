@@ -1,0 +1,139 @@
+//! The journal in a SQLite file: the embedded default.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::watch;
+
+use super::{Appended, Arrival, Arrivals, Journal};
+use crate::error::StoreError;
+use crate::id::Key;
+use crate::record::Line;
+use crate::sqlite::{Database, Open, Schema};
+
+/// The file in a data folder.
+const FILE: &str = "journal.sqlite";
+
+const SCHEMA: Schema = Schema {
+    name: "journal",
+    application_id: 0x616c_6a31, // "alj1"
+    steps: &[include_str!("../../../migrations/sqlite/journal.1.sql")],
+    durable: true,
+};
+
+/// A journal in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    database: Database,
+    latest: watch::Sender<u64>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal of a data folder.
+    pub async fn open(folder: &Path, open: Open) -> Result<Self, StoreError> {
+        let database = Database::open(&folder.join(FILE), &SCHEMA, open)?;
+        let last = database.read(last_arrival).await?;
+        Ok(Self { database, latest: watch::Sender::new(last) })
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+        let pk = key.partition();
+        let query = move |file: &Connection| {
+            file.prepare_cached("SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk")?
+                .query_map([pk], line)?
+                .collect()
+        };
+        self.database.read(query).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+        let pk = key.partition();
+        let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
+        let query =
+            move |file: &Connection| file.prepare_cached(query)?.query_row([pk], line).optional();
+        self.database.read(query).await
+    }
+
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+        let pk = key.partition();
+        let latest = self.latest.clone();
+        let tell = move |(number, _): &(Option<u64>, _)| {
+            number.map(|number| latest.send_replace(number));
+        };
+        let insert = move |file: &Connection| insert(file, &pk, &line);
+        self.database.write_then(insert, tell).await.map(|(_, appended)| appended)
+    }
+}
+
+/// Inserts an event, and answers its arrival number if its version was free.
+fn insert(file: &Connection, pk: &str, new: &Line) -> rusqlite::Result<(Option<u64>, Appended)> {
+    let insert = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let inserted = file.prepare_cached(insert)?.execute(params![pk, new.version, new.body])?;
+    if inserted == 1 {
+        return Ok((u64::try_from(file.last_insert_rowid()).ok(), Appended::Written));
+    }
+    let holder = "SELECT sk, body FROM events WHERE pk = ?1 AND sk = ?2";
+    let holder = file.prepare_cached(holder)?.query_row(params![pk, new.version], line)?;
+    Ok((None, Appended::Taken(holder)))
+}
+
+#[async_trait]
+impl Arrivals for SqliteJournal {
+    async fn arrivals(&self, mut after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        loop {
+            let rows = self.database.read(move |file| arrived(file, after, limit)).await?;
+            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
+            after = *last;
+            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
+            // Rows that are nobody's are not the end: what comes after them has arrived too.
+            if !arrivals.is_empty() {
+                return Ok(arrivals);
+            }
+        }
+    }
+
+    fn latest(&self) -> watch::Receiver<u64> {
+        self.latest.subscribe()
+    }
+}
+
+fn line(row: &Row<'_>) -> rusqlite::Result<Line> {
+    Ok(Line { version: row.get(0)?, body: row.get(1)? })
+}
+
+/// The number of the last event that is an asset's.
+fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
+    let mut select = file.prepare("SELECT arrival, pk FROM events ORDER BY arrival DESC")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if Key::from_partition(&row.get::<_, String>(1)?).is_some() {
+            return row.get(0);
+        }
+    }
+    Ok(0)
+}
+
+type Arrived = (u64, String, Line);
+
+fn arrived(file: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Arrived>> {
+    let query = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
+                 ORDER BY arrival LIMIT ?2";
+    let arrived = |row: &Row<'_>| Ok((row.get(2)?, row.get(3)?, line(row)?));
+    file.prepare_cached(query)?.query_map(params![after, limit], arrived)?.collect()
+}
+
+/// `None` for a row that is no asset's: somebody else put it there, and it holds up nobody.
+fn arrival((number, pk, line): Arrived) -> Option<Arrival> {
+    let key = Key::from_partition(&pk);
+    if key.is_none() {
+        tracing::warn!(arrival = number, pk, "a row of the journal is no asset's: passed over");
+    }
+    Some(Arrival { number, key: key?, line })
+}
+
+#[cfg(test)]
+mod tests;

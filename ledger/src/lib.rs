@@ -1,0 +1,24 @@
+//! The truth of asset-ledger: what happened to each asset, who did it, and the proof.
+//!
+//! The domain ([`asset`], [`chain`], [`history`], [`record`]) is pure and synchronous. Around it
+//! stand two ports, [`journal`] (the events) and [`objects`] (the bytes), and the [`service`] that
+//! carries commands from the one to the other.
+
+pub mod asset;
+pub mod chain;
+pub mod dynamodb;
+pub mod effects;
+pub mod error;
+pub mod history;
+pub mod id;
+pub mod journal;
+pub mod objects;
+pub mod record;
+pub mod service;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod testing;
+pub mod time;
+
+pub use effects::Effects;
+pub use error::StoreError;

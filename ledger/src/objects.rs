@@ -1,0 +1,54 @@
+//! The port to the bytes: what the ledger needs to see and do in a versioned bucket.
+
+use async_trait::async_trait;
+
+use crate::error::StoreError;
+use crate::id::Key;
+
+/// A version of an object, as S3 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    /// S3's version id.
+    pub version_id: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 in lower-case hex, where S3 knows it.
+    pub sha256: Option<String>,
+    /// The entity tag, without quotes. An MD5 only for single-part uploads under SSE-S3.
+    pub etag: String,
+}
+
+/// What a key shows to somebody who names no version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Current {
+    /// Nothing was ever there, or every version is gone.
+    Absent,
+    /// A delete marker: S3's own soft delete.
+    DeleteMarker {
+        /// The marker's version id.
+        version_id: String,
+    },
+    /// Bytes.
+    Object(ObjectVersion),
+}
+
+/// The bucket that files are uploaded to.
+///
+/// # Contract
+/// * Every call sees every change that was answered before it was made (S3's strong consistency).
+/// * Deleting a version that is gone already succeeds.
+/// * A call that fails may have taken effect; repeating it is safe.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// The current version of `key`.
+    async fn current(&self, key: &Key) -> Result<Current, StoreError>;
+
+    /// Whether this version of `key` still exists and has bytes.
+    async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError>;
+
+    /// The ids of every version of `key`, delete markers included.
+    async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError>;
+
+    /// Deletes one version of `key` for good.
+    async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError>;
+}

@@ -1,0 +1,233 @@
+//! Commands on assets: load, look, decide, append; and if somebody was faster, again from the load.
+//!
+//! Nothing is decided on what was seen before the load: a look at S3 that is older than the
+//! history it is weighed against could pin bytes that are already replaced.
+
+mod drive;
+mod look;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::asset::{Declaration, Event, Reason, Rejection};
+use crate::chain::Hash;
+use crate::effects::Effects;
+use crate::error::{Kind, StoreError};
+use crate::history::{Broken, History};
+use crate::id::{AssetId, Key, Tenant};
+use crate::journal::{Appended, Journal};
+use crate::objects::Objects;
+use crate::record::{Cause, CommandId, Line, Record, Source};
+use crate::time;
+
+/// Races that a command may lose before it gives up: beyond this the asset is being fought over.
+const TRIES: u32 = 5;
+
+/// The actor of what S3 reports. Who held the URL is not known to S3 either.
+pub const S3_ACTOR: &str = "s3.amazonaws.com";
+
+/// Who asks, through which door, and in which request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who; at most 128 bytes.
+    pub actor: String,
+    /// Through which door.
+    pub source: Source,
+    /// The request, for finding it in logs; at most 64 bytes.
+    pub request: String,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A rule forbids it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Others were faster, again and again; nothing was appended.
+    #[error("the asset is changing too fast")]
+    Contended,
+    /// A store could not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a look at an asset's object led to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Events appended.
+    pub recorded: u32,
+    /// Versions deleted because the asset is, or is being, purged.
+    pub swept: usize,
+    /// Whether a version lies over the pinned one of a confirmed asset.
+    pub overwrite: bool,
+}
+
+/// What somebody wants of an asset.
+#[derive(Debug, Clone)]
+enum Intent {
+    Look,
+    Confirm,
+    Delete(Option<Reason>),
+    Restore,
+    Purge,
+}
+
+/// The ledger's commands.
+pub struct Service {
+    journal: Arc<dyn Journal>,
+    objects: Arc<dyn Objects>,
+    effects: Arc<dyn Effects>,
+    tenant: Tenant,
+    bucket: String,
+}
+
+impl Service {
+    /// The commands of one tenant, whose files are in `bucket`.
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        objects: Arc<dyn Objects>,
+        effects: Arc<dyn Effects>,
+        tenant: Tenant,
+        bucket: impl Into<String>,
+    ) -> Self {
+        Self { journal, objects, effects, tenant, bucket: bucket.into() }
+    }
+
+    /// Whose assets these are.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The key of one of this tenant's assets.
+    #[must_use]
+    pub fn key(&self, asset: AssetId) -> Key {
+        Key { tenant: self.tenant.clone(), asset }
+    }
+
+    /// The bucket that files are uploaded to.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// Announces a file. One write and no read: nobody else can know the new id.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        declaration: Declaration,
+    ) -> Result<History, Refusal> {
+        let command = CommandId::fresh(self.effects.random());
+        for _ in 0..TRIES {
+            let at = time::after(None, self.effects.now());
+            let key = self.key(AssetId::new(at, self.effects.random()));
+            let event = Event::Created(declaration.clone());
+            let cause = caller.cause(command.clone());
+            let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
+            let line = line(&record)?;
+            match self.journal.append(&record.key, line.clone()).await? {
+                Appended::Written => {
+                    recorded();
+                    return read(&record.key, vec![line])?.ok_or_else(vanished);
+                }
+                Appended::Taken(held) => {
+                    // Ours, if the reply to an earlier try was lost; else a chance in 2^62.
+                    let history = read(&record.key, vec![held])?;
+                    if let Some(ours) = history.filter(|h| h.by_command(&command).is_some()) {
+                        return Ok(ours);
+                    }
+                }
+            }
+        }
+        Err(Refusal::Contended)
+    }
+
+    /// Confirms an upload, recording first that the bytes were received if nobody has yet.
+    /// `expected` is the version the asset must be at, where the caller named one.
+    pub async fn confirm(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        expected: Option<u64>,
+    ) -> Result<History, Refusal> {
+        self.drive(caller, asset, expected, &Intent::Confirm, &mut Looked::default()).await
+    }
+
+    /// Hides an asset. Its bytes stay.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        expected: Option<u64>,
+        reason: Option<Reason>,
+    ) -> Result<History, Refusal> {
+        self.drive(caller, asset, expected, &Intent::Delete(reason), &mut Looked::default()).await
+    }
+
+    /// Brings a deleted asset back as it was.
+    pub async fn restore(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        expected: Option<u64>,
+    ) -> Result<History, Refusal> {
+        self.drive(caller, asset, expected, &Intent::Restore, &mut Looked::default()).await
+    }
+
+    /// Destroys the bytes of a deleted asset. If S3 fails half way, the request stays recorded and
+    /// asking again goes on from there.
+    pub async fn purge(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        expected: Option<u64>,
+    ) -> Result<History, Refusal> {
+        let looked = &mut Looked::default();
+        self.drive(caller, asset, expected, &Intent::Purge, looked).await?;
+        self.drive(caller, asset, None, &Intent::Look, looked).await
+    }
+
+    /// Looks at an asset's object and records what changed. Every notification of S3 comes to
+    /// this, whatever it says: late, double and reordered ones then change nothing.
+    pub async fn look(&self, caller: &Caller, asset: AssetId) -> Result<Looked, Refusal> {
+        let mut looked = Looked::default();
+        self.drive(caller, asset, None, &Intent::Look, &mut looked).await?;
+        Ok(looked)
+    }
+
+    /// Everything that happened to an asset; `None` if it never existed.
+    pub async fn history(&self, asset: AssetId) -> Result<Option<History>, StoreError> {
+        let key = self.key(asset);
+        read(&key, self.journal.history(&key).await?)
+    }
+}
+
+impl Caller {
+    fn cause(&self, command: CommandId) -> Cause {
+        let Self { actor, source, request } = self.clone();
+        Cause { actor, source, request, command }
+    }
+}
+
+/// Counts an event whose append was answered.
+fn recorded() {
+    metrics::counter!("asset_ledger_events_recorded").increment(1);
+}
+
+/// A history read from what a journal holds.
+pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<History>, StoreError> {
+    History::read(key, lines).map_err(broken)
+}
+
+fn broken(error: Broken) -> StoreError {
+    StoreError::caused(Kind::Corrupt, "the journal holds a broken history", error)
+}
+
+fn line(record: &Record) -> Result<Line, StoreError> {
+    record.line().map_err(|e| StoreError::caused(Kind::Corrupt, "an event cannot be written", e))
+}
+
+fn vanished() -> Refusal {
+    StoreError::new(Kind::Corrupt, "a history that was there is gone").into()
+}

@@ -1,0 +1,376 @@
+//! What the service adds to the rule book: looking, retrying, and doing nothing twice.
+
+mod table;
+mod world;
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::asset::{Status, Status as S};
+use world::{Mishap, World, caller, kinds};
+
+#[tokio::test]
+async fn confirming_records_first_that_the_bytes_were_received() {
+    let world = World::new();
+    let asset = world.created().await;
+    let version = world.put(asset);
+    let history = world.service.confirm(&caller(), asset, None).await.unwrap();
+    assert_eq!(kinds(&history), ["created", "received", "uploaded"]);
+    assert!(history.asset().is_pinned(&version));
+}
+
+#[tokio::test]
+async fn confirming_pins_what_is_current_and_not_what_was_received_before() {
+    let world = World::new();
+    let asset = world.received().await;
+    let newer = world.put(asset);
+    let history = world.service.confirm(&caller(), asset, None).await.unwrap();
+    assert_eq!(kinds(&history), ["created", "received", "received", "uploaded"]);
+    assert!(history.asset().is_pinned(&newer));
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_the_declared_ones_are_recorded_and_not_confirmed() {
+    let world = World::new();
+    let declared = Declaration { size: Some(1 << 20), ..Declaration::plain() };
+    let created = world.service.create(&caller(), declared).await.unwrap();
+    let asset = created.asset().key.asset;
+    world.put(asset);
+    let refusal = world.service.confirm(&caller(), asset, None).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Rejected(Rejection::Mismatch { field: "size" })));
+    assert_eq!(world.kinds(asset).await, ["created", "received"]);
+}
+
+#[tokio::test]
+async fn the_same_notification_twice_is_recorded_once() {
+    let world = World::new();
+    let asset = world.created().await;
+    world.put(asset);
+    assert_eq!(world.look(asset).await, Looked { recorded: 1, ..Looked::default() });
+    assert_eq!(world.look(asset).await, Looked::default());
+}
+
+#[tokio::test]
+async fn a_notification_that_races_a_confirmation_is_not_recorded_again() {
+    let world = World::new();
+    let asset = world.created().await;
+    world.put(asset);
+    let other = world.another_service();
+    world.before_append(async move {
+        other.look(&caller(), asset).await.unwrap();
+    });
+    let history = world.service.confirm(&caller(), asset, None).await.unwrap();
+    assert_eq!(kinds(&history), ["created", "received", "uploaded"]);
+}
+
+#[tokio::test]
+async fn if_match_is_checked_before_anything_is_done() {
+    let world = World::new();
+    let asset = world.received().await;
+    for stale in [0, 1, 3] {
+        let refusal = world.service.delete(&caller(), asset, Some(stale), None).await.unwrap_err();
+        let conflict = Rejection::VersionConflict { actual: 2 };
+        assert!(matches!(refusal, Refusal::Rejected(r) if r == conflict), "{stale}");
+    }
+    assert!(world.service.delete(&caller(), asset, Some(2), None).await.is_ok());
+}
+
+#[tokio::test]
+async fn if_match_is_checked_again_after_a_lost_race() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    let other = world.another_service();
+    world.before_append(async move {
+        other.delete(&caller(), asset, None, None).await.unwrap();
+        other.restore(&caller(), asset, None).await.unwrap();
+    });
+    let refusal = world.service.delete(&caller(), asset, Some(3), None).await.unwrap_err();
+    let conflict = Rejection::VersionConflict { actual: 5 };
+    assert!(matches!(refusal, Refusal::Rejected(r) if r == conflict));
+}
+
+#[tokio::test]
+async fn without_if_match_a_lost_race_is_decided_anew() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    let other = world.another_service();
+    world.before_append(async move {
+        other.delete(&caller(), asset, None, None).await.unwrap();
+    });
+    let history = world.service.delete(&caller(), asset, None, None).await.unwrap();
+    assert_eq!(kinds(&history), ["created", "received", "uploaded", "soft_deleted"]);
+}
+
+#[tokio::test]
+async fn ones_own_received_is_no_conflict_with_if_match() {
+    let world = World::new();
+    let asset = world.created().await;
+    world.put(asset);
+    let history = world.service.confirm(&caller(), asset, Some(1)).await.unwrap();
+    assert_eq!(history.asset().version, 3);
+}
+
+#[tokio::test]
+async fn ones_own_received_is_no_conflict_when_its_reply_was_lost_on_the_way() {
+    let world = World::new();
+    let asset = world.created().await;
+    world.put(asset);
+    world.mishap(Mishap::SentTwice);
+    let history = world.service.confirm(&caller(), asset, Some(1)).await.unwrap();
+    assert_eq!(kinds(&history), ["created", "received", "uploaded"]);
+}
+
+#[tokio::test]
+async fn a_change_that_was_sent_twice_is_appended_once() {
+    let world = World::new();
+    world.mishap(Mishap::SentTwice);
+    let asset = world.created().await;
+    assert_eq!(world.kinds(asset).await, ["created"]);
+    world.mishap(Mishap::SentTwice);
+    world.service.delete(&caller(), asset, Some(1), None).await.unwrap();
+    world.mishap(Mishap::SentTwice);
+    world.service.restore(&caller(), asset, Some(2)).await.unwrap();
+    assert_eq!(world.kinds(asset).await, ["created", "soft_deleted", "restored"]);
+}
+
+#[tokio::test]
+async fn a_change_whose_reply_was_lost_is_not_made_again_by_asking_again() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    world.mishap(Mishap::ReplyLost);
+    let lost = world.service.delete(&caller(), asset, None, None).await.unwrap_err();
+    assert!(matches!(lost, Refusal::Store(error) if error.kind == Kind::Unavailable));
+    world.service.delete(&caller(), asset, None, None).await.unwrap();
+    world.mishap(Mishap::ReplyLost);
+    world.service.purge(&caller(), asset, None).await.unwrap_err();
+    world.service.purge(&caller(), asset, None).await.unwrap();
+    let all = ["created", "received", "uploaded", "soft_deleted", "purge_requested", "purged"];
+    assert_eq!(world.kinds(asset).await, all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_race_that_was_lost_five_times_is_given_up() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    for _ in 0..5 {
+        let other = world.another_service();
+        world.before_append(async move {
+            other.delete(&caller(), asset, None, None).await.unwrap();
+            other.restore(&caller(), asset, None).await.unwrap();
+        });
+    }
+    let before = world.history(asset).await.asset().version;
+    let refusal = world.service.delete(&caller(), asset, None, None).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Contended));
+    let after = world.history(asset).await;
+    assert_eq!(after.asset().version, before + 10, "all of it by the other");
+    assert!(world.service.delete(&caller(), asset, None, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_last_try_may_be_the_one_that_was_sent_twice() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    for _ in 0..4 {
+        let other = world.another_service();
+        world.before_append(async move {
+            other.delete(&caller(), asset, None, None).await.unwrap();
+            other.restore(&caller(), asset, None).await.unwrap();
+        });
+    }
+    world.mishap(Mishap::SentTwice);
+    let history = world.service.delete(&caller(), asset, None, None).await.unwrap();
+    assert_eq!(history.asset().status(), Status::Deleted);
+}
+
+#[tokio::test]
+async fn a_delete_marker_deletes_and_says_that_it_came_through_s3_whoever_saw_it() {
+    for source in [Source::S3, Source::Reconcile] {
+        let world = World::new();
+        let asset = world.uploaded().await;
+        world.mark_deleted(asset);
+        world.service.look(&world::caller_by(source), asset).await.unwrap();
+        let history = world.history(asset).await;
+        let last = history.entries().last().unwrap();
+        assert_eq!(
+            (last.record.event.kind(), last.record.cause.source),
+            ("soft_deleted", Source::S3)
+        );
+    }
+}
+
+#[tokio::test]
+async fn confirming_under_a_delete_marker_does_not_delete_in_the_name_of_whoever_confirms() {
+    let world = World::new();
+    let asset = world.received().await;
+    world.mark_deleted(asset);
+    let refusal = world.service.confirm(&caller(), asset, None).await.unwrap_err();
+    let deleted = Rejection::NotReceived(Status::Deleted);
+    assert!(matches!(refusal, Refusal::Rejected(r) if r == deleted));
+    let history = world.history(asset).await;
+    assert_eq!(history.entries().last().unwrap().record.cause.source, Source::S3);
+}
+
+#[tokio::test]
+async fn a_restored_asset_is_not_deleted_again_by_the_marker_that_still_lies_there() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    world.mark_deleted(asset);
+    world.look(asset).await;
+    world.service.restore(&caller(), asset, None).await.unwrap();
+    assert_eq!(world.look(asset).await.recorded, 0);
+    assert_eq!(world.status(asset).await, Status::Uploaded);
+
+    world.mark_deleted(asset);
+    world.look(asset).await;
+    assert_eq!(world.status(asset).await, Status::Deleted, "another marker is another delete");
+}
+
+#[tokio::test]
+async fn purging_deletes_every_version_and_says_so_when_none_is_left() {
+    let world = World::new();
+    let asset = world.deleted().await;
+    world.put(asset);
+    world.mark_deleted(asset);
+    let history = world.service.purge(&caller(), asset, None).await.unwrap();
+    assert_eq!(kinds(&history)[4..], ["purge_requested", "purged"]);
+    assert_eq!(world.versions(asset), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_purge_that_failed_half_way_goes_on_when_it_is_asked_for_again() {
+    let world = World::new();
+    let asset = world.purging().await;
+    assert_eq!(world.last(asset).await, "purge_requested");
+    let history = world.service.purge(&caller(), asset, None).await.unwrap();
+    assert_eq!(kinds(&history)[4..], ["purge_requested", "purged"], "one request, one end");
+}
+
+#[tokio::test]
+async fn a_purge_that_failed_half_way_is_ended_by_any_look() {
+    let world = World::new();
+    let asset = world.purging().await;
+    world.put(asset);
+    assert_eq!(world.look(asset).await, Looked { recorded: 1, swept: 2, overwrite: false });
+    assert_eq!(world.status(asset).await, Status::Purged);
+}
+
+#[tokio::test]
+async fn a_purge_is_not_ended_while_bytes_that_landed_amid_it_are_left() {
+    let world = World::new();
+    let asset = world.deleted().await;
+    let key = world.key(asset);
+    world.amid_look(move |bucket| drop(bucket.put(&key, b"late")));
+    let history = world.service.purge(&caller(), asset, None).await.unwrap();
+    assert_eq!(history.asset().status(), Status::Purging);
+    assert_eq!(world.look(asset).await, Looked { recorded: 1, swept: 1, overwrite: false });
+    assert_eq!(world.status(asset).await, Status::Purged);
+}
+
+#[tokio::test]
+async fn bytes_that_land_after_the_purge_are_deleted_and_counted() {
+    let world = World::new();
+    let asset = world.purged().await;
+    world.put(asset);
+    assert_eq!(world.look(asset).await, Looked { recorded: 0, swept: 1, overwrite: false });
+    assert_eq!(world.versions(asset), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_version_is_pinned_again_when_the_one_that_replaced_it_is_gone() {
+    let world = World::new();
+    let asset = world.created().await;
+    let first = world.put(asset);
+    world.look(asset).await;
+    let second = world.put(asset);
+    world.look(asset).await;
+    world.remove(asset, &second);
+    world.look(asset).await;
+    let history = world.history(asset).await;
+    assert_eq!(kinds(&history), ["created", "received", "received", "received"]);
+    assert!(history.asset().is_pinned(&first));
+}
+
+#[tokio::test]
+async fn bytes_that_land_while_the_pinned_ones_vanish_are_pinned_and_not_destroyed() {
+    let world = World::new();
+    let asset = world.created().await;
+    let pinned = world.put(asset);
+    world.look(asset).await;
+    world.mark_deleted(asset);
+    let key = world.key(asset);
+    world.amid_look(move |bucket| {
+        bucket.put(&key, b"newer");
+        assert!(bucket.remove(&key, &pinned));
+    });
+    world.look(asset).await;
+    assert_eq!(world.kinds(asset).await, ["created", "received", "received"]);
+    assert_eq!(world.versions(asset).len(), 2, "the marker and the newer bytes");
+}
+
+#[tokio::test]
+async fn confirmed_bytes_that_vanish_end_the_asset_and_whatever_lies_over_them() {
+    let world = World::new();
+    let asset = world.created().await;
+    let pinned = world.put(asset);
+    world.service.confirm(&caller(), asset, None).await.unwrap();
+    world.put(asset);
+    world.remove(asset, &pinned);
+    assert_eq!(world.look(asset).await, Looked { recorded: 1, swept: 1, overwrite: false });
+    assert_eq!(world.last(asset).await, "purged");
+    assert_eq!(world.versions(asset), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_overwrite_of_confirmed_bytes_is_flagged_and_changes_nothing() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    world.put(asset);
+    assert_eq!(world.look(asset).await, Looked { overwrite: true, ..Looked::default() });
+    assert_eq!(world.last(asset).await, "uploaded");
+}
+
+#[tokio::test]
+async fn what_the_journal_can_refuse_is_refused_also_while_the_bucket_is_away() {
+    let world = World::new();
+    let (purged, live) = (world.purged().await, world.uploaded().await);
+    world.bucket_away(true);
+    let refusal = world.service.restore(&caller(), purged, None).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Rejected(Rejection::Purged)), "{refusal}");
+    let refusal = world.service.restore(&caller(), live, None).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Rejected(Rejection::NotDeleted(_))), "{refusal}");
+    assert!(world.service.delete(&caller(), live, None, None).await.is_ok(), "nothing to look at");
+}
+
+#[tokio::test]
+async fn time_goes_forward_also_when_the_clock_goes_back() {
+    let world = World::new();
+    let asset = world.created().await;
+    for _ in 0..3 {
+        world.effects.advance(-TimeDelta::hours(1));
+        world.service.delete(&caller(), asset, None, None).await.unwrap();
+        world.service.restore(&caller(), asset, None).await.unwrap();
+    }
+    let history = world.history(asset).await;
+    let times: Vec<_> = history.entries().iter().map(|entry| entry.record.at).collect();
+    assert_eq!(times.len(), 7);
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+}
+
+#[tokio::test]
+async fn an_asset_is_shown_as_it_was_at_each_version_and_moment() {
+    let world = World::new();
+    let asset = world.purged().await;
+    let history = world.history(asset).await;
+    let lived = [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged];
+    for ((version, status), entry) in (1..).zip(lived).zip(history.entries()) {
+        let then = history.at_version(version).unwrap();
+        assert_eq!((then.version, then.status(), then.head), (version, status, entry.hash));
+        assert_eq!(history.as_of(entry.record.at), Some(then.clone()), "that point included");
+        let before = history.as_of(entry.record.at - TimeDelta::microseconds(1));
+        assert_eq!(before, history.at_version(version - 1));
+    }
+    assert_eq!(history.at_version(0), None);
+    assert_eq!(history.at_version(7), None);
+    assert_eq!(history.at_version(6).as_ref(), Some(history.asset()));
+}

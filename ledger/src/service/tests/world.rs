@@ -1,0 +1,245 @@
+//! A ledger in memory, and mishaps on the way to it.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+
+use super::super::*;
+use crate::asset::Status;
+use crate::journal::MemoryJournal;
+use crate::objects::Current;
+use crate::record::Source;
+use crate::testing::{MemoryBucket, TestEffects};
+
+/// What happens to one append.
+pub(super) enum Mishap {
+    /// Somebody else does this first.
+    Before(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// It takes effect, its reply is lost, and the client library sends it again.
+    SentTwice,
+    /// It takes effect, and its reply is lost for good.
+    ReplyLost,
+}
+
+/// A journal with mishaps on the way to it.
+#[derive(Default)]
+struct Road {
+    journal: Arc<MemoryJournal>,
+    mishaps: Mutex<VecDeque<Mishap>>,
+}
+
+#[async_trait]
+impl Journal for Road {
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+        self.journal.history(key).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+        self.journal.last(key).await
+    }
+
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+        let mishap = self.mishaps.lock().unwrap().pop_front();
+        match mishap {
+            None => {}
+            Some(Mishap::Before(other)) => other.await,
+            Some(Mishap::SentTwice) => drop(self.journal.append(key, line.clone()).await?),
+            Some(Mishap::ReplyLost) => {
+                self.journal.append(key, line).await?;
+                return Err(StoreError::new(Kind::Unavailable, "the reply was lost"));
+            }
+        }
+        self.journal.append(key, line).await
+    }
+}
+
+type Meanwhile = Box<dyn FnOnce(&MemoryBucket) + Send>;
+
+/// A bucket that can be away, and that others use meanwhile.
+#[derive(Default)]
+pub(super) struct Bucket {
+    pub(super) inner: MemoryBucket,
+    away: AtomicBool,
+    meanwhile: Mutex<Option<Meanwhile>>,
+}
+
+impl Bucket {
+    fn there(&self) -> Result<&MemoryBucket, StoreError> {
+        let away = self.away.load(Ordering::Relaxed);
+        let error = || StoreError::new(Kind::Unavailable, "the bucket is away");
+        if away { Err(error()) } else { Ok(&self.inner) }
+    }
+
+    fn others_act(&self) {
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile(&self.inner);
+        }
+    }
+}
+
+#[async_trait]
+impl Objects for Bucket {
+    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+        let current = self.there()?.current(key).await;
+        self.others_act();
+        current
+    }
+
+    async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
+        self.there()?.exists(key, version_id).await
+    }
+
+    async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
+        let versions = self.there()?.versions(key).await;
+        self.others_act();
+        versions
+    }
+
+    async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
+        self.there()?.delete(key, version_id).await
+    }
+}
+
+pub(super) struct World {
+    pub(super) service: Service,
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) effects: Arc<TestEffects>,
+    road: Arc<Road>,
+    others: AtomicU64,
+}
+
+pub(super) fn caller() -> Caller {
+    caller_by(Source::Api)
+}
+
+pub(super) fn caller_by(source: Source) -> Caller {
+    Caller { actor: "anonymous".into(), source, request: "request".into() }
+}
+
+/// What happened, in the stored names.
+pub(super) fn kinds(history: &History) -> Vec<&'static str> {
+    history.entries().iter().map(|entry| entry.record.event.kind()).collect()
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let road = Arc::new(Road::default());
+        let bucket = Arc::new(Bucket::default());
+        let effects = Arc::new(TestEffects::seeded(1));
+        let service = service(road.clone(), bucket.clone(), effects.clone());
+        Self { service, bucket, effects, road, others: AtomicU64::new(2) }
+    }
+
+    /// Another process over the same stores, to whom no mishap happens.
+    pub(super) fn another_service(&self) -> Arc<Service> {
+        let seed = self.others.fetch_add(1, Ordering::Relaxed);
+        let effects = Arc::new(TestEffects::seeded(seed));
+        Arc::new(service(self.road.journal.clone(), self.bucket.clone(), effects))
+    }
+
+    /// What happens to the appends to come, one each.
+    pub(super) fn mishap(&self, mishap: Mishap) {
+        self.road.mishaps.lock().unwrap().push_back(mishap);
+    }
+
+    /// What somebody else does just before the next append that has no mishap yet.
+    pub(super) fn before_append(&self, other: impl Future<Output = ()> + Send + 'static) {
+        self.mishap(Mishap::Before(Box::pin(other)));
+    }
+
+    /// What somebody does to the bucket after the next look at it, and before whatever follows.
+    pub(super) fn amid_look(&self, meanwhile: impl FnOnce(&MemoryBucket) + Send + 'static) {
+        *self.bucket.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+    }
+
+    pub(super) fn bucket_away(&self, away: bool) {
+        self.bucket.away.store(away, Ordering::Relaxed);
+    }
+
+    pub(super) fn key(&self, asset: AssetId) -> Key {
+        self.service.key(asset)
+    }
+
+    pub(super) fn put(&self, asset: AssetId) -> String {
+        self.bucket.inner.put(&self.key(asset), b"bytes")
+    }
+
+    pub(super) fn mark_deleted(&self, asset: AssetId) -> String {
+        self.bucket.inner.mark_deleted(&self.key(asset))
+    }
+
+    pub(super) fn remove(&self, asset: AssetId, version_id: &str) {
+        assert!(self.bucket.inner.remove(&self.key(asset), version_id));
+    }
+
+    pub(super) fn versions(&self, asset: AssetId) -> Vec<String> {
+        self.bucket.inner.ids(&self.key(asset))
+    }
+
+    pub(super) async fn created(&self) -> AssetId {
+        let history = self.service.create(&caller(), Declaration::plain()).await.unwrap();
+        history.asset().key.asset
+    }
+
+    pub(super) async fn received(&self) -> AssetId {
+        let asset = self.created().await;
+        self.put(asset);
+        self.look(asset).await;
+        asset
+    }
+
+    pub(super) async fn uploaded(&self) -> AssetId {
+        let asset = self.received().await;
+        self.service.confirm(&caller(), asset, None).await.unwrap();
+        asset
+    }
+
+    pub(super) async fn deleted(&self) -> AssetId {
+        let asset = self.uploaded().await;
+        self.service.delete(&caller(), asset, None, None).await.unwrap();
+        asset
+    }
+
+    /// Asked to be purged while the bucket was away.
+    pub(super) async fn purging(&self) -> AssetId {
+        let asset = self.deleted().await;
+        self.bucket_away(true);
+        self.service.purge(&caller(), asset, None).await.unwrap_err();
+        self.bucket_away(false);
+        asset
+    }
+
+    pub(super) async fn purged(&self) -> AssetId {
+        let asset = self.deleted().await;
+        self.service.purge(&caller(), asset, None).await.unwrap();
+        asset
+    }
+
+    pub(super) async fn look(&self, asset: AssetId) -> Looked {
+        self.service.look(&caller_by(Source::S3), asset).await.unwrap()
+    }
+
+    pub(super) async fn history(&self, asset: AssetId) -> History {
+        self.service.history(asset).await.unwrap().unwrap()
+    }
+
+    pub(super) async fn kinds(&self, asset: AssetId) -> Vec<&'static str> {
+        kinds(&self.history(asset).await)
+    }
+
+    /// What happened last.
+    pub(super) async fn last(&self, asset: AssetId) -> &'static str {
+        self.kinds(asset).await.pop().unwrap()
+    }
+
+    pub(super) async fn status(&self, asset: AssetId) -> Status {
+        self.history(asset).await.asset().status()
+    }
+}
+
+fn service(journal: Arc<dyn Journal>, bucket: Arc<Bucket>, effects: Arc<TestEffects>) -> Service {
+    Service::new(journal, bucket, effects, "main".parse().unwrap(), "files")
+}

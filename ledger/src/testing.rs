@@ -1,0 +1,14 @@
+//! What shows that an adapter keeps its port's contract, and doubles for the simulation. Always
+//! compiled, so that it cannot rot.
+//!
+//! Chance, the clock, lost replies and latency all come from a seed: a run that failed can be run
+//! again.
+
+pub mod effects;
+pub mod faults;
+pub mod journal;
+pub mod objects;
+
+pub use effects::{Chance, TestEffects};
+pub use faults::{Faults, Faulty, persist};
+pub use objects::MemoryBucket;

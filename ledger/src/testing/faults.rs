@@ -1,0 +1,146 @@
+//! Stores that fail: before the effect, after it, or by being slow.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::effects::Chance;
+use crate::error::{Kind, StoreError};
+use crate::id::Key;
+use crate::journal::{Appended, Arrival, Arrivals, Journal};
+use crate::objects::{Current, Objects};
+use crate::record::Line;
+
+/// Calls after which [`persist`] gives up on a store that fails at half of them: 2^64 to one.
+const PATIENCE: u32 = 64;
+
+/// How often, and how, calls go wrong. Shared by all stores of one world.
+#[derive(Debug)]
+pub struct Faults {
+    chance: Chance,
+    per_mille: AtomicU64,
+    latency_ms: u64,
+}
+
+impl Faults {
+    /// Faults drawn from `seed`: `per_mille` of the calls fail, and every call takes up to
+    /// `latency_ms` of tokio's time.
+    #[must_use]
+    pub const fn new(seed: u64, per_mille: u64, latency_ms: u64) -> Self {
+        Self { chance: Chance::new(seed), per_mille: AtomicU64::new(per_mille), latency_ms }
+    }
+
+    /// From now on nothing fails.
+    pub fn stop(&self) {
+        self.per_mille.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes a call, or fails it before or after its effect.
+    pub async fn around<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.wait().await;
+        if !self.chance.happens(self.per_mille.load(Ordering::Relaxed)) {
+            return call.await;
+        }
+        match self.chance.below(3) {
+            0 => Err(StoreError::new(Kind::Unavailable, "the request was lost")),
+            1 => Err(StoreError::new(Kind::Throttled, "too many requests")),
+            _ => {
+                call.await?;
+                self.wait().await;
+                Err(StoreError::new(Kind::Unavailable, "the reply was lost"))
+            }
+        }
+    }
+
+    async fn wait(&self) {
+        if self.latency_ms > 0 {
+            let ms = self.chance.below(self.latency_ms + 1);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+    }
+}
+
+/// Repeats a call for as long as its failures promise that the same call may succeed later.
+pub async fn persist<T, C>(mut call: impl FnMut() -> C) -> Result<T, StoreError>
+where
+    C: Future<Output = Result<T, StoreError>>,
+{
+    let mut tries = 1;
+    loop {
+        match call().await {
+            Err(StoreError { kind: Kind::Unavailable | Kind::Throttled, .. })
+                if tries < PATIENCE =>
+            {
+                tries += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A store whose calls go wrong as [`Faults`] say.
+#[derive(Debug)]
+pub struct Faulty<S> {
+    store: S,
+    faults: Arc<Faults>,
+}
+
+impl<S> Faulty<S> {
+    /// `store`, but faulty.
+    #[must_use]
+    pub const fn new(store: S, faults: Arc<Faults>) -> Self {
+        Self { store, faults }
+    }
+}
+
+#[async_trait]
+impl<S: Journal> Journal for Faulty<Arc<S>> {
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+        self.faults.around(self.store.history(key)).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+        self.faults.around(self.store.last(key)).await
+    }
+
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+        self.faults.around(self.store.append(key, line)).await
+    }
+}
+
+#[async_trait]
+impl<S: Arrivals> Arrivals for Faulty<Arc<S>> {
+    async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        self.faults.around(self.store.arrivals(after, limit)).await
+    }
+
+    fn latest(&self) -> watch::Receiver<u64> {
+        self.store.latest()
+    }
+}
+
+#[async_trait]
+impl<S: Objects> Objects for Faulty<Arc<S>> {
+    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+        self.faults.around(self.store.current(key)).await
+    }
+
+    async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
+        self.faults.around(self.store.exists(key, version_id)).await
+    }
+
+    async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
+        self.faults.around(self.store.versions(key)).await
+    }
+
+    async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
+        self.faults.around(self.store.delete(key, version_id)).await
+    }
+}

@@ -1,0 +1,278 @@
+//! The contract of [`Journal`] and [`Arrivals`] as a suite. Every adapter and every decorator runs
+//! it whole, each function on a store of its own that nobody else writes to.
+//!
+//! A call that fails is repeated as its callers repeat it: an append that finds its own line in
+//! its place was written, and its reply was lost.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use chrono::DateTime;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use super::faults::persist;
+use crate::id::{AssetId, Key};
+use crate::journal::{Appended, Arrival, Arrivals, Journal};
+use crate::record::Line;
+
+/// Writers that race for one version.
+const WRITERS: u64 = 32;
+/// Versions that they race for.
+const ROUNDS: u64 = 8;
+
+/// Text that careless stores alter: quotes, escapes, what Unicode normalises or cannot show, line
+/// separators, characters beyond the first plane, and spaces at the ends.
+const ODD: [&str; 7] = [
+    r#"{"quotes":"\" ' \\ \n \u0000"}"#,
+    "{\"composed\":\"é\",\"decomposed\":\"e\u{301}\"}",
+    "{\"emoji\":\"🦀👩‍🚀\",\"private\":\"\u{10ffff}\"}",
+    "{\"separators\":\"\u{2028}\u{2029}\u{feff}\u{202e}\"}",
+    " {\"spaces\": \"at both ends\"} ",
+    "{\"percent\":\"%00 %s ?1 :pk #\"}",
+    "",
+];
+
+/// The whole contract of [`Journal`].
+///
+/// # Panics
+/// If `journal` does not keep it.
+pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
+    an_asset_that_does_not_exist_has_no_history(&*journal).await;
+    events_come_back_in_order_byte_for_byte(&*journal).await;
+    the_second_writer_of_a_version_is_told_who_holds_it(&*journal).await;
+    assets_and_tenants_do_not_see_each_other(&*journal).await;
+    long_histories_come_back_whole(&*journal).await;
+    of_many_writers_one_wins(journal).await;
+}
+
+/// The whole contract of [`Arrivals`], for a journal that is still empty.
+///
+/// # Panics
+/// If `journal` does not keep it.
+pub async fn arrivals_conformance<J: Journal + Arrivals + 'static>(journal: Arc<J>) {
+    arrivals_come_in_the_order_of_their_appends(&*journal).await;
+    what_was_not_written_does_not_arrive(&*journal).await;
+    a_reader_in_the_midst_of_writers_skips_nothing(Arc::clone(&journal)).await;
+    nobody_need_wait_for_an_append_to_be_told_of_it(&*journal).await;
+}
+
+async fn an_asset_that_does_not_exist_has_no_history(journal: &dyn Journal) {
+    let nobody = key("main", 1);
+    assert_eq!(history(journal, &nobody).await, []);
+    assert_eq!(last(journal, &nobody).await, None);
+}
+
+async fn events_come_back_in_order_byte_for_byte(journal: &dyn Journal) {
+    let key = key("main", 2);
+    let mut given = Vec::new();
+    for (version, body) in (1..).zip(ODD) {
+        let line = Line { version, body: body.to_owned() };
+        write(journal, &key, &line).await;
+        given.push(line);
+        assert_eq!(history(journal, &key).await, given, "visible as soon as it was answered");
+        assert_eq!(last(journal, &key).await.as_ref(), given.last());
+    }
+}
+
+async fn the_second_writer_of_a_version_is_told_who_holds_it(journal: &dyn Journal) {
+    let key = key("main", 3);
+    let lines: Vec<_> = (1..=3).map(|version| line(version, "first")).collect();
+    for line in &lines {
+        write(journal, &key, line).await;
+    }
+    for held in &lines {
+        let late = line(held.version, "late");
+        assert_eq!(append(journal, &key, &late).await, Appended::Taken(held.clone()));
+        let again = persist(|| journal.append(&key, held.clone())).await;
+        assert_eq!(answer(again), Appended::Taken(held.clone()), "also to whoever wrote it");
+    }
+    assert_eq!(history(journal, &key).await, lines, "a version is written once");
+}
+
+async fn assets_and_tenants_do_not_see_each_other(journal: &dyn Journal) {
+    let keys = [key("main", 4), key("main", 5), key("main-2", 4), key("mai", 4)];
+    for key in &keys {
+        write(journal, key, &line(1, &key.partition())).await;
+    }
+    for key in &keys {
+        assert_eq!(history(journal, key).await, [line(1, &key.partition())]);
+        assert_eq!(last(journal, key).await, Some(line(1, &key.partition())));
+    }
+}
+
+/// Two hundred events of 8 KiB: more than one page of DynamoDB, and versions past 9 and 99, which
+/// sort wrongly as text.
+async fn long_histories_come_back_whole(journal: &dyn Journal) {
+    let key = key("main", 6);
+    let body = "x".repeat(8 << 10);
+    let lines: Vec<_> = (1..=200).map(|version| line(version, &body)).collect();
+    for line in &lines {
+        write(journal, &key, line).await;
+    }
+    assert!(history(journal, &key).await == lines, "200 events came back in order");
+    assert!(last(journal, &key).await.as_ref() == lines.last());
+}
+
+async fn of_many_writers_one_wins<J: Journal + 'static>(journal: Arc<J>) {
+    let key = key("main", 7);
+    for version in 1..=ROUNDS {
+        let answers = race(&journal, &key, version).await;
+        let held = answer(last(&*journal, &key).await.ok_or("nothing is stored"));
+        let winners = answers.iter().filter(|(_, a)| *a == Appended::Written);
+        let winners: Vec<_> = winners.map(|(line, _)| line).collect();
+        assert_eq!(winners, [&held], "one winner of version {version}, and it is stored");
+        for (line, answer) in &answers {
+            assert!(*line == held || *answer == Appended::Taken(held.clone()), "{answer:?}");
+        }
+    }
+    let versions: Vec<_> = history(&*journal, &key).await.iter().map(|l| l.version).collect();
+    assert_eq!(versions, (1..=ROUNDS).collect::<Vec<_>>());
+}
+
+async fn race<J: Journal + 'static>(
+    journal: &Arc<J>,
+    key: &Key,
+    version: u64,
+) -> Vec<(Line, Appended)> {
+    let start = Arc::new(Barrier::new(usize::try_from(WRITERS).unwrap_or(1)));
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (journal, key, start) = (Arc::clone(journal), key.clone(), Arc::clone(&start));
+        writers.spawn(async move {
+            let line = line(version, &format!("writer {writer}"));
+            start.wait().await;
+            let answer = append(&*journal, &key, &line).await;
+            (line, answer)
+        });
+    }
+    writers.join_all().await
+}
+
+async fn arrivals_come_in_the_order_of_their_appends<J: Journal + Arrivals>(journal: &J) {
+    let latest = journal.latest();
+    assert_eq!(arrivals(journal, 0, 10).await, [], "the suite starts on an empty journal");
+    let (one, two) = (key("main", 11), key("other", 11));
+    let appended =
+        [(&one, line(1, "a")), (&two, line(1, "b")), (&one, line(2, "c")), (&two, line(2, "d"))];
+    for (key, line) in &appended {
+        write(journal, key, line).await;
+    }
+    let arrived = arrivals(journal, 0, 10).await;
+    let told: Vec<_> = arrived.iter().map(|a| (&a.key, a.line.clone())).collect();
+    assert_eq!(told, appended);
+    assert!(arrived.is_sorted_by(|a, b| a.number < b.number), "rising and unique: {arrived:?}");
+    assert_eq!(Some(*latest.borrow()), arrived.last().map(|a| a.number));
+    for (place, arrival) in arrived.iter().enumerate() {
+        assert_eq!(arrivals(journal, arrival.number, 10).await, arrived[place + 1..]);
+        assert_eq!(arrivals(journal, 0, place).await, arrived[..place], "at most {place}");
+    }
+}
+
+async fn what_was_not_written_does_not_arrive<J: Journal + Arrivals>(journal: &J) {
+    let mut latest = journal.latest();
+    let before = *latest.borrow_and_update();
+    append(journal, &key("main", 11), &line(1, "late")).await;
+    assert_eq!(arrivals(journal, before, 10).await, []);
+    assert!(matches!(latest.has_changed(), Ok(false)), "nobody is woken for nothing");
+}
+
+async fn a_reader_in_the_midst_of_writers_skips_nothing<J>(journal: Arc<J>)
+where
+    J: Journal + Arrivals + 'static,
+{
+    let start = last_number(&*journal).await;
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let journal = Arc::clone(&journal);
+        writers.spawn(async move {
+            for version in 1..=ROUNDS {
+                let line = line(version, &format!("writer {writer}"));
+                write(&*journal, &key("crowd", u128::from(writer)), &line).await;
+            }
+        });
+    }
+    let followed = follow(&*journal, start, WRITERS * ROUNDS).await;
+    writers.join_all().await;
+    assert_eq!(followed, arrivals(&*journal, start, usize::MAX >> 1).await, "none came in between");
+    let mut per_writer: Vec<_> = followed.iter().map(|a| (&a.key, a.line.version)).collect();
+    per_writer.sort();
+    per_writer.dedup();
+    assert_eq!(per_writer.len() as u64, WRITERS * ROUNDS, "each event arrived once");
+}
+
+/// Reads arrivals whenever `latest` tells of one, as a runner does.
+async fn follow<J: Arrivals>(journal: &J, mut after: u64, count: u64) -> Vec<Arrival> {
+    let mut latest = journal.latest();
+    let mut followed = Vec::new();
+    while (followed.len() as u64) < count {
+        let told = *latest.borrow_and_update();
+        let page = arrivals(journal, after, 7).await;
+        assert!(!page.is_empty() || told <= after, "told of {told}, which is not to be seen");
+        if page.is_empty() {
+            assert!(latest.changed().await.is_ok(), "the journal is still open");
+        }
+        after = page.last().map_or(after, |last| last.number);
+        followed.extend(page);
+    }
+    followed
+}
+
+/// A caller that hangs up, as HTTP clients do, may leave an event behind; then whoever follows
+/// the arrivals must be told of it all the same.
+async fn nobody_need_wait_for_an_append_to_be_told_of_it<J: Journal + Arrivals>(journal: &J) {
+    let key = key("main", 12);
+    {
+        let mut append = journal.append(&key, line(1, "hung up"));
+        let _ = append.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+    // Its answer comes after whatever was appended before it, and tells nobody anything new.
+    append(journal, &self::key("main", 11), &line(1, "late")).await;
+    assert_eq!(*journal.latest().borrow(), last_number(journal).await);
+}
+
+async fn last_number<J: Arrivals>(journal: &J) -> u64 {
+    arrivals(journal, 0, usize::MAX >> 1).await.last().map_or(0, |arrival| arrival.number)
+}
+
+/// A key; `of` need only be unlike the other keys of the suite.
+fn key(tenant: &str, of: u128) -> Key {
+    let asset = AssetId::new(DateTime::UNIX_EPOCH, of);
+    Key { tenant: answer(tenant.parse()), asset }
+}
+
+fn line(version: u64, text: &str) -> Line {
+    Line { version, body: format!("{{\"version\":{version},\"text\":{text:?}}}") }
+}
+
+async fn history(journal: &dyn Journal, key: &Key) -> Vec<Line> {
+    answer(persist(|| journal.history(key)).await)
+}
+
+async fn last(journal: &dyn Journal, key: &Key) -> Option<Line> {
+    answer(persist(|| journal.last(key)).await)
+}
+
+async fn arrivals<J: Arrivals>(journal: &J, after: u64, limit: usize) -> Vec<Arrival> {
+    answer(persist(|| journal.arrivals(after, limit)).await)
+}
+
+/// Appends as callers do: whoever finds his own line in its place has written it.
+async fn append(journal: &dyn Journal, key: &Key, line: &Line) -> Appended {
+    match answer(persist(|| journal.append(key, line.clone())).await) {
+        Appended::Taken(held) if held == *line => Appended::Written,
+        answer => answer,
+    }
+}
+
+async fn write(journal: &dyn Journal, key: &Key, line: &Line) {
+    assert_eq!(append(journal, key, line).await, Appended::Written, "{line:?}");
+}
+
+fn answer<T, E: Debug>(outcome: Result<T, E>) -> T {
+    match outcome {
+        Ok(answer) => answer,
+        Err(error) => panic!("the store answered {error:?}"),
+    }
+}

@@ -1,0 +1,222 @@
+//! A versioned bucket in memory, with the semantics of S3 and none of its bytes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::chain::Hash;
+use crate::error::StoreError;
+use crate::id::Key;
+use crate::objects::{Current, ObjectVersion, Objects};
+
+/// A versioned bucket in memory. Like S3's, its notifications say only where something happened;
+/// whoever holds them delivers them late, twice, in another order, or not at all.
+#[derive(Debug, Default)]
+pub struct MemoryBucket(Mutex<Contents>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    by_key: HashMap<Key, Vec<Held>>,
+    notifications: Vec<Key>,
+    ever: u64,
+}
+
+/// One version of a key. The last of its key is the current one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held {
+    Bytes(ObjectVersion),
+    DeleteMarker(String),
+}
+
+impl Held {
+    fn id(&self) -> &str {
+        match self {
+            Self::Bytes(version) => &version.version_id,
+            Self::DeleteMarker(id) => id,
+        }
+    }
+}
+
+impl Contents {
+    /// Like those of S3, ids tell nothing and never come again.
+    fn next_id(&mut self) -> String {
+        self.ever += 1;
+        Hash::of(&self.ever.to_be_bytes()).to_string()[..32].to_owned()
+    }
+
+    fn push(&mut self, key: &Key, held: Held) -> String {
+        let id = held.id().to_owned();
+        self.by_key.entry(key.clone()).or_default().push(held);
+        self.notifications.push(key.clone());
+        id
+    }
+}
+
+impl MemoryBucket {
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uploads `bytes` over whatever is there; answers the new version's id.
+    pub fn put(&self, key: &Key, bytes: &[u8]) -> String {
+        let mut contents = self.contents();
+        let sha256 = Hash::of(bytes).to_string();
+        let version = ObjectVersion {
+            version_id: contents.next_id(),
+            size: bytes.len() as u64,
+            etag: sha256[..32].to_owned(),
+            sha256: Some(sha256),
+        };
+        contents.push(key, Held::Bytes(version))
+    }
+
+    /// Uploads `bytes` under `If-None-Match: *`: not over bytes, but over a delete marker.
+    pub fn put_if_absent(&self, key: &Key, bytes: &[u8]) -> Option<String> {
+        let taken = matches!(self.contents().current(key), Current::Object(_));
+        (!taken).then(|| self.put(key, bytes))
+    }
+
+    /// Deletes a key without naming a version: puts a delete marker, whose id it answers.
+    pub fn mark_deleted(&self, key: &Key) -> String {
+        let mut contents = self.contents();
+        let marker = Held::DeleteMarker(contents.next_id());
+        contents.push(key, marker)
+    }
+
+    /// Deletes one version or delete marker, whoever asks; answers whether it was there.
+    pub fn remove(&self, key: &Key, version_id: &str) -> bool {
+        let mut contents = self.contents();
+        let Some(versions) = contents.by_key.get_mut(key) else { return false };
+        let before = versions.len();
+        versions.retain(|held| held.id() != version_id);
+        let removed = versions.len() < before;
+        if removed {
+            contents.notifications.push(key.clone());
+        }
+        removed
+    }
+
+    /// The ids of all versions of `key` and of its delete markers, oldest first.
+    #[must_use]
+    pub fn ids(&self, key: &Key) -> Vec<String> {
+        self.contents().ids(key)
+    }
+
+    /// What `key` shows to somebody who names no version.
+    #[must_use]
+    pub fn shows(&self, key: &Key) -> Current {
+        self.contents().current(key)
+    }
+
+    /// Whether `version_id` of `key` is there and has bytes.
+    #[must_use]
+    pub fn holds(&self, key: &Key, version_id: &str) -> bool {
+        self.contents().holds(key, version_id)
+    }
+
+    /// The notifications that were not taken yet: each says that something happened to a key.
+    #[must_use]
+    pub fn take_notifications(&self) -> Vec<Key> {
+        std::mem::take(&mut self.contents().notifications)
+    }
+}
+
+impl Contents {
+    fn current(&self, key: &Key) -> Current {
+        match self.by_key.get(key).and_then(|versions| versions.last()) {
+            None => Current::Absent,
+            Some(Held::Bytes(version)) => Current::Object(version.clone()),
+            Some(Held::DeleteMarker(id)) => Current::DeleteMarker { version_id: id.clone() },
+        }
+    }
+
+    fn ids(&self, key: &Key) -> Vec<String> {
+        let versions = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+        versions.iter().map(|held| held.id().to_owned()).collect()
+    }
+
+    fn holds(&self, key: &Key, version_id: &str) -> bool {
+        let versions = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+        versions.iter().any(|held| matches!(held, Held::Bytes(v) if v.version_id == version_id))
+    }
+}
+
+#[async_trait]
+impl Objects for MemoryBucket {
+    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+        Ok(self.shows(key))
+    }
+
+    async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
+        Ok(self.holds(key, version_id))
+    }
+
+    async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
+        Ok(self.ids(key))
+    }
+
+    async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
+        self.remove(key, version_id);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::AssetId;
+    use chrono::DateTime;
+
+    fn key() -> Key {
+        Key { tenant: "main".parse().unwrap(), asset: AssetId::new(DateTime::UNIX_EPOCH, 1) }
+    }
+
+    fn shown(bucket: &MemoryBucket) -> Option<String> {
+        match bucket.shows(&key()) {
+            Current::Object(version) => Some(version.version_id),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_delete_marker_hides_and_removing_it_shows_again() {
+        let bucket = MemoryBucket::default();
+        let first = bucket.put(&key(), b"one");
+        let marker = bucket.mark_deleted(&key());
+        assert_eq!(shown(&bucket), None);
+        assert!(bucket.holds(&key(), &first) && !bucket.holds(&key(), &marker));
+        assert!(bucket.remove(&key(), &marker));
+        assert_eq!(shown(&bucket), Some(first));
+    }
+
+    #[test]
+    fn the_version_before_is_current_again_once_a_newer_one_is_removed() {
+        let bucket = MemoryBucket::default();
+        let first = bucket.put(&key(), b"one");
+        let second = bucket.put(&key(), b"two");
+        assert_eq!(shown(&bucket), Some(second.clone()));
+        assert!(bucket.remove(&key(), &second) && !bucket.remove(&key(), &second));
+        assert_eq!(shown(&bucket), Some(first));
+    }
+
+    #[test]
+    fn if_none_match_looks_at_the_current_version_only() {
+        let bucket = MemoryBucket::default();
+        assert!(bucket.put_if_absent(&key(), b"one").is_some());
+        assert_eq!(bucket.put_if_absent(&key(), b"two"), None);
+        bucket.mark_deleted(&key());
+        assert!(bucket.put_if_absent(&key(), b"three").is_some());
+    }
+
+    #[test]
+    fn every_change_is_notified_and_a_removal_of_nothing_is_none() {
+        let bucket = MemoryBucket::default();
+        let id = bucket.put(&key(), b"one");
+        bucket.mark_deleted(&key());
+        bucket.remove(&key(), &id);
+        bucket.remove(&key(), &id);
+        assert_eq!(bucket.take_notifications(), vec![key(); 3]);
+        assert_eq!(bucket.take_notifications(), vec![]);
+    }
+}

@@ -1,0 +1,57 @@
+//! Every adapter of the journal, and the decorator that loses its replies, against the whole
+//! contract.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+use std::sync::Arc;
+
+use engine::{Engine, Tables};
+use ledger::journal::{DynamoJournal, MemoryJournal, SqliteJournal};
+use ledger::sqlite::Open;
+use ledger::testing::journal::{arrivals_conformance, conformance};
+use ledger::testing::{Faults, Faulty};
+use tempfile::TempDir;
+
+async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
+    Arc::new(SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap())
+}
+
+/// Memory, at whose door half of all calls fail.
+fn faulty(seed: u64) -> Arc<Faulty<Arc<MemoryJournal>>> {
+    Arc::new(Faulty::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_keeps_the_contract() {
+    conformance(Arc::new(MemoryJournal::default())).await;
+    arrivals_conformance(Arc::new(MemoryJournal::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_the_contract() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    conformance(sqlite(&one).await).await;
+    arrivals_conformance(sqlite(&other).await).await;
+}
+
+fn dynamo(tables: Tables) -> Arc<DynamoJournal> {
+    Arc::new(DynamoJournal::new(tables.client, tables.journal))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamodb_keeps_the_contract() {
+    conformance(dynamo(Engine::new().tables().await)).await;
+}
+
+/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_given_dynamodb_keeps_the_contract() {
+    conformance(dynamo(engine::endpoint_or_engine().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_loses_replies_keeps_the_contract() {
+    for seed in 0..10 {
+        conformance(faulty(seed)).await;
+        arrivals_conformance(faulty(seed)).await;
+    }
+}

@@ -1,0 +1,544 @@
+//! Following a local journal: every arrival is projected, none is skipped, in the order in which
+//! the journal took them.
+//!
+//! The position is saved after the rows, so a crash between the two projects a few assets twice,
+//! which changes nothing. A position that the journal does not know comes from another journal,
+//! one restored from a copy: then every row is doubtful, and all are made anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::StoreError;
+use ledger::error::chain;
+use ledger::journal::{Arrival, Arrivals};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::position::{Position, Positions};
+use crate::runner::{Hint, Runner};
+
+/// Arrivals of one step: enough that reading them and saving the position costs little each.
+const BATCH: usize = 512;
+/// How often to look for what other processes appended, and whether they began a rebuild.
+const POLL: Duration = Duration::from_secs(1);
+/// The wait after a first failure; it doubles with each.
+const BACK_OFF: Duration = Duration::from_millis(10);
+/// The longest wait after a failure.
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// How often expired tombstones are dropped.
+const SWEEP: Duration = Duration::from_hours(1);
+
+/// Keeps the rows up with a local journal.
+pub struct Follower {
+    arrivals: Arc<dyn Arrivals>,
+    positions: Arc<dyn Positions>,
+    runner: Runner,
+    /// Where the next step starts, once it was checked to be a place in this journal.
+    position: Option<Position>,
+    told: watch::Sender<u64>,
+    swept: Option<Instant>,
+}
+
+impl Follower {
+    /// A follower of `arrivals` that keeps its position in `positions`, beside the rows that
+    /// `runner` writes.
+    pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
+        let told = watch::Sender::new(0);
+        Self { arrivals, positions, runner, position: None, told, swept: None }
+    }
+
+    /// Tells how far the follower has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress { latest: self.arrivals.latest(), position: self.told.subscribe() }
+    }
+
+    /// Follows until `shutdown` turns true or its sender is gone; a step that has begun is
+    /// finished. A store that does not answer is asked again, ever more slowly.
+    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+        let mut latest = self.arrivals.latest();
+        let mut failures = 0;
+        while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
+            latest.borrow_and_update();
+            let pause = match self.step().await {
+                Ok(moved) => {
+                    failures = 0;
+                    if moved {
+                        continue;
+                    }
+                    POLL
+                }
+                Err(error) => {
+                    failures += 1;
+                    back_off(failures, &error)
+                }
+            };
+            tokio::select! {
+                () = ended(&mut shutdown) => return,
+                Ok(()) = latest.changed(), if failures == 0 => {}
+                // Another process may have begun a rebuild: the position is read again.
+                () = sleep(pause) => self.position = None,
+            }
+        }
+    }
+
+    /// Projects whatever has arrived, and says how far that was.
+    pub async fn catch_up(&mut self) -> Result<u64, StoreError> {
+        while self.step().await? {}
+        Ok(*self.told.borrow())
+    }
+
+    /// Throws all rows away and makes them again, and says up to which arrival. A follower that
+    /// runs meanwhile helps.
+    pub async fn rebuild(&mut self) -> Result<u64, StoreError> {
+        self.position = None;
+        self.swept = None;
+        self.positions.reset().await?;
+        self.catch_up().await
+    }
+
+    /// Projects the next arrivals; `false` if there were none.
+    async fn step(&mut self) -> Result<bool, StoreError> {
+        let from = self.start().await?;
+        let batch = self.arrivals.arrivals(from.number, BATCH).await?;
+        let Some(last) = batch.last() else {
+            self.sweep().await;
+            return Ok(false);
+        };
+        let to = Position { number: last.number, hash: last.line.hash(), ..from };
+        let hints: Vec<Hint> = batch.into_iter().map(hint).collect();
+        if let Some(failed) = self.runner.project(&hints).await.failed.into_iter().next() {
+            return Err(failed.error);
+        }
+        // Forgotten first: an answer that is lost, or a follower that was faster, leaves us not
+        // knowing the position, and then it is read again.
+        self.position = None;
+        if self.positions.advance(&from, &to).await? {
+            self.arrive(to);
+        }
+        Ok(true)
+    }
+
+    async fn start(&mut self) -> Result<Position, StoreError> {
+        if let Some(position) = self.position {
+            return Ok(position);
+        }
+        let mut position = self.positions.load().await?;
+        if !self.knows(&position).await? {
+            tracing::warn!(position = position.number, hash = %position.hash,
+                "the rows are of another journal than this one: making them anew");
+            self.positions.reset().await?;
+            position = self.positions.load().await?;
+        }
+        self.arrive(position);
+        Ok(position)
+    }
+
+    /// Whether the journal has the position's event at the position's place.
+    async fn knows(&self, position: &Position) -> Result<bool, StoreError> {
+        let Some(before) = position.number.checked_sub(1) else { return Ok(true) };
+        let found = self.arrivals.arrivals(before, 1).await?;
+        let same = |it: &Arrival| it.number == position.number && it.line.hash() == position.hash;
+        Ok(found.first().is_some_and(same))
+    }
+
+    fn arrive(&mut self, position: Position) {
+        self.position = Some(position);
+        self.told
+            .send_if_modified(|told| std::mem::replace(told, position.number) != position.number);
+    }
+
+    /// Drops expired tombstones now and then. Failing to is no reason to hold up the rows.
+    async fn sweep(&mut self) {
+        if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        if let Err(error) = self.runner.sweep().await {
+            tracing::warn!(cause = chain(&error), "expired tombstones could not be dropped");
+        }
+    }
+}
+
+/// How far a follower has come, and how far the journal.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    latest: watch::Receiver<u64>,
+    position: watch::Receiver<u64>,
+}
+
+impl Progress {
+    /// Arrivals that this process knows of and that are not rows yet, at most.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        let position = *self.position.borrow();
+        self.latest.borrow().saturating_sub(position)
+    }
+
+    /// Waits until everything that had arrived before this call is a row; `false` if the follower
+    /// ended before that.
+    pub async fn caught_up(&mut self) -> bool {
+        let goal = *self.latest.borrow();
+        self.reached(goal).await
+    }
+
+    /// Waits until the follower is at or beyond an arrival; `false` if it ended before that.
+    pub async fn reached(&mut self, number: u64) -> bool {
+        self.position.wait_for(|position| *position >= number).await.is_ok()
+    }
+}
+
+fn hint(arrival: Arrival) -> Hint {
+    let Arrival { key, line, .. } = arrival;
+    Hint { key, version: line.version, lines: vec![line] }
+}
+
+async fn ended(shutdown: &mut watch::Receiver<bool>) {
+    // No sender any more is the end as well.
+    let _ = shutdown.wait_for(|end| *end).await;
+}
+
+fn back_off(failures: u32, error: &StoreError) -> Duration {
+    let pause = BACK_OFF.saturating_mul(1 << failures.min(16)).min(BACK_OFF_MAX);
+    tracing::warn!(failures, ?pause, kind = ?error.kind, cause = chain(error),
+        "following stopped and will be tried again");
+    pause
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::journal::{Journal, MemoryJournal, SqliteJournal};
+    use ledger::sqlite::Open;
+    use tempfile::TempDir;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::testing::{Clock, Fault, Faulty, Story};
+    use crate::views::{MemoryViews, Query, SqliteViews, Views};
+
+    fn follower(
+        journal: &Arc<impl Journal + Arrivals + 'static>,
+        views: &Arc<impl Views + Positions + 'static>,
+    ) -> Follower {
+        let effects = Arc::new(Clock::default());
+        let runner = Runner::new(Arc::clone(journal) as _, Arc::clone(views) as _, effects);
+        Follower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
+    }
+
+    /// A follower at work.
+    struct Running {
+        task: JoinHandle<()>,
+        shutdown: watch::Sender<bool>,
+        progress: Progress,
+    }
+
+    impl Running {
+        fn start(follower: Follower) -> Self {
+            let (shutdown, signal) = watch::channel(false);
+            let progress = follower.progress();
+            Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
+        }
+
+        async fn stop(self) {
+            self.shutdown.send_replace(true);
+            self.task.await.unwrap();
+        }
+    }
+
+    fn in_memory() -> (Arc<MemoryJournal>, Arc<MemoryViews>) {
+        (Arc::default(), Arc::default())
+    }
+
+    fn stories(count: u32) -> Vec<Story> {
+        (1..=count).map(|nth| Story::begin("main", nth).received().uploaded()).collect()
+    }
+
+    /// Appends the stories' events in turn, so that each asset's lie far apart.
+    async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
+        for version in 0..3 {
+            for story in stories {
+                journal.append(&story.key, story.lines[version].clone()).await.unwrap();
+            }
+        }
+    }
+
+    async fn assert_rows(views: &dyn Views, stories: &[Story]) {
+        let tenant = "main".parse().unwrap();
+        let all = Query { tenant, state: None, after: None, limit: usize::MAX };
+        let rows = views.list(&all).await.unwrap().assets;
+        let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
+        assert_eq!(rows, folds);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_follow_the_journal_from_its_beginning_and_as_it_grows() {
+        let (journal, views) = in_memory();
+        let stories = stories(600);
+        append_mixed(&*journal, &stories[..500]).await;
+        let mut running = Running::start(follower(&journal, &views));
+        assert_eq!(running.progress.lag(), 1500);
+        assert!(running.progress.caught_up().await);
+        assert_rows(&*views, &stories[..500]).await;
+        append_mixed(&*journal, &stories[500..]).await;
+        assert!(running.progress.caught_up().await);
+        assert_eq!(running.progress.lag(), 0);
+        assert_rows(&*views, &stories).await;
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_goes_on_where_the_last_one_ended() {
+        let read = Arc::new(std::sync::Mutex::new(0));
+        let reads = Arc::clone(&read);
+        let journal = Arc::new(Faulty::new(MemoryJournal::default(), move |name| {
+            *reads.lock().unwrap() += u32::from(name == "history");
+            None
+        }));
+        let views = Arc::new(MemoryViews::default());
+        let stories = stories(3);
+        append_mixed(&*journal, &stories).await;
+        assert_eq!(follower(&journal, &views).catch_up().await.unwrap(), 9);
+        let more = stories[0].clone().deleted();
+        more.append_to(journal.inner()).await;
+        assert_eq!(follower(&journal, &views).catch_up().await.unwrap(), 10);
+        assert_eq!(views.get(&more.key).await.unwrap(), Some(more.asset()));
+        assert_eq!(*read.lock().unwrap(), 1, "only the asset that moved on was folded again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_between_the_rows_and_the_position_changes_nothing() {
+        for fault in [Fault::Before, Fault::After] {
+            let journal = Arc::new(MemoryJournal::default());
+            let mut once = Some(fault);
+            let plan = move |name| if name == "advance" { once.take() } else { None };
+            let views = Arc::new(Faulty::new(MemoryViews::default(), plan));
+            let stories = stories(3);
+            append_mixed(&*journal, &stories).await;
+            follower(&journal, &views).catch_up().await.unwrap_err();
+            assert_rows(views.inner(), &stories).await;
+            assert_eq!(follower(&journal, &views).catch_up().await.unwrap(), 9, "{fault:?}");
+            assert_rows(views.inner(), &stories).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stores_that_fail_for_a_while_are_asked_again_and_nothing_is_skipped() {
+        let faulty = |every: u32| {
+            let mut calls = 0_u32;
+            move |_| {
+                calls += 1;
+                match calls % every {
+                    0 => Some(Fault::After),
+                    3 => Some(Fault::Before),
+                    _ => None,
+                }
+            }
+        };
+        let journal = Arc::new(Faulty::new(MemoryJournal::default(), faulty(7)));
+        let views = Arc::new(Faulty::new(MemoryViews::default(), faulty(11)));
+        let stories = stories(4);
+        let mut running = Running::start(follower(&journal, &views));
+        append_mixed(journal.inner(), &stories[..2]).await;
+        assert!(running.progress.caught_up().await);
+        append_mixed(journal.inner(), &stories[2..]).await;
+        assert!(running.progress.caught_up().await);
+        assert_rows(views.inner(), &stories).await;
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_for_long_is_awaited() {
+        let (away, is_away) = watch::channel(true);
+        let views = Arc::new(Faulty::new(MemoryViews::default(), move |_| {
+            is_away.borrow().then_some(Fault::Before)
+        }));
+        let journal = Arc::new(MemoryJournal::default());
+        let stories = stories(1);
+        append_mixed(&*journal, &stories).await;
+        let mut running = Running::start(follower(&journal, &views));
+        let hour = Duration::from_hours(1);
+        tokio::time::timeout(hour, running.progress.caught_up()).await.unwrap_err();
+        assert_eq!(running.progress.lag(), 3);
+        away.send_replace(false);
+        let soon = tokio::time::timeout(BACK_OFF_MAX, running.progress.caught_up());
+        assert!(soon.await.unwrap());
+        assert_rows(views.inner(), &stories).await;
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_history_does_not_stop_the_others() {
+        let (journal, views) = in_memory();
+        let stories = stories(3);
+        let mut broken = stories[1].clone();
+        broken.lines[1].body = broken.lines[1].body.replace("anonymous", "somebody");
+        let told = [stories[0].clone(), broken, stories[2].clone()];
+        append_mixed(&*journal, &told).await;
+        let reached = follower(&journal, &views).catch_up().await.unwrap();
+        assert_eq!(reached, 9);
+        assert_rows(&*views, &[stories[0].clone(), stories[2].clone()]).await;
+        assert_eq!(views.parked(&stories[1].key.tenant, 9).await.unwrap()[0].key, stories[1].key);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restored_journal_has_the_rows_made_anew() {
+        let stories = stories(4);
+        // Shorter than the position, as long but with other events, and longer with others.
+        for others in [&stories[..1], &stories[1..3], &stories[1..4]] {
+            let views = Arc::new(MemoryViews::default());
+            let journal = Arc::new(MemoryJournal::default());
+            append_mixed(&*journal, &stories[..2]).await;
+            follower(&journal, &views).catch_up().await.unwrap();
+            let begun = views.load().await.unwrap();
+
+            let restored = Arc::new(MemoryJournal::default());
+            append_mixed(&*restored, others).await;
+            let mut running = Running::start(follower(&restored, &views));
+            assert!(running.progress.caught_up().await);
+            assert_rows(&*views, others).await;
+            assert_eq!(views.load().await.unwrap().generation, begun.generation + 1);
+            running.stop().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_journal_restored_to_before_a_change_takes_the_change_back() {
+        let (journal, views) = in_memory();
+        let now = Story::begin("main", 1).received().uploaded();
+        now.append_to(&*journal).await;
+        follower(&journal, &views).catch_up().await.unwrap();
+
+        let restored = Arc::new(MemoryJournal::default());
+        let before = Story::begin("main", 1);
+        before.append_to(&*restored).await;
+        follower(&restored, &views).catch_up().await.unwrap();
+        assert_rows(&*views, &[before]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_followers_of_one_view_are_harmless() {
+        let (journal, views) = in_memory();
+        let stories = stories(800);
+        let running = [(); 2].map(|()| Running::start(follower(&journal, &views)));
+        for some in stories.chunks(100) {
+            append_mixed(&*journal, some).await;
+            tokio::task::yield_now().await;
+        }
+        for mut running in running {
+            assert!(running.progress.caught_up().await);
+            running.stop().await;
+        }
+        assert_rows(&*views, &stories).await;
+        assert_eq!(views.load().await.unwrap().number, 2400);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rebuild_beside_a_running_follower_loses_nothing() {
+        let (journal, views) = in_memory();
+        let stories = stories(400);
+        let mut running = Running::start(follower(&journal, &views));
+        append_mixed(&*journal, &stories[..300]).await;
+        assert!(running.progress.reached(1).await);
+        assert_eq!(follower(&journal, &views).rebuild().await.unwrap(), 900);
+        append_mixed(&*journal, &stories[300..]).await;
+        assert!(running.progress.caught_up().await);
+        assert_rows(&*views, &stories).await;
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rebuild_that_was_only_begun_is_finished_by_the_follower_that_runs() {
+        let (journal, views) = in_memory();
+        let stories = stories(2);
+        append_mixed(&*journal, &stories).await;
+        let mut running = Running::start(follower(&journal, &views));
+        assert!(running.progress.caught_up().await);
+        running.progress.position.mark_unchanged();
+        views.reset().await.unwrap();
+        running.progress.position.changed().await.unwrap();
+        assert!(running.progress.caught_up().await);
+        assert_rows(&*views, &stories).await;
+        running.stop().await;
+    }
+
+    /// A journal that another process appends to: this one is not told.
+    struct Deaf(MemoryJournal);
+
+    #[async_trait::async_trait]
+    impl Arrivals for Deaf {
+        async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+            self.0.arrivals(after, limit).await
+        }
+
+        fn latest(&self) -> watch::Receiver<u64> {
+            watch::Sender::new(0).subscribe()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_other_processes_append_is_found_without_being_told() {
+        let journal = Arc::new(Deaf(MemoryJournal::default()));
+        let views = Arc::new(MemoryViews::default());
+        let whole = Arc::new(MemoryJournal::default());
+        let runner = Runner::new(whole.clone(), views.clone(), Arc::new(Clock::default()));
+        let mut running = Running::start(Follower::new(journal.clone(), views.clone(), runner));
+        let begun = Instant::now();
+        for story in &stories(2) {
+            story.append_to(&*whole).await;
+            story.append_to(&journal.0).await;
+        }
+        assert!(running.progress.reached(6).await);
+        assert!(begun.elapsed() <= POLL);
+        assert_rows(&*views, &stories(2)).await;
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_tombstones_go_and_a_rebuild_leaves_them_out() {
+        let (journal, views) = in_memory();
+        let purged = Story::begin("main", 1).received().deleted().purged();
+        purged.append_to(&*journal).await;
+        let at = |days| Clock(purged.asset().updated_at + chrono::TimeDelta::days(days));
+        for (days, there) in [(7, true), (8, false)] {
+            let runner = Runner::new(journal.clone(), views.clone(), Arc::new(at(days)));
+            let mut follower = Follower::new(journal.clone(), views.clone(), runner);
+            follower.catch_up().await.unwrap();
+            assert_eq!(views.get(&purged.key).await.unwrap().is_some(), there, "day {days}");
+            follower.rebuild().await.unwrap();
+            assert_eq!(views.get(&purged.key).await.unwrap().is_some(), there, "day {days}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_ends_when_told_and_when_nobody_is_left_to_tell_it() {
+        let (journal, views) = in_memory();
+        let start = || Running::start(follower(&journal, &views));
+        start().stop().await;
+        let Running { task, shutdown, mut progress } = start();
+        drop(shutdown);
+        task.await.unwrap();
+        stories(1)[0].append_to(&*journal).await;
+        assert!(!progress.caught_up().await);
+    }
+
+    #[tokio::test]
+    async fn files_are_followed_across_restarts_and_a_restored_copy() {
+        let [folder, copy] = [(); 2].map(|()| TempDir::new().unwrap());
+        let stories = stories(50);
+        for round in 1..=2 {
+            let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
+            let views = SqliteViews::open(folder.path(), Open::OrCreate).unwrap();
+            let (journal, views) = (Arc::new(journal), Arc::new(views));
+            let mut running = Running::start(follower(&journal, &views));
+            append_mixed(&*journal, &stories[..25 * round]).await;
+            assert!(running.progress.caught_up().await);
+            assert_rows(&*views, &stories[..25 * round]).await;
+            running.stop().await;
+        }
+        let restored = SqliteJournal::open(copy.path(), Open::OrCreate).await.unwrap();
+        append_mixed(&restored, &stories[10..20]).await;
+        let views = Arc::new(SqliteViews::open(folder.path(), Open::Existing).unwrap());
+        follower(&Arc::new(restored), &views).catch_up().await.unwrap();
+        assert_rows(&*views, &stories[10..20]).await;
+    }
+}

@@ -1,0 +1,21 @@
+//! The read side of asset-ledger: what each asset is now, folded from the journal.
+//!
+//! Everything here can be thrown away and made again. A row is an [`Asset`] written whole, and
+//! only if it is newer than the row that is there, so anybody may project any asset at any time.
+//!
+//! [`Asset`]: ledger::asset::Asset
+
+pub mod follower;
+mod measure;
+pub mod position;
+pub mod reader;
+pub mod row;
+pub mod runner;
+pub mod testing;
+pub mod views;
+
+pub use follower::Follower;
+pub use position::Positions;
+pub use reader::Reader;
+pub use runner::Runner;
+pub use views::Views;

@@ -1,0 +1,26 @@
+//! What is measured of projecting, by the names under which operators find it.
+
+use chrono::{DateTime, Utc};
+use metrics::{counter, histogram};
+
+/// An event of `at` can be seen in its row from `now` on.
+pub(crate) fn visible(at: DateTime<Utc>, now: DateTime<Utc>) {
+    let micros = (now - at).num_microseconds().unwrap_or(i64::MAX).max(0);
+    #[allow(clippy::cast_precision_loss, reason = "half a century is within what an f64 holds")]
+    histogram!("asset_ledger_visible_lag_ms").record(micros as f64 / 1_000.0);
+}
+
+/// A row was as new already: the word came late, or twice.
+pub(crate) fn stale() {
+    counter!("asset_ledger_rows_stale").increment(1);
+}
+
+/// A row was written that nobody's word had led to.
+pub(crate) fn repaired() {
+    counter!("asset_ledger_rows_repaired").increment(1);
+}
+
+/// An asset was set aside for a person.
+pub(crate) fn parked() {
+    counter!("asset_ledger_assets_parked").increment(1);
+}

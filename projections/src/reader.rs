@@ -1,0 +1,162 @@
+//! Reading: one asset always as it is now, lists as of a moment ago.
+//!
+//! Reading never writes. A row that lags is on its way already, and mending it here would double
+//! the load just when the runner is behind; a row that was altered is at its version already, and
+//! a put of the same version would not replace it. It is reported; a rebuild mends it.
+
+use std::sync::Arc;
+
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::error::chain;
+use ledger::id::Key;
+use ledger::journal::Journal;
+use ledger::service;
+
+use crate::views::{Page, Query, Views};
+
+/// The read side's front door.
+#[derive(Clone)]
+pub struct Reader {
+    journal: Arc<dyn Journal>,
+    views: Arc<dyn Views>,
+}
+
+impl Reader {
+    /// Reads rows from `views` and checks them against `journal`.
+    pub fn new(journal: Arc<dyn Journal>, views: Arc<dyn Views>) -> Self {
+        Self { journal, views }
+    }
+
+    /// The asset as it is now, purged ones too; `None` if it never existed.
+    ///
+    /// The row is believed only if it is the fold of the journal's last event: a row that lags,
+    /// or whose head was altered, is noticed on every read and folded anew.
+    pub async fn current(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        let (row, last) = tokio::join!(self.views.glance(key), self.journal.last(key));
+        let Some(last) = last? else { return Ok(None) };
+        // A read table that is away costs speed, not answers: the journal is the truth.
+        let row = row.unwrap_or_else(|error| {
+            let asset = key.partition();
+            tracing::warn!(asset, kind = ?error.kind, cause = chain(&error), "no row was read");
+            None
+        });
+        if let Some(row) = &row
+            && row.version == last.version
+            && row.head == last.hash()
+        {
+            return Ok(Some(row.clone()));
+        }
+        let history = service::read(key, self.journal.history(key).await?)?;
+        let asset = history.map(|history| history.asset().clone());
+        tell_apart(row.as_ref(), asset.as_ref());
+        Ok(asset)
+    }
+
+    /// A page of assets, newest first; it may lag by moments.
+    pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.views.list(query).await
+    }
+}
+
+/// Says why a row was not believed. Only one that lags is as it should be; the asset was read
+/// after the row, so a row beyond it cannot have been folded from this journal.
+fn tell_apart(row: Option<&Asset>, asset: Option<&Asset>) {
+    let (Some(row), Some(asset)) = (row, asset) else { return };
+    let (name, at, reached) = (asset.key.partition(), row.version, asset.version);
+    if row.version > asset.version {
+        tracing::warn!(asset = name, row = at, journal = reached, "a row is beyond the journal");
+    } else if row.version == asset.version && row.head != asset.head {
+        tracing::warn!(
+            asset = name,
+            version = at,
+            "a row was altered: its head is not the event's"
+        );
+    } else {
+        tracing::debug!(asset = name, row = at, journal = reached, "a row lags");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::chain::Hash;
+    use ledger::journal::MemoryJournal;
+
+    use super::*;
+    use crate::testing::{Fault, Faulty, Story};
+    use crate::views::MemoryViews;
+
+    struct World {
+        journal: Arc<MemoryJournal>,
+        views: Arc<MemoryViews>,
+        story: Story,
+    }
+
+    /// An asset of three events in the journal, and no row.
+    async fn world() -> World {
+        let story = Story::begin("main", 1).received().uploaded();
+        let journal = Arc::new(MemoryJournal::default());
+        story.append_to(&*journal).await;
+        World { journal, views: Arc::default(), story }
+    }
+
+    impl World {
+        async fn assert_current(&self) {
+            let reader = Reader::new(self.journal.clone(), self.views.clone());
+            assert_eq!(reader.current(&self.story.key).await.unwrap(), Some(self.story.asset()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_never_existed_is_nothing_even_if_there_is_a_row() {
+        let World { journal, views, .. } = world().await;
+        let stranger = Story::begin("main", 2);
+        views.put(&stranger.asset()).await.unwrap();
+        let reader = Reader::new(journal, views);
+        assert_eq!(reader.current(&stranger.key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_missing_or_lags_is_not_believed() {
+        let world = world().await;
+        world.assert_current().await;
+        for version in 1..=3 {
+            world.views.put(&world.story.at(version)).await.unwrap();
+            world.assert_current().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_whose_head_was_altered_or_that_is_beyond_the_journal_is_not_believed() {
+        let mut altered = world().await.story.asset();
+        altered.head = Hash::of(b"forged");
+        altered.declared.filename = Some("forged.pdf".to_owned());
+        let beyond = world().await.story.deleted().asset();
+        for doubtful in [altered, beyond] {
+            let world = world().await;
+            world.views.put(&doubtful).await.unwrap();
+            world.assert_current().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_current_saves_folding_the_history() {
+        let World { story, .. } = world().await;
+        let journal = Faulty::new(MemoryJournal::default(), |name| {
+            (name == "history").then_some(Fault::Before)
+        });
+        story.append_to(journal.inner()).await;
+        let views = MemoryViews::default();
+        views.put(&story.asset()).await.unwrap();
+        let reader = Reader::new(Arc::new(journal), Arc::new(views));
+        assert_eq!(reader.current(&story.key).await.unwrap(), Some(story.asset()));
+    }
+
+    #[tokio::test]
+    async fn a_read_table_that_is_away_costs_no_answers() {
+        let World { journal, story, .. } = world().await;
+        let views = Faulty::new(MemoryViews::default(), |_| Some(Fault::Before));
+        let reader = Reader::new(journal, Arc::new(views));
+        assert_eq!(reader.current(&story.key).await.unwrap(), Some(story.asset()));
+    }
+}

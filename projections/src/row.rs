@@ -1,0 +1,350 @@
+//! The stored form of a row: flat attributes, each named once, here.
+//!
+//! Every read table keeps these attributes beside a key of its own making. A row carries all of
+//! an [`Asset`], so reading one gives back exactly what was put.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::StoreError;
+use ledger::asset::{Asset, Declaration, Life, Status, UploadKind};
+use ledger::error::Kind;
+use ledger::id::Key;
+use ledger::objects::ObjectVersion;
+use ledger::time;
+#[cfg(feature = "sqlite")]
+use rusqlite::types::ToSql;
+use serde::{Deserialize, Serialize};
+
+/// How long a purged asset's row stays: well beyond the 24 hours for which a stream may deliver a
+/// late duplicate of an earlier event, which could else bring the asset back.
+pub const TOMBSTONE: TimeDelta = TimeDelta::days(8);
+
+/// Makes the struct and everything that goes through its attributes one by one, so that adding
+/// one is one line.
+macro_rules! row {
+    ($( $(#[$meta:meta])* $name:ident: $type:ty, )*) => {
+        /// An asset as flat attributes.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Row { $( $(#[$meta])* pub $name: $type, )* }
+
+        impl Row {
+            /// The names of the attributes, in the order in which they are kept.
+            pub const ATTRIBUTES: &[&str] = &[$(stringify!($name)),*];
+
+            /// The attributes as columns.
+            #[cfg(feature = "sqlite")]
+            pub(crate) fn columns(&self) -> Vec<&dyn ToSql> {
+                vec![$(&self.$name),*]
+            }
+
+            /// The attributes read from the columns that start at `first`.
+            #[cfg(feature = "sqlite")]
+            pub(crate) fn read(from: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Self> {
+                let mut index = first..;
+                Ok(Self { $($name: from.get(index.next().unwrap_or(first))?),* })
+            }
+        }
+    };
+}
+
+row! {
+    /// How many events the asset has had.
+    version: u64,
+    /// The hash of the last of them, in hex.
+    head: String,
+    /// `CREATED`, `RECEIVED`, `UPLOADED`, `DELETED`, `PURGING` or `PURGED`.
+    state: String,
+    /// Whether the upload was confirmed; a deleted asset's state does not tell.
+    confirmed: bool,
+    /// When it was created.
+    created_at: String,
+    /// When the last event happened.
+    updated_at: String,
+    /// How the upload URL is signed: `plain` or `declared`.
+    upload: String,
+    /// The file's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filename: Option<String>,
+    /// The file's media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    /// Bytes, as declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared_size: Option<u64>,
+    /// SHA-256 in hex, as declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declared_sha256: Option<String>,
+    /// The client's own words.
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    tags: Tags,
+    /// The pinned version of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
+    /// Its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    /// Its SHA-256 in hex, where S3 knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    /// Its entity tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    /// Why it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// When a tombstone may go, in epoch seconds (the form that DynamoDB's TTL asks for).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+}
+
+/// An attribute that is not of its form: the row was altered, or a newer program wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("attribute {0:?} is not of its form")]
+struct Unfit(&'static str);
+
+impl From<&Asset> for Row {
+    fn from(asset: &Asset) -> Self {
+        let Asset { declared, pin, .. } = asset.clone();
+        let (version_id, size, sha256, etag) = match pin {
+            Some(pin) => (Some(pin.version_id), Some(pin.size), pin.sha256, Some(pin.etag)),
+            None => (None, None, None, None),
+        };
+        Self {
+            version: asset.version,
+            head: asset.head.to_string(),
+            state: state(asset.status()).to_owned(),
+            confirmed: asset.confirmed,
+            created_at: time::format(asset.created_at),
+            updated_at: time::format(asset.updated_at),
+            upload: upload(declared.upload).to_owned(),
+            filename: declared.filename,
+            content_type: declared.content_type,
+            declared_size: declared.size,
+            declared_sha256: declared.sha256,
+            tags: Tags(declared.tags),
+            version_id,
+            size,
+            sha256,
+            etag,
+            reason: reason(&asset.life),
+            expires_at: expires_at(asset).map(|at| at.timestamp()),
+        }
+    }
+}
+
+impl Row {
+    /// The asset that was put under `key`.
+    pub fn asset(self, key: Key) -> Result<Asset, StoreError> {
+        let name = key.partition();
+        self.parse(key).map_err(|unfit| {
+            StoreError::caused(Kind::Corrupt, format!("the row of {name} cannot be read"), unfit)
+        })
+    }
+
+    fn parse(self, key: Key) -> Result<Asset, Unfit> {
+        let (pin, life) = (self.pin()?, self.life()?);
+        let asset = Asset {
+            key,
+            version: self.version,
+            head: self.head.parse().map_err(|_| Unfit("head"))?,
+            created_at: time::parse(&self.created_at).ok_or(Unfit("created_at"))?,
+            updated_at: time::parse(&self.updated_at).ok_or(Unfit("updated_at"))?,
+            declared: Declaration {
+                upload: read_upload(&self.upload)?,
+                filename: self.filename,
+                content_type: self.content_type,
+                size: self.declared_size,
+                sha256: self.declared_sha256,
+                tags: self.tags.0,
+            },
+            pin,
+            confirmed: self.confirmed,
+            life,
+        };
+        if state(asset.status()) == self.state { Ok(asset) } else { Err(Unfit("state")) }
+    }
+
+    fn pin(&self) -> Result<Option<ObjectVersion>, Unfit> {
+        let sha256 = self.sha256.clone();
+        match (self.version_id.clone(), self.size, self.etag.clone()) {
+            (Some(version_id), Some(size), Some(etag)) => {
+                Ok(Some(ObjectVersion { version_id, size, sha256, etag }))
+            }
+            (None, None, None) if sha256.is_none() => Ok(None),
+            _ => Err(Unfit("version_id")),
+        }
+    }
+
+    fn life(&self) -> Result<Life, Unfit> {
+        match self.state.as_str() {
+            "CREATED" | "RECEIVED" | "UPLOADED" => Ok(Life::Live),
+            "DELETED" => Ok(Life::Deleted { reason: self.reason.clone() }),
+            "PURGING" => Ok(Life::Purging),
+            "PURGED" => Ok(Life::Purged),
+            _ => Err(Unfit("state")),
+        }
+    }
+}
+
+/// When the asset's row may be dropped; `None` while it is more than a tombstone. Nothing can
+/// happen to a purged asset, so its last event is `purged`.
+#[must_use]
+pub fn expires_at(asset: &Asset) -> Option<DateTime<Utc>> {
+    (asset.life == Life::Purged).then(|| asset.updated_at + TOMBSTONE)
+}
+
+pub(crate) fn state(status: Status) -> &'static str {
+    match status {
+        Status::Purging => "PURGING",
+        shown => shown.shown(),
+    }
+}
+
+fn reason(life: &Life) -> Option<String> {
+    if let Life::Deleted { reason } = life { reason.clone() } else { None }
+}
+
+fn upload(kind: UploadKind) -> &'static str {
+    match kind {
+        UploadKind::Plain => "plain",
+        UploadKind::Declared => "declared",
+    }
+}
+
+fn read_upload(text: &str) -> Result<UploadKind, Unfit> {
+    match text {
+        "plain" => Ok(UploadKind::Plain),
+        "declared" => Ok(UploadKind::Declared),
+        _ => Err(Unfit("upload")),
+    }
+}
+
+/// Tags: JSON text in every store. DynamoDB has maps, but none with an empty name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tags(pub BTreeMap<String, String>);
+
+impl Tags {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use ledger::chain::Hash;
+    use ledger::id::AssetId;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::Story;
+
+    type Alteration = fn(&mut Row);
+
+    /// What SQLite holds; DynamoDB holds more.
+    const MOST: u64 = i64::MAX as u64;
+
+    prop_compose! {
+        fn declarations()(
+            upload in prop::sample::select(vec![UploadKind::Plain, UploadKind::Declared]),
+            filename: Option<String>,
+            content_type: Option<String>,
+            size in prop::option::of(0..=MOST),
+            sha256: Option<String>,
+            tags in prop::collection::btree_map(any::<String>(), any::<String>(), 0..5),
+        ) -> Declaration {
+            Declaration { upload, filename, content_type, size, sha256, tags }
+        }
+    }
+
+    prop_compose! {
+        fn pins()(
+            version_id: String,
+            size in 0..=MOST,
+            sha256: Option<String>,
+            etag: String,
+        ) -> ObjectVersion {
+            ObjectVersion { version_id, size, sha256, etag }
+        }
+    }
+
+    fn lives() -> impl Strategy<Value = Life> {
+        let deleted = any::<Option<String>>().prop_map(|reason| Life::Deleted { reason });
+        prop_oneof![Just(Life::Live), deleted, Just(Life::Purging), Just(Life::Purged)]
+    }
+
+    fn times() -> impl Strategy<Value = DateTime<Utc>> {
+        // From 1970 to the last microsecond of the year 9999.
+        (0..253_402_300_800_000_000_i64).prop_map(|micros| Utc.timestamp_micros(micros).unwrap())
+    }
+
+    prop_compose! {
+        fn assets()(
+            version in 1..=MOST,
+            head: [u8; 32],
+            (created_at, updated_at) in (times(), times()),
+            declared in declarations(),
+            pin in prop::option::of(pins()),
+            confirmed: bool,
+            life in lives(),
+            random: u128,
+        ) -> Asset {
+            let asset = AssetId::new(created_at, random);
+            let key = Key { tenant: "main".parse().unwrap(), asset };
+            let head = Hash::of(&head);
+            Asset { key, version, head, created_at, updated_at, declared, pin, confirmed, life }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_gives_back_every_asset(asset in assets()) {
+            let row = Row::from(&asset);
+            prop_assert_eq!(row.asset(asset.key.clone()).unwrap(), asset);
+        }
+
+        #[test]
+        fn a_row_survives_being_attributes(asset in assets()) {
+            let row = Row::from(&asset);
+            let attributes = serde_json::to_value(&row).unwrap();
+            let known = |name: &String| Row::ATTRIBUTES.contains(&name.as_str());
+            prop_assert!(attributes.as_object().unwrap().keys().all(known));
+            prop_assert_eq!(serde_json::from_value::<Row>(attributes).unwrap(), row);
+        }
+    }
+
+    #[test]
+    fn a_tombstone_expires_eight_days_after_the_purge() {
+        let story = Story::begin("main", 1).received().deleted().purged();
+        let purged = story.asset();
+        let row = Row::from(&purged);
+        assert_eq!(row.expires_at, Some(purged.updated_at.timestamp() + 8 * 86_400));
+        assert_eq!(Row::from(&story.at(story.version() - 1)).expires_at, None);
+    }
+
+    #[test]
+    fn a_row_that_was_altered_is_refused() {
+        let asset = Story::begin("main", 1).received().asset();
+        let alterations: [(&str, Alteration); 9] = [
+            ("head", |row| row.head.push('0')),
+            ("state", |row| row.state = "LOST".to_owned()),
+            ("state", |row| row.state = "UPLOADED".to_owned()),
+            ("upload", |row| row.upload = String::new()),
+            ("created_at", |row| row.created_at = "yesterday".to_owned()),
+            ("updated_at", |row| row.updated_at.push('Z')),
+            ("version_id", |row| row.version_id = None),
+            ("version_id", |row| row.size = None),
+            ("version_id", |row| row.etag = None),
+        ];
+        for (attribute, alter) in alterations {
+            let mut row = Row::from(&asset);
+            alter(&mut row);
+            let error = row.asset(asset.key.clone()).unwrap_err();
+            assert_eq!(error.kind, Kind::Corrupt);
+            assert!(ledger::error::chain(&error).contains(attribute), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! Projecting: from hints that assets have moved on to rows that say how they are now.
+//!
+//! Nothing is ever applied to a row. A hint says "asset A has reached version n"; the row is then
+//! folded anew from A's whole history. Late, double, reordered and lost hints change nothing but
+//! the delay.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use ledger::asset::Asset;
+use ledger::error::{Kind, chain};
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::journal::Journal;
+use ledger::record::Line;
+use ledger::{Effects, StoreError, service};
+
+use crate::measure;
+use crate::views::{Parked, Put, Views};
+
+/// Assets projected at once. Enough that their writes share a group commit and the round trips to
+/// a remote store overlap; few enough not to throttle it.
+const AT_ONCE: usize = 16;
+/// Bytes kept of what is wrong with a parked asset: a forged event may make the message long.
+const ERROR_MAX: usize = 1024;
+
+/// Word that an asset has reached a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Which asset.
+    pub key: Key,
+    /// The version that it has reached.
+    pub version: u64,
+    /// Events of the asset that came with the word, in any order. If those of a batch make its
+    /// whole history, the journal need not be read.
+    pub lines: Vec<Line>,
+}
+
+/// What became of a batch, counted in assets.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Rows written.
+    pub projected: usize,
+    /// Rows found to be as new already.
+    pub stale: usize,
+    /// Assets set aside for a person.
+    pub parked: usize,
+    /// Hints to give again, because a store could not answer; by their place, lowest first.
+    pub failed: Vec<Failed>,
+}
+
+/// A hint that was not followed and must be given again.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Its place in the batch, from 0.
+    pub hint: usize,
+    /// Why.
+    pub error: StoreError,
+}
+
+/// What became of one asset.
+#[derive(Debug, Clone)]
+pub enum Projected {
+    /// Its row is written, or was as new already.
+    Row(Put),
+    /// It is set aside for a person.
+    Parked,
+    /// A store could not answer.
+    Failed(StoreError),
+}
+
+/// Writes rows folded from the journal.
+#[derive(Clone)]
+pub struct Runner {
+    journal: Arc<dyn Journal>,
+    views: Arc<dyn Views>,
+    effects: Arc<dyn Effects>,
+}
+
+impl Runner {
+    /// A runner from `journal` to `views`.
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        views: Arc<dyn Views>,
+        effects: Arc<dyn Effects>,
+    ) -> Self {
+        Self { journal, views, effects }
+    }
+
+    /// Projects each asset that the hints name, once, as it is now. One asset's trouble never
+    /// stops its neighbours.
+    pub async fn project(&self, hints: &[Hint]) -> Report {
+        let run = |told: Told| async move { (self.project_one(&told).await, told.hints) };
+        let mut outcomes = stream::iter(by_asset(hints)).map(run).buffer_unordered(AT_ONCE);
+        let mut report = Report::default();
+        while let Some((outcome, hints)) = outcomes.next().await {
+            report.count(outcome, &hints);
+        }
+        report.failed.sort_by_key(|failed| failed.hint);
+        report
+    }
+
+    /// Projects an asset again from the journal, after a person has looked at why it was parked.
+    pub async fn redrive(&self, key: &Key) -> Projected {
+        match self.journal.last(key).await {
+            Ok(last) => {
+                // Without events there is nothing to reach, and that is what parks it again.
+                let version = last.map_or(1, |last| last.version);
+                let (key, lines, hints) = (key.clone(), Vec::new(), Vec::new());
+                self.project_one(&Told { key, version, lines, hints }).await
+            }
+            Err(error) => Projected::Failed(error),
+        }
+    }
+
+    /// Drops the tombstones that have expired, and says how many those were.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.views.sweep(self.effects.now()).await
+    }
+
+    async fn project_one(&self, told: &Told) -> Projected {
+        match self.write(told).await {
+            Ok(put) => Projected::Row(put),
+            Err(error) if error.kind == Kind::Corrupt => self.park(told, &error).await,
+            Err(error) => Projected::Failed(error),
+        }
+    }
+
+    async fn write(&self, told: &Told) -> Result<Put, StoreError> {
+        let asset = self.fold(told).await?;
+        let put = self.views.put(&asset).await?;
+        match put {
+            // A redrive comes as late as the person who asked for it, and says nothing of lag.
+            Put::Written if told.hints.is_empty() => measure::repaired(),
+            Put::Written => measure::visible(asset.updated_at, self.effects.now()),
+            Put::Stale => measure::stale(),
+        }
+        Ok(put)
+    }
+
+    async fn fold(&self, told: &Told) -> Result<Asset, StoreError> {
+        let history = match told.history() {
+            Some(history) => Some(history),
+            None => service::read(&told.key, self.journal.history(&told.key).await?)?,
+        };
+        match history {
+            Some(history) if history.asset().version >= told.version => Ok(history.asset().clone()),
+            short => Err(too_short(told, short.as_ref())),
+        }
+    }
+
+    async fn park(&self, told: &Told, error: &StoreError) -> Projected {
+        let mut cause = chain(error);
+        cause.truncate(cause.floor_char_boundary(ERROR_MAX));
+        let asset = told.key.partition();
+        tracing::error!(asset, version = told.version, cause, "an asset was parked");
+        let (key, version, at) = (told.key.clone(), told.version, self.effects.now());
+        match self.views.park(&Parked { key, version, error: cause, at }).await {
+            Ok(()) => {
+                measure::parked();
+                Projected::Parked
+            }
+            Err(error) => Projected::Failed(error),
+        }
+    }
+}
+
+impl Report {
+    fn count(&mut self, outcome: Projected, hints: &[usize]) {
+        match outcome {
+            Projected::Row(Put::Written) => self.projected += 1,
+            Projected::Row(Put::Stale) => self.stale += 1,
+            Projected::Parked => self.parked += 1,
+            Projected::Failed(error) => {
+                let failed = |hint: &usize| Failed { hint: *hint, error: error.clone() };
+                self.failed.extend(hints.iter().map(failed));
+            }
+        }
+    }
+}
+
+/// Everything that a batch says of one asset.
+struct Told {
+    key: Key,
+    version: u64,
+    lines: Vec<Line>,
+    hints: Vec<usize>,
+}
+
+impl Told {
+    /// The history that the batch itself makes, if it is whole and a chain.
+    fn history(&self) -> Option<History> {
+        let mut lines = self.lines.clone();
+        lines.sort_by_key(|line| line.version);
+        lines.dedup();
+        let whole = lines.iter().map(|line| line.version).eq(1..=lines.len() as u64);
+        let enough = lines.len() as u64 >= self.version;
+        // What is wrong with them, the journal will tell.
+        (whole && enough).then(|| History::read(&self.key, lines).ok().flatten())?
+    }
+}
+
+fn by_asset(hints: &[Hint]) -> Vec<Told> {
+    let mut assets = BTreeMap::<&Key, Told>::new();
+    for (place, hint) in hints.iter().enumerate() {
+        let told = assets.entry(&hint.key).or_insert_with(|| Told {
+            key: hint.key.clone(),
+            version: 0,
+            lines: Vec::new(),
+            hints: Vec::new(),
+        });
+        told.version = told.version.max(hint.version);
+        told.lines.extend_from_slice(&hint.lines);
+        told.hints.push(place);
+    }
+    assets.into_values().collect()
+}
+
+fn too_short(told: &Told, history: Option<&History>) -> StoreError {
+    let has = history.map_or(0, |history| history.asset().version);
+    let context = format!("the journal has {has} events of it, not {}", told.version);
+    StoreError::new(Kind::Corrupt, context)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ledger::id::Tenant;
+    use ledger::journal::MemoryJournal;
+
+    use super::*;
+    use crate::testing::{Clock, Fault, Faulty, Story};
+    use crate::views::MemoryViews;
+
+    /// A journal and a read table, each with calls counted by name and failing as told.
+    struct World {
+        journal: Arc<Faulty<MemoryJournal>>,
+        views: Arc<Faulty<MemoryViews>>,
+        read: Arc<AtomicUsize>,
+    }
+
+    fn world(mut faults: Vec<(&'static str, Fault)>) -> World {
+        let read = Arc::new(AtomicUsize::new(0));
+        let mut views_faults = faults.clone();
+        let take = |faults: &mut Vec<(&'static str, Fault)>, name| {
+            faults.iter().position(|(of, _)| *of == name).map(|at| faults.remove(at).1)
+        };
+        let reads = Arc::clone(&read);
+        let journal = Faulty::new(MemoryJournal::default(), move |name| {
+            reads.fetch_add(usize::from(name == "history"), Ordering::Relaxed);
+            take(&mut faults, name)
+        });
+        let views = Faulty::new(MemoryViews::default(), move |name| take(&mut views_faults, name));
+        World { journal: Arc::new(journal), views: Arc::new(views), read }
+    }
+
+    impl World {
+        fn runner(&self) -> Runner {
+            let (journal, views) = (Arc::clone(&self.journal), Arc::clone(&self.views));
+            Runner::new(journal, views, Arc::new(Clock::default()))
+        }
+
+        async fn project(&self, hints: &[Hint]) -> (usize, usize, usize, Vec<usize>) {
+            let report = self.runner().project(hints).await;
+            let failed = report.failed.iter().map(|failed| failed.hint).collect();
+            (report.projected, report.stale, report.parked, failed)
+        }
+
+        async fn row(&self, story: &Story) -> Option<Asset> {
+            self.views.inner().get(&story.key).await.unwrap()
+        }
+
+        async fn parked(&self) -> Vec<Parked> {
+            self.views.inner().parked(&Tenant::default(), 99).await.unwrap()
+        }
+
+        fn journal_reads(&self) -> usize {
+            self.read.load(Ordering::Relaxed)
+        }
+    }
+
+    /// The word that an event brings when it comes through a stream.
+    fn streamed(story: &Story, version: u64) -> Hint {
+        let line = story.lines[usize::try_from(version).unwrap() - 1].clone();
+        Hint { key: story.key.clone(), version, lines: vec![line] }
+    }
+
+    fn bare(story: &Story, version: u64) -> Hint {
+        Hint { key: story.key.clone(), version, lines: Vec::new() }
+    }
+
+    fn story(nth: u32) -> Story {
+        Story::begin("main", nth).received().uploaded()
+    }
+
+    #[tokio::test]
+    async fn a_batch_with_the_whole_history_needs_no_journal() {
+        let (world, story) = (world(vec![]), story(1));
+        let hints = [3, 1, 2, 2].map(|version| streamed(&story, version));
+        assert_eq!(world.project(&hints).await, (1, 0, 0, vec![]));
+        assert_eq!(world.row(&story).await, Some(story.asset()));
+        assert_eq!(world.journal_reads(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_batch_with_holes_is_made_whole_by_the_journal() {
+        for holes in [vec![3], vec![2, 3], vec![1, 3], vec![2]] {
+            let (world, story) = (world(vec![]), story(1));
+            story.append_to(world.journal.inner()).await;
+            let hints: Vec<_> = holes.iter().map(|version| streamed(&story, *version)).collect();
+            assert_eq!(world.project(&hints).await, (1, 0, 0, vec![]), "{holes:?}");
+            assert_eq!(world.row(&story).await, Some(story.asset()), "{holes:?}");
+            assert_eq!(world.journal_reads(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_highest_version_counts_wherever_it_stands_in_the_batch() {
+        let (world, story) = (world(vec![]), story(1));
+        story.append_to(world.journal.inner()).await;
+        let hints = [bare(&story, 3), streamed(&story, 2), streamed(&story, 1)];
+        assert_eq!(world.project(&hints).await, (1, 0, 0, vec![]));
+        assert_eq!(world.row(&story).await, Some(story.asset()));
+    }
+
+    #[tokio::test]
+    async fn events_that_make_no_chain_are_checked_against_the_journal() {
+        let (world, story) = (world(vec![]), story(1));
+        story.append_to(world.journal.inner()).await;
+        let mut forged = streamed(&story, 2);
+        forged.lines[0].body = forged.lines[0].body.replace("anonymous", "somebody");
+        let hints = [streamed(&story, 1), forged, streamed(&story, 2), streamed(&story, 3)];
+        assert_eq!(world.project(&hints).await, (1, 0, 0, vec![]));
+        assert_eq!(world.row(&story).await, Some(story.asset()));
+        assert_eq!(world.journal_reads(), 1);
+    }
+
+    #[tokio::test]
+    async fn late_and_double_hints_are_as_good_as_done() {
+        let (world, story) = (world(vec![]), story(1));
+        story.append_to(world.journal.inner()).await;
+        world.project(&[bare(&story, 3)]).await;
+        let late = [1, 3, 2].map(|version| streamed(&story, version));
+        assert_eq!(world.project(&late).await, (0, 1, 0, vec![]));
+        assert_eq!(world.project(&late[..1]).await, (0, 1, 0, vec![]));
+        assert_eq!(world.row(&story).await, Some(story.asset()));
+    }
+
+    #[tokio::test]
+    async fn a_broken_history_is_parked_and_its_neighbours_go_on() {
+        let (world, [broken, short, good]) = (world(vec![]), [story(1), story(2), story(3)]);
+        good.append_to(world.journal.inner()).await;
+        for story in [&broken, &short] {
+            world.journal.inner().append(&story.key, story.lines[0].clone()).await.unwrap();
+        }
+        world.journal.inner().append(&broken.key, broken.lines[2].clone()).await.unwrap();
+        let hints = [bare(&broken, 3), bare(&short, 2), bare(&good, 3)];
+        assert_eq!(world.project(&hints).await, (1, 0, 2, vec![]));
+        assert_eq!(world.row(&good).await, Some(good.asset()));
+        let parked = world.parked().await;
+        let told: Vec<_> = parked.iter().map(|p| (p.key.asset, p.version, p.at)).collect();
+        let at = Clock::default().0;
+        assert_eq!(told, [(broken.key.asset, 3, at), (short.key.asset, 2, at)]);
+        assert!(parked[0].error.contains("version 2 is missing"), "{}", parked[0].error);
+        assert_eq!(parked[1].error, "the journal has 1 events of it, not 2");
+    }
+
+    #[tokio::test]
+    async fn what_was_parked_is_redriven_once_it_is_mended() {
+        let (world, story) = (world(vec![]), story(1));
+        world.project(&[bare(&story, 3)]).await;
+        assert_eq!(world.parked().await.len(), 1);
+        assert!(matches!(world.runner().redrive(&story.key).await, Projected::Parked));
+
+        story.append_to(world.journal.inner()).await;
+        let redriven = world.runner().redrive(&story.key).await;
+        assert!(matches!(redriven, Projected::Row(Put::Written)), "{redriven:?}");
+        assert_eq!(world.row(&story).await, Some(story.asset()));
+        assert_eq!(world.parked().await, []);
+    }
+
+    #[tokio::test]
+    async fn a_redrive_short_of_the_parked_version_leaves_it_parked() {
+        let (world, story) = (world(vec![]), story(1));
+        world.project(&[bare(&story, 4)]).await;
+        story.append_to(world.journal.inner()).await;
+        assert!(matches!(world.runner().redrive(&story.key).await, Projected::Row(_)));
+        assert_eq!(world.parked().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failed_store_fails_every_hint_of_the_asset_and_no_other() {
+        for fault in ["history", "put"] {
+            let (world, stories) = (world(vec![(fault, Fault::Before)]), [story(1), story(2)]);
+            for story in &stories {
+                story.append_to(world.journal.inner()).await;
+            }
+            let [one, two] = &stories;
+            let hints = [bare(two, 3), bare(one, 2), bare(two, 1), bare(one, 3)];
+            assert_eq!(world.project(&hints).await, (1, 0, 0, vec![1, 3]), "{fault}");
+            assert_eq!(world.project(&hints).await, (1, 1, 0, vec![]), "{fault}");
+            for story in &stories {
+                assert_eq!(world.row(story).await, Some(story.asset()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_lost_is_no_harm() {
+        let (world, story) = (world(vec![("put", Fault::After)]), story(1));
+        story.append_to(world.journal.inner()).await;
+        assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 0, 0, vec![0]));
+        assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 1, 0, vec![]));
+    }
+
+    #[tokio::test]
+    async fn an_asset_that_cannot_even_be_parked_is_to_be_hinted_again() {
+        let (world, story) = (world(vec![("park", Fault::Before)]), story(1));
+        assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 0, 0, vec![0]));
+        assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 0, 1, vec![]));
+    }
+
+    #[tokio::test]
+    async fn many_runners_on_the_same_hints_leave_the_same_rows() {
+        let (world, stories) = (world(vec![]), [1, 2, 3, 4, 5].map(story));
+        for story in &stories {
+            story.append_to(world.journal.inner()).await;
+        }
+        let hint = |at: usize| streamed(&stories[at % 5], (at % 3) as u64 + 1);
+        let hints: Vec<_> = (0..40).map(|at| hint(at * 7 % 15)).collect();
+        let runner = world.runner();
+        let batches = hints.chunks(3).map(|batch| runner.project(batch));
+        for report in futures::future::join_all(batches).await {
+            assert!(report.failed.is_empty() && report.parked == 0);
+        }
+        for story in &stories {
+            assert_eq!(world.row(story).await, Some(story.asset()));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_story_of_a_forged_event_is_cut_short() {
+        let (world, story) = (world(vec![]), story(1));
+        let mut forged = story.lines[0].clone();
+        forged.body = forged.body.replace(r#""created""#, &format!("{:?}", "💥".repeat(1000)));
+        world.journal.inner().append(&story.key, forged).await.unwrap();
+        assert_eq!(world.project(&[bare(&story, 1)]).await, (0, 0, 1, vec![]));
+        assert!((1000..=ERROR_MAX).contains(&world.parked().await[0].error.len()));
+    }
+}

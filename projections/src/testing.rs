@@ -1,0 +1,36 @@
+//! What shows that a read table keeps its port's contract, and doubles for tests and the
+//! simulation. Always compiled, so that it cannot rot.
+
+mod faulty;
+mod positions;
+mod story;
+mod views;
+
+pub use faulty::{Fault, Faulty};
+pub use positions::positions;
+pub use story::{Clock, Story};
+pub use views::conformance;
+
+use std::fmt::Debug;
+
+use ledger::StoreError;
+use ledger::error::Kind;
+
+/// Failures in a row after which a store is taken to be broken and not just faulty.
+const TRIES: usize = 64;
+
+/// Repeats a call until it is answered, as every caller of a port must be able to. Also says
+/// whether the first try was: after one that failed, the effect may have been there already.
+async fn settle<T: Debug>(call: impl AsyncFn() -> Result<T, StoreError>) -> (T, bool) {
+    let mut tries = 0;
+    loop {
+        match call().await {
+            Ok(answer) => return (answer, tries == 0),
+            Err(error) => {
+                tries += 1;
+                assert_eq!(error.kind, Kind::Unavailable, "{error:?}");
+                assert!(tries < TRIES, "{error:?}");
+            }
+        }
+    }
+}

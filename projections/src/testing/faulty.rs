@@ -1,0 +1,128 @@
+//! A store that loses calls and answers.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::error::Kind;
+use ledger::id::{Key, Tenant};
+use ledger::journal::{Appended, Arrival, Arrivals, Journal};
+use ledger::record::Line;
+use tokio::sync::watch;
+
+use crate::position::{Position, Positions};
+use crate::views::{Page, Parked, Put, Query, Views};
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It never arrives.
+    Before,
+    /// It takes effect, and the answer is lost.
+    After,
+}
+
+/// A decorator that fails the calls that its plan says.
+pub struct Faulty<T> {
+    inner: T,
+    plan: Mutex<Box<dyn FnMut(&'static str) -> Option<Fault> + Send>>,
+}
+
+impl<T> Faulty<T> {
+    /// Asks `plan` before each call, by the method's name, whether and how it fails.
+    pub fn new(inner: T, plan: impl FnMut(&'static str) -> Option<Fault> + Send + 'static) -> Self {
+        Self { inner, plan: Mutex::new(Box::new(plan)) }
+    }
+
+    /// The store itself, which never fails.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    async fn call<R>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<R, StoreError>>,
+    ) -> Result<R, StoreError> {
+        let fault = self.plan.lock().unwrap_or_else(PoisonError::into_inner)(name);
+        let lost = |what| Err(StoreError::new(Kind::Unavailable, format!("{name}: lost {what}")));
+        match fault {
+            None => call.await,
+            Some(Fault::Before) => lost("before it arrived"),
+            Some(Fault::After) => {
+                call.await?;
+                lost("with its answer")
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<T: Views> Views for Faulty<T> {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.call("get", self.inner.get(key)).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+        self.call("put", self.inner.put(asset)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.call("list", self.inner.list(query)).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.call("park", self.inner.park(parked)).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.call("parked", self.inner.parked(tenant, limit)).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.call("sweep", self.inner.sweep(now)).await
+    }
+}
+
+#[async_trait]
+impl<T: Positions> Positions for Faulty<T> {
+    async fn load(&self) -> Result<Position, StoreError> {
+        self.call("load", self.inner.load()).await
+    }
+
+    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
+        self.call("advance", self.inner.advance(from, to)).await
+    }
+
+    async fn reset(&self) -> Result<(), StoreError> {
+        self.call("reset", self.inner.reset()).await
+    }
+}
+
+#[async_trait]
+impl<T: Journal> Journal for Faulty<T> {
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+        self.call("history", self.inner.history(key)).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+        self.call("last", self.inner.last(key)).await
+    }
+
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+        self.call("append", self.inner.append(key, line)).await
+    }
+}
+
+#[async_trait]
+impl<T: Arrivals> Arrivals for Faulty<T> {
+    async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        self.call("arrivals", self.inner.arrivals(after, limit)).await
+    }
+
+    fn latest(&self) -> watch::Receiver<u64> {
+        self.inner.latest()
+    }
+}

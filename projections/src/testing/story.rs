@@ -1,0 +1,151 @@
+//! Histories for tests, made event by event.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::Effects;
+use ledger::asset::{Asset, Declaration, Event};
+use ledger::chain::Hash;
+use ledger::history::History;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::journal::Journal;
+use ledger::objects::ObjectVersion;
+use ledger::record::{Cause, CommandId, Line, Record, Source};
+
+/// A clock that stands still, and chance that repeats itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(pub DateTime<Utc>);
+
+impl Default for Clock {
+    /// A day in 2024, later than every [`Story`] of less than 86,400 assets and events.
+    fn default() -> Self {
+        Self(DateTime::UNIX_EPOCH + TimeDelta::days(20_001))
+    }
+}
+
+impl Effects for Clock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0
+    }
+
+    fn random(&self) -> u128 {
+        4
+    }
+}
+
+/// What happened to one asset. Each event happens a second after the one before.
+#[derive(Debug, Clone)]
+pub struct Story {
+    /// Whose asset, and which.
+    pub key: Key,
+    /// The events as stored, oldest first.
+    pub lines: Vec<Line>,
+    next: DateTime<Utc>,
+}
+
+impl Story {
+    /// A plain upload, the `nth` asset of its tenant: a greater one is newer.
+    ///
+    /// # Panics
+    /// If `tenant` is not a tenant's name.
+    #[must_use]
+    pub fn begin(tenant: &str, nth: u32) -> Self {
+        Self::declared(tenant, nth, Declaration::plain())
+    }
+
+    /// An asset of which something was declared.
+    ///
+    /// # Panics
+    /// If `tenant` is not a tenant's name.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "tests name their tenants themselves")]
+    pub fn declared(tenant: &str, nth: u32, declaration: Declaration) -> Self {
+        let tenant: Tenant = tenant.parse().expect("a tenant's name");
+        let begun = DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(nth.into());
+        let key = Key { tenant, asset: AssetId::new(begun, u128::from(nth)) };
+        Self { key, lines: Vec::new(), next: begun }.then(Event::Created(declaration))
+    }
+
+    /// One more event.
+    ///
+    /// # Panics
+    /// Never: an event's stored form can always be written.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "an event's stored form can always be written")]
+    pub fn then(mut self, event: Event) -> Self {
+        let version = self.lines.len() as u64 + 1;
+        let cause = Cause {
+            actor: "anonymous".to_owned(),
+            source: Source::Api,
+            request: format!("request {version}"),
+            command: CommandId::fresh(version.into()),
+        };
+        let at = self.next;
+        self.next += TimeDelta::seconds(1);
+        let prev = self.lines.last().map_or(Hash::ZERO, Line::hash);
+        let record = Record { key: self.key.clone(), version, event, cause, at, prev };
+        self.lines.push(record.line().expect("an event can be written"));
+        self
+    }
+
+    /// Bytes arrived.
+    #[must_use]
+    pub fn received(self) -> Self {
+        let version_id = format!("object {}", self.lines.len());
+        let etag = "5eb63bbbe01eeed093cb22bb8f5acdc3".to_owned();
+        self.then(Event::Received(ObjectVersion { version_id, size: 11, sha256: None, etag }))
+    }
+
+    /// The upload was confirmed.
+    #[must_use]
+    pub fn uploaded(self) -> Self {
+        self.then(Event::Uploaded)
+    }
+
+    /// It was hidden, for a reason.
+    #[must_use]
+    pub fn deleted(self) -> Self {
+        self.then(Event::SoftDeleted { reason: Some("a duplicate 👯".to_owned()) })
+    }
+
+    /// It was destroyed, from the request to the end.
+    #[must_use]
+    pub fn purged(self) -> Self {
+        self.then(Event::PurgeRequested).then(Event::Purged)
+    }
+
+    /// How often something happened.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.lines.len() as u64
+    }
+
+    /// The asset after its first `version` events.
+    ///
+    /// # Panics
+    /// If there are fewer, or they make no history.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "tests ask for what they told")]
+    pub fn at(&self, version: u64) -> Asset {
+        let history = History::read(&self.key, self.lines.clone()).expect("a history");
+        history.and_then(|history| history.at_version(version)).expect("a version of it")
+    }
+
+    /// The asset as it is.
+    ///
+    /// # Panics
+    /// If the events make no history.
+    #[must_use]
+    pub fn asset(&self) -> Asset {
+        self.at(self.version())
+    }
+
+    /// Appends every event, in order, or finds it there.
+    ///
+    /// # Panics
+    /// If the journal fails.
+    #[allow(clippy::expect_used, reason = "tests that want failures append by themselves")]
+    pub async fn append_to(&self, journal: &dyn Journal) {
+        for line in &self.lines {
+            journal.append(&self.key, line.clone()).await.expect("an append");
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The contract of [`Views`], each part a test of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::asset::{Asset, Declaration, Event, Status, UploadKind};
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::objects::ObjectVersion;
+
+use super::{Clock, Story, settle};
+use crate::row;
+use crate::views::{Page, Parked, Put, Query, Views};
+
+/// Shows that what `make` makes, empty each time, keeps the contract of [`Views`].
+///
+/// # Panics
+/// If it does not.
+pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
+    a_row_comes_back_as_it_was_put(make().await).await;
+    only_newer_rows_are_written(make().await).await;
+    puts_in_any_order_leave_the_same_row(&make).await;
+    lists_are_newest_first_and_whole(make().await).await;
+    a_walk_goes_on_while_assets_are_added(make().await).await;
+    a_list_of_a_state_is_of_what_is_shown(make().await).await;
+    a_page_holds_what_was_asked_for(make().await).await;
+    tombstones_hide_the_asset_and_keep_it_gone(make().await).await;
+    expired_tombstones_may_go_and_nothing_else(make().await).await;
+    tenants_do_not_see_each_other(make().await).await;
+    parked_assets_wait_oldest_first(make().await).await;
+    a_later_version_replaces_a_parked_one(make().await).await;
+    rows_void_parking_whichever_came_first(make().await).await;
+}
+
+async fn put(views: &impl Views, asset: &Asset) -> (Put, bool) {
+    settle(async || views.put(asset).await).await
+}
+
+async fn get(views: &impl Views, key: &Key) -> Option<Asset> {
+    settle(async || views.get(key).await).await.0
+}
+
+async fn list(views: &impl Views, query: &Query) -> Page {
+    let (page, _) = settle(async || views.list(query).await).await;
+    assert!(page.assets.len() <= query.limit, "more than {} rows", query.limit);
+    let ids = ids(&page.assets);
+    assert!(ids.is_sorted_by(|a, b| a > b), "not newest first: {ids:?}");
+    assert!(query.after.is_none_or(|after| ids.iter().all(|id| *id < after)), "before its cursor");
+    page
+}
+
+async fn walk(views: &impl Views, mut query: Query) -> Vec<Asset> {
+    let mut all = Vec::new();
+    loop {
+        let page = list(views, &query).await;
+        all.extend(page.assets);
+        let Some(next) = page.next else { return all };
+        assert!(query.after.is_none_or(|after| next < after), "the cursor must move on");
+        query.after = Some(next);
+    }
+}
+
+async fn park(views: &impl Views, parked: &Parked) {
+    settle(async || views.park(parked).await).await;
+}
+
+async fn parked(views: &impl Views) -> Vec<(AssetId, u64)> {
+    let (parked, _) = settle(async || views.parked(&tenant("main"), 9).await).await;
+    parked.iter().map(|parked| (parked.key.asset, parked.version)).collect()
+}
+
+fn all(limit: usize) -> Query {
+    Query { tenant: tenant("main"), state: None, after: None, limit }
+}
+
+#[allow(clippy::expect_used, reason = "the suite names its tenants itself")]
+fn tenant(name: &str) -> Tenant {
+    name.parse().expect("a tenant's name")
+}
+
+fn ids(assets: &[Asset]) -> Vec<AssetId> {
+    assets.iter().map(|asset| asset.key.asset).collect()
+}
+
+fn set_aside(story: &Story, version: u64, minute: i64) -> Parked {
+    let at = Clock::default().0 + TimeDelta::minutes(minute);
+    Parked { key: story.key.clone(), version, error: format!("no version {version} 🧩"), at }
+}
+
+/// An asset in each state, and one that says everything that can be said.
+fn each_state() -> Vec<Story> {
+    let declaration = Declaration {
+        upload: UploadKind::Declared,
+        filename: Some("Prüfung \"q3\" 'x'; -- 🗂️👩‍👩‍👧.pdf".to_owned()),
+        content_type: Some("application/pdf; charset=utf-8".to_owned()),
+        size: Some(5 << 30),
+        sha256: Some("b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9".to_owned()),
+        tags: BTreeMap::from([("team 🏦", "a:b#c"), ("", ""), ("e\u{301}", "é")])
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    };
+    let pin = ObjectVersion {
+        version_id: "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY".to_owned(),
+        size: 0,
+        sha256: declaration.sha256.clone(),
+        etag: "5eb63bbbe01eeed093cb22bb8f5acdc3-2".to_owned(),
+    };
+    let begin = |nth| Story::begin("main", nth);
+    vec![
+        begin(1),
+        begin(2).received(),
+        begin(3).received().uploaded(),
+        begin(4).received().uploaded().deleted(),
+        begin(5).then(Event::SoftDeleted { reason: None }),
+        begin(6).received().deleted().then(Event::PurgeRequested),
+        begin(7).received().deleted().purged(),
+        begin(8).received().uploaded().deleted().then(Event::Restored),
+        Story::declared("main", 9, declaration).then(Event::Received(pin)).uploaded(),
+    ]
+}
+
+fn listed(stories: &[Story], shown: impl Fn(Status) -> bool) -> Vec<Asset> {
+    stories.iter().rev().map(Story::asset).filter(|asset| shown(asset.status())).collect()
+}
+
+async fn filled(views: &impl Views) -> Vec<Story> {
+    let stories = each_state();
+    for story in &stories {
+        put(views, &story.asset()).await;
+    }
+    stories
+}
+
+async fn a_row_comes_back_as_it_was_put(views: impl Views) {
+    for story in each_state() {
+        assert_eq!(get(&views, &story.key).await, None);
+        for version in 1..=story.version() {
+            put(&views, &story.at(version)).await;
+            assert_eq!(get(&views, &story.key).await, Some(story.at(version)));
+        }
+    }
+}
+
+async fn only_newer_rows_are_written(views: impl Views) {
+    let story = Story::begin("main", 1).received().uploaded();
+    let (answer, first_try) = put(&views, &story.at(2)).await;
+    assert!(answer == Put::Written || !first_try);
+    for old in [2, 1] {
+        assert_eq!(put(&views, &story.at(old)).await.0, Put::Stale, "version {old}");
+        assert_eq!(get(&views, &story.key).await, Some(story.at(2)));
+    }
+    let (answer, first_try) = put(&views, &story.at(3)).await;
+    assert!(answer == Put::Written || !first_try);
+    assert_eq!(get(&views, &story.key).await, Some(story.at(3)));
+}
+
+async fn puts_in_any_order_leave_the_same_row<V: Views>(make: &impl AsyncFn() -> V) {
+    let story = Story::begin("main", 1).received().uploaded().deleted();
+    for order in permutations(&[1, 2, 3, 4]) {
+        let views = make().await;
+        for version in order.iter().chain(&order) {
+            put(&views, &story.at(*version)).await;
+        }
+        assert_eq!(get(&views, &story.key).await, Some(story.asset()), "{order:?}");
+        assert_eq!(walk(&views, all(9)).await, [story.asset()], "{order:?}");
+    }
+}
+
+fn permutations(of: &[u64]) -> Vec<Vec<u64>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let ending_with = |last: &u64| {
+        let last = *last;
+        let rest: Vec<u64> = of.iter().copied().filter(|it| *it != last).collect();
+        permutations(&rest).into_iter().map(move |order| [order, vec![last]].concat())
+    };
+    of.iter().flat_map(ending_with).collect()
+}
+
+async fn lists_are_newest_first_and_whole(views: impl Views) {
+    assert_eq!(list(&views, &all(1)).await, Page::default());
+    let stories = filled(&views).await;
+    let expected = listed(&stories, |status| status != Status::Purged);
+    for limit in 1..=stories.len() + 1 {
+        assert_eq!(walk(&views, all(limit)).await, expected, "{limit} a page");
+    }
+}
+
+async fn a_walk_goes_on_while_assets_are_added(views: impl Views) {
+    for nth in 1..=9 {
+        put(&views, &Story::begin("main", nth).asset()).await;
+    }
+    let (mut query, mut seen, mut newer) = (all(2), Vec::new(), 100);
+    loop {
+        let page = list(&views, &query).await;
+        seen.extend(ids(&page.assets));
+        for nth in newer..newer + 3 {
+            put(&views, &Story::begin("main", nth).asset()).await;
+        }
+        newer += 3;
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
+    }
+    let there: Vec<_> = (1..=9).rev().map(|nth| Story::begin("main", nth).key.asset).collect();
+    let old: Vec<_> = seen.iter().copied().filter(|id| there.contains(id)).collect();
+    assert_eq!(old, there);
+    assert_eq!(seen.len(), seen.iter().collect::<BTreeSet<_>>().len(), "an asset came twice");
+}
+
+async fn a_list_of_a_state_is_of_what_is_shown(views: impl Views) {
+    use Status as S;
+    let stories = filled(&views).await;
+    for state in [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged] {
+        let shown = |s: Status| s.shown() == state.shown() && s != S::Purged;
+        for limit in [1, 2, 9] {
+            let query = Query { state: Some(state), ..all(limit) };
+            assert_eq!(walk(&views, query).await, listed(&stories, shown), "{state:?}");
+        }
+    }
+    let moved_on = stories[0].clone().received();
+    put(&views, &moved_on.asset()).await;
+    let created = Query { state: Some(S::Created), ..all(9) };
+    assert_eq!(walk(&views, created).await, []);
+}
+
+async fn a_page_holds_what_was_asked_for(views: impl Views) {
+    for nth in 1..=3 {
+        put(&views, &Story::begin("main", nth).asset()).await;
+    }
+    for limit in [3, 4, 1000, usize::MAX] {
+        assert_eq!(walk(&views, all(limit)).await.len(), 3, "{limit} a page");
+    }
+    // A cursor is a place and not an asset: nothing has to be there.
+    let oldest = Story::begin("main", 1).key.asset;
+    for (nth, left) in [(0, 0), (1, 0), (2, 1), (9, 3)] {
+        let after = Some(Story::begin("main", nth).key.asset);
+        let page = walk(&views, Query { after, ..all(9) }).await;
+        assert_eq!(page.len(), left, "after number {nth}");
+        assert!(page.last().is_none_or(|last| last.key.asset == oldest));
+    }
+}
+
+async fn tombstones_hide_the_asset_and_keep_it_gone(views: impl Views) {
+    let story = Story::begin("main", 1).received().uploaded().deleted().purged();
+    put(&views, &story.at(3)).await;
+    put(&views, &story.asset()).await;
+    for late in 1..story.version() {
+        assert_eq!(put(&views, &story.at(late)).await.0, Put::Stale, "version {late}");
+        assert_eq!(walk(&views, all(9)).await, []);
+    }
+    assert_eq!(get(&views, &story.key).await, Some(story.asset()));
+}
+
+async fn expired_tombstones_may_go_and_nothing_else(views: impl Views) {
+    let stories = filled(&views).await;
+    let purged = stories.iter().map(Story::asset).find(|asset| asset.status() == Status::Purged);
+    let Some(expires_at) = purged.as_ref().and_then(row::expires_at) else {
+        panic!("an asset in each state, and none is purged")
+    };
+    let sweep = async |now: DateTime<Utc>| settle(async || views.sweep(now).await).await.0;
+    assert_eq!(sweep(expires_at - TimeDelta::seconds(1)).await, 0);
+    for story in &stories {
+        assert_eq!(get(&views, &story.key).await, Some(story.asset()));
+    }
+    let swept = sweep(expires_at).await;
+    let gone = purged.map(|purged| purged.key);
+    for key in gone.iter().filter(|_| swept > 0) {
+        assert_eq!(get(&views, key).await, None, "it was said to be dropped");
+    }
+    for asset in stories.iter().map(Story::asset).filter(|a| a.status() != Status::Purged) {
+        assert_eq!(get(&views, &asset.key).await, Some(asset));
+    }
+}
+
+async fn tenants_do_not_see_each_other(views: impl Views) {
+    let mine = Story::begin("main", 1);
+    let theirs = Key { tenant: tenant("main-2"), ..mine.key.clone() };
+    let same_id = Asset { key: theirs.clone(), ..mine.asset() };
+    put(&views, &mine.asset()).await;
+    assert_eq!(get(&views, &theirs).await, None);
+    put(&views, &same_id).await;
+    assert_eq!(get(&views, &mine.key).await, Some(mine.asset()));
+    assert_eq!(walk(&views, all(1)).await, [mine.asset()]);
+    assert_eq!(walk(&views, Query { tenant: theirs.tenant, ..all(1) }).await, [same_id]);
+    assert_eq!(walk(&views, Query { tenant: tenant("mai"), ..all(1) }).await, []);
+}
+
+async fn parked_assets_wait_oldest_first(views: impl Views) {
+    let stories = [1, 2, 3].map(|nth| Story::begin("main", nth));
+    for (story, minute) in stories.iter().zip([2, 3, 1]) {
+        park(&views, &set_aside(story, 1, minute)).await;
+    }
+    let expected =
+        [(2, 1), (0, 2), (1, 3)].map(|(nth, minute)| set_aside(&stories[nth], 1, minute));
+    for limit in 0..4 {
+        let (found, _) = settle(async || views.parked(&tenant("main"), limit).await).await;
+        assert_eq!(found, expected[..limit.min(3)]);
+    }
+}
+
+async fn a_later_version_replaces_a_parked_one(views: impl Views) {
+    let story = Story::begin("main", 1);
+    for (version, stays) in [(2, 2), (1, 2), (4, 4), (3, 4), (4, 4)] {
+        park(&views, &set_aside(&story, version, 1)).await;
+        assert_eq!(parked(&views).await, [(story.key.asset, stays)], "after version {version}");
+    }
+    let again = Parked { error: "looked at again".to_owned(), ..set_aside(&story, 4, 2) };
+    park(&views, &again).await;
+    assert_eq!(settle(async || views.parked(&tenant("main"), 9).await).await.0, [again]);
+}
+
+async fn rows_void_parking_whichever_came_first(views: impl Views) {
+    let story = Story::begin("main", 1).received().uploaded().deleted();
+    let neighbour = Story::begin("main", 2);
+    park(&views, &set_aside(&neighbour, 1, 1)).await;
+    park(&views, &set_aside(&story, 2, 2)).await;
+    let (waits, too) = ((neighbour.key.asset, 1), (story.key.asset, 2));
+    put(&views, &story.at(1)).await;
+    assert_eq!(parked(&views).await, [waits, too]);
+    put(&views, &story.at(2)).await;
+    assert_eq!(parked(&views).await, [waits]);
+    park(&views, &set_aside(&story, 3, 2)).await;
+    put(&views, &story.asset()).await;
+    assert_eq!(parked(&views).await, [waits], "there is a row beyond it");
+    for version in 1..=4 {
+        park(&views, &set_aside(&story, version, 3)).await;
+        assert_eq!(parked(&views).await, [waits], "there is a row of version 4");
+    }
+    park(&views, &set_aside(&story, 5, 4)).await;
+    assert_eq!(parked(&views).await, [waits, (story.key.asset, 5)]);
+}

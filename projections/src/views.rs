@@ -1,0 +1,134 @@
+//! The port to the read table.
+
+mod dynamodb;
+mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::{Asset, Status};
+use ledger::id::{AssetId, Key, Tenant};
+
+pub use dynamodb::DynamoViews;
+pub use memory::MemoryViews;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteViews;
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is the asset's row now.
+    Written,
+    /// A row as new or newer is there already, which is as good.
+    Stale,
+}
+
+/// Which rows a list is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Whose assets.
+    pub tenant: Tenant,
+    /// Only assets that are shown in this state: those being purged are shown as deleted, and
+    /// purged ones never are.
+    pub state: Option<Status>,
+    /// Only assets older than this one: where the page before ended.
+    pub after: Option<AssetId>,
+    /// Rows at most; at least 1, or no page would ever end the list.
+    pub limit: usize,
+}
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The rows. A filtered page may be short, or empty, and still not be the last.
+    pub assets: Vec<Asset>,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<AssetId>,
+}
+
+impl Page {
+    /// The page that the first rows make, where at least one more than `limit` was looked for.
+    fn cut(mut assets: Vec<Asset>, limit: usize) -> Self {
+        let more = assets.len() > limit;
+        assets.truncate(limit);
+        let next = assets.last().filter(|_| more).map(|last| last.key.asset);
+        Self { assets, next }
+    }
+}
+
+/// An asset that could not be projected and waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Which asset.
+    pub key: Key,
+    /// The version that it was said to have reached.
+    pub version: u64,
+    /// Why it could not be projected, for a person.
+    pub error: String,
+    /// When that was found.
+    pub at: DateTime<Utc>,
+}
+
+/// The rows of all assets, and those set aside.
+///
+/// # Contract
+/// * `put` writes the whole row, and only if none is there of the same or a later version. Puts of
+///   the same assets in any order, any number of times, leave the same rows.
+/// * A row comes back as the asset that was put.
+/// * `get` sees every `put` that was answered before; `glance` and `list` may lag by moments.
+/// * A walk by the cursor, page by page, gives every listed asset that was there when it began
+///   exactly once, newest first, also while newer ones are added.
+/// * A purged asset's row is a tombstone: `get` gives it, so that a late duplicate cannot bring the
+///   asset back; `list` does not. It goes when it expires, not before.
+/// * A row at or beyond the version of a parked asset voids the parking, whichever came first.
+/// * Tenants do not see each other's rows, nor what was set aside.
+/// * A call that fails may have taken effect; repeating it is safe. `Corrupt` means that this
+///   asset is the trouble and others may still be written.
+#[async_trait]
+pub trait Views: Send + Sync {
+    /// The row of `key`.
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError>;
+
+    /// The row of `key` as it was a moment ago, for who checks it against the journal anyway. As
+    /// it stands here it is for a store in which that costs no less.
+    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.get(key).await
+    }
+
+    /// Writes the row of `asset` if it is newer.
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError>;
+
+    /// A page of rows, newest first.
+    async fn list(&self, query: &Query) -> Result<Page, StoreError>;
+
+    /// Sets an asset aside. A version replaces itself and earlier ones.
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError>;
+
+    /// The tenant's assets that are set aside, oldest first, at most `limit`.
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError>;
+
+    /// Drops the tombstones that have expired, and says how many those were. As it stands here it
+    /// is for a store that drops them by itself, as DynamoDB's TTL does.
+    async fn sweep(&self, _now: DateTime<Utc>) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Story;
+
+    #[test]
+    fn only_a_page_with_more_behind_it_names_a_next_one() {
+        let found: Vec<_> = (1..=3).rev().map(|nth| Story::begin("main", nth).asset()).collect();
+        let last_of = |limit: usize| found.get(limit - 1).map(|last| last.key.asset);
+        assert_eq!(Page::cut(found.clone(), 2).next, last_of(2));
+        assert_eq!(Page::cut(found.clone(), 2).assets, found[..2]);
+        for limit in [3, 4] {
+            assert_eq!(Page::cut(found.clone(), limit), Page { assets: found.clone(), next: None });
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The read table in DynamoDB: whole rows, written on the condition that they are newer.
+//!
+//! `pk` is `<tenant>#<shard>`, `sk` the asset id, whose order is the order of creation; a shard is
+//! the id's last byte modulo their number, which is fixed for a table. What was set aside lies
+//! under `<tenant>#parked`. A put is one write unit and voids nothing: whoever lists what was set
+//! aside finds out which of it a row has reached since.
+
+mod item;
+mod merge;
+mod request;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use futures::future::try_join_all;
+use ledger::StoreError;
+use ledger::asset::{Asset, Status};
+use ledger::dynamodb::{Meter, failed};
+use ledger::error::Kind;
+use ledger::id::{AssetId, Key, Tenant};
+
+use super::{Page, Parked, Put, Query, Views};
+use merge::{Merge, Part};
+use request::Table;
+
+/// Rounds of queries that one page may take. One is enough but for bad luck, and for filters that
+/// hold much back: then the page stays short, and its cursor goes on.
+const ROUNDS: usize = 4;
+
+/// A read table in DynamoDB.
+#[derive(Debug)]
+pub struct DynamoViews {
+    client: Client,
+    table: Table,
+    meter: Meter,
+}
+
+impl DynamoViews {
+    /// The read table `table` with so many shards, at least one. The client's timeouts and retries
+    /// are the caller's choice.
+    pub fn new(client: Client, table: impl Into<String>, shards: u8) -> Self {
+        let table = Table { name: table.into(), shards: shards.max(1) };
+        Self { client, meter: Meter::new(table.name.clone()), table }
+    }
+
+    async fn row(&self, key: &Key, consistent: bool) -> Result<Option<Asset>, StoreError> {
+        let get = self.table.get(self.client.get_item(), key).consistent_read(consistent);
+        let answer = get.send().await.map_err(|e| failed("views: the row was not read", e))?;
+        self.meter.count("GetItem", answer.consumed_capacity());
+        answer.item.map(|item| item::asset(key, item)).transpose()
+    }
+
+    /// The newest rows of one shard that are older than `after`.
+    async fn part(
+        &self,
+        query: &Query,
+        shard: u8,
+        after: Option<AssetId>,
+    ) -> Result<Part, StoreError> {
+        let request = self.table.part(self.client.query(), query, shard, after);
+        let answer = request.send().await.map_err(|e| failed("views: no list was read", e))?;
+        self.meter.count("Query", answer.consumed_capacity());
+        let end = answer.last_evaluated_key.as_ref().map(item::id).transpose()?;
+        let assets = answer.items.unwrap_or_default().into_iter();
+        let assets = assets.map(|item| item::listed(&query.tenant, item));
+        Ok(Part { assets: assets.collect::<Result<_, _>>()?, end })
+    }
+
+    async fn all_parked(&self, tenant: &Tenant) -> Result<Vec<Parked>, StoreError> {
+        let mut pages = self.table.parked(self.client.query(), tenant).into_paginator().send();
+        let mut parked = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failed("views: what was set aside was not read", e))?;
+            self.meter.count("Query", page.consumed_capacity());
+            for item in page.items() {
+                parked.push(item::parked(tenant, item)?);
+            }
+        }
+        parked.sort_by(|a, b| (a.at, &a.key).cmp(&(b.at, &b.key)));
+        Ok(parked)
+    }
+
+    /// Whether the row is at or beyond the version that the asset was set aside at. A row that
+    /// cannot be read has reached nothing.
+    async fn reached(&self, parked: &Parked) -> Result<bool, StoreError> {
+        match self.row(&parked.key, true).await {
+            Ok(row) => Ok(row.is_some_and(|row| row.version >= parked.version)),
+            Err(error) if error.kind == Kind::Corrupt => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn void(&self, parked: &Parked) -> Result<(), StoreError> {
+        let void = self.table.void(self.client.delete_item(), parked).send().await;
+        match void {
+            Ok(answer) => {
+                self.meter.count("DeleteItem", answer.consumed_capacity());
+                Ok(())
+            }
+            Err(error) => match error.as_service_error() {
+                // Set aside again, at a later version.
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(failed("views: what was set aside was not let go", error)),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Views for DynamoViews {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.row(key, true).await
+    }
+
+    /// Half a read unit instead of one.
+    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.row(key, false).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+        let put = self.table.put(self.client.put_item(), asset)?.send().await;
+        match put {
+            Ok(answer) => {
+                self.meter.count("PutItem", answer.consumed_capacity());
+                Ok(Put::Written)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Put::Stale),
+                _ => Err(failed("views: the row was not written", error)),
+            },
+        }
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        if query.state == Some(Status::Purged) {
+            return Ok(Page::default());
+        }
+        let mut merge = Merge::new(self.table.shards, query);
+        for _ in 0..ROUNDS {
+            let wanted = merge.wanted();
+            if wanted.is_empty() {
+                break;
+            }
+            let parts = wanted.iter().map(|(shard, after)| self.part(query, *shard, *after));
+            let parts = try_join_all(parts).await?;
+            for ((shard, _), part) in wanted.into_iter().zip(parts) {
+                merge.add(shard, part);
+            }
+        }
+        Ok(merge.page())
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        if self.reached(parked).await? {
+            return Ok(());
+        }
+        let park = self.table.park(self.client.put_item(), parked).send().await;
+        match park {
+            Ok(answer) => {
+                self.meter.count("PutItem", answer.consumed_capacity());
+                Ok(())
+            }
+            Err(error) => match error.as_service_error() {
+                // Set aside already, at a later version.
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(failed("views: the asset was not set aside", error)),
+            },
+        }
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        let mut waiting = Vec::new();
+        for parked in self.all_parked(tenant).await? {
+            if waiting.len() == limit {
+                break;
+            }
+            if self.reached(&parked).await? {
+                self.void(&parked).await?;
+            } else {
+                waiting.push(parked);
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests;

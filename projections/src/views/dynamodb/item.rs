@@ -1,0 +1,99 @@
+//! Rows as items, and back.
+
+use std::error::Error;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::dynamodb::{Item, Unfit, number, text};
+use ledger::error::Kind;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::time;
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+
+use super::super::Parked;
+use crate::row::{Row, Tags};
+
+/// `<tenant>#<shard>`, or `<tenant>#parked`.
+pub(super) const PK: &str = "pk";
+/// The asset's id.
+pub(super) const SK: &str = "sk";
+/// The row's one attribute that is not kept as its type is: JSON text.
+const TAGS: &str = "tags";
+/// The version that an asset was said to have reached.
+pub(super) const VERSION: &str = "version";
+/// Why it was set aside.
+const ERROR: &str = "error";
+/// When that was.
+const AT: &str = "at";
+
+/// An asset's attributes, but for its key.
+pub(super) fn attributes(asset: &Asset) -> Result<Item, StoreError> {
+    let name = || format!("the row of {}", asset.key.partition());
+    let mut row = Row::from(asset);
+    let tags = std::mem::take(&mut row.tags);
+    let mut item: Item = to_item(row).map_err(|e| corrupt(&name(), "written", e))?;
+    if !tags.0.is_empty() {
+        let json = serde_json::to_string(&tags).map_err(|e| corrupt(&name(), "written", e))?;
+        item.insert(TAGS.to_owned(), AttributeValue::S(json));
+    }
+    Ok(item)
+}
+
+/// The asset that was put under `key`.
+pub(super) fn asset(key: &Key, mut item: Item) -> Result<Asset, StoreError> {
+    let name = || format!("the row of {}", key.partition());
+    let tags = tags(&mut item).map_err(|e| corrupt(&name(), "read", e))?;
+    if item.remove(PK).is_none() || id(&item)? != key.asset {
+        return Err(corrupt(&name(), "read", Unfit::Key));
+    }
+    item.remove(SK);
+    let mut row: Row = from_item(item).map_err(|e| corrupt(&name(), "read", e))?;
+    row.tags = tags;
+    row.asset(key.clone())
+}
+
+/// The asset of a row found in a list.
+pub(super) fn listed(tenant: &Tenant, item: Item) -> Result<Asset, StoreError> {
+    let key = Key { tenant: tenant.clone(), asset: id(&item)? };
+    asset(&key, item)
+}
+
+/// The asset that an item, or its key alone, is of.
+pub(super) fn id(item: &Item) -> Result<AssetId, StoreError> {
+    let id = text(item, SK).and_then(|id| id.parse().map_err(|_| Unfit::Attribute(SK)));
+    id.map_err(|e| corrupt("a row", "read", e))
+}
+
+/// Why an asset was set aside, but for its key.
+pub(super) fn reasons(parked: &Parked) -> [(&'static str, AttributeValue); 3] {
+    [
+        (VERSION, AttributeValue::N(parked.version.to_string())),
+        (ERROR, AttributeValue::S(parked.error.clone())),
+        (AT, AttributeValue::S(time::format(parked.at))),
+    ]
+}
+
+/// An asset that was set aside.
+pub(super) fn parked(tenant: &Tenant, item: &Item) -> Result<Parked, StoreError> {
+    let key = Key { tenant: tenant.clone(), asset: id(item)? };
+    let name = format!("what was set aside of {}", key.partition());
+    let read = || {
+        let at = time::parse(text(item, AT)?).ok_or(Unfit::Attribute(AT))?;
+        Ok((number(item, VERSION)?, text(item, ERROR)?.to_owned(), at))
+    };
+    let (version, error, at) = read().map_err(|e: Unfit| corrupt(&name, "read", e))?;
+    Ok(Parked { key, version, error, at })
+}
+
+fn tags(item: &mut Item) -> Result<Tags, Box<dyn Error + Send + Sync>> {
+    match item.remove(TAGS) {
+        None => Ok(Tags::default()),
+        Some(AttributeValue::S(json)) => Ok(serde_json::from_str(&json)?),
+        Some(_) => Err(Unfit::Attribute(TAGS).into()),
+    }
+}
+
+fn corrupt(what: &str, not: &str, why: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::caused(Kind::Corrupt, format!("views: {what} cannot be {not}"), why)
+}

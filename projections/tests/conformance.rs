@@ -1,0 +1,91 @@
+//! Every read table keeps its port's contract, also behind a connection that loses calls.
+
+#![allow(clippy::unwrap_used, reason = "a test without its folder has failed")]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use engine::{Engine, Tables};
+use ledger::sqlite::Open;
+use projections::testing::{self, Fault, Faulty};
+use projections::views::{DynamoViews, MemoryViews, SqliteViews};
+use tempfile::TempDir;
+
+/// Fails calls in a pattern that meets every kind of call with every kind of fault.
+fn faulty<T>(store: T) -> Faulty<T> {
+    let mut calls = 0;
+    Faulty::new(store, move |_| {
+        calls += 1;
+        match calls % 5 {
+            1 => Some(Fault::After),
+            3 => Some(Fault::Before),
+            _ => None,
+        }
+    })
+}
+
+/// Opens a new file each time.
+struct Files {
+    folder: TempDir,
+    opened: AtomicU32,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), opened: AtomicU32::new(0) }
+    }
+
+    fn open(&self) -> SqliteViews {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let folder = self.folder.path().join(number.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        SqliteViews::open(&folder, Open::OrCreate).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn memory() {
+    testing::conformance(async || MemoryViews::default()).await;
+    testing::positions(async || MemoryViews::default()).await;
+}
+
+#[tokio::test]
+async fn memory_behind_faults() {
+    testing::conformance(async || faulty(MemoryViews::default())).await;
+    testing::positions(async || faulty(MemoryViews::default())).await;
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let files = Files::new();
+    testing::conformance(async || files.open()).await;
+    testing::positions(async || files.open()).await;
+}
+
+#[tokio::test]
+async fn sqlite_behind_faults() {
+    let files = Files::new();
+    testing::conformance(async || faulty(files.open())).await;
+    testing::positions(async || faulty(files.open())).await;
+}
+
+fn dynamo(tables: Tables, shards: u8) -> DynamoViews {
+    DynamoViews::new(tables.client, tables.views, shards)
+}
+
+#[tokio::test]
+async fn dynamodb() {
+    for shards in [1, 3, 8] {
+        testing::conformance(async || dynamo(Engine::new().tables().await, shards)).await;
+    }
+}
+
+#[tokio::test]
+async fn dynamodb_behind_faults() {
+    testing::conformance(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
+}
+
+/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
+#[tokio::test]
+async fn the_given_dynamodb() {
+    testing::conformance(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
+}

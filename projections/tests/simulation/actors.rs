@@ -1,0 +1,310 @@
+//! Who does what: clients, strangers in S3, notifications, stream shards and followers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::asset::{Declaration, Status};
+use ledger::history::History;
+use ledger::id::{AssetId, Key};
+use ledger::journal::Arrival;
+use ledger::objects::Current;
+use ledger::record::Source;
+use ledger::service::Refusal;
+use ledger::testing::Faulty;
+use projections::follower::Follower;
+use projections::runner::Hint;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::world::{Feed, Store, Table, World, caller};
+
+/// Clients at once.
+const CLIENTS: usize = 3;
+/// What each of them does.
+const DEEDS: usize = 10;
+/// Looks of whoever carries messages; each comes some milliseconds after the one before.
+const ROUNDS: usize = 10;
+
+/// Everything that happens while there are faults.
+pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
+    let mut actors = JoinSet::new();
+    for _ in 0..CLIENTS {
+        actors.spawn(client(world.clone()));
+    }
+    actors.spawn(notifications(world.clone()));
+    actors.spawn(onlooker(world.clone()));
+    if world.feed != Feed::Follower {
+        actors.spawn(shard(world.clone()));
+        actors.spawn(shard(world.clone()));
+    }
+    if world.feed != Feed::Stream {
+        actors.spawn(follow(world.clone()));
+        actors.spawn(follow(world.clone()));
+    }
+    while let Some(ended) = actors.join_next().await {
+        ended.unwrap();
+    }
+}
+
+async fn pause<J: Store, V: Table>(world: &World<J, V>, ms: u64) {
+    sleep(Duration::from_millis(world.chance.below(ms))).await;
+}
+
+async fn client<J: Store, V: Table>(world: Arc<World<J, V>>) {
+    for _ in 0..DEEDS {
+        pause(&world, 8).await;
+        world.tick();
+        let known = world.seen().known.clone();
+        match world.chance.pick(&known) {
+            Some(asset) => drop(world.mortal(deed(&world, *asset)).await),
+            None if world.chance.happens(500) => drop(world.mortal(create(&world)).await),
+            None => {}
+        }
+    }
+}
+
+async fn create<J: Store, V: Table>(world: &World<J, V>) {
+    let declared =
+        Declaration { size: world.chance.happens(50).then_some(3), ..Declaration::plain() };
+    if let Ok(history) = world.service.create(&caller(Source::Api), declared).await {
+        world.seen().known.push(history.asset().key.asset);
+        acknowledge(world, &history, &[Status::Created]).await;
+    }
+}
+
+async fn deed<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    match world.chance.below(40) {
+        0..=1 => create(world).await,
+        2..=8 => upload(world, asset),
+        9..=13 => upload_and_confirm(world, asset).await,
+        14..=18 => confirm(world, asset).await,
+        19..=23 => delete(world, asset).await,
+        24..=30 => restore(world, asset).await,
+        31..=33 => purge(world, asset).await,
+        34..=35 => mark_deleted(world, asset),
+        36 => rewrite_and_look(world, asset).await,
+        _ => remove_a_version(world, asset),
+    }
+}
+
+/// By a plain URL, over whatever is there, or by one that is never signed over an object.
+fn upload<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let (key, bytes) = (world.key(asset), world.chance.draw().to_be_bytes());
+    if world.chance.happens(300) {
+        world.bucket.put_if_absent(&key, &bytes);
+    } else {
+        world.bucket.put(&key, &bytes[..if world.chance.happens(500) { 3 } else { 8 }]);
+    }
+}
+
+/// A client in haste: uploads again while its confirmation is on the way.
+async fn upload_and_confirm<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    upload(world, asset);
+    let again = async {
+        pause(world, 10).await;
+        upload(world, asset);
+    };
+    futures::join!(confirm(world, asset), again);
+}
+
+async fn expected<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) -> Option<u64> {
+    if world.chance.happens(700) {
+        return None;
+    }
+    let read = world.reader.current(&world.key(asset)).await;
+    read.unwrap().map(|asset| asset.version)
+}
+
+async fn confirm<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let expected = expected(world, asset).await;
+    let done = world.service.confirm(&caller(Source::Api), asset, expected).await;
+    answered(world, done, &[Status::Uploaded]).await;
+}
+
+async fn delete<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let expected = expected(world, asset).await;
+    let done = world.service.delete(&caller(Source::Api), asset, expected, None).await;
+    answered(world, done, &[Status::Deleted, Status::Purging]).await;
+}
+
+async fn restore<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    world.seen().restores += 1;
+    let expected = expected(world, asset).await;
+    let done = world.service.restore(&caller(Source::Api), asset, expected).await;
+    answered(world, done, &[Status::Created, Status::Received, Status::Uploaded]).await;
+}
+
+async fn purge<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let expected = expected(world, asset).await;
+    let done = world.service.purge(&caller(Source::Api), asset, expected).await;
+    answered(world, done, &[Status::Purging, Status::Purged]).await;
+}
+
+/// Somebody with access to the bucket deletes a version, or a delete marker, for good.
+fn remove_a_version<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let key = world.key(asset);
+    if let Some(id) = world.chance.pick(&world.bucket.ids(&key)) {
+        world.bucket.remove(&key, id);
+        world.seen().removed.insert((key.clone(), id.clone()));
+        note_unreplaced(world, &key);
+    }
+}
+
+/// Somebody with access to the bucket deletes a key without naming a version.
+fn mark_deleted<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let key = world.key(asset);
+    world.bucket.mark_deleted(&key);
+    note_unreplaced(world, &key);
+}
+
+/// Somebody deletes the key, uploads it anew and destroys what was there, in the midst of looks.
+async fn rewrite_and_look<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let (key, caller) = (world.key(asset), caller(Source::Reconcile));
+    let old = world.bucket.ids(&key);
+    mark_deleted(world, asset);
+    let rewrite = async {
+        pause(world, 20).await;
+        upload(world, asset);
+        for id in old.into_iter().filter(|id| world.bucket.remove(&key, id)) {
+            world.seen().removed.insert((key.clone(), id));
+        }
+    };
+    let _ = futures::join!(world.service.look(&caller, asset), rewrite);
+}
+
+fn note_unreplaced<J: Store, V: Table>(world: &World<J, V>, key: &Key) {
+    if !matches!(world.bucket.shows(key), Current::Object(_)) {
+        let seen = &mut *world.seen();
+        let gone = seen.removed.iter().filter(|(of, _)| of == key).map(|(_, id)| id.clone());
+        seen.unreplaced.extend(gone);
+    }
+}
+
+async fn answered<J: Store, V: Table>(
+    world: &World<J, V>,
+    outcome: Result<History, Refusal>,
+    promised: &[Status],
+) {
+    match outcome {
+        Ok(history) => acknowledge(world, &history, promised).await,
+        Err(Refusal::Store(error)) if error.kind == ledger::error::Kind::Corrupt => {
+            world.violated(ledger::error::chain(&error));
+        }
+        Err(_) => {}
+    }
+}
+
+/// What a client was told holds from now on, and whoever reads from now on sees it.
+async fn acknowledge<J: Store, V: Table>(
+    world: &World<J, V>,
+    history: &History,
+    promised: &[Status],
+) {
+    let asset = history.asset();
+    if !promised.contains(&asset.status()) {
+        world.violated(format!(
+            "{}: answered {:?}, not {promised:?}",
+            asset.key.asset,
+            asset.status()
+        ));
+    }
+    world.seen().acknowledged.push((asset.key.clone(), asset.version, asset.head));
+    let read = world.reader.current(&asset.key).await.unwrap();
+    if read.as_ref().is_none_or(|read| read.version < asset.version) {
+        let read = read.map(|read| read.version);
+        world.violated(format!("{}: read {read:?} after {}", asset.key.asset, asset.version));
+    }
+}
+
+/// S3's notifications: late, twice, in another order, some lost for good.
+async fn notifications<J: Store, V: Table>(world: Arc<World<J, V>>) {
+    let mut waiting: Vec<Key> = Vec::new();
+    for _ in 0..ROUNDS {
+        pause(&world, 15).await;
+        waiting.extend(world.bucket.take_notifications());
+        world.chance.shuffle(&mut waiting);
+        let now = waiting.split_off(waiting.len() / 2);
+        for key in now {
+            if world.chance.happens(200) {
+                continue; // lost
+            }
+            if world.chance.happens(200) {
+                waiting.push(key.clone()); // and once more, later
+            }
+            let caller = caller(Source::S3);
+            let looked = world.mortal(world.service.look(&caller, key.asset)).await;
+            if !matches!(looked, Some(Ok(_))) {
+                waiting.push(key);
+            }
+        }
+    }
+}
+
+/// A shard of the stream: every event, but late, twice, in another order, and in batches with
+/// holes; what failed comes again.
+async fn shard<J: Store, V: Table>(world: Arc<World<J, V>>) {
+    let (mut read, mut waiting) = (0, Vec::new());
+    for _ in 0..ROUNDS {
+        pause(&world, 15).await;
+        let arrivals = world.journal.arrivals(read, 1_000).await.unwrap();
+        read = arrivals.last().map_or(read, |last| last.number);
+        waiting.extend(arrivals.into_iter().map(|arrival| hint(&world, arrival)));
+        world.chance.shuffle(&mut waiting);
+        let count = usize::try_from(world.chance.below(waiting.len() as u64 + 1)).unwrap();
+        let batch = waiting.split_off(waiting.len() - count);
+        match world.mortal(world.runner().project(&batch)).await {
+            Some(report) => {
+                waiting.extend(report.failed.iter().map(|failed| batch[failed.hint].clone()));
+                waiting.extend(batch.iter().filter(|_| world.chance.happens(100)).cloned());
+            }
+            None => waiting.extend(batch),
+        }
+    }
+}
+
+/// A stream record brings its event; a bare hint does not.
+pub(crate) fn hint<J: Store, V: Table>(world: &World<J, V>, arrival: Arrival) -> Hint {
+    let Arrival { key, line, .. } = arrival;
+    let version = line.version;
+    let lines = if world.chance.happens(800) { vec![line] } else { Vec::new() };
+    Hint { key, version, lines }
+}
+
+async fn follow<J: Store, V: Table>(world: Arc<World<J, V>>) {
+    let mut follower = follower(&world);
+    for _ in 0..ROUNDS {
+        pause(&world, 15).await;
+        if world.mortal(follower.catch_up()).await.is_none() {
+            follower = self::follower(&world);
+        }
+    }
+}
+
+pub(crate) fn follower<J: Store, V: Table>(world: &World<J, V>) -> Follower {
+    let arrivals = Faulty::new(world.journal.clone(), world.faults.clone());
+    Follower::new(Arc::new(arrivals), Arc::new(world.table()), world.runner())
+}
+
+/// Reads rows all the while: each is the asset as it once was, and none is ever older than one
+/// that was seen before.
+async fn onlooker<J: Store, V: Table>(world: Arc<World<J, V>>) {
+    for _ in 0..ROUNDS {
+        pause(&world, 15).await;
+        let known = world.seen().known.clone();
+        for asset in known {
+            look_at_row(&world, &world.key(asset)).await;
+        }
+    }
+}
+
+async fn look_at_row<J: Store, V: Table>(world: &World<J, V>, key: &Key) {
+    let Some(row) = world.views.get(key).await.unwrap() else { return };
+    let then = world.history(key).await.and_then(|history| history.at_version(row.version));
+    if then.as_ref() != Some(&row) {
+        world.violated(format!("{}: a row that never was the asset: {row:?}", key.asset));
+    }
+    let before = world.seen().rows.insert(key.clone(), row.version).unwrap_or(0);
+    if before > row.version {
+        world.violated(format!("{}: row {before} became {}", key.asset, row.version));
+    }
+}

@@ -1,0 +1,141 @@
+//! The adapters on DynamoDB, on an engine of their own, with the two things that a run wants and
+//! DynamoDB has not: an order of arrival, and a place for a follower's position.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use chrono::{DateTime, Utc};
+use engine::{Engine, Fault};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::id::{Key, Tenant};
+use ledger::journal::{Appended, Arrival, Arrivals, DynamoJournal, Journal, MemoryJournal};
+use ledger::record::Line;
+use ledger::testing::Chance;
+use projections::position::{Position, Positions};
+use projections::views::{DynamoViews, MemoryViews, Page, Parked, Put, Query, Views};
+use tokio::sync::watch;
+
+/// Requests in a thousand that go wrong on the wire, below all that the run does itself.
+const WIRE_FAULTS: u64 = 40;
+/// Enough that the SDK never gives up: the run has ways of its own to lose a call.
+const ATTEMPTS: u32 = 12;
+/// When the SDK stops waiting for a reply.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Fresh tables on a fresh engine, at the end of a bad wire.
+pub(crate) async fn stores(seed: u64) -> (Arrived, Beside) {
+    let engine = Engine::new();
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).build();
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+    let config = engine.config().timeout_config(timeouts).retry_config(retries);
+    let tables = engine.tables().await.through(Client::from_conf(config.build()));
+    let chance = Chance::new(!seed);
+    let faults =
+        [Fault::Lost, Fault::ReplyLost, Fault::ReplyHangs, Fault::THROTTLED, Fault::INTERNAL];
+    engine.fail(move |_| chance.happens(WIRE_FAULTS).then(|| *chance.pick(&faults).unwrap()));
+    let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
+    let rows = DynamoViews::new(tables.client, tables.views, 4);
+    (Arrived { journal, order: Arc::default() }, Beside { rows, position: MemoryViews::default() })
+}
+
+/// A journal whose order of arrival is noted beside it.
+pub(crate) struct Arrived {
+    journal: Arc<DynamoJournal>,
+    order: Arc<MemoryJournal>,
+}
+
+#[async_trait]
+impl Journal for Arrived {
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+        self.journal.history(key).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+        self.journal.last(key).await
+    }
+
+    /// Goes on also if the caller crashes: what was written has arrived.
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+        let (journal, order, key) = (self.journal.clone(), self.order.clone(), key.clone());
+        let append = async move {
+            let answer = journal.append(&key, line.clone()).await?;
+            let ours = match &answer {
+                Appended::Written => true,
+                Appended::Taken(held) => *held == line,
+            };
+            if ours {
+                order.append(&key, line).await?;
+            }
+            Ok(answer)
+        };
+        tokio::spawn(append).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Arrivals for Arrived {
+    async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        self.order.arrivals(after, limit).await
+    }
+
+    fn latest(&self) -> watch::Receiver<u64> {
+        self.order.latest()
+    }
+}
+
+/// Rows, and a position beside them.
+pub(crate) struct Beside {
+    rows: DynamoViews,
+    position: MemoryViews,
+}
+
+#[async_trait]
+impl Views for Beside {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.rows.get(key).await
+    }
+
+    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.rows.glance(key).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+        self.rows.put(asset).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.rows.list(query).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.rows.park(parked).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.rows.parked(tenant, limit).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.rows.sweep(now).await
+    }
+}
+
+#[async_trait]
+impl Positions for Beside {
+    async fn load(&self) -> Result<Position, StoreError> {
+        self.position.load().await
+    }
+
+    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
+        self.position.advance(from, to).await
+    }
+
+    async fn reset(&self) -> Result<(), StoreError> {
+        panic!("nothing in a run throws rows away")
+    }
+}

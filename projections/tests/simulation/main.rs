@@ -1,0 +1,152 @@
+//! The seeded simulation: a small ledger, and everything that goes wrong around one.
+//!
+//! One seed is one run on one thread in tokio's paused time. Clients create, upload, confirm,
+//! delete, restore and purge the same few assets at once, also behind the ledger's back in S3;
+//! notifications and stream records come late, twice, in another order or not at all; requests
+//! and replies are lost; clocks go back; and any of it may crash between two steps. Then faults
+//! stop, what was lost is delivered, each key is looked at once more, and everything must fit.
+//!
+//! A seed that fails is printed. `ASSET_LEDGER_SEED=7 cargo test -p projections --test simulation`
+//! runs it alone.
+#![allow(clippy::unwrap_used, reason = "a simulation that cannot set itself up has failed")]
+
+mod actors;
+mod dynamo;
+mod rest;
+mod world;
+
+use std::any::Any;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use ledger::journal::{MemoryJournal, SqliteJournal};
+use ledger::sqlite::Open;
+use projections::views::{MemoryViews, SqliteViews};
+use tempfile::TempDir;
+
+use world::{Outcome, World};
+
+/// Seeds in memory.
+const IN_MEMORY: u64 = 10_000;
+/// Seeds on SQLite files, whose every commit waits for the disk.
+const ON_SQLITE: u64 = 200;
+/// Seeds on DynamoDB, each on an engine of its own.
+const ON_DYNAMODB: u64 = 200;
+/// Failing seeds that are told in full.
+const TOLD: usize = 3;
+
+#[test]
+fn whatever_happens_in_memory_everything_fits_at_rest() {
+    simulate("in memory", IN_MEMORY, in_memory);
+}
+
+fn in_memory(seed: u64) -> Outcome {
+    let world = World::new(seed, Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+    runtime().block_on(run(world))
+}
+
+#[test]
+fn whatever_happens_on_sqlite_everything_fits_at_rest() {
+    simulate("on SQLite", ON_SQLITE, |seed| {
+        let folder = TempDir::new().unwrap();
+        runtime().block_on(async {
+            let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
+            let views = SqliteViews::open(folder.path(), Open::OrCreate).unwrap();
+            run(World::new(seed, Arc::new(journal), Arc::new(views))).await
+        })
+    });
+}
+
+/// The SDK's own jitter is not of the seed: one that failed may have to be repeated more than once.
+#[test]
+fn whatever_happens_on_dynamodb_everything_fits_at_rest() {
+    simulate("on DynamoDB", ON_DYNAMODB, |seed| {
+        runtime().block_on(async {
+            let (journal, views) = dynamo::stores(seed).await;
+            run(World::new(seed, Arc::new(journal), Arc::new(views))).await
+        })
+    });
+}
+
+/// Without this a failing seed could not be looked at again.
+#[test]
+fn a_seed_is_all_there_is_to_a_run() {
+    for seed in 0..20 {
+        assert_eq!(in_memory(seed), in_memory(seed), "seed {seed}");
+    }
+    assert_ne!(in_memory(0), in_memory(1));
+}
+
+async fn run<J: world::Store, V: world::Table>(world: World<J, V>) -> Outcome {
+    let world = Arc::new(world);
+    actors::live(&world).await;
+    rest::settle(&world).await;
+    rest::check(&world).await
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+/// Runs all seeds, or the one that the environment names, and tells which of them failed.
+fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> Outcome + Sync) {
+    let (first, last) = only().map_or((0, seeds), |seed| (seed, seed + 1));
+    let (next, started) = (AtomicU64::new(first), Instant::now());
+    let (failed, totals) = (Mutex::new(Vec::new()), Mutex::new(Outcome::default()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= last {
+                return;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(seed)));
+            let outcome = outcome.unwrap_or_else(|panic| panicked(&*panic));
+            if !outcome.violations.is_empty() {
+                failed.lock().unwrap().push((seed, outcome.violations.clone()));
+            }
+            totals.lock().unwrap().add(&outcome);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let totals = totals.into_inner().unwrap();
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    tell(&format!(
+        "simulation {name}: {} seeds, {} failed, {:.1} s; {totals}",
+        last - first,
+        failed.len(),
+        started.elapsed().as_secs_f64(),
+    ));
+    for (seed, violations) in failed.iter().take(TOLD) {
+        tell(&format!("ASSET_LEDGER_SEED={seed}\n  {}", violations.join("\n  ")));
+    }
+    let seeds: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
+    assert!(seeds.is_empty(), "failing seeds: {seeds:?}");
+}
+
+/// A panic is a violation like others, and must not hide which seed it came from.
+fn panicked(panic: &(dyn Any + Send)) -> Outcome {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+    let violations = vec![format!("panicked: {}", message.unwrap_or("without a word"))];
+    Outcome { violations, ..Outcome::default() }
+}
+
+#[expect(clippy::disallowed_methods, reason = "which seed to repeat is asked of no program's user")]
+fn only() -> Option<u64> {
+    let seed = std::env::var("ASSET_LEDGER_SEED").ok()?;
+    Some(seed.parse().unwrap())
+}
+
+/// Tells it also when all is well: a test's standard output is only shown when it fails.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,161 @@
+//! What must fit once nothing moves any more.
+
+use std::collections::BTreeSet;
+
+use ledger::asset::{Event, Status};
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::objects::Current;
+use ledger::record::Source;
+
+use crate::actors::{follower, hint};
+use crate::world::{Feed, Outcome, Store, Table, World, caller};
+
+/// Faults stop; each key is looked at, and what the stream owes is delivered, in any order.
+pub(crate) async fn settle<J: Store, V: Table>(world: &World<J, V>) {
+    world.faults.stop();
+    for key in keys(world).await {
+        let looked = world.service.look(&caller(Source::Reconcile), key.asset).await;
+        if let Err(refusal) = looked {
+            world.violated(format!("{}: without faults, a look is refused: {refusal}", key.asset));
+        }
+    }
+    if world.feed != Feed::Follower {
+        let arrivals = world.journal.arrivals(0, 10_000).await.unwrap();
+        let mut hints: Vec<_> = arrivals.into_iter().map(|it| hint(world, it)).collect();
+        world.chance.shuffle(&mut hints);
+        for batch in hints.chunks(4) {
+            let report = world.runner().project(batch).await;
+            if !report.failed.is_empty() || report.parked > 0 {
+                world.violated(format!("without faults, a batch came to {report:?}"));
+            }
+        }
+    }
+    if world.feed != Feed::Stream {
+        follower(world).catch_up().await.unwrap();
+    }
+}
+
+async fn keys<J: Store, V: Table>(world: &World<J, V>) -> BTreeSet<Key> {
+    let arrivals = world.journal.arrivals(0, 10_000).await.unwrap();
+    arrivals.into_iter().map(|arrival| arrival.key).collect()
+}
+
+/// Looks at every asset, and says what did not fit.
+pub(crate) async fn check<J: Store, V: Table>(world: &World<J, V>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut restored = 0;
+    for key in keys(world).await {
+        let Some(history) = world.history(&key).await else { continue };
+        for entry in history.entries() {
+            *outcome.kinds.entry(entry.record.event.kind()).or_default() += 1;
+            restored += u64::from(entry.record.event == Event::Restored);
+        }
+        outcome.assets += 1;
+        outcome.events += history.asset().version;
+        outcome.heads.push(history.asset().head);
+        for fault in faults(world, &key, &history).await {
+            let kinds: Vec<_> = history.entries().iter().map(|e| e.record.event.kind()).collect();
+            world.violated(format!("{}: {fault} ({kinds:?})", key.asset));
+        }
+    }
+    check_parked(world).await;
+    let seen = world.seen();
+    outcome.violations.clone_from(&seen.violations);
+    outcome.crashes = seen.crashes;
+    outcome.acknowledged = seen.acknowledged.len() as u64;
+    if restored > seen.restores {
+        outcome.violations.push(format!("{restored} restored, {} asked for", seen.restores));
+    }
+    outcome
+}
+
+async fn check_parked<J: Store, V: Table>(world: &World<J, V>) {
+    let parked = world.views.parked(world.service.tenant(), 10).await.unwrap();
+    if !parked.is_empty() {
+        world.violated(format!("set aside without cause: {parked:?}"));
+    }
+}
+
+async fn faults<J: Store, V: Table>(
+    world: &World<J, V>,
+    key: &Key,
+    history: &History,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    let asset = history.asset();
+    let row = world.views.get(key).await.unwrap();
+    if row.as_ref() != Some(asset) {
+        faults.push(format!("the row is {row:?}, but the fold is {asset:?}"));
+    }
+    let versions = history.entries().iter().map(|entry| entry.record.version);
+    if !versions.eq(1..=asset.version) {
+        faults.push("its versions have gaps".to_owned());
+    }
+    let seen = world.seen();
+    for (_, version, head) in seen.acknowledged.iter().filter(|(of, ..)| of == key) {
+        let there = history.at_version(*version).map(|then| then.head);
+        if there != Some(*head) {
+            faults.push(format!("version {version} was acknowledged as {head}, and is {there:?}"));
+        }
+    }
+    drop(seen);
+    faults.extend(pin_fault(world, key, history));
+    faults.extend(purge_fault(world, history));
+    faults.extend(life_fault(history));
+    faults
+}
+
+/// The pin is what S3 holds.
+fn pin_fault<J: Store, V: Table>(
+    world: &World<J, V>,
+    key: &Key,
+    history: &History,
+) -> Option<String> {
+    let asset = history.asset();
+    let current = world.bucket.shows(key);
+    let pin = asset.pin.as_ref().map(|pin| pin.version_id.as_str());
+    let pin_held = pin.is_some_and(|pin| world.bucket.holds(key, pin));
+    let fits = match (asset.status(), &current) {
+        (Status::Created, current) => pin.is_none() && !matches!(current, Current::Object(_)),
+        (Status::Received, Current::Object(version)) => pin == Some(&version.version_id),
+        (Status::Received, Current::Absent) | (Status::Purging, _) => false,
+        // Received under a marker: it was restored from that very one.
+        (Status::Received | Status::Uploaded, _) | (Status::Deleted, Current::Object(_)) => {
+            pin_held
+        }
+        (Status::Deleted, _) => pin.is_none() || pin_held,
+        (Status::Purged, _) => world.bucket.ids(key).is_empty(),
+    };
+    let ids = || world.bucket.ids(key);
+    (!fits).then(|| format!("{:?} with pin {pin:?}, but S3 holds {:?}", asset.status(), ids()))
+}
+
+/// Nobody's bytes are destroyed unless somebody asked for that, or had destroyed the pinned ones;
+/// and of an asset that was not confirmed, only while no others had taken their place.
+fn purge_fault<J: Store, V: Table>(world: &World<J, V>, history: &History) -> Option<String> {
+    let purged = history.entries().last().filter(|last| last.record.event == Event::Purged)?;
+    let before = history.at_version(purged.record.version - 1)?;
+    let (key, pin) = (before.key.clone(), before.pin.as_ref().map(|pin| pin.version_id.clone()));
+    let seen = world.seen();
+    let vanished = |pin: String| seen.removed.contains(&(key, pin));
+    let grounds = match before.status() {
+        Status::Purging => true,
+        Status::Received => pin.is_some_and(|pin| seen.unreplaced.contains(&pin)),
+        _ => pin.is_some_and(vanished),
+    };
+    (!grounds).then(|| format!("it was purged without grounds when it was {:?}", before.status()))
+}
+
+/// Nothing comes back to life but by being restored, and confirmed bytes stay the same.
+fn life_fault(history: &History) -> Option<String> {
+    let hidden = |status| matches!(status, Status::Deleted | Status::Purging | Status::Purged);
+    history.entries().iter().skip(1).find_map(|entry| {
+        let version = entry.record.version;
+        let (before, after) = (history.at_version(version - 1)?, history.at_version(version)?);
+        let restored = entry.record.event == Event::Restored && before.status() == Status::Deleted;
+        let resurrected = hidden(before.status()) && !hidden(after.status()) && !restored;
+        let swapped = before.confirmed && before.pin != after.pin;
+        (resurrected || swapped).then(|| format!("version {version} should not have happened"))
+    })
+}

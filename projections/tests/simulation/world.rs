@@ -1,0 +1,247 @@
+//! What a run is made of: stores, the faulty roads to them, and what was seen on the way.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::chain::Hash;
+use ledger::history::History;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::journal::{Arrivals, Journal};
+use ledger::record::Source;
+use ledger::service::{Caller, Service};
+use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
+use projections::position::{Position, Positions};
+use projections::views::{Page, Parked, Put, Query, Views};
+use projections::{Reader, Runner};
+
+/// A journal with an order of arrival.
+pub(crate) trait Store: Journal + Arrivals + 'static {}
+impl<T: Journal + Arrivals + 'static> Store for T {}
+
+/// A read table that keeps its follower's position.
+pub(crate) trait Table: Views + Positions + 'static {}
+impl<T: Views + Positions + 'static> Table for T {}
+
+/// How rows are kept up in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// By stream records, to several runners.
+    Stream,
+    /// By following the order of arrival, with a position.
+    Follower,
+    /// By both at once.
+    Both,
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// What did not fit.
+    pub(crate) violations: Vec<String>,
+    pub(crate) assets: u64,
+    pub(crate) events: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) crashes: u64,
+    pub(crate) kinds: BTreeMap<&'static str, u64>,
+    /// The heads of all assets: the same seed comes to the same.
+    pub(crate) heads: Vec<Hash>,
+}
+
+impl Outcome {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.assets += other.assets;
+        self.events += other.events;
+        self.acknowledged += other.acknowledged;
+        self.crashes += other.crashes;
+        for (kind, count) in &other.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { assets, events, acknowledged, crashes, kinds, .. } = self;
+        write!(f, "{assets} assets, {events} events {kinds:?}, ")?;
+        write!(f, "{acknowledged} changes acknowledged, {crashes} crashes")
+    }
+}
+
+/// What was seen while it ran.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) violations: Vec<String>,
+    /// Assets that some client knows.
+    pub(crate) known: Vec<AssetId>,
+    /// The versions and heads that clients were told.
+    pub(crate) acknowledged: Vec<(Key, u64, Hash)>,
+    /// Versions of objects that somebody deleted behind the ledger's back.
+    pub(crate) removed: HashSet<(Key, String)>,
+    /// Those of them that were gone while their key showed no bytes.
+    pub(crate) unreplaced: HashSet<String>,
+    /// How many restores were asked for.
+    pub(crate) restores: u64,
+    /// The newest row of each asset that anybody saw.
+    pub(crate) rows: BTreeMap<Key, u64>,
+    pub(crate) crashes: u64,
+}
+
+pub(crate) struct World<J, V> {
+    pub(crate) chance: Chance,
+    pub(crate) effects: Arc<TestEffects>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) journal: Arc<J>,
+    pub(crate) views: Arc<V>,
+    pub(crate) bucket: Arc<MemoryBucket>,
+    pub(crate) service: Service,
+    pub(crate) reader: Reader,
+    pub(crate) feed: Feed,
+    pub(crate) seen: Mutex<Seen>,
+}
+
+impl<J: Store, V: Table> World<J, V> {
+    pub(crate) fn new(seed: u64, journal: Arc<J>, views: Arc<V>) -> Self {
+        let chance = Chance::new(seed);
+        let faults = Arc::new(Faults::new(chance.draw(), chance.below(200), 5));
+        let effects = Arc::new(TestEffects::seeded(chance.draw()));
+        let bucket = Arc::<MemoryBucket>::default();
+        let tenant: Tenant = "main".parse().unwrap();
+        let service = Service::new(
+            Arc::new(Faulty::new(journal.clone(), faults.clone())),
+            Arc::new(Faulty::new(bucket.clone(), faults.clone())),
+            effects.clone(),
+            tenant,
+            "files",
+        );
+        let feed = [Feed::Stream, Feed::Follower, Feed::Both][usize::try_from(seed % 3).unwrap()];
+        let reader = Reader::new(journal.clone(), views.clone());
+        Self {
+            chance,
+            effects,
+            faults,
+            journal,
+            views,
+            bucket,
+            service,
+            reader,
+            feed,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// A runner whose roads are faulty.
+    pub(crate) fn runner(&self) -> Runner {
+        let journal = Faulty::new(self.journal.clone(), self.faults.clone());
+        Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone())
+    }
+
+    /// The read table at the end of a faulty road.
+    pub(crate) fn table(&self) -> Distant<V> {
+        Distant { views: self.views.clone(), faults: self.faults.clone() }
+    }
+
+    pub(crate) fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+
+    pub(crate) fn violated(&self, what: String) {
+        self.seen().violations.push(what);
+    }
+
+    pub(crate) fn key(&self, asset: AssetId) -> Key {
+        self.service.key(asset)
+    }
+
+    /// The history as the journal has it, past all faults.
+    pub(crate) async fn history(&self, key: &Key) -> Option<History> {
+        let lines = self.journal.history(key).await.unwrap();
+        match ledger::service::read(key, lines) {
+            Ok(history) => history,
+            Err(error) => {
+                self.violated(format!("{}: {}", key.asset, ledger::error::chain(&error)));
+                None
+            }
+        }
+    }
+
+    /// The clock goes on, or now and then back.
+    pub(crate) fn tick(&self) {
+        let forward = i64::try_from(self.chance.below(3_000)).unwrap();
+        let back = if self.chance.happens(100) { 10_000 } else { 0 };
+        self.effects.advance(chrono::TimeDelta::microseconds(forward - back));
+    }
+
+    /// Runs `doing` to its end, unless it is one of those that crash on the way.
+    pub(crate) async fn mortal<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
+        let mut steps = if self.chance.happens(100) { self.chance.below(20) } else { u64::MAX };
+        let mut doing = Box::pin(doing);
+        let outcome = std::future::poll_fn(|context| {
+            if steps == 0 {
+                return Poll::Ready(None);
+            }
+            steps -= 1;
+            doing.as_mut().poll(context).map(Some)
+        });
+        let outcome = outcome.await;
+        self.seen().crashes += u64::from(outcome.is_none());
+        outcome
+    }
+}
+
+pub(crate) fn caller(source: Source) -> Caller {
+    Caller { actor: "anonymous".into(), source, request: "simulation".into() }
+}
+
+/// A read table at the end of a faulty road.
+pub(crate) struct Distant<V> {
+    views: Arc<V>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl<V: Views> Views for Distant<V> {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.faults.around(self.views.get(key)).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+        self.faults.around(self.views.put(asset)).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.faults.around(self.views.list(query)).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.faults.around(self.views.park(parked)).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.faults.around(self.views.parked(tenant, limit)).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.faults.around(self.views.sweep(now)).await
+    }
+}
+
+#[async_trait]
+impl<V: Positions> Positions for Distant<V> {
+    async fn load(&self) -> Result<Position, StoreError> {
+        self.faults.around(self.views.load()).await
+    }
+
+    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
+        self.faults.around(self.views.advance(from, to)).await
+    }
+
+    async fn reset(&self) -> Result<(), StoreError> {
+        self.faults.around(self.views.reset()).await
+    }
+}

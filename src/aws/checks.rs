@@ -1,0 +1,169 @@
+//! What `/readyz` looks at beside the ports: the tables' form, and how far the rows are behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::TableStatus;
+use ledger::dynamodb::failed;
+use ledger::error::chain;
+use ledger::{Effects, StoreError};
+use tokio::sync::watch;
+
+use super::Config;
+use super::stream::Status;
+use super::tables::{Definition, JOURNAL, VIEWS};
+use crate::http::{Check, NotReady};
+
+/// How far rows may be behind before whoever watches should know. A list shows assets as of then;
+/// reading one asset is current whatever the rows say.
+const LAG_MAX: Duration = Duration::from_mins(1);
+
+/// One look at each table.
+pub(super) fn tables(client: &Client, config: &Config) -> [Arc<dyn Check>; 2] {
+    let of = |name, text, table: &String| {
+        let (client, table) = (client.clone(), table.clone());
+        Arc::new(Form { name, text, client, table }) as Arc<dyn Check>
+    };
+    [of("journal_table", JOURNAL, &config.journal), of("views_table", VIEWS, &config.views)]
+}
+
+/// One look at how far the rows are behind.
+pub(super) fn lag(status: watch::Receiver<Status>, effects: Arc<dyn Effects>) -> Arc<dyn Check> {
+    Arc::new(Lag { status, effects })
+}
+
+/// Whether a table is active and as the migrations have it, its stream included.
+struct Form {
+    name: &'static str,
+    text: &'static str,
+    client: Client,
+    table: String,
+}
+
+impl Form {
+    async fn look(&self) -> Result<Vec<String>, StoreError> {
+        let asked = self.client.describe_table().table_name(&self.table).send().await;
+        let asked = asked.map_err(|error| failed(format!("describing {}", self.table), error))?;
+        let Some(there) = asked.table else { return Ok(vec!["it is not there".to_owned()]) };
+        let status = there.table_status().filter(|status| !works(status));
+        let status = status.map(|status| format!("it is {}", status.as_str()));
+        let form = Definition::read(self.text, &self.table).map(|it| it.differences(&there));
+        Ok(status.into_iter().chain(form.unwrap_or_default()).collect())
+    }
+}
+
+/// A table that is being changed still answers.
+fn works(status: &TableStatus) -> bool {
+    matches!(status, TableStatus::Active | TableStatus::Updating)
+}
+
+#[async_trait]
+impl Check for Form {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        let differences = self.look().await.map_err(|error| {
+            tracing::warn!(cause = chain(&error), "a table cannot be looked at");
+            NotReady(format!("{:?}: see the log", error.kind))
+        })?;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(NotReady(format!("not as `asset-ledger migrate` makes it: {}", differences.join("; "))))
+    }
+}
+
+struct Lag {
+    status: watch::Receiver<Status>,
+    effects: Arc<dyn Effects>,
+}
+
+#[async_trait]
+impl Check for Lag {
+    fn name(&self) -> &'static str {
+        "rows"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        let Some(as_of) = self.status.borrow().as_of else {
+            return Err(NotReady("the journal's stream is not read up to now yet".to_owned()));
+        };
+        let behind = (self.effects.now() - as_of).to_std().unwrap_or_default();
+        if behind <= LAG_MAX {
+            return Ok(());
+        }
+        Err(NotReady(format!("{} s behind the journal", behind.as_secs())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{Engine, Fault};
+    use projections::testing::Clock;
+
+    use super::*;
+
+    async fn look(engine: &Engine, journal: &str, views: &str) -> Vec<String> {
+        let config = Config {
+            journal: journal.to_owned(),
+            views: views.to_owned(),
+            bucket: "b".to_owned(),
+            tenant: "main".parse().unwrap(),
+            shards: 8,
+        };
+        let mut told = Vec::new();
+        for check in tables(&engine.client(), &config) {
+            let looked = check.check().await.err().map(|e| format!("{}: {e}", check.name()));
+            told.extend(looked);
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn tables_as_they_should_be_are_ready() {
+        let engine = Engine::new();
+        let tables = engine.tables_with_streams().await;
+        assert_eq!(look(&engine, &tables.journal, &tables.views).await, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_off_and_a_table_of_another_shape_are_told() {
+        let engine = Engine::new();
+        let tables = engine.tables().await;
+        let told = look(&engine, &tables.journal, &tables.journal).await;
+        assert!(told[0].contains("journal_table") && told[0].contains("stream: off"), "{told:?}");
+        assert!(told[1].contains("views_table: not as `asset-ledger migrate`"), "{told:?}");
+        assert!(told[1].contains("sk N RANGE, not"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_table_and_a_throttled_one_are_told_by_their_kind() {
+        let engine = Engine::new();
+        let missing = look(&engine, "journal", "views").await;
+        assert_eq!(missing[0], "journal_table: Misconfigured: see the log");
+        engine.fail(|_| Some(Fault::THROTTLED));
+        let throttled = look(&engine, "journal", "views").await;
+        assert_eq!(throttled[1], "views_table: Throttled: see the log");
+    }
+
+    #[tokio::test]
+    async fn rows_are_ready_once_read_and_not_a_minute_behind() {
+        let clock = Clock::default();
+        let (told, status) = watch::channel(Status::default());
+        let check = lag(status, Arc::new(clock));
+        let look = async || check.check().await.err().map(|error| error.to_string());
+        assert!(look().await.is_some_and(|told| told.contains("not read up to now yet")));
+        let behind = |seconds| Status {
+            as_of: Some(clock.0 - chrono::TimeDelta::seconds(seconds)),
+            idle: false,
+        };
+        told.send_replace(behind(60));
+        assert_eq!(look().await, None);
+        told.send_replace(behind(61));
+        assert_eq!(look().await.as_deref(), Some("61 s behind the journal"));
+    }
+}

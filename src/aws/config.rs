@@ -1,0 +1,142 @@
+//! What a deployment tells its programs: which tables, which bucket, whose assets.
+
+use ledger::id::Tenant;
+
+/// The journal's table.
+pub(crate) const JOURNAL_TABLE: &str = "ASSET_LEDGER_JOURNAL_TABLE";
+/// The rows' table.
+pub(crate) const VIEWS_TABLE: &str = "ASSET_LEDGER_VIEWS_TABLE";
+/// The bucket of the files.
+pub(crate) const BUCKET: &str = "ASSET_LEDGER_BUCKET";
+/// Whose assets these are.
+pub(crate) const TENANT: &str = "ASSET_LEDGER_TENANT";
+/// Partitions that the rows of a tenant are spread over.
+pub(crate) const SHARDS: &str = "ASSET_LEDGER_SHARDS";
+
+/// Partitions of a tenant's rows, where nobody says: 8,000 writes a second on DynamoDB, and lists
+/// of eight queries. Fixed for the life of a table.
+pub(crate) const DEFAULT_SHARDS: u8 = 8;
+
+/// One deployment: two tables, a bucket, a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The name of the journal's table.
+    pub journal: String,
+    /// The name of the rows' table.
+    pub views: String,
+    /// The name of the bucket.
+    pub bucket: String,
+    /// Whose assets these are.
+    pub tenant: Tenant,
+    /// Partitions that the rows of a tenant are spread over; at least 1.
+    pub shards: u8,
+}
+
+/// A variable that is missing or means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// There is no default for it.
+    #[error("the environment variable {0} is not set, or empty: {hint}", hint = hint(.0))]
+    Missing(&'static str),
+    /// It is there, but not of its form.
+    #[error("the environment variable {name} is {value:?}: {expected}")]
+    Form {
+        /// Which.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl Config {
+    /// As the environment says: the way of the functions, which have no command line.
+    ///
+    /// # Errors
+    /// Names the variable that is missing or means nothing.
+    pub fn from_env() -> Result<Self, Invalid> {
+        Self::read(variable)
+    }
+
+    fn read(look: impl Fn(&str) -> Option<String>) -> Result<Self, Invalid> {
+        let given = |name| look(name).filter(|value| !value.is_empty());
+        let needed = |name| given(name).ok_or(Invalid::Missing(name));
+        let tenant = given(TENANT).map_or(Ok(Tenant::default()), |value| parse_tenant(&value))?;
+        let shards = given(SHARDS).map_or(Ok(DEFAULT_SHARDS), |value| parse_shards(&value))?;
+        let (journal, views) = (needed(JOURNAL_TABLE)?, needed(VIEWS_TABLE)?);
+        Ok(Self { journal, views, bucket: needed(BUCKET)?, tenant, shards })
+    }
+}
+
+fn parse_tenant(value: &str) -> Result<Tenant, Invalid> {
+    let expected = "a tenant is 1 to 32 of a-z, 0-9 and '-'";
+    let form = |_| Invalid::Form { name: TENANT, value: value.to_owned(), expected };
+    value.parse().map_err(form)
+}
+
+fn parse_shards(value: &str) -> Result<u8, Invalid> {
+    let expected = "a table has 1 to 255 shards";
+    let form = || Invalid::Form { name: SHARDS, value: value.to_owned(), expected };
+    value.parse().ok().filter(|shards| *shards > 0).ok_or_else(form)
+}
+
+fn hint(name: &str) -> &'static str {
+    match name {
+        JOURNAL_TABLE => "it names the table of events",
+        VIEWS_TABLE => "it names the table of rows",
+        _ => "it names the bucket of the files",
+    }
+}
+
+/// The one place beside the command line where the program reads its environment.
+#[allow(clippy::disallowed_methods, reason = "functions have no command line to be told by")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let look = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Config::read(look).map_err(|invalid| invalid.to_string())
+    }
+
+    const NEEDED: [(&str, &str); 3] = [(JOURNAL_TABLE, "j"), (VIEWS_TABLE, "v"), (BUCKET, "b")];
+
+    #[test]
+    fn three_names_are_enough() {
+        let config = read(&NEEDED).unwrap();
+        let [journal, views, bucket] = ["j", "v", "b"].map(str::to_owned);
+        let tenant = "main".parse().unwrap();
+        assert_eq!(config, Config { journal, views, bucket, tenant, shards: 8 });
+    }
+
+    #[test]
+    fn a_missing_or_empty_name_is_named() {
+        for (at, (name, _)) in NEEDED.iter().enumerate() {
+            let mut variables = NEEDED;
+            variables[at].1 = "";
+            assert!(read(&variables).unwrap_err().contains(&format!("{name} is not set")));
+            variables[at].0 = "OTHER";
+            assert!(read(&variables).unwrap_err().contains(&format!("{name} is not set")));
+        }
+    }
+
+    #[test]
+    fn the_rest_is_taken_or_refused_by_name() {
+        let with = |name, value| read(&[&NEEDED[..], &[(name, value)]].concat());
+        assert_eq!(with(SHARDS, "1").unwrap().shards, 1);
+        assert_eq!(with(SHARDS, "255").unwrap().shards, 255);
+        assert_eq!(with(TENANT, "acme").unwrap().tenant.as_str(), "acme");
+        for (name, value) in [(SHARDS, "0"), (SHARDS, "256"), (SHARDS, "x"), (TENANT, "A b")] {
+            let error = with(name, value).unwrap_err();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a table has beside its form: time to live, recovery, protection. Not every endpoint has
+//! all of them; what is not there is said aloud, because it was counted on.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{
+    PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, TableDescription,
+    TimeToLiveSpecification, TimeToLiveStatus,
+};
+use tokio::time::sleep;
+
+use super::{code, told};
+
+/// The attribute of a row that says when it may go.
+pub(in crate::aws) const EXPIRES: &str = "expires_at";
+/// A new table's backups are not ready at once.
+const BACKUPS_WAIT: Duration = Duration::from_secs(2);
+/// How often that is waited for.
+const BACKUPS_TRIES: u32 = 30;
+
+/// One table.
+pub(super) struct Extras<'a> {
+    pub(super) client: &'a Client,
+    pub(super) table: &'a str,
+}
+
+impl Extras<'_> {
+    /// Guards the table against being dropped.
+    pub(super) async fn protect(
+        &self,
+        there: &TableDescription,
+        say: &mut impl FnMut(&str),
+    ) -> anyhow::Result<()> {
+        let on = |table: Option<&TableDescription>| {
+            table.and_then(TableDescription::deletion_protection_enabled) == Some(true)
+        };
+        let mut protected = on(Some(there));
+        if !protected {
+            let update = self.client.update_table().table_name(self.table);
+            match update.deletion_protection_enabled(true).send().await {
+                Ok(answer) => protected = on(answer.table_description.as_ref()),
+                Err(error) if is_unknown(&error) => {}
+                Err(error) => return Err(told("UpdateTable", self.table, &error)),
+            }
+        }
+        self.tell("deletion protection", protected, "anybody who may drop it can", say);
+        Ok(())
+    }
+
+    /// Lets the table be restored to any second of the last 35 days.
+    pub(super) async fn point_in_time(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+        let on = self.has_point_in_time().await? || self.begin_point_in_time().await?;
+        self.tell("point-in-time recovery", on, "back it up by other means", say);
+        Ok(())
+    }
+
+    async fn has_point_in_time(&self) -> anyhow::Result<bool> {
+        let asked = self.client.describe_continuous_backups().table_name(self.table).send().await;
+        match asked {
+            Ok(answer) => {
+                let backups = answer.continuous_backups_description();
+                let point = backups.and_then(|it| it.point_in_time_recovery_description());
+                let status = point.and_then(|it| it.point_in_time_recovery_status());
+                Ok(status == Some(&PointInTimeRecoveryStatus::Enabled))
+            }
+            Err(error) if is_unknown(&error) => Ok(false),
+            Err(error) => Err(told("DescribeContinuousBackups", self.table, &error)),
+        }
+    }
+
+    /// Switches it on; `false` if the endpoint does not have it.
+    async fn begin_point_in_time(&self) -> anyhow::Result<bool> {
+        let wanted = PointInTimeRecoverySpecification::builder();
+        let wanted = wanted.point_in_time_recovery_enabled(true).build()?;
+        let update = self.client.update_continuous_backups().table_name(self.table);
+        let update = update.point_in_time_recovery_specification(wanted);
+        for _ in 0..BACKUPS_TRIES {
+            match update.clone().send().await {
+                Ok(_) => return Ok(true),
+                Err(error) if is_unknown(&error) => return Ok(false),
+                Err(error) if code(&error) == Some("ContinuousBackupsUnavailableException") => {
+                    sleep(BACKUPS_WAIT).await;
+                }
+                Err(error) => return Err(told("UpdateContinuousBackups", self.table, &error)),
+            }
+        }
+        bail!("{}: backups are still not ready; run this again later", self.table)
+    }
+
+    /// Lets expired tombstones go by themselves.
+    pub(super) async fn time_to_live(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+        let on = match self.client.describe_time_to_live().table_name(self.table).send().await {
+            Ok(answer) => {
+                let there = answer.time_to_live_description.unwrap_or_else(|| {
+                    aws_sdk_dynamodb::types::TimeToLiveDescription::builder().build()
+                });
+                self.expire(there.attribute_name(), there.time_to_live_status()).await?
+            }
+            Err(error) if is_unknown(&error) => false,
+            Err(error) => return Err(told("DescribeTimeToLive", self.table, &error)),
+        };
+        self.tell("time to live on expires_at", on, "tombstones stay for ever", say);
+        Ok(())
+    }
+
+    async fn expire(
+        &self,
+        attribute: Option<&str>,
+        status: Option<&TimeToLiveStatus>,
+    ) -> anyhow::Result<bool> {
+        let on = matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
+        match (on, attribute) {
+            (true, Some(EXPIRES)) => return Ok(true),
+            (true, other) => bail!(
+                "{}: rows expire by {}, not by {EXPIRES}: switch that off first",
+                self.table,
+                other.unwrap_or("an unnamed attribute")
+            ),
+            (false, _) => {}
+        }
+        let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES);
+        let update = self.client.update_time_to_live().table_name(self.table);
+        match update.time_to_live_specification(wanted.build()?).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_unknown(&error) => Ok(false),
+            Err(error) => Err(told("UpdateTimeToLive", self.table, &error)),
+        }
+    }
+
+    fn tell(&self, what: &str, on: bool, otherwise: &str, say: &mut impl FnMut(&str)) {
+        let table = self.table;
+        if on {
+            return say(&format!("{table}: {what} is on"));
+        }
+        say(&format!("{table}: NO {what}: this endpoint has none, so {otherwise}"));
+    }
+}
+
+/// Whether the endpoint does not know the call at all.
+fn is_unknown<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    let codes =
+        ["UnknownOperationException", "InvalidAction", "NotImplemented", "UnknownOperation"];
+    code(error).is_some_and(|code| codes.contains(&code))
+}

@@ -1,0 +1,22 @@
+//! The AWS form: the same router, handler and runner on DynamoDB and S3. Here is what all of its
+//! mains compose from; each main only says what runs.
+
+#[cfg(feature = "local")]
+mod checks;
+mod clients;
+mod config;
+#[cfg(feature = "local")]
+pub mod migrate;
+mod parts;
+#[cfg(feature = "local")]
+pub mod serve;
+#[cfg(feature = "local")]
+pub mod stream;
+#[cfg(feature = "local")]
+mod tables;
+
+pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION, sdk_config};
+#[cfg(feature = "local")]
+pub(crate) use config::{BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
+pub use config::{Config, Invalid};
+pub use parts::Parts;

@@ -1,0 +1,57 @@
+//! A deployment's parts, each behind its port: the adapters of AWS under what knows nothing of it.
+
+use std::sync::Arc;
+
+use ledger::journal::{DynamoJournal, Journal};
+use ledger::service::Service;
+use projections::views::DynamoViews;
+use projections::{Reader, Runner, Views};
+
+use super::{Clients, Config};
+use crate::objects::S3Objects;
+use crate::world::World;
+
+/// The parts of a deployment.
+#[derive(Clone)]
+pub struct Parts {
+    /// Which deployment.
+    pub config: Config,
+    /// The events.
+    pub journal: Arc<dyn Journal>,
+    /// The rows.
+    pub views: Arc<dyn Views>,
+    /// The files.
+    pub objects: Arc<S3Objects>,
+}
+
+impl Parts {
+    /// The parts of `config`, reached by `clients`.
+    #[must_use]
+    pub fn new(config: Config, clients: Clients) -> Self {
+        let Clients { dynamodb, objects } = clients;
+        let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
+        let views = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(World)));
+        Self { config, journal, views, objects }
+    }
+
+    /// The commands.
+    #[must_use]
+    pub fn service(&self) -> Arc<Service> {
+        let (journal, objects) = (self.journal.clone(), self.objects.clone());
+        let Config { tenant, bucket, .. } = &self.config;
+        Arc::new(Service::new(journal, objects, Arc::new(World), tenant.clone(), bucket))
+    }
+
+    /// The reads.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.journal.clone(), self.views.clone())
+    }
+
+    /// What writes the rows.
+    #[must_use]
+    pub fn runner(&self) -> Runner {
+        Runner::new(self.journal.clone(), self.views.clone(), Arc::new(World))
+    }
+}

@@ -1,0 +1,195 @@
+//! The API in a process of its own, on DynamoDB and S3; and the projection, there or in another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use axum::Router;
+
+use super::stream::{DynamoStream, Follower};
+use super::{API_OPERATION, Clients, Config, PROJECTOR_OPERATION, Parts, checks};
+use crate::http::{Api, Check, Hosts, Limits, Meter, router, watch, with_meter};
+use crate::prometheus::Prometheus;
+use crate::server::{Bound, Tasks};
+use crate::world::World;
+use crate::{checks as ports, cors};
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which deployment.
+    pub config: Config,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The S3 endpoint as clients reach it, where that is not where this process does.
+    pub s3_url: Option<String>,
+    /// Web origins that may use the API, beside those of this machine.
+    pub cors_origins: Vec<String>,
+    /// Whether the API answers under names other than this machine's own.
+    pub any_host: bool,
+}
+
+/// What to project, and where to tell of it.
+#[derive(Debug, Clone)]
+pub struct Projecting {
+    /// Which deployment.
+    pub config: Config,
+    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    pub listen: SocketAddr,
+    /// Whether to begin with every asset of the journal.
+    pub catch_up: bool,
+}
+
+/// The running whole.
+pub struct Server {
+    url: String,
+    doors: Tasks,
+    works: Tasks,
+}
+
+impl Server {
+    /// Starts the API. When this answers, its address listens.
+    pub async fn serve(options: Options, shared: &SdkConfig) -> anyhow::Result<Self> {
+        let origins = cors::origins(&options.cors_origins)?;
+        let hosts = cors::hosts(&options.cors_origins, options.any_host);
+        let door = Bound::bind("--listen", options.listen).await?;
+        let clients = Clients::new(shared, API_OPERATION).signing_for(options.s3_url.as_deref());
+        let tables = checks::tables(&clients.dynamodb, &options.config);
+        let parts = Parts::new(options.config, clients);
+        let api = api(&parts, &tables, hosts);
+        Self::start(door, Tasks::default(), |meter| {
+            with_meter(router(api).layer(cors::layer(origins)), meter)
+        })
+    }
+
+    /// Starts the projection. When this answers, its address listens.
+    pub async fn project(options: Projecting, shared: &SdkConfig) -> anyhow::Result<Self> {
+        let door = Bound::bind("--listen", options.listen).await?;
+        let clients = Clients::new(shared, PROJECTOR_OPERATION);
+        let tables = checks::tables(&clients.dynamodb, &options.config);
+        let follower = follower(options.config, clients, shared, options.catch_up);
+        let behind = checks::lag(follower.status(), Arc::new(World));
+        let works = Tasks::default();
+        works.start(follower.run(works.stop.clone()));
+        let checks: Arc<[Arc<dyn Check>]> = tables.into_iter().chain([behind]).collect();
+        Self::start(door, works, |meter| watch(checks, meter))
+    }
+
+    fn start(
+        door: Bound,
+        works: Tasks,
+        router: impl FnOnce(Arc<dyn Meter>) -> Router,
+    ) -> anyhow::Result<Self> {
+        let (counted, doors) = (Prometheus::start()?, Tasks::default());
+        works.start(counted.clone().keep_up(works.stop.clone()));
+        let url = format!("http://{}", door.address);
+        doors.start(door.serve(router(Arc::new(Counted(counted))), doors.stop.clone()));
+        Ok(Self { url, doors, works })
+    }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Finishes what is under way: first the requests, then what works behind them.
+    pub async fn stop(self) {
+        for tasks in [self.doors, self.works] {
+            tasks.end().await;
+        }
+    }
+}
+
+fn api(parts: &Parts, tables: &[Arc<dyn Check>], hosts: Hosts) -> Api {
+    let stores = ports::all(parts.journal.clone(), parts.views.clone(), parts.objects.clone());
+    Api {
+        service: parts.service(),
+        reader: parts.reader(),
+        presigner: parts.objects.clone(),
+        effects: Arc::new(World),
+        checks: stores.iter().chain(tables).cloned().collect(),
+        limits: Limits::default(),
+        hosts,
+    }
+}
+
+fn follower(config: Config, clients: Clients, shared: &SdkConfig, catch_up: bool) -> Follower {
+    let streams = Clients::streams(shared, PROJECTOR_OPERATION);
+    let stream = DynamoStream::new(clients.dynamodb.clone(), streams, &config.journal);
+    let (stream, runner) = (Arc::new(stream), Parts::new(config, clients).runner());
+    let follower = Follower::new(stream.clone(), stream, runner, Arc::new(World));
+    if catch_up { follower.catching_up() } else { follower }
+}
+
+/// Tells what this process counted.
+struct Counted(Prometheus);
+
+#[async_trait]
+impl Meter for Counted {
+    async fn text(&self) -> String {
+        self.0.text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use engine::{Engine, Fault, Tables};
+    use tokio::time::Instant;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::aws::clients::timeouts;
+    use crate::objects::Connection;
+
+    /// The API over an engine, with the timeouts that it has over AWS.
+    async fn world() -> (Engine, Router) {
+        let engine = Engine::new();
+        let Tables { journal, views, .. } = engine.tables_with_streams().await;
+        let client = engine.config().timeout_config(timeouts(API_OPERATION)).build();
+        let clients = Clients {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(client),
+            objects: Connection::local("http://127.0.0.1:1", "us-east-1", "key", "secret"),
+        };
+        let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
+        let config = Config { journal, views, bucket, tenant, shards: 8 };
+        let router = router(api(&Parts::new(config, clients), &[], Hosts::Any));
+        (engine, router)
+    }
+
+    async fn create(router: &Router) -> (StatusCode, Option<String>) {
+        let request = Request::post("/asset").body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let again = answer.headers().get("retry-after").map(|it| it.to_str().unwrap().to_owned());
+        (answer.status(), again)
+    }
+
+    #[tokio::test]
+    async fn a_throttled_table_is_a_503_that_says_when_to_come_again() {
+        let (engine, router) = world().await;
+        engine.fail(|_| Some(Fault::THROTTLED));
+        let (status, again) = create(&router).await;
+        assert_eq!((status, again.is_some()), (StatusCode::SERVICE_UNAVAILABLE, true));
+        engine.heal();
+        assert_eq!(create(&router).await.0, StatusCode::CREATED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_never_answers_is_given_up_in_time() {
+        let (engine, router) = world().await;
+        engine.fail(|_| Some(Fault::Hang));
+        let began = Instant::now();
+        assert_eq!(create(&router).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(began.elapsed() <= API_OPERATION, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_table_that_is_gone_is_a_503_that_tells_strangers_nothing() {
+        let (engine, router) = world().await;
+        engine.fail(|_| Some(Fault::Refused(400, "ResourceNotFoundException")));
+        assert_eq!(create(&router).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

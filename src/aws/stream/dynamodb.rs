@@ -1,0 +1,211 @@
+//! The stream of a DynamoDB table, and the walk through the table's keys.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::types::AttributeValue as Attribute;
+use aws_sdk_dynamodbstreams::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodbstreams::types::{
+    self, AttributeValue, OperationType, ShardIteratorType, StreamRecord,
+};
+use aws_sdk_dynamodbstreams::{Client, primitives};
+use chrono::DateTime;
+use ledger::StoreError;
+use ledger::dynamodb::failed;
+use ledger::error::Kind;
+use ledger::id::Key;
+use projections::runner::Hint;
+
+use super::{
+    Batch, Change, Cursor, Inventory, Listing, Place, Record, Shard, Stream, Time, Trouble,
+};
+
+/// Keys of one page of the walk. At 800 bytes an event it reads 100 units, half a second of what
+/// a new on-demand table gives to spare.
+const PAGE: i32 = 1_000;
+
+/// A table that is followed.
+#[derive(Debug)]
+pub struct DynamoStream {
+    table: String,
+    tables: aws_sdk_dynamodb::Client,
+    streams: Client,
+    /// The stream's name, as it was when the shards were listed last.
+    arn: Mutex<String>,
+}
+
+impl DynamoStream {
+    /// The stream of `table`. Nothing is called yet.
+    pub fn new(
+        tables: aws_sdk_dynamodb::Client,
+        streams: Client,
+        table: impl Into<String>,
+    ) -> Self {
+        Self { table: table.into(), tables, streams, arn: Mutex::default() }
+    }
+
+    async fn latest(&self) -> Result<String, StoreError> {
+        let described = self.tables.describe_table().table_name(&self.table).send().await;
+        let table = described.map_err(|error| self.failed("DescribeTable", error))?.table;
+        let on = |table: &aws_sdk_dynamodb::types::TableDescription| {
+            let stream = table.stream_specification();
+            stream.is_some_and(aws_sdk_dynamodb::types::StreamSpecification::stream_enabled)
+        };
+        let arn = table.filter(on).and_then(|table| table.latest_stream_arn);
+        arn.ok_or_else(|| {
+            let text = format!("table {} has no stream: run `asset-ledger migrate`", self.table);
+            StoreError::new(Kind::Misconfigured, text)
+        })
+    }
+
+    fn failed<E>(&self, call: &str, error: SdkError<E, HttpResponse>) -> StoreError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let doing = format!("DynamoDB {call} of table {}", self.table);
+        if code(&error) == Some("LimitExceededException") {
+            return StoreError::caused(Kind::Throttled, doing, error); // too many read this shard
+        }
+        failed(doing, error)
+    }
+
+    fn trouble<E>(&self, call: &str, error: SdkError<E, HttpResponse>) -> Trouble
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        match code(&error) {
+            Some("ExpiredIteratorException") => Trouble::Expired,
+            Some("TrimmedDataAccessException") => Trouble::Trimmed,
+            Some("ResourceNotFoundException") => Trouble::Gone,
+            _ => Trouble::Store(self.failed(call, error)),
+        }
+    }
+
+    fn arn(&self) -> String {
+        self.arn.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+#[async_trait]
+impl Stream for DynamoStream {
+    async fn shards(&self) -> Result<Listing, StoreError> {
+        let arn = self.latest().await?;
+        let (mut shards, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.streams.describe_stream().stream_arn(&arn);
+            let page = page.set_exclusive_start_shard_id(after).send().await;
+            let page = page.map_err(|error| self.failed("DescribeStream", error))?;
+            let Some(page) = page.stream_description else { break };
+            after = page.last_evaluated_shard_id;
+            shards.extend(page.shards.unwrap_or_default().into_iter().filter_map(shard));
+            if after.is_none() {
+                break;
+            }
+        }
+        self.arn.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&arn);
+        Ok(Listing { stream: arn, shards })
+    }
+
+    async fn iterator(&self, shard: &str, place: &Place) -> Result<String, Trouble> {
+        let request = self.streams.get_shard_iterator().stream_arn(self.arn()).shard_id(shard);
+        let request = match place {
+            Place::Oldest => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            Place::After(sequence) => request
+                .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
+                .sequence_number(sequence),
+        };
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| self.trouble("GetShardIterator", error))?;
+        answer.shard_iterator.ok_or(Trouble::Gone)
+    }
+
+    async fn records(&self, iterator: &str) -> Result<Batch, Trouble> {
+        let answer = self.streams.get_records().shard_iterator(iterator).send().await;
+        let answer = answer.map_err(|error| self.trouble("GetRecords", error))?;
+        let records = answer.records.unwrap_or_default().into_iter().filter_map(record);
+        Ok(Batch { records: records.collect(), next: answer.next_shard_iterator })
+    }
+}
+
+#[async_trait]
+impl Inventory for DynamoStream {
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+    ) -> Result<(Vec<Hint>, Option<Cursor>), StoreError> {
+        let page = self.tables.scan().table_name(&self.table).consistent_read(true).limit(PAGE);
+        let page = page.projection_expression("pk, sk");
+        let page = page.set_exclusive_start_key(after.map(key_of)).send().await;
+        let page = page.map_err(|error| self.failed("Scan", error))?;
+        let next = page.last_evaluated_key().and_then(cursor_of);
+        let mut highest = HashMap::<String, u64>::new();
+        for Cursor { partition, version } in page.items().iter().filter_map(cursor_of) {
+            let known = highest.entry(partition).or_default();
+            *known = version.max(*known);
+        }
+        let hint = |(partition, version): (String, u64)| {
+            let key = Key::from_partition(&partition)?;
+            Some(Hint { key, version, lines: Vec::new() })
+        };
+        Ok((highest.into_iter().filter_map(hint).collect(), next))
+    }
+}
+
+fn key_of(cursor: &Cursor) -> HashMap<String, Attribute> {
+    let partition = Attribute::S(cursor.partition.clone());
+    let version = Attribute::N(cursor.version.to_string());
+    HashMap::from([("pk".to_owned(), partition), ("sk".to_owned(), version)])
+}
+
+fn cursor_of(item: &HashMap<String, Attribute>) -> Option<Cursor> {
+    let partition = item.get("pk")?.as_s().ok()?.clone();
+    let version = item.get("sk")?.as_n().ok()?.parse().ok()?;
+    Some(Cursor { partition, version })
+}
+
+fn shard(shard: types::Shard) -> Option<Shard> {
+    Some(Shard { id: shard.shard_id?, parent: shard.parent_shard_id })
+}
+
+/// `None` if it names no event, which is logged: one record must not hold up all behind it.
+fn record(record: types::Record) -> Option<Record> {
+    let change = match record.event_name {
+        Some(OperationType::Insert) => Change::Insert,
+        Some(OperationType::Remove) => Change::Remove,
+        // What is not known is not an append either.
+        _ => Change::Modify,
+    };
+    let read = record.dynamodb.and_then(|item| item_of(item, change));
+    if read.is_none() {
+        tracing::error!(event = record.event_id, "a record of the stream names no event");
+    }
+    read
+}
+
+fn item_of(item: StreamRecord, change: Change) -> Option<Record> {
+    let keys = item.keys?;
+    Some(Record {
+        sequence: item.sequence_number?,
+        at: item.approximate_creation_date_time.and_then(time),
+        change,
+        partition: keys.get("pk")?.as_s().ok()?.clone(),
+        version: keys.get("sk")?.as_n().ok()?.parse().ok()?,
+        new: item.new_image.as_ref().and_then(body),
+        old: item.old_image.as_ref().and_then(body),
+    })
+}
+
+fn body(image: &HashMap<String, AttributeValue>) -> Option<String> {
+    image.get("body")?.as_s().ok().cloned()
+}
+
+fn time(at: primitives::DateTime) -> Option<Time> {
+    DateTime::from_timestamp(at.secs(), at.subsec_nanos())
+}

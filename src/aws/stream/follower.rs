@@ -1,0 +1,288 @@
+//! Reads every shard of a stream, parents before their children, and has the assets projected.
+//!
+//! Rows commute, so nothing here has to be exact: whoever starts begins at the oldest record that
+//! is kept, and several workers may read the same. What was trimmed before it was read is the one
+//! thing that a stream cannot give back; then the journal's own keys are gone through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use ledger::error::{Kind, chain};
+use ledger::{Effects, StoreError};
+use projections::Runner;
+use projections::runner::Hint;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::shards::{Reading, Shards};
+use super::{Batch, Cursor, Inventory, Place, Stream, Time, Trouble};
+
+/// Shards read at once.
+const AT_ONCE: usize = 8;
+/// The wait when nothing is new: two workers stay below the five reads a second of a shard.
+const POLL: Duration = Duration::from_millis(500);
+/// How often new shards are looked for. They appear when their parents close, about every four
+/// hours, and when a table grows.
+const LOOK: Duration = Duration::from_secs(10);
+/// The wait after a first failure; it doubles with each.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// The longest wait after a failure: well within the 15 minutes that an iterator lives.
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// How far a follower has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Everything that was written before this is a row; `None` while that is not known, as at
+    /// the start, and while the journal's keys are gone through.
+    pub as_of: Option<Time>,
+    /// Whether the last look found nothing new.
+    pub idle: bool,
+}
+
+/// Keeps the rows up with the stream of a journal's table.
+pub struct Follower {
+    stream: Arc<dyn Stream>,
+    inventory: Arc<dyn Inventory>,
+    runner: Runner,
+    effects: Arc<dyn Effects>,
+    shards: Shards,
+    looked: Option<Instant>,
+    fill: Fill,
+    told: watch::Sender<Status>,
+}
+
+/// Whether the journal's keys are being gone through.
+enum Fill {
+    Nothing,
+    From(Option<Cursor>),
+}
+
+/// What a step did.
+enum Step {
+    Nothing,
+    Moved,
+    /// Records were lost: the journal's keys must be gone through.
+    Lost,
+}
+
+impl Follower {
+    /// A follower of `stream`, which turns to `inventory` for what the stream has lost.
+    pub fn new(
+        stream: Arc<dyn Stream>,
+        inventory: Arc<dyn Inventory>,
+        runner: Runner,
+        effects: Arc<dyn Effects>,
+    ) -> Self {
+        let (told, fill) = (watch::Sender::new(Status::default()), Fill::Nothing);
+        let shards = Shards::default();
+        Self { stream, inventory, runner, effects, shards, looked: None, fill, told }
+    }
+
+    /// Begins with every asset of the journal, as after more than the 24 hours that a stream
+    /// remembers.
+    #[must_use]
+    pub fn catching_up(mut self) -> Self {
+        self.fill = Fill::From(None);
+        self
+    }
+
+    /// Tells how far the follower has come.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.told.subscribe()
+    }
+
+    /// Follows until `stop`. It may be cut off anywhere: whoever comes next reads it again.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let following = async {
+            let mut failures = 0;
+            loop {
+                match self.round().await {
+                    Ok(true) => failures = 0,
+                    Ok(false) => {
+                        failures = 0;
+                        sleep(POLL).await;
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        sleep(back_off(failures, &error)).await;
+                    }
+                }
+            }
+        };
+        stop.run_until_cancelled(following).await;
+    }
+
+    /// One look at everything; whether there was something new.
+    pub(super) async fn round(&mut self) -> Result<bool, StoreError> {
+        self.look().await?;
+        let filling = self.fill().await?;
+        let began = self.effects.now();
+        let read = self.read(began).await;
+        let as_of = if filling { None } else { self.shards.as_of(began) };
+        let moved = read? || filling;
+        self.tell(Status { as_of, idle: !moved });
+        Ok(moved)
+    }
+
+    async fn look(&mut self) -> Result<(), StoreError> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(());
+        }
+        if self.shards.update(self.stream.shards().await?) {
+            self.lost();
+        }
+        self.looked = Some(Instant::now());
+        Ok(())
+    }
+
+    fn lost(&mut self) {
+        metrics::counter!("asset_ledger_stream_gaps").increment(1);
+        tracing::error!(
+            "the stream lost records before they were read: going through the whole journal"
+        );
+        self.fill = Fill::From(None);
+    }
+
+    /// Projects the next page of the journal's keys; whether there was one to do.
+    async fn fill(&mut self) -> Result<bool, StoreError> {
+        let Fill::From(after) = &self.fill else { return Ok(false) };
+        let (hints, next) = self.inventory.page(after.as_ref()).await?;
+        if let Some(failed) = self.runner.project(&hints).await.failed.into_iter().next() {
+            return Err(failed.error);
+        }
+        if next.is_none() {
+            tracing::info!("went through the whole journal");
+        }
+        self.fill = next.map_or(Fill::Nothing, |next| Fill::From(Some(next)));
+        Ok(true)
+    }
+
+    /// Reads each shard on; whether any had something new. One shard's trouble stops no other.
+    async fn read(&mut self, began: Time) -> Result<bool, StoreError> {
+        let ids = self.shards.ready();
+        let desk = Desk { stream: &*self.stream, runner: &self.runner, began };
+        let mut reads = Vec::new();
+        for (id, reading) in self.shards.pick(&ids) {
+            reads.push(desk.read(id, reading));
+        }
+        let steps: Vec<_> = stream::iter(reads).buffer_unordered(AT_ONCE).collect().await;
+        let (mut moved, mut failure) = (false, None);
+        for step in steps {
+            match step {
+                Ok(Step::Nothing) => {}
+                Ok(Step::Moved) => moved = true,
+                Ok(Step::Lost) => {
+                    self.lost();
+                    self.looked = None;
+                    moved = true;
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        // A shard that has ended makes its children readable: look whether there are new ones.
+        if moved && ids.iter().any(|id| !self.shards.ready().contains(id)) {
+            self.looked = None;
+        }
+        failure.map_or(Ok(moved), Err)
+    }
+
+    fn tell(&self, status: Status) {
+        if let Some(as_of) = status.as_of {
+            let lag = (self.effects.now() - as_of).num_milliseconds().max(0);
+            #[allow(clippy::cast_precision_loss, reason = "a lag of 2^52 ms is not a lag")]
+            metrics::gauge!("asset_ledger_stream_lag_ms").set(lag as f64);
+        }
+        self.told.send_replace(status);
+    }
+}
+
+/// What reading one shard takes.
+struct Desk<'a> {
+    stream: &'a dyn Stream,
+    runner: &'a Runner,
+    began: Time,
+}
+
+impl Desk<'_> {
+    async fn read(&self, id: &str, reading: &mut Reading) -> Result<Step, StoreError> {
+        self.project(reading).await?;
+        match self.batch(id, reading).await {
+            Ok(Some(batch)) => self.take(reading, batch).await,
+            Ok(None) => Ok(Step::Moved),
+            Err(Trouble::Expired) => {
+                reading.iterator = None;
+                Ok(Step::Moved)
+            }
+            Err(Trouble::Trimmed) => {
+                tracing::error!(shard = id, "records were trimmed before they were read");
+                (reading.place, reading.iterator) = (Some(Place::Oldest), None);
+                Ok(Step::Lost)
+            }
+            Err(Trouble::Gone) => {
+                tracing::error!(shard = id, "a shard went before it was read to its end");
+                (reading.place, reading.iterator) = (None, None);
+                Ok(Step::Lost)
+            }
+            Err(Trouble::Store(error)) => Err(error),
+        }
+    }
+
+    /// What stands next in a shard; `None` if all of it was read before.
+    async fn batch(&self, id: &str, reading: &mut Reading) -> Result<Option<Batch>, Trouble> {
+        let Some(place) = &reading.place else { return Ok(None) };
+        let iterator = match reading.iterator.take() {
+            Some(iterator) => iterator,
+            None => self.stream.iterator(id, place).await?,
+        };
+        let iterator = reading.iterator.insert(iterator);
+        self.stream.records(iterator).await.map(Some)
+    }
+
+    async fn take(&self, reading: &mut Reading, batch: Batch) -> Result<Step, StoreError> {
+        let Batch { records, next } = batch;
+        let step = if records.is_empty() && next.is_some() { Step::Nothing } else { Step::Moved };
+        reading.pending = records.iter().filter_map(super::Record::hint).collect();
+        let last = records.last();
+        let place = last.map(|last| Place::After(last.sequence.clone()));
+        // A batch that is not empty may not be the last: it is complete up to its own records.
+        let as_of = last.map_or(Some(self.began), |last| last.at);
+        reading.place = next.as_ref().and(place.or_else(|| reading.place.take()));
+        reading.iterator = next;
+        self.project(reading).await?;
+        reading.as_of = as_of.or(reading.as_of);
+        Ok(step)
+    }
+
+    /// Projects what was read; what could not be waits for the next round.
+    async fn project(&self, reading: &mut Reading) -> Result<(), StoreError> {
+        if reading.pending.is_empty() {
+            return Ok(());
+        }
+        let report = self.runner.project(&reading.pending).await;
+        let Some(first) = report.failed.first() else {
+            reading.pending.clear();
+            return Ok(());
+        };
+        let left: Vec<Hint> =
+            report.failed.iter().map(|failed| reading.pending[failed.hint].clone()).collect();
+        reading.pending = left;
+        Err(first.error.clone())
+    }
+}
+
+fn back_off(failures: u32, error: &StoreError) -> Duration {
+    let wait = BACK_OFF.saturating_mul(1 << (failures - 1).min(16)).min(BACK_OFF_MAX);
+    let (cause, pause_ms) = (chain(error), wait.as_millis());
+    match error.kind {
+        Kind::Throttled | Kind::Unavailable => {
+            tracing::warn!(cause, pause_ms, "following will go on after a pause");
+        }
+        Kind::Corrupt | Kind::Misconfigured => {
+            tracing::error!(cause, pause_ms, "following cannot go on until this is mended");
+        }
+    }
+    wait
+}

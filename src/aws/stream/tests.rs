@@ -1,0 +1,452 @@
+//! Scripted shards, and the stream of an engine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ledger::error::{Kind, StoreError};
+use ledger::id::Key;
+use ledger::journal::{Journal, MemoryJournal};
+use projections::runner::Hint;
+use projections::testing::{Clock, Fault, Faulty, Story};
+use projections::views::MemoryViews;
+use projections::{Runner, Views};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+/// One answer of a scripted shard.
+type Answer = Result<Vec<Record>, Trouble>;
+
+#[derive(Default)]
+struct Script {
+    stream: String,
+    shards: Vec<Shard>,
+    answers: BTreeMap<String, VecDeque<Answer>>,
+    /// Shards that end when their answers do.
+    closed: Vec<String>,
+    /// What was asked for, in order.
+    asked: Vec<String>,
+    /// What the next listing fails with.
+    failing: Option<StoreError>,
+}
+
+/// A stream that answers as it was told.
+#[derive(Default)]
+struct Scripted(Mutex<Script>);
+
+impl Scripted {
+    fn shard(&self, id: &str, parent: Option<&str>, answers: impl IntoIterator<Item = Answer>) {
+        let mut script = self.0.lock().unwrap();
+        script.shards.push(Shard { id: id.to_owned(), parent: parent.map(str::to_owned) });
+        script.answers.insert(id.to_owned(), answers.into_iter().collect());
+    }
+
+    fn close(&self, id: &str) {
+        self.0.lock().unwrap().closed.push(id.to_owned());
+    }
+
+    fn remove(&self, id: &str) {
+        self.0.lock().unwrap().shards.retain(|shard| shard.id != id);
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+}
+
+#[async_trait]
+impl Stream for Scripted {
+    async fn shards(&self) -> Result<Listing, StoreError> {
+        let mut script = self.0.lock().unwrap();
+        if let Some(error) = script.failing.take() {
+            return Err(error);
+        }
+        Ok(Listing { stream: script.stream.clone(), shards: script.shards.clone() })
+    }
+
+    async fn iterator(&self, shard: &str, place: &Place) -> Result<String, Trouble> {
+        let place = match place {
+            Place::Oldest => "oldest".to_owned(),
+            Place::After(sequence) => format!("after {sequence}"),
+        };
+        self.0.lock().unwrap().asked.push(format!("{shard} {place}"));
+        Ok(shard.to_owned())
+    }
+
+    async fn records(&self, iterator: &str) -> Result<Batch, Trouble> {
+        let mut script = self.0.lock().unwrap();
+        let answers = script.answers.get_mut(iterator).unwrap();
+        let records = answers.pop_front().unwrap_or(Ok(Vec::new()))?;
+        let ended = answers.is_empty() && script.closed.contains(&iterator.to_owned());
+        Ok(Batch { records, next: (!ended).then(|| iterator.to_owned()) })
+    }
+}
+
+/// The journal's keys, a few a page.
+struct Keys(Vec<Story>);
+
+#[async_trait]
+impl Inventory for Keys {
+    async fn page(
+        &self,
+        after: Option<&Cursor>,
+    ) -> Result<(Vec<Hint>, Option<Cursor>), StoreError> {
+        let from = after.map_or(0, |after| after.version);
+        let place = usize::try_from(from).unwrap();
+        let hints = self.0[place..].iter().take(2).map(|story| Hint {
+            key: story.key.clone(),
+            version: story.version(),
+            lines: Vec::new(),
+        });
+        let more = place + 2 < self.0.len();
+        let next = Cursor { partition: String::new(), version: from + 2 };
+        Ok((hints.collect(), more.then_some(next)))
+    }
+}
+
+struct World {
+    stream: Arc<Scripted>,
+    journal: Arc<MemoryJournal>,
+    views: Arc<Faulty<MemoryViews>>,
+    stories: Vec<Story>,
+    follower: Follower,
+}
+
+/// A journal that holds some stories, an empty stream, and no rows.
+async fn world(stories: u32) -> World {
+    world_with(stories, |_| None).await
+}
+
+async fn world_with(
+    stories: u32,
+    fault: impl FnMut(&'static str) -> Option<Fault> + Send + 'static,
+) -> World {
+    let (stream, journal) = (Arc::new(Scripted::default()), Arc::new(MemoryJournal::default()));
+    let views = Arc::new(Faulty::new(MemoryViews::default(), fault));
+    let stories: Vec<_> =
+        (1..=stories).map(|nth| Story::begin("main", nth).received().uploaded()).collect();
+    for story in &stories {
+        story.append_to(&*journal).await;
+    }
+    let follower = follower(&stream, &journal, &views, &stories);
+    World { stream, journal, views, stories, follower }
+}
+
+fn follower(
+    stream: &Arc<Scripted>,
+    journal: &Arc<MemoryJournal>,
+    views: &Arc<Faulty<MemoryViews>>,
+    stories: &[Story],
+) -> Follower {
+    let clock = Arc::new(Clock::default());
+    let runner = Runner::new(journal.clone(), views.clone(), clock.clone());
+    Follower::new(stream.clone(), Arc::new(Keys(stories.to_vec())), runner, clock)
+}
+
+impl World {
+    /// Rounds until nothing is new.
+    async fn settle(&mut self) {
+        while self.follower.round().await.unwrap() {}
+    }
+
+    async fn rows(&self) -> Vec<bool> {
+        let mut rows = Vec::new();
+        for story in &self.stories {
+            let row = self.views.inner().get(&story.key).await.unwrap();
+            rows.push(row == Some(story.asset()));
+        }
+        rows
+    }
+}
+
+/// The record of an event, with a sequence number of its own.
+fn record(story: &Story, version: u64) -> Record {
+    let line = &story.lines[usize::try_from(version).unwrap() - 1];
+    Record {
+        sequence: format!("{}/{version}", story.key.asset.last_byte()),
+        at: Some(Clock::default().0),
+        change: Change::Insert,
+        partition: story.key.partition(),
+        version,
+        new: Some(line.body.clone()),
+        old: None,
+    }
+}
+
+fn records(story: &Story) -> Vec<Record> {
+    (1..=story.version()).map(|version| record(story, version)).collect()
+}
+
+fn store_error(kind: Kind) -> StoreError {
+    StoreError::new(kind, "as the test asked")
+}
+
+#[tokio::test]
+async fn every_shard_is_read_from_its_oldest_record() {
+    let mut world = world(2).await;
+    let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
+    world.stream.shard("s1", None, [Ok(vec![]), Ok(a), Ok(vec![])]);
+    world.stream.shard("s2", None, [Ok(b.clone()), Ok(b)]);
+    world.settle().await;
+    world.settle().await;
+    assert_eq!(world.rows().await, [true, true]);
+    assert_eq!(world.stream.asked(), ["s1 oldest", "s2 oldest"]);
+}
+
+#[tokio::test]
+async fn a_child_waits_for_its_parent_to_end() {
+    let mut world = world(2).await;
+    let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
+    world.stream.shard("child", Some("parent"), [Ok(b)]);
+    world.stream.shard("parent", Some("forgotten"), [Ok(vec![]), Ok(a)]);
+    world.settle().await;
+    assert_eq!(world.stream.asked(), ["parent oldest"]);
+    world.settle().await;
+    assert_eq!(world.rows().await, [true, false]);
+    world.stream.close("parent");
+    world.settle().await;
+    world.settle().await;
+    assert_eq!(
+        (world.rows().await, world.stream.asked()),
+        (vec![true; 2], vec!["child oldest".to_owned()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_shards_are_found_and_ended_ones_forgotten() {
+    let mut world = world(2).await;
+    let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
+    world.stream.shard("s1", None, [Ok(a)]);
+    world.stream.close("s1");
+    world.settle().await;
+    world.stream.remove("s1");
+    world.stream.shard("s2", Some("s1"), [Ok(b)]);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    world.settle().await;
+    assert_eq!(world.rows().await, [true, true]);
+    assert_eq!(world.stream.asked(), ["s1 oldest", "s2 oldest"]);
+}
+
+#[tokio::test]
+async fn an_expired_iterator_is_made_again_where_it_stood() {
+    let mut world = world(2).await;
+    let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
+    let last = a[2].sequence.clone();
+    world.stream.shard("s1", None, [Err(Trouble::Expired), Ok(a), Err(Trouble::Expired), Ok(b)]);
+    world.settle().await;
+    assert_eq!(world.rows().await, [true, true]);
+    let after = format!("s1 after {last}");
+    assert_eq!(world.stream.asked(), ["s1 oldest", "s1 oldest", &after]);
+}
+
+#[tokio::test]
+async fn what_was_trimmed_is_found_in_the_journal() {
+    let mut world = world(5).await;
+    let a = records(&world.stories[0]);
+    world.stream.shard("s1", None, [Ok(a), Err(Trouble::Trimmed), Ok(vec![])]);
+    world.settle().await;
+    assert_eq!(world.rows().await, [true; 5]);
+    assert_eq!(world.stream.asked(), ["s1 oldest", "s1 oldest"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_goes_unread_is_made_up_for_from_the_journal() {
+    let mut world = world(3).await;
+    world.stream.shard("s1", None, []);
+    world.settle().await;
+    assert_eq!(world.rows().await, [false; 3]);
+    world.stream.remove("s1");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    world.settle().await;
+    assert_eq!(world.rows().await, [true; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_off_for_a_while_is_made_up_for_from_the_journal() {
+    let mut world = world(3).await;
+    world.stream.shard("s1", None, [Ok(vec![])]);
+    world.stream.close("s1");
+    world.settle().await;
+    world.stream.remove("s1");
+    world.stream.0.lock().unwrap().stream = "another".to_owned();
+    world.stream.shard("t1", None, []);
+    tokio::time::advance(Duration::from_secs(11)).await;
+    world.settle().await;
+    assert_eq!(world.rows().await, [true; 3]);
+}
+
+#[tokio::test]
+async fn after_a_long_absence_the_whole_journal_is_gone_through() {
+    let mut world = world(5).await;
+    world.follower = world.follower.catching_up();
+    let status = world.follower.status();
+    world.stream.shard("s1", None, []);
+    world.follower.round().await.unwrap();
+    assert_eq!(status.borrow().as_of, None);
+    world.settle().await;
+    assert_eq!(world.rows().await, [true; 5]);
+    assert_eq!(status.borrow().as_of, Some(Clock::default().0));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_loses_no_record_and_stops_no_other_shard() {
+    let mut failures = 2;
+    let mut world = world_with(2, move |name| {
+        let fails = name == "put" && failures > 0;
+        failures -= i32::from(fails);
+        fails.then_some(Fault::Before)
+    })
+    .await;
+    let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
+    world.stream.shard("s1", None, [Ok(a), Err(Trouble::Store(store_error(Kind::Throttled)))]);
+    world.stream.shard("s2", None, [Err(Trouble::Store(store_error(Kind::Unavailable))), Ok(b)]);
+    let mut errors = 0;
+    for _ in 0..8 {
+        errors += i32::from(world.follower.round().await.is_err());
+    }
+    assert_eq!(world.rows().await, [true, true]);
+    assert!(errors >= 2, "{errors}");
+    // A failed read goes on at the same iterator.
+    assert_eq!(world.stream.asked(), ["s1 oldest", "s2 oldest"]);
+}
+
+#[tokio::test]
+async fn two_workers_write_the_same_rows() {
+    let mut world = world(3).await;
+    let all: Vec<Vec<Record>> = world.stories.iter().map(records).collect();
+    world.stream.shard("s1", None, all.concat().into_iter().map(|it| Ok(vec![it])));
+    let mut other = follower(&world.stream, &world.journal, &world.views, &world.stories);
+    for _ in 0..6 {
+        world.follower.round().await.unwrap();
+        other.round().await.unwrap();
+    }
+    assert_eq!(world.rows().await, [true; 3]);
+}
+
+#[tokio::test]
+async fn the_lag_is_what_is_not_read_yet() {
+    let mut world = world(1).await;
+    let status = world.follower.status();
+    let mut first = record(&world.stories[0], 1);
+    let written = Clock::default().0 - chrono::TimeDelta::minutes(5);
+    first.at = Some(written);
+    world.stream.shard("s1", None, [Ok(vec![first]), Ok(vec![])]);
+    assert_eq!(*status.borrow(), Status { as_of: None, idle: false });
+    world.follower.round().await.unwrap();
+    assert_eq!(*status.borrow(), Status { as_of: Some(written), idle: false });
+    world.follower.round().await.unwrap();
+    assert_eq!(*status.borrow(), Status { as_of: Some(Clock::default().0), idle: true });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_off_is_asked_again_until_it_is_mended() {
+    let world = world(1).await;
+    world.stream.shard("s1", None, [Ok(records(&world.stories[0]))]);
+    world.stream.0.lock().unwrap().failing = Some(store_error(Kind::Misconfigured));
+    let (stop, mut status) = (CancellationToken::new(), world.follower.status());
+    let running = tokio::spawn(world.follower.run(stop.clone()));
+    status.wait_for(|status| status.idle).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+    assert!(world.views.inner().get(&world.stories[0].key).await.unwrap().is_some());
+}
+
+#[test]
+fn an_event_that_was_changed_is_an_alarm_and_still_a_hint() {
+    let story = Story::begin("main", 1).received();
+    let mut changed = record(&story, 2);
+    (changed.change, changed.old) = (Change::Modify, changed.new.clone());
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let hint = metrics::with_local_recorder(&recorder, || changed.hint()).unwrap();
+    let key: Key = story.key.clone();
+    // The changed bytes are no part of a history: the journal is read.
+    assert_eq!(hint, Hint { key, version: 2, lines: Vec::new() });
+    let counted = recorder.snapshotter().snapshot().into_vec();
+    assert_eq!(counted[0].0.key().name(), "asset_ledger_tamper");
+}
+
+#[test]
+fn what_is_no_event_is_passed_over() {
+    let mut foreign = record(&Story::begin("main", 1), 1);
+    foreign.partition = "somebody's".to_owned();
+    assert_eq!(foreign.hint(), None);
+}
+
+mod on_an_engine {
+    use std::sync::Arc;
+
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
+    use engine::{Engine, Tables};
+    use ledger::Effects;
+    use projections::views::MemoryViews;
+
+    use super::*;
+
+    fn stream(engine: &Engine, tables: &Tables) -> DynamoStream {
+        let config = aws_sdk_dynamodbstreams::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("engine", "engine", None, None, "engine"))
+            .http_client(engine.http_client());
+        let streams = aws_sdk_dynamodbstreams::Client::from_conf(config.build());
+        DynamoStream::new(tables.client.clone(), streams, &tables.journal)
+    }
+
+    /// The journal's items as the adapter writes them, and a copy that can be read.
+    async fn append(tables: &Tables, journal: &MemoryJournal, story: &Story) {
+        for line in &story.lines {
+            journal.append(&story.key, line.clone()).await.unwrap();
+            let put = tables.client.put_item().table_name(&tables.journal);
+            let put = put.item("pk", AttributeValue::S(story.key.partition()));
+            let put = put.item("sk", AttributeValue::N(line.version.to_string()));
+            put.item("body", AttributeValue::S(line.body.clone())).send().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn its_stream_is_followed_and_its_keys_are_gone_through() {
+        let engine = Engine::new();
+        let tables = engine.tables_with_streams().await;
+        let (journal, views) =
+            (Arc::new(MemoryJournal::default()), Arc::new(MemoryViews::default()));
+        let clock: Arc<dyn Effects> = Arc::new(Clock::default());
+        let runner = Runner::new(journal.clone(), views.clone(), clock.clone());
+        let source = Arc::new(stream(&engine, &tables));
+        let mut follower = Follower::new(source.clone(), source.clone(), runner, clock);
+        for nth in 1..=3 {
+            let story = Story::begin("main", nth).received();
+            append(&tables, &journal, &story).await;
+            while follower.round().await.unwrap() {}
+            assert_eq!(views.get(&story.key).await.unwrap(), Some(story.asset()));
+        }
+        let (hints, next) = source.page(None).await.unwrap();
+        let versions: Vec<_> = hints.iter().map(|hint| hint.version).collect();
+        assert_eq!((versions, next), (vec![2, 2, 2], None));
+    }
+
+    #[tokio::test]
+    async fn a_table_without_a_stream_is_said_to_have_none() {
+        let engine = Engine::new();
+        let tables = engine.tables().await;
+        let error = stream(&engine, &tables).shards().await.unwrap_err();
+        assert_eq!(error.kind, Kind::Misconfigured);
+        assert!(error.to_string().contains("has no stream: run `asset-ledger migrate`"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_table_and_a_throttled_one_are_told_apart() {
+        let engine = Engine::new();
+        let mut tables = engine.tables_with_streams().await;
+        engine.fail(|_| Some(engine::Fault::THROTTLED));
+        let error = stream(&engine, &tables).shards().await.unwrap_err();
+        assert_eq!(error.kind, Kind::Throttled);
+        engine.heal();
+        tables.journal = "elsewhere".to_owned();
+        let error = stream(&engine, &tables).shards().await.unwrap_err();
+        assert_eq!(error.kind, Kind::Misconfigured);
+        assert!(ledger::error::chain(&error).contains("elsewhere"), "{error:?}");
+    }
+}

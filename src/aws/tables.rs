@@ -1,0 +1,246 @@
+//! The two tables as `migrations/` has them, and how one that exists differs.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, StreamSpecification, TableDescription,
+};
+use serde::{Deserialize, Serialize};
+
+/// The journal's table.
+pub(super) const JOURNAL: &str = include_str!("../../migrations/dynamodb/journal.json");
+/// The rows' table.
+pub(super) const VIEWS: &str = include_str!("../../migrations/dynamodb/views.json");
+
+/// A table as the request that creates it. What is not named here, no migration may say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Definition {
+    pub(super) table_name: String,
+    attribute_definitions: Vec<Attribute>,
+    key_schema: Vec<KeyPart>,
+    billing_mode: String,
+    stream_specification: Option<StreamWanted>,
+    #[serde(default)]
+    pub(super) deletion_protection_enabled: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Attribute {
+    attribute_name: String,
+    attribute_type: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct KeyPart {
+    attribute_name: String,
+    key_type: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct StreamWanted {
+    stream_enabled: bool,
+    stream_view_type: String,
+}
+
+impl Definition {
+    /// The definition in `text`, of the table that is called `table` here.
+    pub(super) fn read(text: &str, table: &str) -> serde_json::Result<Self> {
+        let definition: Self = serde_json::from_str(text)?;
+        Ok(Self { table_name: table.to_owned(), ..definition })
+    }
+
+    /// The request that creates the table.
+    pub(super) fn create(&self, client: &Client) -> Result<CreateTableFluentBuilder, BuildError> {
+        let stream = self.stream_specification.as_ref().map(StreamWanted::build).transpose()?;
+        let mut create = client
+            .create_table()
+            .table_name(&self.table_name)
+            .billing_mode(BillingMode::from(self.billing_mode.as_str()))
+            .set_stream_specification(stream)
+            .deletion_protection_enabled(self.deletion_protection_enabled);
+        for attribute in &self.attribute_definitions {
+            create = create.attribute_definitions(attribute.build()?);
+        }
+        for part in &self.key_schema {
+            create = create.key_schema(part.build()?);
+        }
+        Ok(create)
+    }
+
+    /// How a table differs in what cannot be changed without moving its data, or must not be
+    /// changed behind its users' backs: its key, its stream, its indexes. Each for a person.
+    pub(super) fn differences(&self, there: &TableDescription) -> Vec<String> {
+        let pairs = [
+            ("key", self.key(), key_of(there)),
+            ("stream", self.stream(), stream_of(there)),
+            ("indexes", "none".to_owned(), indexes_of(there)),
+        ];
+        let differs = pairs.into_iter().filter(|(_, wanted, found)| wanted != found);
+        let told = |(what, wanted, found)| format!("{what}: {found}, not {wanted}");
+        differs.map(told).collect()
+    }
+
+    fn key(&self) -> String {
+        let type_of = |name: &str| {
+            let of = self.attribute_definitions.iter().find(|it| it.attribute_name == name);
+            of.map_or("?", |it| it.attribute_type.as_str()).to_owned()
+        };
+        let part = |it: &KeyPart| format_part(&it.attribute_name, &it.key_type, &type_of);
+        join(self.key_schema.iter().map(part))
+    }
+
+    fn stream(&self) -> String {
+        let wanted = self.stream_specification.as_ref().filter(|wanted| wanted.stream_enabled);
+        wanted.map_or("off".to_owned(), |wanted| wanted.stream_view_type.clone())
+    }
+}
+
+impl Attribute {
+    fn build(&self) -> Result<AttributeDefinition, BuildError> {
+        let (name, kind) = (&self.attribute_name, self.attribute_type.as_str());
+        AttributeDefinition::builder().attribute_name(name).attribute_type(kind.into()).build()
+    }
+}
+
+impl KeyPart {
+    fn build(&self) -> Result<KeySchemaElement, BuildError> {
+        let (name, kind) = (&self.attribute_name, self.key_type.as_str());
+        KeySchemaElement::builder().attribute_name(name).key_type(kind.into()).build()
+    }
+}
+
+impl StreamWanted {
+    fn build(&self) -> Result<StreamSpecification, BuildError> {
+        let stream = StreamSpecification::builder().stream_enabled(self.stream_enabled);
+        stream.stream_view_type(self.stream_view_type.as_str().into()).build()
+    }
+}
+
+fn key_of(there: &TableDescription) -> String {
+    let type_of = |name: &str| {
+        let of = there.attribute_definitions().iter().find(|it| it.attribute_name() == name);
+        of.map_or("?", |it| it.attribute_type().as_str()).to_owned()
+    };
+    let schema = there.key_schema().iter();
+    join(schema.map(|it| format_part(it.attribute_name(), it.key_type().as_str(), &type_of)))
+}
+
+fn stream_of(there: &TableDescription) -> String {
+    let on = there.stream_specification().filter(|stream| stream.stream_enabled());
+    let view = on.map(|stream| stream.stream_view_type().map_or("?", |view| view.as_str()));
+    view.unwrap_or("off").to_owned()
+}
+
+fn indexes_of(there: &TableDescription) -> String {
+    let global = there.global_secondary_indexes().iter().filter_map(|it| it.index_name());
+    let local = there.local_secondary_indexes().iter().filter_map(|it| it.index_name());
+    let all = join(global.chain(local).map(str::to_owned));
+    if all.is_empty() { "none".to_owned() } else { all }
+}
+
+fn format_part(name: &str, kind: &str, type_of: &impl Fn(&str) -> String) -> String {
+    format!("{name} {} {kind}", type_of(name))
+}
+
+fn join(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use engine::Engine;
+    use ledger::journal::{DynamoJournal, Journal};
+    use projections::Views;
+    use projections::row::Row;
+    use projections::testing::Story;
+    use projections::views::DynamoViews;
+
+    use super::*;
+    use crate::aws::migrate::{EXPIRES, Migration};
+
+    /// The lines of a resource of the template, up to the next one.
+    fn resource(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/template.yaml");
+        let template = std::fs::read_to_string(path).unwrap();
+        let (_, after) = template.split_once(&format!("\n  {name}:\n")).unwrap();
+        let own = after.lines().take_while(|line| line.is_empty() || line.starts_with("   "));
+        own.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What stands after `name: ` in each place of the resource, up to the end of its value.
+    fn values<'a>(resource: &'a str, name: &str) -> Vec<&'a str> {
+        let name = format!("{name}: ");
+        let after = resource.split(&name).skip(1);
+        after.map(|rest| rest.split([',', '}', '\n']).next().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_template_makes_the_tables_that_the_migrations_make() {
+        for (name, text) in [("Journal", JOURNAL), ("Views", VIEWS)] {
+            let (there, wanted) = (resource(name), Definition::read(text, "t").unwrap());
+            assert!(there.contains("Type: AWS::DynamoDB::Table"), "{name}");
+            let types: Vec<_> =
+                wanted.attribute_definitions.iter().map(|it| it.attribute_type.as_str()).collect();
+            let kinds: Vec<_> = wanted.key_schema.iter().map(|it| it.key_type.as_str()).collect();
+            assert_eq!(values(&there, "AttributeType"), types, "{name}");
+            assert_eq!(values(&there, "KeyType"), kinds, "{name}");
+            let named = wanted.attribute_definitions.iter().map(|it| it.attribute_name.as_str());
+            let keyed = wanted.key_schema.iter().map(|it| it.attribute_name.as_str());
+            let expiring = (name == "Views").then_some(EXPIRES);
+            let all: Vec<_> = named.chain(keyed).chain(expiring).collect();
+            assert_eq!(values(&there, "AttributeName"), all, "{name}");
+            let stream: Vec<_> =
+                wanted.stream_specification.iter().map(|it| it.stream_view_type.as_str()).collect();
+            assert_eq!(values(&there, "StreamViewType"), stream, "{name}");
+            assert_eq!(values(&there, "BillingMode"), [wanted.billing_mode.as_str()], "{name}");
+            assert_eq!(values(&there, "DeletionProtectionEnabled"), ["true"], "{name}");
+            assert_eq!(values(&there, "PointInTimeRecoveryEnabled"), ["true"], "{name}");
+            assert!(!there.contains("SecondaryIndexes"), "{name}");
+        }
+    }
+
+    async fn items(client: &Client, table: &str) -> Vec<Vec<(String, AttributeValue)>> {
+        let found = client.scan().table_name(table).send().await.unwrap().items.unwrap();
+        found.into_iter().map(|item| item.into_iter().collect()).collect()
+    }
+
+    fn names(item: &[(String, AttributeValue)]) -> BTreeSet<&str> {
+        item.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn the_adapters_write_what_the_migrations_define() {
+        let client = Engine::new().client();
+        let (journal, views) = ("journal".to_owned(), "views".to_owned());
+        let migration =
+            Migration { client: client.clone(), journal, views, now: chrono::DateTime::UNIX_EPOCH };
+        migration.run(false, &mut |_| ()).await.unwrap();
+        let journal = DynamoJournal::new(client.clone(), "journal");
+        let views = DynamoViews::new(client.clone(), "views", 8);
+        let story = Story::begin("main", 1).received().deleted().purged();
+        for line in &story.lines {
+            journal.append(&story.key, line.clone()).await.unwrap();
+        }
+        views.put(&story.asset()).await.unwrap();
+        for event in items(&client, "journal").await {
+            assert_eq!(names(&event), BTreeSet::from(["pk", "sk", "body"]));
+        }
+        let rows = items(&client, "views").await;
+        let record = |row: &&Vec<(String, AttributeValue)>| names(row).contains("definition");
+        assert_eq!(rows.iter().filter(record).count(), 2);
+        let row = rows.iter().find(|row| !record(row)).unwrap();
+        let known: BTreeSet<_> = Row::ATTRIBUTES.iter().copied().chain(["pk", "sk"]).collect();
+        assert!(names(row).is_subset(&known), "{row:?}");
+        let expires = row.iter().find(|(name, _)| name == EXPIRES).unwrap();
+        assert!(expires.1.is_n(), "time to live is a number of seconds: {expires:?}");
+    }
+}

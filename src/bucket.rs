@@ -1,0 +1,126 @@
+//! The handler of S3's notifications: which asset does it speak of, and what does S3 show now?
+//!
+//! A notification is a hint, never a fact. Whatever it says, the handler looks at the object and
+//! records what it sees, so late, double, reordered and forged ones change nothing.
+
+mod notice;
+
+use std::sync::Arc;
+
+use ledger::asset::Rejection;
+use ledger::error::chain;
+use ledger::id::Key;
+use ledger::record::Source;
+use ledger::service::{Caller, Looked, Refusal, S3_ACTOR, Service};
+
+pub use notice::{Notice, Unreadable, decode};
+
+/// What became of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// S3 was looked at; this came of it.
+    Looked(Looked),
+    /// It is not about an asset of ours, or not readable: it will never be.
+    Dropped(Dropped),
+    /// It is to be handled again later.
+    Later(Later),
+}
+
+/// Why a notification was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// S3 tries out a notification when it is set up.
+    Test,
+    /// Another bucket's.
+    ForeignBucket,
+    /// An object that is not an asset's, or another tenant's.
+    ForeignKey,
+    /// Not a notification of S3.
+    Unreadable,
+}
+
+/// Why a notification is to be handled again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// The journal does not know the asset: not yet, perhaps.
+    UnknownAsset,
+    /// A store could not answer, or the asset was changing too fast.
+    Unavailable,
+}
+
+/// The handler.
+pub struct Bucket {
+    service: Arc<Service>,
+}
+
+impl Bucket {
+    /// Handles the notifications of the bucket that `service` keeps its files in.
+    #[must_use]
+    pub fn new(service: Arc<Service>) -> Self {
+        Self { service }
+    }
+
+    /// Handles every notification in a message, each on its own: a bad one fails none beside it.
+    pub async fn receive(&self, message: &str) -> Vec<Handled> {
+        let mut all = Vec::new();
+        for notice in decode(message) {
+            let handled = match notice {
+                Ok(notice) => self.handle(&notice).await,
+                Err(error) => {
+                    tracing::warn!(cause = %chain(&error), "an unreadable message was dropped");
+                    Handled::Dropped(Dropped::Unreadable)
+                }
+            };
+            count(&handled);
+            all.push(handled);
+        }
+        all
+    }
+
+    async fn handle(&self, notice: &Notice) -> Handled {
+        let Notice::Object { bucket, key: object, request } = notice else {
+            return Handled::Dropped(Dropped::Test);
+        };
+        if bucket != self.service.bucket() {
+            return Handled::Dropped(Dropped::ForeignBucket);
+        }
+        let Some(key) = Key::from_object(object).filter(|key| self.service.key(key.asset) == *key)
+        else {
+            return Handled::Dropped(Dropped::ForeignKey);
+        };
+        self.look(&key, request).await
+    }
+
+    async fn look(&self, key: &Key, request: &str) -> Handled {
+        let request = request.to_owned();
+        let caller = Caller { actor: S3_ACTOR.to_owned(), source: Source::S3, request };
+        match self.service.look(&caller, key.asset).await {
+            Ok(looked) => {
+                tracing::debug!(asset = %key.asset, ?looked, "looked at an object");
+                Handled::Looked(looked)
+            }
+            Err(Refusal::Rejected(Rejection::NotFound)) => Handled::Later(Later::UnknownAsset),
+            Err(error) => {
+                tracing::warn!(asset = %key.asset, cause = %chain(&error), "a look failed");
+                Handled::Later(Later::Unavailable)
+            }
+        }
+    }
+}
+
+/// Counts what operators look at. What was recorded is counted where it is.
+fn count(handled: &Handled) {
+    match handled {
+        Handled::Looked(looked) => {
+            metrics::counter!("asset_ledger_versions_swept").increment(looked.swept as u64);
+            if looked.overwrite {
+                metrics::counter!("asset_ledger_overwrite_attempts").increment(1);
+                tracing::warn!("an object was put over the confirmed version of an asset");
+            }
+        }
+        Handled::Dropped(_) => {
+            metrics::counter!("asset_ledger_notifications_dropped").increment(1);
+        }
+        Handled::Later(_) => metrics::counter!("asset_ledger_notifications_later").increment(1),
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading notifications in the two shapes that AWS sends: through EventBridge, one event a
+//! message, and directly, a list of records.
+
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::s3::S3EventRecord;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Bytes of S3's request id that are kept with an event.
+const REQUEST_MAX: usize = 64;
+
+/// What a notification says that is of use: not what happened, but where to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// Something happened to an object.
+    Object {
+        /// The bucket's name.
+        bucket: String,
+        /// The object's key, decoded.
+        key: String,
+        /// S3's id of the request that did it.
+        request: String,
+    },
+    /// `s3:TestEvent`: notifications were set up.
+    Test,
+}
+
+/// The message is no notification of S3.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not of the form.
+    #[error("it is not of the form that S3 sends")]
+    Form(#[from] serde_json::Error),
+    /// It is of the form, but not about an object.
+    #[error("it does not say which object it is about")]
+    NoObject,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Detail {
+    bucket: BucketName,
+    object: ObjectKey,
+    #[serde(default)]
+    request_id: String,
+}
+
+#[derive(Deserialize, Serialize)]
+struct BucketName {
+    name: String,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ObjectKey {
+    key: String,
+}
+
+/// Reads every notification in a message.
+pub fn decode(message: &str) -> Vec<Result<Notice, Unreadable>> {
+    match serde_json::from_str::<Value>(message) {
+        Err(error) => vec![Err(error.into())],
+        Ok(Value::Object(mut fields)) => match fields.remove("Records") {
+            Some(Value::Array(records)) => records.into_iter().map(direct).collect(),
+            _ if fields.get("Event").is_some_and(|event| event == "s3:TestEvent") => {
+                vec![Ok(Notice::Test)]
+            }
+            _ => vec![event_bridge(fields.into())],
+        },
+        Ok(_) => vec![Err(Unreadable::NoObject)],
+    }
+}
+
+fn event_bridge(event: Value) -> Result<Notice, Unreadable> {
+    let EventBridgeEvent { source, detail, .. } =
+        serde_json::from_value::<EventBridgeEvent<Detail>>(event)?;
+    if source != "aws.s3" {
+        return Err(Unreadable::NoObject);
+    }
+    let Detail { bucket, object, request_id } = detail;
+    Ok(Notice::Object { bucket: bucket.name, key: object.key, request: visible(&request_id) })
+}
+
+fn direct(record: Value) -> Result<Notice, Unreadable> {
+    let record: S3EventRecord = serde_json::from_value(record)?;
+    let bucket = record.s3.bucket.name.ok_or(Unreadable::NoObject)?;
+    let encoded = record.s3.object.key.ok_or(Unreadable::NoObject)?;
+    let request = record.response_elements.get("x-amz-request-id").map_or("", String::as_str);
+    Ok(Notice::Object { bucket, key: url_decode(&encoded), request: visible(request) })
+}
+
+/// Direct notifications carry the key as a form would: `+` for a space.
+fn url_decode(encoded: &str) -> String {
+    let spaced = encoded.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// A request id as it may be stored: short and visible, whoever sent it.
+fn visible(request: &str) -> String {
+    request.chars().filter(char::is_ascii_graphic).take(REQUEST_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREATED: &str = r#"{"version":"0","id":"17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type":"Object Created","source":"aws.s3","account":"111122223333",
+        "time":"2021-11-12T00:00:00Z","region":"ca-central-1","resources":["arn:aws:s3:::files"],
+        "detail":{"version":"0","bucket":{"name":"files"},"object":{"key":"main/a b","size":5,
+        "etag":"b1946ac92492d2347c6235b4d2611184","version-id":"IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
+        "sequencer":"617f08299329d189"},"request-id":"N4N7GDK58NMKJ12R",
+        "requester":"123456789012","source-ip-address":"1.2.3.4","reason":"PutObject"}}"#;
+
+    fn direct_with(key: &str) -> String {
+        format!(
+            r#"{{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":"us-east-1",
+            "eventTime":"1970-01-01T00:00:00.123Z","eventName":"ObjectCreated:Put",
+            "userIdentity":{{"principalId":"EXAMPLE"}},
+            "requestParameters":{{"sourceIPAddress":"127.0.0.1"}},
+            "responseElements":{{"x-amz-request-id":"C3D13FE58DE4C810"}},
+            "s3":{{"s3SchemaVersion":"1.0","configurationId":"x","bucket":{{"name":"files"}},
+            "object":{{"key":"{key}","size":1024,"versionId":"v","eTag":"e","sequencer":"1"}}}}}}"#
+        )
+    }
+
+    fn object(key: &str, request: &str) -> Notice {
+        let (key, request) = (key.to_owned(), request.to_owned());
+        Notice::Object { bucket: "files".to_owned(), key, request }
+    }
+
+    fn only(message: &str) -> Result<Notice, Unreadable> {
+        let mut notices = decode(message);
+        assert_eq!(notices.len(), 1);
+        notices.remove(0)
+    }
+
+    #[test]
+    fn event_bridge_sends_keys_as_they_are() {
+        assert_eq!(only(CREATED).unwrap(), object("main/a b", "N4N7GDK58NMKJ12R"));
+        let plus = CREATED.replace("a b", "a+b%20");
+        assert_eq!(only(&plus).unwrap(), object("main/a+b%20", "N4N7GDK58NMKJ12R"));
+    }
+
+    #[test]
+    fn direct_notifications_encode_keys() {
+        let message = format!(r#"{{"Records":[{}]}}"#, direct_with("main/a+b%2Bc%F0%9F%A6%80"));
+        assert_eq!(only(&message).unwrap(), object("main/a b+c🦀", "C3D13FE58DE4C810"));
+    }
+
+    #[test]
+    fn a_bad_record_fails_none_beside_it() {
+        let (one, two) = (direct_with("main/1"), direct_with("main/2"));
+        let notices = decode(&format!(r#"{{"Records":[{one},{{"s3":7}},null,{two}]}}"#));
+        let good: Vec<bool> = notices.iter().map(Result::is_ok).collect();
+        assert_eq!(good, [true, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_not_a_notification_is_unreadable() {
+        let other = CREATED.replace("aws.s3", "aws.ec2");
+        for message in ["", "{}", "[]", "7", "{\"Records\":7}", "not json", &other] {
+            assert!(only(message).is_err(), "{message}");
+        }
+        assert!(decode(r#"{"Records":[]}"#).is_empty());
+    }
+
+    #[test]
+    fn the_test_event_is_known() {
+        let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"files"}"#;
+        assert_eq!(only(test).unwrap(), Notice::Test);
+    }
+
+    #[test]
+    fn a_request_id_is_kept_short_and_visible() {
+        let hostile = format!("{}\\u0000\\n{}", "N4N", "x".repeat(99));
+        let message = CREATED.replace("N4N7GDK58NMKJ12R", &hostile);
+        let Ok(Notice::Object { request, .. }) = only(&message) else { panic!("unreadable") };
+        assert_eq!(request, format!("N4N{}", "x".repeat(61)));
+    }
+}

@@ -1,0 +1,76 @@
+//! What `/readyz` looks at.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ledger::StoreError;
+use ledger::error::chain;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::journal::Journal;
+use projections::Views;
+
+use crate::http::{Check, NotReady};
+use crate::objects::S3Objects;
+
+/// One look at each part.
+pub(crate) fn all(
+    journal: Arc<dyn Journal>,
+    views: Arc<dyn Views>,
+    objects: Arc<S3Objects>,
+) -> Arc<[Arc<dyn Check>]> {
+    Arc::new([
+        Arc::new(JournalReads(journal)),
+        Arc::new(ViewsRead(views)),
+        Arc::new(Versioned(objects)),
+    ])
+}
+
+struct JournalReads(Arc<dyn Journal>);
+
+#[async_trait]
+impl Check for JournalReads {
+    fn name(&self) -> &'static str {
+        "journal"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        self.0.last(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
+    }
+}
+
+struct ViewsRead(Arc<dyn Views>);
+
+#[async_trait]
+impl Check for ViewsRead {
+    fn name(&self) -> &'static str {
+        "views"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        self.0.get(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
+    }
+}
+
+struct Versioned(Arc<S3Objects>);
+
+#[async_trait]
+impl Check for Versioned {
+    fn name(&self) -> &'static str {
+        "bucket"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        self.0.ready().await.map_err(|error| not_ready(&error))
+    }
+}
+
+/// A key that is nobody's: looking for it shows that there is somebody to ask.
+fn nobody() -> Key {
+    Key { tenant: Tenant::default(), asset: AssetId::new(chrono::DateTime::UNIX_EPOCH, 0) }
+}
+
+/// Paths and causes are for the log; whoever asks is told the kind.
+fn not_ready(error: &StoreError) -> NotReady {
+    tracing::warn!(cause = %chain(error), "a check failed");
+    NotReady(format!("{:?}: see the log", error.kind))
+}

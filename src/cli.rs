@@ -1,0 +1,96 @@
+//! The command line: `serve`, `project`, `migrate`, `demo`, `history`.
+
+mod demo;
+mod history;
+mod logging;
+mod migrate;
+mod project;
+mod serve;
+mod stop;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Who did what to this file, when, and prove it.
+///
+/// An event-sourced ledger of files: clients upload straight to S3 by presigned URL, every action
+/// is one immutable event in a hash chain, and current state is a projection that can be rebuilt.
+#[derive(Debug, Parser)]
+#[command(name = "asset-ledger", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Project(project::Project),
+    Migrate(migrate::Migrate),
+    Demo(demo::Demo),
+    History(history::History),
+}
+
+/// How the program tells what it does.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging (on standard error)")]
+struct Log {
+    /// Text for people, JSON (one object a line) for machines.
+    #[arg(long, global = true, env = "ASSET_LEDGER_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// What to log: a level, or levels by module, such as `info,asset_ledger::http=debug`.
+    #[arg(long, global = true, env = "ASSET_LEDGER_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Runs the program; the exit code is 0 for success, 1 for failure and 2 for a wrong command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    let Cli { command, log } = Cli::parse();
+    let outcome = logging::start(&log, command.quiet()).and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(command.run())
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // `asset-ledger history … | head`: whoever reads has read enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "asset-ledger: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Command {
+    /// Whether only warnings are logged by default, because the command speaks for itself.
+    fn quiet(&self) -> bool {
+        !matches!(self, Self::Serve(_) | Self::Project(_))
+    }
+
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Serve(serve) => serve.run().await,
+            Self::Project(project) => project.run().await,
+            Self::Demo(demo) => demo.run().await,
+            Self::History(history) => history.run().await,
+            Self::Migrate(migrate) => migrate.run().await,
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,195 @@
+//! `asset-ledger demo`: an asset's whole life in half a minute, over real sockets.
+
+mod file;
+mod walk;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use ledger::id::Tenant;
+use serde_json::json;
+
+use self::file::File;
+use self::walk::{Answer, Walk};
+use crate::local::{Local, Options};
+
+/// How long a notification may take to be seen before something must be wrong.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Walk one file through its whole life, and show each step as the curl line that does it.
+///
+/// Starts the API and the S3 endpoint in a fresh temporary folder, removed at the end, and drives
+/// them from outside. Exits with 1 at the first step that does not do what it should.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  asset-ledger demo
+  asset-ledger demo ./photo.jpg")]
+pub(super) struct Demo {
+    /// The file to upload; a small text by default.
+    file: Option<PathBuf>,
+}
+
+impl Demo {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let file = match self.file {
+            Some(path) => File::existing(path).await?,
+            None => File::sample(folder.path()).await?,
+        };
+        let local = Local::start(options(folder.path().join("data"))).await?;
+        let mut walk = Walk::new(local.api_url());
+        let outcome = tokio::select! {
+            outcome = live(&mut walk, &file) => outcome,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
+        };
+        local.stop().await;
+        outcome
+    }
+}
+
+fn options(data: PathBuf) -> Options {
+    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    Options {
+        data,
+        listen: any_port,
+        s3_listen: any_port,
+        s3_url: None,
+        cors_origins: Vec::new(),
+        tenant: Tenant::default(),
+        any_host: false,
+    }
+}
+
+/// The whole life. Each step fails with what it saw instead of what it should have seen.
+async fn live(walk: &mut Walk, file: &File) -> anyhow::Result<()> {
+    let created = create(walk, file).await?;
+    let id = created.text("id")?;
+    upload(walk, file, &created).await?;
+    wait_until_received(walk, &id).await?;
+    confirm(walk, &id).await?;
+    download(walk, file, &id).await?;
+    list(walk, &id).await?;
+    expired_url(walk, &id).await?;
+    second_upload(walk, file, &created).await?;
+    delete_and_restore(walk, &id).await?;
+    purge(walk, &id).await?;
+    history(walk, &id).await
+}
+
+async fn create(walk: &mut Walk, file: &File) -> anyhow::Result<Answer> {
+    walk.title("Create an asset: say what is coming, get a URL to send it to")?;
+    let declared = json!({
+        "filename": file.name, "content_type": file.content_type,
+        "size": file.size, "sha256": file.sha256,
+    });
+    let answer = walk.call("POST", "/asset", Some(&declared)).await?.with_status(201)?;
+    walk.say(&format!("asset {}", answer.text("id")?))?;
+    Ok(answer)
+}
+
+async fn upload(walk: &mut Walk, file: &File, created: &Answer) -> anyhow::Result<()> {
+    walk.title("Upload the file straight to S3, by the presigned URL")?;
+    let put = walk.put(file, created).await?;
+    ensure!(put.status == 200, "the upload answered {}: {}", put.status, put.body);
+    walk.say(&format!("{} bytes; S3 checked their SHA-256", file.size))
+}
+
+async fn wait_until_received(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("S3 notifies the ledger, which looks at the object: RECEIVED")?;
+    let path = format!("/asset/{id}/state");
+    let asked = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let state = walk.ask(&path).await?.with_status(200)?;
+            if state.text("state")? == "RECEIVED" {
+                return anyhow::Ok(state);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let state = asked.await.context("no notification was seen in ten seconds")??;
+    walk.show("GET", &path, &state)?;
+    walk.say(&format!("version of the object: {}", state.text("version_id")?))
+}
+
+async fn confirm(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("Confirm the upload: from here on this version is the asset's content")?;
+    let answer = walk.call("PUT", &format!("/asset/{id}"), None).await?.with_status(202)?;
+    answer.must_say("status", "UPLOADED")
+}
+
+async fn download(walk: &mut Walk, file: &File, id: &str) -> anyhow::Result<()> {
+    walk.title("Download it, and compare the bytes")?;
+    let answer = walk.call("GET", &format!("/asset/{id}"), None).await?.with_status(202)?;
+    let (status, sha256) = walk.download(&answer.text("download_url")?).await?;
+    ensure!(status == 200, "the download answered {status}");
+    ensure!(sha256 == file.sha256, "SHA-256 sent: {}, got back: {sha256}", file.sha256);
+    walk.say(&format!("the same bytes: SHA-256 {sha256}"))
+}
+
+async fn list(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("List assets, newest first")?;
+    let answer = walk.call("GET", "/asset?limit=10", None).await?.with_status(200)?;
+    let first = answer.json.pointer("/items/0/asset_id").and_then(|id| id.as_str());
+    ensure!(first == Some(id), "the list does not begin with {id}: {}", answer.body);
+    Ok(())
+}
+
+async fn expired_url(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("A URL that lives for one second, used after two: S3 refuses it")?;
+    let path = format!("/asset/{id}?timeout=1");
+    let answer = walk.call("GET", &path, None).await?.with_status(202)?;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let refused = walk.fetch(&answer.text("download_url")?).await?;
+    ensure!(refused.status == 403, "an expired URL answered {}", refused.status);
+    ensure!(refused.body.contains("expired"), "S3 gave another reason: {}", refused.body);
+    Ok(())
+}
+
+async fn second_upload(walk: &mut Walk, file: &File, created: &Answer) -> anyhow::Result<()> {
+    walk.title("The upload URL used again: nothing is overwritten")?;
+    let refused = walk.put(file, created).await?;
+    ensure!(refused.status == 412, "a second upload answered {}", refused.status);
+    Ok(())
+}
+
+async fn delete_and_restore(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("Soft-delete it: the bytes stay, readers are refused")?;
+    let path = format!("/asset/{id}");
+    walk.call("DELETE", &format!("{path}?reason=demo"), None).await?.with_status(204)?;
+    walk.call("GET", &path, None).await?.with_status(403)?;
+    walk.title("Restore it")?;
+    let restored = walk.call("POST", &format!("{path}/restore"), None).await?.with_status(200)?;
+    restored.must_say("state", "UPLOADED")
+}
+
+async fn purge(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("Delete it again and purge it: every version of the object is destroyed")?;
+    let path = format!("/asset/{id}");
+    let url = walk.ask(&path).await?.with_status(202)?.text("download_url")?;
+    walk.call("DELETE", &path, None).await?.with_status(204)?;
+    walk.call("POST", &format!("{path}/purge"), None).await?.with_status(202)?;
+    walk.call("GET", &path, None).await?.with_status(404)?;
+    let gone = walk.fetch(&url).await?;
+    ensure!(gone.status == 404, "a URL of the purged bytes answered {}", gone.status);
+    Ok(())
+}
+
+async fn history(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+    walk.title("What remains is the history, and anybody can check it")?;
+    let history = walk.history(id).await?;
+    let kinds: Vec<_> = history.entries().iter().map(|e| e.record.event.kind()).collect();
+    let expected = [
+        "created",
+        "received",
+        "uploaded",
+        "soft_deleted",
+        "restored",
+        "soft_deleted",
+        "purge_requested",
+        "purged",
+    ];
+    ensure!(kinds == expected, "the history should be {expected:?}, it is {kinds:?}");
+    walk.conclude(&history)
+}

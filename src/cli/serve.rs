@@ -1,0 +1,194 @@
+//! `asset-ledger serve`: the API, with everything beneath it on one folder or with DynamoDB and S3.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use ledger::id::Tenant;
+
+use super::stop::Stop;
+use crate::aws::serve::{self, Server};
+use crate::aws::{
+    BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
+};
+use crate::local::{Local, Options};
+
+/// Run the API: alone on a data folder, or on DynamoDB and S3.
+///
+/// With --data, no account and no server are needed: the journal and the rows are SQLite files in
+/// the folder, an S3 endpoint runs beside the API, and clients upload and download by the same
+/// presigned URLs as on AWS. Nothing that was acknowledged is lost by a crash.
+///
+/// With --store dynamodb, the journal and the rows are DynamoDB tables (`asset-ledger migrate`
+/// makes them) and the files are in an S3 bucket with versioning on. Run `asset-ledger project`
+/// beside it, or the projector on Lambda. Nothing is kept in this process: run as many as you like.
+///
+/// Ctrl-C finishes what is under way.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "With --store dynamodb, region, credentials and endpoints are those of every AWS
+tool: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL_S3.
+
+Examples:
+  asset-ledger serve --data ./data
+  curl -X POST http://127.0.0.1:8080/asset
+
+  asset-ledger serve --store dynamodb --journal-table journal --views-table views --bucket files
+  curl http://127.0.0.1:8080/readyz"
+)]
+pub(super) struct Serve {
+    /// Where events and rows are kept.
+    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = Store::Sqlite)]
+    store: Store,
+    /// Where the API listens; port 0 takes a free one.
+    #[arg(long, env = "ASSET_LEDGER_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// S3 as clients reach it, where that is not where this process does.
+    #[arg(long, env = "ASSET_LEDGER_S3_URL", value_name = "URL")]
+    s3_url: Option<String>,
+    /// A web origin that may use the API and the presigned URLs, beside those of this machine.
+    /// Can be given more than once.
+    #[arg(long, env = "ASSET_LEDGER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Vec<String>,
+    /// Whose assets these are: 1 to 32 of a-z, 0-9 and '-'.
+    #[arg(long, env = TENANT, default_value = "main")]
+    tenant: Tenant,
+    /// Listen on other than loopback addresses although everybody who reaches them may do
+    /// everything: there is no authentication yet.
+    #[arg(long, env = "ASSET_LEDGER_INSECURE_NO_AUTH")]
+    insecure_no_auth: bool,
+    #[command(flatten)]
+    folder: Folder,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    /// In files of the data folder, with an S3 endpoint beside the API.
+    Sqlite,
+    /// In two DynamoDB tables, with the files in an S3 bucket.
+    Dynamodb,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On one folder (--store sqlite)")]
+struct Folder {
+    /// The folder for everything that is kept; made when missing.
+    #[arg(
+        long,
+        env = "ASSET_LEDGER_DATA",
+        value_name = "DIR",
+        required_unless_present = "store",
+        required_if_eq("store", "sqlite")
+    )]
+    data: Option<PathBuf>,
+    /// Where the S3 endpoint listens; port 0 takes a free one, which ends URLs at a restart.
+    #[arg(long, env = "ASSET_LEDGER_S3_LISTEN", default_value = "127.0.0.1:8081")]
+    s3_listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "On AWS (--store dynamodb)")]
+struct Tables {
+    /// The table of events.
+    #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
+    journal_table: Option<String>,
+    /// The table of rows.
+    #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
+    views_table: Option<String>,
+    /// The bucket of the files; its versioning must be on.
+    #[arg(long, env = BUCKET, value_name = "BUCKET", required_if_eq("store", "dynamodb"))]
+    bucket: Option<String>,
+    /// Partitions of the rows; as it was when the first row was written.
+    #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
+        value_parser = clap::value_parser!(u8).range(1..))]
+    shards: u8,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        self.refuse_strangers()?;
+        let stop = Stop::heed()?;
+        match self.store {
+            Store::Sqlite => {
+                let local = Local::start(self.on_folder()).await?;
+                greet(&local.api_url(), &local.s3_url())?;
+                stop.wait(local.stop()).await
+            }
+            Store::Dynamodb => {
+                let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));
+                let server = Server::serve(self.on_aws(), &sdk_config().await).await?;
+                greet(server.url(), &bucket)?;
+                stop.wait(server.stop()).await
+            }
+        }
+    }
+
+    fn refuse_strangers(&self) -> anyhow::Result<()> {
+        let s3 = (self.store == Store::Sqlite).then_some(("--s3-listen", self.folder.s3_listen));
+        for (flag, address) in [Some(("--listen", self.listen)), s3].into_iter().flatten() {
+            if !address.ip().is_loopback() && !self.insecure_no_auth {
+                bail!(
+                    "{flag} {address} would let everybody who reaches it read and change every \
+                     asset: there is no authentication yet. Listen on 127.0.0.1 behind a proxy \
+                     that authenticates, or give --insecure-no-auth"
+                );
+            }
+        }
+        let s3 = s3.filter(|(_, address)| address.ip().is_unspecified() && self.s3_url.is_none());
+        s3.map_or(Ok(()), |(flag, address)| {
+            bail!("{flag} {address} is no address a client can reach: give --s3-url")
+        })
+    }
+
+    fn on_folder(self) -> Options {
+        Options {
+            data: self.folder.data.unwrap_or_default(),
+            listen: self.listen,
+            s3_listen: self.folder.s3_listen,
+            s3_url: self.s3_url,
+            cors_origins: self.cors_origin,
+            tenant: self.tenant,
+            any_host: self.insecure_no_auth,
+        }
+    }
+
+    fn on_aws(self) -> serve::Options {
+        let Tables { journal_table, views_table, bucket, shards } = self.tables;
+        let config = Config {
+            journal: journal_table.unwrap_or_default(),
+            views: views_table.unwrap_or_default(),
+            bucket: bucket.unwrap_or_default(),
+            tenant: self.tenant,
+            shards,
+        };
+        serve::Options {
+            config,
+            listen: self.listen,
+            s3_url: self.s3_url,
+            cors_origins: self.cors_origin,
+            any_host: self.insecure_no_auth,
+        }
+    }
+}
+
+fn greet(api: &str, s3: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "API  {api}    docs {api}/docs
+S3   {s3}
+
+Create an asset, upload a file by the URL that comes back, and confirm it:
+  curl -X POST {api}/asset
+  curl -X PUT --upload-file FILE \"UPLOAD_URL\"
+  curl -X PUT {api}/asset/ID
+Then download it, and see what happened to it:
+  curl {api}/asset/ID
+  curl {api}/asset/ID/history"
+    )?;
+    out.flush()
+}

@@ -1,0 +1,29 @@
+//! Running until told to stop: a first signal ends in good order, a second one at once.
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Heeds signals from its making on: before anything is acknowledged.
+pub(super) struct Stop {
+    terminate: Signal,
+}
+
+impl Stop {
+    pub(super) fn heed() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits until told to stop, then for `end`.
+    pub(super) async fn wait(mut self, end: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            signal = tokio::signal::ctrl_c() => signal.context("cannot wait for Ctrl-C")?,
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
+        tokio::select! {
+            () = end => Ok(()),
+            _ = tokio::signal::ctrl_c() => bail!("stopped at once; nothing acknowledged is lost"),
+            _ = self.terminate.recv() => bail!("stopped at once; nothing acknowledged is lost"),
+        }
+    }
+}

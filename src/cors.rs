@@ -1,0 +1,85 @@
+//! Whose web pages may talk to the API and to the bucket: those of this machine, and those listed.
+//! This only decides whose scripts a browser lets see the answers; what a request may do is decided
+//! by its signature, or by the API.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::http::Hosts;
+
+/// How long a browser may remember a preflight.
+const REMEMBERED: Duration = Duration::from_hours(1);
+
+/// Pages on this machine, on any port, and those listed.
+pub(crate) fn layer(origins: Vec<HeaderValue>) -> CorsLayer {
+    let known = move |origin: &HeaderValue, _: &Parts| {
+        origins.contains(origin) || origin.to_str().is_ok_and(is_loopback)
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(known))
+        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("x-amz-version-id"),
+            HeaderName::from_static("x-amz-checksum-sha256"),
+            HeaderName::from_static("x-amz-request-id"),
+        ])
+        .max_age(REMEMBERED)
+}
+
+/// The origins of `--cors-origin`.
+pub(crate) fn origins(texts: &[String]) -> anyhow::Result<Vec<HeaderValue>> {
+    let parse = |text: &String| {
+        let known = text.starts_with("http://") || text.starts_with("https://");
+        let value = HeaderValue::from_str(text).ok().filter(|_| known && !text.ends_with('/'));
+        value.with_context(|| format!("--cors-origin {text:?}: an origin is https://host[:port]"))
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// The names that the API answers to. A listed origin's pages may call it, so its name is known.
+pub(crate) fn hosts(origins: &[String], any: bool) -> Hosts {
+    let host = |origin: &String| {
+        let uri: http::Uri = origin.parse().ok()?;
+        uri.host().map(str::to_ascii_lowercase)
+    };
+    if any { Hosts::Any } else { Hosts::Named(origins.iter().filter_map(host).collect()) }
+}
+
+/// `http://localhost` or `http://127.0.0.1`, with a port or without.
+fn is_loopback(origin: &str) -> bool {
+    ["http://localhost", "http://127.0.0.1"].iter().any(|host| {
+        origin.strip_prefix(host).is_some_and(|rest| {
+            rest.is_empty() || rest.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for origin in ["http://localhost", "http://localhost:5173", "http://127.0.0.1:80"] {
+            assert!(is_loopback(origin), "{origin}");
+        }
+        for origin in [
+            "null",
+            "http://localhost.evil.example",
+            "http://localhost:80.evil.example",
+            "http://127.0.0.10",
+            "http://evil.example?http://localhost",
+        ] {
+            assert!(!is_loopback(origin), "{origin}");
+        }
+    }
+}

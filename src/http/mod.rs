@@ -1,0 +1,121 @@
+//! The HTTP API: one router, whatever drives it. Only here are status codes known.
+
+mod actor;
+mod answers;
+mod assets;
+mod body;
+mod changes;
+mod code;
+#[cfg(feature = "local")]
+mod docs;
+mod envelope;
+mod health;
+mod meter;
+mod offers;
+mod openapi;
+mod origin;
+mod params;
+mod problem;
+mod reads;
+mod request_id;
+mod shield;
+#[cfg(test)]
+pub(crate) mod tests;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
+use ledger::Effects;
+use ledger::service::Service;
+use projections::Reader;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use actor::Actor;
+pub use health::{Check, NotReady};
+pub use meter::{Meter, with_meter};
+pub use origin::Hosts;
+pub use request_id::RequestId;
+pub use watch::watch;
+
+use crate::presign::Presigner;
+
+/// What the API stands on. A clone is the same one.
+#[derive(Clone)]
+pub struct Api {
+    /// The commands.
+    pub service: Arc<Service>,
+    /// The reads.
+    pub reader: Reader,
+    /// Signs the URLs.
+    pub presigner: Arc<dyn Presigner>,
+    /// The clock and chance.
+    pub effects: Arc<dyn Effects>,
+    /// What `/readyz` looks at.
+    pub checks: Arc<[Arc<dyn Check>]>,
+    /// How long things may last.
+    pub limits: Limits,
+    /// Under which names the server may be called.
+    pub hosts: Hosts,
+}
+
+/// How long things may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// An upload URL.
+    pub upload_expiry: Duration,
+    /// A download URL, where the client does not say: the original's 60 s.
+    pub download_default: Duration,
+    /// A download URL, whatever the client says.
+    pub download_max: Duration,
+    /// A request, which then answers 503.
+    pub deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            upload_expiry: Duration::from_mins(15),
+            download_default: Duration::from_mins(1),
+            download_max: Duration::from_hours(1),
+            deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The whole API. Of the layers, the last is the outermost.
+pub fn router(api: Api) -> Router {
+    let (routes, description) = routes().split_for_parts();
+    routes
+        .layer(Extension(openapi::Document::of(description)))
+        .layer(from_fn(shield::catch))
+        .layer(from_fn_with_state(api.clone(), shield::deadline))
+        .layer(from_fn_with_state(api.clone(), origin::guard))
+        .layer(from_fn(problem::render))
+        .layer(from_fn(shield::log))
+        .layer(from_fn(envelope::wrap))
+        .layer(from_fn(shield::careful))
+        .layer(from_fn_with_state(api.clone(), request_id::name))
+        .with_state(api)
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    let routes = OpenApiRouter::with_openapi(openapi::description())
+        .routes(routes!(assets::create, assets::list))
+        .routes(routes!(assets::download, assets::confirm, assets::delete))
+        .routes(routes!(reads::state))
+        .routes(routes!(reads::history))
+        .routes(routes!(changes::restore))
+        .routes(routes!(changes::purge))
+        .routes(routes!(changes::upload_url))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(meter::metrics))
+        .routes(routes!(openapi::document));
+    #[cfg(feature = "local")]
+    let routes = routes.routes(routes!(docs::page)).routes(routes!(docs::page_file));
+    routes
+}

@@ -1,0 +1,88 @@
+//! The description of this API, made from its code.
+
+use std::sync::Arc;
+
+use axum::extract::Extension;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use utoipa::OpenApi as _;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
+
+use super::problem::{self, PROBLEM_JSON};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "asset-ledger",
+        description = "Who did what to which file, and when. Files go straight to and from S3 by \
+            signed URLs; every action on a file is an event that never changes."
+    ),
+    components(schemas(problem::Body<'static>)),
+    tags(
+        (name = "assets", description = "The original service's routes"),
+        (name = "changes", description = "Changes that the original did not know"),
+        (name = "reads", description = "What an asset is, and what happened to it"),
+        (name = "service", description = "The service itself"),
+    )
+)]
+struct Description;
+
+/// The description without its paths, which come with the routes.
+pub(super) fn description() -> OpenApi {
+    Description::openapi()
+}
+
+/// The description as it is served.
+#[derive(Clone)]
+pub(super) struct Document(Arc<str>);
+
+impl Document {
+    /// Completes the description: every operation can fail for reasons of the service's own, and
+    /// every failure is told as problem details.
+    pub(super) fn of(mut description: OpenApi) -> Self {
+        description.paths.paths.values_mut().flat_map(operations).for_each(complete);
+        Self(description.to_json().unwrap_or_default().into())
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()
+}
+
+fn complete(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.required = Some(Required::False); // the one body there is may be left out
+    }
+    let answers = &mut operation.responses.responses;
+    for (status, description) in [
+        ("403", "The caller may not call this server"),
+        ("500", "A bug here"),
+        ("503", "A store is away or the asset contended: try again after `Retry-After`"),
+    ] {
+        let described = || ResponseBuilder::new().description(description).build().into();
+        answers.entry(status.to_owned()).or_insert_with(described);
+    }
+    for (status, answer) in answers.iter_mut() {
+        if let RefOr::T(answer) = answer
+            && status.as_str() >= "400"
+        {
+            told_as_problem(answer);
+        }
+    }
+}
+
+fn told_as_problem(answer: &mut Described) {
+    let schema = Ref::from_schema_name("Problem");
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    answer.content.insert(PROBLEM_JSON.to_owned(), content.into());
+}
+
+/// Read the description of this API
+#[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
+    (status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(super) async fn document(Extension(document): Extension<Document>) -> Response {
+    let form = [(header::CONTENT_TYPE, "application/json")];
+    (form, document.0.to_string()).into_response()
+}

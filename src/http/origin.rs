@@ -1,0 +1,145 @@
+//! Keeps other sites' pages away from a server that asks nobody who they are.
+//!
+//! A page from anywhere can make a browser send requests to this machine. It cannot hide where it
+//! comes from (`Origin`), and when it had its own name point here (DNS rebinding) the name shows
+//! (`Host`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Api;
+use super::code::Code;
+use super::problem::Problem;
+
+/// The names under which the server may be called, and whose pages may call it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Hosts {
+    /// This machine's own names: `localhost`, 127.0.0.0/8 and `[::1]`, at any port.
+    #[default]
+    Loopback,
+    /// This machine's own names and these, in lower case and without a port.
+    Named(Arc<[String]>),
+    /// Any. For a server behind something that knows who asks, as on Lambda.
+    Any,
+}
+
+/// Refuses what other sites' pages sent.
+pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match api.hosts.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Hosts {
+    fn check(&self, request: &Request) -> Result<(), Problem> {
+        if *self == Self::Any {
+            return Ok(());
+        }
+        let absolute = request.uri().authority().is_some();
+        let called = request.uri().authority().is_none_or(|a| self.permit(a.as_str()));
+        let host = only(request.headers(), &header::HOST);
+        if !called || !host.map_or(absolute, |host| self.permit(host)) {
+            let detail = "this server is not called that; Host must be a name of this machine";
+            return Err(Problem::new(Code::HostForbidden, detail));
+        }
+        if !request.headers().contains_key(header::ORIGIN) {
+            return Ok(());
+        }
+        let origin = only(request.headers(), &header::ORIGIN).and_then(|origin| {
+            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+        });
+        if origin.is_some_and(|origin| self.permit(origin)) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::OriginForbidden, "pages of other sites may not call this server"))
+    }
+
+    fn permit(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        let host = authority.host().to_ascii_lowercase();
+        let ours = match self {
+            Self::Any => true,
+            Self::Loopback => false,
+            Self::Named(names) => names.contains(&host),
+        };
+        !authority.as_str().contains('@') && (ours || is_loopback(&host))
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// A header's value, if it is there exactly once and can be read.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let (value, none) = (values.next()?, values.next());
+    value.to_str().ok().filter(|_| none.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    fn refused(hosts: &Hosts, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().uri("/asset");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        hosts.check(&request.body(Body::empty()).unwrap()).is_err()
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_own_names_only() {
+        for host in ["localhost", "LOCALHOST:9000", "127.0.0.1:80", "127.9.9.9", "[::1]:80"] {
+            assert!(!refused(&Hosts::Loopback, &[("host", host)]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example@localhost",
+            "localhost@evil.example",
+            "192.168.0.2",
+            "0.0.0.0",
+            "[::]",
+            "",
+            "localhost evil",
+        ] {
+            assert!(refused(&Hosts::Loopback, &[("host", host)]), "{host}");
+        }
+        assert!(refused(&Hosts::Loopback, &[]), "no host at all");
+        assert!(refused(&Hosts::Loopback, &[("host", "localhost"), ("host", "evil.example")]));
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        let host = ("host", "localhost:8080");
+        for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:80"] {
+            assert!(!refused(&Hosts::Loopback, &[host, ("origin", origin)]), "{origin}");
+        }
+        for origin in
+            ["null", "", "https://evil.example", "http://localhost.evil.example", "file://"]
+        {
+            assert!(refused(&Hosts::Loopback, &[host, ("origin", origin)]), "{origin}");
+        }
+    }
+
+    #[test]
+    fn other_names_are_permitted_by_name_or_altogether() {
+        let named = Hosts::Named(["ledger.example".to_owned()].into());
+        assert!(!refused(&named, &[("host", "Ledger.example:443")]));
+        assert!(!refused(&named, &[("host", "localhost")]));
+        assert!(refused(&named, &[("host", "evil.example")]));
+        let (host, origin) = (("host", "evil.example"), ("origin", "null"));
+        assert!(!refused(&Hosts::Any, &[host, origin]));
+    }
+}

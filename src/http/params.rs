@@ -1,0 +1,293 @@
+//! What may stand in a path, a query or a header, read strictly: what is not exactly right is
+//! refused, before anything else is done.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use chrono::{DateTime, Utc};
+use ledger::asset::Status;
+use ledger::id::AssetId;
+
+use super::code::Code;
+use super::problem::Problem;
+
+/// Items of a page, where the client does not say.
+const PAGE: usize = 100;
+/// Items of a page at most.
+const PAGE_MAX: usize = 1000;
+/// A version that no asset is at.
+const NO_VERSION: u64 = 0;
+
+/// The asset that a path names.
+pub(super) struct Id(pub(super) AssetId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let Ok(Path(text)) = text else {
+            return Err(Problem::new(Code::PathInvalid, "the path is not UTF-8"));
+        };
+        text.parse().map(Self).map_err(|_| Problem::not_found(&text))
+    }
+}
+
+/// The parameters of a query that were not taken yet.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl Params {
+    fn read(query: &str) -> Result<Self, Problem> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let decoded = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            decode(name).zip(decode(value))
+        });
+        let malformed = || Problem::new(Code::QueryInvalid, "the query is not percent-coded UTF-8");
+        decoded.collect::<Option<_>>().map(Self).ok_or_else(malformed)
+    }
+
+    /// Takes a parameter, which may be there once.
+    pub(super) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
+        let mut taken = self.0.extract_if(.., |(key, _)| key == name);
+        let (first, second) = (taken.next(), taken.next());
+        drop(taken);
+        if second.is_some() {
+            return Err(Problem::new(Code::QueryInvalid, format!("{name}: is given twice")));
+        }
+        Ok(first.map(|(_, value)| value))
+    }
+
+    /// Refuses what was not taken: a misspelt filter must not look like one that matched all.
+    pub(super) fn done(self) -> Result<(), Problem> {
+        let Some((name, _)) = self.0.first() else { return Ok(()) };
+        let name: String = name.chars().take(64).collect();
+        Err(Problem::new(Code::QueryInvalid, format!("{name:?}: is not a parameter of this path")))
+    }
+}
+
+/// Undoes percent-coding; `None` where it is broken or not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?,
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    let value = char::from(byte).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+/// A whole number in ASCII digits, from 1; one too great to be held is the greatest there is.
+fn whole(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let value = digits.then(|| text.parse().unwrap_or(u64::MAX));
+    value.filter(|value| *value >= 1)
+}
+
+/// How long a download URL is to live: as asked, but no longer than `max`.
+pub(super) fn timeout(
+    text: Option<&str>,
+    default: Duration,
+    max: Duration,
+) -> Result<Duration, Problem> {
+    let asked = text.map(|text| {
+        let detail = "timeout: must be a whole number of seconds, 1 or more, in digits";
+        whole(text).map(Duration::from_secs).ok_or(Problem::new(Code::TimeoutInvalid, detail))
+    });
+    Ok(asked.transpose()?.unwrap_or(default).min(max))
+}
+
+/// How many items a page is to hold.
+pub(super) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+    let Some(text) = text else { return Ok(PAGE) };
+    let value = whole(text).and_then(|value| usize::try_from(value).ok());
+    value.filter(|value| *value <= PAGE_MAX).ok_or_else(|| {
+        Problem::new(Code::LimitInvalid, format!("limit: must be a number from 1 to {PAGE_MAX}"))
+    })
+}
+
+fn bad_cursor() -> Problem {
+    Problem::new(Code::CursorInvalid, "cursor: must be the next_cursor of the page before")
+}
+
+/// The asset that a page of the list ended with.
+pub(super) fn asset_cursor(text: Option<&str>) -> Result<Option<AssetId>, Problem> {
+    text.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
+}
+
+/// The version that a page of a history ended with.
+pub(super) fn version_cursor(text: Option<&str>) -> Result<u64, Problem> {
+    text.map_or(Ok(0), |text| {
+        whole(text).filter(|version| *version < u64::MAX).ok_or_else(bad_cursor)
+    })
+}
+
+/// The state that a list is to be of.
+pub(super) fn state(text: Option<&str>) -> Result<Option<Status>, Problem> {
+    let listed = [Status::Created, Status::Received, Status::Uploaded, Status::Deleted];
+    let Some(text) = text else { return Ok(None) };
+    let found = listed.into_iter().find(|status| status.shown() == text);
+    let names = "state: must be one of CREATED, RECEIVED, UPLOADED, DELETED";
+    found.map(Some).ok_or_else(|| Problem::new(Code::StateInvalid, names))
+}
+
+/// The version that an asset is to be shown at.
+pub(super) fn version(text: &str) -> Result<u64, Problem> {
+    let detail = "version: must be a whole number, 1 or more, in digits";
+    whole(text).ok_or_else(|| Problem::new(Code::VersionInvalid, detail))
+}
+
+/// The point in time that an asset is to be shown at. An offset's `+` that was sent as it is came
+/// out of the query as a space, which no RFC 3339 time has.
+pub(super) fn as_of(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
+    let refuse = |detail| Problem::new(Code::AsOfInvalid, detail);
+    let at = DateTime::parse_from_rfc3339(&text.replace(' ', "+"))
+        .map_err(|_| refuse("as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z"))?
+        .to_utc();
+    if at > now { Err(refuse("as_of: is a time to come")) } else { Ok(at) }
+}
+
+/// The version that an asset must be at, if the client names one. `*` means any, and a tag that
+/// was never given out (weak, or of something else) is no asset's.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let tag = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim);
+    if tag == Some("*") {
+        return Ok(None);
+    }
+    let detail = "If-Match: must be one entity tag such as \"3\", or *";
+    let expected = tag.and_then(tagged_version);
+    expected.map(Some).ok_or_else(|| Problem::new(Code::IfMatchInvalid, detail))
+}
+
+/// The version behind an entity tag; `None` for what is not one.
+fn tagged_version(tag: &str) -> Option<u64> {
+    let quoted = tag.strip_prefix("W/").unwrap_or(tag);
+    let text = quoted.strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('"'))?;
+    let version = text.parse::<u64>().ok().filter(|version| tag == format!("\"{version}\""));
+    Some(version.unwrap_or(NO_VERSION))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn tagged(values: &[&str]) -> Result<Option<u64>, ()> {
+        let value = |value: &&str| (header::IF_MATCH, HeaderValue::from_str(value).unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in values.iter().map(value) {
+            headers.append(name, value);
+        }
+        if_match(&headers).map_err(|_| ())
+    }
+
+    #[test]
+    fn percent_coding_is_undone_or_refused() {
+        for (coded, text) in [("a+b", "a b"), ("%C3%a9", "é"), ("", ""), ("a%2Bb", "a+b")] {
+            assert_eq!(decode(coded).as_deref(), Some(text));
+        }
+        for broken in ["%", "%4", "%4g", "%+4", "%ff", "%C3", "%ed%a0%80"] {
+            assert_eq!(decode(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_taken_once() {
+        let mut params = Params::read("a=1&b=2&&c&a=3&d=x=y").unwrap();
+        assert!(params.take("a").is_err());
+        assert_eq!(params.take("b").unwrap().as_deref(), Some("2"));
+        assert_eq!(params.take("b").unwrap(), None);
+        assert_eq!(params.take("c").unwrap().as_deref(), Some(""));
+        assert!(Params::read("d=x=y").unwrap().done().is_err());
+        assert_eq!(params.take("d").unwrap().as_deref(), Some("x=y"));
+        assert!(params.done().is_ok());
+    }
+
+    #[test]
+    fn whole_numbers_are_ascii_digits_from_one() {
+        for (text, value) in [("1", 1), ("007", 7), ("18446744073709551616", u64::MAX)] {
+            assert_eq!(whole(text), Some(value));
+        }
+        for text in ["", "0", "000", "-1", "+1", " 1", "1 ", "1.0", "1e3", "\u{663}", "１", "0x1"]
+        {
+            assert_eq!(whole(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_never_longer_than_the_maximum() {
+        let read = |text| timeout(text, MINUTE, HOUR).unwrap().as_secs();
+        assert_eq!([read(None), read(Some("1")), read(Some("3600"))], [60, 1, 3600]);
+        assert_eq!([read(Some("3601")), read(Some(&"9".repeat(400)))], [3600, 3600]);
+        assert_eq!(timeout(None, HOUR, MINUTE).unwrap(), MINUTE);
+    }
+
+    #[test]
+    fn pages_have_limits_and_places() {
+        assert_eq!([limit(None).unwrap(), limit(Some("1000")).unwrap()], [100, 1000]);
+        assert!(limit(Some("1001")).is_err() && limit(Some("0")).is_err());
+        assert_eq!([version_cursor(None).unwrap(), version_cursor(Some("7")).unwrap()], [0, 7]);
+        assert!(version_cursor(Some("0")).is_err());
+        assert!(version_cursor(Some("18446744073709551615")).is_err());
+        assert!(asset_cursor(Some("none")).is_err() && asset_cursor(None).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_time_has_any_offset_and_is_not_to_come() {
+        let now = ledger::time::parse("2026-11-23T08:00:00.000000Z").unwrap();
+        for text in
+            ["2026-11-23T08:00:00Z", "2026-11-23T09:00:00+01:00", "2026-11-23T09:00:00 01:00"]
+        {
+            assert_eq!(as_of(text, now).unwrap(), now, "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-23T08:00:00.000001Z",
+            "2026-11-23T08:00:00",
+            "2026-11-23 08:00:00Z",
+            "2026-11-23T08:00:00+1",
+            "1763884800",
+            "+292277026596-12-04T15:30:08Z",
+        ] {
+            assert!(as_of(text, now).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_named_by_a_strong_tag_in_quotes() {
+        assert_eq!(tagged(&[]), Ok(None));
+        assert_eq!(tagged(&["*"]), Ok(None));
+        assert_eq!(tagged(&[" \"3\" "]), Ok(Some(3)));
+        for never in ["W/\"3\"", "\"03\"", "\"x\"", "\"\"", "\"18446744073709551616\""] {
+            assert_eq!(tagged(&[never]), Ok(Some(NO_VERSION)), "{never}");
+        }
+        for malformed in ["", "3", "\"", "\"3", "\"3\", \"4\"", "**", "w/\"3\""] {
+            assert_eq!(tagged(&[malformed]), Err(()), "{malformed}");
+        }
+        assert_eq!(tagged(&["\"3\"", "\"3\""]), Err(()));
+    }
+}

@@ -1,0 +1,214 @@
+//! What went wrong, for a client: RFC 9457 problem details with stable codes.
+//!
+//! A handler answers with a [`Problem`]; [`render`] writes it. Whatever else answers with an error
+//! status (the router, for an unknown path or method) is written in the same form. No internal
+//! error's text gets here: those go to the log.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ledger::StoreError;
+use ledger::asset::{Invalid, Rejection};
+use ledger::error::{Kind, chain};
+use ledger::id::AssetId;
+use ledger::service::Refusal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::code::Code;
+use super::request_id::RequestId;
+
+/// Characters of an unparsable id that are shown back: more than any id has.
+const SHOWN_MAX: usize = 128;
+/// Seconds after which a store that was away may be asked again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// The media type of problem details.
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong with one request.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    code: Code,
+    detail: String,
+    failures: Vec<Failure>,
+}
+
+/// A part of the service that is not ready.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Failure {
+    /// The part.
+    pub(super) check: &'static str,
+    /// What is wrong with it.
+    pub(super) problem: String,
+}
+
+/// Problem details (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "about:blank", "title": "Not Found", "status": 404,
+    "detail": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found",
+    "code": "asset.not_found", "request_id": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
+    "error_message": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found"
+}))]
+pub(super) struct Body<'a> {
+    /// Always `about:blank`: `code` tells problems apart.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong with this request.
+    detail: &'a str,
+    /// What went wrong, for code; it never changes its name.
+    code: &'static str,
+    /// The request's id, for finding it in the service's log.
+    request_id: &'a str,
+    /// The same as `detail`, under the original service's name for it.
+    error_message: &'a str,
+    /// The parts that are not ready; only from `/readyz`.
+    #[serde(skip_serializing_if = "<[Failure]>::is_empty")]
+    failures: &'a [Failure],
+}
+
+impl Problem {
+    /// A problem with what a person should know of it.
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), failures: Vec::new() }
+    }
+
+    /// The asset does not exist, or what was asked for is no asset's name.
+    pub(super) fn not_found(id: &str) -> Self {
+        let shown: String = id.chars().take(SHOWN_MAX).collect();
+        Self::new(Code::AssetNotFound, format!("ASSET {shown} not found"))
+    }
+
+    /// Parts of the service are not ready.
+    pub(super) fn not_ready(failures: Vec<Failure>) -> Self {
+        let detail = "a part of the service is not ready";
+        Self { failures, ..Self::new(Code::NotReady, detail) }
+    }
+
+    /// A command on `id` was not carried out.
+    pub(super) fn refused(id: AssetId, refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rejected(rejection) => Self::rejected(id, &rejection),
+            Refusal::Contended => {
+                Self::new(Code::AssetContended, "the asset is changing too fast; try again")
+            }
+            Refusal::Store(error) => error.into(),
+        }
+    }
+
+    /// A rule forbids a command on `id`. The first texts are the original service's, to the letter.
+    pub(super) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
+        use Rejection as R;
+        match rejection {
+            R::NotFound => Self::not_found(&id.to_string()),
+            R::NotDownloadable(status) => Self::new(
+                Code::AssetNotDownloadable,
+                format!(
+                    "Unable to download: Asset {id} is marked as {}, must be marked UPLOADED to \
+                     retrieve.",
+                    status.shown()
+                ),
+            ),
+            R::NotReceived(status) => Self::new(
+                Code::AssetStateIncorrect,
+                format!(
+                    "ASSET {id} state incorrect: State: \"{}\" must be one of ['RECEIVED', \
+                     'UPLOADED']",
+                    status.shown()
+                ),
+            ),
+            R::VersionConflict { actual } => Self::new(
+                Code::VersionConflict,
+                format!("ASSET {id} is at version {actual}, not at the one that If-Match names"),
+            ),
+            other => Self::new(other.into(), format!("ASSET {id}: {other}")),
+        }
+    }
+}
+
+/// The client learns that a store is away; which, how and why is for the log.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let (kind, told) = (error.kind, chain(&error));
+        match kind {
+            Kind::Unavailable | Kind::Throttled => {
+                tracing::warn!(?kind, error = told, "a store did not answer");
+            }
+            Kind::Corrupt | Kind::Misconfigured => {
+                tracing::error!(?kind, error = told, "a store needs a person");
+            }
+        }
+        Self::new(Code::StoreUnavailable, "a store is away; try again later")
+    }
+}
+
+/// A field of a body that cannot be taken.
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        let code = if invalid.too_large { Code::UploadTooLarge } else { Code::BodyInvalid };
+        Self::new(code, invalid.to_string())
+    }
+}
+
+/// Only the status: [`render`] writes the rest, which needs the request's id.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.facts().1.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes every answer that is an error as problem details.
+pub(super) async fn render(id: RequestId, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let told = response.extensions_mut().remove::<Problem>();
+    let problem = told.unwrap_or_else(|| of_status(status));
+    write(&problem, status, &id, &response)
+}
+
+fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response) -> Response {
+    let body = Body {
+        r#type: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail: &problem.detail,
+        code: problem.code.facts().0,
+        request_id: id.as_str(),
+        error_message: &problem.detail,
+        failures: &problem.failures,
+    };
+    let mut response = (status, Json(body)).into_response();
+    if let Some(allow) = told.headers().get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    let form = HeaderValue::from_static(PROBLEM_JSON);
+    response.headers_mut().insert(header::CONTENT_TYPE, form);
+    response
+}
+
+/// The problem behind a bare status, which is how the router says that it knows no such thing.
+fn of_status(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::new(Code::PathUnknown, "there is nothing at this path"),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(Code::MethodNotAllowed, "this path does not know the method")
+        }
+        status if status.is_client_error() => {
+            Problem::new(Code::RequestInvalid, "the request cannot be understood")
+        }
+        _ => Problem::new(Code::Internal, "something went wrong here; the log knows more"),
+    }
+}

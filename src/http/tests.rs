@@ -1,0 +1,10 @@
+//! The contract as clients see it: what the whole router answers.
+
+mod contract;
+mod failures;
+mod hostile;
+mod logs;
+mod random;
+mod socket;
+mod wire;
+pub(crate) mod world;

@@ -1,0 +1,205 @@
+//! What holds for every route: the description tells of each, and each is careful.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::world::{World, request};
+use crate::http::routes;
+
+const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+fn described() -> serde_json::Value {
+    let json = routes().into_openapi().to_json().unwrap();
+    serde_json::from_str(&json).unwrap()
+}
+
+/// Every path and method of the description.
+fn operations() -> BTreeSet<(String, String)> {
+    let document = described();
+    let paths = document["paths"].as_object().unwrap();
+    let of = |(path, item): (&String, &serde_json::Value)| {
+        let methods = item.as_object().unwrap().keys();
+        methods.map(|method| (path.clone(), method.clone())).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of).collect()
+}
+
+#[tokio::test]
+async fn every_operation_of_the_description_is_served_and_no_other() {
+    let (world, operations) = (World::new(), operations());
+    let paths: BTreeSet<_> = operations.iter().map(|(path, _)| path.clone()).collect();
+    assert!(paths.len() >= 11, "{paths:?}");
+    for path in &paths {
+        for method in METHODS {
+            let line = format!("{} {path}", method.to_uppercase());
+            let line = line.replace("{id}", "none").replace("{file}", "index.css");
+            let answer = world.call(&line).await;
+            let served = answer.status != 405;
+            let described = operations.contains(&(path.clone(), method.to_owned()));
+            assert_eq!(served, described, "{line}");
+            let unknown = answer.status == 404 && answer.code() == "path.unknown";
+            assert!(!unknown, "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_path_of_the_router_is_in_the_description() {
+    let (router, _) = routes().split_for_parts();
+    let shown = format!("{router:?}");
+    let quoted = shown.split('"').filter(|part| part.starts_with('/'));
+    // The fallback, which answers 404, is a pair of routes too.
+    let own = quoted.filter(|path| *path != "/" && !path.contains("__private"));
+    let served: BTreeSet<_> = own.map(str::to_owned).collect();
+    let described: BTreeSet<_> = operations().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(served, described);
+}
+
+#[tokio::test]
+async fn the_description_is_whole() {
+    let document = World::new().call("GET /openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let body = &document["paths"]["/asset"]["post"]["requestBody"];
+    assert_eq!(body["required"], false);
+    let schema = &body["content"]["application/json"]["schema"]["$ref"];
+    assert_eq!(schema, "#/components/schemas/NewAsset");
+    let mut told = String::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let answers = operation["responses"].as_object().unwrap();
+            let statuses: Vec<_> = answers.keys().map(String::as_str).collect();
+            let (method, statuses) = (method.to_uppercase(), statuses.join(" "));
+            writeln!(told, "{method} {path}: {statuses}").unwrap();
+            for (status, answer) in answers.iter().filter(|(status, _)| status.as_str() >= "4") {
+                let schema = &answer["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(schema, "#/components/schemas/Problem", "{method} {path} {status}");
+            }
+        }
+    }
+    insta::assert_snapshot!("operations", told);
+}
+
+#[tokio::test]
+async fn the_examples_are_what_is_answered() {
+    fn names(value: &serde_json::Value) -> BTreeSet<&String> {
+        value.as_object().unwrap().keys().collect()
+    }
+    let world = World::new();
+    let document = world.call("GET /openapi.json").await.json();
+    let list = {
+        world.created().await;
+        world.call("GET /asset").await.json()
+    };
+    let id = world.uploaded().await;
+    let of = |schema: &str| &document["components"]["schemas"][schema]["example"];
+    assert_eq!(names(&of("List")["items"][0]), names(&list["items"][0]));
+    for (schema, line) in [
+        ("Created", "POST /asset".to_owned()),
+        ("Download", format!("GET /asset/{id}")),
+        ("State", format!("GET /asset/{id}/state")),
+        ("History", format!("GET /asset/{id}/history")),
+        ("Problem", "GET /asset/none".to_owned()),
+    ] {
+        let answer = world.call(&line).await.json();
+        assert_eq!(names(of(schema)), names(&answer), "{schema}");
+        let (event, shown) = (&answer["events"][0], &of(schema)["events"][0]);
+        assert!(event.is_null() || names(event) == names(shown));
+    }
+}
+
+#[tokio::test]
+async fn every_reference_of_the_description_leads_somewhere() {
+    let answer = World::new().call("GET /openapi.json").await;
+    let document = answer.json();
+    let mut references = answer.body.split("\"$ref\":\"#").skip(1);
+    assert!(references.clone().count() > 50);
+    assert!(references.all(|rest| {
+        let pointer = rest.split('"').next().unwrap();
+        document.pointer(pointer).is_some()
+    }));
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere() {
+    let world = World::new();
+    let page = world.call("GET /docs").await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("http"), "{policy}");
+    assert!(!page.body.contains("http"), "{}", page.body);
+    for link in page.body.split("docs/").skip(1) {
+        let file = link.split('"').next().unwrap();
+        let request = request(&format!("GET /docs/{file}"), &[], "");
+        let answer = tower::ServiceExt::oneshot(world.app.clone(), request).await.unwrap();
+        assert_eq!(answer.status(), 200, "{file}");
+    }
+    let config = world.call("GET /docs/swagger-initializer.js").await.body;
+    assert!(config.contains("\"validatorUrl\": \"none\""), "{config}");
+    assert!(config.contains("\"openapi.json\"") && !config.contains("http"), "{config}");
+}
+
+#[tokio::test]
+async fn every_answer_is_named_and_careful() {
+    let world = World::new();
+    let id = world.uploaded().await;
+    for line in [
+        "POST /asset",
+        "GET /asset",
+        &format!("GET /asset/{id}"),
+        &format!("DELETE /asset/{id}"),
+        "GET /asset/none",
+        "GET /nowhere",
+        "PATCH /asset",
+        "GET /docs",
+        "GET /docs/none",
+        "GET /openapi.json",
+        "GET /healthz",
+    ] {
+        let answer = world.send(request(line, &[("x-request-id", "mine-1")], "")).await;
+        assert_eq!(answer.headers["x-request-id"], "mine-1", "{line}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{line}");
+        assert!(answer.headers.contains_key("content-security-policy"), "{line}");
+        let signed = answer.body.contains("http://s3.test/");
+        let expected = if signed { "no-store" } else { "no-cache" };
+        assert_eq!(answer.headers["cache-control"], expected, "{line}");
+        let unnamed = world.send(request(line, &[("x-request-id", "not fit")], "")).await;
+        assert_eq!(unnamed.headers["x-request-id"].len(), 36, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_names_its_request() {
+    let world = World::new();
+    let created = world.send(request("POST /asset", &[("x-request-id", "mine-2")], "")).await;
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let history = world.call(&format!("GET /asset/{id}/history")).await.json();
+    let event = &history["events"][0];
+    assert_eq!(event["request"], "mine-2");
+    assert_eq!((&event["actor"], &event["source"]), (&"anonymous".into(), &"api".into()));
+}
+
+#[tokio::test]
+async fn the_raw_chain_is_what_its_hashes_say() {
+    let world = World::new();
+    let id = world.deleted().await;
+    let line = format!("GET /asset/{id}/history");
+    let events = world.call(&line).await.json()["events"].as_array().unwrap().clone();
+    let raw = world.send(request(&line, &[("accept", "text/html, application/jsonl;q=0.9")], ""));
+    let raw = raw.await;
+    assert_eq!(raw.headers["content-type"], "application/jsonl");
+    assert!(raw.body.ends_with('\n'));
+    let hashes: Vec<_> =
+        raw.body.lines().map(|l| ledger::chain::Hash::of(l.as_bytes()).to_string()).collect();
+    assert_eq!(hashes.len(), 4);
+    for (event, hash) in events.iter().zip(&hashes) {
+        assert_eq!(event["hash"], *hash);
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let world = World::new();
+    let id = world.created().await;
+    let answer = world.call(&format!("HEAD /asset/{id}/state")).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, ""));
+    assert_eq!(answer.headers["etag"], "\"1\"");
+}

@@ -1,0 +1,319 @@
+//! Hostile input on every route: a precise refusal, and nothing written.
+
+use super::world::{World, request};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Sends what must be refused, and sees that the journal stays as it is.
+async fn refused(world: &World, line: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    let before = world.events().await;
+    let answer = world.send(request(line, headers, body)).await;
+    assert_eq!(world.events().await, before, "{line} wrote something");
+    let shown: String = body.chars().take(99).collect();
+    let form = answer.headers.get("content-type").map(|form| form.to_str().unwrap());
+    assert_eq!(form, Some("application/problem+json"), "{line} {shown}: {}", answer.body);
+    assert_eq!(answer.json()["status"], answer.status.as_u16());
+    (answer.status.as_u16(), answer.code())
+}
+
+#[tokio::test]
+async fn ids_that_are_none() {
+    let world = World::new();
+    let long = "a".repeat(5_000);
+    let upper = world.created().await.to_uppercase();
+    let ids = [
+        "x",
+        "0",
+        "019aaf6b5a00712384560123456789ab",
+        "%7B019aaf6b-5a00-7123-8456-0123456789ab%7D",
+        "019aaf6b-5a00-7123-8456-0123456789ab",
+        "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "..",
+        "a%00b",
+        "%22%3E%3Cscript%3E",
+        "%0d%0aSet-Cookie:%20a=b",
+        "%F0%9F%A6%80",
+        "%E2%80%AEfdp",
+        "%zz",
+        "*",
+        &upper,
+        &long,
+    ];
+    for id in ids {
+        for line in [
+            "GET /asset/{id}",
+            "PUT /asset/{id}",
+            "DELETE /asset/{id}",
+            "GET /asset/{id}/state",
+            "GET /asset/{id}/state?version=1",
+            "GET /asset/{id}/state?as_of=2026-01-01T00:00:00Z",
+            "GET /asset/{id}/history",
+            "POST /asset/{id}/restore",
+            "POST /asset/{id}/purge",
+            "POST /asset/{id}/upload-url",
+        ] {
+            let line = line.replace("{id}", id);
+            let told = refused(&world, &line, &[], "").await;
+            assert_eq!(told, (404, "asset.not_found".to_owned()), "{line}");
+        }
+    }
+    let told = refused(&world, "GET /asset/%FF%FE", &[], "").await;
+    assert_eq!(told, (400, "path.invalid".to_owned()));
+}
+
+#[tokio::test]
+async fn an_id_is_shown_back_as_text_and_no_longer_than_an_id() {
+    let world = World::new();
+    let id = format!("%22%0a{}", "a".repeat(5_000));
+    let answer = world.call(&format!("GET /asset/{id}")).await;
+    let shown = format!("ASSET \"\n{} not found", "a".repeat(126));
+    assert_eq!(answer.json()["error_message"], shown);
+}
+
+#[tokio::test]
+async fn declarations_that_cannot_be_taken() {
+    let world = World::new();
+    let deep = format!("{{\"tags\":{}{}}}", "[".repeat(500), "]".repeat(500));
+    let many: Vec<_> = (0..51).map(|i| format!("\"t{i}\":\"\"")).collect();
+    let many = format!("{{\"tags\":{{{}}}}}", many.join(","));
+    let long = format!("{{\"filename\":\"{}\"}}", "x".repeat(256));
+    let reason = |body: &'static str, named: &'static str| (body.to_owned(), 400, named);
+    let mut table = vec![
+        reason("{", "the body"),
+        reason("null", "the body"),
+        reason("[]", "the body"),
+        reason("\"text\"", "the body"),
+        reason("{} {}", "the body"),
+        reason("\u{feff}{}", "the body"),
+        reason(" ", "the body"),
+        reason("{\"name\":\"x\"}", "\"name\""),
+        reason("{\"a\\r\\nb\":1}", "\"a\\r\\nb\""),
+        reason("{\"filename\":1}", "filename"),
+        reason("{\"filename\":\"../x\"}", "filename"),
+        reason("{\"filename\":\"..\"}", "filename"),
+        reason("{\"filename\":\"\"}", "filename"),
+        reason("{\"filename\":\"a\\\\b\"}", "filename"),
+        reason("{\"filename\":\"a\\r\\nSet-Cookie: a\"}", "filename"),
+        reason("{\"filename\":\"a\\u0000\"}", "filename"),
+        reason("{\"filename\":\"a\\u202efdp.exe\"}", "filename"),
+        reason("{\"filename\":\"\\u2066a\"}", "filename"),
+        reason("{\"filename\":\"\\ud800\"}", "filename"),
+        reason("{\"filename\":\"a\",\"filename\":\"b\"}", "\"filename\""),
+        reason("{\"content_type\":\"png\"}", "content_type"),
+        reason("{\"content_type\":\"text/html\\r\\nx: y\"}", "content_type"),
+        reason("{\"size\":-1}", "size"),
+        reason("{\"size\":1.5}", "size"),
+        reason("{\"size\":1e999}", "size"),
+        reason("{\"size\":\"11\"}", "size"),
+        reason("{\"size\":true}", "size"),
+        reason("{\"sha256\":\"abc\"}", "sha256"),
+        reason("{\"sha256\":[1]}", "sha256"),
+        reason("{\"tags\":[]}", "tags"),
+        reason("{\"tags\":{\"a\":1}}", "tags"),
+        reason("{\"tags\":{\"a\":\"1\",\"a\":\"2\"}}", "\"a\""),
+        reason("{\"tags\":{\"\":\"\"}}", "tags"),
+        reason("{\"tags\":{\"a\":\"b\\nc\"}}", "tags"),
+        (deep, 400, "tags"),
+        (many, 400, "tags"),
+        (long, 400, "filename"),
+    ];
+    for size in ["5368709121", "18446744073709551615", "99999999999999999999999999"] {
+        table.push((format!("{{\"size\":{size}}}"), 413, "size"));
+    }
+    for (body, status, named) in table {
+        let (told, code) = refused(&world, "POST /asset", &[JSON], &body).await;
+        let expected = if status == 413 { "upload.too_large" } else { "body.invalid" };
+        assert_eq!((told, code.as_str()), (status, expected), "{body}");
+        let detail = world.send(request("POST /asset", &[JSON], &body)).await.json();
+        let detail = detail["detail"].as_str().unwrap();
+        assert!(detail.starts_with(named), "{body}: {detail}");
+    }
+    assert_eq!(world.events().await, 0);
+}
+
+#[tokio::test]
+async fn bodies_of_other_types_and_too_large_ones() {
+    let world = World::new();
+    for form in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
+        let told = refused(&world, "POST /asset", &[("content-type", form)], "{}").await;
+        assert_eq!(told, (415, "body.unsupported".to_owned()), "{form}");
+    }
+    assert_eq!(refused(&world, "POST /asset", &[], "{}").await.0, 415);
+    let large = format!("{{\"filename\":\"{}\"}}", "x".repeat(64 << 10));
+    let id = world.deleted().await;
+    for line in [
+        "POST /asset".to_owned(),
+        format!("POST /asset/{id}/restore"),
+        format!("POST /asset/{id}/purge"),
+        format!("POST /asset/{id}/upload-url"),
+    ] {
+        let told = refused(&world, &line, &[JSON], &large).await;
+        assert_eq!(told, (413, "body.too_large".to_owned()), "{line}");
+        if line != "POST /asset" {
+            let told = refused(&world, &line, &[JSON], "{}").await;
+            assert_eq!(told, (400, "body.invalid".to_owned()), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_never_says_its_length_is_too_large_where_it_gets_too_large() {
+    let world = World::new();
+    let chunks = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1_024]));
+    let body = axum::body::Body::from_stream(futures::stream::iter(chunks));
+    let mut request = request("POST /asset", &[JSON], "");
+    *request.body_mut() = body;
+    assert_eq!(world.send(request).await.status, 413);
+
+    let broken = [Ok(b"{".to_vec()), Err(std::io::Error::other("secret"))];
+    let mut request = super::world::request("POST /asset", &[JSON], "");
+    *request.body_mut() = axum::body::Body::from_stream(futures::stream::iter(broken));
+    let answer = world.send(request).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "body.invalid"));
+    assert!(!answer.body.contains("secret"));
+    assert_eq!(world.events().await, 0);
+}
+
+#[tokio::test]
+async fn names_that_look_hostile_but_are_not() {
+    let world = World::new();
+    for name in ["a \\\"quoted\\\" name", "🦀.txt", "%2e%2e%2f", "<script>", "a;b=c", ".hidden"] {
+        let body = format!("{{\"filename\":\"{name}\"}}");
+        let answer = world.send(request("POST /asset", &[JSON], &body)).await;
+        assert_eq!(answer.status, 201, "{name}");
+        let expected: serde_json::Value = serde_json::from_str(&format!("\"{name}\"")).unwrap();
+        assert_eq!(answer.json()["filename"], expected);
+    }
+    let form = ("content-type", "Application/JSON; charset=utf-8");
+    assert_eq!(world.send(request("POST /asset", &[form], "{}")).await.status, 201);
+    let nulls = "{\"filename\":null,\"size\":null,\"tags\":null}";
+    assert_eq!(world.send(request("POST /asset", &[JSON], nulls)).await.status, 201);
+}
+
+#[tokio::test]
+async fn absurd_timeouts() {
+    let world = World::new();
+    let id = world.uploaded().await;
+    for timeout in [
+        "", "0", "00", "-5", "%2B5", "+5", "%205", "5%20", "5.0", "1e309", "1e3", "0x10", "%D9%A3",
+        "five", "NaN", "inf", "5;6", "%00",
+    ] {
+        let told = refused(&world, &format!("GET /asset/{id}?timeout={timeout}"), &[], "").await;
+        assert_eq!(told, (400, "timeout.invalid".to_owned()), "{timeout}");
+    }
+    for (timeout, cut) in [
+        ("1", 1),
+        ("007", 7),
+        ("3600", 3600),
+        ("3601", 3600),
+        ("18446744073709551616", 3600),
+        ("999999999999999999999999999999999999999999", 3600),
+    ] {
+        let answer = world.call(&format!("GET /asset/{id}?timeout={timeout}")).await;
+        assert_eq!(answer.json()["expires_in"], cut, "{timeout}");
+    }
+}
+
+#[tokio::test]
+async fn queries_that_cannot_be_taken() {
+    let world = World::new();
+    let id = world.deleted().await;
+    let long = "x".repeat(257);
+    for (query, code) in [
+        ("GET /asset?limit=0", "limit.invalid"),
+        ("GET /asset?limit=1001", "limit.invalid"),
+        ("GET /asset?limit=-1", "limit.invalid"),
+        ("GET /asset?limit=", "limit.invalid"),
+        ("GET /asset?limit=99999999999999999999", "limit.invalid"),
+        ("GET /asset?limit=1&limit=2", "query.invalid"),
+        ("GET /asset?cursor=", "cursor.invalid"),
+        ("GET /asset?cursor=../..", "cursor.invalid"),
+        ("GET /asset?cursor=%0d%0a", "cursor.invalid"),
+        ("GET /asset?state=PURGED", "state.invalid"),
+        ("GET /asset?state=uploaded", "state.invalid"),
+        ("GET /asset?state=", "state.invalid"),
+        ("GET /asset?x=%", "query.invalid"),
+        ("GET /asset?x=%4", "query.invalid"),
+        ("GET /asset?x=%gg", "query.invalid"),
+        ("GET /asset?x=%ff", "query.invalid"),
+        ("GET /asset/{id}?timeout=1&timeout=1", "query.invalid"),
+        ("GET /asset/{id}?%ff=1", "query.invalid"),
+        ("DELETE /asset/{id}?reason={long}", "query.invalid"),
+        ("DELETE /asset/{id}?reason=a%0d%0ab", "query.invalid"),
+        ("DELETE /asset/{id}?reason=%E2%80%AE", "query.invalid"),
+        ("DELETE /asset/{id}?reason=a&reason=b", "query.invalid"),
+        ("GET /asset/{id}/state?version=0", "version.invalid"),
+        ("GET /asset/{id}/state?version=-1", "version.invalid"),
+        ("GET /asset/{id}/state?version=", "version.invalid"),
+        ("GET /asset/{id}/state?as_of=yesterday", "as_of.invalid"),
+        ("GET /asset/{id}/state?as_of=2026-11-23", "as_of.invalid"),
+        ("GET /asset/{id}/state?as_of=2026-11-23T08:00:00", "as_of.invalid"),
+        ("GET /asset/{id}/state?as_of=9999-12-31T23:59:59Z", "as_of.invalid"),
+        ("GET /asset/{id}/state?as_of=", "as_of.invalid"),
+        ("GET /asset/{id}/state?version=1&as_of=2026-11-23T08:00:00Z", "query.invalid"),
+        ("GET /asset/{id}/state?versoin=1", "query.invalid"),
+        ("GET /asset/{id}/history?limit=1001", "limit.invalid"),
+        ("GET /asset/{id}/history?cursor=0", "cursor.invalid"),
+        ("GET /asset/{id}/history?cursor=x", "cursor.invalid"),
+        ("GET /asset/{id}/history?cursor=18446744073709551616", "cursor.invalid"),
+        ("GET /asset/{id}/history?page=2", "query.invalid"),
+        ("POST /asset/{id}/restore?x=1", "query.invalid"),
+        ("POST /asset/{id}/purge?force=true", "query.invalid"),
+        ("POST /asset/{id}/upload-url?timeout=1", "query.invalid"),
+    ] {
+        let line = query.replace("{id}", &id).replace("{long}", &long);
+        let told = refused(&world, &line, &[], "").await;
+        assert_eq!(told, (400, code.to_owned()), "{query}");
+    }
+    let jsonl = [("accept", "application/jsonl")];
+    let told = refused(&world, &format!("GET /asset/{id}/history?limit=1"), &jsonl, "").await;
+    assert_eq!(told.1, "query.invalid");
+}
+
+#[tokio::test]
+async fn the_original_routes_ignore_what_they_do_not_know() {
+    let world = World::new();
+    let id = world.uploaded().await;
+    assert_eq!(world.call("GET /asset?verbose=1&verbose=2").await.status, 200);
+    assert_eq!(world.call(&format!("GET /asset/{id}?x=1")).await.status, 202);
+    assert_eq!(world.call("POST /asset?x=1").await.status, 201);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let line = format!("PUT /asset/{id}?x=1");
+    assert_eq!(world.send(request(&line, &[form], "status=UPLOADED")).await.status, 202);
+    let line = format!("DELETE /asset/{id}?reason=&x=1");
+    assert_eq!(world.send(request(&line, &[form], "anything")).await.status, 204);
+}
+
+#[tokio::test]
+async fn an_offset_may_come_as_it_is_written() {
+    let world = World::new();
+    let id = world.created().await;
+    for at in ["2026-11-23T09:00:00.000+01:00", "2026-11-23T09:00:00.000%2B01:00"] {
+        let answer = world.call(&format!("GET /asset/{id}/state?as_of={at}")).await;
+        assert_eq!(answer.status, 200, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_none() {
+    let world = World::new();
+    for path in ["/", "/asset/", "/assets", "/asset/a/b", "/asset/a/history/1", "//asset", "/ASSET"]
+    {
+        let told = refused(&world, &format!("GET {path}"), &[], "").await;
+        assert_eq!(told, (404, "path.unknown".to_owned()), "{path}");
+    }
+    for (line, allow) in [
+        ("PATCH /asset", "GET,HEAD,POST"),
+        ("OPTIONS /asset", "GET,HEAD,POST"),
+        ("POST /asset/a", "DELETE,GET,HEAD,PUT"),
+        ("DELETE /asset/a/state", "GET,HEAD"),
+        ("GET /asset/a/purge", "POST"),
+        ("BREW /healthz", "GET,HEAD"),
+    ] {
+        let answer = world.call(line).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (405, "method.not_allowed"));
+        let mut allowed: Vec<_> = answer.headers["allow"].to_str().unwrap().split(',').collect();
+        allowed.sort_unstable();
+        assert_eq!(allowed.join(","), allow, "{line}");
+    }
+}

@@ -1,0 +1,394 @@
+//! A whole service in memory, whose clock and chance repeat themselves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::asset::{Asset, Declaration, Status, UploadKind};
+use ledger::error::Kind;
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::journal::{Appended, Arrivals, Journal, MemoryJournal};
+use ledger::objects::{Current, ObjectVersion, Objects};
+use ledger::record::Line;
+use ledger::service::Service;
+use ledger::{Effects, StoreError, time};
+use projections::Reader;
+use projections::views::{Page, Parked, Put, Query, Views};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::http::{Api, Check, Hosts, Limits, Meter, NotReady, router, with_meter};
+use crate::presign::{Presigned, Presigner};
+
+/// The service and everything that it stands on.
+pub(crate) struct World {
+    pub(crate) app: Router,
+    pub(crate) journal: Arc<Moody>,
+    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) ready: Arc<Mutex<Option<String>>>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Hosts::Any, Limits::default())
+    }
+
+    pub(crate) fn with(hosts: Hosts, limits: Limits) -> Self {
+        let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(Bucket::default()));
+        let effects = Arc::new(Repeating::default());
+        let ready = Arc::new(Mutex::new(None));
+        let tenant = "main".parse().unwrap();
+        let service =
+            Service::new(journal.clone(), bucket.clone(), effects.clone(), tenant, "files");
+        let api = Api {
+            service: Arc::new(service),
+            reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
+            presigner: Arc::new(Signer(effects.clone())),
+            effects,
+            checks: vec![Arc::new(Part(ready.clone())) as Arc<dyn Check>].into(),
+            limits,
+            hosts,
+        };
+        Self { app: with_meter(router(api), Arc::new(Figure)), journal, bucket, ready }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = String::from_utf8(bytes.into()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends `METHOD /path`.
+    pub(crate) async fn call(&self, line: &str) -> Answer {
+        self.send(request(line, &[], "")).await
+    }
+
+    /// A created asset's id.
+    pub(crate) async fn created(&self) -> String {
+        self.call("POST /asset").await.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A confirmed asset's id.
+    pub(crate) async fn uploaded(&self) -> String {
+        let id = self.created().await;
+        self.bucket.put(&id, b"hello world");
+        assert_eq!(self.call(&format!("PUT /asset/{id}")).await.status, 202);
+        id
+    }
+
+    /// A deleted asset's id.
+    pub(crate) async fn deleted(&self) -> String {
+        let id = self.uploaded().await;
+        assert_eq!(self.call(&format!("DELETE /asset/{id}")).await.status, 204);
+        id
+    }
+
+    /// How many events were ever appended.
+    pub(crate) async fn events(&self) -> usize {
+        self.journal.inner.arrivals(0, usize::MAX).await.unwrap().len()
+    }
+}
+
+/// A request from its line, headers and body.
+pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let (method, path) = line.split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
+    }
+
+    pub(crate) fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or("none").to_owned()
+    }
+
+    /// The answer as it goes over the wire, its headers in order and its JSON spread out.
+    pub(crate) fn shown(&self) -> String {
+        let mut shown = format!("{}\n", self.status);
+        let headers: BTreeMap<_, _> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        for (name, value) in headers {
+            writeln!(shown, "{name}: {}", value.to_str().unwrap()).unwrap();
+        }
+        let spread = serde_json::from_str::<Value>(&self.body)
+            .and_then(|value| serde_json::to_string_pretty(&value));
+        let body = spread.unwrap_or_else(|_| self.body.clone());
+        if body.is_empty() { shown } else { format!("{shown}\n{}\n", body.trim_end()) }
+    }
+}
+
+/// A millisecond passes with every look at the clock.
+#[derive(Default)]
+struct Repeating {
+    looks: AtomicU64,
+    throws: AtomicU64,
+}
+
+impl Effects for Repeating {
+    fn now(&self) -> DateTime<Utc> {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        time::parse("2026-11-23T08:00:00.000000Z").unwrap()
+            + TimeDelta::milliseconds(i64::try_from(looks).unwrap())
+    }
+
+    fn random(&self) -> u128 {
+        let throws = u128::from(self.throws.fetch_add(1, Ordering::Relaxed) + 1);
+        throws.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    }
+}
+
+/// How a store feels.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    Fails(Kind),
+    /// Somebody else is always faster.
+    Races,
+    Hangs,
+    Panics,
+}
+
+/// A journal that can be made to fail.
+#[derive(Default)]
+pub(crate) struct Moody {
+    inner: MemoryJournal,
+    mood: Mutex<Mood>,
+}
+
+impl Moody {
+    pub(crate) fn feel(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    async fn bear(&self) -> Result<(), StoreError> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Well | Mood::Races => Ok(()),
+            Mood::Fails(kind) => {
+                Err(StoreError::caused(kind, "secret context", "secret source".to_owned()))
+            }
+            Mood::Hangs => std::future::pending().await,
+            Mood::Panics => panic!("secret panic"),
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Moody {
+    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+        self.bear().await?;
+        self.inner.history(key).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+        self.bear().await?;
+        self.inner.last(key).await
+    }
+
+    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+        self.bear().await?;
+        if *self.mood.lock().unwrap() == Mood::Races {
+            // Not our bytes: those would be our own append, whose reply was lost.
+            return Ok(Appended::Taken(Line { body: line.body + " ", ..line }));
+        }
+        self.inner.append(key, line).await
+    }
+}
+
+/// Rows folded anew on every read.
+struct Folding(Arc<Moody>);
+
+#[async_trait]
+impl Views for Folding {
+    async fn get(&self, _: &Key) -> Result<Option<Asset>, StoreError> {
+        Ok(None)
+    }
+
+    async fn put(&self, _: &Asset) -> Result<Put, StoreError> {
+        Ok(Put::Stale)
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.0.bear().await?;
+        let mut lines: BTreeMap<Key, Vec<Line>> = BTreeMap::new();
+        for arrival in self.0.inner.arrivals(0, usize::MAX).await? {
+            lines.entry(arrival.key).or_default().push(arrival.line);
+        }
+        let read = |(key, lines)| History::read(&key, lines).unwrap().unwrap().asset().clone();
+        let shown = |asset: &Asset| {
+            let (state, status) = (query.state.map(Status::shown), asset.status());
+            status != Status::Purged && state.is_none_or(|state| state == status.shown())
+        };
+        let older = |asset: &Asset| query.after.is_none_or(|after| asset.key.asset < after);
+        let mut assets: Vec<_> =
+            lines.into_iter().rev().map(read).filter(|a| shown(a) && older(a)).collect();
+        let more = assets.len() > query.limit;
+        assets.truncate(query.limit);
+        let next = assets.last().map(|asset| asset.key.asset).filter(|_| more);
+        Ok(Page { assets, next })
+    }
+
+    async fn park(&self, _: &Parked) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn parked(&self, _: &ledger::id::Tenant, _: usize) -> Result<Vec<Parked>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A versioned bucket.
+#[derive(Default)]
+pub(crate) struct Bucket {
+    objects: Mutex<HashMap<String, Vec<ObjectVersion>>>,
+    stuck: AtomicBool,
+}
+
+impl Bucket {
+    /// Uploads bytes for an asset.
+    pub(crate) fn put(&self, id: &str, bytes: &[u8]) {
+        let mut objects = self.objects.lock().unwrap();
+        let versions = objects.entry(format!("main/{id}")).or_default();
+        versions.push(ObjectVersion {
+            version_id: format!("v{}", versions.len() + 1),
+            size: bytes.len() as u64,
+            sha256: Some(ledger::chain::Hash::of(bytes).to_string()),
+            etag: "5eb63bbbe01eeed093cb22bb8f5acdc3".to_owned(),
+        });
+    }
+
+    /// Removes every version of an asset's object behind the ledger's back.
+    pub(crate) fn lose(&self, id: &str) {
+        self.objects.lock().unwrap().remove(&format!("main/{id}"));
+    }
+
+    /// Whether versions stay where they are, as under a retention rule.
+    pub(crate) fn stick(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    fn of(&self, key: &Key) -> Vec<ObjectVersion> {
+        self.objects.lock().unwrap().get(&key.object()).cloned().unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl Objects for Bucket {
+    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+        Ok(self.of(key).pop().map_or(Current::Absent, Current::Object))
+    }
+
+    async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
+        Ok(self.of(key).iter().any(|version| version.version_id == version_id))
+    }
+
+    async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
+        Ok(self.of(key).into_iter().map(|version| version.version_id).collect())
+    }
+
+    async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut objects = self.objects.lock().unwrap();
+        objects.entry(key.object()).or_default().retain(|v| v.version_id != version_id);
+        Ok(())
+    }
+}
+
+/// Signs nothing, but says what it was asked.
+struct Signer(Arc<Repeating>);
+
+impl Signer {
+    fn signed(&self, method: &str, url: String, expires_in: Duration) -> Presigned {
+        Presigned {
+            method: method.to_owned(),
+            url,
+            headers: BTreeMap::new(),
+            expires_at: self.0.now() + expires_in,
+            expires_in: expires_in.as_secs(),
+        }
+    }
+}
+
+#[async_trait]
+impl Presigner for Signer {
+    async fn upload(
+        &self,
+        key: &Key,
+        declared: &Declaration,
+        expires_in: Duration,
+    ) -> Result<Presigned, StoreError> {
+        let mut signed = self.signed("PUT", format!("http://s3.test/{}", key.object()), expires_in);
+        if declared.upload == UploadKind::Declared {
+            signed.headers.insert("if-none-match".to_owned(), "*".to_owned());
+        }
+        if let Some(size) = declared.size {
+            signed.headers.insert("content-length".to_owned(), size.to_string());
+        }
+        Ok(signed)
+    }
+
+    async fn download(
+        &self,
+        key: &Key,
+        version_id: &str,
+        filename: Option<&str>,
+        content_type: Option<&str>,
+        expires_in: Duration,
+    ) -> Result<Presigned, StoreError> {
+        let (object, name, kind) =
+            (key.object(), filename.unwrap_or("-"), content_type.unwrap_or("-"));
+        let url = format!("http://s3.test/{object}?version={version_id}&name={name}&type={kind}");
+        Ok(self.signed("GET", url, expires_in))
+    }
+}
+
+/// A part of the service that is as ready as it is told to be.
+struct Part(Arc<Mutex<Option<String>>>);
+
+#[async_trait]
+impl Check for Part {
+    fn name(&self) -> &'static str {
+        "bucket"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        self.0.lock().unwrap().clone().map_or(Ok(()), |problem| Err(NotReady(problem)))
+    }
+}
+
+/// Tells of one thing.
+struct Figure;
+
+#[async_trait]
+impl Meter for Figure {
+    async fn text(&self) -> String {
+        "things 1\n".to_owned()
+    }
+}

@@ -1,0 +1,58 @@
+//! From API Gateway's requests to the router's: who asks, under which name, and for which path.
+
+use axum::extract::Request;
+use axum::http::Uri;
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayRequestAuthorizer as Authorizer, ApiGatewayV2httpRequestContext as Context,
+};
+use lambda_http::request::RequestContext;
+
+use crate::http::{Actor, RequestId};
+
+/// The stage whose name is not part of the path.
+const DEFAULT_STAGE: &str = "$default";
+
+/// The request as the router takes it. Who asks is whom API Gateway's authorizer found, and
+/// nothing else: a client's own headers say nothing about it.
+#[must_use]
+pub fn request(given: lambda_http::Request) -> Request {
+    let (mut parts, body) = given.into_parts();
+    let context = parts.extensions.remove::<RequestContext>();
+    if let Some(RequestContext::ApiGatewayV2(context)) = context {
+        if let Some(actor) = context.authorizer.as_ref().and_then(actor) {
+            parts.extensions.insert(actor);
+        }
+        if let Some(id) = context.request_id.as_deref().and_then(RequestId::new) {
+            parts.extensions.insert(id);
+        }
+        parts.uri = without_stage(parts.uri, &context);
+    }
+    Request::from_parts(parts, axum::body::Body::new(body))
+}
+
+/// `iss|sub` of a token, because a subject is known to its issuer only; or the caller's ARN.
+fn actor(authorizer: &Authorizer) -> Option<Actor> {
+    let of_token = authorizer.jwt.as_ref().and_then(|jwt| {
+        let claim = |name| jwt.claims.get(name).filter(|value| !value.is_empty());
+        Some(format!("{}|{}", claim("iss")?, claim("sub")?))
+    });
+    let of_caller = || authorizer.iam.as_ref()?.user_arn.clone().filter(|arn| !arn.is_empty());
+    of_token.or_else(of_caller).map(|name| Actor::new(&name))
+}
+
+/// A stage with a name stands before every path.
+fn without_stage(uri: Uri, context: &Context) -> Uri {
+    let stage = context.stage.as_deref().filter(|stage| *stage != DEFAULT_STAGE);
+    let rest = stage.and_then(|stage| {
+        let rest = uri.path().strip_prefix('/')?.strip_prefix(stage)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    });
+    let Some(rest) = rest else { return uri };
+    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let path = if rest.is_empty() { "/" } else { rest };
+    let shorter = format!("{path}{query}").parse();
+    shorter.unwrap_or(uri)
+}
+
+#[cfg(test)]
+mod tests;

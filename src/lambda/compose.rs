@@ -1,0 +1,58 @@
+//! What each function is made of: the adapters of AWS under the parts that know nothing of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+
+use super::bucket::Notifications;
+use super::projector::Projector;
+use crate::aws::{API_OPERATION, Clients, Config, Invalid, PROJECTOR_OPERATION, Parts, sdk_config};
+use crate::bucket::Bucket;
+use crate::checks;
+use crate::http::{self, Api, Hosts, Limits};
+use crate::world::World;
+
+/// A request's time, shorter than the function's: an answer is better than a timeout of Lambda's,
+/// which says nothing and takes the process with it.
+const DEADLINE: Duration = Duration::from_secs(12);
+
+/// The API, under any name: API Gateway knows its own, and who asks.
+///
+/// # Errors
+/// If the environment does not say which tables and which bucket.
+pub async fn router() -> Result<Router, Invalid> {
+    let parts = reached_within(API_OPERATION).await?;
+    let limits = Limits { deadline: DEADLINE, ..Limits::default() };
+    Ok(http::router(Api {
+        service: parts.service(),
+        reader: parts.reader(),
+        presigner: parts.objects.clone(),
+        effects: Arc::new(World),
+        checks: checks::all(parts.journal, parts.views, parts.objects),
+        limits,
+        hosts: Hosts::Any,
+    }))
+}
+
+/// The handler of the journal's stream.
+///
+/// # Errors
+/// As [`router`].
+pub async fn projector() -> Result<Projector, Invalid> {
+    Ok(Projector::new(reached_within(PROJECTOR_OPERATION).await?.runner()))
+}
+
+/// The handler of S3's notifications.
+///
+/// # Errors
+/// As [`router`].
+pub async fn notifications() -> Result<Notifications, Invalid> {
+    Ok(Notifications::new(Bucket::new(reached_within(API_OPERATION).await?.service())))
+}
+
+/// The parts that the environment names; each of their calls ends after `operation`.
+async fn reached_within(operation: Duration) -> Result<Parts, Invalid> {
+    let config = Config::from_env()?;
+    Ok(Parts::new(config, Clients::new(&sdk_config().await, operation)))
+}

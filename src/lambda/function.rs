@@ -1,0 +1,65 @@
+//! What every function does around its handler: logs, metrics, and nothing swallowed.
+
+use std::io;
+use std::sync::Arc;
+
+use ledger::Effects;
+use tracing_subscriber::EnvFilter;
+
+use super::emf::Emf;
+use crate::logging;
+use crate::world::World;
+
+/// The variable that says what is logged, such as `info` or `info,asset_ledger::http=debug`.
+const LOG: &str = "ASSET_LEDGER_LOG";
+
+/// A running function.
+#[derive(Clone)]
+pub struct Function {
+    emf: Emf,
+    effects: Arc<dyn Effects>,
+}
+
+impl Function {
+    /// Starts the logs, one JSON object a line, and the metrics, under the function's own name.
+    ///
+    /// # Errors
+    /// If the process has either already, or the variable for logs is not a filter.
+    pub fn start() -> Result<Self, lambda_runtime::Error> {
+        start_logs()?;
+        let emf = Emf::new(&lambda_runtime::Config::from_env().function_name);
+        metrics::set_global_recorder(emf.clone())?;
+        Ok(Self { emf, effects: Arc::new(World) })
+    }
+
+    /// Handles an invocation, and writes what was counted before it is answered: afterwards the
+    /// process is frozen, perhaps for ever. A panic goes on to Lambda, after the metrics.
+    pub async fn answer<T>(&self, handler: impl Future<Output = T>) -> T {
+        let _end = End(self);
+        handler.await
+    }
+}
+
+struct End<'a>(&'a Function);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let Function { emf, effects } = self.0;
+        if let Err(error) = emf.flush(effects.now(), &mut io::stdout().lock()) {
+            tracing::error!(%error, "the metrics cannot be written");
+        }
+    }
+}
+
+/// To standard error, which CloudWatch takes as well: standard output is for the metrics.
+fn start_logs() -> Result<(), lambda_runtime::Error> {
+    let lines = tracing_subscriber::fmt().with_writer(io::stderr).json().flatten_event(true);
+    let lines = lines.with_current_span(false).with_env_filter(filter()?);
+    lines.try_init()
+}
+
+#[allow(clippy::disallowed_methods, reason = "a function has no command line to be told by")]
+fn filter() -> Result<EnvFilter, lambda_runtime::Error> {
+    let wanted = std::env::var(LOG).unwrap_or_else(|_| "info".to_owned());
+    Ok(logging::filter(&wanted)?)
+}

@@ -1,0 +1,109 @@
+//! From a batch of the journal's stream to rows.
+//!
+//! A record is a hint, never a fact: it says that an asset has reached a version. What it carries
+//! saves reading the journal where it makes the asset's whole history, and is checked like what
+//! the journal holds. Nothing but an insert is ever done to the journal, so anything else in its
+//! stream is somebody's tampering: the alarm is raised, and nothing is retried for it.
+
+mod record;
+
+use aws_lambda_events::dynamodb::{Event, EventRecord};
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use projections::runner::{Hint, Runner};
+
+use self::record::{Change, Tampered};
+
+/// A record came without the number that a failure would have to name: the whole batch is retried.
+#[derive(Debug, thiserror::Error)]
+#[error("record {0} of the batch has no sequence number")]
+pub struct Unnumbered(usize);
+
+/// The handler of stream batches.
+pub struct Projector {
+    runner: Runner,
+}
+
+impl Projector {
+    /// Projects what the batches name by `runner`.
+    #[must_use]
+    pub fn new(runner: Runner) -> Self {
+        Self { runner }
+    }
+
+    /// Projects a batch, and answers from where it is to be given again: the lowest record whose
+    /// asset a store could not answer for, since everything after it comes again anyway.
+    ///
+    /// # Errors
+    /// If a record has no number. An empty one would fail the whole batch too, but say nothing.
+    pub async fn receive(&self, batch: &Event) -> Result<DynamoDbEventResponse, Unnumbered> {
+        let numbers = numbers(&batch.records)?;
+        let (hints, of) = hints(&batch.records);
+        let report = self.runner.project(&hints).await;
+        let failed = report.failed.iter().map(|failed| numbers[of[failed.hint]]);
+        let lowest = failed.min_by_key(|number| in_order(number));
+        if let (Some(lowest), Some(first)) = (lowest, report.failed.first()) {
+            let (count, cause) = (report.failed.len(), ledger::error::chain(&first.error));
+            tracing::warn!(count, cause, sequence = lowest, "records are to be given again");
+        }
+        let (projected, stale, parked) = (report.projected, report.stale, report.parked);
+        tracing::info!(records = numbers.len(), projected, stale, parked, "projected a batch");
+        Ok(answer(lowest))
+    }
+}
+
+fn numbers(records: &[EventRecord]) -> Result<Vec<&str>, Unnumbered> {
+    let given = records.iter().map(|record| record.change.sequence_number.as_deref());
+    let usable = given.map(|number| number.filter(|number| !number.is_empty()));
+    usable.enumerate().map(|(place, number)| number.ok_or(Unnumbered(place))).collect()
+}
+
+/// The hints of a batch, and for each the place of its record.
+fn hints(records: &[EventRecord]) -> (Vec<Hint>, Vec<usize>) {
+    let mut hints = Vec::new();
+    let mut of = Vec::new();
+    for (place, record) in records.iter().enumerate() {
+        match Change::of(record) {
+            Change::Moved(hint) => {
+                hints.push(hint);
+                of.push(place);
+            }
+            Change::Tampered(tampered) => alarm(&tampered, record),
+        }
+    }
+    (hints, of)
+}
+
+/// The hashes are in the alarm, the images are not: what somebody put there may be anything.
+fn alarm(tampered: &Tampered, record: &EventRecord) {
+    metrics::counter!("asset_ledger_tamper").increment(1);
+    let (kind, sequence) = (&record.event_name, record.change.sequence_number.as_deref());
+    let Tampered { asset, version, before, after } = tampered;
+    tracing::error!(
+        kind,
+        asset,
+        version,
+        before,
+        after,
+        sequence,
+        "the journal was changed other than by appending to it"
+    );
+}
+
+/// Sequence numbers are decimal numbers of any length.
+fn in_order(number: &str) -> (usize, &str) {
+    let digits = number.trim_start_matches('0');
+    (digits.len(), digits)
+}
+
+fn answer(lowest: Option<&str>) -> DynamoDbEventResponse {
+    let mut answer = DynamoDbEventResponse::default();
+    answer.batch_item_failures.extend(lowest.map(|number| {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        failure.item_identifier = Some(number.to_owned());
+        failure
+    }));
+    answer
+}
+
+#[cfg(test)]
+mod tests;

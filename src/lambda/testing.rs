@@ -1,0 +1,60 @@
+//! What the functions' tests see of logs and metrics.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::emf::Emf;
+
+/// Lines of the log, as long as its guard lives.
+#[derive(Clone, Default)]
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+pub(super) fn logged() -> (Lines, DefaultGuard) {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(lines.clone());
+    (lines, tracing::subscriber::set_default(subscriber.finish()))
+}
+
+impl Lines {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// What `work` counted, by name, and its answer. The test's runtime has one thread.
+pub(super) async fn counted<T>(work: impl Future<Output = T>) -> (Value, T) {
+    let emf = Emf::new("test");
+    let answer = {
+        let _guard = metrics::set_default_local_recorder(&emf);
+        work.await
+    };
+    let mut out = Vec::new();
+    emf.flush(chrono::DateTime::UNIX_EPOCH, &mut out).unwrap();
+    let mut all = Map::new();
+    for line in String::from_utf8(out).unwrap().lines() {
+        all.extend(serde_json::from_str::<Map<String, Value>>(line).unwrap());
+    }
+    (all.into(), answer)
+}

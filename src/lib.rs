@@ -1,0 +1,24 @@
+//! The doors of asset-ledger: what stands between the ledger and the world.
+
+pub mod aws;
+pub mod bucket;
+mod checks;
+#[cfg(feature = "local")]
+pub mod cli;
+#[cfg(feature = "local")]
+mod cors;
+pub mod http;
+#[cfg(any(feature = "lambda", test))]
+pub mod lambda;
+#[cfg(feature = "local")]
+pub mod local;
+mod logging;
+pub mod objects;
+pub mod presign;
+#[cfg(feature = "local")]
+mod prometheus;
+#[cfg(feature = "local")]
+pub mod s3;
+#[cfg(feature = "local")]
+mod server;
+pub mod world;

@@ -1,0 +1,165 @@
+//! Everything in one process on one folder: the journal and the rows in SQLite, an S3 endpoint
+//! beside them, and the same router, handler and runner as on AWS between them.
+
+mod figures;
+mod folder;
+mod stores;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use ledger::id::Tenant;
+use ledger::objects::Objects;
+use ledger::service::Service;
+use projections::{Follower, Reader, Runner};
+use tokio_util::sync::CancellationToken;
+
+use self::folder::Folder;
+use self::stores::{BUCKET, Stores};
+use crate::bucket::{Bucket, Handled};
+use crate::checks;
+use crate::cors;
+use crate::http::{Api, Hosts, Limits, with_meter};
+use crate::objects::S3Objects;
+use crate::prometheus::Prometheus;
+use crate::s3::{Receiver, Verdict};
+use crate::server::{Bound, Tasks};
+use crate::world::World;
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder for everything that is kept; made when missing.
+    pub data: PathBuf,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the S3 endpoint listens.
+    pub s3_listen: SocketAddr,
+    /// The S3 endpoint as clients reach it, where that is not the address it listens on.
+    pub s3_url: Option<String>,
+    /// Web origins that may use both, beside those of this machine.
+    pub cors_origins: Vec<String>,
+    /// Whose assets these are.
+    pub tenant: Tenant,
+    /// Whether the API answers under names other than this machine's own.
+    pub any_host: bool,
+}
+
+/// The running whole.
+pub struct Local {
+    api_url: String,
+    s3_url: String,
+    api: Tasks,
+    works: Tasks,
+    s3: Tasks,
+    _folder: Folder,
+}
+
+impl Local {
+    /// Opens the folder and starts everything on it. When this answers, both addresses listen.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let origins = cors::origins(&options.cors_origins)?;
+        let folder = Folder::claim(&options.data)?;
+        let api_door = Bound::bind("--listen", options.listen).await?;
+        let s3_door = Bound::bind("--s3-listen", options.s3_listen).await?;
+        let api_url = format!("http://{}", api_door.address);
+        let own_s3_url = format!("http://{}", s3_door.address);
+        let s3_url = options.s3_url.clone().unwrap_or_else(|| own_s3_url.clone());
+
+        let stores = Arc::new(Stores::open(folder.path()).await?);
+        let objects = Arc::new(stores.objects(&own_s3_url, &s3_url));
+        let service = service(&stores, objects.clone(), options.tenant.clone());
+
+        let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
+        let (follower, figures) = (follower(&stores), Prometheus::start()?);
+        let meter = figures::Local::new(figures.clone(), follower.progress(), stores.outbox());
+        works.start(figures.keep_up(works.stop.clone()));
+        works.start(follow(follower, works.stop.clone()));
+        works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
+        s3.start(s3_door.serve(stores.s3_router(origins.clone()), s3.stop.clone()));
+        let hosts = cors::hosts(&options.cors_origins, options.any_host);
+        let router = api_router(&stores, service, objects, hosts).layer(cors::layer(origins));
+        let router = with_meter(router, Arc::new(meter));
+        api.start(api_door.serve(router, api.stop.clone()));
+        Ok(Self { api_url, s3_url, api, works, s3, _folder: folder })
+    }
+
+    /// Where the API answers.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        self.api_url.clone()
+    }
+
+    /// Where clients find the S3 endpoint.
+    #[must_use]
+    pub fn s3_url(&self) -> String {
+        self.s3_url.clone()
+    }
+
+    /// Finishes what is under way: first the requests, then those who carry notifications and
+    /// rows, and last the bucket, which both look at. What is not finished in time, and uploads
+    /// that end after the carriers, are taken up at the next start.
+    pub async fn stop(self) {
+        for tasks in [self.api, self.works, self.s3] {
+            tasks.end().await;
+        }
+    }
+}
+
+fn service(stores: &Stores, objects: Arc<dyn Objects>, tenant: Tenant) -> Arc<Service> {
+    let journal = Arc::clone(&stores.journal);
+    Arc::new(Service::new(journal, objects, Arc::new(World), tenant, BUCKET))
+}
+
+fn api_router(
+    stores: &Stores,
+    service: Arc<Service>,
+    objects: Arc<S3Objects>,
+    hosts: Hosts,
+) -> Router {
+    crate::http::router(Api {
+        service,
+        reader: Reader::new(stores.journal.clone(), stores.views.clone()),
+        presigner: Arc::clone(&objects) as _,
+        effects: Arc::new(World),
+        checks: checks::all(stores.journal.clone(), stores.views.clone(), objects),
+        limits: Limits::default(),
+        hosts,
+    })
+}
+
+fn follower(stores: &Stores) -> Follower {
+    let (journal, views) = (stores.journal.clone(), stores.views.clone());
+    let runner = Runner::new(journal.clone(), views.clone(), Arc::new(World));
+    Follower::new(journal, views, runner)
+}
+
+/// Projects what arrives in the journal. It may be cut off anywhere: the position is saved after
+/// the rows, and writes of rows commute.
+async fn follow(follower: Follower, stop: CancellationToken) {
+    let (_running, never) = tokio::sync::watch::channel(false);
+    stop.run_until_cancelled(follower.run(never)).await;
+}
+
+/// Hands the notifications of the S3 endpoint to the handler.
+async fn deliver(stores: Arc<Stores>, service: Arc<Service>, stop: CancellationToken) {
+    let handler = Arc::new(Handler(Bucket::new(service)));
+    stores.outbox().deliver(handler, Arc::new(World), stop).await;
+}
+
+/// The handler of notifications as the local outbox sees it.
+struct Handler(Bucket);
+
+#[async_trait]
+impl Receiver for Handler {
+    async fn receive(&self, event: &str) -> Verdict {
+        let later = self.0.receive(event).await.into_iter().find_map(|handled| match handled {
+            Handled::Later(why) => Some(why),
+            Handled::Looked(_) | Handled::Dropped(_) => None,
+        });
+        later.map_or(Verdict::Done, |why| Verdict::Later(format!("{why:?}")))
+    }
+}

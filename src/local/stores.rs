@@ -1,0 +1,70 @@
+//! What is kept in a data folder: the journal, the rows, and the bucket.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use http::HeaderValue;
+use ledger::StoreError;
+use ledger::error::Kind;
+use ledger::journal::SqliteJournal;
+use ledger::sqlite::Open;
+use projections::views::SqliteViews;
+
+use crate::objects::{Connection, S3Objects};
+use crate::s3::{Credentials, LocalS3, Outbox, REGION};
+use crate::world::World;
+
+/// The name of the one bucket. Clients see it in URLs only.
+pub(super) const BUCKET: &str = "assets";
+
+pub(super) struct Stores {
+    pub(super) journal: Arc<SqliteJournal>,
+    pub(super) views: Arc<SqliteViews>,
+    s3: LocalS3,
+    credentials: Credentials,
+}
+
+impl Stores {
+    pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
+        let journal = SqliteJournal::open(folder, Open::OrCreate).await;
+        let journal = journal.map_err(|error| {
+            mend(
+                error,
+                "the journal is the truth: restore it from a backup, and remove views.sqlite",
+            )
+        })?;
+        let views = SqliteViews::open(folder, Open::OrCreate).map_err(|error| {
+            mend(error, "rows are made from the journal: remove views.sqlite and start again")
+        })?;
+        let folder = folder.join("s3");
+        std::fs::create_dir_all(&folder).context("cannot make the folder of the bucket")?;
+        let s3 = LocalS3::open(&folder, BUCKET, Arc::new(World)).await;
+        let s3 = s3.map_err(|error| mend(error, "restore the folder s3 from a backup"))?;
+        let credentials = Credentials::load_or_create(&folder, &World)?;
+        Ok(Self { journal: Arc::new(journal), views: Arc::new(views), s3, credentials })
+    }
+
+    pub(super) fn s3_router(&self, origins: Vec<HeaderValue>) -> Router {
+        self.s3.router(&self.credentials, origins)
+    }
+
+    pub(super) fn outbox(&self) -> Outbox {
+        self.s3.outbox()
+    }
+
+    /// The bucket as on AWS: by the SDK over a socket, at `url`, with URLs signed for `public_url`.
+    pub(super) fn objects(&self, url: &str, public_url: &str) -> S3Objects {
+        let Credentials { access_key, secret_key } = &self.credentials;
+        let connection = Connection::local(url, REGION, access_key, secret_key);
+        S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(World))
+    }
+}
+
+/// A store that cannot be opened, and what a person can do about it if it is damaged.
+fn mend(error: StoreError, remedy: &str) -> anyhow::Error {
+    let corrupt = error.kind == Kind::Corrupt;
+    let error = anyhow::Error::new(error);
+    if corrupt { error.context(format!("a file is damaged ({remedy})")) } else { error }
+}

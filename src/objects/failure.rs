@@ -1,0 +1,66 @@
+//! What the SDK's errors mean to a caller.
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use ledger::error::{Kind, StoreError};
+
+/// An error as the port tells it.
+pub(super) fn describe<E>(context: String, error: SdkError<E>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let kind = match &error {
+        SdkError::ServiceError(_) => kind(error.code(), status.unwrap_or(0)),
+        SdkError::ConstructionFailure(_) => Kind::Misconfigured,
+        _ => Kind::Unavailable,
+    };
+    StoreError::caused(kind, context, error)
+}
+
+/// Status and answer, where there was one. An answer to HEAD holds nothing but headers.
+pub(super) fn raw<E>(error: &SdkError<E>) -> Option<(u16, &HttpResponse)> {
+    let response = error.raw_response()?;
+    Some((response.status().as_u16(), response))
+}
+
+/// Whether what was to be deleted is not there.
+pub(super) fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(error.code(), Some("NoSuchVersion" | "NoSuchKey"))
+}
+
+fn kind(code: Option<&str>, status: u16) -> Kind {
+    match (code.unwrap_or_default(), status) {
+        ("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded", _)
+        | (_, 429) => Kind::Throttled,
+        ("ServiceUnavailable" | "InternalError" | "RequestTimeout" | "OperationAborted", _) => {
+            Kind::Unavailable
+        }
+        (_, 503) => Kind::Throttled, // to HEAD, S3 says SlowDown without words
+        (_, 500..) => Kind::Unavailable,
+        _ => Kind::Misconfigured, // a key, a policy, a name or a clock is wrong
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_by_what_can_be_done_about_them() {
+        for (code, status, meant) in [
+            (Some("SlowDown"), 503, Kind::Throttled),
+            (None, 503, Kind::Throttled),
+            (None, 429, Kind::Throttled),
+            (Some("ServiceUnavailable"), 503, Kind::Unavailable),
+            (Some("InternalError"), 500, Kind::Unavailable),
+            (None, 502, Kind::Unavailable),
+            (Some("RequestTimeout"), 400, Kind::Unavailable),
+            (Some("AccessDenied"), 403, Kind::Misconfigured),
+            (None, 403, Kind::Misconfigured),
+            (Some("NoSuchBucket"), 404, Kind::Misconfigured),
+        ] {
+            assert_eq!(kind(code, status), meant, "{code:?} {status}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The bucket seen through the AWS SDK, the same for S3 and for the local endpoint. Nowhere else
+//! does `aws_sdk_s3` stand.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumMode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ledger::Effects;
+use ledger::error::{Kind, StoreError};
+use ledger::id::Key;
+use ledger::objects::{Current, ObjectVersion, Objects};
+
+mod client;
+mod disposition;
+mod failure;
+mod presign;
+
+pub use client::Connection;
+
+use failure::{describe, is_gone, raw};
+
+/// The header by which an answer of 404 says that a delete marker is in the way.
+const MARKER: &str = "x-amz-delete-marker";
+
+/// A bucket behind the S3 API.
+#[derive(Clone)]
+pub struct S3Objects {
+    client: Client,
+    signer: Client,
+    lifetime: client::Lifetime,
+    bucket: String,
+    effects: Arc<dyn Effects>,
+}
+
+impl S3Objects {
+    /// `bucket`, reached over `connection`.
+    #[must_use]
+    pub fn new(connection: Connection, bucket: &str, effects: Arc<dyn Effects>) -> Self {
+        let Connection { client, signer, lifetime } = connection;
+        Self { client, signer, lifetime, bucket: bucket.to_owned(), effects }
+    }
+
+    /// Whether the bucket can be reached and keeps versions, without which an upload could
+    /// replace what an asset pins.
+    ///
+    /// # Errors
+    /// `Misconfigured` without versioning; otherwise as the calls of [`Objects`].
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let answer = self.client.get_bucket_versioning().bucket(&self.bucket).send().await;
+        let status =
+            answer.map_err(|error| describe(self.context("GetBucketVersioning"), error))?.status;
+        if status == Some(BucketVersioningStatus::Enabled) {
+            return Ok(());
+        }
+        let text = format!("bucket {} has no versioning: enable it", self.bucket);
+        Err(StoreError::new(Kind::Misconfigured, text))
+    }
+
+    fn context(&self, call: &str) -> String {
+        format!("S3 {call} in bucket {}", self.bucket)
+    }
+}
+
+#[async_trait]
+impl Objects for S3Objects {
+    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key.object());
+        match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(head) => version(head).map(Current::Object),
+            Err(error) => match raw(&error) {
+                Some((404, answer)) if answer.headers().get(MARKER) == Some("true") => {
+                    let id = answer.headers().get("x-amz-version-id").unwrap_or("null");
+                    Ok(Current::DeleteMarker { version_id: id.to_owned() })
+                }
+                Some((404, _)) => Ok(Current::Absent),
+                _ => Err(describe(self.context("HeadObject"), error)),
+            },
+        }
+    }
+
+    async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key.object());
+        match request.version_id(version_id).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match raw(&error) {
+                Some((405, _)) => Ok(false), // a delete marker has no bytes
+                // An answer to HEAD has no words: a bucket that is missing answers 404 too. What
+                // is gone for good is written down for good, so ask.
+                Some((404, _)) => self.ready().await.map(|()| false),
+                _ => Err(describe(self.context("HeadObject"), error)),
+            },
+        }
+    }
+
+    async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
+        let name = key.object();
+        let request = self.client.list_object_versions().bucket(&self.bucket).prefix(&name);
+        let mut ids = Vec::new();
+        let (mut key_marker, mut version_marker) = (None, None);
+        loop {
+            let page = request.clone().set_key_marker(key_marker);
+            let page = page.set_version_id_marker(version_marker).send().await;
+            let page = page.map_err(|error| describe(self.context("ListObjectVersions"), error))?;
+            let versions = page.versions().iter().map(|v| (v.key(), v.version_id()));
+            let markers = page.delete_markers().iter().map(|m| (m.key(), m.version_id()));
+            // A prefix also finds longer keys.
+            let ours = versions.chain(markers).filter(|(key, _)| *key == Some(&name));
+            ids.extend(ours.filter_map(|(_, id)| id.map(str::to_owned)));
+            if page.is_truncated() != Some(true) || page.next_key_marker.is_none() {
+                return Ok(ids);
+            }
+            (key_marker, version_marker) = (page.next_key_marker, page.next_version_id_marker);
+        }
+    }
+
+    async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
+        let request = self.client.delete_object().bucket(&self.bucket).key(key.object());
+        match request.version_id(version_id).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(describe(self.context("DeleteObject"), error)),
+        }
+    }
+}
+
+fn version(head: HeadObjectOutput) -> Result<ObjectVersion, StoreError> {
+    let missing = |what: &str| StoreError::new(Kind::Corrupt, format!("HEAD told no {what}"));
+    let size = head.content_length().and_then(|size| u64::try_from(size).ok());
+    Ok(ObjectVersion {
+        // Without versioning S3 names none, and an asset could not pin what it received.
+        version_id: head.version_id.ok_or_else(|| missing("version: is versioning on?"))?,
+        size: size.ok_or_else(|| missing("length"))?,
+        sha256: head.checksum_sha256.as_deref().and_then(hex_of),
+        etag: head.e_tag.ok_or_else(|| missing("tag"))?.trim_matches('"').to_owned(),
+    })
+}
+
+/// `None` also for the checksum of checksums that S3 gives to an upload in parts: it is not the
+/// SHA-256 of the bytes.
+fn hex_of(checksum: &str) -> Option<String> {
+    let bytes = STANDARD.decode(checksum).ok()?;
+    (bytes.len() == 32).then(|| hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_sha256_of_the_whole_is_one() {
+        let whole = STANDARD.encode([7; 32]);
+        assert_eq!(hex_of(&whole), Some("07".repeat(32)));
+        assert_eq!(hex_of(&format!("{whole}-3")), None);
+        assert_eq!(hex_of("AAAA"), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! URLs that let somebody else send or fetch the bytes of one key, for a while.
+
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::asset::{Declaration, UploadKind};
+use ledger::error::{Kind, StoreError};
+use ledger::id::Key;
+
+use super::S3Objects;
+use super::disposition::attachment;
+use super::failure::describe;
+use crate::presign::{Presigned, Presigner};
+
+/// A URL of nothing but its own seconds is an error; S3 takes 0 and lets it die at birth.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// What S3 allows.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
+
+#[async_trait]
+impl Presigner for S3Objects {
+    async fn upload(
+        &self,
+        key: &Key,
+        declared: &Declaration,
+        expires_in: Duration,
+    ) -> Result<Presigned, StoreError> {
+        let mut request = self.signer.put_object().bucket(&self.bucket).key(key.object());
+        if declared.upload == UploadKind::Declared {
+            let size = declared.size.map(i64::try_from).transpose();
+            let checksum = declared.sha256.as_deref().map(base64_of).transpose()?;
+            request = request
+                .if_none_match("*")
+                .set_content_length(size.map_err(|e| refuse(e.to_string()))?)
+                .set_content_type(declared.content_type.clone())
+                .set_checksum_sha256(checksum);
+        }
+        let start = self.effects.now();
+        let signed = request.presigned(window(start, expires_in)?).await;
+        let signed =
+            signed.map_err(|error| describe(self.context("presigned PutObject"), error))?;
+        Ok(tell(&signed, start, expires_in, self.lifetime.expiry()))
+    }
+
+    async fn download(
+        &self,
+        key: &Key,
+        version_id: &str,
+        filename: Option<&str>,
+        content_type: Option<&str>,
+        expires_in: Duration,
+    ) -> Result<Presigned, StoreError> {
+        let request = self.signer.get_object().bucket(&self.bucket).key(key.object());
+        let request = request
+            .version_id(version_id)
+            // Never shown in place: whatever was uploaded must not run as a page of the bucket's.
+            .response_content_disposition(attachment(filename))
+            .set_response_content_type(content_type.map(str::to_owned));
+        let start = self.effects.now();
+        let signed = request.presigned(window(start, expires_in)?).await;
+        let signed =
+            signed.map_err(|error| describe(self.context("presigned GetObject"), error))?;
+        Ok(tell(&signed, start, expires_in, self.lifetime.expiry()))
+    }
+}
+
+fn window(start: DateTime<Utc>, expires_in: Duration) -> Result<PresigningConfig, StoreError> {
+    if !(SHORTEST..=LONGEST).contains(&expires_in) {
+        return Err(refuse(format!("a URL lives 1 s to 7 days, not {expires_in:?}")));
+    }
+    let config = PresigningConfig::builder().start_time(SystemTime::from(start));
+    config.expires_in(expires_in).build().map_err(|error| refuse(error.to_string()))
+}
+
+fn refuse(text: String) -> StoreError {
+    StoreError::new(Kind::Misconfigured, text)
+}
+
+fn base64_of(sha256: &str) -> Result<String, StoreError> {
+    let bytes = hex::decode(sha256).ok().filter(|bytes| bytes.len() == 32);
+    bytes.map(|b| STANDARD.encode(b)).ok_or_else(|| refuse("not a SHA-256 in hex".to_owned()))
+}
+
+/// The signature counts whole seconds from the second it was made in, and no longer than the
+/// credentials live.
+fn tell(
+    signed: &PresignedRequest,
+    start: DateTime<Utc>,
+    expires_in: Duration,
+    credentials: Option<SystemTime>,
+) -> Presigned {
+    let start = DateTime::from_timestamp(start.timestamp(), 0).unwrap_or(start);
+    let seconds = i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX);
+    let own = start + TimeDelta::seconds(seconds);
+    let expires_at = credentials.map_or(own, |dies| own.min(DateTime::from(dies)));
+    let left = (expires_at - start).num_seconds();
+    Presigned {
+        method: signed.method().to_owned(),
+        url: signed.uri().to_owned(),
+        headers: signed
+            .headers()
+            .filter(|(name, _)| *name != "host")
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        expires_at,
+        expires_in: u64::try_from(left).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Connection;
+    use super::*;
+    use ledger::Effects;
+    use ledger::id::AssetId;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    struct Still;
+
+    impl Effects for Still {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::from_timestamp_micros(1_700_000_000_900_000).unwrap()
+        }
+
+        fn random(&self) -> u128 {
+            0
+        }
+    }
+
+    fn bucket() -> S3Objects {
+        let connection = Connection::local("http://127.0.0.1:9", "us-east-1", "ALKEY", "secret")
+            .signing_for("http://files.example:9000");
+        S3Objects::new(connection, "files", Arc::new(Still))
+    }
+
+    fn key() -> Key {
+        Key { tenant: "main".parse().unwrap(), asset: AssetId::new(DateTime::UNIX_EPOCH, 7) }
+    }
+
+    /// The parameters of a URL without those that a signature always has.
+    fn parameters(url: &str) -> BTreeMap<String, String> {
+        let uri: http::Uri = url.parse().unwrap();
+        let axum::extract::Query(all) =
+            axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&uri).unwrap();
+        let usual = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"];
+        all.into_iter().filter(|(name, _)| !usual.contains(&name.as_str())).collect()
+    }
+
+    fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+        pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_plain_upload_signs_the_host_only() {
+        let life = Duration::from_mins(15);
+        let signed = bucket().upload(&key(), &Declaration::plain(), life).await.unwrap();
+        assert_eq!((signed.method.as_str(), signed.headers), ("PUT", map([])));
+        let path = "http://files.example:9000/files/main/00000000-0000-7000-8000-000000000007?";
+        assert!(signed.url.starts_with(path), "{}", signed.url);
+        let expected = map([
+            ("X-Amz-Date", "20231114T221320Z"),
+            ("X-Amz-Expires", "900"),
+            ("X-Amz-SignedHeaders", "host"),
+            ("x-id", "PutObject"),
+        ]);
+        assert_eq!(parameters(&signed.url), expected);
+        // From the second that the signature counts from.
+        assert_eq!(signed.expires_at.timestamp_micros(), 1_700_000_900_000_000);
+        assert_eq!(signed.expires_in, life.as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_declared_upload_signs_what_was_declared() {
+        let nothing = Declaration { upload: UploadKind::Declared, ..Declaration::plain() };
+        let all = Declaration {
+            size: Some(0),
+            content_type: Some("text/plain".to_owned()),
+            sha256: Some("00".repeat(32)),
+            ..nothing.clone()
+        };
+        let checksum = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        for (declared, names, headers) in [
+            (&nothing, "host;if-none-match", map([("if-none-match", "*")])),
+            (
+                &all,
+                "content-length;content-type;host;if-none-match;x-amz-checksum-sha256",
+                map([
+                    ("content-length", "0"),
+                    ("content-type", "text/plain"),
+                    ("if-none-match", "*"),
+                    ("x-amz-checksum-sha256", checksum),
+                ]),
+            ),
+        ] {
+            let life = Duration::from_mins(1);
+            let signed = bucket().upload(&key(), declared, life).await;
+            let signed = signed.unwrap();
+            assert_eq!(signed.headers, headers);
+            assert_eq!(parameters(&signed.url)["X-Amz-SignedHeaders"], names);
+            assert_eq!(parameters(&signed.url).len(), 4, "{}", signed.url);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_is_of_one_version_and_under_its_name() {
+        let life = Duration::from_mins(1);
+        let named = Some("Grüße.txt");
+        let signed = bucket().download(&key(), "v1", named, Some("text/plain"), life).await;
+        let signed = signed.unwrap();
+        assert_eq!((signed.method.as_str(), signed.headers), ("GET", map([])));
+        let expected = map([
+            ("X-Amz-Date", "20231114T221320Z"),
+            ("X-Amz-Expires", "60"),
+            ("X-Amz-SignedHeaders", "host"),
+            (
+                "response-content-disposition",
+                "attachment; filename=\"Gr__e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt",
+            ),
+            ("response-content-type", "text/plain"),
+            ("versionId", "v1"),
+            ("x-id", "GetObject"),
+        ]);
+        assert_eq!(parameters(&signed.url), expected);
+    }
+
+    #[tokio::test]
+    async fn lifetimes_and_checksums_out_of_bounds_are_refused() {
+        let week = 7 * 24 * 60 * 60;
+        for (seconds, fits) in [(0, false), (1, true), (week, true), (week + 1, false)] {
+            let life = Duration::from_secs(seconds);
+            let signed = bucket().upload(&key(), &Declaration::plain(), life).await;
+            assert_eq!(signed.is_ok(), fits, "{seconds}");
+        }
+        let (upload, sha256) = (UploadKind::Declared, Some("abc".to_owned()));
+        let declared = Declaration { upload, sha256, ..Declaration::plain() };
+        let life = Duration::from_mins(1);
+        assert!(bucket().upload(&key(), &declared, life).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_url_dies_with_its_credentials() {
+        let dies = SystemTime::from(Still.now()) + Duration::from_secs(30);
+        let given = aws_sdk_s3::config::Credentials::new("A", "s", None, Some(dies), "test");
+        let config = aws_config::SdkConfig::builder()
+            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(given))
+            .region(aws_sdk_s3::config::Region::new("us-east-1"))
+            .build();
+        let connection = Connection::from_config(&config, false);
+        let bucket = S3Objects::new(connection, "files", Arc::new(Still));
+        let life = Duration::from_mins(15);
+        let signed = bucket.upload(&key(), &Declaration::plain(), life).await.unwrap();
+        assert_eq!(signed.expires_at, DateTime::<Utc>::from(dies));
+        assert_eq!(signed.expires_in, 30);
+    }
+}

@@ -1,0 +1,117 @@
+//! The one access key of a data folder: made by chance on first use, kept beside the bytes, so
+//! that a URL signed before a restart works after it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::{fmt, process};
+
+use ledger::Effects;
+use ledger::error::{Kind, StoreError};
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "credentials.json";
+/// Only the owner reads or writes it.
+const MODE: u32 = 0o600;
+
+/// An access key and its secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// Names the key; part of every signed URL.
+    pub access_key: String,
+    /// Signs. Never logged, never part of an answer.
+    pub secret_key: String,
+}
+
+impl Credentials {
+    /// Reads the key of `dir`, or makes one and keeps it there, readable by the owner only.
+    ///
+    /// # Errors
+    /// `Unavailable` when the file cannot be read or written, `Corrupt` when it is not a key.
+    pub fn load_or_create(dir: &Path, effects: &dyn Effects) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        let failed =
+            |error| StoreError::caused(Kind::Unavailable, path.display().to_string(), error);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                fs::set_permissions(&path, fs::Permissions::from_mode(MODE)).map_err(failed)?;
+                parse(&path, &bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let fresh = Self::random(effects);
+                fresh.keep(dir, &path).map_err(failed)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn random(effects: &dyn Effects) -> Self {
+        let secret = format!("{:032x}{:032x}", effects.random(), effects.random());
+        Self { access_key: format!("AL{:018X}", effects.random() >> 56), secret_key: secret }
+    }
+
+    /// Whole or not at all, and the first of two who try wins: the loser reads what is there.
+    fn keep(self, dir: &Path, path: &Path) -> io::Result<Self> {
+        let draft = dir.join(format!("{FILE}.{}", process::id()));
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&draft)?;
+        file.write_all(&serde_json::to_vec_pretty(&self)?)?;
+        file.sync_all()?;
+        let linked = fs::hard_link(&draft, path);
+        fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Ok(serde_json::from_slice(&fs::read(path)?)?)
+            }
+            other => other.and_then(|()| File::open(dir)?.sync_all()).map(|()| self),
+        }
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Credentials, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        StoreError::caused(Kind::Corrupt, format!("{} is not a key", path.display()), error)
+    })
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::testing::Fixed;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap();
+        let again = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap();
+        assert_eq!(first, again);
+        assert_eq!((first.access_key.len(), first.secret_key.len()), (20, 64));
+        let mode = fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn the_secret_is_not_printed() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap();
+        assert!(!format!("{key:?}").contains(&key.secret_key));
+    }
+
+    #[test]
+    fn a_damaged_key_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        let error = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap_err();
+        assert_eq!(error.kind, Kind::Corrupt);
+        assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), b"{");
+    }
+}

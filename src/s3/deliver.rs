@@ -1,0 +1,334 @@
+//! Hands notifications to a receiver: oldest due first, a few at once, each on its own, so that
+//! one that can never succeed holds up none behind it.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use ledger::Effects;
+use ledger::error::{StoreError, chain};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::outbox::{Due, Fate, Outbox};
+
+/// Notifications in a receiver's hands at once.
+const AT_ONCE: usize = 16;
+/// Notifications in memory at once: those in its hands, next in line, or being written off.
+const TAKEN: usize = 256;
+/// How long a receiver may hold one before it counts as refused.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest sleep: a clock that was set back delays nothing for longer.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// How long a broken outbox is left alone before it is read again.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long those in hand are waited for at the end. Those that are cut off come again.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What a receiver says of a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Taken: it never comes again.
+    Done,
+    /// Not now, and why: it comes again, later and later, for a day.
+    Later(String),
+    /// Not ever, and why: it is set aside for a person.
+    Never(String),
+}
+
+/// Who notifications are for.
+///
+/// # Contract
+/// A notification comes at least once, in any order, several at a time; the same one may come
+/// again after `Done` if the process died before that was written.
+#[async_trait]
+pub trait Receiver: Send + Sync {
+    /// Takes one EventBridge envelope.
+    async fn receive(&self, event: &str) -> Verdict;
+}
+
+impl Outbox {
+    /// Delivers until `stop`, then lets those in hand finish.
+    pub async fn deliver(
+        &self,
+        receiver: Arc<dyn Receiver>,
+        effects: Arc<dyn Effects>,
+        stop: CancellationToken,
+    ) {
+        let desk = Desk { outbox: self, receiver, effects, permits: Semaphore::new(AT_ONCE) };
+        let (mut written, mut taken) = (self.watch(), HashSet::new());
+        let mut hands = FuturesUnordered::new();
+        let (mut look, mut nap) = (true, LONGEST_SLEEP);
+        loop {
+            if look && taken.len() <= TAKEN / 2 {
+                // Marked as seen before the look, so that a row written during it is not missed.
+                written.mark_unchanged();
+                let due;
+                (due, nap) = desk.due(&taken).await;
+                taken.extend(due.iter().map(|due| due.change));
+                look = taken.len() >= TAKEN; // there may be more
+                hands.extend(due.into_iter().map(|due| desk.hand(due)));
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some((change, again)) = hands.next() => {
+                    taken.remove(&change);
+                    look |= again;
+                }
+                Ok(()) = written.changed() => look = true,
+                () = tokio::time::sleep(nap) => look = true,
+            }
+        }
+        let _ = timeout(FAREWELL, hands.collect::<Vec<_>>()).await;
+    }
+}
+
+/// What delivering one notification takes.
+struct Desk<'a> {
+    outbox: &'a Outbox,
+    receiver: Arc<dyn Receiver>,
+    effects: Arc<dyn Effects>,
+    permits: Semaphore,
+}
+
+impl Desk<'_> {
+    /// What is due, and how long to sleep if nothing else happens.
+    async fn due(&self, taken: &HashSet<i64>) -> (Vec<Due>, Duration) {
+        let room = TAKEN.saturating_sub(taken.len());
+        match self.outbox.due(self.effects.now(), taken, room).await {
+            Ok((due, next)) => (due, until(next.map(|next| next - self.effects.now()))),
+            Err(error) => {
+                tracing::error!(cause = %chain(&error), "the outbox cannot be read");
+                (Vec::new(), AFTER_FAILURE)
+            }
+        }
+    }
+
+    /// One notification from the receiver's hands to what becomes of it, and whether it will come
+    /// again.
+    async fn hand(&self, due: Due) -> (i64, bool) {
+        let permit = self.permits.acquire().await;
+        let verdict = ask(&*self.receiver, &due.event).await;
+        drop(permit); // the receiver need not wait for our disk
+        let again = verdict != Verdict::Done;
+        if let Err(error) = settle(self.outbox, &*self.effects, &due, verdict).await {
+            // The row is as it was: it comes again. Not at once, or a full disk would spin.
+            let cause = chain(&error);
+            tracing::error!(change = due.change, cause, "the outbox cannot be written");
+            tokio::time::sleep(AFTER_FAILURE).await;
+            return (due.change, true);
+        }
+        (due.change, again)
+    }
+}
+
+fn until(wait: Option<chrono::TimeDelta>) -> Duration {
+    let wait = wait.map_or(LONGEST_SLEEP, |wait| wait.to_std().unwrap_or_default());
+    // Timers count in milliseconds: never wake a moment too early, to find nothing and spin.
+    wait.min(LONGEST_SLEEP) + Duration::from_millis(1)
+}
+
+async fn ask(receiver: &dyn Receiver, event: &str) -> Verdict {
+    let answer = AssertUnwindSafe(receiver.receive(event)).catch_unwind();
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(_)) => Verdict::Later("the receiver panicked".to_owned()),
+        Err(_) => Verdict::Later(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+async fn settle(
+    outbox: &Outbox,
+    effects: &dyn Effects,
+    due: &Due,
+    verdict: Verdict,
+) -> Result<(), StoreError> {
+    let (fate, why) = match verdict {
+        Verdict::Done => return outbox.taken(due.change).await,
+        Verdict::Later(why) => (due.refused(effects.now()), why),
+        Verdict::Never(why) => (Fate::Dead, why),
+    };
+    let (change, attempts) = (due.change, due.attempts + 1);
+    if fate == Fate::Dead {
+        tracing::error!(change, attempts, why, event = due.event, "a notification was set aside");
+    } else {
+        tracing::warn!(change, attempts, why, "a notification was put off");
+    }
+    outbox.put_off(change, fate, why).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use chrono::TimeDelta;
+    use ledger::sqlite::{Database, Open};
+    use tokio::sync::mpsc;
+    use tokio::task::JoinHandle;
+
+    use super::super::outbox::{self, Backlog};
+    use super::super::rows::SCHEMA;
+    use super::super::testing::Fixed;
+    use super::*;
+
+    /// Takes what it is told to by the event's first word, and tells what it was given.
+    struct ByWord(mpsc::UnboundedSender<String>);
+
+    #[async_trait]
+    impl Receiver for ByWord {
+        async fn receive(&self, event: &str) -> Verdict {
+            self.0.send(event.to_owned()).unwrap();
+            match event.split(' ').next() {
+                Some("later") => Verdict::Later("busy".to_owned()),
+                Some("never") => Verdict::Never("nonsense".to_owned()),
+                Some("panic") => panic!("as told"),
+                Some("hang") => std::future::pending().await,
+                _ => Verdict::Done,
+            }
+        }
+    }
+
+    struct World {
+        _dir: tempfile::TempDir,
+        db: Arc<Database>,
+        outbox: Outbox,
+        clock: Arc<Fixed>,
+        given: mpsc::UnboundedReceiver<String>,
+        sender: mpsc::UnboundedSender<String>,
+        count: Mutex<i64>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("objects.sqlite");
+            let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate).unwrap());
+            let (sender, given) = mpsc::unbounded_channel();
+            Self {
+                outbox: Outbox::new(Arc::clone(&db)),
+                db,
+                clock: Arc::default(),
+                given,
+                sender,
+                count: Mutex::default(),
+                _dir: dir,
+            }
+        }
+
+        async fn write(&self, event: &str) {
+            let (event, at) = (event.to_owned(), self.clock.now());
+            let change = {
+                let mut count = self.count.lock().unwrap();
+                *count += 1;
+                *count
+            };
+            self.db.write(move |tx| outbox::insert(tx, change, at, &event)).await.unwrap();
+            self.outbox.wake();
+        }
+
+        fn start(&self) -> (CancellationToken, JoinHandle<()>) {
+            let (outbox, stop) = (self.outbox.clone(), CancellationToken::new());
+            let receiver = Arc::new(ByWord(self.sender.clone()));
+            let (clock, token) = (Arc::clone(&self.clock), stop.clone());
+            let task = tokio::spawn(async move { outbox.deliver(receiver, clock, token).await });
+            (stop, task)
+        }
+
+        async fn given(&mut self) -> String {
+            let wait = timeout(Duration::from_secs(20), self.given.recv());
+            wait.await.expect("something is delivered").unwrap()
+        }
+
+        /// Waits until the one row has been put off this often.
+        async fn until_tried(&self, attempts: i64) {
+            let sql = "SELECT attempts FROM outbox";
+            let tried =
+                || self.db.read(move |db| db.query_row(sql, [], |row| row.get::<_, i64>(0)));
+            while tried().await.unwrap() != attempts {
+                tokio::task::yield_now().await;
+            }
+        }
+
+        /// Waits until the outbox holds this, looking again and again.
+        async fn until(&self, waiting: u64, dead: u64) {
+            let wanted = Backlog { waiting, dead };
+            let look = async {
+                while self.outbox.backlog().await.unwrap() != wanted {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let found = timeout(Duration::from_secs(20), look).await;
+            assert!(found.is_ok(), "{wanted:?}, not {:?}", self.outbox.backlog().await);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_goes() {
+        let mut world = World::new();
+        world.write("before").await;
+        let (stop, task) = world.start();
+        assert_eq!(world.given().await, "before");
+        world.write("after").await;
+        assert_eq!(world.given().await, "after");
+        world.until(0, 0).await;
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_nobody_can_take_holds_up_nobody() {
+        let mut world = World::new();
+        for word in ["later", "never", "panic"] {
+            for n in 0..20 {
+                world.write(&format!("{word} {n}")).await;
+            }
+        }
+        for _ in 0..AT_ONCE - 1 {
+            world.write("hang").await;
+        }
+        world.write("good").await;
+        let (stop, task) = world.start();
+        while world.given().await != "good" {}
+        world.until(40 + AT_ONCE as u64 - 1, 20).await;
+        stop.cancel();
+        task.abort(); // those that hang would be waited for
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_comes_again_later_and_is_set_aside_after_a_day() {
+        let mut world = World::new();
+        world.write("later").await;
+        let (stop, task) = world.start();
+        assert_eq!(world.given().await, "later");
+        for attempts in 1..4 {
+            world.until_tried(attempts).await;
+            world.clock.pass(TimeDelta::seconds(61));
+            world.outbox.wake();
+            assert_eq!(world.given().await, "later");
+        }
+        world.until_tried(4).await;
+        world.clock.pass(TimeDelta::hours(24));
+        world.outbox.wake();
+        assert_eq!(world.given().await, "later");
+        world.until(0, 1).await;
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_cut_off_comes_again() {
+        let mut world = World::new();
+        world.write("hang").await;
+        let (_, task) = world.start();
+        assert_eq!(world.given().await, "hang");
+        task.abort();
+        let (_, task) = world.start();
+        assert_eq!(world.given().await, "hang");
+        task.abort();
+    }
+}

@@ -1,0 +1,139 @@
+//! Notifications in the form that S3 sends them to EventBridge, so that what receives them here
+//! is what receives them on AWS.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use uuid::Builder;
+
+/// The account that the local bucket belongs to.
+pub(super) const ACCOUNT: &str = "000000000000";
+/// The region that it says it is in.
+pub const REGION: &str = "us-east-1";
+/// What S3 shows as the tag of a delete marker: the MD5 of nothing.
+const NO_BYTES: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+/// Who asked, as S3 tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The answer's `x-amz-request-id`.
+    pub(super) request_id: String,
+    /// The client's address.
+    pub(super) source_ip: String,
+}
+
+/// What happened to a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// Bytes arrived.
+    Created { size: u64 },
+    /// A delete marker became the current version.
+    Marked,
+    /// The version is gone for good.
+    Removed,
+}
+
+/// A notification, complete but for its place in the order of changes.
+#[derive(Debug, Clone)]
+pub(super) struct Notice {
+    pub(super) id: u128,
+    pub(super) at: DateTime<Utc>,
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) version_id: String,
+    pub(super) caller: Caller,
+}
+
+impl Notice {
+    /// The envelope. `etag` is `None` for a delete marker.
+    pub(super) fn envelope(&self, change: i64, happened: Happened, etag: Option<&str>) -> String {
+        let Self { bucket, key, version_id, caller, .. } = self;
+        let mut object = json!({
+            "key": key, "etag": etag.unwrap_or(NO_BYTES), "version-id": version_id,
+            // Of one length, so that the order of texts is the order of numbers.
+            "sequencer": format!("{change:018X}"),
+        });
+        let mut detail = json!({
+            "version": "0", "bucket": { "name": bucket }, "request-id": caller.request_id,
+            "requester": ACCOUNT, "source-ip-address": caller.source_ip,
+        });
+        let (kind, reason) = match happened {
+            Happened::Created { size } => {
+                object["size"] = size.into();
+                ("Object Created", "PutObject")
+            }
+            Happened::Marked | Happened::Removed => {
+                detail["deletion-type"] = deletion(happened).into();
+                ("Object Deleted", "DeleteObject")
+            }
+        };
+        detail["object"] = object;
+        detail["reason"] = reason.into();
+        self.wrap(kind, &detail).to_string()
+    }
+
+    fn wrap(&self, kind: &str, detail: &Value) -> Value {
+        let id = Builder::from_random_bytes(self.id.to_be_bytes()).into_uuid();
+        json!({
+            "version": "0", "id": id, "detail-type": kind,
+            "source": "aws.s3", "account": ACCOUNT,
+            "time": self.at.to_rfc3339_opts(SecondsFormat::Secs, true), "region": REGION,
+            "resources": [format!("arn:aws:s3:::{}", self.bucket)], "detail": detail,
+        })
+    }
+}
+
+fn deletion(happened: Happened) -> &'static str {
+    if happened == Happened::Marked { "Delete Marker Created" } else { "Permanently Deleted" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice() -> Notice {
+        Notice {
+            id: 7,
+            at: DateTime::UNIX_EPOCH,
+            bucket: "files".into(),
+            key: "main/a b".into(),
+            version_id: "v1".into(),
+            caller: Caller { request_id: "R1".into(), source_ip: "127.0.0.1".into() },
+        }
+    }
+
+    fn shape(happened: Happened, etag: Option<&str>) -> Value {
+        serde_json::from_str(&notice().envelope(10, happened, etag)).unwrap()
+    }
+
+    #[test]
+    fn an_upload_reads_as_on_aws() {
+        assert_eq!(
+            shape(Happened::Created { size: 5 }, Some("abc")),
+            json!({
+                "version": "0", "id": "00000000-0000-4000-8000-000000000007",
+                "detail-type": "Object Created", "source": "aws.s3", "account": "000000000000",
+                "time": "1970-01-01T00:00:00Z", "region": "us-east-1",
+                "resources": ["arn:aws:s3:::files"],
+                "detail": {
+                    "version": "0", "bucket": { "name": "files" },
+                    "object": { "key": "main/a b", "size": 5, "etag": "abc", "version-id": "v1",
+                                "sequencer": "00000000000000000A" },
+                    "request-id": "R1", "requester": "000000000000",
+                    "source-ip-address": "127.0.0.1", "reason": "PutObject"
+                }
+            })
+        );
+    }
+
+    #[test]
+    fn a_deletion_says_which_kind_and_no_size() {
+        let marked = shape(Happened::Marked, None);
+        assert_eq!(marked["detail-type"], "Object Deleted");
+        assert_eq!(marked["detail"]["deletion-type"], "Delete Marker Created");
+        assert_eq!(marked["detail"]["object"]["etag"], NO_BYTES);
+        let removed = shape(Happened::Removed, Some("abc"));
+        assert_eq!(removed["detail"]["deletion-type"], "Permanently Deleted");
+        assert_eq!(removed["detail"]["reason"], "DeleteObject");
+        assert!(removed["detail"]["object"].get("size").is_none());
+    }
+}

@@ -1,0 +1,123 @@
+//! The local S3 endpoint: one versioned bucket in a folder, for those who run everything on one
+//! machine. s3s speaks the protocol and checks signatures; what is stored, when it may be seen
+//! and who hears of it is decided here, as S3 decides it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use ledger::Effects;
+use ledger::error::StoreError;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+
+mod credentials;
+mod deliver;
+mod event;
+mod folder;
+mod guard;
+mod listing;
+mod outbox;
+mod refusal;
+mod rows;
+mod service;
+mod staged;
+mod store;
+#[cfg(test)]
+mod testing;
+mod upload;
+mod view;
+
+pub use credentials::Credentials;
+pub use deliver::{Receiver, Verdict};
+pub use event::REGION;
+pub use outbox::{Backlog, Outbox};
+
+use crate::cors;
+use event::Caller;
+use service::Service;
+use store::Store;
+
+/// A bucket in a folder, and the notifications that it sends.
+pub struct LocalS3 {
+    store: Arc<Store>,
+    effects: Arc<dyn Effects>,
+}
+
+impl LocalS3 {
+    /// Opens the bucket in `dir`, or makes it, and removes what a crash left behind.
+    ///
+    /// # Errors
+    /// `Misconfigured` when another process serves the folder, or its database is missing while
+    /// objects are there; otherwise as [`ledger::sqlite::Database::open`].
+    pub async fn open(
+        dir: &Path,
+        bucket: &str,
+        effects: Arc<dyn Effects>,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(dir, bucket, Arc::clone(&effects)).await?;
+        Ok(Self { store: Arc::new(store), effects })
+    }
+
+    /// What has not been delivered yet; [`Outbox::deliver`] delivers it.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        self.store.outbox.clone()
+    }
+
+    /// The endpoint, for requests signed with `credentials`. Scripts of pages on this machine and
+    /// of `origins` may use it. Serve it with connect info, or notifications tell 127.0.0.1 as
+    /// every client's address.
+    pub fn router(&self, credentials: &Credentials, origins: Vec<HeaderValue>) -> Router {
+        let mut service = S3ServiceBuilder::new(Service { store: Arc::clone(&self.store) });
+        let secret = credentials.secret_key.clone();
+        service.set_auth(SimpleAuth::from_single(credentials.access_key.clone(), secret));
+        let door = Door { service: service.build(), effects: Arc::clone(&self.effects) };
+        Router::new().fallback(answer).with_state(door).layer(cors::layer(origins))
+    }
+}
+
+#[derive(Clone)]
+struct Door {
+    service: S3Service,
+    effects: Arc<dyn Effects>,
+}
+
+async fn answer(State(door): State<Door>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let request_id = format!("{:016X}", door.effects.random() >> 64);
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
+    let source_ip = address.unwrap_or_else(|| "127.0.0.1".to_owned());
+    parts.extensions.insert(Caller { request_id: request_id.clone(), source_ip });
+    // The path only: a query holds a signature.
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let answered = match guard::check(&parts) {
+        Ok(()) => {
+            let body = s3s::Body::http_body_unsync(body);
+            door.service.call(Request::from_parts(parts, body)).await.ok()
+        }
+        Err(refusal) => refusal.to_http_response().ok(),
+    };
+    let mut response = answered.map_or_else(
+        || StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        IntoResponse::into_response,
+    );
+    let status = response.status().as_u16();
+    tracing::debug!(%method, path, status, request_id, "answered");
+    mark(&mut response, &request_id);
+    response
+}
+
+/// Headers of every answer.
+fn mark(response: &mut Response, request_id: &str) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert("x-amz-request-id", id);
+    }
+    // What is stored is served as what it was said to be, never as what a browser makes of it.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

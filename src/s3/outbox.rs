@@ -1,0 +1,186 @@
+//! Notifications on their way out. A row is written in the transaction that makes the change it
+//! tells of, and goes only once a receiver has taken it: delivery is at least once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::error::StoreError;
+use ledger::sqlite::Database;
+use rusqlite::{Connection, params};
+use serde_json::json;
+use tokio::sync::watch;
+
+/// The first wait after a refusal. It doubles with each one.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait: a receiver that comes back is noticed within a minute.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// A notification that nobody took for a day is set aside, as a stream on AWS would drop it.
+const LONGEST_LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// The notifications of a local bucket.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    db: Arc<Database>,
+    written: Arc<watch::Sender<u64>>,
+}
+
+/// How many notifications there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Not yet taken; they will be tried again.
+    pub waiting: u64,
+    /// Set aside for a person.
+    pub dead: u64,
+}
+
+/// A notification to hand out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) change: i64,
+    pub(super) event: String,
+    pub(super) at: DateTime<Utc>,
+    pub(super) attempts: u32,
+}
+
+/// What becomes of a notification that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fate {
+    Again { not_before: DateTime<Utc> },
+    Dead,
+}
+
+impl Outbox {
+    pub(super) fn new(db: Arc<Database>) -> Self {
+        Self { db, written: Arc::new(watch::Sender::new(0)) }
+    }
+
+    /// Counts what has not been taken.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let sql = "SELECT count(*) FILTER (WHERE dead IS NULL), count(dead) FROM outbox";
+        let count =
+            |row: &rusqlite::Row<'_>| Ok(Backlog { waiting: row.get(0)?, dead: row.get(1)? });
+        self.db.read(move |db| db.query_row(sql, [], count)).await
+    }
+
+    /// Wakes the dispatcher: a row was committed.
+    pub(super) fn wake(&self) {
+        self.written.send_modify(|count| *count += 1);
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.written.subscribe()
+    }
+
+    /// The notifications whose time has come, the longest due first and none that is `taken`,
+    /// and when the next one's will.
+    pub(super) async fn due(
+        &self,
+        now: DateTime<Utc>,
+        taken: &HashSet<i64>,
+        limit: usize,
+    ) -> Result<(Vec<Due>, Option<DateTime<Utc>>), StoreError> {
+        let taken = json!(taken).to_string();
+        self.db.read(move |db| Ok((due(db, now, &taken, limit)?, next(db, now)?))).await
+    }
+
+    pub(super) async fn taken(&self, change: i64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM outbox WHERE change = ?1";
+        self.db.write(move |tx| tx.prepare_cached(sql)?.execute([change])).await?;
+        Ok(())
+    }
+
+    pub(super) async fn put_off(
+        &self,
+        change: i64,
+        fate: Fate,
+        why: String,
+    ) -> Result<(), StoreError> {
+        let (dead, not_before) = match fate {
+            Fate::Dead => (Some(why), None),
+            Fate::Again { not_before } => (None, Some(not_before.timestamp_micros())),
+        };
+        let sql = "UPDATE outbox SET attempts = attempts + 1, dead = ?2,
+                   not_before = coalesce(?3, not_before) WHERE change = ?1";
+        self.db
+            .write(move |tx| tx.prepare_cached(sql)?.execute(params![change, dead, not_before]))
+            .await?;
+        Ok(())
+    }
+}
+
+/// Writes a notification, in the transaction of the change it tells of.
+pub(super) fn insert(
+    tx: &Connection,
+    change: i64,
+    at: DateTime<Utc>,
+    event: &str,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO outbox (change, event, at, attempts, not_before) VALUES (?1, ?2, ?3, 0, ?3)",
+    )?
+    .execute(params![change, event, at.timestamp_micros()])?;
+    Ok(())
+}
+
+impl Due {
+    /// What becomes of it when it is refused now.
+    pub(super) fn refused(&self, now: DateTime<Utc>) -> Fate {
+        if now - self.at >= LONGEST_LIFE {
+            return Fate::Dead;
+        }
+        Fate::Again { not_before: now + wait(self.attempts) }
+    }
+}
+
+fn wait(attempts: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(1 << attempts.min(16)).min(LONGEST_WAIT)
+}
+
+fn due(
+    db: &Connection,
+    now: DateTime<Utc>,
+    taken: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Due>> {
+    let mut statement = db.prepare_cached(
+        "SELECT change, event, at, attempts FROM outbox
+         WHERE dead IS NULL AND not_before <= ?1 AND change NOT IN (SELECT value FROM json_each(?2))
+         ORDER BY not_before, change LIMIT ?3",
+    )?;
+    let rows = statement.query_map(params![now.timestamp_micros(), taken, limit], |row| {
+        let at = DateTime::from_timestamp_micros(row.get(2)?).unwrap_or_default();
+        Ok(Due { change: row.get(0)?, event: row.get(1)?, at, attempts: row.get(3)? })
+    })?;
+    rows.collect()
+}
+
+fn next(db: &Connection, now: DateTime<Utc>) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    let micros: Option<i64> = db
+        .prepare_cached(
+            "SELECT min(not_before) FROM outbox WHERE dead IS NULL AND not_before > ?1",
+        )?
+        .query_row([now.timestamp_micros()], |row| row.get(0))?;
+    Ok(micros.and_then(DateTime::from_timestamp_micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute() {
+        let waits = [0, 1, 2, 9, 10, 40].map(|attempts| wait(attempts).as_millis());
+        assert_eq!(waits, [100, 200, 400, 51_200, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn a_day_of_refusals_is_enough() {
+        let at = DateTime::UNIX_EPOCH;
+        let due = Due { change: 1, event: String::new(), at, attempts: 3 };
+        let again = Fate::Again { not_before: at + Duration::from_millis(800) };
+        assert_eq!(due.refused(at), again);
+        assert_eq!(due.refused(at + LONGEST_LIFE), Fate::Dead);
+    }
+}

@@ -1,0 +1,219 @@
+//! The bucket's bytes together with what is known of them.
+//!
+//! The order makes it durable: the bytes are on disk under their name before the one transaction
+//! that makes them a version and writes its notification; a version's row goes before its bytes.
+//! So a crash leaves at most a file that no row names, and [`Store::open`] removes those.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use ledger::Effects;
+use ledger::error::{Kind, StoreError};
+use ledger::sqlite::{Database, Open};
+
+use super::event::{Caller, Happened, Notice};
+use super::folder::Folder;
+use super::outbox::{self, Outbox};
+use super::rows::{self, After, Content, SCHEMA, Version};
+use super::staged::Staged;
+
+/// A bucket in a folder.
+pub(super) struct Store {
+    pub(super) bucket: String,
+    pub(super) outbox: Outbox,
+    pub(super) folder: Folder,
+    db: Arc<Database>,
+    effects: Arc<dyn Effects>,
+}
+
+/// A version to be.
+pub(super) struct New {
+    pub(super) key: String,
+    /// `None` for a delete marker.
+    pub(super) content: Option<Content>,
+    pub(super) caller: Caller,
+    /// Whether it may only be made where there is no object.
+    pub(super) only_first: bool,
+}
+
+impl Store {
+    pub(super) async fn open(
+        dir: &Path,
+        bucket: &str,
+        effects: Arc<dyn Effects>,
+    ) -> Result<Self, StoreError> {
+        let file = dir.join("objects.sqlite");
+        let folder = Folder::open(dir, &file)?;
+        let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate)?);
+        let outbox = Outbox::new(Arc::clone(&db));
+        let store = Self { bucket: bucket.to_owned(), outbox, folder, db, effects };
+        store.sweep().await?;
+        Ok(store)
+    }
+
+    pub(super) async fn current(&self, key: &str) -> Result<Option<Version>, StoreError> {
+        let key = key.to_owned();
+        self.db.read(move |db| rows::current(db, &key)).await
+    }
+
+    pub(super) async fn named(&self, key: &str, id: &str) -> Result<Option<Version>, StoreError> {
+        let (key, id) = (key.to_owned(), id.to_owned());
+        self.db.read(move |db| rows::named(db, &key, &id)).await
+    }
+
+    pub(super) async fn list(
+        &self,
+        prefix: String,
+        after: After,
+        limit: usize,
+    ) -> Result<Vec<(Version, bool)>, StoreError> {
+        self.db.read(move |db| rows::list(db, &prefix, &after, limit)).await
+    }
+
+    /// The bytes of a version, or `None` when it was deleted a moment ago.
+    pub(super) async fn bytes(
+        &self,
+        version: &Version,
+        size: u64,
+    ) -> Result<Option<File>, StoreError> {
+        match self.folder.read(&version.id).await? {
+            Some((length, file)) if length == size => Ok(Some(file)),
+            None if self.named(&version.key, &version.id).await?.is_none() => Ok(None),
+            other => {
+                let (id, found) = (&version.id, other.map(|(length, _)| length));
+                let text = format!("version {id} has {size} bytes, on disk {found:?}");
+                Err(StoreError::new(Kind::Corrupt, text))
+            }
+        }
+    }
+
+    /// Makes a draft the current version of its key, or `None` where it may not be.
+    pub(super) async fn publish(
+        self: &Arc<Self>,
+        staged: Staged,
+        new: New,
+    ) -> Result<Option<Version>, StoreError> {
+        let store = Arc::clone(self);
+        to_the_end(async move {
+            let id = store.id();
+            store.folder.keep(staged, &id).await?;
+            // After an error the outcome of the commit is unknown: the sweep decides.
+            let version = store.record(id.clone(), new).await?;
+            if version.is_none() {
+                store.folder.discard(&id).await;
+            }
+            Ok(version)
+        })
+        .await
+    }
+
+    /// Puts a delete marker on top of a key, whether or not there is anything beneath.
+    pub(super) async fn mark(
+        self: &Arc<Self>,
+        key: &str,
+        caller: Caller,
+    ) -> Result<Version, StoreError> {
+        let new = New { key: key.to_owned(), content: None, caller, only_first: false };
+        let store = Arc::clone(self);
+        let marker = to_the_end(async move { store.record(store.id(), new).await }).await?;
+        marker.ok_or_else(|| StoreError::new(Kind::Corrupt, "a marker was not written"))
+    }
+
+    /// Deletes one version for good; `None` when there is none of that name.
+    pub(super) async fn remove(
+        self: &Arc<Self>,
+        key: &str,
+        id: &str,
+        caller: &Caller,
+    ) -> Result<Option<Version>, StoreError> {
+        let (store, notice) = (Arc::clone(self), self.notice(key, id, caller));
+        to_the_end(async move {
+            let gone = store.db.write(move |tx| remove(tx, &notice)).await?;
+            store.outbox.wake();
+            if let Some(version) = gone.as_ref().filter(|version| version.content.is_some()) {
+                store.folder.discard(&version.id).await;
+            }
+            Ok(gone)
+        })
+        .await
+    }
+
+    async fn record(&self, id: String, new: New) -> Result<Option<Version>, StoreError> {
+        let notice = self.notice(&new.key, &id, &new.caller);
+        let version = self.db.write(move |tx| insert(tx, &notice, new)).await?;
+        self.outbox.wake();
+        Ok(version)
+    }
+
+    fn id(&self) -> String {
+        format!("{:032x}", self.effects.random())
+    }
+
+    fn notice(&self, key: &str, id: &str, caller: &Caller) -> Notice {
+        Notice {
+            id: self.effects.random(),
+            at: self.effects.now(),
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            version_id: id.to_owned(),
+            caller: caller.clone(),
+        }
+    }
+
+    /// Removes what a crash left: drafts, and bytes that no row names.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        self.folder.drop_drafts().await?;
+        let ids = self.folder.ids().await?;
+        for id in self.db.read(move |db| rows::strays(db, ids)).await? {
+            tracing::info!(id, "bytes of no version are removed");
+            self.folder.discard(&id).await;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a change to its end even if the caller goes away: a client that hangs up may or may not
+/// find its object, but never half of it, and its notification goes out at once.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::spawn(change).await;
+    done.map_err(|cut| StoreError::caused(Kind::Unavailable, "a change was cut", cut))?
+}
+
+/// The transaction that makes a version. The condition is decided here, where nobody can come
+/// between the look and the insert.
+fn insert(
+    tx: &rusqlite::Connection,
+    notice: &Notice,
+    new: New,
+) -> rusqlite::Result<Option<Version>> {
+    let hidden = |current: Option<Version>| current.is_none_or(|c| c.content.is_none());
+    if new.only_first && !hidden(rows::current(tx, &new.key)?) {
+        return Ok(None);
+    }
+    let (change, id) = (rows::next_change(tx)?, notice.version_id.clone());
+    let version = Version { change, key: new.key, id, at: notice.at, content: new.content };
+    rows::insert(tx, &version)?;
+    let (happened, etag) = match &version.content {
+        Some(content) => (Happened::Created { size: content.size }, Some(content.etag())),
+        None => (Happened::Marked, None),
+    };
+    let event = notice.envelope(change, happened, etag.as_deref());
+    outbox::insert(tx, change, notice.at, &event)?;
+    Ok(Some(version))
+}
+
+/// The transaction that takes one away.
+fn remove(tx: &rusqlite::Connection, notice: &Notice) -> rusqlite::Result<Option<Version>> {
+    let Some(version) = rows::named(tx, &notice.key, &notice.version_id)? else {
+        return Ok(None);
+    };
+    rows::remove(tx, &version)?;
+    let change = rows::next_change(tx)?;
+    let etag = version.content.as_ref().map(Content::etag);
+    let event = notice.envelope(change, Happened::Removed, etag.as_deref());
+    outbox::insert(tx, change, notice.at, &event)?;
+    Ok(Some(version))
+}

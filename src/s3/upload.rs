@@ -1,0 +1,215 @@
+//! One upload, from the socket to a draft whose bytes are what the client said they would be.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::StreamExt;
+use s3s::dto::{PutObjectInput, StreamingBlob};
+use s3s::{S3Error, S3ErrorCode as Code, S3Request, S3Result, s3_error};
+
+use super::folder::broken;
+use super::refusal::failed;
+use super::staged::{Staged, Sums};
+use super::store::Store;
+
+/// What S3 takes in one PUT.
+pub(super) const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
+/// Bytes in memory before they are written: enough to make the hop to another thread cheap.
+const BLOCK: usize = 256 * 1024;
+/// How long a client may send nothing, as S3 does it.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// The checksums a client may name, by the end of their header: `x-amz-checksum-<name>`.
+const ALGORITHMS: [&str; 5] = ["sha256", "crc32", "crc32c", "crc64nvme", "sha1"];
+
+/// Whether a header names a checksum that is verified here. S3 keeps adding more.
+pub(super) fn is_checksum(header: &str) -> bool {
+    header.strip_prefix("x-amz-checksum-").is_some_and(|name| ALGORITHMS.contains(&name))
+}
+
+/// What a client said of its bytes before it sent them.
+#[derive(Debug)]
+pub(super) struct Declared {
+    length: u64,
+    md5: Option<String>,
+    /// Algorithm and value in base64; `None` when it follows the bytes, as a trailer.
+    checksums: Vec<(&'static str, Option<String>)>,
+}
+
+impl Declared {
+    pub(super) fn read(request: &S3Request<PutObjectInput>) -> S3Result<Self> {
+        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let number = |name| header(name).and_then(|text| text.parse().ok());
+        // An aws-chunked body is longer than what it carries.
+        let length = number("x-amz-decoded-content-length").or_else(|| number("content-length"));
+        let length = length.ok_or_else(|| s3_error!(MissingContentLength))?;
+        if length > LARGEST {
+            return Err(s3_error!(EntityTooLarge));
+        }
+        let trailers = header("x-amz-trailer").unwrap_or_default().to_ascii_lowercase();
+        let trailers: Vec<_> = trailers.split(',').map(str::trim).collect();
+        if trailers.iter().any(|name| !name.is_empty() && !is_checksum(name)) {
+            return Err(s3_error!(NotImplemented, "A trailer that is not understood"));
+        }
+        let declared = |name| {
+            let full = format!("x-amz-checksum-{name}");
+            let value = header(&full).map(str::to_owned);
+            (value.is_some() || trailers.contains(&full.as_str())).then_some((name, value))
+        };
+        let checksums = ALGORITHMS.into_iter().filter_map(declared).collect();
+        Ok(Self { length, md5: header("content-md5").map(str::to_owned), checksums })
+    }
+
+    fn hasher(&self, staged: &mut Staged) {
+        for (name, _) in &self.checksums {
+            match *name {
+                "crc32" => staged.others.crc32 = Some(s3s::crypto::Checksum::new()),
+                "crc32c" => staged.others.crc32c = Some(s3s::crypto::Checksum::new()),
+                "crc64nvme" => staged.others.crc64nvme = Some(s3s::crypto::Checksum::new()),
+                "sha1" => staged.others.sha1 = Some(s3s::crypto::Checksum::new()),
+                _ => {} // SHA-256 is always counted
+            }
+        }
+    }
+
+    /// Compares with what arrived. `trailer` reads a header that came after the bytes.
+    fn verify(&self, sums: &Sums, trailer: impl Fn(&str) -> Option<String>) -> S3Result<()> {
+        if sums.size != self.length {
+            return Err(s3_error!(IncompleteBody));
+        }
+        if let Some(declared) = &self.md5 {
+            let digest = STANDARD.decode(declared).map_err(|_| s3_error!(InvalidDigest))?;
+            if digest.len() != sums.md5.len() {
+                return Err(s3_error!(InvalidDigest));
+            }
+            if digest != sums.md5 {
+                return Err(s3_error!(BadDigest));
+            }
+        }
+        for (name, value) in &self.checksums {
+            let header = format!("x-amz-checksum-{name}");
+            let declared = value.clone().or_else(|| trailer(&header));
+            if declared.is_none() || declared != sum(sums, name) {
+                let text = format!("The {name} you specified did not match the calculated one.");
+                return Err(S3Error::with_message(Code::BadDigest, text));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sum(sums: &Sums, name: &str) -> Option<String> {
+    match name {
+        "crc32" => sums.others.checksum_crc32.clone(),
+        "crc32c" => sums.others.checksum_crc32c.clone(),
+        "crc64nvme" => sums.others.checksum_crc64nvme.clone(),
+        "sha1" => sums.others.checksum_sha1.clone(),
+        _ => Some(STANDARD.encode(sums.sha256)),
+    }
+}
+
+/// Receives `request`'s body into a draft and checks it. An error leaves nothing behind.
+pub(super) async fn receive(
+    store: &Store,
+    request: &mut S3Request<PutObjectInput>,
+    declared: &Declared,
+) -> S3Result<(Staged, Sums)> {
+    let mut staged = store.folder.draft().await.map_err(|error| failed(&error))?;
+    declared.hasher(&mut staged);
+    if let Some(body) = request.input.body.take() {
+        staged = write(staged, body, declared.length).await?;
+    }
+    let sums = staged.sums();
+    let trailers = request.trailing_headers.as_ref();
+    declared.verify(&sums, |name| {
+        trailers?.read(|all| all.get(name)?.to_str().ok().map(str::to_owned)).flatten()
+    })?;
+    Ok((staged, sums))
+}
+
+async fn write(mut staged: Staged, mut body: StreamingBlob, length: u64) -> S3Result<Staged> {
+    let (mut block, mut held, mut left) = (Vec::new(), 0, length);
+    while let Some(chunk) = next(&mut body).await? {
+        left = left.checked_sub(chunk.len() as u64).ok_or_else(|| s3_error!(IncompleteBody))?;
+        held += chunk.len();
+        block.push(chunk);
+        if held >= BLOCK {
+            staged = absorb(staged, std::mem::take(&mut block)).await?;
+            held = 0;
+        }
+    }
+    absorb(staged, block).await
+}
+
+async fn absorb(staged: Staged, block: Vec<Bytes>) -> S3Result<Staged> {
+    staged.absorb(block).await.map_err(|error| failed(&broken("a draft", error)))
+}
+
+async fn next(body: &mut StreamingBlob) -> S3Result<Option<Bytes>> {
+    match tokio::time::timeout(IDLE, body.next()).await {
+        Ok(chunk) => chunk.transpose().map_err(|error| broken_off(&*error)),
+        Err(_) => Err(s3_error!(RequestTimeout)),
+    }
+}
+
+/// Why a body ended early. s3s keeps its stream errors to itself: their text is all there is.
+fn broken_off(error: &(dyn std::error::Error + 'static)) -> S3Error {
+    let text = error.to_string();
+    if text.contains("Sha256Mismatch") {
+        let mut error = S3Error::new(Code::Custom("XAmzContentSHA256Mismatch".into()));
+        error.set_status_code(http::StatusCode::BAD_REQUEST);
+        error
+    } else if text.contains("SignatureMismatch") {
+        s3_error!(SignatureDoesNotMatch)
+    } else {
+        tracing::debug!(error = text, "an upload broke off");
+        s3_error!(IncompleteBody)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums() -> Sums {
+        let others =
+            s3s::dto::Checksum { checksum_crc32: Some("crc".into()), ..Default::default() };
+        Sums { size: 5, sha256: [1; 32], md5: [2; 16], others }
+    }
+
+    fn told(
+        length: u64,
+        md5: Option<&str>,
+        checksum: Option<(&'static str, Option<&str>)>,
+    ) -> String {
+        let checksums = checksum.map(|(name, value)| (name, value.map(str::to_owned)));
+        let checksums = checksums.into_iter().collect();
+        let declared = Declared { length, md5: md5.map(str::to_owned), checksums };
+        let trailer = |name: &str| (name == "x-amz-checksum-crc32").then(|| "crc".to_owned());
+        let answer = declared.verify(&sums(), trailer);
+        answer.map_or_else(|error| error.code().as_str().to_owned(), |()| "fits".to_owned())
+    }
+
+    #[test]
+    fn bytes_are_held_to_what_was_said_of_them() {
+        let (sha, md5) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 16]));
+        assert_eq!(told(5, Some(&md5), Some(("sha256", Some(&sha)))), "fits");
+        assert_eq!(told(5, None, Some(("crc32", None))), "fits", "it came behind the bytes");
+        assert_eq!(told(5, None, Some(("sha256", None))), "BadDigest", "it never came");
+        assert_eq!(told(5, None, Some(("sha256", Some("else")))), "BadDigest");
+        assert_eq!(told(5, None, Some(("crc32", Some("else")))), "BadDigest");
+        assert_eq!(told(6, None, None), "IncompleteBody");
+        assert_eq!(told(5, Some(&STANDARD.encode([3; 16])), None), "BadDigest");
+        for broken in ["!", "AAAA"] {
+            assert_eq!(told(5, Some(broken), None), "InvalidDigest", "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_is_not_verified_is_not_understood() {
+        assert!(is_checksum("x-amz-checksum-crc64nvme"));
+        assert!(!is_checksum("x-amz-checksum-sha512") && !is_checksum("x-amz-checksum-type"));
+    }
+}

@@ -1,0 +1,48 @@
+"""tests/aws/run: deploys, walks, and makes trouble."""
+
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+from . import life, trouble
+from .caller import user
+from .emulator import ACCOUNT, Emulator
+from .saying import part, say
+from .stack import Stack
+from .tokens import AUDIENCE, Issuer, walk
+
+
+def run(emulator):
+    """Everything, in order."""
+    part("deploy")
+    stack = Stack(emulator, "ledger").deploy()
+    stack.outputs["Account"] = ACCOUNT
+    say(f"the template is deployed: {len(stack.resources())} resources")
+    recorder, alice = trouble.Recorder(stack), user(stack, "alice")
+    life.walk(stack, alice)
+    trouble.stir(stack, alice, recorder)
+    issuer = Issuer()
+    walk(Stack(emulator, "tokens").deploy(JwtIssuer=issuer.url, JwtAudience=AUDIENCE), issuer)
+
+
+def main():
+    """Runs it in a folder of its own; the log is shown if it fails, and kept if that is asked for."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        emulator = Emulator(folder)
+        try:
+            with emulator:
+                run(emulator)
+        except Exception:  # whatever went wrong, the log tells more
+            print(f"\nThe end of the emulator's log:\n{emulator.log()[-6000:]}\n", flush=True)
+            traceback.print_exc()
+            sys.exit(1)
+        finally:
+            if len(sys.argv) > 1:
+                shutil.copy(f"{folder}/emulator.log", sys.argv[1])
+    print(f"\n1 passed, 0 failed, in {time.monotonic() - start:.0f} s")
+
+
+main()

@@ -1,0 +1,101 @@
+"""The journal's meaning, told a second time: what the rows must be. Written from docs/EVENTS.md and
+the row's attributes, and from no code of the product, so that both can be wrong only together."""
+
+import hashlib
+import json
+from collections import defaultdict
+from datetime import datetime, timezone
+
+GENESIS = "0" * 64
+TOMBSTONE = 8 * 86400
+STATES = {"soft_deleted": "DELETED", "purge_requested": "PURGING", "purged": "PURGED"}
+
+
+class Broken(Exception):
+    """A history that is no chain, or is none of ours."""
+
+
+def rows(items, shards=8):
+    """The rows that the journal's items fold to, and why some histories fold to none."""
+    histories = defaultdict(list)
+    for item in items:
+        histories[item["pk"]].append(item)
+    folded, broken = {}, {}
+    for key, events in histories.items():
+        tenant, _, asset = key.partition("#")
+        try:
+            row = fold(tenant, asset, sorted(events, key=lambda item: item["sk"]))
+        except Broken as why:
+            broken[asset] = str(why)
+            continue
+        folded[asset] = {"pk": f"{tenant}#{int(asset[-2:], 16) % shards}", "sk": asset, **row}
+    return folded, broken
+
+
+def fold(tenant, asset, items):
+    """The row of one history."""
+    prev, row = GENESIS, None
+    for version, item in enumerate(items, 1):
+        event = parse(item["body"])
+        place = (event["tenant"], event["asset"], event["version"], item["sk"], event["prev"])
+        if place != (tenant, asset, version, version, prev):
+            raise Broken(f"event {version} does not stand where it says")
+        prev = hashlib.sha256(item["body"].encode()).hexdigest()
+        row = after(row, event)
+        row.update(version=version, head=prev, updated_at=event["at"])
+    return finished(row)
+
+
+def parse(body):
+    """One event."""
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        raise Broken(f"not JSON: {error}") from error
+
+
+def after(row, event):
+    """The row after one more event, but for what every event does."""
+    kind, data = event["type"], event["data"]
+    if (kind == "created") != (row is None):
+        raise Broken(f"{kind} out of its place")
+    if kind == "created":
+        renamed = {"size": "declared_size", "sha256": "declared_sha256"}
+        declared = {renamed.get(name, name): value for name, value in data.items()}
+        return {"confirmed": False, "created_at": event["at"], "life": None, **declared}
+    if kind == "received":
+        pin = ("version_id", "size", "sha256", "etag")
+        kept = {name: value for name, value in row.items() if name not in pin}
+        return {**kept, **data}
+    if kind == "uploaded":
+        return {**row, "confirmed": True}
+    row = {name: value for name, value in row.items() if name != "reason"}
+    if kind == "restored":
+        return {**row, "life": None}
+    if kind in STATES:
+        return {**row, "life": STATES[kind], **data}
+    raise Broken(f"unknown type {kind}")
+
+
+def finished(row):
+    """The row with the state that clients are shown, and its end."""
+    life = row.pop("life")
+    live = "UPLOADED" if row["confirmed"] else "RECEIVED" if "version_id" in row else "CREATED"
+    row["state"] = life or live
+    if life == "PURGED":
+        at = datetime.strptime(row["updated_at"], "%Y-%m-%dT%H:%M:%S.%fZ")
+        row["expires_at"] = int(at.replace(tzinfo=timezone.utc).timestamp()) + TOMBSTONE
+    return {name: value for name, value in row.items() if value not in (None, {})}
+
+
+def differences(items, wanted):
+    """How the rows of a table differ from those wanted."""
+    there = {item["sk"]: item for item in items if item["pk"].partition("#")[2].isdigit()}
+    for row in there.values():
+        if isinstance(row.get("tags"), str):
+            row["tags"] = json.loads(row["tags"])
+    return [
+        f"{asset}: is {there.get(asset)}, and the journal says {wanted.get(asset)}"
+        for asset in sorted(there.keys() | wanted.keys())
+        if there.get(asset) != wanted.get(asset)
+    ]

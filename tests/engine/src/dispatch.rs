@@ -1,0 +1,63 @@
+//! One request to the engine: which of its methods, and the answer as DynamoDB would write it.
+
+use dynoxide::{Database, DynoxideError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// An HTTP response.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn refusal(status: u16, code: &str) -> Self {
+        let body = format!(
+            r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as the test asked"}}"#
+        );
+        Self { status, body }
+    }
+}
+
+/// Does what the request says.
+pub(crate) fn run(db: &Database, operation: &str, body: &[u8]) -> Answer {
+    match operation {
+        "CreateTable" => call(body, |it| db.create_table(it)),
+        "DeleteTable" => call(body, |it| db.delete_table(it)),
+        "DescribeTable" => call(body, |it| db.describe_table(it)),
+        "UpdateTable" => call(body, |it| db.update_table(it)),
+        "ListTables" => call(body, |it| db.list_tables(it)),
+        "UpdateTimeToLive" => call(body, |it| db.update_time_to_live(it)),
+        "DescribeTimeToLive" => call(body, |it| db.describe_time_to_live(it)),
+        "PutItem" => call(body, |it| db.put_item(it)),
+        "GetItem" => call(body, |it| db.get_item(it)),
+        "DeleteItem" => call(body, |it| db.delete_item(it)),
+        "UpdateItem" => call(body, |it| db.update_item(it)),
+        "Query" => call(body, |it| db.query(it)),
+        "Scan" => call(body, |it| db.scan(it)),
+        "BatchGetItem" => call(body, |it| db.batch_get_item(it)),
+        "BatchWriteItem" => call(body, |it| db.batch_write_item(it)),
+        "TransactWriteItems" => call(body, |it| db.transact_write_items(it)),
+        "TransactGetItems" => call(body, |it| db.transact_get_items(it)),
+        "ListStreams" => call(body, |it| db.list_streams(it)),
+        "DescribeStream" => call(body, |it| db.describe_stream(it)),
+        "GetShardIterator" => call(body, |it| db.get_shard_iterator(it)),
+        "GetRecords" => call(body, |it| db.get_records(it)),
+        _ => Answer::refusal(400, "UnknownOperationException"),
+    }
+}
+
+fn call<Q: DeserializeOwned, A: Serialize>(
+    body: &[u8],
+    method: impl FnOnce(Q) -> Result<A, DynoxideError>,
+) -> Answer {
+    let Ok(request) = serde_json::from_slice(body) else {
+        return Answer::refusal(400, "SerializationException");
+    };
+    match method(request) {
+        Ok(answer) => {
+            Answer { status: 200, body: serde_json::to_string(&answer).expect("an answer is JSON") }
+        }
+        Err(error) => Answer { status: error.status_code(), body: error.to_json() },
+    }
+}

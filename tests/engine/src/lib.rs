@@ -1,0 +1,120 @@
+//! An embedded DynamoDB for tests: in this process, no port, a fresh one for every test.
+//!
+//! The SDK speaks to it as to the real one, through an HTTP client that takes the request apart
+//! and calls the engine. On that road stand two instruments: a tally of what was asked and what
+//! it cost, and faults.
+#![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test's tool may panic")]
+
+mod connector;
+mod dispatch;
+mod fault;
+mod tables;
+mod tally;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Builder, Config, Credentials, Region, SharedHttpClient,
+};
+use dynoxide::Database;
+
+use connector::Connector;
+use fault::Plan;
+
+pub use fault::{Asked, Fault};
+pub use tables::{JOURNAL, Tables, VIEWS, endpoint_or_engine};
+pub use tally::{Tally, Used};
+
+/// A DynamoDB in this process, gone when the last client of it is.
+#[derive(Clone)]
+pub struct Engine(Arc<Server>);
+
+struct Server {
+    database: Database,
+    tally: Mutex<Tally>,
+    plan: Mutex<Option<Plan>>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        let database = Database::memory().expect("an engine in memory");
+        Self(Arc::new(Server { database, tally: Mutex::default(), plan: Mutex::default() }))
+    }
+
+    /// A client that tries once and waits for ever.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::from_conf(self.config().build())
+    }
+
+    /// What clients are made from: give it timeouts and retries.
+    #[must_use]
+    pub fn config(&self) -> Builder {
+        Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("engine", "engine", None, None, "engine"))
+            .retry_config(RetryConfig::disabled())
+            .http_client(self.http_client())
+    }
+
+    /// The road to it, also for the SDK of DynamoDB Streams.
+    #[must_use]
+    pub fn http_client(&self) -> SharedHttpClient {
+        Connector::client(Arc::clone(&self.0))
+    }
+
+    /// The answer to a request that came by another road: status and JSON.
+    #[must_use]
+    pub fn answer(&self, operation: &str, body: &[u8]) -> (u16, String) {
+        let answer = dispatch::run(&self.0.database, operation, body);
+        (answer.status, answer.body)
+    }
+
+    /// Both tables as `migrations/` has them, under names of their own. The streams are left out:
+    /// the engine never trims them, and slows down with each record.
+    pub async fn tables(&self) -> Tables {
+        self.created(false).await
+    }
+
+    /// Both tables as `migrations/` has them.
+    pub async fn tables_with_streams(&self) -> Tables {
+        self.created(true).await
+    }
+
+    /// From now on, whatever `plan` answers to a request becomes of it.
+    pub fn fail(&self, plan: impl FnMut(&Asked<'_>) -> Option<Fault> + Send + 'static) {
+        *lock(&self.0.plan) = Some(Box::new(plan));
+    }
+
+    /// From now on nothing fails.
+    pub fn heal(&self) {
+        *lock(&self.0.plan) = None;
+    }
+
+    /// What was asked and used since this was last called.
+    #[must_use]
+    pub fn take_tally(&self) -> Tally {
+        std::mem::take(&mut *lock(&self.0.tally))
+    }
+
+    async fn created(&self, streams: bool) -> Tables {
+        let tables = Tables::create(self.client(), streams).await;
+        drop(self.take_tally());
+        tables
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

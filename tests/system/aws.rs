@@ -1,0 +1,282 @@
+//! The AWS form as processes: `migrate`, `serve --store dynamodb` and `project`, on an engine
+//! behind a socket and on the S3 endpoint of a data folder.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Instant;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use engine::Engine;
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{PATIENCE, program};
+
+const TABLES: [&str; 4] = ["--journal-table", "journal", "--views-table", "views"];
+
+/// An engine and a bucket, reached as AWS would be.
+struct Cloud {
+    engine: Engine,
+    dynamodb: String,
+    s3: Process,
+    folder: TempDir,
+}
+
+impl Cloud {
+    async fn start() -> Self {
+        let (engine, folder) = (Engine::new(), TempDir::new().unwrap());
+        let dynamodb = listen(engine.clone()).await;
+        let mut s3 = program();
+        s3.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]);
+        s3.arg(folder.path().join("data"));
+        Self { engine, dynamodb, s3: Process::start(s3), folder }
+    }
+
+    /// The program with the environment that every AWS tool reads.
+    fn program(&self) -> Command {
+        let file = self.folder.path().join("data/s3/credentials.json");
+        let key: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let mut program = program();
+        program
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", key["access_key"].as_str().unwrap())
+            .env("AWS_SECRET_ACCESS_KEY", key["secret_key"].as_str().unwrap())
+            .env("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb)
+            .env("AWS_ENDPOINT_URL_S3", self.s3.word("S3"))
+            .env_remove("AWS_ENDPOINT_URL_DYNAMODB_STREAMS");
+        program
+    }
+
+    fn migrate(&self, more: &[&str]) -> Output {
+        self.program().arg("migrate").args(TABLES).args(more).output().unwrap()
+    }
+
+    fn serve(&self) -> Process {
+        let mut serve = self.program();
+        serve.args(["serve", "--store", "dynamodb", "--listen", "127.0.0.1:0"]).args(TABLES);
+        serve.args(["--bucket", "assets"]);
+        Process::start(serve)
+    }
+
+    fn project(&self) -> Process {
+        let mut project = self.program();
+        project.args(["project", "--listen", "127.0.0.1:0"]).args(TABLES);
+        Process::start(project)
+    }
+}
+
+/// The engine behind a socket, where other processes can reach it.
+async fn listen(engine: Engine) -> String {
+    let answer = async move |headers: HeaderMap, body: Bytes| {
+        let target = headers["x-amz-target"].to_str().unwrap().to_owned();
+        let run = move || engine.answer(target.rsplit('.').next().unwrap(), &body);
+        let (status, answer) = tokio::task::spawn_blocking(run).await.unwrap();
+        (StatusCode::from_u16(status).unwrap(), answer)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
+    url
+}
+
+/// A process that runs until it is dropped.
+struct Process {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    greeting: Vec<String>,
+}
+
+impl Process {
+    /// Starts it and waits for its greeting.
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut process = Self { child, out, greeting: Vec::new() };
+        process.read();
+        if process.greeting[0].starts_with("API") {
+            process.read();
+        }
+        process
+    }
+
+    fn read(&mut self) {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "it ended without a greeting");
+        self.greeting.push(line);
+    }
+
+    /// What the greeting says after a word.
+    fn word(&self, before: &str) -> &str {
+        let mut words = self.greeting.iter().flat_map(|line| line.split_whitespace());
+        words.find(|word| *word == before).unwrap();
+        words.next().unwrap()
+    }
+
+    fn stop(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn get(url: &str) -> (u16, String) {
+    let answer = Client::new().get(url).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Asks until the answer has what is looked for.
+async fn wait_for(url: &str, wanted: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (_, answer) = get(url).await;
+        if answer.contains(wanted) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{url} still without {wanted}: {answer}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+async fn ask(method: Method, url: String) -> Value {
+    let answer = Client::new().request(method, &url).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{url}: {status} {text}");
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// An asset that was uploaded and confirmed.
+async fn upload(api: &str, bytes: &'static str) -> String {
+    let created = ask(Method::POST, format!("{api}/asset")).await;
+    let url = created["upload_url"].as_str().unwrap();
+    assert_eq!(Client::new().put(url).body(bytes).send().await.unwrap().status(), 200);
+    let id = created["id"].as_str().unwrap().to_owned();
+    ask(Method::PUT, format!("{api}/asset/{id}")).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_lives_on_dynamodb_and_is_listed_once_projected() {
+    let cloud = Cloud::start().await;
+    let migrated = cloud.migrate(&[]);
+    assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+    let serve = cloud.serve();
+    let api = serve.word("API");
+    assert_eq!(get(&format!("{api}/readyz")).await, (200, r#"{"status":"ready"}"#.to_owned()));
+
+    let id = upload(api, "hello world").await;
+    let download = ask(Method::GET, format!("{api}/asset/{id}")).await;
+    let url = download["download_url"].as_str().unwrap();
+    assert_eq!(get(url).await, (200, "hello world".to_owned()));
+    assert_eq!(ask(Method::GET, format!("{api}/asset")).await["items"], serde_json::json!([]));
+
+    let project = cloud.project();
+    let watch = project.word("see").trim_end_matches("/readyz");
+    wait_for(&format!("{watch}/readyz"), "\"ready\"").await;
+    wait_for(&format!("{api}/asset"), &id).await;
+    assert!(project_counts(watch).await.contains("asset_ledger_tamper 0"));
+    assert!(project.stop() && serve.stop());
+}
+
+async fn project_counts(watch: &str) -> String {
+    get(&format!("{watch}/metrics")).await.1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_changed_raises_the_alarm_of_every_worker() {
+    let cloud = Cloud::start().await;
+    assert!(cloud.migrate(&[]).status.success());
+    let serve = cloud.serve();
+    let workers = [cloud.project(), cloud.project()];
+    let id = upload(serve.word("API"), "hello world").await;
+    let put = cloud.engine.client().put_item().table_name("journal");
+    let put = put.item("pk", AttributeValue::S(format!("main#{id}")));
+    let put = put.item("sk", AttributeValue::N("2".to_owned()));
+    put.item("body", AttributeValue::S("forged".to_owned())).send().await.unwrap();
+    for worker in &workers {
+        let watch = worker.word("see").trim_end_matches("/readyz");
+        let counted = wait_for(&format!("{watch}/metrics"), "asset_ledger_tamper 1").await;
+        assert!(counted.contains("asset_ledger_stream_lag_ms"), "{counted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_tables_the_api_is_not_ready_and_says_what_to_run() {
+    let cloud = Cloud::start().await;
+    let serve = cloud.serve();
+    let (status, answer) = get(&format!("{}/readyz", serve.word("API"))).await;
+    assert_eq!(status, 503);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let failing = answer["failures"].as_array().unwrap().iter();
+    let failing: Vec<_> = failing.map(|failure| failure["check"].as_str().unwrap()).collect();
+    assert_eq!(failing, ["journal", "views", "journal_table", "views_table"]);
+    let project = cloud.project();
+    let watch = project.word("see");
+    assert_eq!(get(watch).await.0, 503);
+    assert!(cloud.migrate(&[]).status.success());
+    wait_for(watch, "\"ready\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_tells_each_step_and_a_dry_run_changes_nothing() {
+    let cloud = Cloud::start().await;
+    let dry = text(&cloud.migrate(&["--dry-run"]).stdout);
+    assert!(dry.contains("journal: would be created"), "{dry}");
+    assert!(dry.contains("nothing was changed"), "{dry}");
+    let told = text(&cloud.migrate(&[]).stdout);
+    for step in ["journal: creating", "NO point-in-time recovery", "views.1: applied"] {
+        assert!(told.contains(step), "{told}");
+    }
+    let again = text(&cloud.migrate(&[]).stdout);
+    assert!(again.contains("is there and as it should be"), "{again}");
+    assert!(again.contains("journal.1: was applied before"), "{again}");
+}
+
+#[test]
+fn each_store_says_what_it_needs() {
+    let refused = |arguments: &[&str]| {
+        let output = program().arg("serve").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    assert!(refused(&[]).contains("--data <DIR>"));
+    assert!(refused(&["--store", "sqlite"]).contains("--data <DIR>"));
+    let aws = refused(&["--store", "dynamodb"]);
+    for flag in ["--journal-table <TABLE>", "--views-table <TABLE>", "--bucket <BUCKET>"] {
+        assert!(aws.contains(flag), "{aws}");
+    }
+    assert!(!aws.contains("--data"), "{aws}");
+}
+
+#[tokio::test]
+async fn one_machine_tells_what_was_counted_and_what_waits() {
+    let folder = TempDir::new().unwrap();
+    let mut serve = program();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]);
+    serve.arg(folder.path().join("data"));
+    let serve = Process::start(serve);
+    let api = serve.word("API");
+    upload(api, "hello world").await;
+    let metrics = format!("{api}/metrics");
+    wait_for(&metrics, "asset_ledger_arrivals_behind 0").await;
+    wait_for(&metrics, "asset_ledger_outbox_waiting 0").await;
+    let told = wait_for(&metrics, "asset_ledger_visible_lag_ms_bucket").await;
+    for line in ["events_recorded 3", "outbox_dead 0", "tamper 0", "notifications_dropped 0"] {
+        assert!(told.contains(&format!("asset_ledger_{line}")), "no {line}:\n{told}");
+    }
+}

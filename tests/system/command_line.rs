@@ -1,0 +1,111 @@
+//! The command line teaches, and refuses with the remedy.
+
+use std::path::Path;
+
+use crate::server::{Server, program};
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = program().args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn every_command_teaches() {
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    for command in ["serve", "demo", "history"] {
+        assert!(help.contains(command));
+        let (code, help, _) = run(&[command, "--help"]);
+        assert_eq!(code, 0);
+        assert!(help.contains("Example"), "{command} shows no example:\n{help}");
+    }
+}
+
+#[test]
+fn a_foreign_address_is_refused_while_there_is_no_authentication() {
+    for flag in ["--listen", "--s3-listen"] {
+        let (code, _, error) = run(&["serve", "--data", "/nowhere", flag, "0.0.0.0:0"]);
+        assert_eq!(code, 1);
+        assert!(error.contains("--insecure-no-auth") && error.contains(flag), "{error}");
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_exit_code_two() {
+    for arguments in [
+        &["serve"][..],
+        &["serve", "--data", "x", "--listen", "nowhere"],
+        &["serve", "--data", "x", "--tenant", "Not Me"],
+        &["history", "not-an-id", "--data", "x"],
+        &["fly"],
+    ] {
+        assert_eq!(run(arguments).0, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_folder_is_served_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let _server = Server::start(&data);
+    let ports = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
+    let (code, _, error) = run(&[&["serve", "--data", shown(&data)][..], &ports[..]].concat());
+    assert_eq!(code, 1);
+    assert!(error.contains("another `serve`"), "{error}");
+}
+
+#[tokio::test]
+async fn history_is_read_beside_a_running_serve_and_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let id = server.create().await["id"].as_str().unwrap().to_owned();
+    let arguments = ["history", &id, "--data", shown(&data)];
+    let (code, table, _) = run(&arguments);
+    assert_eq!(code, 0);
+    assert!(table.contains("created") && table.contains("verified: 1 events"), "{table}");
+    server.kill();
+    assert_eq!(run(&arguments).1, table);
+    let (code, lines, _) = run(&[&arguments[..], &["--format", "jsonl"]].concat());
+    assert_eq!((code, lines.lines().count()), (0, 1));
+}
+
+#[test]
+fn history_of_nothing_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = "019aaf6b-5a00-7123-8456-0123456789ab";
+    let (code, _, error) = run(&["history", id, "--data", shown(folder.path())]);
+    assert_eq!(code, 1);
+    assert!(error.contains("--data"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "looking made a file");
+    drop(Server::start(&folder.path().join("data")));
+    let data = folder.path().join("data");
+    let (code, _, error) = run(&["history", id, "--data", shown(&data)]);
+    assert_eq!(code, 1);
+    assert!(error.contains(id), "{error}");
+}
+
+#[tokio::test]
+async fn a_history_that_was_edited_is_shown_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let id = server.create().await["id"].as_str().unwrap().to_owned();
+    let path = format!("/asset/{id}");
+    let deleted = server.request(reqwest::Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    server.kill();
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    journal.execute_batch("DROP TRIGGER events_are_never_changed").unwrap();
+    let edit = "UPDATE events SET body = replace(body, 'anonymous', 'somebody') WHERE sk = 1";
+    assert_eq!(journal.execute(edit, []).unwrap(), 1);
+    let (code, lines, error) = run(&["history", &id, "--data", shown(&data)]);
+    assert_eq!(code, 1);
+    assert!(lines.contains("somebody"), "what is there is not shown");
+    assert!(error.contains("version 2"), "the place is not told: {error}");
+}

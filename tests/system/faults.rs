@@ -1,0 +1,100 @@
+//! Bad luck below: a locked file, a full disk, a damaged file.
+
+use std::process::Command;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::server::{Server, program};
+
+#[tokio::test]
+async fn a_locked_journal_is_503_and_heals() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let lock = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = server.request(Method::POST, "/asset").send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let problem: Value = refused.json().await.unwrap();
+    assert_eq!(problem["code"], "store.unavailable");
+    assert!(!problem.to_string().contains("sqlite"), "the answer tells of our insides: {problem}");
+    assert!(server.log_text().contains("locked"), "the log does not say why");
+    lock.execute_batch("ROLLBACK").unwrap();
+    server.create().await;
+    assert!(server.stop());
+}
+
+/// A limit on the size of files stands in for a full disk: the write fails half way.
+#[tokio::test]
+async fn a_full_disk_is_503_and_the_process_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Server::start(&data)); // the files are made while there is room
+    let mut limited = Command::new("bash");
+    let line = "trap '' XFSZ; ulimit -f 256; exec \"$0\" \"$@\"";
+    limited.args(["-c", line]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
+    let server = Server::start_as(limited, &data);
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let answer = server.request(Method::POST, "/asset").send().await.unwrap();
+        match answer.status().as_u16() {
+            201 => acknowledged.push(answer.json::<Value>().await.unwrap()),
+            status => break status,
+        }
+        assert!(acknowledged.len() < 10_000, "the disk is not full");
+    };
+    assert_eq!(refused, 503);
+    let created = acknowledged[0]["upload_url"].as_str().unwrap();
+    let too_much = server.http.put(created).body(vec![7; 1 << 20]).send().await.unwrap();
+    assert!(too_much.status().is_server_error(), "{}", too_much.status());
+    assert_eq!(server.get("/healthz").await.status(), 200);
+    server.kill();
+
+    let server = Server::start(&data);
+    for asset in &acknowledged {
+        server.state(asset["id"].as_str().unwrap()).await;
+    }
+    server.create().await;
+    println!("{} assets acknowledged before the disk was full, all there", acknowledged.len());
+}
+
+#[test]
+fn a_damaged_journal_refuses_to_start_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Server::start(&data));
+    for file in ["journal.sqlite-wal", "journal.sqlite-shm"] {
+        let _ = std::fs::remove_file(data.join(file));
+    }
+    std::fs::write(data.join("journal.sqlite"), vec![b'x'; 8192]).unwrap();
+    let refused = serve(&data);
+    assert!(refused.contains("journal") && refused.contains("not a database"), "{refused}");
+    assert!(refused.contains("backup"), "no remedy: {refused}");
+    assert_eq!(std::fs::read(data.join("journal.sqlite")).unwrap(), vec![b'x'; 8192]);
+}
+
+#[test]
+fn damaged_rows_refuse_to_start_and_say_that_they_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Server::start(&data));
+    for file in ["views.sqlite-wal", "views.sqlite-shm"] {
+        let _ = std::fs::remove_file(data.join(file));
+    }
+    std::fs::write(data.join("views.sqlite"), vec![b'x'; 8192]).unwrap();
+    let refused = serve(&data);
+    assert!(refused.contains("remove") && refused.contains("journal"), "no remedy: {refused}");
+    std::fs::remove_file(data.join("views.sqlite")).unwrap();
+    assert!(Server::start(&data).stop());
+}
+
+/// What `serve` says when it does not start.
+fn serve(data: &std::path::Path) -> String {
+    let mut command = program();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]);
+    let output = command.arg(data).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}

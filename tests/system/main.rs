@@ -1,0 +1,10 @@
+//! The real binary over real sockets: what a stranger gets, and what bad luck does to it.
+#![allow(clippy::print_stdout, reason = "what bad luck did, in figures")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+
+mod aws;
+mod command_line;
+mod crash;
+mod faults;
+mod life;
+mod server;

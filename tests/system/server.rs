@@ -1,0 +1,123 @@
+//! `asset-ledger serve` as a process of its own, on a folder and on free ports.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value;
+
+/// How long anything may take before it must have failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
+}
+
+pub(crate) struct Server {
+    child: Child,
+    // Kept open: a server whose reader went away could not greet.
+    _out: BufReader<ChildStdout>,
+    pub(crate) log: PathBuf,
+    pub(crate) api: String,
+    pub(crate) http: Client,
+}
+
+impl Server {
+    /// Starts on `data` and waits until it listens.
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_as(program(), data)
+    }
+
+    /// The same by another command line, which must end in `asset-ledger`.
+    pub(crate) fn start_as(mut command: Command, data: &Path) -> Self {
+        let log = data.with_extension("log");
+        let mut child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"])
+            .args(["--log", "debug", "--log-format", "json", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(File::options().create(true).append(true).open(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let api = line.split_whitespace().nth(1).map(str::to_owned);
+        let api =
+            api.unwrap_or_else(|| panic!("no address: {}", std::fs::read_to_string(&log).unwrap()));
+        Self { child, _out: out, log, api, http: Client::new() }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.api))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    pub(crate) async fn create(&self) -> Value {
+        let created = self.request(Method::POST, "/asset").send().await.unwrap();
+        assert_eq!(created.status(), 201);
+        created.json().await.unwrap()
+    }
+
+    pub(crate) async fn state(&self, id: &str) -> Value {
+        let state = self.get(&format!("/asset/{id}/state")).await;
+        assert_eq!(state.status(), 200);
+        state.json().await.unwrap()
+    }
+
+    /// Waits until the asset is shown in `state`.
+    pub(crate) async fn wait_for(&self, id: &str, state: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let shown = self.state(id).await;
+            if shown["state"] == state {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still not {state}: {shown}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Every asset in the list, walked page by page.
+    pub(crate) async fn list(&self) -> Vec<Value> {
+        let (mut all, mut path) = (Vec::new(), "/asset?limit=1000".to_owned());
+        loop {
+            let page: Value = self.get(&path).await.json().await.unwrap();
+            all.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(cursor) => path = format!("/asset?limit=1000&cursor={cursor}"),
+                None => return all,
+            }
+        }
+    }
+
+    pub(crate) fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// `kill -9`: no farewell.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// `kill -TERM`, and whether it ended in good order.
+    pub(crate) fn stop(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

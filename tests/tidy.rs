@@ -1,0 +1,190 @@
+//! The house rules that neither Cargo nor a lint can enforce.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Columns of a line: what stands side by side on a screen.
+const COLUMNS: usize = 100;
+/// Lines of a file before its tests: beyond this it has more than one reason to exist.
+const LINES: usize = 350;
+
+/// Libraries that stand in one place, and that place.
+const PLACES: [(&str, &[&str]); 13] = [
+    (
+        "aws_sdk_dynamodb::",
+        &[
+            "ledger/src/dynamodb.rs",
+            "ledger/src/journal/dynamodb",
+            "projections/src/views/dynamodb",
+            "src/aws",
+            "src/bin",
+        ],
+    ),
+    ("aws_sdk_dynamodbstreams::", &["src/aws"]),
+    ("aws_config::", &["src/aws", "src/objects/client.rs"]),
+    ("aws_sdk_s3::", &["src/objects"]),
+    ("aws_lambda_events::", &["src/bucket", "src/lambda"]),
+    ("lambda_http::", &["src/lambda", "src/bin"]),
+    ("lambda_runtime::", &["src/lambda", "src/bin"]),
+    ("s3s::", &["src/s3"]),
+    ("utoipa", &["src/http"]),
+    ("axum::", &["src/http", "src/s3", "src/local", "src/lambda", "src/aws", "src/server.rs"]),
+    (
+        "rusqlite::",
+        &[
+            "ledger/src/sqlite",
+            "ledger/src/journal",
+            "projections/src/views",
+            "projections/src/row.rs",
+            "src/s3",
+        ],
+    ),
+    ("clap::", &["src/cli"]),
+    ("reqwest::", &["src/cli/demo"]),
+];
+
+/// What the pure domain must not know.
+const DOMAIN: [&str; 7] = [
+    "ledger/src/asset",
+    "ledger/src/chain.rs",
+    "ledger/src/history.rs",
+    "ledger/src/id.rs",
+    "ledger/src/record.rs",
+    "ledger/src/time.rs",
+    "ledger/src/effects.rs",
+];
+const IMPURE: [&str; 6] = ["tokio", "async ", "Utc::now", "std::env", "std::fs", "rusqlite"];
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The part that is not tests.
+    fn code(&self) -> &str {
+        if self.path.contains("/tests/") || self.path.ends_with("/tests.rs") {
+            return "";
+        }
+        self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+    }
+
+    fn is_in(&self, place: &str) -> bool {
+        self.path.starts_with(place)
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut waiting: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            found.push(Source { path, text });
+        }
+    }
+    assert!(found.len() > 5, "no sources found in {folders:?}");
+    found
+}
+
+fn product() -> Vec<Source> {
+    sources(&["ledger/src", "projections/src", "src"])
+}
+
+fn refuse(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn lines_fit_a_screen_and_files_have_one_reason() {
+    let mut complaints = Vec::new();
+    let all =
+        sources(&["ledger", "projections/src", "projections/tests", "src", "tests", "benches"]);
+    for source in all.iter().filter(|source| !source.path.contains("/target/")) {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            // A golden text is as long as it is.
+            let exempt = line.contains("\"{") || line.contains("{\"") || line.contains("include");
+            if line.chars().count() > COLUMNS && !exempt {
+                complaints.push(format!("{}:{number}: over {COLUMNS} columns", source.path));
+            }
+        }
+        let lines = source.code().lines().count();
+        if lines > LINES && !source.path.starts_with("tests/") {
+            complaints.push(format!("{}: {lines} lines before its tests", source.path));
+        }
+    }
+    refuse(&complaints);
+}
+
+#[test]
+fn libraries_stand_in_their_places() {
+    let mut complaints = Vec::new();
+    for source in product() {
+        for (library, places) in PLACES {
+            let allowed = places.iter().any(|place| source.is_in(place));
+            if source.code().contains(library) && !allowed {
+                complaints.push(format!("{}: {library} stands only in {places:?}", source.path));
+            }
+        }
+    }
+    refuse(&complaints);
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let mut complaints = Vec::new();
+    for source in product() {
+        let pure = DOMAIN.iter().any(|place| source.is_in(place));
+        for word in IMPURE.iter().filter(|word| pure && source.code().contains(**word)) {
+            complaints.push(format!("{}: the domain knows no {word:?}", source.path));
+        }
+    }
+    refuse(&complaints);
+}
+
+#[test]
+fn every_module_is_on_the_map() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let mut complaints = Vec::new();
+    for room in ["ledger/src", "projections/src", "src"] {
+        for entry in fs::read_dir(root().join(room)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let shown = [format!("`{name}`"), format!("`{name}/`")];
+            let known = ["lib", "main"].contains(&name);
+            if !known
+                && !shown.iter().any(|name| map.contains(name))
+                && !map.contains(&format!("`{name}`,"))
+            {
+                complaints.push(format!("{room}/{name} is not in docs/ARCHITECTURE.md"));
+            }
+        }
+    }
+    refuse(&complaints);
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let silent = product().into_iter().filter(|source| !source.text.starts_with("//! "));
+    refuse(
+        &silent.map(|source| format!("{} opens without a word", source.path)).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn no_test_is_skipped() {
+    let skip = concat!("#[ign", "ore");
+    let all = sources(&["ledger/src", "ledger/tests", "projections", "src", "tests"]);
+    let skipped = all.into_iter().filter(|source| source.text.contains(skip));
+    refuse(
+        &skipped.map(|source| format!("{}: a test is skipped", source.path)).collect::<Vec<_>>(),
+    );
+}
