@@ -7,6 +7,7 @@ mod migrate;
 mod project;
 mod serve;
 mod stop;
+mod stores;
 mod table;
 
 use std::io::{self, Write};

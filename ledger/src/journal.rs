@@ -2,14 +2,16 @@
 
 mod dynamodb;
 mod memory;
+pub mod scan;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use dynamodb::{DynamoJournal, Place, Scanned};
+pub use dynamodb::DynamoJournal;
 pub use memory::MemoryJournal;
+pub use scan::Scan;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteJournal;
 

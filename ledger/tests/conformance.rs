@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::{Engine, Tables};
 use ledger::journal::{DynamoJournal, MemoryJournal, SqliteJournal};
 use ledger::sqlite::Open;
-use ledger::testing::journal::{arrivals_conformance, conformance};
+use ledger::testing::journal::{arrivals_conformance, conformance, scan_conformance};
 use ledger::testing::{Faults, Faulty};
 use tempfile::TempDir;
 
@@ -24,13 +24,15 @@ fn faulty(seed: u64) -> Arc<Faulty<Arc<MemoryJournal>>> {
 async fn memory_keeps_the_contract() {
     conformance(Arc::new(MemoryJournal::default())).await;
     arrivals_conformance(Arc::new(MemoryJournal::default())).await;
+    scan_conformance(&MemoryJournal::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_the_contract() {
-    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    conformance(sqlite(&one).await).await;
-    arrivals_conformance(sqlite(&other).await).await;
+    let folders = [(); 3].map(|()| TempDir::new().unwrap());
+    conformance(sqlite(&folders[0]).await).await;
+    arrivals_conformance(sqlite(&folders[1]).await).await;
+    scan_conformance(&*sqlite(&folders[2]).await).await;
 }
 
 fn dynamo(tables: Tables) -> Arc<DynamoJournal> {
@@ -40,6 +42,7 @@ fn dynamo(tables: Tables) -> Arc<DynamoJournal> {
 #[tokio::test(flavor = "multi_thread")]
 async fn dynamodb_keeps_the_contract() {
     conformance(dynamo(Engine::new().tables().await)).await;
+    scan_conformance(&*dynamo(Engine::new().tables().await)).await;
 }
 
 /// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
@@ -53,5 +56,6 @@ async fn a_journal_that_loses_replies_keeps_the_contract() {
     for seed in 0..10 {
         conformance(faulty(seed)).await;
         arrivals_conformance(faulty(seed)).await;
+        scan_conformance(&*faulty(seed)).await;
     }
 }

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ledger::id::Tenant;
 
 use super::stop::Stop;
+use super::stores::Store;
 use crate::aws::serve::{self, Server};
 use crate::aws::{
     BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
@@ -63,14 +64,6 @@ pub(super) struct Serve {
     folder: Folder,
     #[command(flatten)]
     tables: Tables,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Store {
-    /// In files of the data folder, with an S3 endpoint beside the API.
-    Sqlite,
-    /// In two DynamoDB tables, with the files in an S3 bucket.
-    Dynamodb,
 }
 
 #[derive(Debug, Args)]

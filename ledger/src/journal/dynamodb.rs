@@ -11,8 +11,6 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 
-pub use scan::{Place, Scanned};
-
 use super::{Appended, Journal};
 use crate::dynamodb::{Item, Meter, Unfit, failed, number, text};
 use crate::error::{Kind, StoreError};
@@ -79,17 +77,19 @@ impl Journal for DynamoJournal {
 
 /// An event of `key`.
 fn event(key: &Key, item: &Item) -> Result<Line, StoreError> {
-    read(key, item).map_err(|unfit| {
+    let line = match text(item, request::PK) {
+        // An answer of the wrong item would be worse than none.
+        Ok(pk) if pk != key.partition() => Err(Unfit::Key),
+        pk => pk.and_then(|_| read(item)),
+    };
+    line.map_err(|unfit| {
         let context = format!("journal: an event of {} cannot be read", key.partition());
         StoreError::caused(Kind::Corrupt, context, unfit)
     })
 }
 
-/// An event read from its item, which must be under the key that was asked for.
-fn read(key: &Key, item: &Item) -> Result<Line, Unfit> {
-    if text(item, request::PK)? != key.partition() {
-        return Err(Unfit::Key);
-    }
+/// The line that an item holds.
+fn read(item: &Item) -> Result<Line, Unfit> {
     Ok(Line { version: number(item, request::SK)?, body: text(item, request::BODY)?.to_owned() })
 }
 

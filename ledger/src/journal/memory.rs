@@ -1,11 +1,12 @@
 //! A journal in memory, for the simulation and for tests.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::scan::{Place, Scan, Scanned, Segment, Stored};
 use super::{Appended, Arrival, Arrivals, Journal};
 use crate::error::StoreError;
 use crate::id::Key;
@@ -20,7 +21,7 @@ pub struct MemoryJournal {
 
 #[derive(Debug, Default)]
 struct Events {
-    by_key: HashMap<Key, Vec<Line>>,
+    by_key: BTreeMap<Key, Vec<Line>>,
     arrived: Vec<(Key, Line)>,
 }
 
@@ -57,6 +58,43 @@ impl Journal for MemoryJournal {
         events.arrived.push((key.clone(), line));
         self.latest.send_replace(events.arrived.len() as u64);
         Ok(Appended::Written)
+    }
+}
+
+/// Items in one page. Few, so that histories are cut by its end.
+const PAGE: usize = 7;
+
+#[async_trait]
+impl Scan for MemoryJournal {
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        let of = count.max(1);
+        Ok((0..of).map(|number| Segment { number, of, from: None, until: None }).collect())
+    }
+
+    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+        let after = after.map(|it| (it.partition.clone(), it.version.parse().unwrap_or(u64::MAX)));
+        let events = self.events();
+        let of_segment =
+            |key: &Key| u32::from(key.asset.last_byte()) % segment.of == segment.number;
+        let assets = events.by_key.iter().filter(|(key, _)| of_segment(key));
+        let items = assets.flat_map(|(key, lines)| {
+            let partition = key.partition();
+            lines.iter().map(move |line| (partition.clone(), line.clone()))
+        });
+        let mut rest = items.skip_while(|(partition, line)| {
+            after.as_ref().is_some_and(|(at, version)| (partition, line.version) <= (at, *version))
+        });
+        let items: Vec<_> = rest
+            .by_ref()
+            .take(PAGE)
+            .map(|(partition, line)| Stored { partition, line: Ok(line) })
+            .collect();
+        let place = |stored: &Stored| {
+            let version = stored.line.as_ref().map(|line| line.version).unwrap_or_default();
+            Place { partition: stored.partition.clone(), version: version.to_string() }
+        };
+        let next = items.last().filter(|_| rest.next().is_some()).map(place);
+        Ok(Scanned { items, next })
     }
 }
 

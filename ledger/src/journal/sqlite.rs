@@ -1,5 +1,7 @@
 //! The journal in a SQLite file: the embedded default.
 
+mod scan;
+
 use std::path::Path;
 
 use async_trait::async_trait;

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::effects::Chance;
 use crate::error::{Kind, StoreError};
 use crate::id::Key;
-use crate::journal::{Appended, Arrival, Arrivals, Journal};
+use crate::journal::scan::{Place, Scanned, Segment};
+use crate::journal::{Appended, Arrival, Arrivals, Journal, Scan};
 use crate::objects::{Current, Objects};
 use crate::record::Line;
 
@@ -112,6 +113,17 @@ impl<S: Journal> Journal for Faulty<Arc<S>> {
 
     async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
         self.faults.around(self.store.append(key, line)).await
+    }
+}
+
+#[async_trait]
+impl<S: Scan> Scan for Faulty<Arc<S>> {
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        self.faults.around(self.store.segments(count)).await
+    }
+
+    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+        self.faults.around(self.store.page(segment, after)).await
     }
 }
 

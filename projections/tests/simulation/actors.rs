@@ -168,6 +168,9 @@ async fn rewrite_and_look<J: Store, V: Table>(world: &World<J, V>, asset: AssetI
         for id in old.into_iter().filter(|id| world.bucket.remove(&key, id)) {
             world.seen().removed.insert((key.clone(), id));
         }
+        // The upload may have come to nothing: while it waited, somebody may have taken the
+        // delete marker away, and with it what let it in.
+        note_unreplaced(world, &key);
     };
     let _ = futures::join!(world.service.look(&caller, asset), rewrite);
 }

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
 
-use super::scan::Place;
 use crate::id::Key;
+use crate::journal::scan::{Place, Segment};
 use crate::record::Line;
 
 /// `<tenant>#<asset>`.
@@ -53,23 +53,26 @@ pub(super) fn append(
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
 }
 
-/// A page of every event there is, of one segment of so many.
+/// The most segments that DynamoDB scans a table in.
+pub(super) const SEGMENTS: u32 = 1_000_000;
+
+/// A page of every event there is, of one segment.
 pub(super) fn scan(
     scan: ScanFluentBuilder,
     table: &str,
-    (segment, segments): (i32, i32),
+    segment: &Segment,
     after: Option<&Place>,
 ) -> ScanFluentBuilder {
     let scan = scan
         .table_name(table)
         .consistent_read(true)
-        .segment(segment)
-        .total_segments(segments)
+        .segment(segment.number.cast_signed())
+        .total_segments(segment.of.cast_signed())
         .return_consumed_capacity(ReturnConsumedCapacity::Total);
     match after {
         None => scan,
         Some(Place { partition, version }) => scan
             .exclusive_start_key(PK, AttributeValue::S(partition.clone()))
-            .exclusive_start_key(SK, AttributeValue::N(version.to_string())),
+            .exclusive_start_key(SK, AttributeValue::N(version.clone())),
     }
 }

@@ -1,68 +1,42 @@
-//! Every event of the journal, in segments that several may read at once, for making rows anew.
+//! The journal as a whole, in DynamoDB's own segments.
 
-use crate::dynamodb::{Item, failed, number, text};
+use async_trait::async_trait;
+
+use super::{DynamoJournal, read, request};
+use crate::dynamodb::{Item, failed, text};
 use crate::error::{Kind, StoreError};
-use crate::id::Key;
-use crate::record::Line;
+use crate::journal::scan::{Place, Scan, Scanned, Segment, Stored, Stray};
 
-use super::{DynamoJournal, event, request};
+#[async_trait]
+impl Scan for DynamoJournal {
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        let of = count.clamp(1, request::SEGMENTS);
+        Ok((0..of).map(|number| Segment { number, of, from: None, until: None }).collect())
+    }
 
-/// A page of a segment.
-#[derive(Debug)]
-pub struct Scanned {
-    /// Events, those of an asset together and in order; the page may end amid them.
-    pub events: Vec<(Key, Line)>,
-    /// Assets with an item that is no event: whoever projects them finds out more.
-    pub broken: Vec<Key>,
-    /// Where the next page starts; `None` on the segment's last.
-    pub next: Option<Place>,
-}
-
-/// A place in a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The partition that was read last.
-    pub partition: String,
-    /// The version that was read last.
-    pub version: u64,
-}
-
-impl DynamoJournal {
-    /// The page after `after` of one segment of so many, from 0; it sees every event whose append
-    /// was answered before. Items that are no asset's are passed over.
-    pub async fn scan(
-        &self,
-        segment: i32,
-        segments: i32,
-        after: Option<&Place>,
-    ) -> Result<Scanned, StoreError> {
-        let scan = request::scan(self.client.scan(), &self.table, (segment, segments), after);
+    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+        let scan = request::scan(self.client.scan(), &self.table, segment, after);
         let answer = scan.send().await.map_err(|e| failed("journal: it was not scanned", e))?;
         self.meter.count("Scan", answer.consumed_capacity());
         let next = answer.last_evaluated_key().map(place).transpose()?;
-        let (mut events, mut broken) = (Vec::new(), Vec::new());
-        for (key, item) in answer.items().iter().filter_map(of_an_asset) {
-            match event(&key, item) {
-                Ok(line) => events.push((key, line)),
-                Err(_) => broken.push(key),
-            }
-        }
-        Ok(Scanned { events, broken, next })
+        Ok(Scanned { items: answer.items().iter().map(stored).collect(), next })
     }
 }
 
-fn of_an_asset(item: &Item) -> Option<(Key, &Item)> {
-    let pk = text(item, request::PK).unwrap_or_default();
-    let key = Key::from_partition(pk);
-    if key.is_none() {
-        tracing::warn!(pk, "an item of the journal is no asset's: passed over");
-    }
-    Some((key?, item))
+/// An item as it lies there. One without a partition cannot be: it is half of the key.
+fn stored(item: &Item) -> Stored {
+    let partition = text(item, request::PK).unwrap_or_default().to_owned();
+    let line = read(item).map_err(|unfit| Stray { version: version(item), why: unfit.to_string() });
+    Stored { partition, line }
 }
 
 fn place(key: &Item) -> Result<Place, StoreError> {
-    let partition = text(key, request::PK).map(str::to_owned);
-    let place =
-        partition.and_then(|partition| Ok(Place { partition, version: number(key, request::SK)? }));
-    place.map_err(|e| StoreError::caused(Kind::Corrupt, "journal: a place cannot be read", e))
+    let unread = |e| StoreError::caused(Kind::Corrupt, "journal: a place cannot be read", e);
+    let partition = text(key, request::PK).map_err(unread)?.to_owned();
+    Ok(Place { partition, version: version(key) })
+}
+
+fn version(item: &Item) -> String {
+    let digits = item.get(request::SK).and_then(|value| value.as_n().ok());
+    digits.cloned().unwrap_or_default()
 }

@@ -1,0 +1,84 @@
+//! The journal as a whole, in the order of its key.
+
+use async_trait::async_trait;
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::SqliteJournal;
+use crate::error::StoreError;
+use crate::journal::scan::{Place, Scan, Scanned, Segment, Stored, Stray};
+use crate::record::Line;
+
+/// Items in one page: some 700 KB of typical events.
+const PAGE: usize = 1000;
+
+#[async_trait]
+impl Scan for SqliteJournal {
+    /// Of about as many events each.
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        let of = count.max(1);
+        self.database.read(move |file| segments(file, of)).await
+    }
+
+    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+        let (segment, after) = (segment.clone(), after.cloned());
+        self.database.read(move |file| page(file, &segment, after.as_ref())).await
+    }
+}
+
+fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
+    let count: u64 = file.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+    let mut nth = file.prepare("SELECT pk FROM events ORDER BY pk LIMIT 1 OFFSET ?1")?;
+    let mut bounds = vec![None];
+    for number in 1..of {
+        let offset = count * u64::from(number) / u64::from(of);
+        bounds.push(nth.query_row([offset], |row| row.get(0)).optional()?);
+    }
+    bounds.push(None);
+    // Of an empty journal, all bounds are missing: then the first segment is all there is.
+    let whole = bounds.iter().all(Option::is_none);
+    let bounds = if whole { vec![None, None] } else { bounds };
+    let of = u32::try_from(bounds.len() - 1).unwrap_or(of);
+    let pairs = bounds.windows(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+    Ok((0..of)
+        .zip(pairs)
+        .map(|(number, (from, until))| Segment { number, of, from, until })
+        .collect())
+}
+
+fn page(file: &Connection, of: &Segment, after: Option<&Place>) -> rusqlite::Result<Scanned> {
+    let select = "SELECT pk, sk, body FROM events WHERE (pk, sk) > (?1, ?2) \
+                  AND (?3 IS NULL OR pk < ?3) ORDER BY pk, sk LIMIT ?4";
+    // Before everything of a partition is what comes after its version 'minus infinity'.
+    let (partition, version) = match after {
+        Some(place) => (place.partition.as_str(), place.version.parse().unwrap_or(i64::MAX)),
+        None => (of.from.as_deref().unwrap_or_default(), i64::MIN),
+    };
+    let bound = params![partition, version, of.until, PAGE];
+    let mut select = file.prepare_cached(select)?;
+    let items = select.query_map(bound, stored)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let full = items.len() == PAGE;
+    let next = items.last().filter(|_| full).map(|last| Place {
+        partition: last.partition.clone(),
+        version: match &last.line {
+            Ok(line) => line.version.to_string(),
+            Err(stray) => stray.version.clone(),
+        },
+    });
+    Ok(Scanned { items, next })
+}
+
+/// An item as it lies there: the file may have been written to by another program.
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let version: i64 = row.get(1)?;
+    let line = match (u64::try_from(version), row.get_ref(2)?) {
+        (Ok(version), ValueRef::Text(text)) => match std::str::from_utf8(text) {
+            Ok(body) => Ok(Line { version, body: body.to_owned() }),
+            Err(error) => Err(error.to_string()),
+        },
+        (Err(_), _) => Err("a version is a number from 1".to_owned()),
+        (_, other) => Err(format!("its body is {}, not {}", other.data_type(), Type::Text)),
+    };
+    let stray = |why| Stray { version: version.to_string(), why };
+    Ok(Stored { partition: row.get(0)?, line: line.map_err(stray) })
+}

@@ -1,0 +1,120 @@
+//! Where a command finds the ledger: a data folder, or tables and a bucket on AWS.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use ledger::StoreError;
+use ledger::id::Tenant;
+use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
+use ledger::sqlite::Open;
+use projections::Views;
+use projections::views::{DynamoViews, SqliteViews};
+
+use crate::aws::{
+    BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
+    VIEWS_TABLE, sdk_config,
+};
+
+/// Where events and rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Store {
+    /// In files of the data folder, with an S3 endpoint beside the API.
+    Sqlite,
+    /// In two DynamoDB tables, with the files in an S3 bucket.
+    Dynamodb,
+}
+
+/// Which ledger a command works on. On a folder it works beside a running `serve`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which ledger")]
+pub(super) struct Stores {
+    /// Where events and rows are kept.
+    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = Store::Sqlite)]
+    pub(super) store: Store,
+    /// The data folder of `serve`.
+    #[arg(
+        long,
+        env = "ASSET_LEDGER_DATA",
+        value_name = "DIR",
+        required_unless_present = "store",
+        required_if_eq("store", "sqlite")
+    )]
+    pub(super) data: Option<PathBuf>,
+    /// With --store dynamodb: the table of events.
+    #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
+    pub(super) journal_table: Option<String>,
+    /// With --store dynamodb: the table of rows.
+    #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
+    pub(super) views_table: Option<String>,
+    /// With --store dynamodb: the bucket of the files, where a command looks at them.
+    #[arg(long, env = BUCKET, value_name = "BUCKET")]
+    pub(super) bucket: Option<String>,
+    /// With --store dynamodb: partitions of the rows, as it was when the first was written.
+    #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
+        value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) shards: u8,
+    /// Whose assets.
+    #[arg(long, env = TENANT, default_value = "main")]
+    pub(super) tenant: Tenant,
+}
+
+/// The journal, by each of its doors.
+pub(super) struct Opened {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) scan: Arc<dyn Scan>,
+}
+
+impl Stores {
+    /// The journal, which must be there.
+    pub(super) async fn journal(&self) -> anyhow::Result<Opened> {
+        match self.store {
+            Store::Sqlite => {
+                let journal = SqliteJournal::open(self.folder(), Open::Existing).await;
+                Ok(Opened::new(self.found("journal", journal)?))
+            }
+            Store::Dynamodb => {
+                let client = self.clients().await.dynamodb;
+                let table = self.journal_table.as_deref().unwrap_or_default();
+                Ok(Opened::new(DynamoJournal::new(client, table)))
+            }
+        }
+    }
+
+    /// The rows, which must be there.
+    pub(super) async fn views(&self) -> anyhow::Result<Arc<dyn Views>> {
+        match self.store {
+            Store::Sqlite => {
+                let views = SqliteViews::open(self.folder(), Open::Existing);
+                Ok(Arc::new(self.found("read table", views)?))
+            }
+            Store::Dynamodb => {
+                let client = self.clients().await.dynamodb;
+                let table = self.views_table.as_deref().unwrap_or_default();
+                Ok(Arc::new(DynamoViews::new(client, table, self.shards)))
+            }
+        }
+    }
+
+    /// Clients that wait as long as one does whom nobody waits for.
+    pub(super) async fn clients(&self) -> Clients {
+        Clients::new(&sdk_config().await, PROJECTOR_OPERATION)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new("."))
+    }
+
+    fn found<T>(&self, what: &str, opened: Result<T, StoreError>) -> anyhow::Result<T> {
+        let folder = self.folder().display();
+        opened.with_context(|| format!("no {what} could be opened in {folder}; is --data right?"))
+    }
+}
+
+impl Opened {
+    fn new<J: Journal + Scan + 'static>(journal: J) -> Self {
+        let journal = Arc::new(journal);
+        Self { journal: journal.clone(), scan: journal }
+    }
+}
