@@ -1,4 +1,4 @@
-//! The command line: `serve`, `project`, `migrate`, `demo`, `history`.
+//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `verify`.
 
 mod demo;
 mod history;
@@ -9,6 +9,7 @@ mod serve;
 mod stop;
 mod stores;
 mod table;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Demo(demo::Demo),
     History(history::History),
+    Verify(verify::Verify),
 }
 
 /// How the program tells what it does.
@@ -56,20 +58,22 @@ enum LogFormat {
 }
 
 /// Runs the program; the exit code is 0 for success, 1 for failure and 2 for a wrong command line.
+/// `verify` exits with 1 for findings, and with 2 if it could not look.
 #[must_use]
 pub fn run() -> ExitCode {
     let Cli { command, log } = Cli::parse();
+    let failure = command.failure();
     let outcome = logging::start(&log, command.quiet()).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(command.run())
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // `asset-ledger history … | head`: whoever reads has read enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "asset-ledger: {error:#}");
-            ExitCode::FAILURE
+            failure
         }
     }
 }
@@ -80,14 +84,25 @@ impl Command {
         !matches!(self, Self::Serve(_) | Self::Project(_))
     }
 
-    async fn run(self) -> anyhow::Result<()> {
-        match self {
+    /// The exit code of a command that could not do its work.
+    fn failure(&self) -> ExitCode {
+        if matches!(self, Self::Verify(_)) {
+            verify::COULD_NOT_LOOK.into()
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let done = match self {
+            Self::Verify(verify) => return verify.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Project(project) => project.run().await,
             Self::Demo(demo) => demo.run().await,
             Self::History(history) => history.run().await,
             Self::Migrate(migrate) => migrate.run().await,
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

@@ -9,5 +9,6 @@ mod state;
 
 pub use decide::{Command, Rejection, Sight, decide};
 pub use declaration::{Declaration, Invalid, Reason};
+pub(crate) use event::Unreadable;
 pub use event::{Event, UploadKind};
 pub use state::{Asset, Impossible, Life, Status};

@@ -1,10 +1,11 @@
 //! The truth of asset-ledger: what happened to each asset, who did it, and the proof.
 //!
-//! The domain ([`asset`], [`chain`], [`history`], [`record`]) is pure and synchronous. Around it
-//! stand two ports, [`journal`] (the events) and [`objects`] (the bytes), and the [`service`] that
-//! carries commands from the one to the other.
+//! The domain ([`asset`], [`audit`], [`chain`], [`history`], [`record`]) is pure and synchronous.
+//! Around it stand two ports, [`journal`] (the events) and [`objects`] (the bytes), and the
+//! [`service`] that carries commands from the one to the other.
 
 pub mod asset;
+pub mod audit;
 pub mod chain;
 pub mod dynamodb;
 pub mod effects;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::asset::Event;
+use crate::asset::{Event, Unreadable};
 use crate::chain::Hash;
 use crate::id::{AssetId, Key, Tenant};
 use crate::time;
@@ -101,6 +101,12 @@ impl CommandId {
         Self(uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().to_string())
     }
 
+    /// The identity as it is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The one that everybody gives who sees the same change of an object: the same look leads to
     /// the same command, whoever looks and however often.
     ///
@@ -125,8 +131,34 @@ impl CommandId {
 
 /// Why stored bytes are not an event.
 #[derive(Debug, thiserror::Error)]
-#[error("not an event of a known form: {0}")]
-pub struct Malformed(String);
+pub enum Malformed {
+    /// They are not of the one form that all events have, or not of the form of their type.
+    #[error("not an event of a known form: {0}")]
+    Form(String),
+    /// They are of the one form, but of a type or schema that this program does not know.
+    #[error("not an event of a known form: {0}")]
+    Unknown(Box<Unknown>),
+}
+
+/// An event of a type that this program does not know: a newer one wrote it, or a forger.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown event {kind:?} in schema {schema}: was it written by a newer version?")]
+pub struct Unknown {
+    /// The type that it names.
+    pub kind: String,
+    /// The schema that it names.
+    pub schema: u32,
+    /// Whose asset, and which.
+    pub key: Key,
+    /// Its place in the asset's history.
+    pub version: u64,
+    /// Who did it, through what, and in answer to what.
+    pub cause: Cause,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The hash of the event before.
+    pub prev: Hash,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,18 +209,37 @@ impl Record {
 
     /// Reads the stored form. Keys that occur twice or are not known are refused.
     pub fn read(body: &str) -> Result<Self, Malformed> {
-        let malformed = |error: &dyn std::error::Error| Malformed(crate::error::chain(error));
         let form: Envelope<'_> = serde_json::from_str(body).map_err(|e| malformed(&e))?;
-        let event = Event::read(&form.r#type, form.schema, form.data).map_err(|e| malformed(&e))?;
         let tenant: Tenant = form.tenant.parse().map_err(|e| malformed(&e))?;
         let asset: AssetId = form.asset.parse().map_err(|e| malformed(&e))?;
-        let at = time::parse(&form.at)
-            .ok_or_else(|| Malformed(format!("{:?} is not a time with six digits", form.at)))?;
+        let event = match Event::read(&form.r#type, form.schema, form.data) {
+            Ok(event) => Ok(event),
+            Err(Unreadable::Unknown) => Err((form.r#type.into_owned(), form.schema)),
+            Err(error) => return Err(malformed(&error)),
+        };
+        let at = time::parse(&form.at).ok_or_else(|| {
+            Malformed::Form(format!("{:?} is not a time with six digits", form.at))
+        })?;
         let (actor, request) = (form.actor.into_owned(), form.request.into_owned());
         let cause = Cause { actor, source: form.source, request, command: form.command };
-        let key = Key { tenant, asset };
-        Ok(Self { key, version: form.version, event, cause, at, prev: form.prev })
+        let (key, version, prev) = (Key { tenant, asset }, form.version, form.prev);
+        match event {
+            Ok(event) => Ok(Self { key, version, event, cause, at, prev }),
+            Err((kind, schema)) => {
+                Err(Unknown { kind, schema, key, version, cause, at, prev }.into())
+            }
+        }
     }
+}
+
+impl From<Unknown> for Malformed {
+    fn from(unknown: Unknown) -> Self {
+        Self::Unknown(Box::new(unknown))
+    }
+}
+
+fn malformed(error: &dyn std::error::Error) -> Malformed {
+    Malformed::Form(crate::error::chain(error))
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ pub enum UploadKind {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// Written by a newer version of this program, or forged.
-    #[error("unknown event {kind:?} in schema {schema}: was it written by a newer version?")]
-    Unknown { kind: String, schema: u32 },
+    #[error("its type or its schema is not known")]
+    Unknown,
     /// Not of the form that its type and schema name.
     #[error("the data of {kind:?} is not of its form")]
     Data { kind: String, source: serde_json::Error },
@@ -128,7 +128,7 @@ impl Event {
             ("restored", 1) => form(kind, data).map(|Nothing {}| Self::Restored),
             ("purge_requested", 1) => form(kind, data).map(|Nothing {}| Self::PurgeRequested),
             ("purged", 1) => form(kind, data).map(|Nothing {}| Self::Purged),
-            _ => Err(Unreadable::Unknown { kind: kind.to_owned(), schema }),
+            _ => Err(Unreadable::Unknown),
         }
     }
 }

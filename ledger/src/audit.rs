@@ -1,0 +1,146 @@
+//! Audits of histories as they are stored: every fault named, not only the first.
+//!
+//! # What is believed
+//!
+//! An event is named by the one after it, whose `prev` is its hash, and the last by whoever else
+//! remembers it: a row, or a checkpoint ([`Known`]). From this follows what a fault is called:
+//!
+//! | In the store | Its name |
+//! |---|---|
+//! | the next event names another hash than this one's | `edited` |
+//! | it says another version or asset, but follows the one before it | `edited` |
+//! | versions are missing before it | `deleted` |
+//! | the next event follows the one before this one | `inserted` |
+//! | it is there already, or nothing that it could follow | `inserted` |
+//! | its place is another's, whose place is its | `swapped` |
+//! | it follows, but is stored under another version | `moved` |
+//! | it follows an earlier event, as another one does | `forked` |
+//! | it says that it is another asset's | `copied` |
+//! | somebody remembers a later version than the last | `truncated` |
+//! | a checkpoint remembers another hash, but its neighbours do not | `rewritten` |
+//! | it cannot be read, and nothing shows that it ever could | `malformed` |
+//! | its type is not known, and it hangs together with its neighbours | `unknown-type` |
+//! | it is sound, but not later than the one before it | `not-later` |
+//! | it is sound, but its command was recorded before | `command-twice` |
+//! | it is sound, but cannot happen to what the asset was | `impossible` |
+//!
+//! Where an event and the one after it disagree and the later one is itself edited, there may
+//! have been one edit or two. If undoing the later one's link alone gives back the hash that it
+//! should have, that was the edit; if not, both are named.
+//!
+//! # What cannot be seen
+//!
+//! A chain shows nothing of its own end: a last event that was edited or deleted is seen only by
+//! who remembers it, and a history that was rewritten as a whole only by a checkpoint.
+//! [`examine`] finds something in every history that [`History::read`] refuses, and in no other
+//! unless somebody remembers it otherwise.
+
+mod finding;
+mod forensic;
+mod sense;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+pub use finding::{Finding, Kind};
+
+use crate::chain::Hash;
+use crate::history::{Broken, Fault, History};
+use crate::id::Key;
+use crate::journal::scan::Chain;
+use crate::record::Malformed;
+
+/// What somebody else remembers of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// A version.
+    pub version: u64,
+    /// The hash of its event.
+    pub hash: Hash,
+    /// Who remembers it.
+    pub by: Witness,
+}
+
+/// Who remembers a version of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// The asset's row: it can be altered as easily as an event, but seldom is along with it.
+    Row,
+    /// A checkpoint that was kept elsewhere.
+    Checkpoint,
+}
+
+impl Witness {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Row => "its row",
+            Self::Checkpoint => "the checkpoint",
+        }
+    }
+}
+
+/// What an examination found.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// The history, if it is whole and a chain. What somebody else remembers does not count here.
+    pub history: Option<History>,
+    /// Everything that is not as the ledger left it, in the order of the versions.
+    pub findings: Vec<Finding>,
+}
+
+/// Everything that is wrong with a history by itself.
+#[must_use]
+pub fn examine(chain: &Chain) -> Vec<Finding> {
+    examine_with(chain, &[]).findings
+}
+
+/// Everything that is wrong with a history, also in the light of what others remember of it.
+#[must_use]
+pub fn examine_with(chain: &Chain, known: &[Known]) -> Examined {
+    let Some(key) = chain.key() else {
+        return Examined { history: None, findings: vec![no_asset(chain)] };
+    };
+    match History::read(&key, chain.lines.clone()) {
+        Ok(history)
+            if chain.strays.is_empty() && known.iter().all(|k| agrees(history.as_ref(), k)) =>
+        {
+            Examined { history, findings: Vec::new() }
+        }
+        read => {
+            let mut findings = forensic::examine(chain, &key, known);
+            if let (Err(broken), true) = (&read, findings.is_empty()) {
+                findings.push(plain(&key, broken));
+            }
+            let history = read.ok().flatten().filter(|_| chain.strays.is_empty());
+            Examined { history, findings }
+        }
+    }
+}
+
+fn agrees(history: Option<&History>, known: &Known) -> bool {
+    let entries = history.map_or(&[][..], History::entries);
+    let place = usize::try_from(known.version).ok().and_then(|version| version.checked_sub(1));
+    let entry = place.and_then(|place| entries.get(place));
+    entry.is_some_and(|entry| entry.hash == known.hash)
+}
+
+fn no_asset(chain: &Chain) -> Finding {
+    let count = chain.lines.len() + chain.strays.len();
+    let says = format!("this partition is no asset's, but holds {count} items");
+    Finding::new(Kind::Malformed, &chain.partition, says)
+}
+
+/// The fault that stopped the reading, by the name that is surely right.
+fn plain(key: &Key, Broken { version, fault }: &Broken) -> Finding {
+    let kind = match fault {
+        Fault::Malformed(Malformed::Unknown(_)) => Kind::UnknownType,
+        Fault::Malformed(Malformed::Form(_)) => Kind::Malformed,
+        Fault::Elsewhere { .. } => Kind::Moved,
+        Fault::Gap { .. } => Kind::Deleted,
+        Fault::Unchained { .. } => Kind::Edited,
+        Fault::NotLater => Kind::NotLater,
+        Fault::Twice(_) => Kind::CommandTwice,
+        Fault::Impossible(_) => Kind::Impossible,
+    };
+    Finding::new(kind, key.partition(), fault.to_string()).at(*version)
+}

@@ -1,0 +1,288 @@
+//! Which fault it is: a walk along what is stored, for histories that are not as they should be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::{Finding, Kind};
+use super::slot::{self, Said, Slot, Words};
+use super::{Known, Witness, sense};
+use crate::chain::Hash;
+use crate::id::Key;
+use crate::journal::scan::Chain;
+
+/// Names every fault of a history, in the order of the versions.
+pub(super) fn examine(chain: &Chain, key: &Key, known: &[Known]) -> Vec<Finding> {
+    let mut slots = Slot::all(chain, key);
+    let mut walk = Walk::new(key, known);
+    walk.swaps(&mut slots);
+    (0..slots.len()).for_each(|at| walk.step(&slots, at));
+    walk.end();
+    walk.findings.extend(
+        chain
+            .strays
+            .iter()
+            .map(|stray| Finding::new(Kind::Malformed, &chain.partition, stray.to_string())),
+    );
+    walk.findings.extend(sense::examine(key, &walk.accepted, &walk.blamed));
+    walk.findings.sort_by_key(|finding| (finding.version, finding.kind));
+    walk.findings
+}
+
+/// What the next event should follow.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    version: u64,
+    hash: Hash,
+}
+
+struct Walk<'a> {
+    key: &'a Key,
+    known: &'a [Known],
+    before: Before,
+    /// By how much the events stand beyond their own versions; unknown after a fault.
+    shift: Option<i128>,
+    /// The hashes of the events that were taken, and their versions.
+    seen: BTreeMap<Hash, u64>,
+    accepted: Vec<Words>,
+    blamed: BTreeSet<u64>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(key: &'a Key, known: &'a [Known]) -> Self {
+        let before = Before { version: 0, hash: Hash::ZERO };
+        Self {
+            key,
+            known,
+            before,
+            shift: Some(0),
+            seen: BTreeMap::from([(Hash::ZERO, 0)]),
+            accepted: Vec::new(),
+            blamed: BTreeSet::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Puts events that stand in each other's places back, and says so.
+    fn swaps(&mut self, slots: &mut [Slot]) {
+        for circle in slot::circles(slots) {
+            let names: Vec<_> = circle.iter().map(|at| slots[*at].version.to_string()).collect();
+            let (version, found) = (slots[circle[0]].version, slots[circle[0]].hash);
+            if slot::put_back(slots, &circle) {
+                let says = format!("versions {} stand in each other's places", names.join(", "));
+                let hashes = (Some(slots[circle[0]].hash), Some(found));
+                self.tell(Kind::Swapped, version, hashes, &says);
+            }
+        }
+    }
+
+    fn step(&mut self, slots: &[Slot], at: usize) {
+        match &slots[at].said {
+            Said::Own(words) => self.own(slots, at, words),
+            Said::Other(words) => self.other(slots, at, words),
+            Said::Nothing(why) => self.nothing(slots, at, why),
+        }
+    }
+
+    fn own(&mut self, slots: &[Slot], at: usize, words: &Words) {
+        let slot = &slots[at];
+        let (follows, due) = (words.prev == self.before.hash, self.before.version + 1);
+        if follows && words.version == due && !self.has_better(slots, at) {
+            return self.follows(slot, words);
+        }
+        if let Some(version) = self.seen.get(&slot.hash) {
+            let says = format!("this is version {version} over again");
+            return self.inserted(slot, &says);
+        }
+        if self.is_followed_later(slots, at) {
+            return self.inserted(slot, "the events before and after it belong together");
+        }
+        if follows {
+            let says = format!("it follows version {}, but says {}", due - 1, words.version);
+            return self.edited(slots, at, Some(words), &says);
+        }
+        if words.version > due {
+            return self.deleted(slot, words);
+        }
+        if let Some(version) = self.seen.get(&words.prev) {
+            let says = format!("it follows version {version}, as another event does");
+            return self.forked(slot, words, &says);
+        }
+        if words.version == due {
+            return self.disagree(slots, at, words);
+        }
+        self.inserted(slot, "no event that is here comes before it");
+    }
+
+    /// The event that was due.
+    fn follows(&mut self, slot: &Slot, words: &Words) {
+        let shift = i128::from(slot.version) - i128::from(words.version);
+        if self.shift.is_some_and(|before| before != shift) {
+            let says = format!("it is version {} and stands at {}", words.version, slot.version);
+            self.tell(Kind::Moved, words.version, (None, Some(slot.hash)), &says);
+        }
+        self.accept(words, slot.hash);
+        self.shift = Some(shift);
+    }
+
+    fn inserted(&mut self, slot: &Slot, says: &str) {
+        self.tell(Kind::Inserted, slot.version, (None, Some(slot.hash)), says);
+        self.shift = None;
+    }
+
+    fn forked(&mut self, slot: &Slot, words: &Words, says: &str) {
+        let hashes = (Some(self.before.hash), Some(words.prev));
+        self.tell(Kind::Forked, slot.version, hashes, says);
+        self.accept(words, slot.hash);
+        self.shift = None;
+    }
+
+    fn deleted(&mut self, slot: &Slot, words: &Words) {
+        let (first, last) = (self.before.version + 1, words.version - 1);
+        let says = match last - first {
+            0 => format!("version {first} is missing"),
+            _ => format!("versions {first} to {last} are missing"),
+        };
+        let hash = (first == last).then_some(words.prev);
+        self.tell(Kind::Deleted, first, (hash, None), &says);
+        self.accept(words, slot.hash);
+        self.shift = None;
+    }
+
+    /// It is the version that was due, but follows something else than what stands before it.
+    fn disagree(&mut self, slots: &[Slot], at: usize, words: &Words) {
+        let (slot, before) = (&slots[at], self.before);
+        let named = self.named(slots, at, words.version);
+        let relinked = words.hash_after(before.hash);
+        let only_relinked = named.is_some_and(|named| relinked == Some(named));
+        let trusted = self.known.iter().any(|known| known.is(before.version, before.hash));
+        if before.version == 0 || only_relinked {
+            return self.edited(slots, at, Some(words), "what it follows was changed");
+        }
+        if trusted && named.is_none() {
+            return self.inserted(slot, "it does not follow the last event");
+        }
+        if !trusted {
+            let hashes = (Some(words.prev), Some(before.hash));
+            let says = format!("version {} was appended to another event", words.version);
+            self.tell(Kind::Edited, before.version, hashes, &says);
+        }
+        self.accept(words, slot.hash);
+    }
+
+    /// An event that is not the one that was appended in its place.
+    fn edited(&mut self, slots: &[Slot], at: usize, words: Option<&Words>, says: &str) {
+        let (hash, version) = (slots[at].hash, self.before.version + 1);
+        let named = self.named(slots, at, version);
+        self.tell(Kind::Edited, version, (named, Some(hash)), says);
+        // What follows is held against what should be here, or it would be blamed as well.
+        let named = named.unwrap_or(hash);
+        match words {
+            Some(words) => self.accept(&Words { version, ..words.clone() }, named),
+            None => self.before = Before { version, hash: named },
+        }
+    }
+
+    fn other(&mut self, slots: &[Slot], at: usize, words: &Words) {
+        let due = self.before.version + 1;
+        let linked = words.prev == self.before.hash && words.version == due && due > 1;
+        let says = format!("it says that it is version {} of {}", words.version, words.key);
+        if linked {
+            return self.edited(slots, at, None, &says);
+        }
+        let named = self.named(slots, at, due);
+        let hashes = (named, Some(slots[at].hash));
+        self.tell(Kind::Copied, slots[at].version, hashes, &says);
+        self.shift = None;
+        if let Some(hash) = named.filter(|_| !self.is_followed_later(slots, at)) {
+            self.before = Before { version: due, hash };
+        }
+    }
+
+    fn nothing(&mut self, slots: &[Slot], at: usize, why: &str) {
+        let (slot, due) = (&slots[at], self.before.version + 1);
+        if self.is_followed_later(slots, at) {
+            return self.inserted(slot, why);
+        }
+        match self.named(slots, at, due) {
+            Some(named) if named != slot.hash => self.edited(slots, at, None, why),
+            _ => {
+                self.tell(Kind::Malformed, slot.version, (None, Some(slot.hash)), why);
+                self.before = Before { version: due, hash: slot.hash };
+            }
+        }
+    }
+
+    /// Holds the end of the history against what others remember of it.
+    fn end(&mut self) {
+        for known in self.known {
+            let (version, hash) = (known.version, known.hash);
+            let who = known.by.name();
+            if version > self.before.version {
+                let says = format!("{who} remembers version {version}");
+                let first = self.before.version + 1;
+                self.tell(Kind::Truncated, first, (Some(hash), None), &says);
+            } else if !self.seen_at(version, hash) && !self.blamed.contains(&version) {
+                self.remembered_otherwise(known, who);
+            }
+        }
+    }
+
+    fn remembered_otherwise(&mut self, known: &Known, who: &str) {
+        let words = self.accepted.iter().find(|words| words.version == known.version);
+        let found = words.map(|words| words.hash);
+        let says = format!("{who} remembers another event");
+        let last = known.version == self.before.version;
+        let kind = match known.by {
+            // Either of the two was changed, and nothing shows which.
+            _ if last => Kind::Edited,
+            Witness::Checkpoint => Kind::Rewritten,
+            // An event that its neighbours vouch for: it is the row that was changed.
+            Witness::Row => return,
+        };
+        self.tell(kind, known.version, (Some(known.hash), found), &says);
+    }
+
+    fn seen_at(&self, version: u64, hash: Hash) -> bool {
+        self.seen.get(&hash) == Some(&version)
+    }
+
+    /// The hash that the event at `version`, which stands at `at`, should have, by whoever says.
+    fn named(&self, slots: &[Slot], at: usize, version: u64) -> Option<Hash> {
+        let next = slots.get(at + 1).and_then(Slot::own);
+        let next = next.filter(|next| next.version == version + 1).map(|next| next.prev);
+        let known = self.known.iter().find(|known| known.version == version);
+        next.or(known.map(|known| known.hash))
+    }
+
+    /// Whether a later event follows what stands before `at`, and this one therefore does not
+    /// belong between.
+    fn is_followed_later(&self, slots: &[Slot], at: usize) -> bool {
+        let Before { version, hash } = self.before;
+        let mut later = slots[at + 1..].iter().filter_map(Slot::own);
+        later.any(|words| words.prev == hash && words.version == version + 1)
+    }
+
+    /// Whether a later event follows the same one, and nothing follows the one at `at`.
+    fn has_better(&self, slots: &[Slot], at: usize) -> bool {
+        let mut later = slots[at + 1..].iter().filter_map(Slot::own);
+        self.is_followed_later(slots, at) && !later.any(|words| words.prev == slots[at].hash)
+    }
+
+    fn accept(&mut self, words: &Words, hash: Hash) {
+        self.before = Before { version: words.version, hash };
+        self.seen.insert(hash, words.version);
+        self.accepted.push(words.clone());
+    }
+
+    fn tell(&mut self, kind: Kind, version: u64, hashes: (Option<Hash>, Option<Hash>), says: &str) {
+        let finding = Finding::new(kind, self.key.partition(), says).at(version);
+        self.findings.push(finding.hashes(hashes.0, hashes.1));
+        self.blamed.insert(version);
+    }
+}
+
+impl Known {
+    fn is(&self, version: u64, hash: Hash) -> bool {
+        self.version == version && self.hash == hash
+    }
+}

@@ -1,0 +1,157 @@
+//! What stands at each place of a stored history, and what it says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::chain::Hash;
+use crate::id::Key;
+use crate::journal::scan::Chain;
+use crate::record::{CommandId, Line, Malformed, Record};
+
+/// A place of a stored history.
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    /// The version that it is stored under.
+    pub(super) version: u64,
+    /// The hash of what stands there.
+    pub(super) hash: Hash,
+    /// What that says of itself.
+    pub(super) said: Said,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Said {
+    /// That it is this asset's.
+    Own(Words),
+    /// That it is another asset's.
+    Other(Words),
+    /// Nothing that can be read.
+    Nothing(String),
+}
+
+/// What an event says of itself, whatever its type.
+#[derive(Debug, Clone)]
+pub(super) struct Words {
+    pub(super) key: String,
+    pub(super) version: u64,
+    pub(super) hash: Hash,
+    pub(super) prev: Hash,
+    pub(super) at: DateTime<Utc>,
+    pub(super) command: CommandId,
+    /// What happened, or the type that this program does not know.
+    pub(super) record: Result<Record, String>,
+}
+
+impl Slot {
+    /// The places of `chain`, by rising version.
+    pub(super) fn all(chain: &Chain, key: &Key) -> Vec<Self> {
+        let mut slots: Vec<_> = chain.lines.iter().map(|line| Self::of(line, key)).collect();
+        slots.sort_by_key(|slot| slot.version);
+        slots
+    }
+
+    fn of(line: &Line, key: &Key) -> Self {
+        let hash = line.hash();
+        let said = match Words::read(&line.body, hash) {
+            Ok((whose, words)) if whose == *key => Said::Own(words),
+            Ok((_, words)) => Said::Other(words),
+            Err(why) => Said::Nothing(why),
+        };
+        Self { version: line.version, hash, said }
+    }
+
+    pub(super) fn own(&self) -> Option<&Words> {
+        match &self.said {
+            Said::Own(words) => Some(words),
+            Said::Other(_) | Said::Nothing(_) => None,
+        }
+    }
+
+    /// The version that its event says it is.
+    fn says(&self) -> Option<u64> {
+        self.own().map(|words| words.version)
+    }
+}
+
+impl Words {
+    fn read(body: &str, hash: Hash) -> Result<(Key, Self), String> {
+        match Record::read(body) {
+            Ok(record) => {
+                let Record { key, version, at, prev, .. } = record.clone();
+                let command = record.cause.command.clone();
+                let name = key.partition();
+                let record = Ok(record);
+                Ok((key, Self { key: name, version, hash, prev, at, command, record }))
+            }
+            Err(Malformed::Unknown(unknown)) => {
+                let (name, command) = (unknown.key.partition(), unknown.cause.command.clone());
+                let record = Err(unknown.to_string());
+                let (version, prev, at) = (unknown.version, unknown.prev, unknown.at);
+                Ok((unknown.key, Self { key: name, version, hash, prev, at, command, record }))
+            }
+            Err(malformed) => Err(malformed.to_string()),
+        }
+    }
+
+    /// The hash that it would have if it followed `prev`.
+    pub(super) fn hash_after(&self, prev: Hash) -> Option<Hash> {
+        let record = self.record.as_ref().ok()?;
+        Record { prev, ..record.clone() }.line().ok().map(|line| line.hash())
+    }
+}
+
+/// The places whose events stand in each other's places: each says that its own is the next
+/// one's, and the last one's is the first.
+pub(super) fn circles(slots: &[Slot]) -> Vec<Vec<usize>> {
+    let places: BTreeMap<u64, usize> =
+        slots.iter().enumerate().map(|(at, slot)| (slot.version, at)).collect();
+    let mut told = BTreeSet::new();
+    let mut circles = Vec::new();
+    for at in 0..slots.len() {
+        let circle = circle(slots, &places, at);
+        if circle.len() > 1 && circle.iter().all(|at| told.insert(*at)) {
+            circles.push(circle);
+        }
+    }
+    circles
+}
+
+/// The circle that starts at `first`; nothing if the way from there does not lead back.
+fn circle(slots: &[Slot], places: &BTreeMap<u64, usize>, first: usize) -> Vec<usize> {
+    let mut way = vec![first];
+    let mut seen = BTreeSet::from([first]);
+    while let Some(next) = slots[way[way.len() - 1]].says().and_then(|says| places.get(&says)) {
+        if *next == first {
+            return way;
+        }
+        if !seen.insert(*next) {
+            break;
+        }
+        way.push(*next);
+    }
+    Vec::new()
+}
+
+/// Puts every event of a circle into its own place, if each has a neighbour there that it belongs
+/// to: else they only say that they are each other's.
+pub(super) fn put_back(slots: &mut [Slot], circle: &[usize]) -> bool {
+    let events: Vec<_> = circle.iter().map(|at| slots[*at].clone()).collect();
+    for (place, event) in circle.iter().cycle().skip(1).zip(&events) {
+        let version = slots[*place].version;
+        slots[*place] = Slot { version, ..event.clone() };
+    }
+    let fit = circle.iter().all(|at| is_linked(slots, *at));
+    if !fit {
+        circle.iter().zip(events).for_each(|(at, event)| slots[*at] = event);
+    }
+    fit
+}
+
+/// Whether an event follows the one before it, or is followed by the one after it.
+fn is_linked(slots: &[Slot], at: usize) -> bool {
+    let before = at.checked_sub(1).map_or(Hash::ZERO, |before| slots[before].hash);
+    let follows = slots[at].own().is_some_and(|words| words.prev == before);
+    let next = slots.get(at + 1).and_then(Slot::own);
+    follows || next.is_some_and(|next| next.prev == slots[at].hash)
+}

@@ -1,0 +1,104 @@
+//! What `verify` tells: a table for people, JSON Lines for machines.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use ledger::audit::{Finding, Kind};
+use serde::Serialize;
+
+/// Findings that a table shows; the rest are counted by kind. Nobody reads more, and they would
+/// have to be kept.
+const SHOWN: usize = 1000;
+/// Hex digits of a hash that a table shows.
+const SHORT: usize = 12;
+
+/// How much was looked at.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Checked {
+    /// Histories.
+    pub(super) assets: u64,
+    /// Their events.
+    pub(super) events: u64,
+}
+
+/// Takes findings as they come.
+pub(super) struct Report {
+    json: bool,
+    shown: Vec<Finding>,
+    counts: BTreeMap<Kind, u64>,
+}
+
+#[derive(Serialize)]
+struct End<'a> {
+    checked: &'a Checked,
+    findings: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, shown: Vec::new(), counts: BTreeMap::new() }
+    }
+
+    /// Takes a finding: machines are told at once.
+    pub(super) fn tell(&mut self, finding: Finding) -> io::Result<()> {
+        *self.counts.entry(finding.kind).or_default() += 1;
+        if self.json {
+            return line(&finding);
+        }
+        if self.shown.len() < SHOWN {
+            self.shown.push(finding);
+        }
+        Ok(())
+    }
+
+    /// Tells the rest, and how many findings there were.
+    pub(super) fn end(self, checked: &Checked) -> io::Result<u64> {
+        let count = self.counts.values().sum();
+        if self.json {
+            let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
+            line(&End { checked, findings })?;
+        } else {
+            self.table(checked, count)?;
+        }
+        Ok(count)
+    }
+
+    fn table(&self, checked: &Checked, count: u64) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if count > 0 {
+            let mut table = Table::new();
+            table
+                .load_preset(presets::UTF8_BORDERS_ONLY)
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_header(["finding", "asset", "#", "expected", "found", "what"])
+                .add_rows(self.shown.iter().map(row));
+            writeln!(out, "{table}")?;
+        }
+        for (kind, count) in &self.counts {
+            writeln!(out, "{count:>8} {kind}")?;
+        }
+        let Checked { assets, events } = checked;
+        writeln!(out, "{assets} assets with {events} events verified: {count} findings")
+    }
+}
+
+fn row(finding: &Finding) -> [String; 6] {
+    let short = |hash: Option<ledger::chain::Hash>| {
+        hash.map(|hash| hash.to_string()[..SHORT].to_owned()).unwrap_or_default()
+    };
+    [
+        finding.kind.to_string(),
+        finding.asset.clone(),
+        finding.version.map(|version| version.to_string()).unwrap_or_default(),
+        short(finding.expected),
+        short(finding.found),
+        finding.says.clone(),
+    ]
+}
+
+fn line(told: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, told)?;
+    writeln!(out)
+}
