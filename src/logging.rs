@@ -1,7 +1,6 @@
 //! What is heard of the crates beneath, whoever logs and in whatever form.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, Targets};
 
 /// The crates beneath speak of what they sign; their spans and debug lines hold whole URLs, and
 /// those of the functions' runtime whole requests, so they are heard only where something is
@@ -12,6 +11,6 @@ const BENEATH: &str = "aws_config=warn,aws_smithy_runtime=warn,aws_sdk_s3=warn,\
     reqwest=warn,lambda_http=info,lambda_runtime=info,lambda_runtime_api_client=info";
 
 /// A filter of what is `wanted`: a level, or levels by module.
-pub(crate) fn filter(wanted: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::try_new(format!("{wanted},{BENEATH}"))
+pub(crate) fn filter(wanted: &str) -> Result<Targets, ParseError> {
+    format!("{wanted},{BENEATH}").parse()
 }

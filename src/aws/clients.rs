@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use aws_config::environment::{
-    EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
-};
-use aws_config::meta::region::ProvideRegion;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 
@@ -69,23 +63,16 @@ impl Clients {
     }
 }
 
-/// The configuration of the environment, by the rules of every AWS tool. Where region and
-/// credentials stand in variables, as in a function, nothing else is looked for: it takes 0.1 ms
-/// and not 6, and credentials that a function was given are those it has for life.
+/// The configuration of the environment, by the rules of every AWS tool.
+#[cfg(feature = "local")]
 pub async fn sdk_config() -> SdkConfig {
-    let loader = aws_config::defaults(behavior());
-    match given().await {
-        Some((region, credentials)) => {
-            loader.region(region).credentials_provider(credentials).load().await
-        }
-        None => loader.load().await,
-    }
+    aws_config::load_defaults(behavior()).await
 }
 
-async fn given() -> Option<(Region, Credentials)> {
-    let region = EnvironmentVariableRegionProvider::new().region().await?;
-    let credentials = EnvironmentVariableCredentialsProvider::new().provide_credentials().await;
-    Some((region, credentials.ok()?))
+/// The configuration of a function.
+#[cfg(any(feature = "lambda", test))]
+pub(crate) async fn function_config() -> Result<SdkConfig, super::Invalid> {
+    super::given::given_config(behavior()).await
 }
 
 /// What the SDK does where nobody says, as of a date: an update changes nothing by itself.
@@ -156,7 +143,8 @@ mod tests {
 
     #[test]
     fn every_call_ends() {
-        let shared = SdkConfig::builder().region(Region::from_static("eu-central-1")).build();
+        let shared =
+            SdkConfig::builder().region(aws_config::Region::from_static("eu-central-1")).build();
         let clients = Clients::new(&shared, PROJECTOR_OPERATION);
         let timeouts = clients.dynamodb.config().timeout_config().unwrap();
         assert_eq!(timeouts.operation_attempt_timeout(), Some(ATTEMPT));

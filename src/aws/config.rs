@@ -85,13 +85,14 @@ fn hint(name: &str) -> &'static str {
     match name {
         JOURNAL_TABLE => "it names the table of events",
         VIEWS_TABLE => "it names the table of rows",
-        _ => "it names the bucket of the files",
+        BUCKET => "it names the bucket of the files",
+        _ => "Lambda gives it to each function",
     }
 }
 
 /// The one place beside the command line where the program reads its environment.
 #[allow(clippy::disallowed_methods, reason = "functions have no command line to be told by")]
-fn variable(name: &str) -> Option<String> {
+pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

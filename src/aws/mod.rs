@@ -5,6 +5,8 @@
 mod checks;
 mod clients;
 mod config;
+#[cfg(any(feature = "lambda", test))]
+mod given;
 #[cfg(feature = "local")]
 pub mod migrate;
 mod parts;
@@ -15,7 +17,11 @@ pub mod stream;
 #[cfg(feature = "local")]
 mod tables;
 
-pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION, sdk_config};
+#[cfg(any(feature = "lambda", test))]
+pub(crate) use clients::function_config;
+#[cfg(feature = "local")]
+pub use clients::sdk_config;
+pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION};
 #[cfg(feature = "local")]
 pub(crate) use config::{BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
 pub use config::{Config, Invalid};

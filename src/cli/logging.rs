@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
+use tracing_subscriber::prelude::*;
 
 use super::{Log, LogFormat};
 use crate::logging;
@@ -12,11 +13,12 @@ pub(super) fn start(log: &Log, quiet: bool) -> anyhow::Result<()> {
     let wanted = log.log.as_deref().unwrap_or(default);
     let filter = logging::filter(wanted)
         .with_context(|| format!("--log: {wanted:?} is not a filter; try `info` or `debug`"))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = lines.with_ansi(std::io::stderr().is_terminal());
-    match log.log_format {
-        LogFormat::Text => lines.with_target(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).init(),
-    }
+    let lines = match log.log_format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    tracing_subscriber::registry().with(lines).with(filter).init();
     Ok(())
 }

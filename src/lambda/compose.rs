@@ -7,7 +7,9 @@ use axum::Router;
 
 use super::bucket::Notifications;
 use super::projector::Projector;
-use crate::aws::{API_OPERATION, Clients, Config, Invalid, PROJECTOR_OPERATION, Parts, sdk_config};
+use crate::aws::{
+    API_OPERATION, Clients, Config, Invalid, PROJECTOR_OPERATION, Parts, function_config,
+};
 use crate::bucket::Bucket;
 use crate::checks;
 use crate::http::{self, Api, Hosts, Limits};
@@ -54,5 +56,5 @@ pub async fn notifications() -> Result<Notifications, Invalid> {
 /// The parts that the environment names; each of their calls ends after `operation`.
 async fn reached_within(operation: Duration) -> Result<Parts, Invalid> {
     let config = Config::from_env()?;
-    Ok(Parts::new(config, Clients::new(&sdk_config().await, operation)))
+    Ok(Parts::new(config, Clients::new(&function_config().await?, operation)))
 }

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use ledger::Effects;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 use super::emf::Emf;
 use crate::logging;
@@ -53,13 +54,13 @@ impl Drop for End<'_> {
 
 /// To standard error, which CloudWatch takes as well: standard output is for the metrics.
 fn start_logs() -> Result<(), lambda_runtime::Error> {
-    let lines = tracing_subscriber::fmt().with_writer(io::stderr).json().flatten_event(true);
-    let lines = lines.with_current_span(false).with_env_filter(filter()?);
-    lines.try_init()
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).json();
+    let lines = lines.flatten_event(true).with_current_span(false);
+    Ok(tracing_subscriber::registry().with(lines).with(filter()?).try_init()?)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a function has no command line to be told by")]
-fn filter() -> Result<EnvFilter, lambda_runtime::Error> {
+fn filter() -> Result<Targets, lambda_runtime::Error> {
     let wanted = std::env::var(LOG).unwrap_or_else(|_| "info".to_owned());
     Ok(logging::filter(&wanted)?)
 }
