@@ -14,7 +14,7 @@ use axum::Router;
 use ledger::id::Tenant;
 use ledger::objects::Objects;
 use ledger::service::Service;
-use projections::{Follower, Reader, Runner};
+use projections::{Current, Follower, Reader, Runner};
 use tokio_util::sync::CancellationToken;
 
 use self::folder::Folder;
@@ -120,12 +120,13 @@ fn api_router(
     objects: Arc<S3Objects>,
     hosts: Hosts,
 ) -> Router {
+    let rows = Arc::new(Current::new(stores.views.clone()));
     crate::http::router(Api {
         service,
-        reader: Reader::new(stores.journal.clone(), stores.views.clone()),
+        reader: Reader::new(stores.journal.clone(), rows.clone()),
         presigner: Arc::clone(&objects) as _,
         effects: Arc::new(World),
-        checks: checks::all(stores.journal.clone(), stores.views.clone(), objects),
+        checks: checks::all(stores.journal.clone(), rows, objects),
         limits: Limits::default(),
         hosts,
     })

@@ -1,5 +1,6 @@
 -- What each asset is now. All of it can be thrown away and made again from the journal.
 CREATE TABLE assets (
+    generation      INTEGER NOT NULL,  -- a replay makes all rows anew under another one
     pk              TEXT    NOT NULL,  -- tenant
     sk              TEXT    NOT NULL,  -- asset id: its order is the order of creation
     version         INTEGER NOT NULL,
@@ -22,13 +23,13 @@ CREATE TABLE assets (
     expires_at      INTEGER,           -- of a purged asset's tombstone, in epoch seconds
     shown           TEXT    NOT NULL
         GENERATED ALWAYS AS (CASE state WHEN 'PURGING' THEN 'DELETED' ELSE state END) VIRTUAL,
-    PRIMARY KEY (pk, sk)
+    PRIMARY KEY (generation, pk, sk)
 ) STRICT, WITHOUT ROWID;
 
 -- Lists never step over tombstones, of which a large purge leaves many in a row.
-CREATE INDEX assets_listed   ON assets (pk, sk) WHERE state <> 'PURGED';
-CREATE INDEX assets_by_state ON assets (pk, shown, sk);
-CREATE INDEX assets_expiring ON assets (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX assets_listed   ON assets (generation, pk, sk) WHERE state <> 'PURGED';
+CREATE INDEX assets_by_state ON assets (generation, pk, shown, sk);
+CREATE INDEX assets_expiring ON assets (generation, expires_at) WHERE expires_at IS NOT NULL;
 
 -- Assets that could not be projected and wait for a person.
 CREATE TABLE parked (
@@ -40,12 +41,18 @@ CREATE TABLE parked (
     PRIMARY KEY (pk, sk)
 ) STRICT, WITHOUT ROWID;
 
+-- Which generations there are, and how far a replay has come: JSON texts by name.
+CREATE TABLE notes (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How far the journal has been followed; one row.
 CREATE TABLE position (
-    only_one   INTEGER PRIMARY KEY CHECK (only_one = 1),
-    generation INTEGER NOT NULL,       -- counts the rebuilds
-    number     INTEGER NOT NULL,       -- the last arrival whose rows are here
-    hash       TEXT    NOT NULL        -- of that event: another one there is another journal
+    only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
+    epoch    INTEGER NOT NULL,         -- counts the rebuilds
+    number   INTEGER NOT NULL,         -- the last arrival whose rows are here
+    hash     TEXT    NOT NULL          -- of that event: another one there is another journal
 ) STRICT;
 
 INSERT INTO position VALUES (1, 1, 0, '0000000000000000000000000000000000000000000000000000000000000000');

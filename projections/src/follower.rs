@@ -213,12 +213,13 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::generations::Generations;
     use crate::testing::{Clock, Fault, Faulty, Story};
     use crate::views::{MemoryViews, Query, SqliteViews, Views};
 
     fn follower(
         journal: &Arc<impl Journal + Arrivals + 'static>,
-        views: &Arc<impl Views + Positions + 'static>,
+        views: &Arc<impl Generations + Positions + 'static>,
     ) -> Follower {
         let effects = Arc::new(Clock::default());
         let runner = Runner::new(Arc::clone(journal) as _, Arc::clone(views) as _, effects);
@@ -396,7 +397,7 @@ mod tests {
             let mut running = Running::start(follower(&restored, &views));
             assert!(running.progress.caught_up().await);
             assert_rows(&*views, others).await;
-            assert_eq!(views.load().await.unwrap().generation, begun.generation + 1);
+            assert_eq!(views.load().await.unwrap().epoch, begun.epoch + 1);
             running.stop().await;
         }
     }

@@ -5,17 +5,23 @@
 //!
 //! [`Asset`]: ledger::asset::Asset
 
+pub mod current;
 pub mod follower;
+pub mod generations;
 mod measure;
 pub mod position;
 pub mod reader;
 pub mod row;
+pub mod rows;
 pub mod runner;
 pub mod testing;
 pub mod views;
 
+pub use current::Current;
 pub use follower::Follower;
+pub use generations::{Generation, Generations};
 pub use position::Positions;
 pub use reader::Reader;
+pub use rows::Rows;
 pub use runner::Runner;
 pub use views::Views;

@@ -8,7 +8,7 @@ use ledger::chain::Hash;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Counts the rebuilds: a place reached before one is not the same place after it.
-    pub generation: u64,
+    pub epoch: u64,
     /// The last arrival whose row is written; 0 before the first.
     pub number: u64,
     /// The hash of that event; zeros before the first.
@@ -31,6 +31,7 @@ pub trait Positions: Send + Sync {
     /// Moves the position to `to` if it still is `from`; whether it was.
     async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError>;
 
-    /// Forgets every row, everything set aside and the position, and begins a new generation.
+    /// Forgets every row of every generation, everything set aside, whatever replay was under
+    /// way, and the position, and begins a new epoch.
     async fn reset(&self) -> Result<(), StoreError>;
 }

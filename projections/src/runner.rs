@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 use ledger::asset::Asset;
 use ledger::error::{Kind, chain};
@@ -16,8 +17,10 @@ use ledger::journal::Journal;
 use ledger::record::Line;
 use ledger::{Effects, StoreError, service};
 
+use crate::generations::Generations;
 use crate::measure;
-use crate::views::{Parked, Put, Views};
+use crate::rows::Rows;
+use crate::views::{Parked, Put};
 
 /// Assets projected at once. Enough that their writes share a group commit and the round trips to
 /// a remote store overlap; few enough not to throttle it.
@@ -70,11 +73,11 @@ pub enum Projected {
     Failed(StoreError),
 }
 
-/// Writes rows folded from the journal.
+/// Writes rows folded from the journal, to every generation that there is.
 #[derive(Clone)]
 pub struct Runner {
     journal: Arc<dyn Journal>,
-    views: Arc<dyn Views>,
+    views: Arc<dyn Generations>,
     effects: Arc<dyn Effects>,
 }
 
@@ -82,7 +85,7 @@ impl Runner {
     /// A runner from `journal` to `views`.
     pub fn new(
         journal: Arc<dyn Journal>,
-        views: Arc<dyn Views>,
+        views: Arc<dyn Generations>,
         effects: Arc<dyn Effects>,
     ) -> Self {
         Self { journal, views, effects }
@@ -90,8 +93,21 @@ impl Runner {
 
     /// Projects each asset that the hints name, once, as it is now. One asset's trouble never
     /// stops its neighbours.
+    ///
+    /// Which generations there are is read once the hints are in hand, and before anything is
+    /// folded. Read before the hints, it could lack a generation that was announced meanwhile;
+    /// and if the scan that fills it had passed by the asset before the event, nobody would bring
+    /// the event there.
     pub async fn project(&self, hints: &[Hint]) -> Report {
-        let run = |told: Told| async move { (self.project_one(&told).await, told.hints) };
+        if hints.is_empty() {
+            return Report::default();
+        }
+        let written = match self.written().await {
+            Ok(written) => written,
+            Err(error) => return Report::failed(hints.len(), &error),
+        };
+        let written = &written;
+        let run = |told: Told| async move { (self.project_one(&told, written).await, told.hints) };
         let mut outcomes = stream::iter(by_asset(hints)).map(run).buffer_unordered(AT_ONCE);
         let mut report = Report::default();
         while let Some((outcome, hints)) = outcomes.next().await {
@@ -103,12 +119,13 @@ impl Runner {
 
     /// Projects an asset again from the journal, after a person has looked at why it was parked.
     pub async fn redrive(&self, key: &Key) -> Projected {
-        match self.journal.last(key).await {
-            Ok(last) => {
+        let known = async { Ok((self.journal.last(key).await?, self.written().await?)) };
+        match known.await {
+            Ok((last, written)) => {
                 // Without events there is nothing to reach, and that is what parks it again.
                 let version = last.map_or(1, |last| last.version);
                 let (key, lines, hints) = (key.clone(), Vec::new(), Vec::new());
-                self.project_one(&Told { key, version, lines, hints }).await
+                self.project_one(&Told { key, version, lines, hints }, &written).await
             }
             Err(error) => Projected::Failed(error),
         }
@@ -116,20 +133,27 @@ impl Runner {
 
     /// Drops the tombstones that have expired, and says how many those were.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        self.views.sweep(self.effects.now()).await
+        let list = self.views.generations().await?;
+        self.views.rows(list.current).sweep(self.effects.now()).await
     }
 
-    async fn project_one(&self, told: &Told) -> Projected {
-        match self.write(told).await {
+    async fn written(&self) -> Result<Written, StoreError> {
+        let list = self.views.generations().await?;
+        Ok(list.written().map(|generation| self.views.rows(generation)).collect())
+    }
+
+    async fn project_one(&self, told: &Told, to: &Written) -> Projected {
+        match self.write(told, to).await {
             Ok(put) => Projected::Row(put),
-            Err(error) if error.kind == Kind::Corrupt => self.park(told, &error).await,
+            Err(error) if error.kind == Kind::Corrupt => self.park(told, &error, to).await,
             Err(error) => Projected::Failed(error),
         }
     }
 
-    async fn write(&self, told: &Told) -> Result<Put, StoreError> {
+    async fn write(&self, told: &Told, to: &Written) -> Result<Put, StoreError> {
         let asset = self.fold(told).await?;
-        let put = self.views.put(&asset).await?;
+        let puts = try_join_all(to.iter().map(|rows| rows.put(&asset))).await?;
+        let put = puts.first().copied().unwrap_or(Put::Stale);
         match put {
             // A redrive comes as late as the person who asked for it, and says nothing of lag.
             Put::Written if told.hints.is_empty() => measure::repaired(),
@@ -150,14 +174,15 @@ impl Runner {
         }
     }
 
-    async fn park(&self, told: &Told, error: &StoreError) -> Projected {
+    async fn park(&self, told: &Told, error: &StoreError, to: &Written) -> Projected {
         let mut cause = chain(error);
         cause.truncate(cause.floor_char_boundary(ERROR_MAX));
         let asset = told.key.partition();
         tracing::error!(asset, version = told.version, cause, "an asset was parked");
         let (key, version, at) = (told.key.clone(), told.version, self.effects.now());
-        match self.views.park(&Parked { key, version, error: cause, at }).await {
-            Ok(()) => {
+        let parked = Parked { key, version, error: cause, at };
+        match try_join_all(to.first().map(|rows| rows.park(&parked))).await {
+            Ok(_) => {
                 measure::parked();
                 Projected::Parked
             }
@@ -167,6 +192,12 @@ impl Runner {
 }
 
 impl Report {
+    /// Nothing was done, and every hint must be given again.
+    fn failed(hints: usize, error: &StoreError) -> Self {
+        let failed = (0..hints).map(|hint| Failed { hint, error: error.clone() });
+        Self { failed: failed.collect(), ..Self::default() }
+    }
+
     fn count(&mut self, outcome: Projected, hints: &[usize]) {
         match outcome {
             Projected::Row(Put::Written) => self.projected += 1,
@@ -179,6 +210,9 @@ impl Report {
         }
     }
 }
+
+/// The generations to write, the one that is read first.
+type Written = Vec<Arc<dyn Rows>>;
 
 /// Everything that a batch says of one asset.
 struct Told {
@@ -232,7 +266,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Clock, Fault, Faulty, Story};
-    use crate::views::MemoryViews;
+    use crate::views::{MemoryViews, Views};
 
     /// A journal and a read table, each with calls counted by name and failing as told.
     struct World {

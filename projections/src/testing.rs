@@ -2,11 +2,13 @@
 //! simulation. Always compiled, so that it cannot rot.
 
 mod faulty;
+mod generations;
 mod positions;
 mod story;
 mod views;
 
 pub use faulty::{Fault, Faulty};
+pub use generations::generations;
 pub use positions::positions;
 pub use story::{Clock, Story};
 pub use views::conformance;

@@ -45,12 +45,14 @@ impl Files {
 #[tokio::test]
 async fn memory() {
     testing::conformance(async || MemoryViews::default()).await;
+    testing::generations(async || MemoryViews::default()).await;
     testing::positions(async || MemoryViews::default()).await;
 }
 
 #[tokio::test]
 async fn memory_behind_faults() {
     testing::conformance(async || faulty(MemoryViews::default())).await;
+    testing::generations(async || faulty(MemoryViews::default())).await;
     testing::positions(async || faulty(MemoryViews::default())).await;
 }
 
@@ -58,6 +60,7 @@ async fn memory_behind_faults() {
 async fn sqlite() {
     let files = Files::new();
     testing::conformance(async || files.open()).await;
+    testing::generations(async || files.open()).await;
     testing::positions(async || files.open()).await;
 }
 
@@ -65,6 +68,7 @@ async fn sqlite() {
 async fn sqlite_behind_faults() {
     let files = Files::new();
     testing::conformance(async || faulty(files.open())).await;
+    testing::generations(async || faulty(files.open())).await;
     testing::positions(async || faulty(files.open())).await;
 }
 
@@ -76,16 +80,19 @@ fn dynamo(tables: Tables, shards: u8) -> DynamoViews {
 async fn dynamodb() {
     for shards in [1, 3, 8] {
         testing::conformance(async || dynamo(Engine::new().tables().await, shards)).await;
+        testing::generations(async || dynamo(Engine::new().tables().await, shards)).await;
     }
 }
 
 #[tokio::test]
 async fn dynamodb_behind_faults() {
     testing::conformance(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
+    testing::generations(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
 }
 
 /// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
 #[tokio::test]
 async fn the_given_dynamodb() {
     testing::conformance(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
+    testing::generations(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ledger::journal::{DynamoJournal, Journal};
 use ledger::service::Service;
 use projections::views::DynamoViews;
-use projections::{Reader, Runner, Views};
+use projections::{Current, Generations, Reader, Runner, Views};
 
 use super::{Clients, Config};
 use crate::objects::S3Objects;
@@ -18,8 +18,10 @@ pub struct Parts {
     pub config: Config,
     /// The events.
     pub journal: Arc<dyn Journal>,
-    /// The rows.
+    /// The rows that are read.
     pub views: Arc<dyn Views>,
+    /// The rows of every generation.
+    pub generations: Arc<dyn Generations>,
     /// The files.
     pub objects: Arc<S3Objects>,
 }
@@ -30,9 +32,10 @@ impl Parts {
     pub fn new(config: Config, clients: Clients) -> Self {
         let Clients { dynamodb, objects } = clients;
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
-        let views = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let views = Arc::new(Current::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(World)));
-        Self { config, journal, views, objects }
+        Self { config, journal, views, generations, objects }
     }
 
     /// The commands.
@@ -52,6 +55,6 @@ impl Parts {
     /// What writes the rows.
     #[must_use]
     pub fn runner(&self) -> Runner {
-        Runner::new(self.journal.clone(), self.views.clone(), Arc::new(World))
+        Runner::new(self.journal.clone(), self.generations.clone(), Arc::new(World))
     }
 }

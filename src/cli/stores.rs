@@ -9,7 +9,7 @@ use ledger::StoreError;
 use ledger::id::Tenant;
 use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
 use ledger::sqlite::Open;
-use projections::Views;
+use projections::Generations;
 use projections::views::{DynamoViews, SqliteViews};
 
 use crate::aws::{
@@ -82,8 +82,8 @@ impl Stores {
         }
     }
 
-    /// The rows, which must be there.
-    pub(super) async fn views(&self) -> anyhow::Result<Arc<dyn Views>> {
+    /// The rows of every generation, which must be there.
+    pub(super) async fn views(&self) -> anyhow::Result<Arc<dyn Generations>> {
         match self.store {
             Store::Sqlite => {
                 let views = SqliteViews::open(self.folder(), Open::Existing);

@@ -28,7 +28,7 @@ def rows(items, shards=8):
         except Broken as why:
             broken[asset] = str(why)
             continue
-        folded[asset] = {"pk": f"{tenant}#{int(asset[-2:], 16) % shards}", "sk": asset, **row}
+        folded[asset] = {"pk": f"{tenant}#1#{int(asset[-2:], 16) % shards}", "sk": asset, **row}
     return folded, broken
 
 
@@ -88,9 +88,14 @@ def finished(row):
     return {name: value for name, value in row.items() if value not in (None, {})}
 
 
+def is_row(item):
+    """Whether it is an asset's row, and not a note or what was set aside."""
+    return item["pk"].count("#") == 2
+
+
 def differences(items, wanted):
     """How the rows of a table differ from those wanted."""
-    there = {item["sk"]: item for item in items if item["pk"].partition("#")[2].isdigit()}
+    there = {item["sk"]: item for item in items if is_row(item)}
     for row in there.values():
         if isinstance(row.get("tags"), str):
             row["tags"] = json.loads(row["tags"])

@@ -244,7 +244,7 @@ def empty(stack, name):
 def written(stack):
     """The assets that have a row."""
     rows = stack.items("ViewsTable")
-    return {row["sk"] for row in rows if row["pk"].partition("#")[2].isdigit()}
+    return {row["sk"] for row in rows if fold.is_row(row)}
 
 
 def received(stack, created):

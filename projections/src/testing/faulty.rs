@@ -1,6 +1,6 @@
 //! A store that loses calls and answers.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,7 +12,9 @@ use ledger::journal::{Appended, Arrival, Arrivals, Journal};
 use ledger::record::Line;
 use tokio::sync::watch;
 
+use crate::generations::{Generation, Generations, List, Progress};
 use crate::position::{Position, Positions};
+use crate::rows::{Batch, Rows};
 use crate::views::{Page, Parked, Put, Query, Views};
 
 /// How a call fails.
@@ -24,16 +26,18 @@ pub enum Fault {
     After,
 }
 
+type Plan = Mutex<dyn FnMut(&'static str) -> Option<Fault> + Send>;
+
 /// A decorator that fails the calls that its plan says.
 pub struct Faulty<T> {
     inner: T,
-    plan: Mutex<Box<dyn FnMut(&'static str) -> Option<Fault> + Send>>,
+    plan: Arc<Plan>,
 }
 
 impl<T> Faulty<T> {
     /// Asks `plan` before each call, by the method's name, whether and how it fails.
     pub fn new(inner: T, plan: impl FnMut(&'static str) -> Option<Fault> + Send + 'static) -> Self {
-        Self { inner, plan: Mutex::new(Box::new(plan)) }
+        Self { inner, plan: Arc::new(Mutex::new(plan)) }
     }
 
     /// The store itself, which never fails.
@@ -83,6 +87,49 @@ impl<T: Views> Views for Faulty<T> {
 
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         self.call("sweep", self.inner.sweep(now)).await
+    }
+}
+
+#[async_trait]
+impl<T: Rows> Rows for Faulty<T> {
+    fn parts(&self) -> u8 {
+        self.inner.parts()
+    }
+
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        after: Option<&str>,
+    ) -> Result<Batch, StoreError> {
+        self.call("page", self.inner.page(tenant, part, after)).await
+    }
+}
+
+#[async_trait]
+impl<T: Generations> Generations for Faulty<T> {
+    async fn generations(&self) -> Result<List, StoreError> {
+        self.call("generations", self.inner.generations()).await
+    }
+
+    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+        self.call("replace", self.inner.replace(seen, list)).await
+    }
+
+    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+        self.call("progress", self.inner.progress()).await
+    }
+
+    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+        self.call("save", self.inner.save(seen, to)).await
+    }
+
+    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
+        Arc::new(Faulty { inner: self.inner.rows(of), plan: self.plan.clone() })
+    }
+
+    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
+        self.call("remove", self.inner.remove(generation)).await
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_rebuild_forgets_everything_and_is_never_moved_over(views: impl Views 
     assert_eq!(settle(async || views.list(&all).await).await.0.assets, []);
     assert_eq!(settle(async || views.parked(&story.key.tenant, 9).await).await.0, []);
     // Neither from before the rebuild, nor because a place looks the same after it.
-    let before = [start, there].map(|it| Position { generation: start.generation, ..it });
+    let before = [start, there].map(|it| Position { epoch: start.epoch, ..it });
     for position in before {
         assert!(!advance(&views, &position, &there).await.0, "{position:?} was before the reset");
     }

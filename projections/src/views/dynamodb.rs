@@ -1,13 +1,17 @@
 //! The read table in DynamoDB: whole rows, written on the condition that they are newer.
 //!
-//! `pk` is `<tenant>#<shard>`, `sk` the asset id, whose order is the order of creation; a shard is
-//! the id's last byte modulo their number, which is fixed for a table. What was set aside lies
-//! under `<tenant>#parked`. A put is one write unit and voids nothing: whoever lists what was set
-//! aside finds out which of it a row has reached since.
+//! `pk` is `<tenant>#<generation>#<shard>`, `sk` the asset id, whose order is the order of
+//! creation; a shard is the id's last byte modulo their number, which is fixed for a table. What
+//! was set aside lies under `<tenant>#parked`, and what is noted about the table under `notes`. A
+//! put is one write unit and voids nothing: whoever lists what was set aside finds out which of it
+//! a row has reached since.
 
+mod generations;
 mod item;
 mod merge;
 mod request;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -21,6 +25,7 @@ use ledger::error::Kind;
 use ledger::id::{AssetId, Key, Tenant};
 
 use super::{Page, Parked, Put, Query, Views};
+use crate::generations::Generation;
 use merge::{Merge, Part};
 use request::Table;
 
@@ -28,20 +33,22 @@ use request::Table;
 /// hold much back: then the page stays short, and its cursor goes on.
 const ROUNDS: usize = 4;
 
-/// A read table in DynamoDB.
-#[derive(Debug)]
+/// A read table in DynamoDB. As [`Views`] it is one generation of it, the first until another is
+/// asked for.
+#[derive(Debug, Clone)]
 pub struct DynamoViews {
     client: Client,
     table: Table,
-    meter: Meter,
+    meter: Arc<Meter>,
 }
 
 impl DynamoViews {
     /// The read table `table` with so many shards, at least one. The client's timeouts and retries
     /// are the caller's choice.
     pub fn new(client: Client, table: impl Into<String>, shards: u8) -> Self {
-        let table = Table { name: table.into(), shards: shards.max(1) };
-        Self { client, meter: Meter::new(table.name.clone()), table }
+        let (name, generation) = (table.into(), Generation::FIRST);
+        let meter = Arc::new(Meter::new(name.clone()));
+        Self { client, table: Table { name, shards: shards.max(1), generation }, meter }
     }
 
     async fn row(&self, key: &Key, consistent: bool) -> Result<Option<Asset>, StoreError> {

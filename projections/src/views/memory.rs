@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,20 +12,35 @@ use ledger::chain::Hash;
 use ledger::id::{AssetId, Key, Tenant};
 
 use super::{Page, Parked, Put, Query, Views};
+use crate::generations::{Generation, Generations, List, Progress};
 use crate::position::{Position, Positions};
 use crate::row;
+use crate::rows::{Batch, Rows, Stored};
 
-/// A read table that lasts as long as the process.
-#[derive(Debug, Default)]
+/// Rows of one page.
+const PAGE: usize = 100;
+
+/// A read table that lasts as long as the process. As [`Views`] it is one generation of it, the
+/// first until another is asked for.
+#[derive(Debug)]
 pub struct MemoryViews {
-    tables: Mutex<Tables>,
+    tables: Arc<Mutex<Tables>>,
+    generation: Generation,
+}
+
+impl Default for MemoryViews {
+    fn default() -> Self {
+        Self { tables: Arc::default(), generation: Generation::FIRST }
+    }
 }
 
 #[derive(Debug)]
 struct Tables {
-    assets: HashMap<Tenant, BTreeMap<AssetId, Asset>>,
+    assets: HashMap<(Generation, Tenant), BTreeMap<AssetId, Asset>>,
     parked: BTreeMap<Key, Parked>,
     position: Position,
+    list: List,
+    progress: Option<Progress>,
 }
 
 impl Default for Tables {
@@ -35,17 +50,25 @@ impl Default for Tables {
 }
 
 impl Tables {
-    fn empty(generation: u64) -> Self {
-        let position = Position { generation, number: 0, hash: Hash::ZERO };
-        Self { assets: HashMap::new(), parked: BTreeMap::new(), position }
+    fn empty(epoch: u64) -> Self {
+        let position = Position { epoch, number: 0, hash: Hash::ZERO };
+        let (assets, parked) = (HashMap::new(), BTreeMap::new());
+        Self { assets, parked, position, list: List::default(), progress: None }
     }
 
-    fn get(&self, key: &Key) -> Option<&Asset> {
-        self.assets.get(&key.tenant)?.get(&key.asset)
+    fn get(&self, of: Generation, key: &Key) -> Option<&Asset> {
+        self.assets.get(&(of, key.tenant.clone()))?.get(&key.asset)
     }
 
-    fn reaches(&self, key: &Key, version: u64) -> bool {
-        self.get(key).is_some_and(|row| row.version >= version)
+    fn reaches(&self, of: Generation, key: &Key, version: u64) -> bool {
+        self.get(of, key).is_some_and(|row| row.version >= version)
+    }
+
+    /// Lets go of what was set aside and a row has reached since.
+    fn void(&mut self, of: Generation) {
+        let mut parked = std::mem::take(&mut self.parked);
+        parked.retain(|key, parked| !self.reaches(of, key, parked.version));
+        self.parked = parked;
     }
 }
 
@@ -58,25 +81,24 @@ impl MemoryViews {
 #[async_trait]
 impl Views for MemoryViews {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        Ok(self.tables().get(key).cloned())
+        Ok(self.tables().get(self.generation, key).cloned())
     }
 
     async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
         let mut tables = self.tables();
-        if tables.reaches(&asset.key, asset.version) {
+        if tables.reaches(self.generation, &asset.key, asset.version) {
             return Ok(Put::Stale);
         }
         let Key { tenant, asset: id } = asset.key.clone();
-        tables.assets.entry(tenant).or_default().insert(id, asset.clone());
-        if tables.parked.get(&asset.key).is_some_and(|parked| parked.version <= asset.version) {
-            tables.parked.remove(&asset.key);
-        }
+        let rows = tables.assets.entry((self.generation, tenant)).or_default();
+        rows.insert(id, asset.clone());
         Ok(Put::Written)
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let tables = self.tables();
-        let Some(rows) = tables.assets.get(&query.tenant) else { return Ok(Page::default()) };
+        let rows = tables.assets.get(&(self.generation, query.tenant.clone()));
+        let Some(rows) = rows else { return Ok(Page::default()) };
         let older = (Bound::Unbounded, query.after.map_or(Bound::Unbounded, Bound::Excluded));
         let shown = |row: &&Asset| {
             let status = row.status();
@@ -91,7 +113,7 @@ impl Views for MemoryViews {
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
         let mut tables = self.tables();
         let later = tables.parked.get(&parked.key).is_some_and(|p| p.version > parked.version);
-        if !later && !tables.reaches(&parked.key, parked.version) {
+        if !later && !tables.reaches(self.generation, &parked.key, parked.version) {
             tables.parked.insert(parked.key.clone(), parked.clone());
         }
         Ok(())
@@ -99,8 +121,11 @@ impl Views for MemoryViews {
 
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let tables = self.tables();
-        let theirs = tables.parked.values().filter(|parked| parked.key.tenant == *tenant);
-        let mut parked: Vec<_> = theirs.cloned().collect();
+        let waits = |parked: &&Parked| {
+            let reached = tables.reaches(self.generation, &parked.key, parked.version);
+            parked.key.tenant == *tenant && !reached
+        };
+        let mut parked: Vec<_> = tables.parked.values().filter(waits).cloned().collect();
         parked.sort_by_key(|parked| parked.at);
         parked.truncate(limit);
         Ok(parked)
@@ -108,8 +133,11 @@ impl Views for MemoryViews {
 
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let expired = |row: &Asset| row::expires_at(row).is_some_and(|at| at <= now);
+        let tables = &mut *self.tables();
+        tables.void(self.generation);
         let mut swept = 0;
-        for rows in self.tables().assets.values_mut() {
+        let theirs = tables.assets.iter_mut().filter(|((of, _), _)| *of == self.generation);
+        for (_, rows) in theirs {
             let before = rows.len();
             rows.retain(|_, row| !expired(row));
             swept += (before - rows.len()) as u64;
@@ -135,7 +163,68 @@ impl Positions for MemoryViews {
 
     async fn reset(&self) -> Result<(), StoreError> {
         let mut tables = self.tables();
-        *tables = Tables::empty(tables.position.generation + 1);
+        let list = tables.list.reset();
+        *tables = Tables { list, ..Tables::empty(tables.position.epoch + 1) };
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Rows for MemoryViews {
+    fn parts(&self) -> u8 {
+        1
+    }
+
+    async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<Batch, StoreError> {
+        let tables = self.tables();
+        let rows = tables.assets.get(&(self.generation, of.clone()));
+        let rows = rows.into_iter().flatten().map(|(id, row)| (id.to_string(), row));
+        let beyond = rows.filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
+        let stored = beyond.take(PAGE).map(|(id, row)| Stored { id, asset: Ok(row.clone()) });
+        let rows: Vec<_> = stored.collect();
+        let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
+        Ok(Batch { rows, next })
+    }
+}
+
+#[async_trait]
+impl Generations for MemoryViews {
+    async fn generations(&self) -> Result<List, StoreError> {
+        Ok(self.tables().list.clone())
+    }
+
+    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let same = tables.list == *seen;
+        if same {
+            tables.list = list.clone();
+        }
+        Ok(same)
+    }
+
+    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+        Ok(self.tables().progress.clone())
+    }
+
+    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let same = tables.progress.as_ref() == seen;
+        if same {
+            tables.progress = Some(to.clone());
+        }
+        Ok(same)
+    }
+
+    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
+        Arc::new(Self { tables: self.tables.clone(), generation: of })
+    }
+
+    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        self.tables().assets.retain(|(of, _), rows| {
+            removed += if *of == generation { rows.len() as u64 } else { 0 };
+            *of != generation
+        });
+        Ok(removed)
     }
 }

@@ -13,7 +13,7 @@ use ledger::service::{Caller, Service};
 use ledger::testing::{MemoryBucket, TestEffects};
 use projections::runner::Hint;
 use projections::views::DynamoViews;
-use projections::{Reader, Runner};
+use projections::{Current, Reader, Runner};
 
 pub(crate) struct World {
     pub(crate) engine: Engine,
@@ -47,7 +47,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> World {
         "asset-ledger-files",
     );
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
-    let reader = Reader::new(journal, views.clone());
+    let reader = Reader::new(journal, Arc::new(Current::new(views.clone())));
     World { engine, tables, effects, bucket, views, service, runner, reader }
 }
 

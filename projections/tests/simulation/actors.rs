@@ -301,7 +301,7 @@ async fn onlooker<J: Store, V: Table>(world: Arc<World<J, V>>) {
 }
 
 async fn look_at_row<J: Store, V: Table>(world: &World<J, V>, key: &Key) {
-    let Some(row) = world.views.get(key).await.unwrap() else { return };
+    let Some(row) = world.rows().await.get(key).await.unwrap() else { return };
     let then = world.history(key).await.and_then(|history| history.at_version(row.version));
     if then.as_ref() != Some(&row) {
         world.violated(format!("{}: a row that never was the asset: {row:?}", key.asset));

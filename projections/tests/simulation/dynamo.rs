@@ -8,16 +8,16 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use chrono::{DateTime, Utc};
 use engine::{Engine, Fault};
 use ledger::StoreError;
-use ledger::asset::Asset;
-use ledger::id::{Key, Tenant};
+use ledger::id::Key;
 use ledger::journal::{Appended, Arrival, Arrivals, DynamoJournal, Journal, MemoryJournal};
 use ledger::record::Line;
 use ledger::testing::Chance;
+use projections::generations::{Generation, List, Progress};
 use projections::position::{Position, Positions};
-use projections::views::{DynamoViews, MemoryViews, Page, Parked, Put, Query, Views};
+use projections::views::{DynamoViews, MemoryViews};
+use projections::{Generations, Rows};
 use tokio::sync::watch;
 
 /// Requests in a thousand that go wrong on the wire, below all that the run does itself.
@@ -95,33 +95,29 @@ pub(crate) struct Beside {
 }
 
 #[async_trait]
-impl Views for Beside {
-    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        self.rows.get(key).await
+impl Generations for Beside {
+    async fn generations(&self) -> Result<List, StoreError> {
+        self.rows.generations().await
     }
 
-    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        self.rows.glance(key).await
+    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+        self.rows.replace(seen, list).await
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
-        self.rows.put(asset).await
+    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+        self.rows.progress().await
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.rows.list(query).await
+    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+        self.rows.save(seen, to).await
     }
 
-    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
-        self.rows.park(parked).await
+    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
+        self.rows.rows(of)
     }
 
-    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        self.rows.parked(tenant, limit).await
-    }
-
-    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.rows.sweep(now).await
+    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
+        self.rows.remove(generation).await
     }
 }
 

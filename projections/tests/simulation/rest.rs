@@ -71,7 +71,7 @@ pub(crate) async fn check<J: Store, V: Table>(world: &World<J, V>) -> Outcome {
 }
 
 async fn check_parked<J: Store, V: Table>(world: &World<J, V>) {
-    let parked = world.views.parked(world.service.tenant(), 10).await.unwrap();
+    let parked = world.rows().await.parked(world.service.tenant(), 10).await.unwrap();
     if !parked.is_empty() {
         world.violated(format!("set aside without cause: {parked:?}"));
     }
@@ -84,7 +84,7 @@ async fn faults<J: Store, V: Table>(
 ) -> Vec<String> {
     let mut faults = Vec::new();
     let asset = history.asset();
-    let row = world.views.get(key).await.unwrap();
+    let row = world.rows().await.get(key).await.unwrap();
     if row.as_ref() != Some(asset) {
         faults.push(format!("the row is {row:?}, but the fold is {asset:?}"));
     }

@@ -16,17 +16,19 @@ use ledger::journal::{Arrivals, Journal};
 use ledger::record::Source;
 use ledger::service::{Caller, Service};
 use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
+use projections::generations::{Generation, List, Progress};
 use projections::position::{Position, Positions};
+use projections::rows::Batch;
 use projections::views::{Page, Parked, Put, Query, Views};
-use projections::{Reader, Runner};
+use projections::{Current, Generations, Reader, Rows, Runner};
 
 /// A journal with an order of arrival.
 pub(crate) trait Store: Journal + Arrivals + 'static {}
 impl<T: Journal + Arrivals + 'static> Store for T {}
 
 /// A read table that keeps its follower's position.
-pub(crate) trait Table: Views + Positions + 'static {}
-impl<T: Views + Positions + 'static> Table for T {}
+pub(crate) trait Table: Generations + Positions + 'static {}
+impl<T: Generations + Positions + 'static> Table for T {}
 
 /// How rows are kept up in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +122,7 @@ impl<J: Store, V: Table> World<J, V> {
             "files",
         );
         let feed = [Feed::Stream, Feed::Follower, Feed::Both][usize::try_from(seed % 3).unwrap()];
-        let reader = Reader::new(journal.clone(), views.clone());
+        let reader = Reader::new(journal.clone(), Arc::new(Current::new(views.clone())));
         Self {
             chance,
             effects,
@@ -139,6 +141,11 @@ impl<J: Store, V: Table> World<J, V> {
     pub(crate) fn runner(&self) -> Runner {
         let journal = Faulty::new(self.journal.clone(), self.faults.clone());
         Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone())
+    }
+
+    /// The rows that are read, past all faults.
+    pub(crate) async fn rows(&self) -> Arc<dyn Rows> {
+        self.views.rows(self.views.generations().await.unwrap().current)
     }
 
     /// The read table at the end of a faulty road.
@@ -198,14 +205,57 @@ pub(crate) fn caller(source: Source) -> Caller {
     Caller { actor: "anonymous".into(), source, request: "simulation".into() }
 }
 
-/// A read table at the end of a faulty road.
-pub(crate) struct Distant<V> {
+/// A read table, or one generation of it, at the end of a faulty road.
+pub(crate) struct Distant<V: ?Sized> {
     views: Arc<V>,
     faults: Arc<Faults>,
 }
 
 #[async_trait]
-impl<V: Views> Views for Distant<V> {
+impl<V: Generations> Generations for Distant<V> {
+    async fn generations(&self) -> Result<List, StoreError> {
+        self.faults.around(self.views.generations()).await
+    }
+
+    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+        self.faults.around(self.views.replace(seen, list)).await
+    }
+
+    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+        self.faults.around(self.views.progress()).await
+    }
+
+    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+        self.faults.around(self.views.save(seen, to)).await
+    }
+
+    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
+        Arc::new(Distant { views: self.views.rows(of), faults: self.faults.clone() })
+    }
+
+    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
+        self.faults.around(self.views.remove(generation)).await
+    }
+}
+
+#[async_trait]
+impl Rows for Distant<dyn Rows> {
+    fn parts(&self) -> u8 {
+        self.views.parts()
+    }
+
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        after: Option<&str>,
+    ) -> Result<Batch, StoreError> {
+        self.faults.around(self.views.page(tenant, part, after)).await
+    }
+}
+
+#[async_trait]
+impl Views for Distant<dyn Rows> {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         self.faults.around(self.views.get(key)).await
     }

@@ -13,19 +13,28 @@ use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
 use super::super::Parked;
 use crate::row::{Row, Tags};
+use crate::rows::Stored;
 
-/// `<tenant>#<shard>`, or `<tenant>#parked`.
+/// `<tenant>#<generation>#<shard>`, `<tenant>#parked`, or `notes`.
 pub(super) const PK: &str = "pk";
-/// The asset's id.
+/// The asset's id, or the note's name.
 pub(super) const SK: &str = "sk";
 /// The row's one attribute that is not kept as its type is: JSON text.
 const TAGS: &str = "tags";
 /// The version that an asset was said to have reached.
 pub(super) const VERSION: &str = "version";
+/// What a note says: JSON text.
+pub(super) const BODY: &str = "body";
 /// Why it was set aside.
 const ERROR: &str = "error";
 /// When that was.
 const AT: &str = "at";
+
+/// A row as it lies there.
+pub(super) fn stored(tenant: &Tenant, item: Item) -> Result<Stored, StoreError> {
+    let id = text(&item, SK).map_err(|e| corrupt("a row", "read", e))?.to_owned();
+    Ok(Stored { id, asset: listed(tenant, item) })
+}
 
 /// An asset's attributes, but for its key.
 pub(super) fn attributes(asset: &Asset) -> Result<Item, StoreError> {

@@ -4,23 +4,43 @@ use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
+use ledger::dynamodb::Item;
 use ledger::id::{AssetId, Key, Tenant};
 
 use super::super::{Parked, Query};
-use super::item::{PK, SK, VERSION, attributes, reasons};
+use super::item::{BODY, PK, SK, VERSION, attributes, reasons};
 use super::merge::share;
+use crate::generations::Generation;
 use crate::row;
+
+/// The partition of what is noted about the table. No tenant's rows are there: they have a `#`.
+const NOTES: &str = "notes";
+
+/// What somebody who replaces a note has seen.
+pub(super) enum Seen {
+    /// That there is none.
+    Nothing,
+    /// A note that is the same as none.
+    Default(String),
+    /// A note.
+    Note(String),
+}
+
+/// Rows of one page: some 350 KB, of the 1 MB that DynamoDB gives at most.
+const PAGE: i32 = 500;
 
 const CONSUMED: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 
-/// Which table, and in how many shards.
-#[derive(Debug)]
+/// Which table, in how many shards, and which generation of its rows.
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) shards: u8,
+    pub(super) generation: Generation,
 }
 
 impl Table {
@@ -71,12 +91,11 @@ impl Table {
         shard: u8,
         after: Option<AssetId>,
     ) -> QueryFluentBuilder {
-        let pk = AttributeValue::S(format!("{}#{shard}", asked.tenant));
         let query = query
             .table_name(&self.name)
             .scan_index_forward(false)
             .limit(share(asked.limit, self.shards))
-            .expression_attribute_values(":pk", pk)
+            .expression_attribute_values(":pk", self.shard(&asked.tenant, shard))
             .return_consumed_capacity(CONSUMED);
         let query = match after {
             None => query.key_condition_expression(format!("{PK} = :pk")),
@@ -114,8 +133,86 @@ impl Table {
             .return_consumed_capacity(CONSUMED)
     }
 
+    /// A page of one shard, by rising key.
+    pub(super) fn page(
+        &self,
+        query: QueryFluentBuilder,
+        tenant: &Tenant,
+        shard: u8,
+        after: Option<&str>,
+    ) -> QueryFluentBuilder {
+        let query = query
+            .table_name(&self.name)
+            .consistent_read(true)
+            .limit(PAGE)
+            .expression_attribute_values(":pk", self.shard(tenant, shard))
+            .return_consumed_capacity(CONSUMED);
+        match after {
+            None => query.key_condition_expression(format!("{PK} = :pk")),
+            Some(after) => query
+                .key_condition_expression(format!("{PK} = :pk AND {SK} > :after"))
+                .expression_attribute_values(":after", AttributeValue::S(after.to_owned())),
+        }
+    }
+
+    /// The keys of every tenant's rows of this generation, among everything that the table holds.
+    pub(super) fn keys(&self, scan: ScanFluentBuilder) -> ScanFluentBuilder {
+        let between = AttributeValue::S(format!("#{}#", self.generation));
+        scan.table_name(&self.name)
+            .projection_expression(format!("{PK}, {SK}"))
+            .filter_expression(format!("contains({PK}, :generation)"))
+            .expression_attribute_values(":generation", between)
+            .return_consumed_capacity(CONSUMED)
+    }
+
+    /// One of a generation's rows, for good.
+    pub(super) fn remove(
+        &self,
+        delete: DeleteItemFluentBuilder,
+        key: Item,
+    ) -> DeleteItemFluentBuilder {
+        delete.table_name(&self.name).set_key(Some(key)).return_consumed_capacity(CONSUMED)
+    }
+
+    /// A note about the table.
+    pub(super) fn note(&self, get: GetItemFluentBuilder, name: &str) -> GetItemFluentBuilder {
+        get.table_name(&self.name)
+            .key(PK, AttributeValue::S(NOTES.to_owned()))
+            .key(SK, AttributeValue::S(name.to_owned()))
+            .consistent_read(true)
+            .return_consumed_capacity(CONSUMED)
+    }
+
+    /// A note in place of the one that was seen.
+    pub(super) fn write(
+        &self,
+        put: PutItemFluentBuilder,
+        name: &str,
+        body: String,
+        seen: Seen,
+    ) -> PutItemFluentBuilder {
+        let put = put
+            .table_name(&self.name)
+            .item(PK, AttributeValue::S(NOTES.to_owned()))
+            .item(SK, AttributeValue::S(name.to_owned()))
+            .item(BODY, AttributeValue::S(body))
+            .return_consumed_capacity(CONSUMED);
+        let absent = format!("attribute_not_exists({PK})");
+        let (condition, seen) = match seen {
+            Seen::Nothing => return put.condition_expression(absent),
+            Seen::Default(seen) => (format!("{absent} OR {BODY} = :seen"), seen),
+            Seen::Note(seen) => (format!("{BODY} = :seen"), seen),
+        };
+        put.condition_expression(condition)
+            .expression_attribute_values(":seen", AttributeValue::S(seen))
+    }
+
     fn partition(&self, key: &Key) -> AttributeValue {
-        AttributeValue::S(format!("{}#{}", key.tenant, key.asset.last_byte() % self.shards))
+        self.shard(&key.tenant, key.asset.last_byte() % self.shards)
+    }
+
+    fn shard(&self, tenant: &Tenant, shard: u8) -> AttributeValue {
+        AttributeValue::S(format!("{tenant}#{}#{shard}", self.generation))
     }
 }
 

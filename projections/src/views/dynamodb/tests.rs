@@ -10,6 +10,7 @@ use engine::{Engine, Fault, Tables};
 
 use super::*;
 use crate::row::Row;
+use crate::rows::Rows;
 use crate::testing::{Clock, Story};
 
 struct World {
@@ -26,7 +27,7 @@ async fn world() -> World {
 }
 
 fn table() -> Table {
-    Table { name: "rows".to_owned(), shards: 8 }
+    Table { name: "rows".to_owned(), shards: 8, generation: Generation::FIRST }
 }
 
 fn story(nth: u32) -> Story {
@@ -67,7 +68,7 @@ impl World {
             None => item.remove(name),
         };
         let put = self.tables.client.put_item().table_name(&table.name).set_item(Some(item));
-        let pk = text(&format!("main#{}", story.key.asset.last_byte() % 8));
+        let pk = text(&format!("main#1#{}", story.key.asset.last_byte() % 8));
         let put = put.item("pk", pk).item("sk", text(&story.key.asset.to_string()));
         put.send().await.unwrap();
     }
@@ -84,7 +85,7 @@ fn a_row_is_put_whole_if_it_is_newer() {
     let values = put.expression_attribute_values().unwrap();
     assert_eq!(values[":version"], AttributeValue::N("3".to_owned()));
     let item = put.item().unwrap();
-    assert_eq!(item["pk"], text("main#5"), "the last byte of the id is 21");
+    assert_eq!(item["pk"], text("main#1#5"), "the last byte of the id is 21");
     assert_eq!(item["sk"], text(&story.key.asset.to_string()));
     assert_eq!(item["state"], text("UPLOADED"));
     assert_eq!(item["confirmed"], AttributeValue::Bool(true));
@@ -111,7 +112,7 @@ fn a_list_asks_each_shard_for_its_share() {
     };
     let all = part(None, None);
     assert_eq!(all.key_condition_expression(), Some("pk = :pk"));
-    assert_eq!(all.expression_attribute_values().unwrap()[":pk"], text("main#3"));
+    assert_eq!(all.expression_attribute_values().unwrap()[":pk"], text("main#1#3"));
     assert_eq!(all.filter_expression(), Some("#state <> :hidden"));
     assert_eq!((all.scan_index_forward(), all.limit()), (Some(false), Some(25)));
     assert_eq!((all.consistent_read(), all.index_name()), (None, None));
@@ -220,6 +221,12 @@ async fn a_row_that_was_altered_is_corrupt_and_others_are_not() {
         let kind = world.views.get(&story(1).key).await.unwrap_err().kind;
         assert_eq!(kind, Kind::Corrupt, "{name} {value:?}");
         assert_eq!(world.views.get(&story(2).key).await.unwrap(), Some(story(2).asset()));
+        let tenant = Tenant::default();
+        let (bad, good) = (world.views.page(&tenant, 1, None), world.views.page(&tenant, 2, None));
+        let [bad, good] = [bad.await.unwrap().rows, good.await.unwrap().rows];
+        assert_eq!(bad[0].id, story(1).key.asset.to_string());
+        assert_eq!(bad[0].asset.as_ref().unwrap_err().kind, Kind::Corrupt, "{name} {value:?}");
+        assert!(good[0].asset.is_ok());
         // What cannot be read has reached nothing, so its asset can be set aside.
         world.views.park(&parked(&story(1))).await.unwrap();
         assert_eq!(world.views.parked(&Tenant::default(), 9).await.unwrap().len(), 1);

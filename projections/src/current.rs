@@ -1,0 +1,112 @@
+//! The rows as readers see them: those of the generation that is read at the moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::id::{Key, Tenant};
+use tokio::time::Instant;
+
+use crate::generations::Generations;
+use crate::rows::Rows;
+use crate::views::{Page, Parked, Put, Query, Views};
+
+/// How long a reader believes the list of generations that it read last. After a switch, readers
+/// see the new rows this much later at most; and asking costs next to nothing.
+pub const MEMORY: Duration = Duration::from_secs(5);
+
+/// The generation that is read at the moment, looked up now and then.
+pub struct Current {
+    generations: Arc<dyn Generations>,
+    known: Mutex<Option<Known>>,
+}
+
+struct Known {
+    rows: Arc<dyn Rows>,
+    at: Instant,
+}
+
+impl Current {
+    /// What is current of `generations`.
+    #[must_use]
+    pub fn new(generations: Arc<dyn Generations>) -> Self {
+        Self { generations, known: Mutex::default() }
+    }
+
+    async fn rows(&self) -> Result<Arc<dyn Rows>, StoreError> {
+        if let Some(rows) = self.known() {
+            return Ok(rows);
+        }
+        // Read before: the list may be older than the answer, never younger than believed.
+        let at = Instant::now();
+        let rows = self.generations.rows(self.generations.generations().await?.current);
+        let known = Known { rows: rows.clone(), at };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(rows)
+    }
+
+    fn known(&self) -> Option<Arc<dyn Rows>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|known| known.at.elapsed() < MEMORY).map(|known| known.rows.clone())
+    }
+}
+
+#[async_trait]
+impl Views for Current {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.rows().await?.get(key).await
+    }
+
+    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.rows().await?.glance(key).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+        self.rows().await?.put(asset).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        self.rows().await?.list(query).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.rows().await?.park(parked).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.rows().await?.parked(tenant, limit).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.rows().await?.sweep(now).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Clock, Story};
+    use crate::views::MemoryViews;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_switch_is_seen_once_the_list_is_read_again() {
+        let views = Arc::new(MemoryViews::default());
+        let current = Current::new(views.clone());
+        let story = Story::begin("main", 1);
+        assert_eq!(current.get(&story.key).await.unwrap(), None);
+
+        let list = views.generations().await.unwrap();
+        let announced = list.announced("a").unwrap();
+        let built = announced.building.clone().unwrap().generation;
+        let switched = announced.switched(built, None, Clock::default().0).unwrap();
+        assert!(views.replace(&list, &switched).await.unwrap());
+        views.rows(built).put(&story.asset()).await.unwrap();
+        assert_eq!(current.get(&story.key).await.unwrap(), None);
+
+        tokio::time::advance(MEMORY).await;
+        assert_eq!(current.get(&story.key).await.unwrap(), Some(story.asset()));
+    }
+}

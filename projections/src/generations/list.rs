@@ -1,0 +1,250 @@
+//! Which generations there are, and how that may change: pure, so that every store has the same
+//! rules.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Generation;
+use crate::current::MEMORY;
+
+/// How long the rows of a generation stay that is listed no more: longer than any reader believes
+/// the list that it read last, with a list of rows that it was just reading, and longer than a
+/// runner's batch that began before.
+const LINGER: TimeDelta = TimeDelta::seconds(6 * MEMORY.as_secs().cast_signed());
+
+/// Which generations there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// The one that is read.
+    pub current: Generation,
+    /// The one that a replay is making.
+    pub building: Option<Building>,
+    /// The one that was read before, kept up so that one can go back to it.
+    pub kept: Option<Kept>,
+    /// Those that are neither written nor read any more.
+    pub dropped: Vec<Dropped>,
+    /// The last number that was given.
+    pub last: Generation,
+}
+
+/// A generation in the making.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Building {
+    /// Which.
+    pub generation: Generation,
+    /// The replay that announced it. It tells two that announce at once apart.
+    pub run: String,
+}
+
+/// A generation that one can go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Which.
+    pub generation: Generation,
+    /// Until when.
+    pub until: DateTime<Utc>,
+}
+
+/// A generation whose rows may be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Which.
+    pub generation: Generation,
+    /// From when on: until then somebody may still read or write them.
+    pub from: DateTime<Utc>,
+}
+
+/// Why the list cannot change as was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSo {
+    /// One at a time.
+    #[error("generation {0} is being built already")]
+    Building(Generation),
+    /// Somebody gave it up, or the read table was reset.
+    #[error("generation {0} is not being built any more")]
+    Gone(Generation),
+    /// There is no way back.
+    #[error("no earlier generation is kept")]
+    NothingKept,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        let (current, last) = (Generation::FIRST, Generation::FIRST);
+        Self { current, building: None, kept: None, dropped: Vec::new(), last }
+    }
+}
+
+impl List {
+    /// The generations that every row is written to, the one that is read first.
+    pub fn written(&self) -> impl Iterator<Item = Generation> {
+        let building = self.building.as_ref().map(|building| building.generation);
+        let kept = self.kept.as_ref().map(|kept| kept.generation);
+        [Some(self.current), building, kept].into_iter().flatten()
+    }
+
+    /// With a new generation, that `run` is about to make.
+    pub fn announced(&self, run: &str) -> Result<Self, NotSo> {
+        if let Some(building) = &self.building {
+            return Err(NotSo::Building(building.generation));
+        }
+        let generation = self.last.next();
+        let building = Some(Building { generation, run: run.to_owned() });
+        Ok(Self { building, last: generation, ..self.clone() })
+    }
+
+    /// With `built` as the one that is read, and the one before kept for some time, or not.
+    pub fn switched(
+        &self,
+        built: Generation,
+        keep: Option<TimeDelta>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, NotSo> {
+        if self.building.as_ref().is_none_or(|building| building.generation != built) {
+            return Err(NotSo::Gone(built));
+        }
+        let mut next = self.unkept(now);
+        next.building = None;
+        let before = std::mem::replace(&mut next.current, built);
+        match keep {
+            Some(keep) => next.kept = Some(Kept { generation: before, until: now + keep }),
+            None => next.drop_from(before, now),
+        }
+        Ok(next)
+    }
+
+    /// With the kept generation as the one that is read, and the other kept for as long.
+    pub fn rolled_back(&self) -> Result<Self, NotSo> {
+        let mut next = self.clone();
+        let kept = next.kept.as_mut().ok_or(NotSo::NothingKept)?;
+        std::mem::swap(&mut kept.generation, &mut next.current);
+        Ok(next)
+    }
+
+    /// Without the one that is being built.
+    #[must_use]
+    pub fn given_up(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        if let Some(building) = next.building.take() {
+            next.drop_from(building.generation, now);
+        }
+        next
+    }
+
+    /// Without the one that is kept.
+    #[must_use]
+    pub fn unkept(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        if let Some(kept) = next.kept.take() {
+            next.drop_from(kept.generation, now);
+        }
+        next
+    }
+
+    /// Without the one that is kept, if its time is over.
+    #[must_use]
+    pub fn expired(&self, now: DateTime<Utc>) -> Self {
+        let over = self.kept.as_ref().is_some_and(|kept| kept.until <= now);
+        if over { self.unkept(now) } else { self.clone() }
+    }
+
+    /// The generations whose rows nobody can be reading or writing any more.
+    pub fn removable(&self, now: DateTime<Utc>) -> impl Iterator<Item = Generation> {
+        self.dropped.iter().filter(move |it| it.from <= now).map(|it| it.generation)
+    }
+
+    /// Without one whose rows were removed.
+    #[must_use]
+    pub fn removed(&self, generation: Generation) -> Self {
+        let mut next = self.clone();
+        next.dropped.retain(|it| it.generation != generation);
+        next
+    }
+
+    /// With the one that is read alone, after every row was thrown away.
+    #[must_use]
+    pub fn reset(&self) -> Self {
+        Self { building: None, kept: None, dropped: Vec::new(), ..self.clone() }
+    }
+
+    fn drop_from(&mut self, generation: Generation, now: DateTime<Utc>) {
+        self.dropped.push(Dropped { generation, from: now + LINGER });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(list: &List) -> Vec<u32> {
+        list.written().map(Generation::number).collect()
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// The second generation read, the first kept until 60.
+    fn switched() -> List {
+        let list = List::default().announced("a").unwrap();
+        list.switched(Generation(2), Some(TimeDelta::seconds(60)), at(0)).unwrap()
+    }
+
+    #[test]
+    fn every_listed_generation_is_written_the_current_one_first() {
+        assert_eq!(numbers(&List::default()), [1]);
+        assert_eq!(numbers(&List::default().announced("a").unwrap()), [1, 2]);
+        assert_eq!(numbers(&switched()), [2, 1]);
+        assert_eq!(numbers(&switched().announced("b").unwrap()), [2, 3, 1]);
+    }
+
+    #[test]
+    fn one_is_built_at_a_time_and_two_that_announce_one_can_be_told_apart() {
+        let list = List::default().announced("a").unwrap();
+        assert_eq!(list.announced("b"), Err(NotSo::Building(Generation(2))));
+        assert_ne!(Some(list), List::default().announced("b").ok());
+    }
+
+    #[test]
+    fn only_what_is_being_built_is_switched_to() {
+        let list = List::default().announced("a").unwrap().given_up(at(0));
+        assert_eq!(list.switched(Generation(2), None, at(0)), Err(NotSo::Gone(Generation(2))));
+        let list = list.announced("b").unwrap();
+        assert_eq!(list.switched(Generation(2), None, at(0)), Err(NotSo::Gone(Generation(2))));
+        assert_eq!(list.switched(Generation(3), None, at(0)).unwrap().current, Generation(3));
+    }
+
+    #[test]
+    fn numbers_are_never_used_again() {
+        let list = List::default().announced("a").unwrap().given_up(at(0)).removed(Generation(2));
+        assert_eq!(list.reset().announced("b").unwrap().building.unwrap().generation.number(), 3);
+    }
+
+    #[test]
+    fn going_back_can_itself_be_taken_back() {
+        let back = switched().rolled_back().unwrap();
+        assert_eq!((numbers(&back), back.kept.clone().unwrap().until), (vec![1, 2], at(60)));
+        assert_eq!(back.rolled_back().unwrap(), switched());
+        assert_eq!(List::default().rolled_back(), Err(NotSo::NothingKept));
+    }
+
+    #[test]
+    fn what_is_kept_goes_when_its_time_is_over_or_another_is_kept() {
+        assert_eq!(switched().expired(at(59)), switched());
+        assert_eq!(numbers(&switched().expired(at(60))), [2]);
+        let keep = Some(TimeDelta::seconds(60));
+        let next = switched().announced("b").unwrap().switched(Generation(3), keep, at(9));
+        assert_eq!(numbers(&next.unwrap()), [3, 2]);
+    }
+
+    #[test]
+    fn rows_are_removed_once_no_reader_can_hold_on_to_them() {
+        let list = List::default().announced("a").unwrap();
+        let list = list.switched(Generation(2), None, at(0)).unwrap();
+        let linger = LINGER.num_seconds();
+        assert!(LINGER.to_std().unwrap() > 2 * MEMORY);
+        assert_eq!(list.removable(at(linger - 1)).count(), 0);
+        assert_eq!(list.removable(at(linger)).collect::<Vec<_>>(), [Generation(1)]);
+        assert_eq!(list.removed(Generation(1)).dropped, []);
+    }
+}

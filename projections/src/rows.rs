@@ -1,0 +1,98 @@
+//! Every row of one generation, for whoever compares or checks them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::id::{Key, Tenant};
+
+use crate::views::{Page, Parked, Put, Query, Views};
+
+/// A row as it lies there.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its key within the tenant: an asset's id, or whatever somebody else wrote there.
+    pub id: String,
+    /// The asset that was put there, or what cannot be read about it.
+    pub asset: Result<Asset, StoreError>,
+}
+
+/// Some rows of one part, and where the next ones are.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The rows, by rising key.
+    pub rows: Vec<Stored>,
+    /// The key after which the next page starts; `None` on the part's last.
+    pub next: Option<String>,
+}
+
+/// The rows of one generation, as a whole.
+///
+/// # Contract
+/// * The pages of all parts together give every row of the tenant once, tombstones too; within a
+///   part by rising key. A row that is added meanwhile may be among them.
+/// * A page sees every `put` that was answered before it was asked for.
+/// * The parts are the same for as long as the table is; a place may be kept and used later.
+/// * A row that cannot be read is told as such, and is no error.
+#[async_trait]
+pub trait Rows: Views {
+    /// How many parts the rows lie in, at least one.
+    fn parts(&self) -> u8;
+
+    /// A page of the tenant's rows in `part`, after a key; from the first without one.
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        after: Option<&str>,
+    ) -> Result<Batch, StoreError>;
+}
+
+#[async_trait]
+impl<T: Views + ?Sized> Views for Arc<T> {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        (**self).get(key).await
+    }
+
+    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        (**self).glance(key).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+        (**self).put(asset).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        (**self).list(query).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        (**self).park(parked).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        (**self).parked(tenant, limit).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        (**self).sweep(now).await
+    }
+}
+
+#[async_trait]
+impl<T: Rows + ?Sized> Rows for Arc<T> {
+    fn parts(&self) -> u8 {
+        (**self).parts()
+    }
+
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        after: Option<&str>,
+    ) -> Result<Batch, StoreError> {
+        (**self).page(tenant, part, after).await
+    }
+}

@@ -1,0 +1,70 @@
+//! The statements of the read table.
+
+use std::sync::LazyLock;
+
+use crate::row::Row;
+
+/// Sorts after every asset id, which are of lower-case hex digits and hyphens.
+pub(super) const AFTER_ALL: &str = "~";
+
+pub(super) const PARK: &str = "INSERT INTO parked (pk, sk, version, error, at) \
+    SELECT ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM assets \
+        WHERE generation = ?1 AND pk = ?2 AND sk = ?3 AND version >= ?4) \
+    ON CONFLICT (pk, sk) DO UPDATE \
+    SET version = excluded.version, error = excluded.error, at = excluded.at \
+    WHERE excluded.version >= parked.version";
+
+pub(super) const PARKED: &str = "SELECT pk, sk, version, error, at FROM parked WHERE pk = ?2 \
+    AND NOT EXISTS (SELECT 1 FROM assets WHERE generation = ?1 \
+        AND pk = parked.pk AND sk = parked.sk AND version >= parked.version) \
+    ORDER BY at, sk LIMIT ?3";
+
+/// Lets go of what was set aside and a row has reached since.
+pub(super) const VOID: &str = "DELETE FROM parked WHERE EXISTS (SELECT 1 FROM assets \
+    WHERE generation = ?1 AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
+
+pub(super) const SWEEP: &str = "DELETE FROM assets WHERE generation = ?1 AND expires_at <= ?2";
+
+pub(super) static SQL: LazyLock<Statements> = LazyLock::new(Statements::new);
+
+/// The statements that name every attribute, made from the one list of them.
+pub(super) struct Statements {
+    pub(super) get: String,
+    pub(super) put: String,
+    pub(super) page: String,
+    list: String,
+    list_state: String,
+}
+
+impl Statements {
+    fn new() -> Self {
+        let names = Row::ATTRIBUTES.join(", ");
+        let each = |form: fn(usize, &&str) -> String| {
+            Row::ATTRIBUTES.iter().enumerate().map(|(i, name)| form(i, name)).collect::<Vec<_>>()
+        };
+        let marks = each(|i, _| format!("?{}", i + 4)).join(", ");
+        let newer = each(|_, name| format!("{name} = excluded.{name}")).join(", ");
+        let select = format!("SELECT sk, {names} FROM assets");
+        let of = "generation = ?1 AND pk = ?2";
+        let page = format!("{of} AND sk < ?3 AND state <> 'PURGED'");
+        let newest = "ORDER BY sk DESC LIMIT ?4";
+        Self {
+            get: format!("{select} WHERE {of} AND sk = ?3"),
+            put: format!(
+                "INSERT INTO assets (generation, pk, sk, {names}) VALUES (?1, ?2, ?3, {marks}) \
+                 ON CONFLICT (generation, pk, sk) DO UPDATE SET {newer} \
+                 WHERE excluded.version > assets.version"
+            ),
+            page: format!("{select} WHERE {of} AND sk > ?3 ORDER BY sk LIMIT ?4"),
+            // Named, because the planner would rather walk the table, tombstones and all.
+            list: format!("{select} INDEXED BY assets_listed WHERE {page} {newest}"),
+            list_state: format!(
+                "{select} INDEXED BY assets_by_state WHERE {page} AND shown = ?5 {newest}"
+            ),
+        }
+    }
+
+    pub(super) fn list(&self, of_state: bool) -> &str {
+        if of_state { &self.list_state } else { &self.list }
+    }
+}

@@ -1,0 +1,100 @@
+//! What only this store promises: its columns, its indexes, its files.
+
+use futures::future::join_all;
+use tempfile::TempDir;
+
+use super::*;
+use crate::position::{Position, Positions};
+use crate::rows::Rows;
+use crate::testing::Story;
+
+fn views() -> (SqliteViews, TempDir) {
+    let folder = TempDir::new().unwrap();
+    (SqliteViews::open(folder.path(), Open::OrCreate).unwrap(), folder)
+}
+
+#[tokio::test]
+async fn the_table_has_the_attributes_and_no_others() {
+    let (views, _folder) = views();
+    let names = views.database.read(|file| {
+        file.prepare("SELECT name FROM pragma_table_info('assets')")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<String>>>()
+    });
+    assert_eq!(names.await.unwrap()[3..], *Row::ATTRIBUTES);
+}
+
+#[tokio::test]
+async fn lists_are_read_from_an_index_in_its_order() {
+    let (views, _folder) = views();
+    for of_state in [false, true] {
+        let bound = vec!["x"; 4 + usize::from(of_state)];
+        let explain = format!("EXPLAIN QUERY PLAN {}", SQL.list(of_state));
+        let plan = views.database.read(move |file| {
+            file.prepare(&explain)?
+                .query_map(params_from_iter(bound), |row| row.get(3))?
+                .collect::<rusqlite::Result<Vec<String>>>()
+        });
+        let plan = plan.await.unwrap().join("; ");
+        assert!(plan.starts_with("SEARCH assets USING INDEX"), "{plan}");
+        assert!(plan.contains("sk<?") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_stored_does_not_fail_its_neighbours() {
+    let (views, _folder) = views();
+    let mut assets: Vec<_> = (1..=64).map(|nth| Story::begin("main", nth).asset()).collect();
+    assets[31].declared.size = Some(u64::MAX);
+    let puts = join_all(assets.iter().map(|asset| views.put(asset))).await;
+    for (put, nth) in puts.iter().zip(0..) {
+        match put {
+            Ok(put) => assert_eq!((*put, nth == 31), (Put::Written, false)),
+            Err(error) => assert_eq!((error.kind, nth), (Kind::Corrupt, 31)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tombstone_is_dropped_in_the_second_in_which_it_expires() {
+    let (views, _folder) = views();
+    let purged = Story::begin("main", 1).received().deleted().purged().asset();
+    views.put(&purged).await.unwrap();
+    let expires_at = crate::row::expires_at(&purged).unwrap();
+    for (late, swept) in [(-1, 0), (0, 1), (1, 0)] {
+        let now = expires_at + chrono::TimeDelta::seconds(late);
+        assert_eq!(views.sweep(now).await.unwrap(), swept, "{late} s late");
+    }
+}
+
+#[tokio::test]
+async fn rows_and_position_are_there_when_the_file_is_opened_again() {
+    let (views, folder) = views();
+    let asset = Story::begin("main", 1).asset();
+    views.put(&asset).await.unwrap();
+    let start = views.load().await.unwrap();
+    let there = Position { number: 1, hash: asset.head, ..start };
+    assert!(views.advance(&start, &there).await.unwrap());
+    drop(views);
+    let views = SqliteViews::open(folder.path(), Open::Existing).unwrap();
+    assert_eq!(views.get(&asset.key).await.unwrap(), Some(asset));
+    assert_eq!(views.load().await.unwrap(), there);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
+    let (views, _folder) = views();
+    let stories = [1, 2, 3].map(|nth| Story::begin("main", nth));
+    for story in &stories {
+        views.put(&story.asset()).await.unwrap();
+    }
+    let alter = "UPDATE assets SET tags = 'not JSON' WHERE sk = ?1";
+    let altered = stories[1].key.asset.to_string();
+    views.database.write(move |file| file.execute(alter, [altered])).await.unwrap();
+    let page = views.page(&stories[0].key.tenant, 0, None).await.unwrap();
+    let ids: Vec<_> = page.rows.iter().map(|row| row.id.clone()).collect();
+    assert_eq!(ids, stories.clone().map(|story| story.key.asset.to_string()));
+    let kinds: Vec<_> =
+        page.rows.iter().map(|row| row.asset.as_ref().err().map(|e| e.kind)).collect();
+    assert_eq!(kinds, [None, Some(Kind::Corrupt), None]);
+}
