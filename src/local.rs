@@ -14,6 +14,7 @@ use axum::Router;
 use ledger::id::Tenant;
 use ledger::objects::Objects;
 use ledger::service::Service;
+use projections::feed::ArrivalFeed;
 use projections::{Current, Follower, Reader, Runner};
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +125,7 @@ fn api_router(
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows.clone()),
+        feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner: Arc::clone(&objects) as _,
         effects: Arc::new(World),
         checks: checks::all(stores.journal.clone(), rows, objects),

@@ -16,6 +16,7 @@ const PLACES: [(&str, &[&str]); 13] = [
         &[
             "ledger/src/dynamodb.rs",
             "ledger/src/journal/dynamodb",
+            "projections/src/feed/lanes/dynamodb.rs",
             "projections/src/views/dynamodb",
             "src/aws",
             "src/bin",

@@ -271,6 +271,8 @@ mod tests {
     fn the_samples_are_all_there_are_and_make_one_chain() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/events");
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), SAMPLES.len());
+        let kinds = SAMPLES.map(|(name, _)| name.split('.').next().unwrap());
+        assert_eq!(kinds, Event::KINDS);
         let mut prev = Hash::ZERO;
         for (name, sample) in SAMPLES {
             let record = Record::read(sample.trim_end()).unwrap();

@@ -6,6 +6,7 @@
 //! [`Asset`]: ledger::asset::Asset
 
 pub mod current;
+pub mod feed;
 pub mod follower;
 pub mod generations;
 mod measure;
@@ -18,6 +19,7 @@ pub mod testing;
 pub mod views;
 
 pub use current::Current;
+pub use feed::Feed;
 pub use follower::Follower;
 pub use generations::{Generation, Generations};
 pub use position::Positions;

@@ -2,13 +2,17 @@
 //! simulation. Always compiled, so that it cannot rot.
 
 mod faulty;
+mod feed;
 mod generations;
+mod lanes;
 mod positions;
 mod story;
 mod views;
 
 pub use faulty::{Fault, Faulty};
+pub use feed::{Happening, Laned, feed, walk};
 pub use generations::generations;
+pub use lanes::lanes;
 pub use positions::positions;
 pub use story::{Clock, Story};
 pub use views::conformance;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ledger::journal::{DynamoJournal, Journal};
 use ledger::service::Service;
+use projections::feed::{DynamoLanes, LanedFeed, Lanes};
 use projections::views::DynamoViews;
-use projections::{Current, Generations, Reader, Runner, Views};
+use projections::{Current, Feed, Generations, Reader, Runner, Views};
 
 use super::{Clients, Config};
 use crate::objects::S3Objects;
@@ -22,6 +23,8 @@ pub struct Parts {
     pub views: Arc<dyn Views>,
     /// The rows of every generation.
     pub generations: Arc<dyn Generations>,
+    /// What the feed is kept in.
+    pub lanes: Arc<dyn Lanes>,
     /// The files.
     pub objects: Arc<S3Objects>,
 }
@@ -32,10 +35,11 @@ impl Parts {
     pub fn new(config: Config, clients: Clients) -> Self {
         let Clients { dynamodb, objects } = clients;
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
+        let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
         let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
         let views = Arc::new(Current::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(World)));
-        Self { config, journal, views, generations, objects }
+        Self { config, journal, views, generations, lanes, objects }
     }
 
     /// The commands.
@@ -50,6 +54,12 @@ impl Parts {
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader::new(self.journal.clone(), self.views.clone())
+    }
+
+    /// What happens to all assets.
+    #[must_use]
+    pub fn feed(&self) -> Arc<dyn Feed> {
+        Arc::new(LanedFeed::new(self.lanes.clone(), self.journal.clone()))
     }
 
     /// What writes the rows.

@@ -107,6 +107,7 @@ fn api(parts: &Parts, tables: &[Arc<dyn Check>], hosts: Hosts) -> Api {
     Api {
         service: parts.service(),
         reader: parts.reader(),
+        feed: parts.feed(),
         presigner: parts.objects.clone(),
         effects: Arc::new(World),
         checks: stores.iter().chain(tables).cloned().collect(),

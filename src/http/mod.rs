@@ -9,7 +9,10 @@ mod code;
 #[cfg(feature = "local")]
 mod docs;
 mod envelope;
+mod events;
+mod happened;
 mod health;
+mod history;
 mod meter;
 mod offers;
 mod openapi;
@@ -30,7 +33,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use ledger::Effects;
 use ledger::service::Service;
-use projections::Reader;
+use projections::{Feed, Reader};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -50,6 +53,8 @@ pub struct Api {
     pub service: Arc<Service>,
     /// The reads.
     pub reader: Reader,
+    /// What happens to all assets.
+    pub feed: Arc<dyn Feed>,
     /// Signs the URLs.
     pub presigner: Arc<dyn Presigner>,
     /// The clock and chance.
@@ -107,7 +112,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(assets::create, assets::list))
         .routes(routes!(assets::download, assets::confirm, assets::delete))
         .routes(routes!(reads::state))
-        .routes(routes!(reads::history))
+        .routes(routes!(history::history))
+        .routes(routes!(events::events))
         .routes(routes!(changes::restore))
         .routes(routes!(changes::purge))
         .routes(routes!(changes::upload_url))

@@ -7,8 +7,9 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
-use ledger::asset::Status;
+use ledger::asset::{Event, Status};
 use ledger::id::AssetId;
+use projections::feed::Cursor;
 
 use super::code::Code;
 use super::problem::Problem;
@@ -17,6 +18,10 @@ use super::problem::Problem;
 const PAGE: usize = 100;
 /// Items of a page at most.
 const PAGE_MAX: usize = 1000;
+/// Bytes of an actor: no event has a longer one.
+const ACTOR_MAX: usize = 128;
+/// Bytes of a place in the feed: more than any has.
+const AFTER_MAX: usize = 512;
 /// A version that no asset is at.
 const NO_VERSION: u64 = 0;
 
@@ -67,6 +72,17 @@ impl Params {
             return Err(Problem::new(Code::QueryInvalid, format!("{name}: is given twice")));
         }
         Ok(first.map(|(_, value)| value))
+    }
+
+    /// Refuses everything: what is given out raw is given out whole.
+    pub(super) fn done_raw(self) -> Result<(), Problem> {
+        let Some((name, _)) = self.0.first() else { return Ok(()) };
+        let name: String = name.chars().take(64).collect();
+        let detail = format!(
+            "{name:?}: cannot be given with Accept: application/jsonl, which is the whole chain, \
+             since a part of it proves nothing"
+        );
+        Err(Problem::new(Code::QueryInvalid, detail))
     }
 
     /// Refuses what was not taken: a misspelt filter must not look like one that matched all.
@@ -156,14 +172,58 @@ pub(super) fn version(text: &str) -> Result<u64, Problem> {
     whole(text).ok_or_else(|| Problem::new(Code::VersionInvalid, detail))
 }
 
-/// The point in time that an asset is to be shown at. An offset's `+` that was sent as it is came
-/// out of the query as a space, which no RFC 3339 time has.
+/// The point in time that an asset is to be shown at.
 pub(super) fn as_of(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
     let refuse = |detail| Problem::new(Code::AsOfInvalid, detail);
-    let at = DateTime::parse_from_rfc3339(&text.replace(' ', "+"))
-        .map_err(|_| refuse("as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z"))?
-        .to_utc();
+    let at = rfc_3339(text)
+        .ok_or_else(|| refuse("as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z"))?;
     if at > now { Err(refuse("as_of: is a time to come")) } else { Ok(at) }
+}
+
+/// A bound of a time that events are to be of; it may be a time to come.
+pub(super) fn time(
+    name: &str,
+    code: Code,
+    text: Option<&str>,
+) -> Result<Option<DateTime<Utc>>, Problem> {
+    let detail = || format!("{name}: must be an RFC 3339 time such as 2026-11-23T08:00:00Z");
+    let at = text.map(|text| rfc_3339(text).ok_or_else(|| Problem::new(code, detail())));
+    at.transpose()
+}
+
+/// An offset's `+` that was sent as it is came out of the query as a space, which no RFC 3339
+/// time has.
+fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
+    Some(DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok()?.to_utc())
+}
+
+/// The type that events are to be of.
+pub(super) fn kind(text: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let known = Event::KINDS.contains(&text.as_str());
+    let detail = || format!("type: must be one of {}", Event::KINDS.join(", "));
+    if known { Ok(Some(text)) } else { Err(Problem::new(Code::TypeInvalid, detail())) }
+}
+
+/// Whose doing events are to be.
+pub(super) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let detail = || format!("actor: must be 1 to {ACTOR_MAX} bytes, as a history shows it");
+    let fits = (1..=ACTOR_MAX).contains(&text.len());
+    if fits { Ok(Some(text)) } else { Err(Problem::new(Code::ActorInvalid, detail())) }
+}
+
+/// Where a reader of the feed goes on.
+pub(super) fn after(text: Option<String>) -> Result<Option<Cursor>, Problem> {
+    let fits = text.as_ref().is_none_or(|text| text.len() <= AFTER_MAX);
+    if fits { Ok(text.map(Cursor)) } else { Err(bad_after()) }
+}
+
+/// The cursor is of another feed.
+pub(super) fn bad_after() -> Problem {
+    let detail = "after: must be the next of a page of this ledger as it is now; leave it out to \
+                  begin with the first event";
+    Problem::new(Code::AfterInvalid, detail)
 }
 
 /// The version that an asset must be at, if the client names one. `*` means any, and a tag that

@@ -29,6 +29,7 @@ pub async fn router() -> Result<Router, Invalid> {
     Ok(http::router(Api {
         service: parts.service(),
         reader: parts.reader(),
+        feed: parts.feed(),
         presigner: parts.objects.clone(),
         effects: Arc::new(World),
         checks: checks::all(parts.journal, parts.views, parts.objects),

@@ -72,6 +72,17 @@ struct ReceivedV1 {
 }
 
 impl Event {
+    /// Every name that [`Event::kind`] gives, in the order of a life.
+    pub const KINDS: [&str; 7] = [
+        "created",
+        "received",
+        "uploaded",
+        "soft_deleted",
+        "restored",
+        "purge_requested",
+        "purged",
+    ];
+
     /// The stored name of what happened.
     #[must_use]
     pub fn kind(&self) -> &'static str {

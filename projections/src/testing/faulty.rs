@@ -12,6 +12,7 @@ use ledger::journal::{Appended, Arrival, Arrivals, Journal};
 use ledger::record::Line;
 use tokio::sync::watch;
 
+use crate::feed::{Lane, Lanes, Place, Placed};
 use crate::generations::{Generation, Generations, List, Progress};
 use crate::position::{Position, Positions};
 use crate::rows::{Batch, Rows};
@@ -171,5 +172,20 @@ impl<T: Arrivals> Arrivals for Faulty<T> {
 
     fn latest(&self) -> watch::Receiver<u64> {
         self.inner.latest()
+    }
+}
+
+#[async_trait]
+impl<T: Lanes> Lanes for Faulty<T> {
+    async fn end(&self, lane: &Lane) -> Result<u64, StoreError> {
+        self.call("end", self.inner.end(lane)).await
+    }
+
+    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError> {
+        self.call("put", self.inner.put(lane, place)).await
+    }
+
+    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError> {
+        self.call("places", self.inner.places(lane, from, limit)).await
     }
 }

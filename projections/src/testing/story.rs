@@ -39,6 +39,7 @@ pub struct Story {
     /// The events as stored, oldest first.
     pub lines: Vec<Line>,
     next: DateTime<Utc>,
+    actor: String,
 }
 
 impl Story {
@@ -61,7 +62,15 @@ impl Story {
         let tenant: Tenant = tenant.parse().expect("a tenant's name");
         let begun = DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(nth.into());
         let key = Key { tenant, asset: AssetId::new(begun, u128::from(nth)) };
-        Self { key, lines: Vec::new(), next: begun }.then(Event::Created(declaration))
+        let actor = "anonymous".to_owned();
+        Self { key, lines: Vec::new(), next: begun, actor }.then(Event::Created(declaration))
+    }
+
+    /// What happens next is somebody's doing.
+    #[must_use]
+    pub fn by(mut self, actor: &str) -> Self {
+        actor.clone_into(&mut self.actor);
+        self
     }
 
     /// One more event.
@@ -73,7 +82,7 @@ impl Story {
     pub fn then(mut self, event: Event) -> Self {
         let version = self.lines.len() as u64 + 1;
         let cause = Cause {
-            actor: "anonymous".to_owned(),
+            actor: self.actor.clone(),
             source: Source::Api,
             request: format!("request {version}"),
             command: CommandId::fresh(version.into()),

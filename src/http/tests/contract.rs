@@ -98,6 +98,7 @@ async fn the_examples_are_what_is_answered() {
         ("Download", format!("GET /asset/{id}")),
         ("State", format!("GET /asset/{id}/state")),
         ("History", format!("GET /asset/{id}/history")),
+        ("Events", "GET /events".to_owned()),
         ("Problem", "GET /asset/none".to_owned()),
     ] {
         let answer = world.call(&line).await.json();
@@ -152,6 +153,7 @@ async fn every_answer_is_named_and_careful() {
         "GET /docs",
         "GET /docs/none",
         "GET /openapi.json",
+        "GET /events",
         "GET /healthz",
     ] {
         let answer = world.send(request(line, &[("x-request-id", "mine-1")], "")).await;
@@ -193,6 +195,52 @@ async fn the_raw_chain_is_what_its_hashes_say() {
     for (event, hash) in events.iter().zip(&hashes) {
         assert_eq!(event["hash"], *hash);
     }
+}
+
+/// The four events of an asset, a millisecond or more apart, are at 0, 1, 2 and 3.
+#[tokio::test]
+async fn a_part_of_a_history_is_of_what_was_asked_for() {
+    let world = World::new();
+    let id = world.deleted().await;
+    let line = format!("GET /asset/{id}/history");
+    let events = world.call(&line).await.json()["events"].as_array().unwrap().clone();
+    let at = |nth: usize| events[nth]["at"].as_str().unwrap();
+    for (query, versions) in [
+        ("type=uploaded".to_owned(), vec![3]),
+        ("actor=anonymous".to_owned(), vec![1, 2, 3, 4]),
+        ("actor=anonymou".to_owned(), vec![]),
+        ("actor=anonymous&type=soft_deleted".to_owned(), vec![4]),
+        (format!("since={}", at(1)), vec![2, 3, 4]),
+        (format!("until={}", at(1)), vec![1]),
+        (format!("since={}&until={}", at(1), at(3)), vec![2, 3]),
+        (format!("since={}&limit=2", at(1)), vec![2, 3]),
+        (format!("since={}&limit=2&cursor=3", at(1)), vec![4]),
+        ("until=9999-12-31T23:59:59Z".to_owned(), vec![1, 2, 3, 4]),
+    ] {
+        let answer = world.call(&format!("{line}?{query}")).await.json();
+        let shown = answer["events"].as_array().unwrap();
+        let shown: Vec<_> = shown.iter().map(|it| it["version"].as_u64().unwrap()).collect();
+        assert_eq!(shown, versions, "{query}");
+        let more = query.contains("limit=2") && !query.contains("cursor");
+        assert_eq!(answer["next_cursor"].as_str(), more.then_some("3"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_the_feed_leads_through_all_that_happens() {
+    let world = World::new();
+    let ids = [world.deleted().await, world.uploaded().await];
+    let mut path = "/events?limit=3&actor=anonymous".to_owned();
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let answer = world.call(&format!("GET {path}")).await;
+        let link = answer.headers["link"].to_str().unwrap();
+        assert!(link.starts_with("</events?limit=3&actor=anonymous&after="), "{link}");
+        path = link[1..].split('>').next().unwrap().to_owned();
+        let events = answer.json()["events"].as_array().unwrap().clone();
+        told.extend(events.iter().map(|it| it["asset_id"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(told, [vec![ids[0].clone(); 4], vec![ids[1].clone(); 3]].concat());
 }
 
 #[tokio::test]

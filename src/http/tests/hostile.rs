@@ -257,6 +257,34 @@ async fn queries_that_cannot_be_taken() {
         ("GET /asset/{id}/history?cursor=x", "cursor.invalid"),
         ("GET /asset/{id}/history?cursor=18446744073709551616", "cursor.invalid"),
         ("GET /asset/{id}/history?page=2", "query.invalid"),
+        ("GET /asset/{id}/history?type=", "type.invalid"),
+        ("GET /asset/{id}/history?type=Created", "type.invalid"),
+        ("GET /asset/{id}/history?type=created&type=uploaded", "query.invalid"),
+        ("GET /asset/{id}/history?type=created,uploaded", "type.invalid"),
+        ("GET /asset/{id}/history?actor=", "actor.invalid"),
+        ("GET /asset/{id}/history?actor={long}", "actor.invalid"),
+        ("GET /asset/{id}/history?since=", "since.invalid"),
+        ("GET /asset/{id}/history?since=2026-11-23", "since.invalid"),
+        ("GET /asset/{id}/history?until=1763884800", "until.invalid"),
+        (
+            "GET /asset/{id}/history?since=2026-11-23T08:00:00Z&until=2026-11-23T08:00:00Z",
+            "until.invalid",
+        ),
+        ("GET /events?limit=0", "limit.invalid"),
+        ("GET /events?limit=1001", "limit.invalid"),
+        ("GET /events?after=", "after.invalid"),
+        ("GET /events?after=a1", "after.invalid"),
+        ("GET /events?after=a99-0123456789abcdef", "after.invalid"),
+        ("GET /events?after=a-1-0123456789abcdef", "after.invalid"),
+        ("GET /events?after=l0-0-0-0", "after.invalid"),
+        ("GET /events?after=%F0%9F%A6%80", "after.invalid"),
+        ("GET /events?after={long}{long}", "after.invalid"),
+        ("GET /events?after=a0&after=a0", "query.invalid"),
+        ("GET /events?type=nothing", "type.invalid"),
+        ("GET /events?actor=", "actor.invalid"),
+        ("GET /events?actor={long}", "actor.invalid"),
+        ("GET /events?since=2026-11-23T08:00:00Z", "query.invalid"),
+        ("GET /events?cursor=1", "query.invalid"),
         ("POST /asset/{id}/restore?x=1", "query.invalid"),
         ("POST /asset/{id}/purge?force=true", "query.invalid"),
         ("POST /asset/{id}/upload-url?timeout=1", "query.invalid"),
@@ -266,8 +294,11 @@ async fn queries_that_cannot_be_taken() {
         assert_eq!(told, (400, code.to_owned()), "{query}");
     }
     let jsonl = [("accept", "application/jsonl")];
-    let told = refused(&world, &format!("GET /asset/{id}/history?limit=1"), &jsonl, "").await;
-    assert_eq!(told.1, "query.invalid");
+    for query in ["limit=1", "type=created", "since=2026-11-23T08:00:00Z", "x=1"] {
+        let line = format!("GET /asset/{id}/history?{query}");
+        let told = refused(&world, &line, &jsonl, "").await;
+        assert_eq!(told.1, "query.invalid", "{query}");
+    }
 }
 
 #[tokio::test]
@@ -297,8 +328,17 @@ async fn an_offset_may_come_as_it_is_written() {
 #[tokio::test]
 async fn paths_and_methods_that_are_none() {
     let world = World::new();
-    for path in ["/", "/asset/", "/assets", "/asset/a/b", "/asset/a/history/1", "//asset", "/ASSET"]
-    {
+    for path in [
+        "/",
+        "/asset/",
+        "/assets",
+        "/event",
+        "/events/",
+        "/asset/a/b",
+        "/asset/a/history/1",
+        "//asset",
+        "/ASSET",
+    ] {
         let told = refused(&world, &format!("GET {path}"), &[], "").await;
         assert_eq!(told, (404, "path.unknown".to_owned()), "{path}");
     }
@@ -307,6 +347,7 @@ async fn paths_and_methods_that_are_none() {
         ("OPTIONS /asset", "GET,HEAD,POST"),
         ("POST /asset/a", "DELETE,GET,HEAD,PUT"),
         ("DELETE /asset/a/state", "GET,HEAD"),
+        ("POST /events", "GET,HEAD"),
         ("GET /asset/a/purge", "POST"),
         ("BREW /healthz", "GET,HEAD"),
     ] {

@@ -114,6 +114,34 @@ async fn the_past_of_an_asset() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_history() {
+    let (world, mut told) = (World::new(), Transcript::default());
+    let id = world.deleted().await;
+    let history = format!("GET /asset/{id}/history");
+    told.call(&world, &format!("{history}?type=received")).await;
+    told.call(&world, &format!("{history}?actor=nobody")).await;
+    told.call(&world, &format!("{history}?type=teleported")).await;
+    told.call(&world, &format!("{history}?since=soon")).await;
+    told.say(&world, &format!("{history}?type=created"), &[("accept", "application/jsonl")], "")
+        .await;
+    insta::assert_snapshot!("part", told.0);
+}
+
+#[tokio::test]
+async fn the_feed_of_all_assets() {
+    let (world, mut told) = (World::new(), Transcript::default());
+    told.call(&world, "GET /events").await;
+    world.uploaded().await;
+    told.call(&world, "GET /events?limit=2").await;
+    let next = world.call("GET /events?limit=2").await.json()["next"].clone();
+    let after = format!("after={}", next.as_str().unwrap());
+    told.call(&world, &format!("GET /events?{after}")).await;
+    told.call(&world, &format!("GET /events?type=received&actor=anonymous&limit=1&{after}")).await;
+    told.call(&world, "GET /events?after=a7-0000000000000000").await;
+    insta::assert_snapshot!("events", told.0);
+}
+
+#[tokio::test]
 async fn the_end_of_an_asset() {
     let (world, mut told) = (World::new(), Transcript::default());
     let id = world.uploaded().await;

@@ -15,14 +15,16 @@ use ledger::asset::{Asset, Declaration, Status, UploadKind};
 use ledger::error::Kind;
 use ledger::history::History;
 use ledger::id::Key;
-use ledger::journal::{Appended, Arrivals, Journal, MemoryJournal};
+use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::objects::{Current, ObjectVersion, Objects};
 use ledger::record::Line;
 use ledger::service::Service;
 use ledger::{Effects, StoreError, time};
 use projections::Reader;
+use projections::feed::ArrivalFeed;
 use projections::views::{Page, Parked, Put, Query, Views};
 use serde_json::Value;
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::http::{Api, Check, Hosts, Limits, Meter, NotReady, router, with_meter};
@@ -59,6 +61,7 @@ impl World {
         let api = Api {
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
+            feed: Arc::new(ArrivalFeed::new(journal.clone())),
             presigner: Arc::new(Signer(effects.clone())),
             effects,
             checks: vec![Arc::new(Part(ready.clone())) as Arc<dyn Check>].into(),
@@ -217,6 +220,18 @@ impl Journal for Moody {
             return Ok(Appended::Taken(Line { body: line.body + " ", ..line }));
         }
         self.inner.append(key, line).await
+    }
+}
+
+#[async_trait]
+impl Arrivals for Moody {
+    async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        self.bear().await?;
+        self.inner.arrivals(after, limit).await
+    }
+
+    fn latest(&self) -> watch::Receiver<u64> {
+        self.inner.latest()
     }
 }
 

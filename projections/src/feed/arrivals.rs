@@ -1,0 +1,181 @@
+//! The feed of a journal that knows the order in which it took its events: that order.
+//!
+//! A cursor is an arrival's number and the beginning of its event's hash. Once an arrival was
+//! seen, none with a lower number appears later, so nothing can be skipped; and a journal that was
+//! restored from a copy, and has other events under the same numbers, is noticed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ledger::journal::{Arrival, Arrivals};
+
+use super::{Cursor, Event, Feed, NoPage, Outline, Page, Query};
+
+/// Arrivals that one page looks at where a filter holds some back: a page of the rarest kind costs
+/// a few milliseconds, not the whole journal.
+const LOOKED_AT: usize = 1_000;
+/// Hexadecimal digits of the hash in a cursor: enough that another journal's never fits by chance.
+const DIGITS: usize = 16;
+
+/// The feed of a local journal.
+pub struct ArrivalFeed {
+    arrivals: Arc<dyn Arrivals>,
+}
+
+impl ArrivalFeed {
+    /// The feed of what arrives in `arrivals`.
+    pub fn new(arrivals: Arc<dyn Arrivals>) -> Self {
+        Self { arrivals }
+    }
+
+    /// The arrivals that follow a place, once it was checked to be one of this journal.
+    async fn after(&self, place: Option<Place>, count: usize) -> Result<Vec<Arrival>, NoPage> {
+        let Some(place) = place else { return Ok(self.arrivals.arrivals(0, count).await?) };
+        // The place itself is read again, to see that it is still the same.
+        let mut found = self.arrivals.arrivals(place.number - 1, count + 1).await?;
+        let same = found.first().is_some_and(|first| Place::of(first) == place);
+        if !same {
+            return Err(NoPage::Foreign);
+        }
+        Ok(found.split_off(1))
+    }
+}
+
+#[async_trait]
+impl Feed for ArrivalFeed {
+    async fn page(&self, query: &Query) -> Result<Page, NoPage> {
+        let place = query.after.as_ref().map(Place::read).transpose()?.flatten();
+        let count = if query.filters() { query.limit.max(LOOKED_AT) } else { query.limit };
+        // One more than is looked at tells whether more is there.
+        let found = self.after(place.clone(), count + 1).await?;
+        let (mut events, mut last) = (Vec::new(), place);
+        let mut rest = found.into_iter().take(count + 1).peekable();
+        for arrival in rest.by_ref().take(count) {
+            last = Some(Place::of(&arrival));
+            events.extend(wanted(query, arrival));
+            if events.len() == query.limit {
+                break;
+            }
+        }
+        let next = last.as_ref().map_or_else(Place::beginning, Place::cursor);
+        Ok(Page { events, next, more: rest.peek().is_some() })
+    }
+}
+
+/// The arrival's event, if it is one of those that are asked for.
+fn wanted(query: &Query, arrival: Arrival) -> Option<Event> {
+    let Arrival { number, key, line } = arrival;
+    if key.tenant != query.tenant {
+        return None;
+    }
+    let Some(outline) = Outline::read(&line.body) else {
+        let asset = key.partition();
+        tracing::warn!(asset, arrival = number, "what is no event was passed over: run `verify`");
+        return None;
+    };
+    query.wants(&outline.kind, &outline.actor).then_some(Event { key, line })
+}
+
+/// An arrival as a cursor names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    number: u64,
+    hash: String,
+}
+
+impl Place {
+    fn of(arrival: &Arrival) -> Self {
+        let mut hash = arrival.line.hash().to_string();
+        hash.truncate(DIGITS);
+        Self { number: arrival.number, hash }
+    }
+
+    fn beginning() -> Cursor {
+        Cursor("a0".to_owned())
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor(format!("a{}-{}", self.number, self.hash))
+    }
+
+    /// The place that a cursor names; `None` for the beginning.
+    fn read(cursor: &Cursor) -> Result<Option<Self>, NoPage> {
+        if *cursor == Self::beginning() {
+            return Ok(None);
+        }
+        let parts = cursor.0.strip_prefix('a').and_then(|text| text.split_once('-'));
+        let (number, hash) = parts.ok_or(NoPage::Foreign)?;
+        let number = number.parse().ok().filter(|number| *number > 0).ok_or(NoPage::Foreign)?;
+        let place = Self { number, hash: hash.to_owned() };
+        // One spelling of each: `+7` and `07` are numbers too.
+        if place.cursor() == *cursor { Ok(Some(place)) } else { Err(NoPage::Foreign) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::journal::{Journal, MemoryJournal};
+    use ledger::record::Line;
+
+    use super::*;
+    use crate::testing::Story;
+
+    async fn feed(stories: &[Story]) -> (Arc<MemoryJournal>, ArrivalFeed) {
+        let journal = Arc::new(MemoryJournal::default());
+        for story in stories {
+            story.append_to(&*journal).await;
+        }
+        (journal.clone(), ArrivalFeed::new(journal))
+    }
+
+    fn query(after: Option<&str>, limit: usize) -> Query {
+        let after = after.map(|text| Cursor(text.to_owned()));
+        Query { tenant: "main".parse().unwrap(), after, limit, kind: None, actor: None }
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_is_none_is_refused() {
+        let (_, feed) = feed(&[Story::begin("main", 1).received()]).await;
+        let good = feed.page(&query(None, 1)).await.unwrap().next;
+        let other = good.0.replace('-', "-f");
+        for text in ["", "a", "0", "a1", "a1-", "a01-x", "a+1-x", "l0.0", "a9-x", "a0-", &other] {
+            let answer = feed.page(&query(Some(text), 1)).await;
+            assert!(matches!(answer, Err(NoPage::Foreign)), "{text}");
+        }
+        assert_eq!(feed.page(&query(Some(&good.0), 9)).await.unwrap().events.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_journal_restored_from_a_copy_is_not_taken_for_the_same() {
+        let (_, before) = feed(&[Story::begin("main", 1), Story::begin("main", 2)]).await;
+        let cursor = before.page(&query(None, 9)).await.unwrap().next;
+        let (_, restored) = feed(&[Story::begin("main", 1), Story::begin("main", 3)]).await;
+        let (_, shorter) = feed(&[Story::begin("main", 1)]).await;
+        for feed in [restored, shorter] {
+            let answer = feed.page(&query(Some(&cursor.0), 9)).await;
+            assert!(matches!(answer, Err(NoPage::Foreign)), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_event_holds_up_nobody() {
+        let (journal, feed) = feed(&[Story::begin("main", 1)]).await;
+        let strange = Line { version: 1, body: "not JSON".to_owned() };
+        journal.append(&Story::begin("main", 2).key, strange).await.unwrap();
+        Story::begin("main", 3).append_to(&*journal).await;
+        let page = feed.page(&query(None, 9)).await.unwrap();
+        assert_eq!((page.events.len(), page.more), (2, false));
+    }
+
+    #[tokio::test]
+    async fn a_rare_kind_is_looked_for_a_bounded_while_and_then_further_on() {
+        let stories: Vec<_> = (0..1_005).map(|nth| Story::begin("main", nth)).collect();
+        let (journal, feed) = feed(&stories).await;
+        Story::begin("main", 1).received().append_to(&*journal).await;
+        let mut query = Query { kind: Some("received".to_owned()), ..query(None, 1) };
+        let page = feed.page(&query).await.unwrap();
+        assert_eq!((page.events.len(), page.more), (0, true));
+        query.after = Some(page.next);
+        assert_eq!(feed.page(&query).await.unwrap().events.len(), 1);
+    }
+}

@@ -1,0 +1,172 @@
+//! The feed of a store without an order of arrival: lanes say what happened, in which order for
+//! each asset; the journal says what that was.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+use ledger::StoreError;
+use ledger::id::Key;
+use ledger::journal::Journal;
+use ledger::record::Line;
+
+use super::lanes::{self, LANES, Lane, Lanes, Place, Reference};
+use super::stands::{Stand, Stands};
+use super::{Event, Feed, NoPage, Outline, Page, Query};
+
+/// Histories read at once for one page.
+const AT_ONCE: usize = 16;
+/// Places of a lane that one page reads at most: of four kilobytes each, a quarter of what one
+/// query of DynamoDB may read.
+const PLACES_MAX: usize = 64;
+
+/// The feed that an [`Announcer`] writes.
+///
+/// [`Announcer`]: super::Announcer
+pub struct LanedFeed {
+    lanes: Arc<dyn Lanes>,
+    journal: Arc<dyn Journal>,
+}
+
+impl LanedFeed {
+    /// What `lanes` refer to in `journal`.
+    pub fn new(lanes: Arc<dyn Lanes>, journal: Arc<dyn Journal>) -> Self {
+        Self { lanes, journal }
+    }
+
+    /// What follows in a lane.
+    async fn ahead(&self, lane: Lane, stand: Stand, limit: usize) -> Result<Ahead, NoPage> {
+        let (first, count) = (stand.number.max(1), places(limit));
+        let mut found = self.lanes.places(&lane, first, count).await?;
+        let more = found.len() == count;
+        if let Some(last) = found.last().map(|last| last.number).filter(|_| !whole(&found, first)) {
+            // A place is written once the one before it is there: on a second look at what was
+            // seen, nothing is missing that nobody took away.
+            found = self.lanes.places(&lane, first, count).await?;
+            found.retain(|place| place.number <= last);
+            if !whole(&found, first) {
+                tracing::error!(%lane, from = first, to = last, "places of the feed are gone");
+            }
+        }
+        let stands = found.first().is_some_and(|place| stand.is_in(place));
+        if stand.number > 0 && !stands {
+            return Err(NoPage::Foreign);
+        }
+        Ok(Ahead { lane, stand, found: found.into(), more })
+    }
+
+    /// The events that are referred to, as the journal holds them.
+    async fn events(&self, wanted: Vec<(Key, Reference)>) -> Result<Vec<Event>, StoreError> {
+        let mut keys: Vec<_> = wanted.iter().map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let read = |key: Key| async move {
+            let lines = self.journal.history(&key).await?;
+            Ok::<_, StoreError>((key, lines))
+        };
+        let histories: BTreeMap<Key, Vec<Line>> =
+            stream::iter(keys).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
+        let event = |(key, reference): (Key, Reference)| {
+            let lines = histories.get(&key).map(Vec::as_slice);
+            event(key, &reference, lines.unwrap_or_default())
+        };
+        Ok(wanted.into_iter().filter_map(event).collect())
+    }
+}
+
+#[async_trait]
+impl Feed for LanedFeed {
+    async fn page(&self, query: &Query) -> Result<Page, NoPage> {
+        let stands = query.after.as_ref().map_or(Ok(Stands::default()), Stands::read)?;
+        let lanes = Lane::all(&query.tenant).zip(stands.0);
+        let reads = lanes.map(|(lane, stand)| self.ahead(lane, stand, query.limit));
+        let mut lanes = try_join_all(reads).await?;
+        let mut wanted = take(&mut lanes, query);
+        // Of one asset this is the order of the lane too; between assets it reads better.
+        wanted.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
+        let events = self.events(wanted).await?;
+        let more = lanes.iter().any(Ahead::has_more);
+        let next = Stands(lanes.into_iter().map(|lane| lane.stand).collect()).cursor();
+        Ok(Page { events, next, more })
+    }
+}
+
+/// Places to read of each lane for a page: its share of it, as if each held one reference, and the
+/// place that the reader stands in.
+fn places(limit: usize) -> usize {
+    limit.div_ceil(usize::from(LANES)).min(PLACES_MAX) + 1
+}
+
+/// Whether no place is missing from `first` on.
+fn whole(found: &[Place], first: u64) -> bool {
+    found.iter().zip(first..).all(|(place, number)| place.number == number)
+}
+
+/// A page of references: one of each lane in turn, so that a busy lane keeps no other waiting.
+fn take(lanes: &mut [Ahead], query: &Query) -> Vec<(Key, Reference)> {
+    let mut wanted = Vec::new();
+    let mut moved = true;
+    while moved {
+        moved = false;
+        for lane in &mut *lanes {
+            if wanted.len() == query.limit {
+                return wanted;
+            }
+            let Some(line) = lane.next() else { continue };
+            moved = true;
+            wanted.extend(line.ok().filter(|(_, it)| query.wants(&it.kind, &it.actor)));
+        }
+    }
+    wanted
+}
+
+/// What a page has read of a lane, and how much of it was taken.
+struct Ahead {
+    lane: Lane,
+    stand: Stand,
+    found: VecDeque<Place>,
+    /// Whether the lane goes on behind what was read.
+    more: bool,
+}
+
+impl Ahead {
+    /// Takes the next line of the lane, if there is one.
+    fn next(&mut self) -> Option<serde_json::Result<(Key, Reference)>> {
+        loop {
+            let place = self.found.front()?;
+            let read = if place.number == self.stand.number { self.stand.read } else { 0 };
+            if let Some(line) = lanes::read(&place.text, read) {
+                self.stand.step(place, read + 1);
+                return Some(line.map(|reference| (self.key(&reference), reference)));
+            }
+            self.found.pop_front();
+        }
+    }
+
+    fn key(&self, reference: &Reference) -> Key {
+        Key { tenant: self.lane.tenant.clone(), asset: reference.asset }
+    }
+
+    fn has_more(&self) -> bool {
+        let unread = |place: &Place| {
+            place.number > self.stand.number || lanes::lines(&place.text) > self.stand.read
+        };
+        self.more || self.found.iter().any(unread)
+    }
+}
+
+/// The event of a reference, if the journal has it.
+fn event(key: Key, reference: &Reference, lines: &[Line]) -> Option<Event> {
+    let (asset, version) = (key.partition(), reference.version);
+    let Some(line) = lines.iter().find(|line| line.version == version) else {
+        tracing::error!(asset, version, "the feed names an event that the journal has not");
+        return None;
+    };
+    if line.hash() != reference.hash {
+        tracing::error!(asset, version, "an event is not the one that the feed was told of");
+    }
+    Outline::read(&line.body)?;
+    Some(Event { key, line: line.clone() })
+}

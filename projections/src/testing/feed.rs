@@ -1,0 +1,209 @@
+//! The contract of [`Feed`], each part a test of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::journal::{Arrivals, Journal};
+
+use super::Story;
+use crate::feed::{Announcer, ArrivalFeed, Cursor, Event, Feed, LanedFeed, Lanes, News};
+use crate::feed::{NoPage, Page, Query};
+
+/// A feed, and a way to make things happen that it then tells of.
+#[async_trait]
+pub trait Happening: Send + Sync {
+    /// The feed.
+    fn feed(&self) -> &dyn Feed;
+
+    /// A story goes on: what comes after its first `known` events happens.
+    async fn happens(&self, story: &Story, known: u64);
+}
+
+/// A journal that is its own feed.
+#[async_trait]
+impl<J: Journal + Arrivals + 'static> Happening for (Arc<J>, ArrivalFeed) {
+    fn feed(&self) -> &dyn Feed {
+        &self.1
+    }
+
+    async fn happens(&self, story: &Story, _: u64) {
+        story.append_to(&*self.0).await;
+    }
+}
+
+/// A journal, and lanes that are announced in.
+pub struct Laned {
+    journal: Arc<dyn Journal>,
+    announcer: Announcer,
+    feed: LanedFeed,
+}
+
+impl Laned {
+    /// What happens in `journal` is announced in `lanes`.
+    pub fn new(journal: Arc<dyn Journal>, lanes: Arc<dyn Lanes>) -> Self {
+        let feed = LanedFeed::new(lanes.clone(), journal.clone());
+        Self { journal, announcer: Announcer::new(lanes), feed }
+    }
+}
+
+#[async_trait]
+impl Happening for Laned {
+    fn feed(&self) -> &dyn Feed {
+        &self.feed
+    }
+
+    #[allow(clippy::expect_used, reason = "a story makes a history")]
+    async fn happens(&self, story: &Story, known: u64) {
+        story.append_to(&*self.journal).await;
+        let history = History::read(&story.key, story.lines.clone()).expect("a history");
+        let history = history.expect("an event");
+        while !self.announcer.announce(vec![News::of(&history, known)]).await.is_empty() {}
+    }
+}
+
+/// Shows that what `make` makes, empty each time, keeps the contract of [`Feed`].
+///
+/// # Panics
+/// If it does not.
+pub async fn feed<H: Happening>(make: impl AsyncFn() -> H) {
+    a_walk_gives_every_event_whatever_the_size_of_its_pages(make().await).await;
+    what_happens_later_comes_after_every_cursor(make().await).await;
+    a_filter_holds_back_what_was_not_asked_for(make().await).await;
+    tenants_do_not_hear_of_each_other(make().await).await;
+    a_foreign_cursor_is_refused(make().await).await;
+}
+
+#[allow(clippy::expect_used, reason = "the tenant is named here")]
+fn query(limit: usize) -> Query {
+    let tenant = "main".parse().expect("a tenant's name");
+    Query { tenant, after: None, limit, kind: None, actor: None }
+}
+
+/// The page, however often it takes to get it.
+#[allow(clippy::expect_used, reason = "a conformance suite fails by panicking")]
+async fn page(feed: &dyn Feed, query: &Query) -> Page {
+    for _ in 0..super::TRIES {
+        match feed.page(query).await {
+            Err(NoPage::Store(_)) => {}
+            answer => return answer.expect("a cursor of its own"),
+        }
+    }
+    panic!("the store is broken and not just faulty");
+}
+
+/// Walks from where a query starts to the end, and answers what came and where that was.
+///
+/// # Panics
+/// If a page is longer than it may be, or the walk has no end.
+pub async fn walk(feed: &dyn Feed, mut query: Query) -> (Vec<Event>, Cursor) {
+    let mut events = Vec::new();
+    for _ in 0..10_000 {
+        let page = page(feed, &query).await;
+        assert!(page.events.len() <= query.limit, "{} of {}", page.events.len(), query.limit);
+        assert!(page.more || page.events.is_empty() || query.after != Some(page.next.clone()));
+        events.extend(page.events);
+        query.after = Some(page.next.clone());
+        if !page.more {
+            return (events, page.next);
+        }
+    }
+    panic!("a walk of 10,000 pages is not to the end");
+}
+
+/// The stories that were told of, each event once, if each came first in order.
+fn told(events: &[Event]) -> BTreeMap<Key, Vec<String>> {
+    let mut stories = BTreeMap::<Key, Vec<String>>::new();
+    for Event { key, line } in events {
+        let story = stories.entry(key.clone()).or_default();
+        let next = story.len() as u64 + 1;
+        assert!(line.version <= next, "{} came before {next}", line.version);
+        if line.version == next {
+            story.push(line.body.clone());
+        }
+    }
+    stories
+}
+
+fn bodies(stories: &[Story]) -> BTreeMap<Key, Vec<String>> {
+    let body = |story: &Story| story.lines.iter().map(|line| line.body.clone()).collect();
+    stories.iter().map(|story| (story.key.clone(), body(story))).collect()
+}
+
+async fn a_walk_gives_every_event_whatever_the_size_of_its_pages(world: impl Happening) {
+    let stories: Vec<_> = (0..20).map(|nth| Story::begin("main", nth).received()).collect();
+    for story in &stories {
+        world.happens(story, 0).await;
+    }
+    let stories: Vec<_> = stories.into_iter().map(|story| story.uploaded().deleted()).collect();
+    for story in &stories {
+        world.happens(story, 2).await;
+    }
+    for limit in [1, 2, 7, 100, 1_000] {
+        let (events, _) = walk(world.feed(), query(limit)).await;
+        assert_eq!(told(&events), bodies(&stories), "in pages of {limit}");
+    }
+}
+
+async fn what_happens_later_comes_after_every_cursor(world: impl Happening) {
+    let (nothing, beginning) = walk(world.feed(), query(10)).await;
+    assert!(nothing.is_empty());
+    let mut cursors = vec![beginning];
+    let mut stories = Vec::new();
+    for nth in 0..9 {
+        let story = Story::begin("main", nth).received();
+        world.happens(&story, 0).await;
+        stories.push(story);
+        let after = cursors.last().cloned();
+        let (events, next) = walk(world.feed(), Query { after, ..query(1) }).await;
+        assert_eq!(told(&events), bodies(&stories[stories.len() - 1..]));
+        cursors.push(next);
+    }
+    for (known, cursor) in cursors.into_iter().enumerate() {
+        let (events, _) = walk(world.feed(), Query { after: Some(cursor), ..query(3) }).await;
+        assert_eq!(told(&events), bodies(&stories[known..]), "after the first {known}");
+    }
+}
+
+async fn a_filter_holds_back_what_was_not_asked_for(world: impl Happening) {
+    let story = |nth| Story::begin("main", nth).received().by("alice").deleted();
+    for nth in 0..10 {
+        world.happens(&story(nth), 0).await;
+    }
+    let matching = async |kind: Option<&str>, actor: Option<&str>| {
+        let (kind, actor) = (kind.map(ToOwned::to_owned), actor.map(ToOwned::to_owned));
+        walk(world.feed(), Query { kind, actor, ..query(3) }).await
+    };
+    // An event may come twice.
+    let which = |events: Vec<Event>| -> BTreeSet<(Key, u64)> {
+        events.into_iter().map(|event| (event.key, event.line.version)).collect()
+    };
+    let all = |version| (0..10).map(|nth| (story(nth).key, version)).collect();
+    let (received, end) = matching(Some("received"), None).await;
+    assert_eq!(which(received), all(2));
+    assert_eq!(which(matching(None, Some("alice")).await.0), all(3));
+    assert!(matching(Some("created"), Some("alice")).await.0.is_empty());
+    assert!(matching(None, Some("ALICE")).await.0.is_empty());
+    // What was held back is behind the reader all the same.
+    let rest = walk(world.feed(), Query { after: Some(end), ..query(3) }).await.0;
+    assert!(rest.is_empty(), "{rest:?}");
+}
+
+async fn tenants_do_not_hear_of_each_other(world: impl Happening) {
+    let ours = Story::begin("main", 1);
+    world.happens(&Story::begin("other", 1), 0).await;
+    world.happens(&ours, 0).await;
+    let (events, _) = walk(world.feed(), query(1)).await;
+    assert_eq!(told(&events), bodies(&[ours]));
+}
+
+async fn a_foreign_cursor_is_refused(world: impl Happening) {
+    world.happens(&Story::begin("main", 1), 0).await;
+    for text in ["", "0", "a", "l", "a7-0000000000000000", "l7.1.00000000-0-0-0", "💥"] {
+        let after = Some(Cursor(text.to_owned()));
+        let answer = world.feed().page(&Query { after, ..query(1) }).await;
+        assert!(answer.is_err(), "{text}: {answer:?}");
+    }
+}

@@ -1,0 +1,79 @@
+//! The contract of [`Lanes`], each part a test of its own.
+
+use super::settle;
+use crate::feed::{Lane, Lanes, Place, Placed};
+
+/// Shows that what `make` makes, empty each time, keeps the contract of [`Lanes`].
+///
+/// # Panics
+/// If it does not.
+pub async fn lanes<L: Lanes>(make: impl AsyncFn() -> L) {
+    a_new_lane_is_empty(make().await).await;
+    a_place_is_written_once(make().await).await;
+    places_come_in_order_from_where_they_are_asked_for(make().await).await;
+    lanes_do_not_meet(make().await).await;
+}
+
+#[allow(clippy::expect_used, reason = "the tenants are named here")]
+fn lane(tenant: &str, number: u8) -> Lane {
+    Lane { tenant: tenant.parse().expect("a tenant's name"), number }
+}
+
+fn place(number: u64, text: &str) -> Place {
+    Place { number, text: text.to_owned() }
+}
+
+async fn put(lanes: &impl Lanes, lane: &Lane, place: &Place) -> (Placed, bool) {
+    settle(async || lanes.put(lane, place).await).await
+}
+
+async fn end(lanes: &impl Lanes, lane: &Lane) -> u64 {
+    settle(async || lanes.end(lane).await).await.0
+}
+
+async fn numbers(lanes: &impl Lanes, lane: &Lane, from: u64, limit: usize) -> Vec<u64> {
+    let found = settle(async || lanes.places(lane, from, limit).await).await.0;
+    found.iter().map(|place| place.number).collect()
+}
+
+async fn a_new_lane_is_empty(lanes: impl Lanes) {
+    let lane = lane("main", 0);
+    assert_eq!(end(&lanes, &lane).await, 0);
+    assert!(numbers(&lanes, &lane, 1, 10).await.is_empty());
+}
+
+async fn a_place_is_written_once(lanes: impl Lanes) {
+    let (lane, one) = (lane("main", 0), place(1, "one\nof two lines"));
+    let (placed, first_try) = put(&lanes, &lane, &one).await;
+    // After a try that failed, the place may hold our own.
+    assert!(placed == Placed::Written || !first_try && placed == Placed::Taken(one.text.clone()));
+    for again in [&one, &place(1, "other")] {
+        assert_eq!(put(&lanes, &lane, again).await.0, Placed::Taken(one.text.clone()));
+    }
+    assert_eq!(end(&lanes, &lane).await, 1);
+    let found = settle(async || lanes.places(&lane, 1, 10).await).await.0;
+    assert_eq!(found, [one]);
+}
+
+async fn places_come_in_order_from_where_they_are_asked_for(lanes: impl Lanes) {
+    let lane = lane("main", 3);
+    for number in 1..=12 {
+        put(&lanes, &lane, &place(number, "text")).await;
+        assert_eq!(end(&lanes, &lane).await, number);
+    }
+    assert_eq!(numbers(&lanes, &lane, 1, 100).await, (1..=12).collect::<Vec<_>>());
+    assert_eq!(numbers(&lanes, &lane, 9, 3).await, [9, 10, 11]);
+    assert_eq!(numbers(&lanes, &lane, 12, 3).await, [12]);
+    assert!(numbers(&lanes, &lane, 13, 3).await.is_empty());
+}
+
+async fn lanes_do_not_meet(lanes: impl Lanes) {
+    let all = [lane("main", 0), lane("main", 1), lane("other", 0)];
+    for (number, lane) in (1..).zip(&all) {
+        put(&lanes, lane, &place(number, "text")).await;
+    }
+    for (number, lane) in (1..).zip(&all) {
+        assert_eq!(end(&lanes, lane).await, number);
+        assert_eq!(numbers(&lanes, lane, 1, 10).await, [number]);
+    }
+}

@@ -1,0 +1,91 @@
+//! What happened to any asset, for whoever wants to follow along.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use projections::feed::{NoPage, Page, Query};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::happened::HappenedTo;
+use super::params::{self, Params};
+use super::problem::Problem;
+
+/// What is written otherwise in a query: all but RFC 3986's unreserved characters.
+const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Some of what happened, and where to go on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"events": [{
+    "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab",
+    "version": 1, "type": "created", "at": "2026-11-23T08:00:00.000000Z",
+    "actor": "anonymous", "source": "api", "request": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
+    "data": {"upload": "plain"},
+    "hash": "2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166",
+    "prev": "0000000000000000000000000000000000000000000000000000000000000000"
+}], "next": "a1-2f4205d851599273", "more": false}))]
+pub(super) struct Events<'a> {
+    /// The events. A page may be short, or empty, and more may still follow.
+    events: Vec<HappenedTo<'a>>,
+    /// The `after` of the next page; always there, so that a reader can ask again later.
+    next: String,
+    /// Whether more is known to be there already: ask again at once, or after a pause.
+    more: bool,
+}
+
+/// Follow what happens to all assets
+///
+/// Each event comes at least once, and those of one asset first come in the order of their
+/// versions; between assets no order is promised. Keep `next`, and ask again with it.
+#[utoipa::path(get, path = "/events", tag = "reads", params(
+    ("after" = Option<String>, Query,
+        description = "The `next` of the page before; the first event if there was none"),
+    ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
+    ("type" = Option<String>, Query, description = "Only events of this type"),
+    ("actor" = Option<String>, Query, description = "Only what this actor did"),
+), responses(
+    (status = 200, description = "Some events, and where to go on", body = Events, headers(
+        ("Link" = String, description = "What comes next, as `rel=\"next\"`; always there"))),
+    (status = 400, description = "A parameter cannot be taken, or `after` is of another ledger"),
+))]
+pub(super) async fn events(State(api): State<Api>, mut given: Params) -> Result<Response, Problem> {
+    let query = Query {
+        tenant: api.service.tenant().clone(),
+        after: params::after(given.take("after")?)?,
+        limit: params::limit(given.take("limit")?.as_deref())?,
+        kind: params::kind(given.take("type")?)?,
+        actor: params::actor(given.take("actor")?)?,
+    };
+    given.done()?;
+    Ok(shown(&query, &api.feed.page(&query).await?))
+}
+
+fn shown(query: &Query, page: &Page) -> Response {
+    let shown = page.events.iter();
+    let events = shown.filter_map(|event| HappenedTo::of(event.key.asset, &event.line)).collect();
+    let (next, more) = (page.next.to_string(), page.more);
+    let link = [(header::LINK, format!("<{}>; rel=\"next\"", onward(query, &next)))];
+    (link, Json(Events { events, next, more })).into_response()
+}
+
+/// The same question about what follows.
+fn onward(query: &Query, next: &str) -> String {
+    let coded = |text: &str| utf8_percent_encode(text, CODED).to_string();
+    let said = |name: &str, value: &Option<String>| {
+        value.as_ref().map_or(String::new(), |value| format!("&{name}={}", coded(value)))
+    };
+    let (kind, actor) = (said("type", &query.kind), said("actor", &query.actor));
+    format!("/events?limit={}{kind}{actor}&after={}", query.limit, coded(next))
+}
+
+impl From<NoPage> for Problem {
+    fn from(refused: NoPage) -> Self {
+        match refused {
+            NoPage::Foreign => params::bad_after(),
+            NoPage::Store(error) => error.into(),
+        }
+    }
+}
