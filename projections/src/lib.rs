@@ -5,6 +5,7 @@
 //!
 //! [`Asset`]: ledger::asset::Asset
 
+pub mod audit;
 pub mod current;
 pub mod feed;
 pub mod follower;

@@ -145,6 +145,7 @@ impl Row {
 
     fn parse(self, key: Key) -> Result<Asset, Unfit> {
         let (pin, life) = (self.pin()?, self.life()?);
+        let (reason, expires_at) = (self.reason.clone(), self.expires_at);
         let asset = Asset {
             key,
             version: self.version,
@@ -163,7 +164,17 @@ impl Row {
             confirmed: self.confirmed,
             life,
         };
-        if state(asset.status()) == self.state { Ok(asset) } else { Err(Unfit("state")) }
+        // What the asset does not say itself has to follow from it.
+        if state(asset.status()) != self.state {
+            return Err(Unfit("state"));
+        }
+        if self::reason(&asset.life) != reason {
+            return Err(Unfit("reason"));
+        }
+        if self::expires_at(&asset).map(|at| at.timestamp()) != expires_at {
+            return Err(Unfit("expires_at"));
+        }
+        Ok(asset)
     }
 
     fn pin(&self) -> Result<Option<ObjectVersion>, Unfit> {
@@ -328,7 +339,7 @@ mod tests {
     #[test]
     fn a_row_that_was_altered_is_refused() {
         let asset = Story::begin("main", 1).received().asset();
-        let alterations: [(&str, Alteration); 9] = [
+        let alterations: [(&str, Alteration); 11] = [
             ("head", |row| row.head.push('0')),
             ("state", |row| row.state = "LOST".to_owned()),
             ("state", |row| row.state = "UPLOADED".to_owned()),
@@ -338,6 +349,8 @@ mod tests {
             ("version_id", |row| row.version_id = None),
             ("version_id", |row| row.size = None),
             ("version_id", |row| row.etag = None),
+            ("reason", |row| row.reason = Some("none".to_owned())),
+            ("expires_at", |row| row.expires_at = Some(0)),
         ];
         for (attribute, alter) in alterations {
             let mut row = Row::from(&asset);

@@ -1,27 +1,44 @@
 //! `asset-ledger verify`: is everything as it was left?
 
+mod progress;
 mod report;
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
-use ledger::audit;
-use ledger::journal::Scan;
-use ledger::journal::scan::Chains;
+use projections::audit::{Audit, Progress};
+use tokio::sync::mpsc;
 
-use self::report::{Checked, Report};
+use self::report::Report;
 use super::stores::Stores;
+use crate::world::World;
 
 /// The exit code for findings.
 const FINDINGS: u8 = 1;
 /// The exit code for a ledger that could not be looked at: nothing was shown, good or bad.
 pub(super) const COULD_NOT_LOOK: u8 = 2;
+/// Findings that may wait to be told before the audit waits for them.
+const QUEUE: usize = 256;
+/// Segments at most: beyond this the disk or the table is what is waited for.
+const SEGMENTS: i64 = 64;
+/// Seconds of patience at most. Whoever waits longer has a projection that does not run.
+const PATIENCE: u64 = 3600;
 
 /// Check that nothing was tampered with.
 ///
-/// Reads the whole journal, beside a running service or without one, and names everything that is
-/// not as the ledger left it. Exits with 0 if there is nothing, with 1 if there is something, and
-/// with 2 if it could not look.
+/// Reads the whole journal and all rows, beside a running service or without one, and names
+/// everything that is not as the ledger left it. A row that is merely on its way is no finding:
+/// it is looked at again, until no row has moved for as long as --patience. Nothing is written.
+///
+/// A journal shows nothing of its own end: that a last event was edited or removed is seen by the
+/// row that remembers it. What was done to an event and its row alike, only a checkpoint shows.
+///
+/// Exits with 0 if there is nothing, with 1 if there is something, with 2 if it could not look.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger verify --data ./data
@@ -31,30 +48,57 @@ pub(super) struct Verify {
     /// For machines: one JSON object a line, first each finding, at last what was checked.
     #[arg(long)]
     json: bool,
+    /// Seconds that rows which are behind may stand still before they are findings.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(..=PATIENCE))]
+    patience: u64,
+    /// Segments of the journal that are walked at once; as many as there are cores without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SEGMENTS))]
+    segments: Option<u32>,
     #[command(flatten)]
     stores: Stores,
 }
 
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let opened = self.stores.journal().await?;
+        let (audit, progress) = (self.audit().await?, Arc::<Progress>::default());
+        let (findings, heard) = mpsc::channel(QUEUE);
         let mut report = Report::new(self.json);
-        let checked = journal(opened.scan.as_ref(), &mut report).await?;
-        let found = report.end(&checked)?;
-        Ok(if found == 0 { ExitCode::SUCCESS } else { FINDINGS.into() })
+        let looking = async {
+            let looked = audit.run(&findings, &progress).await;
+            drop(findings); // nobody waits for more
+            looked
+        };
+        let ended = tokio::select! {
+            (looked, told) = async { tokio::join!(looking, report.take(heard)) } => {
+                told.and(looked.context("the ledger could not be looked at"))
+            }
+            () = progress::show(&progress) => Ok(()),
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),
+        };
+        let found = report.end(&progress)?;
+        match ended {
+            Err(error) => Err(error),
+            Ok(()) if found == 0 => Ok(ExitCode::SUCCESS),
+            Ok(()) => Ok(FINDINGS.into()),
+        }
+    }
+
+    async fn audit(&self) -> anyhow::Result<Audit> {
+        let opened = self.stores.journal().await?;
+        Ok(Audit {
+            journal: opened.journal,
+            scan: opened.scan,
+            views: self.stores.views().await?,
+            tenant: self.stores.tenant.clone(),
+            effects: Arc::new(World),
+            patience: Duration::from_secs(self.patience),
+            segments: self.segments.unwrap_or_else(cores),
+        })
     }
 }
 
-/// Every history of the journal, by itself.
-async fn journal(scan: &dyn Scan, report: &mut Report) -> anyhow::Result<Checked> {
-    let mut checked = Checked::default();
-    for segment in scan.segments(1).await? {
-        let mut chains = Chains::new(scan, &segment, None);
-        while let Some(chain) = chains.next().await? {
-            checked.assets += 1;
-            audit::examine(&chain).into_iter().try_for_each(|finding| report.tell(finding))?;
-        }
-        checked.events += chains.read();
-    }
-    Ok(checked)
+fn cores() -> u32 {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(cores).unwrap_or(1)
 }

@@ -217,7 +217,9 @@ impl<'a> Walk<'a> {
         for known in self.known {
             let (version, hash) = (known.version, known.hash);
             let who = known.by.name();
-            if version > self.before.version {
+            if version > self.before.version && self.seen.contains_key(&hash) {
+                // It remembers an event that is here, as one that it is not: it is itself wrong.
+            } else if version > self.before.version {
                 let says = format!("{who} remembers version {version}");
                 let first = self.before.version + 1;
                 self.tell(Kind::Truncated, first, (Some(hash), None), &says);

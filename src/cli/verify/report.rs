@@ -5,22 +5,16 @@ use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use ledger::audit::{Finding, Kind};
+use ledger::chain::Hash;
+use projections::audit::Progress;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 /// Findings that a table shows; the rest are counted by kind. Nobody reads more, and they would
 /// have to be kept.
 const SHOWN: usize = 1000;
 /// Hex digits of a hash that a table shows.
 const SHORT: usize = 12;
-
-/// How much was looked at.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Checked {
-    /// Histories.
-    pub(super) assets: u64,
-    /// Their events.
-    pub(super) events: u64,
-}
 
 /// Takes findings as they come.
 pub(super) struct Report {
@@ -29,15 +23,32 @@ pub(super) struct Report {
     counts: BTreeMap<Kind, u64>,
 }
 
+/// The last line for machines.
 #[derive(Serialize)]
-struct End<'a> {
-    checked: &'a Checked,
+struct End {
+    checked: Checked,
     findings: BTreeMap<&'static str, u64>,
+}
+
+/// How much was looked at.
+#[derive(Serialize)]
+struct Checked {
+    assets: u64,
+    events: u64,
+    rows: u64,
 }
 
 impl Report {
     pub(super) fn new(json: bool) -> Self {
         Self { json, shown: Vec::new(), counts: BTreeMap::new() }
+    }
+
+    /// Takes findings until there are no more.
+    pub(super) async fn take(&mut self, mut from: mpsc::Receiver<Finding>) -> anyhow::Result<()> {
+        while let Some(finding) = from.recv().await {
+            self.tell(finding)?;
+        }
+        Ok(())
     }
 
     /// Takes a finding: machines are told at once.
@@ -53,13 +64,15 @@ impl Report {
     }
 
     /// Tells the rest, and how many findings there were.
-    pub(super) fn end(self, checked: &Checked) -> io::Result<u64> {
+    pub(super) fn end(self, progress: &Progress) -> io::Result<u64> {
+        let (assets, events, rows) = progress.figures();
+        let checked = Checked { assets, events, rows };
         let count = self.counts.values().sum();
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
             line(&End { checked, findings })?;
         } else {
-            self.table(checked, count)?;
+            self.table(&checked, count)?;
         }
         Ok(count)
     }
@@ -78,13 +91,16 @@ impl Report {
         for (kind, count) in &self.counts {
             writeln!(out, "{count:>8} {kind}")?;
         }
-        let Checked { assets, events } = checked;
-        writeln!(out, "{assets} assets with {events} events verified: {count} findings")
+        let Checked { assets, events, rows } = checked;
+        writeln!(
+            out,
+            "checked {assets} assets with {events} events and {rows} rows: {count} findings"
+        )
     }
 }
 
 fn row(finding: &Finding) -> [String; 6] {
-    let short = |hash: Option<ledger::chain::Hash>| {
+    let short = |hash: Option<Hash>| {
         hash.map(|hash| hash.to_string()[..SHORT].to_owned()).unwrap_or_default()
     };
     [

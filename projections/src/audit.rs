@@ -1,0 +1,235 @@
+//! Is everything as it was left? The journal and the rows, looked at beside whoever writes them.
+//!
+//! The journal is walked in segments; each history is examined by itself and held against its
+//! row. Then the rows are walked, for those that no history speaks of. Nothing is reported on one
+//! look at two things that change: whatever does not fit is looked at again, the row before the
+//! history, so that a history that is shorter than its row has lost events; and a row that is
+//! behind has time to come.
+
+mod judge;
+mod suspects;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use ledger::audit::{Finding, Kind, examine};
+use ledger::error::{self, chain};
+use ledger::id::{Key, Tenant};
+use ledger::journal::scan::{Chain, Chains, Segment};
+use ledger::journal::{Journal, Scan};
+use ledger::{Effects, StoreError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::judge::{Seen, Verdict, judge};
+use self::suspects::{Suspect, Suspects};
+use crate::current::Current;
+use crate::generations::Generations;
+use crate::rows::{Rows, Stored};
+use crate::views::Views;
+
+/// Assets of a segment looked at together: their reads overlap, and their histories are held.
+const AT_ONCE: usize = 32;
+/// Parked assets that are reported; the rest are like them.
+const PARKED: usize = 1000;
+
+/// Where findings go, one by one. Who takes them sets the pace.
+pub type Findings = mpsc::Sender<Finding>;
+
+/// How much was looked at so far.
+#[derive(Debug, Default)]
+pub struct Progress {
+    assets: AtomicU64,
+    events: AtomicU64,
+    rows: AtomicU64,
+}
+
+impl Progress {
+    /// Histories, their events, and rows.
+    #[must_use]
+    pub fn figures(&self) -> (u64, u64, u64) {
+        let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        (read(&self.assets), read(&self.events), read(&self.rows))
+    }
+}
+
+/// What is audited.
+#[derive(Clone)]
+pub struct Audit {
+    /// The journal, for a second look at an asset.
+    pub journal: Arc<dyn Journal>,
+    /// The same, as a whole.
+    pub scan: Arc<dyn Scan>,
+    /// The rows.
+    pub views: Arc<dyn Generations>,
+    /// Whose rows these are. The journal's histories are examined whosever they are.
+    pub tenant: Tenant,
+    /// The time, for tombstones.
+    pub effects: Arc<dyn Effects>,
+    /// How long rows that are behind may stand still, all of them, before they are stale.
+    pub patience: Duration,
+    /// In how many segments the journal is walked at once.
+    pub segments: u32,
+}
+
+impl Audit {
+    /// Looks at everything, and tells what is not as it was left.
+    pub async fn run(&self, findings: &Findings, told: &Arc<Progress>) -> Result<(), StoreError> {
+        let walk = Walk {
+            audit: self.clone(),
+            current: Arc::new(Current::new(self.views.clone())),
+            findings: findings.clone(),
+            progress: told.clone(),
+        };
+        let mut segments = JoinSet::new();
+        for segment in self.scan.segments(self.segments).await? {
+            let walk = walk.clone();
+            segments.spawn(async move { walk.segment(&segment).await });
+        }
+        while let Some(done) = segments.join_next().await {
+            done.map_err(|e| {
+                StoreError::caused(error::Kind::Unavailable, "an audit broke off", e)
+            })??;
+        }
+        walk.rows().await?;
+        walk.parked().await
+    }
+}
+
+/// An audit under way.
+#[derive(Clone)]
+struct Walk {
+    audit: Audit,
+    current: Arc<Current>,
+    findings: Findings,
+    progress: Arc<Progress>,
+}
+
+impl Walk {
+    /// Every history of a segment, and its row.
+    async fn segment(&self, segment: &Segment) -> Result<(), StoreError> {
+        let mut chains = Chains::new(self.audit.scan.as_ref(), segment, None);
+        let (mut suspects, mut read) = (Suspects::default(), 0);
+        loop {
+            let some = some(&mut chains).await?;
+            if some.is_empty() {
+                return suspects.settle(self).await;
+            }
+            self.progress.assets.fetch_add(some.len() as u64, Ordering::Relaxed);
+            self.progress.events.fetch_add(chains.read() - read, Ordering::Relaxed);
+            read = chains.read();
+            let looks = try_join_all(some.into_iter().map(|chain| self.first(chain))).await?;
+            suspects.add(looks.into_iter().flatten());
+            if suspects.is_full() {
+                suspects.settle(self).await?;
+            }
+        }
+    }
+
+    /// A first look at a history as the walk found it. It may have grown since.
+    async fn first(&self, found: Chain) -> Result<Option<Suspect>, StoreError> {
+        let Some(key) = found.key().filter(|key| key.tenant == self.audit.tenant) else {
+            self.tell(examine(&found)).await;
+            return Ok(None);
+        };
+        let seen = self.row(&key).await?;
+        match judge(&found, &seen, self.audit.effects.now()) {
+            Verdict::Sound => Ok(None),
+            Verdict::Waiting(_) | Verdict::Wrong(_) => Ok(Some(Suspect::new(key, found))),
+        }
+    }
+
+    /// The row of an asset, and then its history: what the row shows, the history has.
+    async fn look(&self, suspect: &Suspect) -> Result<(Seen, Verdict), StoreError> {
+        let seen = self.row(&suspect.key).await?;
+        let chain = match &suspect.strange {
+            Some(strange) => strange.clone(),
+            None => Chain {
+                partition: suspect.key.partition(),
+                lines: self.audit.journal.history(&suspect.key).await?,
+                strays: Vec::new(),
+            },
+        };
+        let verdict = judge(&chain, &seen, self.audit.effects.now());
+        Ok((seen, verdict))
+    }
+
+    async fn row(&self, key: &Key) -> Result<Seen, StoreError> {
+        match self.current.get(key).await {
+            Ok(row) => Ok(Seen::Row(row.map(Box::new))),
+            Err(error) if error.kind == error::Kind::Corrupt => Ok(Seen::Unreadable(chain(&error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every row: is there a history of it?
+    async fn rows(&self) -> Result<(), StoreError> {
+        let list = self.audit.views.generations().await?;
+        let rows = self.audit.views.rows(list.current);
+        for part in 0..rows.parts() {
+            let mut after = None;
+            loop {
+                let page = rows.page(&self.audit.tenant, part, after.as_deref()).await?;
+                for some in page.rows.chunks(AT_ONCE) {
+                    self.progress.rows.fetch_add(some.len() as u64, Ordering::Relaxed);
+                    try_join_all(some.iter().map(|row| self.speaks_of(row))).await?;
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn speaks_of(&self, row: &Stored) -> Result<(), StoreError> {
+        let tenant = &self.audit.tenant;
+        let Ok(asset) = row.id.parse() else {
+            let says = "a row of what can be no asset";
+            let name = format!("{tenant}#{}", row.id);
+            self.tell(vec![Finding::new(Kind::RowOrphaned, name, says)]).await;
+            return Ok(());
+        };
+        let key = Key { tenant: tenant.clone(), asset };
+        match self.audit.journal.last(&key).await {
+            Ok(None) => {
+                let (_, verdict) = self.look(&Suspect::of(key)).await?;
+                self.tell(verdict.findings()).await;
+                Ok(())
+            }
+            // What is wrong with the history, the walk of the journal has told.
+            Ok(Some(_)) => Ok(()),
+            Err(error) if error.kind == error::Kind::Corrupt => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn parked(&self) -> Result<(), StoreError> {
+        let parked = self.current.parked(&self.audit.tenant, PARKED).await?;
+        let finding = parked.into_iter().map(|parked| {
+            Finding::new(Kind::Parked, parked.key.partition(), parked.error).at(parked.version)
+        });
+        self.tell(finding.collect()).await;
+        Ok(())
+    }
+
+    async fn tell(&self, findings: Vec<Finding>) {
+        // Whoever does not listen any more has stopped the audit.
+        join_all(findings.into_iter().map(|finding| self.findings.send(finding))).await;
+    }
+}
+
+/// The next few histories; none at the end.
+async fn some(chains: &mut Chains<'_>) -> Result<Vec<Chain>, StoreError> {
+    let mut some = Vec::with_capacity(AT_ONCE);
+    while some.len() < AT_ONCE {
+        match chains.next().await? {
+            Some(chain) => some.push(chain),
+            None => break,
+        }
+    }
+    Ok(some)
+}

@@ -1,0 +1,230 @@
+//! A row held against the history that it should show.
+
+use chrono::{DateTime, Utc};
+use ledger::asset::{Asset, Life};
+use ledger::audit::{Finding, Kind, Known, Witness, examine_with};
+use ledger::chain::Hash;
+use ledger::history::History;
+use ledger::journal::scan::Chain;
+use serde_json::Value;
+
+use crate::row::{self, Row};
+
+/// A row as somebody saw it.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// It, or none.
+    Row(Option<Box<Asset>>),
+    /// One that cannot be read, and why.
+    Unreadable(String),
+}
+
+/// What is to be thought of a history and its row.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Both are as they were left.
+    Sound,
+    /// So it is too while the row is on its way; the finding, should it not come.
+    Waiting(Finding),
+    /// Not as they were left.
+    Wrong(Vec<Finding>),
+}
+
+impl Verdict {
+    /// What is to be told if there is no more waiting.
+    pub(super) fn findings(self) -> Vec<Finding> {
+        match self {
+            Self::Sound => Vec::new(),
+            Self::Waiting(finding) => vec![finding],
+            Self::Wrong(findings) => findings,
+        }
+    }
+
+    fn of(findings: Vec<Finding>) -> Self {
+        if findings.is_empty() { Self::Sound } else { Self::Wrong(findings) }
+    }
+}
+
+impl Seen {
+    /// The version that it shows.
+    pub(super) fn version(&self) -> u64 {
+        match self {
+            Self::Row(Some(row)) => row.version,
+            Self::Row(None) | Self::Unreadable(_) => 0,
+        }
+    }
+
+    fn known(&self) -> Option<Known> {
+        match self {
+            Self::Row(Some(row)) => {
+                Some(Known { version: row.version, hash: row.head, by: Witness::Row })
+            }
+            Self::Row(None) | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// Judges a history and the row that was seen, which must not be newer than the history.
+pub(super) fn judge(chain: &Chain, seen: &Seen, now: DateTime<Utc>) -> Verdict {
+    if chain.lines.is_empty() && chain.strays.is_empty() {
+        return Verdict::of(orphaned(chain, seen).into_iter().collect());
+    }
+    let examined = examine_with(chain, seen.known().as_slice());
+    match examined.history {
+        Some(history) if examined.findings.is_empty() => compare(&history, seen, now),
+        // A row of a history that is broken can show nothing but how far it once came.
+        _ => Verdict::of(examined.findings),
+    }
+}
+
+fn orphaned(chain: &Chain, seen: &Seen) -> Option<Finding> {
+    let finding = |says: &str| Finding::new(Kind::RowOrphaned, &chain.partition, says);
+    match seen {
+        Seen::Row(None) => None,
+        Seen::Row(Some(row)) => {
+            let finding = finding("there is a row, but not one event").at(row.version);
+            Some(finding.hashes(None, Some(row.head)))
+        }
+        Seen::Unreadable(_) => Some(finding("there is a row, but not one event")),
+    }
+}
+
+fn compare(history: &History, seen: &Seen, now: DateTime<Utc>) -> Verdict {
+    let asset = history.asset();
+    let expired = row::expires_at(asset).is_some_and(|at| at <= now);
+    match seen {
+        Seen::Unreadable(why) => altered(asset, None, why.clone()),
+        Seen::Row(None) if expired => Verdict::Sound,
+        Seen::Row(None) => {
+            let finding = tell(Kind::RowMissing, asset, None, "there is no row".to_owned());
+            Verdict::Waiting(finding)
+        }
+        Seen::Row(Some(row)) if **row == *asset => Verdict::Sound,
+        Seen::Row(Some(row)) => match history.at_version(row.version) {
+            Some(then) if then == **row => behind(asset, row),
+            then => altered(asset, Some(row.head), differs(then.as_ref().unwrap_or(asset), row)),
+        },
+    }
+}
+
+/// A row that shows what the asset was before.
+fn behind(asset: &Asset, row: &Asset) -> Verdict {
+    let (kind, says) = match asset.life {
+        Life::Purged => (Kind::RowAltered, "it shows an asset that was purged".to_owned()),
+        _ => (Kind::RowStale, format!("it shows version {}", row.version)),
+    };
+    Verdict::Waiting(tell(kind, asset, Some(row.head), says))
+}
+
+fn altered(asset: &Asset, found: Option<Hash>, says: String) -> Verdict {
+    Verdict::Wrong(vec![tell(Kind::RowAltered, asset, found, says)])
+}
+
+fn tell(kind: Kind, asset: &Asset, found: Option<Hash>, says: String) -> Finding {
+    let finding = Finding::new(kind, asset.key.partition(), says).at(asset.version);
+    finding.hashes(Some(asset.head), found)
+}
+
+/// The attributes that are not what the events made.
+fn differs(asset: &Asset, row: &Asset) -> String {
+    let attributes = |asset| match serde_json::to_value(Row::from(asset)) {
+        Ok(Value::Object(attributes)) => attributes,
+        _ => serde_json::Map::new(),
+    };
+    let (made, found) = (attributes(asset), attributes(row));
+    let other = |name: &&&str| made.get(**name) != found.get(**name);
+    let names: Vec<_> = Row::ATTRIBUTES.iter().filter(other).copied().collect();
+    format!("it differs from its events in {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use ledger::asset::Event;
+
+    use super::*;
+    use crate::testing::{Clock, Story};
+
+    fn told(story: &Story, row: Option<Asset>) -> (&'static str, bool, String) {
+        told_at(story, row, Clock::default().0)
+    }
+
+    fn told_at(
+        story: &Story,
+        row: Option<Asset>,
+        now: DateTime<Utc>,
+    ) -> (&'static str, bool, String) {
+        let (partition, lines) = (story.key.partition(), story.lines.clone());
+        let chain = Chain { partition, lines, strays: Vec::new() };
+        let verdict = judge(&chain, &Seen::Row(row.map(Box::new)), now);
+        let waits = matches!(verdict, Verdict::Waiting(_));
+        match verdict.findings().as_slice() {
+            [] => ("sound", waits, String::new()),
+            [finding] => (finding.kind.name(), waits, finding.says.clone()),
+            more => panic!("{more:?}"),
+        }
+    }
+
+    #[test]
+    fn a_row_is_what_its_events_made_or_on_its_way() {
+        let story = Story::begin("main", 1).received().uploaded();
+        assert_eq!(told(&story, Some(story.asset())).0, "sound");
+        let (kind, waits, says) = told(&story, Some(story.at(2)));
+        assert_eq!((kind, waits, says.as_str()), ("row-stale", true, "it shows version 2"));
+        assert_eq!(told(&story, None), ("row-missing", true, "there is no row".into()));
+    }
+
+    #[test]
+    fn a_row_that_differs_was_altered() {
+        let story = Story::begin("main", 1).received().uploaded();
+        let mut row = story.asset();
+        row.declared.filename = Some("other.pdf".into());
+        row.confirmed = false;
+        let (kind, waits, says) = told(&story, Some(row));
+        assert_eq!((kind, waits), ("row-altered", false));
+        assert_eq!(says, "it differs from its events in state, confirmed, filename");
+        let mut early = story.at(2);
+        early.head = Hash::ZERO;
+        assert_eq!(told(&story, Some(early)).0, "row-altered");
+    }
+
+    #[test]
+    fn of_a_last_event_and_a_row_with_different_hashes_either_was_changed() {
+        let story = Story::begin("main", 1).received();
+        let mut row = story.asset();
+        row.head = Hash::ZERO;
+        assert_eq!(told(&story, Some(row)).0, "edited");
+    }
+
+    #[test]
+    fn a_row_that_knows_more_than_its_history_shows_what_is_lost() {
+        let whole = Story::begin("main", 1).received().uploaded();
+        let mut cut = whole.clone();
+        cut.lines.pop();
+        assert_eq!(told(&cut, Some(whole.asset())).0, "truncated");
+        cut.lines.clear();
+        assert_eq!(told(&cut, Some(whole.asset())).0, "row-orphaned");
+        assert_eq!(told(&cut, None).0, "sound");
+    }
+
+    #[test]
+    fn a_purged_asset_has_a_tombstone_or_none_and_never_a_row() {
+        let story = Story::begin("main", 1).received().deleted().purged();
+        let purged = story.asset();
+        let later = purged.updated_at + row::TOMBSTONE;
+        let before = later - TimeDelta::seconds(1);
+        for now in [before, later] {
+            assert_eq!(told_at(&story, Some(purged.clone()), now).0, "sound");
+            assert_eq!(told_at(&story, Some(story.at(2)), now).0, "row-altered");
+        }
+        assert_eq!(told_at(&story, None, before).0, "row-missing");
+        assert_eq!(told_at(&story, None, later).0, "sound");
+    }
+
+    #[test]
+    fn of_a_broken_history_the_row_says_nothing_more() {
+        let mut story = Story::begin("main", 1).received().uploaded().then(Event::PurgeRequested);
+        story.lines.remove(1);
+        assert_eq!(told(&story, None).0, "deleted");
+    }
+}

@@ -1,0 +1,34 @@
+//! How far it has come, for whoever waits at a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use projections::audit::Progress;
+
+/// How often: as often as an eye can follow.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Tells the figures again and again, on standard error and only if that is a terminal. It never
+/// ends by itself; dropped, it wipes its line.
+pub(super) async fn show(progress: &Progress) {
+    if !io::stderr().is_terminal() {
+        return std::future::pending().await;
+    }
+    let _wiped = Wiped;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let (assets, events, rows) = progress.figures();
+        let mut out = io::stderr().lock();
+        // Whoever took the terminal away does not wait.
+        let _ = write!(out, "\r{assets} assets, {events} events, {rows} rows");
+        let _ = out.flush();
+    }
+}
+
+struct Wiped;
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        let _ = write!(io::stderr(), "\r\x1b[K");
+    }
+}
