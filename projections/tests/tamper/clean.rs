@@ -1,0 +1,90 @@
+//! No false alarms: on many clean assets, and beside somebody who writes all the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use ledger::asset::Event;
+use projections::Runner;
+use projections::runner::Hint;
+use projections::testing::{Clock, Story};
+
+use crate::store::{dynamodb, sqlite};
+use crate::{World, findings};
+
+/// Clean assets, of every state.
+const CLEAN: u32 = 10_000;
+/// Assets that are written beside the audit, and how often each.
+const BUSY: u32 = 8;
+const CHANGES: usize = 60;
+
+fn story(nth: u32) -> Story {
+    let story = Story::begin("main", nth);
+    match nth % 5 {
+        0 => story,
+        1 => story.received(),
+        2 => story.received().uploaded(),
+        3 => story.received().uploaded().deleted(),
+        _ => story.received().deleted().purged(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_ten_thousand_clean_assets_none_is_reported() {
+    let world = sqlite().await;
+    for hundred in (0..CLEAN).map(story).collect::<Vec<_>>().chunks(500) {
+        join_all(hundred.iter().map(|story| world.keep(story))).await;
+    }
+    let (found, (assets, events, rows)) = findings(&world.audit()).await;
+    assert_eq!((found.len(), assets, rows), (0, CLEAN.into(), CLEAN.into()));
+    println!("false alarms: 0 on {assets} clean assets with {events} events and {rows} rows");
+}
+
+/// Deletes and restores, and brings the rows a little later, as streams do.
+async fn write(world: &World, nth: u32) {
+    let runner =
+        Runner::new(world.journal.clone(), world.views.clone(), Arc::new(Clock::default()));
+    let mut story = Story::begin("main", nth);
+    for change in 0..CHANGES {
+        story.append_to(world.journal.as_ref()).await;
+        tokio::time::sleep(Duration::from_millis(u64::from(nth) % 7)).await;
+        let (key, version) = (story.key.clone(), story.version());
+        let report = runner.project(&[Hint { key, version, lines: Vec::new() }]).await;
+        assert_eq!(report.projected, 1);
+        let next =
+            if change % 2 == 0 { Event::SoftDeleted { reason: None } } else { Event::Restored };
+        story = story.then(next);
+    }
+}
+
+async fn nothing_is_reported_beside_a_writer(world: World, store: &str) {
+    let (mut audit, done) = (world.audit(), AtomicBool::new(false));
+    // As long as a row may take that is merely on its way.
+    audit.patience = Duration::from_secs(30);
+    let writing = async {
+        join_all((0..BUSY).map(|nth| write(&world, nth))).await;
+        done.store(true, Ordering::Relaxed);
+    };
+    let looking = async {
+        let mut audits = 0;
+        while !done.load(Ordering::Relaxed) {
+            assert_eq!(findings(&audit).await.0, []);
+            audits += 1;
+        }
+        audits
+    };
+    let ((), audits) = tokio::join!(writing, looking);
+    assert!(audits > 0);
+    println!("{store}: false alarms: 0 in {audits} audits beside {BUSY} writers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_sqlite_nothing_is_reported_beside_a_writer() {
+    nothing_is_reported_beside_a_writer(sqlite().await, "sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_dynamodb_nothing_is_reported_beside_a_writer() {
+    nothing_is_reported_beside_a_writer(dynamodb().await, "dynamodb").await;
+}

@@ -1,0 +1,74 @@
+//! The tamper matrix: what somebody with the credentials of the store can do to it, and by which
+//! name an audit finds it.
+#![allow(clippy::print_stdout, reason = "how much was detected, in figures")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
+
+mod clean;
+mod matrix;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::audit::Finding;
+use ledger::id::Tenant;
+use ledger::journal::{Journal, Scan};
+use projections::Generations;
+use projections::audit::{Audit, Progress};
+use projections::testing::{Clock, Story};
+use tokio::sync::mpsc;
+
+use crate::store::Store;
+
+/// A ledger in which anybody can write what they like.
+pub(crate) struct World {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) scan: Arc<dyn Scan>,
+    pub(crate) views: Arc<dyn Generations>,
+    pub(crate) store: Store,
+}
+
+impl World {
+    /// An audit of it. Nobody brings rows here, so there is little to wait for.
+    pub(crate) fn audit(&self) -> Audit {
+        Audit {
+            journal: self.journal.clone(),
+            scan: self.scan.clone(),
+            views: self.views.clone(),
+            tenant: Tenant::default(),
+            effects: Arc::new(Clock::default()),
+            patience: Duration::from_millis(100),
+            segments: 3,
+        }
+    }
+
+    pub(crate) async fn findings(&self) -> Vec<Finding> {
+        findings(&self.audit()).await.0
+    }
+
+    /// Appends and projects, as the ledger does.
+    pub(crate) async fn keep(&self, story: &Story) {
+        story.append_to(self.journal.as_ref()).await;
+        let current = self.views.generations().await.unwrap().current;
+        self.views.rows(current).put(&story.asset()).await.unwrap();
+    }
+}
+
+/// What an audit finds, and how much it looked at.
+pub(crate) async fn findings(audit: &Audit) -> (Vec<Finding>, (u64, u64, u64)) {
+    let (findings, mut heard) = mpsc::channel(16);
+    let progress = Arc::<Progress>::default();
+    let listen = async {
+        let mut all = Vec::new();
+        while let Some(finding) = heard.recv().await {
+            all.push(finding);
+        }
+        all
+    };
+    let look = async {
+        audit.run(&findings, &progress).await.unwrap();
+        drop(findings);
+    };
+    let ((), all) = tokio::join!(look, listen);
+    (all, progress.figures())
+}

@@ -1,0 +1,300 @@
+//! Each kind of tampering, on an asset of its own, and its name.
+
+use ledger::asset::Event;
+use ledger::chain::Hash;
+use ledger::id::Key;
+use ledger::record::{CommandId, Line, Record};
+use projections::row::Row;
+use projections::testing::Story;
+use serde_json::{Value, json};
+
+use crate::store::{dynamodb, sqlite};
+use crate::{World, findings};
+
+/// What is done to the `nth` asset, and by which name it is found at which version.
+struct Case {
+    what: String,
+    story: Story,
+    deed: Deed,
+    expected: &'static [(&'static str, u64)],
+}
+
+enum Deed {
+    /// Events are written as they stand here; those beyond the last are erased.
+    Journal(Vec<Line>),
+    Attribute(&'static str, Value),
+    DropRow,
+    /// The row shows an earlier version.
+    RowOf(u64),
+    /// The row shows these lines.
+    Both(Vec<Line>),
+    /// No event, and no row either.
+    Nothing,
+    /// Nothing but a row.
+    OnlyRow,
+}
+
+/// Five events: created, received, uploaded, deleted, restored.
+fn story(nth: u32) -> Story {
+    Story::begin("main", nth).received().uploaded().deleted().then(Event::Restored)
+}
+
+#[derive(Clone)]
+struct Lines(Vec<Line>);
+
+impl Lines {
+    fn edit(mut self, version: usize) -> Self {
+        let body = &mut self.0[version - 1].body;
+        *body = body.replace("anonymous", "mallory");
+        self
+    }
+
+    fn relink(mut self, version: usize) -> Self {
+        let prev = self.0[version - 2].hash();
+        let mut record = Record::read(&self.0[version - 1].body).unwrap();
+        record.prev = prev;
+        self.0[version - 1].body = record.line().unwrap().body;
+        self
+    }
+
+    fn delete(mut self, version: u64) -> Self {
+        self.0.retain(|line| line.version != version);
+        self
+    }
+
+    fn swap(mut self, one: usize, two: usize) -> Self {
+        let bodies = [self.0[two - 1].body.clone(), self.0[one - 1].body.clone()];
+        [self.0[one - 1].body, self.0[two - 1].body] = bodies;
+        self
+    }
+
+    fn insert(mut self, version: u64, body: String) -> Self {
+        for line in self.0.iter_mut().filter(|line| line.version >= version) {
+            line.version += 1;
+        }
+        self.0.push(Line { version, body });
+        self
+    }
+
+    fn replace(mut self, version: usize, body: &str) -> Self {
+        body.clone_into(&mut self.0[version - 1].body);
+        self
+    }
+
+    /// A change of the `version`th event, as somebody makes it who knows how events are written.
+    fn forge(&self, version: usize, prev: Hash) -> String {
+        let mut record = Record::read(&self.0[version - 1].body).unwrap();
+        record.cause.actor = "mallory".into();
+        record.cause.command = CommandId::fresh(u128::MAX);
+        record.prev = prev;
+        record.line().unwrap().body
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    journal_cases(&mut cases);
+    row_cases(&mut cases);
+    cases
+}
+
+type Change = fn(Lines, &Story) -> Lines;
+
+fn journal_cases(cases: &mut Vec<Case>) {
+    let table: [(&str, Change, &[(&str, u64)]); 17] = [
+        ("edit a body", |l, _| l.edit(2), &[("edited", 2)]),
+        ("edit the first body", |l, _| l.edit(1), &[("edited", 1)]),
+        ("edit a body and the next prev", |l, _| l.edit(2).relink(3), &[("edited", 3)]),
+        ("edit two bodies", |l, _| l.edit(2).edit(4), &[("edited", 2), ("edited", 4)]),
+        ("edit the last body", |l, _| l.edit(5), &[("edited", 5)]),
+        ("edit to what is no event", |l, _| l.replace(3, "{}"), &[("edited", 3)]),
+        ("rewrite all from one on", |l, _| l.edit(3).relink(4).relink(5), &[("edited", 5)]),
+        ("delete the first", |l, _| l.delete(1), &[("deleted", 1)]),
+        ("delete a middle one", |l, _| l.delete(3), &[("deleted", 3)]),
+        ("delete two apart", |l, _| l.delete(2).delete(4), &[("deleted", 2), ("deleted", 4)]),
+        ("delete the tail", |l, _| l.delete(5), &[("truncated", 5)]),
+        ("delete a longer tail", |l, _| l.delete(5).delete(4), &[("truncated", 4)]),
+        (
+            "insert",
+            |l, story| {
+                let forged = l.forge(3, story.lines[1].hash());
+                l.insert(3, forged)
+            },
+            &[("inserted", 3)],
+        ),
+        ("swap two", |l, _| l.swap(2, 3), &[("swapped", 2)]),
+        (
+            "fork",
+            |l, story| {
+                let forged = l.forge(4, story.lines[2].hash());
+                l.insert(6, forged)
+            },
+            &[("forked", 6)],
+        ),
+        (
+            "copy another asset's event",
+            |l, _| l.replace(3, &story(9_999).lines[2].body),
+            &[("copied", 3)],
+        ),
+        (
+            "append what is no event",
+            |l, _| l.insert(6, "{\"type\":\"created\"}".to_owned()),
+            &[("malformed", 6)],
+        ),
+    ];
+    for (what, change, expected) in table {
+        let story = story(u32::try_from(cases.len()).unwrap());
+        let Lines(lines) = change(Lines(story.lines.clone()), &story);
+        cases.push(Case { what: what.to_owned(), story, deed: Deed::Journal(lines), expected });
+    }
+}
+
+fn row_cases(cases: &mut Vec<Case>) {
+    const ALTERED: &[(&str, u64)] = &[("row-altered", 5)];
+    let mut add = |what: &str, purged: bool, deed, expected| {
+        let nth = u32::try_from(cases.len()).unwrap();
+        let story = if purged { story(nth).deleted().purged() } else { story(nth) };
+        cases.push(Case { what: what.to_owned(), story, deed, expected });
+    };
+    for attribute in Row::ATTRIBUTES {
+        let (value, expected) = other(attribute, ALTERED);
+        add(
+            &format!("alter a row's {attribute}"),
+            false,
+            Deed::Attribute(attribute, value),
+            expected,
+        );
+    }
+    add("claim a later version", false, Deed::Attribute("version", json!(9)), ALTERED);
+    add("delete a row", false, Deed::DropRow, &[("row-missing", 5)]);
+    add("put an old row back", false, Deed::RowOf(3), &[("row-stale", 5)]);
+    add("resurrect a purged row", true, Deed::RowOf(3), &[("row-altered", 8)]);
+    add("delete a tombstone", true, Deed::DropRow, &[("row-missing", 8)]);
+    add(
+        "bury a tombstone for ever",
+        true,
+        Deed::Attribute("expires_at", json!(1)),
+        &[("row-altered", 8)],
+    );
+    add("delete a history", false, Deed::Journal(Vec::new()), &[("row-orphaned", 5)]);
+    add("plant a row", false, Deed::OnlyRow, &[("row-orphaned", 5)]);
+}
+
+/// Another value for an attribute.
+fn other(
+    attribute: &str,
+    altered: &'static [(&'static str, u64)],
+) -> (Value, &'static [(&'static str, u64)]) {
+    let value = match attribute {
+        "version" => json!(4),
+        // The row's word stands against the last event's: one of them was changed.
+        "head" => return (json!(Hash::of(b"x").to_string()), &[("edited", 5)]),
+        "state" => json!("DELETED"),
+        "confirmed" => json!(false),
+        "created_at" | "updated_at" => json!("2020-01-01T00:00:00.000000Z"),
+        "upload" => json!("declared"),
+        "declared_size" | "expires_at" | "size" => json!(7),
+        "tags" => json!("{\"a\":\"b\"}"),
+        _ => json!("other"),
+    };
+    (value, altered)
+}
+
+/// What `verify` alone cannot see, and only a checkpoint can.
+fn silent_cases() -> Vec<Case> {
+    let case = |nth, what: &str, deed: fn(&Story) -> Deed| {
+        let story = story(nth);
+        let deed = deed(&story);
+        Case { what: what.to_owned(), story, deed, expected: &[] }
+    };
+    vec![
+        case(1001, "a tail and its row deleted together", |story| {
+            Deed::Both(Lines(story.lines.clone()).delete(5).0)
+        }),
+        case(1002, "a tail and its row edited together", |story| {
+            Deed::Both(Lines(story.lines.clone()).edit(5).0)
+        }),
+        case(1003, "an asset removed with its row", |_| Deed::Nothing),
+        case(1004, "a whole history rewritten consistently", |story| {
+            let lines = Lines(story.lines.clone()).edit(1);
+            Deed::Both((2..=5).fold(lines, Lines::relink).0)
+        }),
+    ]
+}
+
+impl World {
+    async fn commit(&self, case: &Case) {
+        let key = &case.story.key;
+        match &case.deed {
+            Deed::Journal(lines) => self.rewrite(&case.story, lines).await,
+            Deed::Attribute(attribute, value) => self.alter(key, attribute, value).await,
+            Deed::DropRow => self.drop_row(key).await,
+            Deed::RowOf(version) => self.force_row(&case.story.at(*version)).await,
+            Deed::Both(lines) => {
+                self.rewrite(&case.story, lines).await;
+                let mut story = case.story.clone();
+                story.lines.clone_from(lines);
+                self.force_row(&story.asset()).await;
+            }
+            Deed::Nothing => {
+                self.rewrite(&case.story, &[]).await;
+                self.drop_row(key).await;
+            }
+            Deed::OnlyRow => self.rewrite(&case.story, &[]).await,
+        }
+    }
+
+    /// Makes the history these lines and no others.
+    async fn rewrite(&self, story: &Story, lines: &[Line]) {
+        for line in lines {
+            self.write(&story.key, line.version, &line.body).await;
+        }
+        for line in &story.lines {
+            if !lines.iter().any(|other| other.version == line.version) {
+                self.erase(&story.key, line.version).await;
+            }
+        }
+    }
+}
+
+/// Commits everything, each on an asset of its own, and looks once.
+async fn every_deed_has_its_name(world: World, store: &str) {
+    let (cases, silent) = (cases(), silent_cases());
+    let untouched: Vec<_> = (2001..2021).map(story).collect();
+    for story in cases.iter().chain(&silent).map(|case| &case.story).chain(&untouched) {
+        world.keep(story).await;
+    }
+    assert_eq!(world.findings().await, [], "before anything was done");
+    for case in cases.iter().chain(&silent) {
+        world.commit(case).await;
+    }
+    let (found, _) = findings(&world.audit()).await;
+    let named = |key: &Key| {
+        let partition = key.partition();
+        let of = found.iter().filter(|finding| finding.asset == partition);
+        of.map(|f| (f.kind.name(), f.version.unwrap_or(0))).collect::<Vec<_>>()
+    };
+    let mut detected = 0;
+    for case in &cases {
+        assert_eq!(named(&case.story.key), case.expected, "{store}: {}", case.what);
+        detected += 1;
+    }
+    for case in &silent {
+        let none: [(&str, u64); 0] = [];
+        assert_eq!(named(&case.story.key), none, "{store}: {}", case.what);
+    }
+    let told: usize = cases.iter().map(|case| case.expected.len()).sum();
+    assert_eq!(found.len(), told, "{store}: nothing is said of untouched assets");
+    let (of, silent) = (cases.len(), silent.len());
+    println!("{store}: detected {detected} of {of}; {silent} only a checkpoint can show");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_sqlite_every_deed_has_its_name() {
+    every_deed_has_its_name(sqlite().await, "sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_dynamodb_every_deed_has_its_name() {
+    every_deed_has_its_name(dynamodb().await, "dynamodb").await;
+}
