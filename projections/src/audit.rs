@@ -7,6 +7,7 @@
 //! behind has time to come.
 
 mod judge;
+mod mend;
 mod suspects;
 
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub struct Audit {
     pub effects: Arc<dyn Effects>,
     /// How long rows that are behind may stand still, all of them, before they are stale.
     pub patience: Duration,
+    /// Whether rows that are wrong are made again from their events.
+    pub repair: bool,
     /// In how many segments the journal is walked at once.
     pub segments: u32,
 }
@@ -77,9 +80,11 @@ pub struct Audit {
 impl Audit {
     /// Looks at everything, and tells what is not as it was left.
     pub async fn run(&self, findings: &Findings, told: &Arc<Progress>) -> Result<(), StoreError> {
+        let list = self.views.generations().await?;
         let walk = Walk {
             audit: self.clone(),
             current: Arc::new(Current::new(self.views.clone())),
+            rows: self.views.rows(list.current),
             findings: findings.clone(),
             progress: told.clone(),
         };
@@ -102,7 +107,10 @@ impl Audit {
 #[derive(Clone)]
 struct Walk {
     audit: Audit,
+    /// The rows as readers find them.
     current: Arc<Current>,
+    /// The generation that was read when the audit began.
+    rows: Arc<dyn Rows>,
     findings: Findings,
     progress: Arc<Progress>,
 }
@@ -132,7 +140,7 @@ impl Walk {
     async fn first(&self, found: Chain) -> Result<Option<Suspect>, StoreError> {
         let Some(key) = found.key().filter(|key| key.tenant == self.audit.tenant) else {
             self.tell(examine(&found)).await;
-            return Ok(None);
+            return Ok(None); // somebody else's rows, or nobody's
         };
         let seen = self.row(&key).await?;
         match judge(&found, &seen, self.audit.effects.now()) {
@@ -166,15 +174,13 @@ impl Walk {
 
     /// Every row: is there a history of it?
     async fn rows(&self) -> Result<(), StoreError> {
-        let list = self.audit.views.generations().await?;
-        let rows = self.audit.views.rows(list.current);
-        for part in 0..rows.parts() {
+        for part in 0..self.rows.parts() {
             let mut after = None;
             loop {
-                let page = rows.page(&self.audit.tenant, part, after.as_deref()).await?;
+                let page = self.rows.page(&self.audit.tenant, part, after.as_deref()).await?;
                 for some in page.rows.chunks(AT_ONCE) {
                     self.progress.rows.fetch_add(some.len() as u64, Ordering::Relaxed);
-                    try_join_all(some.iter().map(|row| self.speaks_of(row))).await?;
+                    try_join_all(some.iter().map(|row| self.speaks_of(part, row))).await?;
                 }
                 after = page.next;
                 if after.is_none() {
@@ -185,20 +191,25 @@ impl Walk {
         Ok(())
     }
 
-    async fn speaks_of(&self, row: &Stored) -> Result<(), StoreError> {
+    async fn speaks_of(&self, part: u8, row: &Stored) -> Result<(), StoreError> {
         let tenant = &self.audit.tenant;
-        let Ok(asset) = row.id.parse() else {
-            let says = "a row of what can be no asset";
+        let misplaced = async |says: &str| {
             let name = format!("{tenant}#{}", row.id);
-            self.tell(vec![Finding::new(Kind::RowOrphaned, name, says)]).await;
-            return Ok(());
+            let finding = Finding::new(Kind::RowOrphaned, name, says);
+            self.mend_orphan(finding, part, &row.id).await
+        };
+        let Ok(asset) = row.id.parse() else {
+            return misplaced("a row of what can be no asset").await;
         };
         let key = Key { tenant: tenant.clone(), asset };
+        if self.rows.part_of(&key) != part {
+            return misplaced("a row in a part of the table that is not its asset's").await;
+        }
         match self.audit.journal.last(&key).await {
             Ok(None) => {
-                let (_, verdict) = self.look(&Suspect::of(key)).await?;
-                self.tell(verdict.findings()).await;
-                Ok(())
+                let suspect = Suspect::of(key);
+                let (_, verdict) = self.look(&suspect).await?;
+                self.mend(&suspect.key, verdict.findings()).await
             }
             // What is wrong with the history, the walk of the journal has told.
             Ok(Some(_)) => Ok(()),
@@ -209,10 +220,10 @@ impl Walk {
 
     async fn parked(&self) -> Result<(), StoreError> {
         let parked = self.current.parked(&self.audit.tenant, PARKED).await?;
-        let finding = parked.into_iter().map(|parked| {
-            Finding::new(Kind::Parked, parked.key.partition(), parked.error).at(parked.version)
-        });
-        self.tell(finding.collect()).await;
+        for parked in parked {
+            let finding = Finding::new(Kind::Parked, parked.key.partition(), parked.error);
+            self.mend(&parked.key, vec![finding.at(parked.version)]).await?;
+        }
         Ok(())
     }
 

@@ -36,6 +36,8 @@ pub struct Batch {
 /// * A page sees every `put` that was answered before it was asked for.
 /// * The parts are the same for as long as the table is; a place may be kept and used later.
 /// * A row that cannot be read is told as such, and is no error.
+/// * `erase` takes away one row, whatever it is, and is as good as done if there is none. It keeps
+///   no late duplicate away: project the asset again right after it, from a fresh history.
 #[async_trait]
 pub trait Rows: Views {
     /// How many parts the rows lie in, at least one.
@@ -48,6 +50,12 @@ pub trait Rows: Views {
         part: u8,
         after: Option<&str>,
     ) -> Result<Batch, StoreError>;
+
+    /// The part that the asset's row is in.
+    fn part_of(&self, key: &Key) -> u8;
+
+    /// Takes the tenant's row of this key away, for whoever mends the table.
+    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -94,5 +102,13 @@ impl<T: Rows + ?Sized> Rows for Arc<T> {
         after: Option<&str>,
     ) -> Result<Batch, StoreError> {
         (**self).page(tenant, part, after).await
+    }
+
+    fn part_of(&self, key: &Key) -> u8 {
+        (**self).part_of(key)
+    }
+
+    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
+        (**self).erase(tenant, part, id).await
     }
 }

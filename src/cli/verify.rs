@@ -33,21 +33,29 @@ const PATIENCE: u64 = 3600;
 ///
 /// Reads the whole journal and all rows, beside a running service or without one, and names
 /// everything that is not as the ledger left it. A row that is merely on its way is no finding:
-/// it is looked at again, until no row has moved for as long as --patience. Nothing is written.
+/// it is looked at again, until no row has moved for as long as --patience. Without --repair,
+/// nothing is written.
 ///
 /// A journal shows nothing of its own end: that a last event was edited or removed is seen by the
 /// row that remembers it. What was done to an event and its row alike, only a checkpoint shows.
 ///
-/// Exits with 0 if there is nothing, with 1 if there is something, with 2 if it could not look.
+/// Exits with 0 if there is nothing, with 1 if there is something (also if --repair mended it: look
+/// again), with 2 if it could not look.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger verify --data ./data
+  asset-ledger verify --data ./data --repair && echo clean
   asset-ledger verify --data ./data --json | jq -r 'select(.kind) | [.kind, .asset] | @tsv'
   asset-ledger verify --store dynamodb --journal-table journal --views-table views")]
 pub(super) struct Verify {
     /// For machines: one JSON object a line, first each finding, at last what was checked.
     #[arg(long)]
     json: bool,
+    /// Make rows that are wrong again from their events, and say so. The journal is never touched,
+    /// nor is a row whose events are broken: it is evidence. A row without events is taken away;
+    /// what it showed is in the finding.
+    #[arg(long)]
+    repair: bool,
     /// Seconds that rows which are behind may stand still before they are findings.
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(..=PATIENCE))]
@@ -92,6 +100,7 @@ impl Verify {
             views: self.stores.views().await?,
             tenant: self.stores.tenant.clone(),
             effects: Arc::new(World),
+            repair: self.repair,
             patience: Duration::from_secs(self.patience),
             segments: self.segments.unwrap_or_else(cores),
         })

@@ -21,13 +21,16 @@ pub struct Finding {
     pub found: Option<Hash>,
     /// The same for a person, in a sentence.
     pub says: String,
+    /// What was done about it, if something was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repair: Option<String>,
 }
 
 impl Finding {
     /// A finding about an asset as a whole; [`Finding::at`] and [`Finding::hashes`] say more.
     pub fn new(kind: Kind, asset: impl Into<String>, says: impl Into<String>) -> Self {
         let (asset, says) = (asset.into(), says.into());
-        Self { kind, asset, version: None, expected: None, found: None, says }
+        Self { kind, asset, version: None, expected: None, found: None, says, repair: None }
     }
 
     /// The same, about one version.

@@ -92,7 +92,7 @@ impl Suspects {
                 match verdict {
                     Verdict::Waiting(_) if suspect.arrived(&seen) => {}
                     Verdict::Waiting(_) if !late => left.push(suspect),
-                    verdict => walk.tell(verdict.findings()).await,
+                    verdict => walk.mend(&suspect.key, verdict.findings()).await?,
                 }
             }
         }

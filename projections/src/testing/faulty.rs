@@ -105,6 +105,14 @@ impl<T: Rows> Rows for Faulty<T> {
     ) -> Result<Batch, StoreError> {
         self.call("page", self.inner.page(tenant, part, after)).await
     }
+
+    fn part_of(&self, key: &Key) -> u8 {
+        self.inner.part_of(key)
+    }
+
+    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
+        self.call("erase", self.inner.erase(tenant, part, id)).await
+    }
 }
 
 #[async_trait]

@@ -30,6 +30,7 @@ pub async fn generations<G: Generations>(make: impl AsyncFn() -> G) {
     a_generation_is_removed_whole_and_alone(make().await).await;
     pages_give_every_row_once(make().await).await;
     the_rows_of_a_tenant_are_its_own(make().await).await;
+    a_row_is_erased_and_no_other(make().await).await;
 }
 
 async fn list(table: &impl Generations) -> List {
@@ -225,4 +226,22 @@ async fn the_rows_of_a_tenant_are_its_own(table: impl Generations) {
     }
     let parts = all(&first, &"mai".parse().expect("a tenant")).await;
     assert!(parts.into_values().all(|rows| rows.is_empty()));
+}
+
+async fn a_row_is_erased_and_no_other(table: impl Generations) {
+    let (one, other) = (Story::begin("main", 1).received(), Story::begin("main", 2));
+    let list = list(&table).await;
+    let rows = table.rows(list.current);
+    for story in [&one, &other] {
+        put(rows.as_ref(), &story.asset()).await;
+    }
+    let (part, id) = (rows.part_of(&one.key), one.key.asset.to_string());
+    for _ in 0..2 {
+        settle(async || rows.erase(&one.key.tenant, part, &id).await).await;
+        assert_eq!(get(rows.as_ref(), &one.key).await, None);
+    }
+    assert_eq!(get(rows.as_ref(), &other.key).await, Some(other.asset()));
+    // Nothing of it is left that could keep an earlier version away.
+    put(rows.as_ref(), &one.at(1)).await;
+    assert_eq!(get(rows.as_ref(), &one.key).await, Some(one.at(1)));
 }

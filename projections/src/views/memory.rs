@@ -185,6 +185,18 @@ impl Rows for MemoryViews {
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
         Ok(Batch { rows, next })
     }
+
+    fn part_of(&self, _: &Key) -> u8 {
+        0
+    }
+
+    async fn erase(&self, of: &Tenant, _: u8, id: &str) -> Result<(), StoreError> {
+        let Ok(asset) = id.parse() else { return Ok(()) };
+        if let Some(rows) = self.tables().assets.get_mut(&(self.generation, of.clone())) {
+            rows.remove(&asset);
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -17,7 +17,7 @@ use crate::{World, findings};
 const CLEAN: u32 = 10_000;
 /// Assets that are written beside the audit, and how often each.
 const BUSY: u32 = 8;
-const CHANGES: usize = 60;
+const CHANGES: usize = 30;
 
 fn story(nth: u32) -> Story {
     let story = Story::begin("main", nth);

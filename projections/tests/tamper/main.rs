@@ -37,6 +37,7 @@ impl World {
             views: self.views.clone(),
             tenant: Tenant::default(),
             effects: Arc::new(Clock::default()),
+            repair: false,
             patience: Duration::from_millis(100),
             segments: 3,
         }

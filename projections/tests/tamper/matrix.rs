@@ -1,11 +1,13 @@
 //! Each kind of tampering, on an asset of its own, and its name.
 
+use chrono::TimeDelta;
 use ledger::asset::Event;
 use ledger::chain::Hash;
 use ledger::id::Key;
 use ledger::record::{CommandId, Line, Record};
 use projections::row::Row;
-use projections::testing::Story;
+use projections::testing::{Clock, Story};
+use projections::views::Parked;
 use serde_json::{Value, json};
 
 use crate::store::{dynamodb, sqlite};
@@ -32,6 +34,8 @@ enum Deed {
     Nothing,
     /// Nothing but a row.
     OnlyRow,
+    /// It was set aside, and nobody has looked.
+    Park,
 }
 
 /// Five events: created, received, uploaded, deleted, restored.
@@ -86,6 +90,7 @@ impl Lines {
         let mut record = Record::read(&self.0[version - 1].body).unwrap();
         record.cause.actor = "mallory".into();
         record.cause.command = CommandId::fresh(u128::MAX);
+        record.at += TimeDelta::microseconds(1);
         record.prev = prev;
         record.line().unwrap().body
     }
@@ -101,7 +106,7 @@ fn cases() -> Vec<Case> {
 type Change = fn(Lines, &Story) -> Lines;
 
 fn journal_cases(cases: &mut Vec<Case>) {
-    let table: [(&str, Change, &[(&str, u64)]); 17] = [
+    let table: [(&str, Change, &[(&str, u64)]); 18] = [
         ("edit a body", |l, _| l.edit(2), &[("edited", 2)]),
         ("edit the first body", |l, _| l.edit(1), &[("edited", 1)]),
         ("edit a body and the next prev", |l, _| l.edit(2).relink(3), &[("edited", 3)]),
@@ -135,6 +140,14 @@ fn journal_cases(cases: &mut Vec<Case>) {
             "copy another asset's event",
             |l, _| l.replace(3, &story(9_999).lines[2].body),
             &[("copied", 3)],
+        ),
+        (
+            "append an event of a newer program",
+            |l, story| {
+                let forged = l.forge(5, story.lines[4].hash()).replace("restored", "archived");
+                l.insert(6, forged.replace("\"version\":5", "\"version\":6"))
+            },
+            &[("unknown-type", 6)],
         ),
         (
             "append what is no event",
@@ -177,6 +190,7 @@ fn row_cases(cases: &mut Vec<Case>) {
         &[("row-altered", 8)],
     );
     add("delete a history", false, Deed::Journal(Vec::new()), &[("row-orphaned", 5)]);
+    add("forget what was set aside", false, Deed::Park, &[("parked", 5), ("row-stale", 5)]);
     add("plant a row", false, Deed::OnlyRow, &[("row-orphaned", 5)]);
 }
 
@@ -240,8 +254,18 @@ impl World {
                 self.rewrite(&case.story, &[]).await;
                 self.drop_row(key).await;
             }
+            Deed::Park => self.park(case).await,
             Deed::OnlyRow => self.rewrite(&case.story, &[]).await,
         }
+    }
+
+    /// A projection that failed: the row stayed behind, and the asset was set aside.
+    async fn park(&self, Case { story, .. }: &Case) {
+        self.force_row(&story.at(4)).await;
+        let (key, version, error) = (story.key.clone(), 5, "it could not be read".to_owned());
+        let parked = Parked { key, version, error, at: Clock::default().0 };
+        let current = self.views.generations().await.unwrap().current;
+        self.views.rows(current).park(&parked).await.unwrap();
     }
 
     /// Makes the history these lines and no others.
@@ -255,6 +279,22 @@ impl World {
             }
         }
     }
+}
+
+/// What is left after rows were mended: the journal's own, as before.
+async fn rows_are_mended_and_the_journal_is_not(world: &World, cases: &[Case], store: &str) {
+    let mut audit = world.audit();
+    audit.repair = true;
+    let (mended, _) = findings(&audit).await;
+    let rows = |name: &str| name.starts_with("row-") || name == "parked";
+    for finding in &mended {
+        assert_eq!(finding.repair.is_some(), rows(finding.kind.name()), "{store}: {finding:?}");
+    }
+    let left: Vec<_> = world.findings().await.iter().map(|f| (f.asset.clone(), f.kind)).collect();
+    let journal = cases.iter().flat_map(|case| case.expected.iter().map(move |e| (case, e.0)));
+    let expected = journal.filter(|(_, name)| !rows(name)).count();
+    assert_eq!(left.len(), expected, "{store}: {left:?}");
+    assert!(left.iter().all(|(_, kind)| !rows(kind.name())), "{store}: {left:?}");
 }
 
 /// Commits everything, each on an asset of its own, and looks once.
@@ -272,7 +312,9 @@ async fn every_deed_has_its_name(world: World, store: &str) {
     let named = |key: &Key| {
         let partition = key.partition();
         let of = found.iter().filter(|finding| finding.asset == partition);
-        of.map(|f| (f.kind.name(), f.version.unwrap_or(0))).collect::<Vec<_>>()
+        let mut names: Vec<_> = of.map(|f| (f.kind.name(), f.version.unwrap_or(0))).collect();
+        names.sort_by_key(|(name, version)| (*version, *name));
+        names
     };
     let mut detected = 0;
     for case in &cases {
@@ -286,6 +328,7 @@ async fn every_deed_has_its_name(world: World, store: &str) {
     let told: usize = cases.iter().map(|case| case.expected.len()).sum();
     assert_eq!(found.len(), told, "{store}: nothing is said of untouched assets");
     let (of, silent) = (cases.len(), silent.len());
+    rows_are_mended_and_the_journal_is_not(&world, &cases, store).await;
     println!("{store}: detected {detected} of {of}; {silent} only a checkpoint can show");
 }
 

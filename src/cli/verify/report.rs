@@ -84,7 +84,7 @@ impl Report {
             table
                 .load_preset(presets::UTF8_BORDERS_ONLY)
                 .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_header(["finding", "asset", "#", "expected", "found", "what"])
+                .set_header(["finding", "asset", "#", "expected", "found", "what", "repair"])
                 .add_rows(self.shown.iter().map(row));
             writeln!(out, "{table}")?;
         }
@@ -99,7 +99,7 @@ impl Report {
     }
 }
 
-fn row(finding: &Finding) -> [String; 6] {
+fn row(finding: &Finding) -> [String; 7] {
     let short = |hash: Option<Hash>| {
         hash.map(|hash| hash.to_string()[..SHORT].to_owned()).unwrap_or_default()
     };
@@ -110,6 +110,7 @@ fn row(finding: &Finding) -> [String; 6] {
         short(finding.expected),
         short(finding.found),
         finding.says.clone(),
+        finding.repair.clone().unwrap_or_default(),
     ]
 }
 

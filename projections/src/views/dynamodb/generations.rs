@@ -8,7 +8,7 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use ledger::StoreError;
 use ledger::dynamodb::{Item, failed, text};
 use ledger::error::Kind;
-use ledger::id::Tenant;
+use ledger::id::{Key, Tenant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -89,6 +89,14 @@ impl Rows for DynamoViews {
         let rows = rows.map(|item| item::stored(tenant, item)).collect::<Result<Vec<_>, _>>()?;
         let next = rows.last().filter(|_| more).map(|last| last.id.clone());
         Ok(Batch { rows, next })
+    }
+
+    fn part_of(&self, key: &Key) -> u8 {
+        self.table.part_of(key)
+    }
+
+    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
+        self.remove_one(self.table.key(tenant, part, id)).await
     }
 }
 

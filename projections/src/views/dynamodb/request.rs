@@ -207,8 +207,19 @@ impl Table {
             .expression_attribute_values(":seen", AttributeValue::S(seen))
     }
 
+    /// The key of a row in a shard, its own or not.
+    pub(super) fn key(&self, tenant: &Tenant, shard: u8, id: &str) -> Item {
+        let id = AttributeValue::S(id.to_owned());
+        [(PK.to_owned(), self.shard(tenant, shard)), (SK.to_owned(), id)].into()
+    }
+
+    /// The shard of an asset's row.
+    pub(super) fn part_of(&self, key: &Key) -> u8 {
+        key.asset.last_byte() % self.shards
+    }
+
     fn partition(&self, key: &Key) -> AttributeValue {
-        self.shard(&key.tenant, key.asset.last_byte() % self.shards)
+        self.shard(&key.tenant, self.part_of(key))
     }
 
     fn shard(&self, tenant: &Tenant, shard: u8) -> AttributeValue {

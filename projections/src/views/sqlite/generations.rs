@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::SqliteViews;
-use super::statements::SQL;
+use super::statements::{ERASE, SQL};
 use crate::generations::{Generation, Generations, List, Progress};
 use crate::row::Row;
 use crate::rows::{Batch, Rows, Stored};
@@ -97,6 +97,18 @@ impl Rows for SqliteViews {
         let rows = self.database.read(read).await?;
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
         Ok(Batch { rows, next })
+    }
+
+    fn part_of(&self, _: &Key) -> u8 {
+        0
+    }
+
+    async fn erase(&self, of: &Tenant, _: u8, id: &str) -> Result<(), StoreError> {
+        let (generation, pk, sk) = (self.generation, of.to_string(), id.to_owned());
+        let erase = move |file: &Connection| {
+            file.prepare_cached(ERASE)?.execute(params![generation, pk, sk])
+        };
+        self.database.write(erase).await.map(drop)
     }
 }
 

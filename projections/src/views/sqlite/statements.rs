@@ -25,6 +25,8 @@ pub(super) const VOID: &str = "DELETE FROM parked WHERE EXISTS (SELECT 1 FROM as
 
 pub(super) const SWEEP: &str = "DELETE FROM assets WHERE generation = ?1 AND expires_at <= ?2";
 
+pub(super) const ERASE: &str = "DELETE FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
+
 pub(super) static SQL: LazyLock<Statements> = LazyLock::new(Statements::new);
 
 /// The statements that name every attribute, made from the one list of them.
