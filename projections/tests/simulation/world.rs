@@ -252,6 +252,14 @@ impl Rows for Distant<dyn Rows> {
     ) -> Result<Batch, StoreError> {
         self.faults.around(self.views.page(tenant, part, after)).await
     }
+
+    fn part_of(&self, key: &Key) -> u8 {
+        self.views.part_of(key)
+    }
+
+    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
+        self.faults.around(self.views.erase(tenant, part, id)).await
+    }
 }
 
 #[async_trait]

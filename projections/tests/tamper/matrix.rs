@@ -13,12 +13,15 @@ use serde_json::{Value, json};
 use crate::store::{dynamodb, sqlite};
 use crate::{World, findings};
 
+/// Kinds of findings, and the versions that they are about.
+type Names = &'static [(&'static str, u64)];
+
 /// What is done to the `nth` asset, and by which name it is found at which version.
 struct Case {
     what: String,
     story: Story,
     deed: Deed,
-    expected: &'static [(&'static str, u64)],
+    expected: Names,
 }
 
 enum Deed {
@@ -104,9 +107,10 @@ fn cases() -> Vec<Case> {
 }
 
 type Change = fn(Lines, &Story) -> Lines;
+type Told = (&'static str, Change, Names);
 
 fn journal_cases(cases: &mut Vec<Case>) {
-    let table: [(&str, Change, &[(&str, u64)]); 18] = [
+    let table: [Told; 18] = [
         ("edit a body", |l, _| l.edit(2), &[("edited", 2)]),
         ("edit the first body", |l, _| l.edit(1), &[("edited", 1)]),
         ("edit a body and the next prev", |l, _| l.edit(2).relink(3), &[("edited", 3)]),
@@ -163,7 +167,7 @@ fn journal_cases(cases: &mut Vec<Case>) {
 }
 
 fn row_cases(cases: &mut Vec<Case>) {
-    const ALTERED: &[(&str, u64)] = &[("row-altered", 5)];
+    const ALTERED: Names = &[("row-altered", 5)];
     let mut add = |what: &str, purged: bool, deed, expected| {
         let nth = u32::try_from(cases.len()).unwrap();
         let story = if purged { story(nth).deleted().purged() } else { story(nth) };
@@ -195,10 +199,7 @@ fn row_cases(cases: &mut Vec<Case>) {
 }
 
 /// Another value for an attribute.
-fn other(
-    attribute: &str,
-    altered: &'static [(&'static str, u64)],
-) -> (Value, &'static [(&'static str, u64)]) {
+fn other(attribute: &str, altered: Names) -> (Value, Names) {
     let value = match attribute {
         "version" => json!(4),
         // The row's word stands against the last event's: one of them was changed.

@@ -18,6 +18,7 @@ use crate::World;
 /// Partitions of the rows on DynamoDB.
 const SHARDS: u8 = 8;
 
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Store {
     Sqlite { journal: Mutex<Connection>, views: Mutex<Connection>, _folder: TempDir },
     Dynamo(Tables),
@@ -99,7 +100,7 @@ impl World {
             }
             Store::Dynamo(tables) => {
                 let update = tables.client.update_item().table_name(&tables.views);
-                let update = update.key("pk", self.shard(key)).key("sk", sort(key));
+                let update = update.key("pk", shard(key)).key("sk", sort(key));
                 let update = update.expression_attribute_names("#a", attribute);
                 let update = match value {
                     Value::Null => update.update_expression("REMOVE #a"),
@@ -121,7 +122,7 @@ impl World {
             }
             Store::Dynamo(tables) => {
                 let delete = tables.client.delete_item().table_name(&tables.views);
-                delete.key("pk", self.shard(key)).key("sk", sort(key)).send().await.unwrap();
+                delete.key("pk", shard(key)).key("sk", sort(key)).send().await.unwrap();
             }
         }
     }
@@ -134,12 +135,12 @@ impl World {
         }
         rows.put(asset).await.unwrap();
     }
+}
 
-    fn shard(&self, key: &Key) -> AttributeValue {
-        // The first generation of a new read table.
-        let shard = key.asset.last_byte() % SHARDS;
-        AttributeValue::S(format!("{}#1#{shard}", key.tenant))
-    }
+fn shard(key: &Key) -> AttributeValue {
+    // The first generation of a new read table.
+    let shard = key.asset.last_byte() % SHARDS;
+    AttributeValue::S(format!("{}#1#{shard}", key.tenant))
 }
 
 fn sort(key: &Key) -> AttributeValue {
