@@ -50,6 +50,7 @@ const DOMAIN: [&str; 8] = [
     "ledger/src/asset",
     "ledger/src/audit",
     "ledger/src/chain.rs",
+    "ledger/src/checkpoint",
     "ledger/src/history.rs",
     "ledger/src/id.rs",
     "ledger/src/record.rs",

@@ -21,6 +21,12 @@ impl Hash {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// The 32 bytes themselves.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Hash {
@@ -52,6 +58,12 @@ impl FromStr for Hash {
         }
         hex::decode_to_slice(text, &mut bytes).map_err(|_| NotAHash)?;
         Ok(Self(bytes))
+    }
+}
+
+impl From<[u8; 32]> for Hash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

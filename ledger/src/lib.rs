@@ -7,6 +7,7 @@
 pub mod asset;
 pub mod audit;
 pub mod chain;
+pub mod checkpoint;
 pub mod dynamodb;
 pub mod effects;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod journal;
 pub mod objects;
 pub mod record;
 pub mod service;
+pub mod signer;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod testing;

@@ -1,0 +1,149 @@
+//! The head of an asset: how far its history goes, and what it ends with.
+
+use serde::{Deserialize, Serialize};
+
+use super::merkle::{self, Frontier};
+use super::note::Checkpoint;
+use crate::asset::Asset;
+use crate::chain::Hash;
+use crate::id::{AssetId, Key};
+
+/// The last event of an asset, as one line of JSON: a leaf of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Whose asset, and which.
+    pub key: Key,
+    /// The last event's version.
+    pub version: u64,
+    /// The last event's id.
+    pub hash: Hash,
+}
+
+/// The text is not a head as this program writes them.
+#[derive(Debug, thiserror::Error)]
+#[error("not a head, such as {{\"tenant\":…,\"asset\":…,\"version\":…,\"hash\":…}}: {0}")]
+pub struct NotAHead(String);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    tenant: String,
+    asset: AssetId,
+    version: u64,
+    hash: String,
+}
+
+impl Head {
+    /// The head of an asset as it is.
+    #[must_use]
+    pub fn of(asset: &Asset) -> Self {
+        Self { key: asset.key.clone(), version: asset.version, hash: asset.head }
+    }
+
+    /// The one line that says it, without a line feed.
+    ///
+    /// # Errors
+    /// None in practice: text and whole numbers are written to memory.
+    pub fn line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Form {
+            tenant: self.key.tenant.to_string(),
+            asset: self.key.asset,
+            version: self.version,
+            hash: self.hash.to_string(),
+        })
+    }
+
+    /// Reads a line. Another spelling of the same head is refused: it would be another leaf.
+    pub fn read(line: &str) -> Result<Self, NotAHead> {
+        let not = |why: &dyn std::fmt::Display| NotAHead(why.to_string());
+        let form: Form = serde_json::from_str(line).map_err(|e| not(&e))?;
+        let tenant = form.tenant.parse().map_err(|e| not(&e))?;
+        let hash = form.hash.parse().map_err(|e| not(&e))?;
+        let head = Self { key: Key { tenant, asset: form.asset }, version: form.version, hash };
+        match head.line() {
+            Ok(same) if same == line && head.version > 0 => Ok(head),
+            _ => Err(not(&"it is spelt in another way, or is of version 0")),
+        }
+    }
+}
+
+/// Heads as they come in the one order that they have, and the tree over them.
+#[derive(Debug, Clone, Default)]
+pub struct Rising {
+    last: Option<Key>,
+    tree: Frontier,
+}
+
+/// A head that does not come after the one before it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} comes twice or out of order: heads are sorted by tenant and asset")]
+pub struct Unsorted(String);
+
+impl Rising {
+    /// Takes the next head, whose line this is.
+    pub fn push(&mut self, head: &Head, line: &str) -> Result<(), Unsorted> {
+        if self.last.as_ref().is_some_and(|last| *last >= head.key) {
+            return Err(Unsorted(head.key.partition()));
+        }
+        self.last = Some(head.key.clone());
+        self.tree.push(merkle::leaf(line.as_bytes()));
+        Ok(())
+    }
+
+    /// How many heads there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The root over them.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// What stands for all of them, under the name of a ledger.
+    #[must_use]
+    pub fn checkpoint(&self, origin: &str) -> Checkpoint {
+        Checkpoint { origin: origin.to_owned(), size: self.count(), root: self.root() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"tenant":"main","asset":"019aaf6b-5a00-7123-8456-0123456789ab","version":3,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#;
+
+    #[test]
+    fn a_head_is_one_line_with_one_spelling() {
+        let head = Head::read(LINE).unwrap();
+        assert_eq!((head.version, head.hash), (3, Hash::of(b"abc")));
+        assert_eq!(head.line().unwrap(), LINE);
+        for other in [
+            LINE.replace(':', ": "),
+            LINE.replace("ba78", "BA78"),
+            LINE.replace("main", "Main"),
+            LINE.replace("019aaf", "019AAF"),
+            LINE.replace(r#""version":3,"#, ""),
+            LINE.replace(r#""version":3"#, r#""version":0"#),
+            LINE.replace(r#""version":3"#, r#""version":3,"colour":"red""#),
+            format!("{LINE} "),
+            String::new(),
+        ] {
+            assert!(Head::read(&other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn heads_come_in_order_and_once() {
+        let (head, mut rising) = (Head::read(LINE).unwrap(), Rising::default());
+        let later = LINE.replace("89ab", "89ac");
+        rising.push(&head, LINE).unwrap();
+        rising.push(&Head::read(&later).unwrap(), &later).unwrap();
+        assert!(rising.push(&head, LINE).is_err(), "it went back");
+        let told = rising.push(&Head::read(&later).unwrap(), &later).unwrap_err().to_string();
+        assert!(told.contains("0123456789ac comes twice"), "{told}");
+        assert_eq!(rising.count(), 2);
+    }
+}

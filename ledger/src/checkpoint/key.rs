@@ -1,0 +1,222 @@
+//! Ed25519 keys in the encodings that signed notes have for them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::chain::Hash;
+
+/// Bytes of a signature.
+pub const SIGNATURE: usize = 64;
+/// Bytes of a key's name: a host name with a path, or a word.
+const NAME: usize = 128;
+/// What the encodings call Ed25519.
+const ALGORITHM: u8 = 1;
+/// What a secret key begins with, so that nobody takes it for the public one.
+const SECRET: &str = "PRIVATE+KEY+";
+
+/// Whose signatures are believed: `<name>+<key id>+<base64>`. It is no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifierKey {
+    name: String,
+    public: [u8; 32],
+}
+
+/// What signs: `PRIVATE+KEY+<name>+<key id>+<base64>`. Neither printed nor logged.
+pub struct SecretKey {
+    verifier: VerifierKey,
+    pair: Ed25519KeyPair,
+    seed: [u8; 32],
+}
+
+/// Why a text is not a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAKey {
+    /// A name is what stands in notes beside the signature.
+    #[error("a key's name is 1 to {NAME} bytes without white space, control characters or '+'")]
+    Name,
+    /// The secret where the public key belongs.
+    #[error("this is a secret key: give the public one, which does not begin with {SECRET}")]
+    Secret,
+    /// The public key where the secret belongs.
+    #[error("a secret key begins with {SECRET}")]
+    Public,
+    /// Anything else.
+    #[error("a key is <name>+<8 hex digits>+<base64> of Ed25519, as `checkpoint keygen` makes it")]
+    Form,
+    /// The parts do not belong together.
+    #[error("the key's id is not that of its name and bytes: it was damaged")]
+    Id,
+}
+
+impl VerifierKey {
+    /// The key of this name.
+    pub fn new(name: &str, public: [u8; 32]) -> Result<Self, NotAKey> {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+        let fits = (1..=NAME).contains(&name.len()) && !name.contains(odd);
+        if fits { Ok(Self { name: name.to_owned(), public }) } else { Err(NotAKey::Name) }
+    }
+
+    /// Who signs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Four bytes that tell keys of the same name apart.
+    #[must_use]
+    pub fn id(&self) -> [u8; 4] {
+        let hashed = [self.name.as_bytes(), b"\n", &[ALGORITHM], &self.public].concat();
+        let [a, b, c, d, ..] = *Hash::of(&hashed).bytes();
+        [a, b, c, d]
+    }
+
+    /// Whether the holder of the secret key signed these bytes.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, self.public).verify(message, signature).is_ok()
+    }
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&encode(self, &self.public))
+    }
+}
+
+impl FromStr for VerifierKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        if text.starts_with(SECRET) {
+            return Err(NotAKey::Secret);
+        }
+        let (name, id, public) = decode(text)?;
+        let key = Self::new(name, public)?;
+        if key.id() == id { Ok(key) } else { Err(NotAKey::Id) }
+    }
+}
+
+impl SecretKey {
+    /// The key that these bytes, which nobody can guess, make.
+    pub fn new(name: &str, seed: [u8; 32]) -> Result<Self, NotAKey> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| NotAKey::Form)?;
+        let public = pair.public_key().as_ref().try_into().map_err(|_| NotAKey::Form)?;
+        Ok(Self { verifier: VerifierKey::new(name, public)?, pair, seed })
+    }
+
+    /// What believes its signatures.
+    #[must_use]
+    pub fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    /// The text to keep, in a file that only its owner can read.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        format!("{SECRET}{}", encode(&self.verifier, &self.seed))
+    }
+
+    /// Signs these bytes; the same bytes get the same signature.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE] {
+        let mut bytes = [0; SIGNATURE];
+        let signature = self.pair.sign(message);
+        bytes.copy_from_slice(signature.as_ref());
+        bytes
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let (name, id, seed) = decode(text.strip_prefix(SECRET).ok_or(NotAKey::Public)?)?;
+        let key = Self::new(name, seed)?;
+        if key.verifier.id() == id { Ok(key) } else { Err(NotAKey::Id) }
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretKey").field("verifier", &self.verifier).finish_non_exhaustive()
+    }
+}
+
+fn encode(key: &VerifierKey, bytes: &[u8; 32]) -> String {
+    let bytes = STANDARD.encode([&[ALGORITHM], &bytes[..]].concat());
+    format!("{}+{}+{bytes}", key.name, hex::encode(key.id()))
+}
+
+/// A name, a key id and 32 bytes. The base64 may itself hold a '+'.
+fn decode(text: &str) -> Result<(&str, [u8; 4], [u8; 32]), NotAKey> {
+    let mut parts = text.splitn(3, '+');
+    let mut part = || parts.next().ok_or(NotAKey::Form);
+    let (name, digits, bytes) = (part()?, part()?, part()?);
+    let mut id = [0; 4];
+    hex::decode_to_slice(digits, &mut id).map_err(|_| NotAKey::Form)?;
+    let bytes = STANDARD.decode(bytes).map_err(|_| NotAKey::Form)?;
+    match bytes.split_first() {
+        Some((&ALGORITHM, key)) => Ok((name, id, key.try_into().map_err(|_| NotAKey::Form)?)),
+        _ => Err(NotAKey::Form),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The keys of the documentation of Go's package `note`, which the form comes from.
+    pub(crate) const PETERS: &str =
+        "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
+    pub(crate) const PETER: &str =
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+
+    #[test]
+    fn keys_are_spelt_as_go_spells_them() {
+        let secret: SecretKey = PETERS.parse().unwrap();
+        assert_eq!(secret.verifier().to_string(), PETER);
+        assert_eq!(secret.reveal(), PETERS);
+        assert_eq!(PETER.parse::<VerifierKey>().unwrap(), *secret.verifier());
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_8032() {
+        let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        let signed = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
+        let key = SecretKey::new("test", hex::decode(seed).unwrap().try_into().unwrap()).unwrap();
+        assert_eq!(hex::encode(key.verifier().public), public);
+        assert_eq!(hex::encode(key.sign(b"")), signed);
+        assert!(key.verifier().verifies(b"", &hex::decode(signed).unwrap()));
+        assert!(!key.verifier().verifies(b"x", &hex::decode(signed).unwrap()));
+        assert!(!key.verifier().verifies(b"", b"short"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_apart() {
+        let not = |text: &str| text.parse::<VerifierKey>().unwrap_err();
+        assert_eq!(not(PETERS), NotAKey::Secret);
+        assert_eq!(PETER.parse::<SecretKey>().unwrap_err(), NotAKey::Public);
+        assert_eq!(not(&PETER.replace("c74f", "c74e")), NotAKey::Id);
+        assert_eq!(not(&PETER.replace("Peter", "Petra")), NotAKey::Id);
+        assert_eq!(not(&PETER.replace("+ARpc", "+BRpc")), NotAKey::Form, "another algorithm");
+        for text in ["", "a", "a+b", "a+c74f20a3+", "a+c74f20a3+AQ==", "a+zz+AQ=="] {
+            assert_eq!(not(text), NotAKey::Form, "{text}");
+        }
+        for name in ["", "two words", "a+b", "a\u{a0}b", &"n".repeat(129)] {
+            assert_eq!(VerifierKey::new(name, [0; 32]), Err(NotAKey::Name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_secret_is_not_printed() {
+        let secret: SecretKey = PETERS.parse().unwrap();
+        let shown = format!("{secret:?}");
+        assert!(shown.contains("PeterNeumann") && !shown.contains("AYEKFALV"), "{shown}");
+        assert!(!shown.contains(&format!("{:?}", secret.seed)));
+    }
+}

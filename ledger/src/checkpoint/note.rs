@@ -1,0 +1,248 @@
+//! A text with signatures beneath it, and the three lines that stand for a whole ledger.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::key::{SIGNATURE, VerifierKey};
+use crate::chain::Hash;
+
+/// Bytes of a note, with its signatures: those of many witnesses fit.
+pub const NOTE: usize = 64 * 1024;
+/// Signatures of a note that are read.
+const SIGNATURES: usize = 100;
+/// What a line of a signature begins with.
+const DASH: &str = "— ";
+
+/// What stands for the heads of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Whose heads: the name of the key that signs.
+    pub origin: String,
+    /// How many assets.
+    pub size: u64,
+    /// The Merkle root over their heads.
+    pub root: Hash,
+}
+
+/// A text and who signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    signatures: Vec<Signature>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signature {
+    name: String,
+    id: [u8; 4],
+    bytes: Vec<u8>,
+}
+
+/// Why a text is not a signed checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotANote {
+    /// Too much of it.
+    #[error("a note is at most {NOTE} bytes")]
+    Long,
+    /// Without signatures, or with something else among them.
+    #[error("a signed note is a text, an empty line, and lines that begin with '{DASH}'")]
+    Form,
+    /// The text is something else.
+    #[error("the text of a checkpoint is its origin, a number and a root in base64, a line each")]
+    Checkpoint,
+}
+
+/// Why a note is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsigned {
+    /// Others signed it, perhaps under the same name.
+    #[error("it is not signed by {key}, but by {signers}: was another key meant?")]
+    Stranger {
+        /// Whose signature was looked for.
+        key: String,
+        /// Whose there are.
+        signers: String,
+    },
+    /// The signature is of another text, or of another key.
+    #[error("the signature of {0} does not fit: the note was altered, or the key is another one")]
+    Forged(String),
+    /// Signed by the right key, about another ledger.
+    #[error("it is a checkpoint of {origin:?}, and the key is that of {key:?}")]
+    Origin {
+        /// What the note says.
+        origin: String,
+        /// The key's name.
+        key: String,
+    },
+    /// Not a checkpoint at all.
+    #[error(transparent)]
+    Form(#[from] NotANote),
+}
+
+impl Checkpoint {
+    /// The text that is signed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.bytes()))
+    }
+
+    /// Reads the text. Lines after the third belong to whoever wrote them.
+    pub fn read(text: &str) -> Result<Self, NotANote> {
+        let mut lines = text.lines();
+        let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or(NotANote::Checkpoint);
+        let (origin, size, root) = (line()?.to_owned(), line()?, line()?);
+        let root: [u8; 32] = STANDARD
+            .decode(root)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(NotANote::Checkpoint)?;
+        let number: u64 = size.parse().map_err(|_| NotANote::Checkpoint)?;
+        let one_spelling = number.to_string() == size;
+        let read = Self { origin, size: number, root: Hash::from(root) };
+        if one_spelling { Ok(read) } else { Err(NotANote::Checkpoint) }
+    }
+}
+
+impl Note {
+    /// A checkpoint with the signature of the key over its text.
+    #[must_use]
+    pub fn signed(of: &Checkpoint, key: &VerifierKey, signature: [u8; SIGNATURE]) -> Self {
+        let signature =
+            Signature { name: key.name().to_owned(), id: key.id(), bytes: signature.to_vec() };
+        Self { text: of.text(), signatures: vec![signature] }
+    }
+
+    /// The checkpoint, if this key signed it and it is of the ledger of that name.
+    pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, Unsigned> {
+        let by_key = |it: &&Signature| it.name == key.name() && it.id == key.id();
+        let signature = self.signatures.iter().find(by_key).ok_or_else(|| self.stranger(key))?;
+        if !key.verifies(self.text.as_bytes(), &signature.bytes) {
+            return Err(Unsigned::Forged(key.name().to_owned()));
+        }
+        let checkpoint = Checkpoint::read(&self.text)?;
+        if checkpoint.origin != key.name() {
+            let (origin, key) = (checkpoint.origin, key.name().to_owned());
+            return Err(Unsigned::Origin { origin, key });
+        }
+        Ok(checkpoint)
+    }
+
+    /// The checkpoint as it says itself, whoever wrote it.
+    pub fn unverified(&self) -> Result<Checkpoint, NotANote> {
+        Checkpoint::read(&self.text)
+    }
+
+    fn stranger(&self, key: &VerifierKey) -> Unsigned {
+        let shown = |name: &str, id: [u8; 4]| format!("{name}+{}", hex::encode(id));
+        let signers: Vec<_> = self.signatures.iter().map(|it| shown(&it.name, it.id)).collect();
+        Unsigned::Stranger { key: shown(key.name(), key.id()), signers: signers.join(", ") }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|Signature { name, id, bytes }| {
+            writeln!(f, "{DASH}{name} {}", STANDARD.encode([&id[..], bytes].concat()))
+        })
+    }
+}
+
+impl FromStr for Note {
+    type Err = NotANote;
+
+    fn from_str(note: &str) -> Result<Self, NotANote> {
+        if note.len() > NOTE {
+            return Err(NotANote::Long);
+        }
+        // The last empty line: what stands before it may hold others.
+        let end = note.rfind("\n\n").ok_or(NotANote::Form)?;
+        let (text, signatures) = (&note[..=end], &note[end + 2..]);
+        let signatures = signatures.strip_suffix('\n').ok_or(NotANote::Form)?;
+        let read: Option<Vec<_>> =
+            signatures.split('\n').take(SIGNATURES + 1).map(Signature::read).collect();
+        let odd = text.chars().any(|c| c.is_control() && c != '\n');
+        let signatures = read.filter(|it| it.len() <= SIGNATURES && !odd).ok_or(NotANote::Form)?;
+        Ok(Self { text: text.to_owned(), signatures })
+    }
+}
+
+impl Signature {
+    fn read(line: &str) -> Option<Self> {
+        let (name, bytes) = line.strip_prefix(DASH)?.split_once(' ')?;
+        let bytes = STANDARD.decode(bytes).ok()?;
+        let (id, bytes) = bytes.split_first_chunk()?;
+        let whole = !name.is_empty() && !bytes.is_empty();
+        whole.then(|| Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::tests::{PETER, PETERS};
+    use super::super::{SecretKey, merkle};
+    use super::*;
+
+    /// The note of the documentation of Go's package `note`.
+    const QUOTE: &str = "If you think cryptography is the answer to your problem,\n\
+        then you don't know what your problem is.\n\n\
+        — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+
+    fn signed(key: &SecretKey, origin: &str) -> Note {
+        let root = merkle::leaf(b"head");
+        let checkpoint = Checkpoint { origin: origin.to_owned(), size: 1, root };
+        Note::signed(&checkpoint, key.verifier(), key.sign(checkpoint.text().as_bytes()))
+    }
+
+    #[test]
+    fn a_note_is_signed_and_verified_as_go_does_it() {
+        let note: Note = QUOTE.parse().unwrap();
+        assert_eq!(note.to_string(), QUOTE);
+        let (secret, key): (SecretKey, VerifierKey) =
+            (PETERS.parse().unwrap(), PETER.parse().unwrap());
+        assert_eq!(note.signatures[0].bytes, secret.sign(note.text.as_bytes()));
+        // The signature is right; only the text is no checkpoint.
+        assert_eq!(note.verify(&key), Err(Unsigned::Form(NotANote::Checkpoint)));
+    }
+
+    #[test]
+    fn a_signed_checkpoint_is_believed_by_its_key_alone() {
+        let key: SecretKey = PETERS.parse().unwrap();
+        let note = signed(&key, "PeterNeumann");
+        let read: Note = note.to_string().parse().unwrap();
+        assert_eq!(read, note);
+        assert_eq!(read.verify(key.verifier()).unwrap().size, 1);
+        let namesake = SecretKey::new("PeterNeumann", [7; 32]).unwrap();
+        let told = read.verify(namesake.verifier()).unwrap_err();
+        assert!(matches!(told, Unsigned::Stranger { .. }), "{told}");
+        let altered = note.to_string().replacen("\n1\n", "\n2\n", 1).parse::<Note>().unwrap();
+        assert_eq!(altered.verify(key.verifier()), Err(Unsigned::Forged("PeterNeumann".into())));
+        let elsewhere = signed(&key, "another ledger").verify(key.verifier()).unwrap_err();
+        assert!(matches!(elsewhere, Unsigned::Origin { .. }), "{elsewhere}");
+    }
+
+    #[test]
+    fn what_is_no_signed_checkpoint_is_refused() {
+        let whole = signed(&PETERS.parse().unwrap(), "PeterNeumann").to_string();
+        for bad in [
+            "",
+            "\n\n",
+            &whole[..whole.len() - 1],
+            &whole.replace("\n\n", "\n"),
+            &whole.replace("— ", "- "),
+            &whole.replace("— PeterNeumann ", "— "),
+            &format!("{whole}\n"),
+            &format!("{whole}more\n"),
+            &whole.replacen('P', "\r", 1),
+            &"x".repeat(NOTE + 1),
+        ] {
+            assert!(bad.parse::<Note>().is_err(), "{bad}");
+        }
+        for bad in ["", "a\n1\n", "a\n01\nAA==\n", "a\n-1\nAA==\n", "a\n1\nAA==\n", "\n1\nx\n"] {
+            assert_eq!(Checkpoint::read(bad), Err(NotANote::Checkpoint), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The port to whoever signs checkpoints: a key in a file, or a service that never gives it away.
+
+use async_trait::async_trait;
+
+use crate::checkpoint::{Checkpoint, Note, SIGNATURE, SecretKey, VerifierKey};
+use crate::error::{Kind, StoreError};
+
+/// Signs what a ledger says of itself.
+///
+/// # Contract
+/// * `sign` gives an Ed25519 signature over exactly these bytes, by the key that `verifier` names.
+/// * The secret key is neither given nor logged.
+#[async_trait]
+pub trait Signer: Send + Sync {
+    /// What believes its signatures.
+    fn verifier(&self) -> &VerifierKey;
+
+    /// Signs these bytes.
+    async fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE], StoreError>;
+}
+
+#[async_trait]
+impl Signer for SecretKey {
+    fn verifier(&self) -> &VerifierKey {
+        self.verifier()
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE], StoreError> {
+        Ok(self.sign(message))
+    }
+}
+
+/// Signs a checkpoint, and looks whether the signature is believed: a service that is set up with
+/// another key would be noticed only on a bad day.
+pub async fn sign(signer: &dyn Signer, checkpoint: &Checkpoint) -> Result<Note, StoreError> {
+    let signature = signer.sign(checkpoint.text().as_bytes()).await?;
+    let note = Note::signed(checkpoint, signer.verifier(), signature);
+    let unfit =
+        |e| StoreError::caused(Kind::Misconfigured, "the signer's signature does not fit", e);
+    note.verify(signer.verifier()).map_err(unfit)?;
+    Ok(note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::Hash;
+
+    /// A service that holds another key than it says.
+    struct Confused(SecretKey, VerifierKey);
+
+    #[async_trait]
+    impl Signer for Confused {
+        fn verifier(&self) -> &VerifierKey {
+            &self.1
+        }
+
+        async fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE], StoreError> {
+            Ok(self.0.sign(message))
+        }
+    }
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::new("files", [seed; 32]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_signature_is_looked_at_before_it_is_given_out() {
+        let checkpoint = Checkpoint { origin: "files".to_owned(), size: 0, root: Hash::of(b"") };
+        let note = sign(&key(1), &checkpoint).await.unwrap();
+        assert_eq!(note.verify(key(1).verifier()), Ok(checkpoint.clone()));
+        let confused = Confused(key(1), key(2).verifier().clone());
+        let refused = sign(&confused, &checkpoint).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Misconfigured);
+    }
+}
