@@ -1,10 +1,16 @@
-//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `verify`.
+//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, and the tools of an audit:
+//! `verify`, `export`, `import`, `checkpoint`, `proof`.
 
+mod checkpoint;
 mod demo;
+mod export;
 mod history;
+mod import;
 mod logging;
 mod migrate;
+mod progress;
 mod project;
+mod proof;
 mod serve;
 mod stop;
 mod stores;
@@ -37,6 +43,10 @@ enum Command {
     Demo(demo::Demo),
     History(history::History),
     Verify(verify::Verify),
+    Export(export::Export),
+    Import(import::Import),
+    Checkpoint(checkpoint::Checkpoint),
+    Proof(proof::Proof),
 }
 
 /// How the program tells what it does.
@@ -101,6 +111,10 @@ impl Command {
             Self::Demo(demo) => demo.run().await,
             Self::History(history) => history.run().await,
             Self::Migrate(migrate) => migrate.run().await,
+            Self::Export(export) => export.run().await,
+            Self::Import(import) => import.run().await,
+            Self::Checkpoint(checkpoint) => checkpoint.run().await,
+            Self::Proof(proof) => proof.run(),
         };
         done.map(|()| ExitCode::SUCCESS)
     }

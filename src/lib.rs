@@ -7,6 +7,8 @@ mod checks;
 pub mod cli;
 #[cfg(feature = "local")]
 mod cors;
+#[cfg(feature = "local")]
+pub mod export;
 pub mod http;
 #[cfg(any(feature = "lambda", test))]
 pub mod lambda;

@@ -18,7 +18,7 @@ use projections::feed::ArrivalFeed;
 use projections::{Current, Follower, Reader, Runner};
 use tokio_util::sync::CancellationToken;
 
-use self::folder::Folder;
+pub use self::folder::Folder;
 use self::stores::{BUCKET, Stores};
 use crate::bucket::{Bucket, Handled};
 use crate::checks;

@@ -1,10 +1,11 @@
 //! Where a command finds the ledger: a data folder, or tables and a bucket on AWS.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use ledger::StoreError;
 use ledger::id::Tenant;
 use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
@@ -58,6 +59,39 @@ pub(super) struct Stores {
     /// Whose assets.
     #[arg(long, env = TENANT, default_value = "main")]
     pub(super) tenant: Tenant,
+}
+
+/// The same for a command that can look at a file instead, by its `--file`.
+#[derive(Debug, Clone)]
+pub(super) struct OrFile(Stores);
+
+impl Deref for OrFile {
+    type Target = Stores;
+
+    fn deref(&self) -> &Stores {
+        &self.0
+    }
+}
+
+impl Args for OrFile {
+    fn augment_args(command: Command) -> Command {
+        let unless = ["store", "file"];
+        Stores::augment_args(command).mut_arg("data", |it| it.required_unless_present_any(unless))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Stores::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for OrFile {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Stores::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 /// The journal, by each of its doors.

@@ -1,21 +1,24 @@
 //! `asset-ledger verify`: is everything as it was left?
 
+mod offline;
 mod progress;
 mod report;
 
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use projections::audit::{Audit, Progress};
 use tokio::sync::mpsc;
 
+use self::offline::Offline;
 use self::report::Report;
-use super::stores::Stores;
+use super::stores::OrFile;
 use crate::world::World;
 
 /// The exit code for findings.
@@ -46,6 +49,9 @@ const PATIENCE: u64 = 3600;
   asset-ledger verify --data ./data
   asset-ledger verify --data ./data --repair && echo clean
   asset-ledger verify --data ./data --json | jq -r 'select(.kind) | [.kind, .asset] | @tsv'
+  asset-ledger verify --data ./data --against 2026-11-25.heads --key ledger.key.pub
+  asset-ledger verify --file ledger-export.tar
+  curl -H 'Accept: application/jsonl' $api/asset/$id/history | asset-ledger verify --file -
   asset-ledger verify --store dynamodb --journal-table journal --views-table views")]
 pub(super) struct Verify {
     /// For machines: one JSON object a line, first each finding, at last what was checked.
@@ -64,14 +70,22 @@ pub(super) struct Verify {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SEGMENTS))]
     segments: Option<u32>,
     #[command(flatten)]
-    stores: Stores,
+    offline: Offline,
+    #[command(flatten)]
+    stores: OrFile,
 }
 
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.offline.file {
+            return self.file(path);
+        }
         let (audit, progress) = (self.audit().await?, Arc::<Progress>::default());
         let (findings, heard) = mpsc::channel(QUEUE);
         let mut report = Report::new(self.json);
+        // First, because rows are not to be mended from a journal that was rewritten.
+        let compared = self.offline.compare(&audit, &mut report).await?;
+        ensure!(!self.repair || compared == 0, "--repair: rows are not made from such a journal");
         let looking = async {
             let looked = audit.run(&findings, &progress).await;
             drop(findings); // nobody waits for more
@@ -84,12 +98,19 @@ impl Verify {
             () = progress::show(&progress) => Ok(()),
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),
         };
-        let found = report.end(&progress)?;
+        let found = report.end(progress.figures())?;
         match ended {
             Err(error) => Err(error),
             Ok(()) if found == 0 => Ok(ExitCode::SUCCESS),
             Ok(()) => Ok(FINDINGS.into()),
         }
+    }
+
+    fn file(&self, path: &Path) -> anyhow::Result<ExitCode> {
+        let mut report = Report::new(self.json);
+        let looked = self.offline.look(path, &mut report)?;
+        let found = report.end((looked.assets, looked.events, 0))?;
+        Ok(if found == 0 { ExitCode::SUCCESS } else { FINDINGS.into() })
     }
 
     async fn audit(&self) -> anyhow::Result<Audit> {

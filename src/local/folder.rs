@@ -6,19 +6,51 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+/// While this file is there, the journal is a part of what it is to be.
+const IMPORTING: &str = "import.unfinished";
+
 /// Held for as long as this process serves the folder; the system lets go of it in a crash.
-pub(super) struct Folder {
+pub struct Folder {
     path: PathBuf,
     _lock: File,
 }
 
 impl Folder {
+    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Makes the folder if it is missing and claims it.
     pub(super) fn claim(path: &Path) -> anyhow::Result<Self> {
+        let folder = Self::claim_for_import(path)?;
+        if folder.importing().exists() {
+            bail!(
+                "--data {}: an `import` into this folder is not finished; run it again first",
+                path.display()
+            );
+        }
+        Ok(folder)
+    }
+
+    /// Says that the journal is not whole.
+    pub fn begin_import(&self) -> anyhow::Result<()> {
+        File::create(self.importing())?.sync_all()?;
+        Ok(File::open(&self.path)?.sync_all()?)
+    }
+
+    /// Says that it is.
+    pub fn end_import(&self) -> anyhow::Result<()> {
+        std::fs::remove_file(self.importing())?;
+        Ok(File::open(&self.path)?.sync_all()?)
+    }
+
+    fn importing(&self) -> PathBuf {
+        self.path.join(IMPORTING)
+    }
+
+    /// The same for an import, which goes on where one was cut off.
+    pub fn claim_for_import(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         DirBuilder::new()
             .recursive(true)
@@ -56,5 +88,19 @@ mod tests {
         assert!(Folder::claim(&path).is_err_and(|e| e.to_string().contains("another `serve`")));
         drop(first);
         assert!(Folder::claim(&path).is_ok());
+    }
+
+    #[test]
+    fn a_folder_with_half_an_import_is_not_served() {
+        let parent = tempfile::tempdir().unwrap();
+        let importing = Folder::claim_for_import(parent.path()).unwrap();
+        importing.begin_import().unwrap();
+        drop(importing);
+        let refused = Folder::claim(parent.path()).err().unwrap().to_string();
+        assert!(refused.contains("run it again"), "{refused}");
+        let importing = Folder::claim_for_import(parent.path()).unwrap();
+        importing.end_import().unwrap();
+        drop(importing);
+        assert!(Folder::claim(parent.path()).is_ok());
     }
 }

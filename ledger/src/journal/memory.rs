@@ -66,6 +66,10 @@ const PAGE: usize = 7;
 
 #[async_trait]
 impl Scan for MemoryJournal {
+    fn ordered(&self) -> bool {
+        true
+    }
+
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
         let of = count.max(1);
         Ok((0..of).map(|number| Segment { number, of, from: None, until: None }).collect())

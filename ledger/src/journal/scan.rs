@@ -20,10 +20,16 @@ use crate::record::Line;
 /// * A scan sees every event whose append was answered before its first page was asked for. Of
 ///   those appended meanwhile it may see some, and of each asset only the first ones.
 /// * Segments and places may be kept and used by another process later.
+/// * In a journal that is `ordered`, the assets of its one segment come by rising partition.
 /// * Whatever is stored is given, also what no ledger wrote: an item that is no event is told as
 ///   such, and is no error.
 #[async_trait]
 pub trait Scan: Send + Sync {
+    /// Whether the store keeps its partitions in their order.
+    fn ordered(&self) -> bool {
+        false
+    }
+
     /// Divides the journal into `count` segments, at least one.
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError>;
 

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use ledger::audit::{Finding, Kind};
 use ledger::chain::Hash;
-use projections::audit::Progress;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -43,6 +42,11 @@ impl Report {
         Self { json, shown: Vec::new(), counts: BTreeMap::new() }
     }
 
+    /// How many findings there were so far.
+    pub(super) fn count(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
     /// Takes findings until there are no more.
     pub(super) async fn take(&mut self, mut from: mpsc::Receiver<Finding>) -> anyhow::Result<()> {
         while let Some(finding) = from.recv().await {
@@ -64,10 +68,9 @@ impl Report {
     }
 
     /// Tells the rest, and how many findings there were.
-    pub(super) fn end(self, progress: &Progress) -> io::Result<u64> {
-        let (assets, events, rows) = progress.figures();
+    pub(super) fn end(self, (assets, events, rows): (u64, u64, u64)) -> io::Result<u64> {
         let checked = Checked { assets, events, rows };
-        let count = self.counts.values().sum();
+        let count = self.count();
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
             line(&End { checked, findings })?;

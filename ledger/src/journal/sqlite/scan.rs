@@ -14,6 +14,10 @@ const PAGE: usize = 1000;
 
 #[async_trait]
 impl Scan for SqliteJournal {
+    fn ordered(&self) -> bool {
+        true
+    }
+
     /// Of about as many events each.
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
         let of = count.max(1);

@@ -23,6 +23,7 @@ pub async fn scan_conformance<J: Journal + Scan>(journal: &J) {
         a_walk_goes_on_where_another_ended(journal, &segments, &given).await;
         what_comes_later_is_in_a_segment_too(journal, &segments, 100 + u128::from(count)).await;
     }
+    what_is_ordered_comes_in_order(journal).await;
 }
 
 async fn an_empty_journal_has_segments_too(journal: &dyn Scan) {
@@ -86,6 +87,16 @@ async fn a_walk_goes_on_where_another_ended(
         }
     }
     assert_eq!(found, given.len());
+}
+
+async fn what_is_ordered_comes_in_order(journal: &dyn Scan) {
+    let segments = answer(persist(|| journal.segments(1)).await);
+    let (mut chains, mut met) = (Chains::new(journal, &segments[0], None), Vec::new());
+    while let Some(chain) = next(&mut chains).await {
+        met.push(chain.partition);
+    }
+    assert_eq!(segments.len(), 1);
+    assert!(!journal.ordered() || met.is_sorted_by(|a, b| a < b), "{met:?}");
 }
 
 async fn what_comes_later_is_in_a_segment_too<J: Journal + Scan>(

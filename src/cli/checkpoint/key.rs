@@ -1,0 +1,86 @@
+//! Keys in files: the secret one readable by its owner only.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use ledger::Effects;
+use ledger::checkpoint::{SecretKey, VerifierKey};
+
+use crate::world::World;
+
+/// The bits of a mode below those of the owner.
+const OTHERS: u32 = 0o100;
+/// Bytes of a file with a key.
+const KEY: u64 = 1024;
+
+/// Make a key that signs checkpoints.
+///
+/// The secret key goes into FILE, which only its owner can read, and is never shown; the public one
+/// into FILE.pub and onto standard output. Give the public key to whoever is to check, and keep the
+/// secret one away from whoever can write to the ledger.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  asset-ledger checkpoint keygen --name files.example/ledger --out ledger.key")]
+pub(super) struct Keygen {
+    /// What the key, and the ledger whose checkpoints it signs, are called: a host name of yours
+    /// and a path, without spaces or '+'.
+    #[arg(long)]
+    name: String,
+    /// The file of the secret key. There must be none yet.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Keygen {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let mut seed = [0; 32];
+        seed[..16].copy_from_slice(&World.random().to_be_bytes());
+        seed[16..].copy_from_slice(&World.random().to_be_bytes());
+        let key = SecretKey::new(&self.name, seed).context("--name")?;
+        let public = PathBuf::from(format!("{}.pub", self.out.display()));
+        write_new(&self.out, 0o600, &key.reveal())?;
+        write_new(&public, 0o644, &key.verifier().to_string())?;
+        Ok(writeln!(io::stdout(), "{}", key.verifier())?)
+    }
+}
+
+fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = file.with_context(|| format!("--out {}: cannot be made", path.display()))?;
+    writeln!(file, "{text}")?;
+    Ok(file.sync_all()?)
+}
+
+/// The secret key of a file that nobody else can read.
+pub(super) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
+    let shown = path.display();
+    let file = fs::metadata(path).with_context(|| format!("--key {shown}: cannot be read"))?;
+    ensure!(
+        file.mode() % OTHERS == 0,
+        "--key {shown}: others can read it; make another key, or `chmod 600` it if nobody has"
+    );
+    let text = read(path, file.len())?;
+    text.trim_end().parse().with_context(|| format!("--key {shown}"))
+}
+
+/// The public key of a file, or the key itself.
+pub(in crate::cli) fn verifier(given: &str) -> anyhow::Result<VerifierKey> {
+    let path = Path::new(given);
+    let Ok(file) = fs::metadata(path) else {
+        if !given.contains('+') {
+            bail!("--key {given}: there is no such file");
+        }
+        return given.parse().context("--key");
+    };
+    read(path, file.len())?.trim_end().parse().with_context(|| format!("--key {given}"))
+}
+
+fn read(path: &Path, length: u64) -> anyhow::Result<String> {
+    let shown = path.display();
+    ensure!(length <= KEY, "--key {shown}: a key is at most {KEY} bytes");
+    fs::read_to_string(path).with_context(|| format!("--key {shown}: cannot be read"))
+}

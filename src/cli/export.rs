@@ -1,0 +1,134 @@
+//! `asset-ledger export`: histories in files, for an auditor, another store, or a bad day.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{bail, ensure};
+use chrono::{DateTime, Utc};
+use clap::{Args, ValueEnum};
+use ledger::Effects;
+use ledger::id::{AssetId, Key};
+
+use super::progress::Progress;
+use super::stores::Stores;
+use crate::export::{Filter, Layout, Shape, Source, Writer};
+use crate::world::World;
+
+/// Write histories to a folder or a tar that anybody can check.
+///
+/// Whole assets always: a filter chooses which, never which of their events, so every exported
+/// chain verifies. It reads beside a running service; each history is as long as it was when it
+/// was read. Of the same events the files are the same bytes, from whichever store; only the time
+/// in manifest.json differs. docs/AUDIT.md has the form.
+///
+/// A history that does not verify stops the export, which is then taken away again: see `verify`.
+/// With --leave-out-broken the rest is written, and the manifest names what is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  asset-ledger export --data ./data --out ledger-export
+  asset-ledger export --data ./data --out ledger-export.tar --gzip
+  asset-ledger export --data ./data --out june --since 2026-06-01T00:00:00Z \\
+      --until 2026-07-01T00:00:00Z --state UPLOADED
+  asset-ledger export --store dynamodb --journal-table journal --views-table views \\
+      --out one --per asset --asset $id
+
+On DynamoDB the histories are sorted through temporary files, as large as the journal, in TMPDIR.")]
+pub(super) struct Export {
+    /// Where to: a tar if it ends in `.tar`, else a folder. There must be nothing yet.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// One file for each asset, or for some 100,000 events.
+    #[arg(long, default_value = "segment")]
+    per: Per,
+    /// Compress each file of events.
+    #[arg(long)]
+    gzip: bool,
+    /// Go on without the assets whose histories do not verify.
+    #[arg(long)]
+    leave_out_broken: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+    #[command(flatten)]
+    stores: Stores,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Per {
+    Asset,
+    Segment,
+}
+
+/// Which assets.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which assets (whole ones; all by default)")]
+struct Wanted {
+    /// This asset; may be given several times.
+    #[arg(long, value_name = "ID")]
+    asset: Vec<AssetId>,
+    /// With an event at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    since: Option<DateTime<Utc>>,
+    /// With an event before this time; with --since, the same event.
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// With an event of this actor; with a time, the same event.
+    #[arg(long)]
+    actor: Option<String>,
+    /// In this state at its last event.
+    #[arg(long, value_parser = ["CREATED", "RECEIVED", "UPLOADED", "DELETED", "PURGED"])]
+    state: Option<String>,
+}
+
+impl Wanted {
+    fn filter(&self) -> Filter {
+        let Self { asset, since, until, actor, state } = self.clone();
+        let assets = asset.iter().map(AssetId::to_string).collect();
+        Filter { since, until, actor, state, assets }
+    }
+}
+
+impl Export {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let (layout, gzip) = (self.layout(), self.gzip);
+        let shape = Shape { out: self.out.clone(), layout, gzip };
+        let wanted = self.wanted.filter();
+        let opened = self.stores.journal().await?;
+        let writer = Writer::create(shape, World.now(), wanted.clone())?;
+        let source = Source { journal: &*opened.journal, scan: &*opened.scan };
+        tokio::select! {
+            done = self.write(source, writer, &wanted) => done,
+            // The writer takes away what it wrote.
+            _ = tokio::signal::ctrl_c() => bail!("stopped: nothing was exported"),
+        }
+    }
+
+    async fn write(
+        &self,
+        source: Source<'_>,
+        mut writer: Writer,
+        wanted: &Filter,
+    ) -> anyhow::Result<()> {
+        let tenant = &self.stores.tenant;
+        let key = |asset: &AssetId| Key { tenant: tenant.clone(), asset: *asset };
+        let keys = self.wanted.asset.iter().map(key).collect();
+        let mut progress = Progress::new("exported");
+        let broken = source.export(keys, wanted, &mut writer, &mut progress).await?;
+        drop(progress);
+        ensure!(
+            broken == 0 || self.leave_out_broken,
+            "{broken} assets have histories that do not verify, so nothing was exported; look with \
+             `verify`, or give --leave-out-broken"
+        );
+        let manifest = writer.finish()?;
+        let (assets, events, root) = (manifest.assets, manifest.events, manifest.root);
+        let out = self.out.display();
+        Ok(writeln!(io::stdout(), "{out}: {assets} assets, {events} events, root {root}")?)
+    }
+
+    fn layout(&self) -> Layout {
+        match self.per {
+            Per::Asset => Layout::Asset,
+            Per::Segment => Layout::Segment,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `asset-ledger import`: an empty journal rebuilt from an export.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ledger::journal::SqliteJournal;
+use ledger::sqlite::Open;
+
+use super::progress::Progress;
+use super::stores::{Opened, Store, Stores};
+use crate::export::{Archive, Import as Importing};
+use crate::local::Folder;
+
+/// Rebuild an empty journal from an export, byte for byte.
+///
+/// For a move to another store and for a bad day. The export is checked first as a whole, and
+/// nothing of it is taken if it is not as it was written. A journal that holds other events is left
+/// alone. If the import is cut off, run it again: it goes on. Until it is through, `serve` refuses
+/// the data folder; on DynamoDB keep the service stopped.
+///
+/// Events arrive asset after asset in the order of creation, some assets at the same time: the
+/// order among assets in which the old journal took them is not in an export. Files are not in it
+/// either: copy the bucket, or the folder `s3`, by itself. Rows are made from the journal: by
+/// `serve` when it starts, on DynamoDB by `project --catch-up`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  asset-ledger import ledger-export.tar --data ./restored
+  asset-ledger import ledger-export --store dynamodb --journal-table journal --views-table views")]
+pub(super) struct Import {
+    /// The export: a folder, or a tar.
+    export: PathBuf,
+    #[command(flatten)]
+    stores: Stores,
+}
+
+impl Import {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let archive = Archive::open(&self.export)?;
+        let folder = self.claimed()?;
+        let opened = self.opened().await?;
+        let importing = Importing::new(&archive, &*opened.journal, &*opened.scan);
+        importing.check()?;
+        importing.compare().await?;
+        if let Some(folder) = &folder {
+            folder.begin_import()?;
+        }
+        let imported = tokio::select! {
+            imported = bring(&importing) => imported?,
+            _ = tokio::signal::ctrl_c() => bail!("stopped: run the same command again to go on"),
+        };
+        if let Some(folder) = &folder {
+            folder.end_import()?;
+        }
+        let crate::export::Imported { assets, events, there } = imported;
+        Ok(writeln!(
+            io::stdout(),
+            "imported {assets} assets, {events} events, {there} there before"
+        )?)
+    }
+
+    /// The data folder, which nobody may serve meanwhile.
+    fn claimed(&self) -> anyhow::Result<Option<Folder>> {
+        let folder = self.stores.store == Store::Sqlite;
+        folder.then(|| Folder::claim_for_import(self.stores.folder())).transpose()
+    }
+
+    async fn opened(&self) -> anyhow::Result<Opened> {
+        if self.stores.store == Store::Dynamodb {
+            return self.stores.journal().await;
+        }
+        let journal = SqliteJournal::open(self.stores.folder(), Open::OrCreate).await;
+        let journal = Arc::new(journal.context("the journal cannot be opened")?);
+        Ok(Opened { journal: journal.clone(), scan: journal })
+    }
+}
+
+async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::Imported> {
+    let mut progress = Progress::new("imported");
+    let done = importing.append(|done| progress.reached(done.events)).await;
+    done.context("the import is not finished; run the same command again to go on")
+}

@@ -1,0 +1,136 @@
+//! `asset-ledger proof`: that one asset is in a checkpoint, for somebody who has the key alone.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use ledger::audit::{Known, Witness, examine_with};
+use ledger::checkpoint::{Head, PROOF, Proof as Text, merkle};
+use ledger::id::{AssetId, Key, Tenant};
+
+use super::checkpoint::verifier;
+use crate::aws::TENANT;
+use crate::export::{Heads, Item, Runs, note_beside, read_note};
+
+/// Show that an asset's head is in a signed checkpoint, or check such a proof.
+///
+/// The proof is one small file (tlog-proof of C2SP): the head, the way from it to the signed root,
+/// and the note. Whoever has the public key checks it offline, without the ledger and without the
+/// other heads. With --history the chain that it is about is checked along with it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  asset-ledger proof $id --checkpoint 2026-11-25.heads --out $id.tlog-proof
+  asset-ledger proof --check $id.tlog-proof --key ledger.key.pub
+  asset-ledger proof --check $id.tlog-proof --key ledger.key.pub --history $id.jsonl")]
+pub(super) struct Proof {
+    /// The asset to make a proof for.
+    #[arg(required_unless_present = "check", requires = "checkpoint", conflicts_with = "check")]
+    asset: Option<AssetId>,
+    /// The heads of a checkpoint, whose note lies beside them.
+    #[arg(long, value_name = "FILE", requires = "asset")]
+    checkpoint: Option<PathBuf>,
+    /// Where to write the proof; standard output by default.
+    #[arg(long, value_name = "FILE", requires = "asset")]
+    out: Option<PathBuf>,
+    /// A proof to check.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    check: Option<PathBuf>,
+    /// The public key of whoever signed the checkpoint: the key itself, or a file with it.
+    #[arg(long, value_name = "KEY", requires = "check")]
+    key: Option<String>,
+    /// The asset's chain, one event's stored bytes a line, to be checked against the proof.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    history: Option<PathBuf>,
+    /// Whose asset it is.
+    #[arg(long, env = TENANT, default_value = "main")]
+    tenant: Tenant,
+}
+
+impl Proof {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        match (&self.asset, &self.checkpoint, &self.check, &self.key) {
+            (Some(asset), Some(heads), ..) => {
+                let key = Key { tenant: self.tenant.clone(), asset: *asset };
+                self.write(&prove(&key, heads)?.to_string())
+            }
+            (_, _, Some(file), Some(key)) => self.check(file, key),
+            _ => bail!("give an asset and --checkpoint, or --check and --key"),
+        }
+    }
+
+    fn write(&self, proof: &str) -> anyhow::Result<()> {
+        let Some(path) = &self.out else { return Ok(write!(io::stdout(), "{proof}")?) };
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
+        let mut file = file.with_context(|| format!("--out {}: cannot be made", path.display()))?;
+        Ok(file.write_all(proof.as_bytes())?)
+    }
+
+    fn check(&self, file: &Path, key: &str) -> anyhow::Result<()> {
+        let (key, shown) = (verifier(key)?, file.display());
+        let length = fs::metadata(file).with_context(|| format!("--check {shown}"))?.len();
+        ensure!(length <= PROOF as u64, "--check {shown}: a proof is at most {PROOF} bytes");
+        let text = fs::read_to_string(file).with_context(|| format!("--check {shown}"))?;
+        let proof: Text = text.parse().with_context(|| format!("--check {shown}"))?;
+        let (head, of) = proof.verify(&key).with_context(|| format!("--check {shown}"))?;
+        let whole = self.history.as_deref().map(|path| has(path, &head)).transpose()?;
+        let (asset, version, hash) = (head.key.partition(), head.version, head.hash);
+        let (origin, size) = (of.origin, of.size);
+        let mut out = io::stdout();
+        writeln!(out, "{asset} was at version {version} with the head {hash}")?;
+        writeln!(out, "when {origin} signed the heads of {size} assets")?;
+        whole.map_or(Ok(()), |events| {
+            Ok(writeln!(out, "its history of {events} events is that one")?)
+        })
+    }
+}
+
+fn prove(key: &Key, heads: &Path) -> anyhow::Result<Text> {
+    let note = read_note(heads)?.with_context(|| {
+        format!(
+            "{} is missing: only a signed checkpoint proves anything",
+            note_beside(heads).display()
+        )
+    })?;
+    let of = note.unverified()?;
+    let (mut read, mut leaves, mut found) = (Heads::open(heads)?, Vec::new(), None);
+    while let Some(head) = read.read()? {
+        let line = head.line()?;
+        leaves.push(merkle::leaf(line.as_bytes()));
+        if head.key == *key {
+            found = Some((line, leaves.len() - 1));
+        }
+    }
+    let same = (of.size, of.root) == (read.rising().count(), read.rising().root());
+    ensure!(same, "{}: these are not the heads that its note is of", heads.display());
+    let absent = || format!("{} is not in {}", key.partition(), heads.display());
+    let (line, index) = found.with_context(absent)?;
+    Ok(Text::new(line, index, &leaves, note))
+}
+
+/// How many events a chain has that is whole and passes through the head.
+fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
+    let shown = path.display().to_string();
+    let file = fs::File::open(path).with_context(|| format!("--history {shown}"))?;
+    let mut runs = Runs::of_one(&shown, file)?;
+    let run = match runs.read()? {
+        Some(Item::Run(run)) => run,
+        Some(Item::Fault(finding)) => bail!("--history {}", finding.says),
+        None => bail!("--history {shown}: it is empty"),
+    };
+    let (partition, only) = (head.key.partition(), runs.read()?.is_none());
+    ensure!(
+        only && run.chain.partition == partition,
+        "--history {shown}: not of {partition} alone"
+    );
+    let known = Known { version: head.version, hash: head.hash, by: Witness::Checkpoint };
+    match examine_with(&run.chain, &[known]).findings.into_iter().next() {
+        None => Ok(run.chain.lines.len()),
+        Some(finding) => {
+            let finding = run.locate(finding);
+            bail!("--history: {}: {}", finding.kind, finding.says)
+        }
+    }
+}

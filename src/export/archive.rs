@@ -1,0 +1,165 @@
+//! An export as it lies there: its files by name, in a folder or in a tar, and no others.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use super::form::{EVENTS_DIR, FILES, HEADS, MANIFEST, Manifest, Owner, owner};
+use super::heads::Heads;
+use super::lines::Lines;
+use super::runs::Runs;
+
+/// Bytes that a tar is counted in, and how many of them, all zeros, end it.
+const BLOCK: u64 = 512;
+const END: u64 = 2 * BLOCK;
+
+/// The files of an export.
+pub struct Archive {
+    path: PathBuf,
+    events: Vec<Part>,
+    heads: Part,
+    manifest: Manifest,
+}
+
+/// One file of an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    name: String,
+    /// Where a tar has it, and how long it is.
+    within: Option<(u64, u64)>,
+}
+
+impl Archive {
+    /// Opens an export and reads what it says of itself.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let folder = path.is_dir();
+        let parts = if folder { of_folder(path) } else { of_tar(path) };
+        let parts = parts.with_context(|| format!("{} is no whole export", path.display()))?;
+        Self::of(path, parts).with_context(|| format!("{} is no whole export", path.display()))
+    }
+
+    /// Whether a file begins as a tar does.
+    pub fn is_tar(path: &Path) -> anyhow::Result<bool> {
+        let mut block = Vec::new();
+        File::open(path)?.take(BLOCK).read_to_end(&mut block)?;
+        Ok(block.get(257..262) == Some(b"ustar"))
+    }
+
+    fn of(path: &Path, mut parts: Vec<Part>) -> anyhow::Result<Self> {
+        parts.sort_by_cached_key(|it| (owner(&it.name), it.name.len(), it.name.clone()));
+        if let Some(pair) = parts.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            bail!("{} is in it twice", pair[0].name);
+        }
+        let mut take = |name: &str| {
+            let at = parts.iter().position(|part| part.name == name);
+            at.map(|at| parts.remove(at))
+                .with_context(|| format!("there is no {name}: it was never finished, or cut"))
+        };
+        let (manifest, heads) = (take(MANIFEST)?, take(HEADS)?);
+        let manifest = Manifest::read(manifest.open(path)?).context(MANIFEST)?;
+        Ok(Self { path: path.to_owned(), events: parts, heads, manifest })
+    }
+
+    /// What the export says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its histories, in the order of its files.
+    #[must_use]
+    pub fn runs(&self) -> Runs<'_> {
+        Runs::new(self.events.iter().map(|part| {
+            let lines = Lines::new(&part.name, part.open(&self.path)?)?;
+            Ok((owner(&part.name).unwrap_or(Owner::Segment), lines))
+        }))
+    }
+
+    /// Its heads.
+    pub fn heads(&self) -> anyhow::Result<Heads> {
+        Heads::new(Lines::new(&self.heads.name, self.heads.open(&self.path)?)?)
+    }
+}
+
+impl Part {
+    fn open(&self, archive: &Path) -> anyhow::Result<Box<dyn Read>> {
+        let Some((start, length)) = self.within else {
+            let path = archive.join(&self.name);
+            return Ok(Box::new(File::open(path).with_context(|| self.name.clone())?));
+        };
+        let mut file = File::open(archive)?;
+        file.seek(SeekFrom::Start(start))?;
+        Ok(Box::new(file.take(length)))
+    }
+}
+
+/// The files of a folder. Beside `events/` anything may lie, a note or a checkpoint; in it, nothing.
+fn of_folder(path: &Path) -> anyhow::Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    for name in [MANIFEST, HEADS] {
+        if path.join(name).symlink_metadata().is_ok() {
+            parts.push(plain(path, name.to_owned())?);
+        }
+    }
+    if path.join(EVENTS_DIR).symlink_metadata().is_ok() {
+        list(path, EVENTS_DIR, &mut parts)?;
+    }
+    Ok(parts)
+}
+
+fn list(archive: &Path, folder: &str, parts: &mut Vec<Part>) -> anyhow::Result<()> {
+    let path = archive.join(folder);
+    ensure!(path.symlink_metadata()?.is_dir(), "{folder} is no folder");
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        // Tenants' folders hold files only.
+        if folder == EVENTS_DIR && entry.file_type()?.is_dir() {
+            list(archive, &name, parts)?;
+            continue;
+        }
+        parts.push(plain(archive, name)?);
+        ensure!(parts.len() <= FILES, "it has over {FILES} files");
+    }
+    Ok(())
+}
+
+fn plain(archive: &Path, name: String) -> anyhow::Result<Part> {
+    let kind = archive.join(&name).symlink_metadata()?.file_type();
+    ensure!(kind.is_file(), "{name:?} is no plain file");
+    expected(&name)?;
+    Ok(Part { name, within: None })
+}
+
+fn expected(name: &str) -> anyhow::Result<()> {
+    let known = name == MANIFEST || name == HEADS || owner(name).is_some();
+    ensure!(known, "{name:?} is no name that a file of an export has");
+    Ok(())
+}
+
+/// The files of a tar, by where they lie in it. Nothing is unpacked to any place.
+fn of_tar(path: &Path) -> anyhow::Result<Vec<Part>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let (mut parts, mut end) = (Vec::new(), 0);
+    let mut archive = tar::Archive::new(&file);
+    // Raw: an extended header is told as an entry of its own, whose kind is then refused.
+    for entry in archive.entries_with_seek()?.raw(true) {
+        let entry = entry.context("it is no tar, or was cut off")?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        ensure!(entry.header().entry_type().is_file(), "{name:?} is no plain file");
+        expected(&name)?;
+        let (start, size) = (entry.raw_file_position(), entry.size());
+        end = start.saturating_add(size).div_ceil(BLOCK).saturating_mul(BLOCK);
+        ensure!(end <= length, "{name} is cut off");
+        parts.push(Part { name, within: Some((start, size)) });
+        ensure!(parts.len() <= FILES, "it has over {FILES} files");
+    }
+    ensure!(length >= end + END, "it is cut off after its last file");
+    file.seek(SeekFrom::Start(end))?;
+    let zeros = std::io::BufReader::new(file).bytes().all(|byte| matches!(byte, Ok(0)));
+    ensure!(zeros, "something follows its end: were two archives joined?");
+    Ok(parts)
+}

@@ -1,0 +1,132 @@
+//! Checks histories in files: an export against its own heads and manifest, or bare chains.
+
+use ledger::audit::{Examined, Finding, Kind, Known, examine_with};
+use ledger::chain::Hash;
+use ledger::checkpoint::{Head, Rising};
+
+use super::archive::Archive;
+use super::form::{HEADS, MANIFEST, Manifest};
+use super::heads::{Joined, known};
+use super::lines::Fault;
+use super::runs::{Item, Run, Runs, broken};
+
+/// What was looked through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Assets.
+    pub assets: u64,
+    /// Events.
+    pub events: u64,
+    /// The head of the last asset that is whole.
+    pub head: Option<Head>,
+}
+
+/// Whoever hears of findings.
+pub type Tell<'a> = &'a mut dyn FnMut(Finding);
+
+/// Checks every history of an export, that all are there which its heads name and no others, and
+/// that the heads are those that its manifest counts.
+pub fn check(archive: &Archive, tell: Tell<'_>) -> anyhow::Result<Checked> {
+    let joined = archive.heads().map(Joined::new);
+    let Some(mut joined) = unless_broken(joined, tell)? else { return Ok(Checked::default()) };
+    let mut checked = Checked::default();
+    let mut runs = archive.runs();
+    while let Some(item) = runs.read()? {
+        let run = match item {
+            Item::Fault(finding) => {
+                tell(finding);
+                continue;
+            }
+            Item::Run(run) => run,
+        };
+        let sought = joined.seek(Some(&run.chain.partition));
+        let Some((removed, head)) = unless_broken(sought, tell)? else { return Ok(checked) };
+        removed.into_iter().for_each(&mut *tell);
+        checked.take(&run, Some((head.as_ref(), joined.line())), tell);
+    }
+    let Some((removed, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
+    removed.into_iter().for_each(&mut *tell);
+    agree(archive.manifest(), &checked, joined.rising(), tell);
+    Ok(checked)
+}
+
+impl Checked {
+    /// Checks chains that nobody kept the heads of.
+    pub fn of_runs(mut runs: Runs<'_>, tell: Tell<'_>) -> anyhow::Result<Self> {
+        let mut checked = Self::default();
+        while let Some(item) = runs.read()? {
+            match item {
+                Item::Run(run) => checked.take(&run, None, tell),
+                Item::Fault(finding) => tell(finding),
+            }
+        }
+        Ok(checked)
+    }
+
+    /// Checks one history; `listed` is its head as the export has it, and in which line.
+    fn take(&mut self, run: &Run, listed: Option<(Option<&Head>, u64)>, tell: Tell<'_>) {
+        let head = listed.and_then(|(head, _)| head);
+        let seen: Vec<Known> = head.map(known).into_iter().collect();
+        let Examined { history, findings } = examine_with(&run.chain, &seen);
+        self.assets += 1;
+        self.events += (run.chain.lines.len() + run.chain.strays.len()) as u64;
+        let own = history.as_ref().map(|history| Head::of(history.asset()));
+        let alone = own.is_some() && !findings.is_empty();
+        let differs = findings.is_empty() && own.as_ref() != head;
+        for finding in findings {
+            let line = listed.map_or(0, |(_, line)| line);
+            // The history hangs together: what was altered may be the head.
+            let or = if alone { format!(", or {HEADS}:{line}: is wrong") } else { String::new() };
+            let finding = run.locate(finding);
+            tell(Finding { says: finding.says + &or, ..finding });
+        }
+        if listed.is_some() && differs {
+            tell(run.locate(unlisted(run, own.as_ref(), head)));
+        }
+        if run.again {
+            tell(run.locate(again(run)));
+        }
+        self.head = own.or(self.head.take());
+    }
+}
+
+/// An asset that comes after one that it should come before, or twice.
+fn again(run: &Run) -> Finding {
+    let says = "this asset comes twice, or after one that sorts after it: were files joined?";
+    Finding::new(Kind::Inserted, &run.chain.partition, says)
+}
+
+/// A history that the export's heads do not have, or not to this end.
+fn unlisted(run: &Run, own: Option<&Head>, head: Option<&Head>) -> Finding {
+    let listed = head.map_or(0, |head| head.version);
+    let says = format!("{HEADS} knows {listed} events of this asset, and no more");
+    let hash = |head: Option<&Head>| head.map(|head| head.hash);
+    Finding::new(Kind::Inserted, &run.chain.partition, says)
+        .at(listed + 1)
+        .hashes(hash(head), hash(own))
+}
+
+/// Whether the manifest counts what was counted.
+fn agree(manifest: &Manifest, checked: &Checked, heads: &Rising, tell: Tell<'_>) {
+    let mut differ = |what: &str, said: &dyn ToString, is: &dyn ToString| {
+        if said.to_string() != is.to_string() {
+            let (said, is) = (said.to_string(), is.to_string());
+            let says = format!("{MANIFEST}: it says {what} {said}, and it is {is}");
+            tell(Finding::new(Kind::Edited, MANIFEST, says));
+        }
+    };
+    differ("assets:", &manifest.assets, &heads.count());
+    differ("events:", &manifest.events, &checked.events);
+    differ("root:", &manifest.root, &heads.root() as &Hash);
+}
+
+/// What was read, or nothing if the file is not as it was written, which is then told.
+fn unless_broken<T>(read: anyhow::Result<T>, tell: Tell<'_>) -> anyhow::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) => {
+            tell(broken(&error.downcast::<Fault>()?));
+            Ok(None)
+        }
+    }
+}

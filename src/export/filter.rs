@@ -1,0 +1,44 @@
+//! Which assets are wanted: whole ones always, because a part of a chain does not verify.
+
+use chrono::{DateTime, Utc};
+use ledger::history::{Entry, History};
+use serde::{Deserialize, Serialize};
+
+/// What an asset must have; nothing asked for is had by all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filter {
+    /// An event at or after this time …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+    /// … and before this one: the same event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// An event of this actor: the same one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// This state at its last event, as the API shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// One of these names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<String>,
+}
+
+impl Filter {
+    /// Whether this asset is wanted.
+    #[must_use]
+    pub fn takes(&self, history: &History) -> bool {
+        let asset = history.asset();
+        let state = self.state.as_ref().is_none_or(|state| state == asset.status().shown());
+        let name = asset.key.asset.to_string();
+        let named = self.assets.is_empty() || self.assets.contains(&name);
+        state && named && history.entries().iter().any(|entry| self.happened(entry))
+    }
+
+    fn happened(&self, Entry { record, .. }: &Entry) -> bool {
+        self.since.is_none_or(|since| since <= record.at)
+            && self.until.is_none_or(|until| record.at < until)
+            && self.actor.as_ref().is_none_or(|actor| *actor == record.cause.actor)
+    }
+}

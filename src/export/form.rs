@@ -1,0 +1,155 @@
+//! The names and limits of an export, and its manifest.
+
+use anyhow::{Context, bail, ensure};
+use chrono::{DateTime, Utc};
+use ledger::chain::Hash;
+use ledger::id::{AssetId, Key, Tenant};
+use serde::{Deserialize, Serialize};
+
+use super::filter::Filter;
+
+/// Bytes of a line: what DynamoDB takes as an item, which no event comes near.
+pub(super) const LINE: u64 = 400 * 1024;
+/// Bytes of one file when unpacked. A segment is some 70 MB; what is much more was made to harm.
+pub(super) const FILE: u64 = 16 * 1024 * 1024 * 1024;
+/// Lines of one asset: they are held at once. An asset has a handful.
+pub(super) const EVENTS: usize = 1_000_000;
+/// Files of an export: their names are held at once.
+pub(super) const FILES: usize = 10_000_000;
+/// Bytes of a manifest.
+const MANIFEST_BYTES: u64 = 1024 * 1024;
+/// Events after which a segment is closed, at the end of an asset: some 70 MB.
+pub(super) const SEGMENT: u64 = 100_000;
+/// Assets that a manifest names as left out; beyond them it only counts.
+pub(super) const NAMED: usize = 1_000;
+
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const HEADS: &str = "heads.jsonl";
+pub(super) const EVENTS_DIR: &str = "events";
+pub(super) const GZIP: &str = ".gz";
+const LINES: &str = ".jsonl";
+const FORMAT: &str = "asset-ledger export 1";
+
+/// What an export is. It says nothing that could not be counted again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name and number of this form.
+    pub format: String,
+    /// What wrote it.
+    pub tool: String,
+    /// When it was begun. What was appended later may or may not be in it.
+    pub exported_at: DateTime<Utc>,
+    /// Which assets were wanted; always whole ones.
+    pub selected: Filter,
+    /// How many assets it holds.
+    pub assets: u64,
+    /// How many events.
+    pub events: u64,
+    /// The Merkle root over the lines of `heads.jsonl`.
+    pub root: Hash,
+    /// Assets that were left out because their histories do not verify.
+    pub left_out: u64,
+    /// The first of them.
+    pub left_out_assets: Vec<String>,
+}
+
+impl Manifest {
+    pub(super) fn new(at: DateTime<Utc>, selected: Filter) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            tool: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+            exported_at: at,
+            selected,
+            assets: 0,
+            events: 0,
+            root: Hash::of(&[]),
+            left_out: 0,
+            left_out_assets: Vec::new(),
+        }
+    }
+
+    /// Reads a manifest of this form.
+    pub(super) fn read(from: impl std::io::Read) -> anyhow::Result<Self> {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut from.take(MANIFEST_BYTES + 1), &mut text)?;
+        ensure!(text.len() as u64 <= MANIFEST_BYTES, "it is over {MANIFEST_BYTES} bytes");
+        let form: Form = serde_json::from_str(&text).context("it is no manifest")?;
+        if form.format != FORMAT {
+            bail!("it is of the form {:?}; this program reads {FORMAT:?}", form.format);
+        }
+        serde_json::from_str(&text).context("it is no manifest")
+    }
+}
+
+/// What a manifest of any form has.
+#[derive(Deserialize)]
+struct Form {
+    format: String,
+}
+
+/// How chains are laid into files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `events/<tenant>/<asset>.jsonl`: for few assets, by name.
+    Asset,
+    /// `events/000001.jsonl` and so on, each some 100,000 events of whole assets.
+    Segment,
+}
+
+pub(super) fn segment_name(number: u64) -> String {
+    format!("{EVENTS_DIR}/{number:06}{LINES}")
+}
+
+pub(super) fn asset_name(key: &Key) -> String {
+    format!("{EVENTS_DIR}/{}/{}{LINES}", key.tenant, key.asset)
+}
+
+/// Whose events a file may hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    /// Those of any assets.
+    Segment,
+    /// Those of this one.
+    Asset(Key),
+}
+
+/// Whose events a file of this name may hold; `None` if it is no name of an export's file.
+pub(super) fn owner(name: &str) -> Option<Owner> {
+    let stem = name.strip_suffix(GZIP).unwrap_or(name).strip_suffix(LINES)?;
+    let stem = stem.strip_prefix(EVENTS_DIR)?.strip_prefix('/')?;
+    let Some((tenant, asset)) = stem.split_once('/') else {
+        let digits = stem.len() >= 6 && stem.bytes().all(|b| b.is_ascii_digit());
+        return digits.then_some(Owner::Segment);
+    };
+    let key = Key { tenant: tenant.parse::<Tenant>().ok()?, asset: asset.parse::<AssetId>().ok()? };
+    Some(Owner::Asset(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_exports_own_names_are_names() {
+        let id = "019aaf6b-5a00-7123-8456-0123456789ab";
+        let key = Key { tenant: "main".parse().unwrap(), asset: id.parse().unwrap() };
+        assert_eq!(owner(&segment_name(7)), Some(Owner::Segment));
+        assert_eq!(owner(&asset_name(&key)), Some(Owner::Asset(key.clone())));
+        assert_eq!(owner(&format!("{}{GZIP}", asset_name(&key))), Some(Owner::Asset(key)));
+        for hostile in [
+            "events/../000001.jsonl",
+            "/events/000001.jsonl",
+            "../events/000001.jsonl",
+            "events/main/../main.jsonl",
+            "events/main/x/000001.jsonl",
+            "events/00001.jsonl",
+            "events/000001.jsonl.zst",
+            "events/000001.JSONL",
+            "manifest.json",
+            "",
+        ] {
+            assert_eq!(owner(hostile), None, "{hostile}");
+        }
+    }
+}

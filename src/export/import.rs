@@ -1,0 +1,161 @@
+//! Brings an export into a journal, byte for byte.
+//!
+//! The whole export is checked first, then whatever the journal holds already: an import that was
+//! cut off goes on, and any other journal is left alone. Only then is anything appended.
+
+use anyhow::{bail, ensure};
+use futures::stream::{FuturesUnordered, StreamExt, TryStreamExt};
+use ledger::audit::Finding;
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::journal::scan::Chain;
+use ledger::journal::{Appended, Journal, Scan};
+use ledger::record::Line;
+
+use super::archive::Archive;
+use super::check::check;
+use super::runs::{Item, Runs};
+use super::sorted::Sorted;
+
+/// Assets whose events are appended at once: group commit and the network want company.
+const AT_ONCE: usize = 256;
+/// Findings that are told; a file that has as many is none to import.
+const TOLD: usize = 20;
+
+/// An export on its way into a journal.
+pub struct Import<'a> {
+    archive: &'a Archive,
+    journal: &'a dyn Journal,
+    scan: &'a dyn Scan,
+}
+
+/// What an import brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Assets of the export.
+    pub assets: u64,
+    /// Events of the export.
+    pub events: u64,
+    /// Those that the journal held already.
+    pub there: u64,
+}
+
+impl<'a> Import<'a> {
+    /// From `archive` into the journal, which both doors lead to.
+    #[must_use]
+    pub fn new(archive: &'a Archive, journal: &'a dyn Journal, scan: &'a dyn Scan) -> Self {
+        Self { archive, journal, scan }
+    }
+
+    /// Refuses an export that is not as it was written.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let (mut told, mut count) = (Vec::new(), 0_u64);
+        let mut tell = |Finding { kind, asset, says, .. }: Finding| {
+            count += 1;
+            if told.len() < TOLD {
+                told.push(format!("  {kind}: {asset}: {says}"));
+            }
+        };
+        check(self.archive, &mut tell)?;
+        ensure!(
+            count == 0,
+            "the export is not as it was written, and nothing was imported; {count} findings:\n{}",
+            told.join("\n"),
+        );
+        Ok(())
+    }
+
+    /// Refuses a journal that holds anything but beginnings of the export's own histories.
+    pub async fn compare(&self) -> anyhow::Result<()> {
+        let whole = self.scan.segments(1).await?;
+        let mut held = Sorted::of(self.scan, &whole[0]).await?;
+        let mut brought = self.archive.runs();
+        while let Some(held) = held.next().await? {
+            let same = match find(&mut brought, &held.partition)? {
+                Some(chain) => held.strays.is_empty() && chain.lines.starts_with(&held.lines),
+                None => false,
+            };
+            ensure!(
+                same,
+                "the journal is not empty: it holds {}, which is not in the export, or otherwise; \
+                 import into an empty journal",
+                held.partition,
+            );
+        }
+        Ok(())
+    }
+
+    /// Appends what is not there yet.
+    ///
+    /// Histories come in the order of their keys, which is that of creation, some of them at the
+    /// same time; the events of each in their own order.
+    pub async fn append(&self, mut say: impl FnMut(Imported)) -> anyhow::Result<Imported> {
+        let (mut runs, mut done) = (self.archive.runs(), Imported::default());
+        let mut under_way = FuturesUnordered::new();
+        while let Some(chain) = next(&mut runs)? {
+            under_way.push(self.append_one(chain));
+            if under_way.len() >= AT_ONCE
+                && let Some(one) = under_way.next().await
+            {
+                done.add(one?);
+                say(done);
+            }
+        }
+        while let Some(one) = under_way.try_next().await? {
+            done.add(one);
+        }
+        let manifest = self.archive.manifest();
+        let whole = (done.assets, done.events) == (manifest.assets, manifest.events);
+        ensure!(whole, "the export was changed while it was read: import it again");
+        Ok(done)
+    }
+
+    async fn append_one(&self, chain: Chain) -> anyhow::Result<Imported> {
+        let Some(key) = chain.key() else { bail!("{} is no asset", chain.partition) };
+        // Once more: the file lies where others can write.
+        History::read(&key, chain.lines.clone())?;
+        let mut done = Imported { assets: 1, ..Imported::default() };
+        for line in chain.lines {
+            done.there += u64::from(!self.append_line(&key, line).await?);
+            done.events += 1;
+        }
+        Ok(done)
+    }
+
+    /// Whether the event was not there yet.
+    async fn append_line(&self, key: &Key, line: Line) -> anyhow::Result<bool> {
+        match self.journal.append(key, line.clone()).await? {
+            Appended::Written => Ok(true),
+            Appended::Taken(held) if held == line => Ok(false),
+            Appended::Taken(held) => {
+                bail!("{}: version {} was written by somebody else", key.partition(), held.version)
+            }
+        }
+    }
+}
+
+impl Imported {
+    fn add(&mut self, one: Self) {
+        self.assets += one.assets;
+        self.events += one.events;
+        self.there += one.there;
+    }
+}
+
+fn next(runs: &mut Runs<'_>) -> anyhow::Result<Option<Chain>> {
+    match runs.read()? {
+        None => Ok(None),
+        Some(Item::Run(run)) => Ok(Some(run.chain)),
+        Some(Item::Fault(finding)) => bail!("{}", finding.says),
+    }
+}
+
+/// The history of `partition`, if it comes in what is left of `runs`.
+fn find(runs: &mut Runs<'_>, partition: &str) -> anyhow::Result<Option<Chain>> {
+    while let Some(chain) = next(runs)? {
+        if chain.partition.as_str() >= partition {
+            return Ok(Some(chain).filter(|chain| chain.partition == partition));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,87 @@
+//! The lines of a file that somebody else wrote, each within its limits.
+
+use std::io::{BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::form::{FILE, LINE};
+
+/// How a gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Bytes that are read at once.
+const BUFFER: usize = 256 * 1024;
+
+/// The lines of one file.
+pub(super) struct Lines {
+    name: String,
+    from: Box<dyn BufRead>,
+    number: u64,
+    left: u64,
+    line: Vec<u8>,
+}
+
+/// Why a file cannot be read on from a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {why}")]
+pub(super) struct Fault {
+    /// The file and the line.
+    pub(super) place: String,
+    why: String,
+}
+
+/// What stands in a line.
+pub(super) enum Text<'a> {
+    /// Text.
+    Line(&'a str),
+    /// Bytes that are no text.
+    Bytes,
+}
+
+impl Lines {
+    /// The lines of `from`, unpacked if it is packed. The name is for messages.
+    pub(super) fn new(name: &str, from: impl Read + 'static) -> std::io::Result<Self> {
+        let mut from = BufReader::with_capacity(BUFFER, from);
+        let packed = from.fill_buf()?.starts_with(&GZIP);
+        // All members: what was appended to a packed file is read too, not passed over.
+        let from: Box<dyn BufRead> = if packed {
+            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(from)))
+        } else {
+            Box::new(from)
+        };
+        Ok(Self { name: name.to_owned(), from, number: 0, left: FILE, line: Vec::new() })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of the line that was read last, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The next line without its line feed; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Text<'_>>, Fault> {
+        self.number += 1;
+        self.line.clear();
+        let read = (&mut self.from).take(LINE + 1).read_until(b'\n', &mut self.line);
+        let read = read.map_err(|error| self.fault(&format!("it cannot be read: {error}")))? as u64;
+        if read == 0 {
+            return Ok(None);
+        }
+        if self.line.pop() != Some(b'\n') {
+            let long = read > LINE;
+            let long_line = format!("it is longer than {LINE} bytes, which no event is");
+            let cut = "it ends without a line feed: the file was cut off".to_owned();
+            return Err(self.fault(if long { &long_line } else { &cut }));
+        }
+        let left = self.left.checked_sub(read);
+        self.left = left.ok_or_else(|| self.fault(&format!("over {FILE} bytes in one file")))?;
+        Ok(Some(std::str::from_utf8(&self.line).map_or(Text::Bytes, Text::Line)))
+    }
+
+    /// Something that is wrong with the line that was read last.
+    pub(super) fn fault(&self, why: &str) -> Fault {
+        Fault { place: format!("{}:{}", self.name, self.number), why: why.to_owned() }
+    }
+}

@@ -1,0 +1,138 @@
+//! The histories of a journal in the order of their keys, whatever order its store gives them in.
+//!
+//! A store that is ordered is walked as it is. Of another, runs of what fits into memory are sorted
+//! and written to temporary files, which are then merged.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Seek, Write};
+
+use anyhow::Context;
+use ledger::journal::Scan;
+use ledger::journal::scan::{Chain, Chains, Segment, Stray};
+use ledger::record::Line;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of events that are held before they are written as a sorted run.
+const RUN: usize = 64 * 1024 * 1024;
+
+/// Every history of a journal by rising key. Partitions that are no asset's are among them.
+pub enum Sorted<'a> {
+    /// Of a store that is ordered.
+    Walked(Box<Chains<'a>>),
+    /// Of another.
+    Merged(Merge),
+}
+
+impl<'a> Sorted<'a> {
+    /// Begins; `whole` is the one segment of `journal`.
+    pub async fn of(journal: &'a dyn Scan, whole: &'a Segment) -> anyhow::Result<Self> {
+        Self::with_runs_of(RUN, journal, whole).await
+    }
+
+    pub(super) async fn with_runs_of(
+        bytes: usize,
+        journal: &'a dyn Scan,
+        whole: &'a Segment,
+    ) -> anyhow::Result<Self> {
+        let mut chains = Chains::new(journal, whole, None);
+        if journal.ordered() {
+            return Ok(Self::Walked(Box::new(chains)));
+        }
+        let mut runs = Runs { bytes, held: 0, chains: Vec::new(), files: Vec::new() };
+        while let Some(chain) = chains.next().await? {
+            runs.add(chain)?;
+        }
+        Ok(Self::Merged(runs.merge()?))
+    }
+
+    /// The next history; `None` after the last.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Chain>> {
+        match self {
+            Self::Walked(chains) => Ok(chains.next().await?),
+            Self::Merged(merge) => merge.next(),
+        }
+    }
+}
+
+struct Runs {
+    bytes: usize,
+    held: usize,
+    chains: Vec<Chain>,
+    files: Vec<BufReader<File>>,
+}
+
+impl Runs {
+    fn add(&mut self, chain: Chain) -> anyhow::Result<()> {
+        self.held += chain.lines.iter().map(|line| line.body.len()).sum::<usize>();
+        self.chains.push(chain);
+        if self.held < self.bytes { Ok(()) } else { self.spill() }
+    }
+
+    /// Writes what is held as a sorted run. The file has no name, so nothing is left of it.
+    fn spill(&mut self) -> anyhow::Result<()> {
+        let mut file = BufWriter::new(tempfile::tempfile().context("no room to sort: see TMPDIR")?);
+        self.chains.sort_by(|a, b| a.partition.cmp(&b.partition));
+        for chain in self.chains.drain(..) {
+            serde_json::to_writer(&mut file, &Spilled::from(chain)).context("cannot sort")?;
+            file.write_all(b"\n").context("no room to sort: see TMPDIR")?;
+        }
+        let mut file = file.into_inner().context("no room to sort: see TMPDIR")?;
+        file.rewind()?;
+        self.files.push(BufReader::new(file));
+        self.held = 0;
+        Ok(())
+    }
+
+    fn merge(mut self) -> anyhow::Result<Merge> {
+        self.spill()?;
+        let mut merge = Merge { files: self.files, next: BinaryHeap::new() };
+        for run in 0..merge.files.len() {
+            merge.advance(run)?;
+        }
+        Ok(merge)
+    }
+}
+
+/// Sorted runs, read as one.
+pub struct Merge {
+    files: Vec<BufReader<File>>,
+    next: BinaryHeap<Reverse<(Spilled, usize)>>,
+}
+
+impl Merge {
+    fn next(&mut self) -> anyhow::Result<Option<Chain>> {
+        let Some(Reverse((chain, run))) = self.next.pop() else { return Ok(None) };
+        self.advance(run)?;
+        Ok(Some(chain.into()))
+    }
+
+    fn advance(&mut self, run: usize) -> anyhow::Result<()> {
+        let mut line = String::new();
+        if self.files[run].read_line(&mut line)? > 0 {
+            self.next.push(Reverse((serde_json::from_str(&line)?, run)));
+        }
+        Ok(())
+    }
+}
+
+/// A history on its way through a temporary file: its partition first, which it is sorted by.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Spilled(String, Vec<(u64, String)>, Vec<(String, String)>);
+
+impl From<Chain> for Spilled {
+    fn from(Chain { partition, lines, strays }: Chain) -> Self {
+        let lines = lines.into_iter().map(|line| (line.version, line.body)).collect();
+        let strays = strays.into_iter().map(|stray| (stray.version, stray.why)).collect();
+        Self(partition, lines, strays)
+    }
+}
+
+impl From<Spilled> for Chain {
+    fn from(Spilled(partition, lines, strays): Spilled) -> Self {
+        let lines = lines.into_iter().map(|(version, body)| Line { version, body }).collect();
+        let strays = strays.into_iter().map(|(version, why)| Stray { version, why }).collect();
+        Self { partition, lines, strays }
+    }
+}

@@ -1,0 +1,126 @@
+//! Takes histories out of a journal: those that verify, in the order of their keys.
+
+use anyhow::{Context, ensure};
+use ledger::audit::{Examined, Finding, examine_with};
+use ledger::checkpoint::{Head, Rising};
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::journal::scan::{Chain, Segment};
+use ledger::journal::{Journal, Scan};
+
+use super::filter::Filter;
+use super::sorted::Sorted;
+use super::writer::Writer;
+
+/// A journal by both of its doors.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// One history.
+    pub journal: &'a dyn Journal,
+    /// All of them.
+    pub scan: &'a dyn Scan,
+}
+
+/// What is heard while histories are taken.
+pub trait Heard {
+    /// A history was read.
+    fn read(&mut self, events: u64);
+
+    /// A history does not verify.
+    fn broken(&mut self, findings: Vec<Finding>);
+}
+
+/// Histories that verify, one after the other; those that do not are told of.
+enum Taken<'a> {
+    All(Sorted<'a>),
+    Some(&'a dyn Journal, std::vec::IntoIter<Key>),
+}
+
+impl Source<'_> {
+    /// Writes what `wanted` takes, or the assets of these keys alone. Gives back how many do not
+    /// verify: they are left out.
+    pub async fn export(
+        &self,
+        keys: Vec<Key>,
+        wanted: &Filter,
+        writer: &mut Writer,
+        hears: &mut impl Heard,
+    ) -> anyhow::Result<u64> {
+        let (whole, mut broken) = (self.scan.segments(1).await?, 0);
+        let mut taken = self.taken(keys, &whole).await?;
+        while let Some(chain) = taken.next().await? {
+            match examined(&chain, hears) {
+                Some(history) if wanted.takes(&history) => writer.add(&history)?,
+                Some(_) => {}
+                None => {
+                    broken += 1;
+                    writer.leave_out(&chain.partition);
+                }
+            }
+        }
+        Ok(broken)
+    }
+
+    /// The heads of all histories, a line each, and the tree over them.
+    pub async fn heads(
+        &self,
+        to: &mut impl std::io::Write,
+        hears: &mut impl Heard,
+    ) -> anyhow::Result<Rising> {
+        let (whole, mut broken) = (self.scan.segments(1).await?, 0_u64);
+        let (mut rising, mut taken) = (Rising::default(), self.taken(Vec::new(), &whole).await?);
+        while let Some(chain) = taken.next().await? {
+            let Some(history) = examined(&chain, hears) else {
+                broken += 1;
+                continue;
+            };
+            let head = Head::of(history.asset());
+            let line = head.line()?;
+            rising.push(&head, &line)?;
+            writeln!(to, "{line}")?;
+        }
+        ensure!(
+            broken == 0,
+            "{broken} histories do not verify: a checkpoint would vouch for them; see `verify`"
+        );
+        Ok(rising)
+    }
+
+    async fn taken<'b>(
+        &'b self,
+        mut keys: Vec<Key>,
+        whole: &'b [Segment],
+    ) -> anyhow::Result<Taken<'b>> {
+        if keys.is_empty() {
+            let segment = whole.first().context("a journal has a segment")?;
+            return Ok(Taken::All(Sorted::of(self.scan, segment).await?));
+        }
+        keys.sort();
+        keys.dedup();
+        Ok(Taken::Some(self.journal, keys.into_iter()))
+    }
+}
+
+impl Taken<'_> {
+    async fn next(&mut self) -> anyhow::Result<Option<Chain>> {
+        match self {
+            Self::All(sorted) => sorted.next().await,
+            Self::Some(journal, keys) => {
+                let Some(key) = keys.next() else { return Ok(None) };
+                let lines = journal.history(&key).await?;
+                ensure!(!lines.is_empty(), "there is no asset {} of {}", key.asset, key.tenant);
+                Ok(Some(Chain { partition: key.partition(), lines, strays: Vec::new() }))
+            }
+        }
+    }
+}
+
+fn examined(chain: &Chain, hears: &mut impl Heard) -> Option<History> {
+    hears.read(chain.lines.len() as u64);
+    let Examined { history, findings } = examine_with(chain, &[]);
+    if findings.is_empty() {
+        return history;
+    }
+    hears.broken(findings);
+    None
+}

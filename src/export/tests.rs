@@ -1,0 +1,6 @@
+//! Exports as they come, go, and are meddled with.
+
+mod hostile;
+mod round;
+mod tampered;
+mod world;

@@ -1,0 +1,172 @@
+//! What goes out comes back, byte for byte.
+
+use engine::Engine;
+use ledger::journal::scan::Chains;
+use ledger::journal::{DynamoJournal, MemoryJournal};
+
+use super::super::*;
+use super::world::{ASSETS, Ledger, Place, chain, files, findings, found_in, key, lines};
+
+const SHAPES: [(&str, Layout, bool); 6] = [
+    ("plain", Layout::Segment, false),
+    ("packed", Layout::Segment, true),
+    ("plain.tar", Layout::Segment, false),
+    ("packed.tar", Layout::Segment, true),
+    ("assets", Layout::Asset, false),
+    ("assets.tar", Layout::Asset, true),
+];
+
+#[tokio::test]
+async fn every_shape_of_an_export_is_whole_and_is_imported() {
+    let (place, full) = (Place::new(), Ledger::full().await);
+    for (name, layout, gzip) in SHAPES {
+        let shape = place.shape(name, layout, gzip);
+        let (manifest, broken) = full.export(&shape, Filter::default()).await;
+        assert_eq!((manifest.assets, broken), (ASSETS, 0));
+        assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
+        let empty = Ledger::of(MemoryJournal::default());
+        let imported = empty.import(&shape.out).await.unwrap();
+        assert_eq!((imported.events, imported.there), (manifest.events, 0), "{name}");
+        for nth in 1..=ASSETS {
+            let same = full.journal.history(&key(nth)).await.unwrap();
+            assert_eq!(empty.journal.history(&key(nth)).await.unwrap(), same, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sqlite_to_dynamodb_and_back_gives_the_same_bytes() {
+    let (place, folder) = (Place::new(), tempfile::tempdir().unwrap());
+    let export = async |ledger: &Ledger, name| {
+        let shape = place.shape(name, Layout::Segment, true);
+        ledger.export(&shape, Filter::default()).await;
+        shape.out
+    };
+    let first = export(&Ledger::full().await, "first").await;
+    let sqlite = Ledger::sqlite(folder.path()).await;
+    sqlite.import(&first).await.unwrap();
+    let second = export(&sqlite, "second").await;
+    let tables = Engine::new().tables().await;
+    let dynamodb = Ledger::of(DynamoJournal::new(tables.client, tables.journal));
+    dynamodb.import(&second).await.unwrap();
+    let third = export(&dynamodb, "third").await;
+    let back = tempfile::tempdir().unwrap();
+    let back = Ledger::sqlite(back.path()).await;
+    back.import(&third).await.unwrap();
+    let fourth = export(&back, "fourth").await;
+    let all = files(&first);
+    assert!(all.len() == 3 && all.iter().all(|(_, bytes)| !bytes.is_empty()));
+    for other in [second, third, fourth] {
+        assert_eq!(files(&other), all, "{}", other.display());
+    }
+}
+
+#[tokio::test]
+async fn histories_are_sorted_through_files_when_they_do_not_fit() {
+    let full = Ledger::full().await;
+    let tables = Engine::new().tables().await;
+    let dynamodb = Ledger::of(DynamoJournal::new(tables.client, tables.journal));
+    for nth in 1..=ASSETS {
+        dynamodb.append(nth, &lines(nth, nth % 6 + 1)).await;
+    }
+    assert!(full.scan.ordered() && !dynamodb.scan.ordered());
+    let whole = full.scan.segments(1).await.unwrap();
+    let mut expected = Chains::new(&*full.scan, &whole[0], None);
+    let whole = dynamodb.scan.segments(1).await.unwrap();
+    let mut sorted = Sorted::with_runs_of(5_000, &*dynamodb.scan, &whole[0]).await.unwrap();
+    while let Some(chain) = sorted.next().await.unwrap() {
+        assert_eq!(Some(chain), expected.next().await.unwrap());
+    }
+    assert_eq!(expected.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_filter_takes_whole_assets_only() {
+    let (place, full) = (Place::new(), Ledger::full().await);
+    let taken = async |name, filter: Filter| {
+        let shape = place.shape(name, Layout::Asset, false);
+        let (manifest, _) = full.export(&shape, filter).await;
+        assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
+        manifest.assets
+    };
+    let at = |nth: u64| Some(key(nth).asset).map(|_| lines(nth, 1)[0].body.clone());
+    let time = |nth| {
+        let record = ledger::record::Record::read(&at(nth).unwrap()).unwrap();
+        Some(record.at)
+    };
+    let none = Filter::default();
+    assert_eq!(taken("actor", Filter { actor: Some("ann".into()), ..none.clone() }).await, 6);
+    assert_eq!(taken("time", Filter { since: time(10), until: time(15), ..none.clone() }).await, 5);
+    assert_eq!(taken("state", Filter { state: Some("CREATED".into()), ..none.clone() }).await, 10);
+    let both = Filter { actor: Some("ann".into()), since: time(11), until: time(31), ..none };
+    assert_eq!(taken("both", both).await, 2);
+}
+
+#[tokio::test]
+async fn an_import_goes_on_where_one_was_cut_off() {
+    let (place, half) = (Place::new(), Ledger::of(MemoryJournal::default()));
+    let export = place.exported().await;
+    half.append(7, &lines(7, 2)).await;
+    half.append(9, &lines(9, 4)).await;
+    let imported = half.import(&export).await.unwrap();
+    assert_eq!(imported.there, 6);
+    let again = half.import(&export).await.unwrap();
+    assert_eq!(again.there, again.events);
+}
+
+#[tokio::test]
+async fn a_journal_with_other_events_is_left_alone() {
+    let place = Place::new();
+    let export = place.exported().await;
+    let longer = lines(5, 7);
+    let mut other = lines(8, 3);
+    other[1].body = other[1].body.replace("bob", "eve");
+    for (nth, held) in [(ASSETS + 1, lines(ASSETS + 1, 1)), (5, longer), (8, other)] {
+        let journal = Ledger::of(MemoryJournal::default());
+        journal.append(nth, &held).await;
+        let refused = journal.import(&export).await.unwrap_err().to_string();
+        assert!(refused.contains("not empty"), "{refused}");
+        assert_eq!(journal.journal.history(&key(1)).await.unwrap(), [], "nothing was appended");
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_does_not_verify_is_left_out_and_named() {
+    let (place, full) = (Place::new(), Ledger::full().await);
+    let mut broken = lines(ASSETS + 1, 3);
+    broken.remove(1);
+    full.append(ASSETS + 1, &broken).await;
+    let shape = place.shape("export", Layout::Segment, false);
+    let (manifest, left_out) = full.export(&shape, Filter::default()).await;
+    assert_eq!((left_out, manifest.left_out), (1, 1));
+    assert_eq!(manifest.left_out_assets, [key(ASSETS + 1).partition()]);
+    assert_eq!(findings(&shape.out).unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_not_finished_leaves_nothing_behind() {
+    let place = Place::new();
+    for name in ["folder", "archive.tar"] {
+        let shape = place.shape(name, Layout::Segment, false);
+        let at = chrono::DateTime::UNIX_EPOCH;
+        let mut writer = Writer::create(shape.clone(), at, Filter::default()).unwrap();
+        let source = Ledger::full().await;
+        let mut quiet = super::world::Quiet;
+        source
+            .source()
+            .export(Vec::new(), &Filter::default(), &mut writer, &mut quiet)
+            .await
+            .unwrap();
+        let refused = Writer::create(shape.clone(), at, Filter::default()).err().unwrap();
+        assert!(refused.to_string().contains("there already"), "{refused}");
+        drop(writer);
+    }
+    assert_eq!(files(&place.at("")), []);
+}
+
+#[tokio::test]
+async fn a_bare_chain_is_checked_by_itself() {
+    let two = chain(3, 4) + &chain(4, 5);
+    assert_eq!(found_in(std::io::Cursor::new(two)), []);
+    assert_eq!(found_in(std::io::Cursor::new(super::world::gzip(chain(3, 4).as_bytes()))), []);
+}

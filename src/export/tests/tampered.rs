@@ -1,0 +1,116 @@
+//! What was changed in an export is found, and where it stands is told.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use ledger::audit::Kind;
+
+use super::super::*;
+use super::world::{ASSETS, Ledger, Place, chain, files, findings, found_in, key, lines};
+
+/// Its name, what it is found as, in which line, and what it does.
+type Case = (&'static str, Kind, &'static str, fn(&mut Vec<String>));
+
+fn edit(file: &Path, change: impl Fn(&mut Vec<String>)) {
+    let text = fs::read_to_string(file).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    fs::write(file, lines.join("\n") + "\n").unwrap();
+}
+
+#[tokio::test]
+async fn what_was_done_to_the_events_has_its_name_and_its_line() {
+    let place = Place::new();
+    let export = place.exported().await;
+    let events = export.join("events/000001.jsonl");
+    let whole = fs::read_to_string(&events).unwrap();
+    // The fifth asset has six events, and its first stands in line 15.
+    let cases: [Case; 7] = [
+        ("edited", Kind::Edited, ":17:", |l| l[16] = l[16].replace("bob", "eve")),
+        ("deleted", Kind::Deleted, ":16:", |l| drop(l.remove(15))),
+        ("inserted", Kind::Inserted, ":18:", |l| l.insert(17, l[15].clone())),
+        ("swapped", Kind::Swapped, ":16:", |l| l.swap(15, 16)),
+        ("tail", Kind::Truncated, ":", |l| drop(l.remove(19))),
+        ("asset", Kind::Removed, "", |l| drop(l.drain(14..20))),
+        ("garbage", Kind::Malformed, ":15:", |l| l[14] = "no event".to_owned()),
+    ];
+    for (name, kind, line, change) in cases {
+        edit(&events, change);
+        let found = findings(&export).unwrap();
+        let named = found.iter().find(|finding| finding.kind == kind);
+        let named = named.unwrap_or_else(|| panic!("{name}: {found:#?}"));
+        assert!(named.says.contains(line), "{name}: {named:#?}");
+        // A line that is no event is taken for a part of what it stands behind.
+        let of = if name == "garbage" { 4 } else { 5 };
+        assert_eq!(named.asset, key(of).partition(), "{name}: {named:#?}");
+        fs::write(&events, &whole).unwrap();
+    }
+    assert_eq!(findings(&export).unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_asset_that_was_put_in_or_grew_is_found_by_the_heads() {
+    let place = Place::new();
+    let export = place.exported().await;
+    let events = export.join("events/000001.jsonl");
+    let whole = fs::read_to_string(&events).unwrap();
+    fs::write(&events, whole.clone() + &chain(ASSETS + 1, 2)).unwrap();
+    let found = findings(&export).unwrap();
+    assert_eq!(found[0].kind, Kind::Inserted);
+    assert_eq!(found[0].asset, key(ASSETS + 1).partition());
+    let one_more = lines(ASSETS, 2).pop().unwrap().body + "\n";
+    fs::write(&events, whole + &one_more).unwrap();
+    let found = findings(&export).unwrap();
+    assert_eq!((found[0].kind, found[0].version), (Kind::Inserted, Some(2)));
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_found_wherever_it_is() {
+    let (place, small) = (Place::new(), Ledger::of(ledger::journal::MemoryJournal::default()));
+    small.append(1, &lines(1, 3)).await;
+    small.append(2, &lines(2, 2)).await;
+    let shape = place.shape("export", Layout::Segment, false);
+    small.export(&shape, Filter::default()).await;
+    let (mut flipped, mut located) = (0, 0);
+    for (name, bytes) in files(&shape.out) {
+        // What a manifest says beside its counts and its root is nobody's to check.
+        for at in (0..bytes.len()).step_by(3).filter(|_| name != "manifest.json") {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            fs::write(shape.out.join(&name), &other).unwrap();
+            let found = findings(&shape.out).unwrap();
+            let line = bytes[..=at].split_inclusive(|byte| *byte == b'\n').count();
+            flipped += 1;
+            let place = |line| format!("{name}:{line}:");
+            let told = |line| found.iter().any(|finding| finding.says.contains(&place(line)));
+            let near = told(line) || told(line + 1);
+            located += usize::from(near);
+            assert!(!found.is_empty(), "{name}: the byte at {at} of line {line}");
+        }
+        fs::write(shape.out.join(&name), &bytes).unwrap();
+    }
+    assert_eq!(findings(&shape.out).unwrap(), []);
+    assert!(located * 100 >= flipped * 95, "{located} of {flipped} flips were located");
+}
+
+#[tokio::test]
+async fn a_manifest_that_counts_otherwise_is_found() {
+    let place = Place::new();
+    let export = place.exported().await;
+    let file = export.join("manifest.json");
+    let whole = fs::read_to_string(&file).unwrap();
+    for (said, other) in [("\"assets\": 60", "\"assets\": 61"), ("\"events\": 2", "\"events\": 3")]
+    {
+        assert!(whole.contains(said), "{whole}");
+        fs::write(&file, whole.replace(said, other)).unwrap();
+        let found = findings(&export).unwrap();
+        assert_eq!((found.len(), found[0].asset.as_str()), (1, "manifest.json"), "{found:?}");
+    }
+}
+
+#[test]
+fn a_tail_that_nobody_kept_the_head_of_is_not_missed() {
+    // Said aloud: a bare chain that was cut at a line's end is a whole chain.
+    assert_eq!(found_in(Cursor::new(chain(3, 2))), []);
+}
