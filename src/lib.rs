@@ -1,5 +1,7 @@
 //! The doors of asset-ledger: what stands between the ledger and the world.
 
+#[cfg(feature = "local")]
+pub mod audit;
 pub mod aws;
 pub mod bucket;
 mod checks;

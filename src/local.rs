@@ -19,7 +19,8 @@ use projections::{Current, Follower, Reader, Runner};
 use tokio_util::sync::CancellationToken;
 
 pub use self::folder::Folder;
-use self::stores::{BUCKET, Stores};
+pub(crate) use self::stores::BUCKET;
+use self::stores::Stores;
 use crate::bucket::{Bucket, Handled};
 use crate::checks;
 use crate::cors;

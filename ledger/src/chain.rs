@@ -16,6 +16,12 @@ impl Hash {
     /// What the first event of an asset names as the one before it.
     pub const ZERO: Self = Self([0; 32]);
 
+    /// The hash of what was read piece by piece.
+    #[must_use]
+    pub fn finished(sha256: Sha256) -> Self {
+        Self(sha256.finalize().into())
+    }
+
     /// The hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {

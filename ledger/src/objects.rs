@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
 
@@ -51,4 +52,28 @@ pub trait Objects: Send + Sync {
 
     /// Deletes one version of `key` for good.
     async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError>;
+}
+
+/// The bucket as a whole, for whoever checks what it holds.
+///
+/// # Contract
+/// * `version` and `digest` give `None` for a version that is gone or has no bytes. `Corrupt` means
+///   that what should be its bytes is not.
+/// * `digest` reads the bytes; `version` need not.
+/// * The pages of `names` give the name of every object of which the bucket has any version, a
+///   delete marker included, that was there all the while.
+#[async_trait]
+pub trait Inventory: Objects {
+    /// What the bucket says of one version of `key`.
+    async fn version(
+        &self,
+        key: &Key,
+        version_id: &str,
+    ) -> Result<Option<ObjectVersion>, StoreError>;
+
+    /// How many bytes one version of `key` has, and their SHA-256.
+    async fn digest(&self, key: &Key, version_id: &str) -> Result<Option<(u64, Hash)>, StoreError>;
+
+    /// Some names that begin with `prefix`, in order, after `after`; none at the end.
+    async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError>;
 }

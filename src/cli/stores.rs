@@ -4,11 +4,12 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use ledger::StoreError;
 use ledger::id::Tenant;
 use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
+use ledger::objects::Inventory;
 use ledger::sqlite::Open;
 use projections::Generations;
 use projections::views::{DynamoViews, SqliteViews};
@@ -17,6 +18,10 @@ use crate::aws::{
     BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
     VIEWS_TABLE, sdk_config,
 };
+use crate::local;
+use crate::objects::S3Objects;
+use crate::s3::Beside;
+use crate::world::World;
 
 /// Where events and rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -128,6 +133,24 @@ impl Stores {
                 let table = self.views_table.as_deref().unwrap_or_default();
                 Ok(Arc::new(DynamoViews::new(client, table, self.shards)))
             }
+        }
+    }
+
+    /// The bucket, which must be there, and its name.
+    pub(super) async fn files(&self) -> anyhow::Result<(Arc<dyn Inventory>, String)> {
+        match (self.store, &self.bucket) {
+            (Store::Sqlite, _) => {
+                let folder = self.folder().join("s3");
+                let files = Beside::open(&folder, local::BUCKET, Arc::new(World));
+                Ok((Arc::new(self.found("bucket", files)?), local::BUCKET.to_owned()))
+            }
+            (Store::Dynamodb, Some(bucket)) => {
+                let objects = self.clients().await.objects;
+                let files = S3Objects::new(objects, bucket, Arc::new(World));
+                files.ready().await?;
+                Ok((Arc::new(files), bucket.clone()))
+            }
+            (Store::Dynamodb, None) => bail!("which bucket? give --bucket"),
         }
     }
 

@@ -12,13 +12,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use ledger::service::Service;
 use projections::audit::{Audit, Progress};
 use tokio::sync::mpsc;
 
 use self::offline::Offline;
 use self::report::Report;
 use super::stores::OrFile;
+use crate::audit::{Depth, Files};
 use crate::world::World;
 
 /// The exit code for findings.
@@ -48,6 +50,7 @@ const PATIENCE: u64 = 3600;
 #[command(after_help = "Examples:
   asset-ledger verify --data ./data
   asset-ledger verify --data ./data --repair && echo clean
+  asset-ledger verify --data ./data --objects=deep
   asset-ledger verify --data ./data --json | jq -r 'select(.kind) | [.kind, .asset] | @tsv'
   asset-ledger verify --data ./data --against 2026-11-25.heads --key ledger.key.pub
   asset-ledger verify --file ledger-export.tar
@@ -62,6 +65,16 @@ pub(super) struct Verify {
     /// what it showed is in the finding.
     #[arg(long)]
     repair: bool,
+    /// Look at the files too: is every pinned version there, with the bytes that were recorded, and
+    /// is there nothing else? `=deep` reads every byte. With --repair, what a lost notification
+    /// did not record is looked at again, and what was left of a purge is destroyed.
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true,
+        default_missing_value = "described")]
+    objects: Option<How>,
+    /// With --repair and --objects: record as purged the assets whose bytes are gone. That cannot
+    /// be taken back: make sure that it is the right bucket.
+    #[arg(long, requires_all = ["repair", "objects"])]
+    accept_missing: bool,
     /// Seconds that rows which are behind may stand still before they are findings.
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(..=PATIENCE))]
@@ -75,19 +88,32 @@ pub(super) struct Verify {
     stores: OrFile,
 }
 
+/// How closely to look at files.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum How {
+    /// At what the bucket says of them.
+    Described,
+    /// At their bytes.
+    Deep,
+}
+
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         if let Some(path) = &self.offline.file {
             return self.file(path);
         }
         let (audit, progress) = (self.audit().await?, Arc::<Progress>::default());
+        let files = self.files(&audit).await?;
         let (findings, heard) = mpsc::channel(QUEUE);
         let mut report = Report::new(self.json);
         // First, because rows are not to be mended from a journal that was rewritten.
         let compared = self.offline.compare(&audit, &mut report).await?;
         ensure!(!self.repair || compared == 0, "--repair: rows are not made from such a journal");
         let looking = async {
-            let looked = audit.run(&findings, &progress).await;
+            let mut looked = audit.run(&findings, &progress).await;
+            if let (Ok(()), Some(files)) = (&looked, &files) {
+                looked = files.run(&findings).await;
+            }
             drop(findings); // nobody waits for more
             looked
         };
@@ -125,6 +151,27 @@ impl Verify {
             patience: Duration::from_secs(self.patience),
             segments: self.segments.unwrap_or_else(cores),
         })
+    }
+
+    async fn files(&self, audit: &Audit) -> anyhow::Result<Option<Files>> {
+        let Some(how) = self.objects else { return Ok(None) };
+        let (inventory, bucket) = self.stores.files().await?;
+        let (journal, tenant) = (audit.journal.clone(), audit.tenant.clone());
+        let objects = inventory.clone();
+        Ok(Some(Files {
+            service: Service::new(journal, objects, Arc::new(World), tenant, bucket),
+            journal: audit.journal.clone(),
+            scan: audit.scan.clone(),
+            inventory,
+            depth: match how {
+                How::Described => Depth::Described,
+                How::Deep => Depth::Deep,
+            },
+            repair: self.repair,
+            accept_missing: self.accept_missing,
+            patience: audit.patience,
+            looked: 0.into(),
+        }))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::s3::{Credentials, LocalS3, Outbox, REGION};
 use crate::world::World;
 
 /// The name of the one bucket. Clients see it in URLs only.
-pub(super) const BUCKET: &str = "assets";
+pub(crate) const BUCKET: &str = "assets";
 
 pub(super) struct Stores {
     pub(super) journal: Arc<SqliteJournal>,

@@ -17,6 +17,7 @@ use ledger::objects::{Current, ObjectVersion, Objects};
 mod client;
 mod disposition;
 mod failure;
+mod inventory;
 mod presign;
 
 pub use client::Connection;

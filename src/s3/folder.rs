@@ -15,7 +15,7 @@ use super::staged::Staged;
 pub(super) struct Folder {
     objects: PathBuf,
     drafts: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -29,7 +29,12 @@ impl Folder {
         sync(dir).map_err(failed)?;
         let lock = lock(&dir.join("lock"))?;
         refuse_lost_rows(rows, &objects)?;
-        Ok(Self { objects, drafts, _lock: lock })
+        Ok(Self { objects, drafts, _lock: Some(lock) })
+    }
+
+    /// The same folder, for who looks at it beside the process that has it. Sweep nothing in it.
+    pub(super) fn beside(dir: &Path) -> Self {
+        Self { objects: dir.join("objects"), drafts: dir.join("tmp"), _lock: None }
     }
 
     /// A draft for bytes to come. It is gone when dropped.

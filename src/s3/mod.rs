@@ -15,6 +15,7 @@ use ledger::error::StoreError;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
+mod beside;
 mod credentials;
 mod deliver;
 mod event;
@@ -32,6 +33,7 @@ mod testing;
 mod upload;
 mod view;
 
+pub use beside::Beside;
 pub use credentials::Credentials;
 pub use deliver::{Receiver, Verdict};
 pub use event::REGION;

@@ -52,6 +52,19 @@ impl Store {
         Ok(store)
     }
 
+    /// The same bucket, for who looks at it beside the process that serves it: nothing is made,
+    /// and nothing swept.
+    pub(super) fn beside(
+        dir: &Path,
+        bucket: &str,
+        effects: Arc<dyn Effects>,
+    ) -> Result<Self, StoreError> {
+        let file = dir.join("objects.sqlite");
+        let db = Arc::new(Database::open(&file, &SCHEMA, Open::Existing)?);
+        let (outbox, folder) = (Outbox::new(Arc::clone(&db)), Folder::beside(dir));
+        Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
+    }
+
     pub(super) async fn current(&self, key: &str) -> Result<Option<Version>, StoreError> {
         let key = key.to_owned();
         self.db.read(move |db| rows::current(db, &key)).await

@@ -113,6 +113,8 @@ kinds! {
     ObjectAltered "object-altered",
     /// An object that the ledger says was destroyed.
     ObjectPresent "object-present",
+    /// The bucket shows something that happened, which no event records.
+    ObjectUnrecorded "object-unrecorded",
     /// An object that no event speaks of.
     ObjectStray "object-stray",
 }

@@ -1,7 +1,7 @@
 //! Looking at an asset's object, after the load, and what came of it.
 
 use super::{Looked, Refusal, Service};
-use crate::asset::{Asset, Command, Event, Sight, Status, decide};
+use crate::asset::{Asset, Command, Event, Rejection, Sight, Status, decide};
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::Key;
@@ -20,12 +20,32 @@ impl Service {
             _ => self.sight(asset).await?,
         };
         looked.overwrite = is_overwrite(asset, &sight);
+        Ok(self.news(history, &sight)?.map(|(event, command)| (event, Some(command))))
+    }
+
+    /// What the bucket shows of an asset that no event records, and a look would; nothing is
+    /// changed. For an asset whose bytes are to be destroyed, or are, a look does more than record.
+    pub async fn unrecorded(&self, history: &History) -> Result<Option<Event>, Refusal> {
+        let asset = history.asset();
+        if matches!(asset.status(), Status::Purging | Status::Purged) {
+            return Ok(None);
+        }
+        let sight = self.sight(asset).await?;
+        Ok(self.news(history, &sight)?.map(|(event, _)| event))
+    }
+
+    fn news(
+        &self,
+        history: &History,
+        sight: &Sight,
+    ) -> Result<Option<(Event, CommandId)>, Rejection> {
+        let asset = history.asset();
         let event = decide(asset, &Command::Observe(sight.clone()))?;
-        let seen = event.map(|event| (self.command_of_sight(asset, &event, &sight), event));
+        let seen = event.map(|event| (self.command_of_sight(asset, &event, sight), event));
         // Recorded before, and undone since: a restored asset whose delete marker still lies
         // there was not deleted again.
         let news = seen.filter(|(command, _)| history.by_command(command).is_none());
-        Ok(news.map(|(command, event)| (event, Some(command))))
+        Ok(news.map(|(command, event)| (event, command)))
     }
 
     /// What S3 shows now. Whether the pinned version exists is asked only where it matters.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
-use crate::objects::{Current, ObjectVersion, Objects};
+use crate::objects::{Current, Inventory, ObjectVersion, Objects};
 
 /// A versioned bucket in memory. Like S3's, its notifications say only where something happened;
 /// whoever holds them delivers them late, twice, in another order, or not at all.
@@ -159,6 +159,33 @@ impl Objects for MemoryBucket {
     async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
         self.remove(key, version_id);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Inventory for MemoryBucket {
+    async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
+        let contents = self.contents();
+        let versions = contents.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+        Ok(versions.iter().find_map(|held| match held {
+            Held::Bytes(version) if version.version_id == id => Some(version.clone()),
+            Held::Bytes(_) | Held::DeleteMarker(_) => None,
+        }))
+    }
+
+    /// Of the bytes that it was told; it keeps none.
+    async fn digest(&self, key: &Key, id: &str) -> Result<Option<(u64, Hash)>, StoreError> {
+        let version = self.version(key, id).await?;
+        Ok(version.and_then(|version| Some((version.size, version.sha256?.parse().ok()?))))
+    }
+
+    async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let contents = self.contents();
+        let held = contents.by_key.iter().filter(|(_, versions)| !versions.is_empty());
+        let mut names: Vec<_> = held.map(|(key, _)| key.object()).collect();
+        names.retain(|name| name.starts_with(prefix) && after.is_none_or(|after| **name > *after));
+        names.sort();
+        Ok(names)
     }
 }
 

@@ -1,0 +1,69 @@
+//! The bucket as a whole: what it says of a version, what its bytes are, and what else it holds.
+
+use async_trait::async_trait;
+use aws_sdk_s3::types::ChecksumMode;
+use ledger::chain::Hash;
+use ledger::error::{Kind, StoreError};
+use ledger::id::Key;
+use ledger::objects::{Inventory, ObjectVersion};
+use sha2::{Digest, Sha256};
+
+use super::failure::{describe, is_gone, raw};
+use super::{S3Objects, version};
+
+#[async_trait]
+impl Inventory for S3Objects {
+    async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key.object());
+        let request = request.version_id(id).checksum_mode(ChecksumMode::Enabled);
+        match request.send().await {
+            Ok(head) => version(head).map(Some),
+            Err(error) => match raw(&error) {
+                Some((405, _)) => Ok(None), // a delete marker has no bytes
+                // An answer to HEAD has no words: a bucket that is missing answers 404 too.
+                Some((404, _)) => self.ready().await.map(|()| None),
+                _ => Err(describe(self.context("HeadObject"), error)),
+            },
+        }
+    }
+
+    async fn digest(&self, key: &Key, id: &str) -> Result<Option<(u64, Hash)>, StoreError> {
+        let request = self.client.get_object().bucket(&self.bucket).key(key.object());
+        let mut body = match request.version_id(id).send().await {
+            Ok(answer) => answer.body,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(describe(self.context("GetObject"), error)),
+        };
+        let (mut size, mut sha256) = (0, Sha256::new());
+        while let Some(bytes) = body.next().await {
+            let context = || self.context("GetObject");
+            let cut = |error| StoreError::caused(Kind::Unavailable, context(), error);
+            let bytes = bytes.map_err(cut)?;
+            size += bytes.len() as u64;
+            sha256.update(&bytes);
+        }
+        Ok(Some((size, Hash::finished(sha256))))
+    }
+
+    async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let request = self.client.list_object_versions().bucket(&self.bucket).prefix(prefix);
+        let mut request = request.set_key_marker(after.map(str::to_owned));
+        loop {
+            let page = request.clone().send().await;
+            let page = page.map_err(|error| describe(self.context("ListObjectVersions"), error))?;
+            let versions = page.versions().iter().filter_map(|version| version.key());
+            let markers = page.delete_markers().iter().filter_map(|marker| marker.key());
+            let mut names: Vec<_> = versions.chain(markers).map(str::to_owned).collect();
+            names.sort();
+            names.dedup();
+            // A page may end amid the versions of a key, and so begin with some of the one asked.
+            names.retain(|name| after.is_none_or(|after| name != after));
+            if !names.is_empty() || page.is_truncated() != Some(true) {
+                return Ok(names);
+            }
+            request = request
+                .set_key_marker(page.next_key_marker)
+                .set_version_id_marker(page.next_version_id_marker);
+        }
+    }
+}
