@@ -8,3 +8,4 @@ mod crash;
 mod faults;
 mod life;
 mod server;
+mod verify;

@@ -1,0 +1,229 @@
+//! `asset-ledger verify` as a person or a script meets it: on a folder, beside a running `serve`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use reqwest::Method;
+use rusqlite::Connection;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{Server, program};
+
+/// A folder with some assets in it, and nobody who serves it any more.
+struct Left {
+    _folder: TempDir,
+    data: PathBuf,
+    /// Announced; uploaded and confirmed; the same and purged.
+    announced: String,
+    uploaded: String,
+    purged: String,
+}
+
+/// What `verify` said, line by line, and its exit code.
+struct Said {
+    code: i32,
+    lines: Vec<Value>,
+    errors: String,
+}
+
+fn verify(data: &Path, more: &[&str]) -> Said {
+    let mut verify = program();
+    verify.args(["verify", "--json", "--patience", "1", "--data"]).arg(data).args(more);
+    let output = verify.output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    let lines = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    Said { code: output.status.code().unwrap(), lines, errors }
+}
+
+impl Said {
+    /// The kinds of the findings and the assets that they are about.
+    fn findings(&self) -> Vec<(&str, &str)> {
+        let text = |line: &'static str, of: &Value| of[line].as_str().map(str::len);
+        let findings = self.lines.iter().filter(|line| text("kind", line).is_some());
+        findings
+            .map(|line| {
+                let asset = line["asset"].as_str().unwrap();
+                (line["kind"].as_str().unwrap(), asset.trim_start_matches("main#"))
+            })
+            .collect()
+    }
+
+    fn repairs(&self) -> Vec<&str> {
+        self.lines.iter().filter_map(|line| line["repair"].as_str()).collect()
+    }
+}
+
+async fn upload(server: &Server, bytes: &'static str) -> String {
+    let created = server.create().await;
+    let url = created["upload_url"].as_str().unwrap();
+    assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
+    let id = created["id"].as_str().unwrap().to_owned();
+    let confirmed = server.request(Method::PUT, &format!("/asset/{id}")).send().await.unwrap();
+    assert_eq!(confirmed.status(), 202);
+    id
+}
+
+async fn left() -> Left {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let announced = server.create().await["id"].as_str().unwrap().to_owned();
+    let uploaded = upload(&server, "hello world").await;
+    let purged = upload(&server, "hello world").await;
+    let path = format!("/asset/{purged}");
+    for (method, path) in [(Method::DELETE, path.clone()), (Method::POST, format!("{path}/purge"))]
+    {
+        assert!(server.request(method, &path).send().await.unwrap().status().is_success());
+    }
+    let clean = verify(&data, &["--objects=deep"]);
+    assert_eq!((clean.code, clean.findings()), (0, vec![]), "{}", clean.errors);
+    assert_eq!(clean.lines[0]["checked"]["assets"], 3);
+    server.kill();
+    Left { _folder: folder, data, announced, uploaded, purged }
+}
+
+impl Left {
+    fn open(&self, file: &str) -> Connection {
+        Connection::open(self.data.join(file)).unwrap()
+    }
+
+    fn journal(&self) -> Connection {
+        let journal = self.open("journal.sqlite");
+        journal.execute_batch("DROP TRIGGER events_are_never_changed").unwrap();
+        journal
+    }
+
+    /// The file of the uploaded asset's bytes.
+    fn bytes(&self) -> PathBuf {
+        let version: String = self
+            .open("s3/objects.sqlite")
+            .query_row("SELECT version_id FROM versions WHERE key LIKE ?1", [self.like()], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        self.data.join("s3/objects").join(version)
+    }
+
+    fn like(&self) -> String {
+        format!("main/{}", self.uploaded)
+    }
+
+    /// Bytes under a key of which nobody was told.
+    fn plant(&self, key: &str, version: &str) {
+        fs::copy(self.bytes(), self.data.join("s3/objects").join(version)).unwrap();
+        let plant = "INSERT INTO versions (change, key, version_id, at, size, sha256, md5, headers) \
+                     SELECT (SELECT max(change) + 1 FROM versions), ?1, ?2, at, size, sha256, md5, \
+                     headers FROM versions WHERE key = ?3";
+        let planted = self.open("s3/objects.sqlite").execute(plant, [key, version, &self.like()]);
+        assert_eq!(planted, Ok(1));
+    }
+}
+
+#[tokio::test]
+async fn verify_names_what_was_done_and_mends_rows_only() {
+    let left = left().await;
+    let id = left.uploaded.as_str();
+    let edit = "UPDATE events SET body = replace(body, 'anonymous', 'mallory') \
+                WHERE pk = 'main#' || ?1 AND sk = 1";
+    assert_eq!(left.journal().execute(edit, [id]), Ok(1));
+    let rows = left.open("views.sqlite");
+    rows.execute("UPDATE assets SET filename = 'x' WHERE sk = ?1", [&left.announced]).unwrap();
+
+    let (edited, altered) = (("edited", id), ("row-altered", left.announced.as_str()));
+    let mut found = verify(&left.data, &[]);
+    found.lines.sort_by_key(|line| line["kind"].as_str().map(str::to_owned));
+    assert_eq!((found.code, found.findings()), (1, vec![edited, altered]));
+    let finding = found.lines.iter().find(|line| line["kind"] == "edited").unwrap();
+    assert_eq!((&finding["version"], finding["found"].as_str().unwrap().len()), (&1.into(), 64));
+
+    let mended = verify(&left.data, &["--repair"]);
+    assert_eq!(mended.code, 1);
+    assert_eq!(mended.repairs(), ["the row was written again from its events"]);
+    assert_eq!(verify(&left.data, &[]).findings(), [edited]);
+
+    let table = program().args(["verify", "--data"]).arg(&left.data).output().unwrap();
+    assert_eq!(table.status.code(), Some(1));
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("edited") && table.contains("1 findings"), "{table}");
+}
+
+#[tokio::test]
+async fn verify_finds_other_bytes_by_their_number_or_by_reading_them() {
+    let left = left().await;
+    let file = left.bytes();
+    fs::write(&file, "hello w0rld").unwrap();
+    assert_eq!(verify(&left.data, &["--objects"]).code, 0, "the bucket does not know either");
+    let altered = [("object-altered", left.uploaded.as_str())];
+    assert_eq!(verify(&left.data, &["--objects=deep"]).findings(), altered);
+    fs::write(&file, "hello").unwrap();
+    assert_eq!(verify(&left.data, &["--objects"]).findings(), altered);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(verify(&left.data, &["--objects"]).findings(), altered);
+}
+
+#[tokio::test]
+async fn verify_looks_again_where_the_bucket_shows_what_nobody_recorded() {
+    let left = left().await;
+    left.plant(&format!("main/{}", left.announced), "lost");
+    left.plant(&format!("main/{}", left.purged), "back");
+    left.plant("main/readme.txt", "stray");
+    let sorted = |said: &Said| {
+        let mut found: Vec<_> =
+            said.findings().iter().map(|f| format!("{} {}", f.0, f.1)).collect();
+        found.sort();
+        found
+    };
+    let expected = [
+        format!("object-present {}", left.purged),
+        "object-stray main/readme.txt".to_owned(),
+        format!("object-unrecorded {}", left.announced),
+    ];
+    assert_eq!(sorted(&verify(&left.data, &["--objects"])), expected);
+    let mut mended = verify(&left.data, &["--objects", "--repair"]);
+    mended.lines.sort_by_key(|line| line["repair"].as_str().map(str::to_owned));
+    assert_eq!(
+        mended.repairs(),
+        [
+            "looked at it: 0 events recorded, 1 versions destroyed",
+            "looked at it: 1 events recorded",
+        ]
+    );
+    // Its row waits for somebody who brings it: `serve` does, and so does a second repair.
+    let mut again = verify(&left.data, &["--objects", "--repair"]);
+    again.lines.sort_by_key(|line| line["kind"].as_str().map(str::to_owned));
+    let stray = ("object-stray", "main/readme.txt");
+    assert_eq!(again.findings(), [stray, ("row-stale", left.announced.as_str())]);
+    assert_eq!(verify(&left.data, &["--objects"]).findings(), [stray]);
+    let mut history = program();
+    history.args(["history", &left.announced, "--format", "jsonl", "--data"]).arg(&left.data);
+    let history = String::from_utf8(history.output().unwrap().stdout).unwrap();
+    assert!(history.lines().nth(1).unwrap().contains(r#""source":"reconcile""#), "{history}");
+}
+
+#[tokio::test]
+async fn what_is_gone_is_recorded_only_by_who_says_so() {
+    let left = left().await;
+    let gone = "DELETE FROM versions WHERE key = ?1";
+    assert_eq!(left.open("s3/objects.sqlite").execute(gone, [left.like()]), Ok(1));
+    let missing = [("object-missing", left.uploaded.as_str())];
+    let kept = verify(&left.data, &["--objects", "--repair"]);
+    assert_eq!((kept.code, kept.findings()), (1, missing.to_vec()));
+    assert!(kept.repairs()[0].contains("--accept-missing"), "{:?}", kept.lines);
+    let said = verify(&left.data, &["--objects", "--repair", "--accept-missing"]);
+    assert_eq!(said.repairs(), ["looked at it: 1 events recorded"]);
+    assert_eq!(verify(&left.data, &["--objects", "--repair"]).findings()[0].0, "row-altered");
+    assert_eq!(verify(&left.data, &["--objects"]).findings(), []);
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing = verify(folder.path(), &[]);
+    assert_eq!(nothing.code, 2);
+    assert!(nothing.errors.contains("--data"), "{}", nothing.errors);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "looking made a file");
+    assert_eq!(verify(folder.path(), &["--accept-missing"]).code, 2);
+    assert_eq!(verify(folder.path(), &["--segments", "0"]).code, 2);
+}
