@@ -113,8 +113,8 @@ impl Left {
     /// Bytes under a key of which nobody was told.
     fn plant(&self, key: &str, version: &str) {
         fs::copy(self.bytes(), self.data.join("s3/objects").join(version)).unwrap();
-        let plant = "INSERT INTO versions (change, key, version_id, at, size, sha256, md5, headers) \
-                     SELECT (SELECT max(change) + 1 FROM versions), ?1, ?2, at, size, sha256, md5, \
+        let plant = "INSERT INTO versions \
+                     (change, key, version_id, at, size, sha256, md5, headers) SELECT (SELECT max(change) + 1 FROM versions), ?1, ?2, at, size, sha256, md5, \
                      headers FROM versions WHERE key = ?3";
         let planted = self.open("s3/objects.sqlite").execute(plant, [key, version, &self.like()]);
         assert_eq!(planted, Ok(1));
