@@ -39,7 +39,7 @@ pub(super) struct Checkpoint {
     #[command(subcommand)]
     other: Option<Other>,
     #[command(flatten)]
-    make: Option<Make>,
+    make: Make,
 }
 
 #[derive(Debug, Subcommand)]
@@ -50,8 +50,8 @@ enum Other {
 #[derive(Debug, Args)]
 struct Make {
     /// The file of heads to write; the note becomes FILE.note. There must be neither yet.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Option<PathBuf>, // not with `keygen`
     /// The secret key that signs, made by `checkpoint keygen`.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -61,22 +61,22 @@ struct Make {
 
 impl Checkpoint {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        match (self.other, self.make) {
+        match (self.other, &self.make.out) {
             (Some(Other::Keygen(keygen)), _) => keygen.run(),
-            (None, Some(make)) => make.run().await,
+            (None, Some(out)) => self.make.run(out).await,
             (None, None) => bail!("--out says where the heads are to be written"),
         }
     }
 }
 
 impl Make {
-    async fn run(self) -> anyhow::Result<()> {
+    async fn run(&self, out: &Path) -> anyhow::Result<()> {
         let key = self.key.as_deref().map(key::secret).transpose()?;
-        let note = note_beside(&self.out);
-        for there in [&self.out, &note] {
+        let note = note_beside(out);
+        for there in [out, &note] {
             ensure!(there.symlink_metadata().is_err(), "{} is there already", there.display());
         }
-        let mut heads = Draft::create(&self.out)?;
+        let mut heads = Draft::create(out)?;
         let rising = tokio::select! {
             rising = self.heads(&mut heads.file) => rising?,
             _ = tokio::signal::ctrl_c() => bail!("stopped: no checkpoint was written"),
@@ -89,7 +89,7 @@ impl Make {
             draft.keep()?;
         }
         heads.keep()?;
-        let (out, count, root) = (self.out.display(), rising.count(), rising.root());
+        let (out, count, root) = (out.display(), rising.count(), rising.root());
         Ok(writeln!(io::stdout(), "{out}: the heads of {count} assets, root {root}")?)
     }
 

@@ -1,5 +1,6 @@
 //! Exports as they come, go, and are meddled with.
 
+mod checkpoint;
 mod hostile;
 mod round;
 mod tampered;

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "what bad luck did, in figures")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
+mod audit;
 mod aws;
 mod command_line;
 mod crash;

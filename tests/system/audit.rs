@@ -1,0 +1,293 @@
+//! What a person does who must show, or look whether, a ledger is as it was left.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{PATIENCE, Server, program};
+
+/// A folder with a ledger of three assets, of which the first is confirmed.
+struct Desk {
+    folder: TempDir,
+    ids: Vec<String>,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let server = Server::start(&folder.path().join("data"));
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            let created = server.create().await;
+            let url = created["upload_url"].as_str().unwrap();
+            assert_eq!(server.http.put(url).body("bytes").send().await.unwrap().status(), 200);
+            ids.push(created["id"].as_str().unwrap().to_owned());
+        }
+        for id in &ids {
+            let confirmed = server.request(Method::PUT, &format!("/asset/{id}")).send().await;
+            assert_eq!(confirmed.unwrap().status(), 202);
+        }
+        caught_up(&server, &ids).await;
+        assert!(server.stop());
+        Self { folder, ids }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs the program in the folder: its exit code, what it said, what it complained of.
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = program().args(arguments).current_dir(&self.folder).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The same for what must succeed.
+    fn done(&self, arguments: &[&str]) -> String {
+        let (code, out, error) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {out}{error}");
+        out
+    }
+
+    /// A key, and a checkpoint that it signed.
+    fn checkpoint(&self) {
+        self.done(&["checkpoint", "keygen", "--name", "files.example/ledger", "--out", "key"]);
+        self.done(&["checkpoint", "--data", "data", "--key", "key", "--out", "heads"]);
+    }
+
+    /// Does this to the journal as somebody would who can write the file, and has the rows made
+    /// again from it.
+    async fn tamper(&self, sql: &str, left: &[String]) {
+        let journal = rusqlite::Connection::open(self.at("data/journal.sqlite")).unwrap();
+        for trigger in ["changed", "deleted"] {
+            let drop = format!("DROP TRIGGER IF EXISTS events_are_never_{trigger}");
+            journal.execute_batch(&drop).unwrap();
+        }
+        assert!(journal.execute(sql, []).unwrap() > 0);
+        for file in ["views.sqlite", "views.sqlite-wal", "views.sqlite-shm"] {
+            let _ = fs::remove_file(self.at("data").join(file));
+        }
+        let server = Server::start(&self.at("data"));
+        caught_up(&server, left).await;
+        assert!(server.stop());
+    }
+}
+
+/// Waits until the list shows each asset as its events made it.
+async fn caught_up(server: &Server, ids: &[String]) {
+    let deadline = Instant::now() + PATIENCE;
+    for id in ids {
+        let state = server.state(id).await;
+        let shown =
+            |row: &Value| row["asset_id"] == state["asset_id"] && row["state"] == state["state"];
+        while !server.list().await.iter().any(shown) {
+            assert!(Instant::now() < deadline, "{id} is not listed as it is");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_is_imported_and_exported_again_as_the_same_bytes() {
+    let desk = Desk::new().await;
+    let told = desk.done(&["export", "--data", "data", "--out", "first", "--gzip"]);
+    assert!(told.contains("3 assets, 9 events"), "{told}");
+    let told = desk.done(&["verify", "--file", "first"]);
+    assert!(told.contains("checked 3 assets with 9 events") && told.contains(": 0 findings"));
+    desk.done(&["import", "first", "--data", "restored"]);
+    assert!(desk.done(&["import", "first", "--data", "restored"]).contains("9 there before"));
+    desk.done(&["export", "--data", "restored", "--out", "second", "--gzip"]);
+    for file in ["heads.jsonl", "events/000001.jsonl.gz"] {
+        let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
+        assert_eq!(read("first"), read("second"), "{file}");
+    }
+    let server = Server::start(&desk.at("restored"));
+    server.wait_for(&desk.ids[0], "UPLOADED").await;
+    let told = desk.run(&["import", "first", "--data", "restored"]).2;
+    assert!(told.contains("another `serve`"), "{told}");
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_found_and_located() {
+    let desk = Desk::new().await;
+    desk.done(&["export", "--data", "data", "--out", "export"]);
+    let file = desk.at("export/events/000001.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines[4] = lines[4].replacen("s3.amazonaws.com", "s3.amazonaws.con", 1);
+    fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let (code, told, _) = desk.run(&["verify", "--file", "export", "--json"]);
+    assert_eq!(code, 1);
+    let finding: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!((&finding["kind"], &finding["version"]), (&"edited".into(), &2.into()));
+    assert!(finding["says"].as_str().unwrap().starts_with("events/000001.jsonl:5: "), "{told}");
+    let (code, _, error) = desk.run(&["import", "export", "--data", "restored"]);
+    assert!(code == 1 && error.contains("nothing was imported"), "{error}");
+    fs::remove_file(desk.at("export/manifest.json")).unwrap();
+    let (code, _, error) = desk.run(&["verify", "--file", "export"]);
+    assert!(code == 2 && error.contains("never finished"), "{error}");
+}
+
+#[tokio::test]
+async fn a_chain_of_the_api_is_checked_on_standard_input() {
+    let desk = Desk::new().await;
+    let chain = desk.done(&["history", &desk.ids[0], "--data", "data", "--format", "jsonl"]);
+    let verify = |chain: &str| {
+        let mut verify = program();
+        verify.args(["verify", "--file", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = verify.stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(chain.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let whole = verify(&chain);
+    assert!(whole.status.success());
+    assert!(String::from_utf8(whole.stderr).unwrap().contains("at version 3"));
+    assert_eq!(verify(&chain.replacen("api", "cli", 1)).status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn what_only_a_checkpoint_can_show_it_shows() {
+    let cut = "DELETE FROM events WHERE sk = 3 AND pk = (SELECT min(pk) FROM events)";
+    let gone = "DELETE FROM events WHERE pk = (SELECT max(pk) FROM events)";
+    for (name, sql, left) in [("truncated", cut, 3), ("removed", gone, 2)] {
+        let desk = Desk::new().await;
+        desk.checkpoint();
+        let against = ["verify", "--data", "data", "--against", "heads", "--key", "key.pub"];
+        let (code, told, error) = desk.run(&against);
+        assert_eq!(code, 0, "{told}{error}");
+        assert!(error.contains("signed by files.example/ledger, 3 assets"), "{error}");
+        desk.tamper(sql, &desk.ids[..left]).await;
+        assert_eq!(desk.run(&["verify", "--data", "data"]).0, 0, "alone it cannot know");
+        let (code, told, _) = desk.run(&against);
+        assert!(code == 1 && told.contains(name), "{name}: {told}");
+        let (code, _, error) = desk.run(&[&against[..], &["--repair"]].concat());
+        assert!(code == 2 && error.contains("--repair"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_ledger_or_key_is_refused() {
+    let (desk, other) = (Desk::new().await, Desk::new().await);
+    desk.checkpoint();
+    other.checkpoint();
+    let heads = desk.at("heads");
+    let (code, _, error) =
+        other.run(&["verify", "--data", "data", "--against", heads.to_str().unwrap()]);
+    assert!(code == 2 && error.contains("of another ledger"), "{error}");
+    let key = fs::read_to_string(other.at("key.pub")).unwrap();
+    let (code, _, error) =
+        desk.run(&["verify", "--data", "data", "--against", "heads", "--key", key.trim()]);
+    assert!(code == 2 && error.contains("not signed by"), "{error}");
+    let (code, _, error) =
+        desk.run(&["verify", "--data", "data", "--against", "heads", "--key", "key"]);
+    assert!(code == 2 && error.contains("secret key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proof_is_checked_with_the_public_key_alone() {
+    let desk = Desk::new().await;
+    desk.checkpoint();
+    let id = desk.ids[1].as_str();
+    desk.done(&["proof", id, "--checkpoint", "heads", "--out", "proof"]);
+    let chain = desk.done(&["history", id, "--data", "data", "--format", "jsonl"]);
+    // Somewhere else, where there is neither a ledger nor a checkpoint.
+    let auditor = Desk { folder: TempDir::new().unwrap(), ids: Vec::new() };
+    fs::copy(desk.at("proof"), auditor.at("proof")).unwrap();
+    fs::write(auditor.at("chain"), &chain).unwrap();
+    let key = fs::read_to_string(desk.at("key.pub")).unwrap();
+    let check = ["proof", "--check", "proof", "--key", key.trim(), "--history", "chain"];
+    let told = auditor.done(&check);
+    assert!(told.contains(id) && told.contains("at version 3"), "{told}");
+    assert!(told.contains("its history of 3 events is that one"), "{told}");
+    fs::write(auditor.at("chain"), chain.replace("api", "cli")).unwrap();
+    assert_eq!(auditor.run(&check).0, 1, "another history");
+    let text = fs::read_to_string(auditor.at("proof")).unwrap();
+    fs::write(auditor.at("proof"), text.replacen("index 1", "index 2", 1)).unwrap();
+    let (code, _, error) = auditor.run(&["proof", "--check", "proof", "--key", key.trim()]);
+    assert!(code == 1 && error.contains("not among the 3"), "{error}");
+    let (code, _, error) =
+        desk.run(&["proof", "019aaf6b-5a00-7123-8456-0123456789ab", "--checkpoint", "heads"]);
+    assert!(code == 1 && error.contains("is not in heads"), "{error}");
+}
+
+#[tokio::test]
+async fn a_secret_key_is_its_owners_alone() {
+    let desk = Desk::new().await;
+    desk.checkpoint();
+    let secret = fs::read_to_string(desk.at("key")).unwrap();
+    assert_eq!(fs::metadata(desk.at("key")).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = ["checkpoint", "keygen", "--name", "files.example/ledger", "--out", "key"];
+    let (code, out, error) = desk.run(&again);
+    assert!(code == 1 && !format!("{out}{error}").contains("PRIVATE"), "{out}{error}");
+    assert_eq!(fs::read_to_string(desk.at("key")).unwrap(), secret, "never replaced");
+    fs::set_permissions(desk.at("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, _, error) =
+        desk.run(&["checkpoint", "--data", "data", "--key", "key", "--out", "other"]);
+    assert!(code == 1 && error.contains("others can read it"), "{error}");
+    assert!(!desk.at("other").exists());
+}
+
+#[tokio::test]
+async fn a_tampered_ledger_is_neither_vouched_for_nor_exported_silently() {
+    let desk = Desk::new().await;
+    let edit = "UPDATE events SET body = replace(body, 'anonymous', 'somebody') WHERE sk = 1 \
+                AND pk = (SELECT min(pk) FROM events)";
+    desk.tamper(edit, &desk.ids[1..]).await;
+    let (code, _, error) = desk.run(&["checkpoint", "--data", "data", "--out", "heads"]);
+    assert!(code == 1 && error.contains("edited") && error.contains("vouch"), "{error}");
+    let (code, _, error) = desk.run(&["export", "--data", "data", "--out", "export"]);
+    assert!(code == 1 && error.contains("--leave-out-broken"), "{error}");
+    let left: Vec<_> = fs::read_dir(desk.folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 2, "data and its log, and nothing else: {left:?}");
+    desk.done(&["export", "--data", "data", "--out", "export", "--leave-out-broken"]);
+    let manifest = fs::read(desk.at("export/manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!((&manifest["assets"], &manifest["left_out"]), (&2.into(), &1.into()));
+}
+
+/// The lines between two marks of a document.
+fn documented(file: &str, mark: &str) -> String {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let (_, after) = text.split_once(&format!("<!-- {mark} -->")).unwrap();
+    let (block, _) = after.split_once(&format!("<!-- /{mark} -->")).unwrap();
+    let lines = block.lines().filter(|line| !line.starts_with("```"));
+    lines.map(|line| format!("{line}\n")).collect::<String>().trim_start().to_owned()
+}
+
+#[tokio::test]
+async fn the_documented_lines_check_an_export_with_none_of_our_code() {
+    let desk = Desk::new().await;
+    let check = documented("docs/AUDIT.md", "check");
+    assert!(check.lines().count() <= 10, "ten lines, not more:\n{check}");
+    fs::write(desk.at("check.py"), &check).unwrap();
+    let checked = |export: &str| {
+        let mut python = std::process::Command::new("python3");
+        let output = python.arg("check.py").arg(export).current_dir(&desk.folder).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout) + &text(output.stderr))
+    };
+    for (name, more) in [("plain", &[][..]), ("packed", &["--gzip"]), ("each", &["--per", "asset"])]
+    {
+        desk.done(&[&["export", "--data", "data", "--out", name][..], more].concat());
+        let (whole, told) = checked(name);
+        assert!(whole && told.contains("whole: 3 assets, 9 events"), "{name}: {told}");
+    }
+    let file = desk.at("plain/events/000001.jsonl");
+    let whole = fs::read(&file).unwrap();
+    for at in (0..whole.len()).step_by(97) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        fs::write(&file, &flipped).unwrap();
+        let (taken, told) = checked("plain");
+        assert!(!taken, "the byte at {at} was flipped: {told}");
+        assert!(told.contains("000001.jsonl") || told.contains("heads.jsonl"), "{told}");
+    }
+}
