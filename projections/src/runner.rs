@@ -3,6 +3,9 @@
 //! Nothing is ever applied to a row. A hint says "asset A has reached version n"; the row is then
 //! folded anew from A's whole history. Late, double, reordered and lost hints change nothing but
 //! the delay.
+//!
+//! Where the feed is kept in lanes, what an asset's row lacks is announced there before the row is
+//! written: so no row is ever ahead of the feed, and the row says what is still to be announced.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use ledger::journal::Journal;
 use ledger::record::Line;
 use ledger::{Effects, StoreError, service};
 
+use crate::feed::{Announcer, Lane, News};
 use crate::generations::Generations;
 use crate::measure;
 use crate::rows::Rows;
@@ -79,6 +83,7 @@ pub struct Runner {
     journal: Arc<dyn Journal>,
     views: Arc<dyn Generations>,
     effects: Arc<dyn Effects>,
+    announcer: Option<Announcer>,
 }
 
 impl Runner {
@@ -88,7 +93,13 @@ impl Runner {
         views: Arc<dyn Generations>,
         effects: Arc<dyn Effects>,
     ) -> Self {
-        Self { journal, views, effects }
+        Self { journal, views, effects, announcer: None }
+    }
+
+    /// Also announces what happened in the feed's lanes, each event before its row.
+    #[must_use]
+    pub fn announcing(self, announcer: Announcer) -> Self {
+        Self { announcer: Some(announcer), ..self }
     }
 
     /// Projects each asset that the hints name, once, as it is now. One asset's trouble never
@@ -106,12 +117,9 @@ impl Runner {
             Ok(written) => written,
             Err(error) => return Report::failed(hints.len(), &error),
         };
-        let written = &written;
-        let run = |told: Told| async move { (self.project_one(&told, written).await, told.hints) };
-        let mut outcomes = stream::iter(by_asset(hints)).map(run).buffer_unordered(AT_ONCE);
         let mut report = Report::default();
-        while let Some((outcome, hints)) = outcomes.next().await {
-            report.count(outcome, &hints);
+        for (told, outcome) in self.run(by_asset(hints), &written).await {
+            report.count(outcome, &told.hints);
         }
         report.failed.sort_by_key(|failed| failed.hint);
         report
@@ -125,7 +133,9 @@ impl Runner {
                 // Without events there is nothing to reach, and that is what parks it again.
                 let version = last.map_or(1, |last| last.version);
                 let (key, lines, hints) = (key.clone(), Vec::new(), Vec::new());
-                self.project_one(&Told { key, version, lines, hints }, &written).await
+                let told = vec![Told { key, version, lines, hints }];
+                let outcome = self.run(told, &written).await.pop();
+                outcome.map_or(Projected::Row(Put::Stale), |(_, outcome)| outcome)
             }
             Err(error) => Projected::Failed(error),
         }
@@ -142,17 +152,60 @@ impl Runner {
         Ok(list.written().map(|generation| self.views.rows(generation)).collect())
     }
 
-    async fn project_one(&self, told: &Told, to: &Written) -> Projected {
-        match self.write(told, to).await {
+    /// Folds all, then announces all, then writes all: what is announced together takes few
+    /// places.
+    async fn run(&self, told: Vec<Told>, to: &Written) -> Vec<(Told, Projected)> {
+        let fold = |told: Told| async move { (self.folded(&told, to).await, told) };
+        let folded: Vec<_> = stream::iter(told).map(fold).buffered(AT_ONCE).collect().await;
+        let unheard = &self.announce(&folded).await;
+        let write = |(folded, told): (Result<Folded, StoreError>, Told)| async move {
+            let outcome = match (folded, unheard.get(&Lane::of(&told.key))) {
+                (Ok(_), Some(error)) => Projected::Failed(error.clone()),
+                (Ok(folded), None) => self.written_to(&told, folded.history.asset(), to).await,
+                (Err(error), _) => self.failed(&told, error, to).await,
+            };
+            (told, outcome)
+        };
+        stream::iter(folded).map(write).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    async fn folded(&self, told: &Told, to: &Written) -> Result<Folded, StoreError> {
+        let history = self.fold(told).await?;
+        let announced = match &self.announcer {
+            Some(_) => version(to, &told.key).await?,
+            None => 0,
+        };
+        Ok(Folded { history, announced })
+    }
+
+    /// Announces what the rows lack, and answers which lanes could not take theirs.
+    async fn announce(
+        &self,
+        folded: &[(Result<Folded, StoreError>, Told)],
+    ) -> BTreeMap<Lane, StoreError> {
+        let Some(announcer) = &self.announcer else { return BTreeMap::new() };
+        let folded = folded.iter().filter_map(|(folded, _)| folded.as_ref().ok());
+        let news = folded.map(|folded| News::of(&folded.history, folded.announced)).collect();
+        announcer.announce(news).await
+    }
+
+    async fn written_to(&self, told: &Told, asset: &Asset, to: &Written) -> Projected {
+        match self.write(told, asset, to).await {
             Ok(put) => Projected::Row(put),
-            Err(error) if error.kind == Kind::Corrupt => self.park(told, &error, to).await,
-            Err(error) => Projected::Failed(error),
+            Err(error) => self.failed(told, error, to).await,
         }
     }
 
-    async fn write(&self, told: &Told, to: &Written) -> Result<Put, StoreError> {
-        let asset = self.fold(told).await?;
-        let puts = try_join_all(to.iter().map(|rows| rows.put(&asset))).await?;
+    /// What cannot be read is set aside; what did not answer is asked again.
+    async fn failed(&self, told: &Told, error: StoreError, to: &Written) -> Projected {
+        if error.kind == Kind::Corrupt {
+            return self.park(told, &error, to).await;
+        }
+        Projected::Failed(error)
+    }
+
+    async fn write(&self, told: &Told, asset: &Asset, to: &Written) -> Result<Put, StoreError> {
+        let puts = try_join_all(to.iter().map(|rows| rows.put(asset))).await?;
         let put = puts.first().copied().unwrap_or(Put::Stale);
         match put {
             // A redrive comes as late as the person who asked for it, and says nothing of lag.
@@ -163,13 +216,13 @@ impl Runner {
         Ok(put)
     }
 
-    async fn fold(&self, told: &Told) -> Result<Asset, StoreError> {
+    async fn fold(&self, told: &Told) -> Result<History, StoreError> {
         let history = match told.history() {
             Some(history) => Some(history),
             None => service::read(&told.key, self.journal.history(&told.key).await?)?,
         };
         match history {
-            Some(history) if history.asset().version >= told.version => Ok(history.asset().clone()),
+            Some(history) if history.asset().version >= told.version => Ok(history),
             short => Err(too_short(told, short.as_ref())),
         }
     }
@@ -213,6 +266,24 @@ impl Report {
 
 /// The generations to write, the one that is read first.
 type Written = Vec<Arc<dyn Rows>>;
+
+/// What is to be written of one asset.
+struct Folded {
+    history: History,
+    /// How many of its events its row stands for, and so the feed.
+    announced: u64,
+}
+
+/// The version of an asset's row in the generation that is read. A row that cannot be read stands
+/// for nothing: announcing twice is better than leaving out.
+async fn version(to: &Written, key: &Key) -> Result<u64, StoreError> {
+    let Some(rows) = to.first() else { return Ok(0) };
+    match rows.get(key).await {
+        Ok(row) => Ok(row.map_or(0, |row| row.version)),
+        Err(error) if error.kind == Kind::Corrupt => Ok(0),
+        Err(error) => Err(error),
+    }
+}
 
 /// Everything that a batch says of one asset.
 struct Told {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ledger::journal::{DynamoJournal, Journal};
 use ledger::service::Service;
-use projections::feed::{DynamoLanes, LanedFeed, Lanes};
+use projections::feed::{Announcer, DynamoLanes, LanedFeed, Lanes};
 use projections::views::DynamoViews;
 use projections::{Current, Feed, Generations, Reader, Runner, Views};
 
@@ -62,9 +62,11 @@ impl Parts {
         Arc::new(LanedFeed::new(self.lanes.clone(), self.journal.clone()))
     }
 
-    /// What writes the rows.
+    /// What writes the rows, and the feed.
     #[must_use]
     pub fn runner(&self) -> Runner {
-        Runner::new(self.journal.clone(), self.generations.clone(), Arc::new(World))
+        let (journal, generations) = (self.journal.clone(), self.generations.clone());
+        let runner = Runner::new(journal, generations, Arc::new(World));
+        runner.announcing(Announcer::new(self.lanes.clone()))
     }
 }

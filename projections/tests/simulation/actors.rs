@@ -16,6 +16,7 @@ use projections::runner::Hint;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::listener::listener;
 use crate::world::{Feed, Store, Table, World, caller};
 
 /// Clients at once.
@@ -23,7 +24,7 @@ const CLIENTS: usize = 3;
 /// What each of them does.
 const DEEDS: usize = 10;
 /// Looks of whoever carries messages; each comes some milliseconds after the one before.
-const ROUNDS: usize = 10;
+pub(crate) const ROUNDS: usize = 10;
 
 /// Everything that happens while there are faults.
 pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
@@ -33,6 +34,7 @@ pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
     }
     actors.spawn(notifications(world.clone()));
     actors.spawn(onlooker(world.clone()));
+    actors.spawn(listener(world.clone()));
     if world.feed != Feed::Follower {
         actors.spawn(shard(world.clone()));
         actors.spawn(shard(world.clone()));
@@ -46,7 +48,7 @@ pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
     }
 }
 
-async fn pause<J: Store, V: Table>(world: &World<J, V>, ms: u64) {
+pub(crate) async fn pause<J: Store, V: Table>(world: &World<J, V>, ms: u64) {
     sleep(Duration::from_millis(world.chance.below(ms))).await;
 }
 

@@ -14,6 +14,7 @@ use ledger::id::Key;
 use ledger::journal::{Appended, Arrival, Arrivals, DynamoJournal, Journal, MemoryJournal};
 use ledger::record::Line;
 use ledger::testing::Chance;
+use projections::feed::DynamoLanes;
 use projections::generations::{Generation, List, Progress};
 use projections::position::{Position, Positions};
 use projections::views::{DynamoViews, MemoryViews};
@@ -28,7 +29,7 @@ const ATTEMPTS: u32 = 12;
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Fresh tables on a fresh engine, at the end of a bad wire.
-pub(crate) async fn stores(seed: u64) -> (Arrived, Beside) {
+pub(crate) async fn stores(seed: u64) -> (Arrived, Beside, DynamoLanes) {
     let engine = Engine::new();
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).build();
     let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
@@ -39,8 +40,10 @@ pub(crate) async fn stores(seed: u64) -> (Arrived, Beside) {
         [Fault::Lost, Fault::ReplyLost, Fault::ReplyHangs, Fault::THROTTLED, Fault::INTERNAL];
     engine.fail(move |_| chance.happens(WIRE_FAULTS).then(|| *chance.pick(&faults).unwrap()));
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
+    let lanes = DynamoLanes::new(tables.client.clone(), &tables.views);
     let rows = DynamoViews::new(tables.client, tables.views, 4);
-    (Arrived { journal, order: Arc::default() }, Beside { rows, position: MemoryViews::default() })
+    let rows = Beside { rows, position: MemoryViews::default() };
+    (Arrived { journal, order: Arc::default() }, rows, lanes)
 }
 
 /// A journal whose order of arrival is noted beside it.

@@ -12,6 +12,7 @@
 
 mod actors;
 mod dynamo;
+mod listener;
 mod rest;
 mod world;
 
@@ -25,6 +26,7 @@ use std::time::Instant;
 
 use ledger::journal::{MemoryJournal, SqliteJournal};
 use ledger::sqlite::Open;
+use projections::feed::MemoryLanes;
 use projections::views::{MemoryViews, SqliteViews};
 use tempfile::TempDir;
 
@@ -45,7 +47,8 @@ fn whatever_happens_in_memory_everything_fits_at_rest() {
 }
 
 fn in_memory(seed: u64) -> Outcome {
-    let world = World::new(seed, Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+    let (journal, views) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+    let world = World::new(seed, journal, views, Arc::<MemoryLanes>::default());
     runtime().block_on(run(world))
 }
 
@@ -56,7 +59,8 @@ fn whatever_happens_on_sqlite_everything_fits_at_rest() {
         runtime().block_on(async {
             let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
             let views = SqliteViews::open(folder.path(), Open::OrCreate).unwrap();
-            run(World::new(seed, Arc::new(journal), Arc::new(views))).await
+            let lanes = Arc::<MemoryLanes>::default();
+            run(World::new(seed, Arc::new(journal), Arc::new(views), lanes)).await
         })
     });
 }
@@ -66,8 +70,8 @@ fn whatever_happens_on_sqlite_everything_fits_at_rest() {
 fn whatever_happens_on_dynamodb_everything_fits_at_rest() {
     simulate("on DynamoDB", ON_DYNAMODB, |seed| {
         runtime().block_on(async {
-            let (journal, views) = dynamo::stores(seed).await;
-            run(World::new(seed, Arc::new(journal), Arc::new(views))).await
+            let (journal, views, lanes) = dynamo::stores(seed).await;
+            run(World::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes))).await
         })
     });
 }

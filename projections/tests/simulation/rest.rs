@@ -60,9 +60,11 @@ pub(crate) async fn check<J: Store, V: Table>(world: &World<J, V>) -> Outcome {
         }
     }
     check_parked(world).await;
+    world.hear_out().await;
     let seen = world.seen();
     outcome.violations.clone_from(&seen.violations);
     outcome.crashes = seen.crashes;
+    outcome.told = seen.told;
     outcome.acknowledged = seen.acknowledged.len() as u64;
     if restored > seen.restores {
         outcome.violations.push(format!("{restored} restored, {} asked for", seen.restores));

@@ -16,6 +16,7 @@ use ledger::journal::{Arrivals, Journal};
 use ledger::record::Source;
 use ledger::service::{Caller, Service};
 use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
+use projections::feed::{Cursor, Lanes};
 use projections::generations::{Generation, List, Progress};
 use projections::position::{Position, Positions};
 use projections::rows::Batch;
@@ -50,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) events: u64,
     pub(crate) acknowledged: u64,
     pub(crate) crashes: u64,
+    /// Events that the listener was told, those that came again too.
+    pub(crate) told: u64,
     pub(crate) kinds: BTreeMap<&'static str, u64>,
     /// The heads of all assets: the same seed comes to the same.
     pub(crate) heads: Vec<Hash>,
@@ -61,6 +64,7 @@ impl Outcome {
         self.events += other.events;
         self.acknowledged += other.acknowledged;
         self.crashes += other.crashes;
+        self.told += other.told;
         for (kind, count) in &other.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }
@@ -69,9 +73,9 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { assets, events, acknowledged, crashes, kinds, .. } = self;
+        let Self { assets, events, acknowledged, crashes, told, kinds, .. } = self;
         write!(f, "{assets} assets, {events} events {kinds:?}, ")?;
-        write!(f, "{acknowledged} changes acknowledged, {crashes} crashes")
+        write!(f, "{acknowledged} changes acknowledged, {told} told, {crashes} crashes")
     }
 }
 
@@ -91,6 +95,11 @@ pub(crate) struct Seen {
     pub(crate) restores: u64,
     /// The newest row of each asset that anybody saw.
     pub(crate) rows: BTreeMap<Key, u64>,
+    /// How many of each asset's events the listener has heard of, and where it goes on.
+    pub(crate) heard: BTreeMap<Key, u64>,
+    pub(crate) listened: Option<Cursor>,
+    /// How many events it was told, those that came again too.
+    pub(crate) told: u64,
     pub(crate) crashes: u64,
 }
 
@@ -100,6 +109,7 @@ pub(crate) struct World<J, V> {
     pub(crate) faults: Arc<Faults>,
     pub(crate) journal: Arc<J>,
     pub(crate) views: Arc<V>,
+    pub(crate) lanes: Arc<dyn Lanes>,
     pub(crate) bucket: Arc<MemoryBucket>,
     pub(crate) service: Service,
     pub(crate) reader: Reader,
@@ -108,7 +118,7 @@ pub(crate) struct World<J, V> {
 }
 
 impl<J: Store, V: Table> World<J, V> {
-    pub(crate) fn new(seed: u64, journal: Arc<J>, views: Arc<V>) -> Self {
+    pub(crate) fn new(seed: u64, journal: Arc<J>, views: Arc<V>, lanes: Arc<dyn Lanes>) -> Self {
         let chance = Chance::new(seed);
         let faults = Arc::new(Faults::new(chance.draw(), chance.below(200), 5));
         let effects = Arc::new(TestEffects::seeded(chance.draw()));
@@ -129,6 +139,7 @@ impl<J: Store, V: Table> World<J, V> {
             faults,
             journal,
             views,
+            lanes,
             bucket,
             service,
             reader,
@@ -140,7 +151,8 @@ impl<J: Store, V: Table> World<J, V> {
     /// A runner whose roads are faulty.
     pub(crate) fn runner(&self) -> Runner {
         let journal = Faulty::new(self.journal.clone(), self.faults.clone());
-        Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone())
+        let runner = Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone());
+        runner.announcing(self.announcer())
     }
 
     /// The rows that are read, past all faults.

@@ -1,0 +1,93 @@
+//! Somebody who follows what happens to all assets: misses nothing, and hears of each asset's
+//! events in their order, whatever happens to those who announce them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ledger::StoreError;
+use ledger::testing::{Faults, Faulty};
+use projections::Feed as _;
+use projections::feed::{Announcer, Event, Lane, LanedFeed, Lanes, Place, Placed, Query};
+use projections::testing::walk;
+
+use crate::actors::{ROUNDS, pause};
+use crate::world::{Store, Table, World};
+
+/// Lanes at the end of a faulty road.
+struct Distant {
+    lanes: Arc<dyn Lanes>,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Lanes for Distant {
+    async fn end(&self, lane: &Lane) -> Result<u64, StoreError> {
+        self.faults.around(self.lanes.end(lane)).await
+    }
+
+    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError> {
+        self.faults.around(self.lanes.put(lane, place)).await
+    }
+
+    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError> {
+        self.faults.around(self.lanes.places(lane, from, limit)).await
+    }
+}
+
+impl<J: Store, V: Table> World<J, V> {
+    fn distant(&self) -> Arc<dyn Lanes> {
+        Arc::new(Distant { lanes: self.lanes.clone(), faults: self.faults.clone() })
+    }
+
+    /// Somebody who announces, and knows nothing of what others do.
+    pub(crate) fn announcer(&self) -> Announcer {
+        Announcer::new(self.distant())
+    }
+
+    fn query(&self, limit: u64) -> Query {
+        let (tenant, after) = (self.service.tenant().clone(), self.seen().listened.clone());
+        let limit = usize::try_from(limit).unwrap();
+        Query { tenant, after, limit, kind: None, actor: None }
+    }
+
+    fn hear(&self, events: Vec<Event>) {
+        for Event { key, line } in events {
+            let mut seen = self.seen();
+            seen.told += 1;
+            let heard = seen.heard.entry(key.clone()).or_default();
+            let next = *heard + 1;
+            *heard = next.min(line.version.max(*heard));
+            if line.version > next {
+                let told = format!("{}: {} was heard before {next}", key.asset, line.version);
+                seen.violations.push(told);
+            }
+        }
+    }
+
+    /// Hears of everything that is left, and whether that was all there ever was.
+    pub(crate) async fn hear_out(&self) {
+        let feed = LanedFeed::new(self.lanes.clone(), self.journal.clone());
+        self.hear(walk(&feed, self.query(7)).await.0);
+        for arrival in self.journal.arrivals(0, 10_000).await.unwrap() {
+            let heard = self.seen().heard.get(&arrival.key).copied().unwrap_or(0);
+            if heard < arrival.line.version {
+                let (asset, missed) = (arrival.key.asset, arrival.line.version);
+                self.violated(format!("{asset}: {missed} was never heard of"));
+            }
+        }
+    }
+}
+
+/// Asks again and again, and goes on where it was.
+pub(crate) async fn listener<J: Store, V: Table>(world: Arc<World<J, V>>) {
+    let journal = Faulty::new(world.journal.clone(), world.faults.clone());
+    let feed = LanedFeed::new(world.distant(), Arc::new(journal));
+    for _ in 0..ROUNDS {
+        pause(&world, 15).await;
+        let query = world.query(1 + world.chance.below(8));
+        if let Ok(page) = feed.page(&query).await {
+            world.hear(page.events);
+            world.seen().listened = Some(page.next);
+        }
+    }
+}
