@@ -11,7 +11,7 @@ JOURNAL = {
 VIEWS = {
     "ApiRole": {"Query", "GetItem"},
     "BucketRole": set(),
-    "ProjectorRole": {"GetItem", "PutItem"},
+    "ProjectorRole": {"GetItem", "PutItem", "Query"},
 }
 TABLE_ACTIONS = [
     "BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "CreateBackup", "DeleteItem",

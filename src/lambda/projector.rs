@@ -3,7 +3,8 @@
 //! A record is a hint, never a fact: it says that an asset has reached a version. What it carries
 //! saves reading the journal where it makes the asset's whole history, and is checked like what
 //! the journal holds. Nothing but an insert is ever done to the journal, so anything else in its
-//! stream is somebody's tampering: the alarm is raised, and nothing is retried for it.
+//! stream is somebody's tampering: the alarm is raised, and the record is a hint like any other. The
+//! asset is projected again from the journal, as it now is, and set aside if that is no history.
 
 mod record;
 
@@ -62,12 +63,16 @@ fn hints(records: &[EventRecord]) -> (Vec<Hint>, Vec<usize>) {
     let mut hints = Vec::new();
     let mut of = Vec::new();
     for (place, record) in records.iter().enumerate() {
-        match Change::of(record) {
-            Change::Moved(hint) => {
-                hints.push(hint);
-                of.push(place);
+        let hint = match Change::of(record) {
+            Change::Moved(hint) => Some(hint),
+            Change::Tampered(tampered, hint) => {
+                alarm(&tampered, record);
+                hint
             }
-            Change::Tampered(tampered) => alarm(&tampered, record),
+        };
+        if let Some(hint) = hint {
+            hints.push(hint);
+            of.push(place);
         }
     }
     (hints, of)

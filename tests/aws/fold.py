@@ -89,8 +89,8 @@ def finished(row):
 
 
 def is_row(item):
-    """Whether it is an asset's row, and not a note or what was set aside."""
-    return item["pk"].count("#") == 2
+    """Whether it is an asset's row, and not a note, a place of the feed or what was set aside."""
+    return item["pk"].count("#") == 2 and "#feed#" not in item["pk"]
 
 
 def differences(items, wanted):

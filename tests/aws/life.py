@@ -29,6 +29,7 @@ def walk(stack, caller):
     deleted_and_restored(caller, asset)
     purged(caller, asset)
     history_is_whole(stack, caller, asset)
+    told_of(caller, asset)
     declared(caller)
     overwritten(stack, caller)
     observed.at_rest(stack)
@@ -96,6 +97,29 @@ def purged(caller, asset):
     until(lambda: caller.call("GET", f"/asset/{asset}/state").status_code == 404, "it is purged")
     caller.call("POST", f"/asset/{asset}/purge", 410)
     say("purge: 409 while it is not deleted, then 202, then 404 everywhere but in its history")
+
+
+def told_of(caller, asset):
+    """By the feed, from the first event to the last: each at least once, first in order."""
+    expected = [json.loads(line)["version"] for line in caller.history(asset).splitlines()]
+    position = {"next": None}
+    first = []
+
+    def heard():
+        more = True
+        while more:
+            after = "" if position["next"] is None else f"&after={position['next']}"
+            page = caller.call("GET", f"/events?limit=3{after}", 200).json()
+            for event in page["events"]:
+                if event["asset_id"] == asset and event["version"] not in first:
+                    first.append(event["version"])
+            position["next"], more = page["next"], page["more"]
+        return len(first) >= len(expected)
+
+    until(heard, "the feed told of everything")
+    expect(expected, first, "the versions that the feed told of")
+    expect(400, caller.call("GET", "/events?after=a1-0").status_code, "a foreign position")
+    say(f"GET /events: {len(first)} events of the asset, in their order")
 
 
 def history_is_whole(stack, caller, asset):

@@ -10,7 +10,8 @@ use engine::{Tally, Used};
 use ledger::Effects;
 use ledger::id::{AssetId, Tenant};
 use projections::Views;
-use projections::testing::Story;
+use projections::feed::{self, Cursor, Feed as _};
+use projections::testing::{Story, walk};
 use projections::views::Query;
 
 use crate::world::{World, typical, world};
@@ -18,6 +19,9 @@ use crate::world::{World, typical, world};
 /// Dollars for a million units: on demand, table class Standard, us-east-1, since 2024-11-01.
 const WRITES: f64 = 0.625;
 const READS: f64 = 0.125;
+
+/// Assets of which each lane gets some.
+const WARM: usize = 24;
 
 /// What something may cost, and does.
 struct Budget {
@@ -37,33 +41,40 @@ const fn budget(
     Budget { what, requests, write, read }
 }
 
-/// A batch of the stream asks which generations of rows there are.
-const LISTED: (&str, &str, u64) = ("views", "GetItem", 1);
+/// A batch of the stream asks which generations of rows there are, and for the row of each asset:
+/// what it lacks is announced.
+const LOOKED: (&str, &str, u64) = ("views", "GetItem", 2);
+/// A batch of the stream announces each asset's events in the feed, and writes its row.
+const PUT: (&str, &str, u64) = ("views", "PutItem", 2);
 /// One event on a history that was loaded, and its row.
 const UPDATE: &[(&str, &str, u64)] =
-    &[("journal", "PutItem", 1), ("journal", "Query", 2), LISTED, ("views", "PutItem", 1)];
+    &[("journal", "PutItem", 1), ("journal", "Query", 2), LOOKED, PUT];
 /// Two events on a history that was loaded once, and their row.
 const TWO_EVENTS: &[(&str, &str, u64)] =
-    &[("journal", "PutItem", 2), ("journal", "Query", 2), LISTED, ("views", "PutItem", 1)];
+    &[("journal", "PutItem", 2), ("journal", "Query", 2), LOOKED, PUT];
 
-const BUDGET: [Budget; 11] = [
-    budget("create", &[("journal", "PutItem", 1), LISTED, ("views", "PutItem", 1)], 2.0, 1.0),
-    budget("notification of an upload", UPDATE, 2.0, 3.0),
-    budget("confirm, bytes noticed before", UPDATE, 2.0, 3.0),
-    budget("confirm, bytes not noticed yet", TWO_EVENTS, 3.0, 3.0),
+const FEED: &str = "feed, a page of 100 events of as many assets";
+const FEED_AT_ITS_END: &str = "feed, nothing new";
+
+const BUDGET: [Budget; 13] = [
+    budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
+    budget("notification of an upload", UPDATE, 3.0, 4.0),
+    budget("confirm, bytes noticed before", UPDATE, 3.0, 4.0),
+    budget("confirm, bytes not noticed yet", TWO_EVENTS, 4.0, 4.0),
     budget("confirm again", &[("journal", "Query", 1)], 0.0, 1.0),
-    budget("delete", UPDATE, 2.0, 3.0),
-    budget("restore", UPDATE, 2.0, 3.0),
-    budget(
-        "purge",
-        &[("journal", "PutItem", 2), ("journal", "Query", 3), LISTED, ("views", "PutItem", 1)],
-        3.0,
-        4.0,
-    ),
+    budget("delete", UPDATE, 3.0, 4.0),
+    budget("restore", UPDATE, 3.0, 4.0),
+    budget("purge", &[("journal", "PutItem", 2), ("journal", "Query", 3), LOOKED, PUT], 4.0, 5.0),
     budget("get", &[("journal", "Query", 1), ("views", "GetItem", 1)], 0.0, 1.5),
     budget("history", &[("journal", "Query", 1)], 0.0, 1.0),
     budget("list, a page of 100 in 8 shards", &[("views", "Query", 8)], 0.0, 12.0),
+    budget(FEED, &[("journal", "Query", 100), ("views", "Query", 4)], 0.0, 108.0),
+    budget(FEED_AT_ITS_END, &[("views", "Query", 4)], 0.0, 4.0),
 ];
+
+fn page_of_the_feed(after: Option<Cursor>) -> feed::Query {
+    feed::Query { tenant: Tenant::default(), after, limit: 100, kind: None, actor: None }
+}
 
 impl World {
     /// An asset in the state that `what` is usually done in.
@@ -83,6 +94,12 @@ impl World {
             self.fill().await;
         }
         self.project(asset, 0).await;
+        if what == FEED {
+            self.announce_many().await;
+        }
+        if what == FEED_AT_ITS_END {
+            self.end.set(walk(&self.feed, page_of_the_feed(None)).await.1).unwrap();
+        }
         // A reader asks which generation is read once in some seconds.
         drop(self.reader.current(&self.service.key(asset)).await.unwrap());
         asset
@@ -97,6 +114,22 @@ impl World {
         }
     }
 
+    /// A process knows where lanes end once it has written them.
+    async fn warm(&self) {
+        for _ in 0..WARM {
+            let asset = self.create().await;
+            self.project(asset, 0).await;
+        }
+    }
+
+    /// More than a page, from every lane.
+    async fn announce_many(&self) {
+        for _ in 0..150 {
+            let asset = self.create().await;
+            self.project(asset, 0).await;
+        }
+    }
+
     async fn run(&self, what: &str, asset: AssetId) {
         let caller = self.caller();
         match what {
@@ -107,8 +140,14 @@ impl World {
             "get" => drop(self.reader.current(&self.service.key(asset)).await.unwrap()),
             "history" => drop(self.service.history(asset).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
+            FEED => assert_eq!(self.hear(None).await, 100),
+            FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
             _ => self.confirm(asset).await,
         }
+    }
+
+    async fn hear(&self, after: Option<Cursor>) -> usize {
+        self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
     }
 
     async fn list(&self) {
@@ -123,6 +162,7 @@ impl World {
 
     /// What one `what` costs, with its projection.
     async fn cost(&self, what: &str) -> Tally {
+        self.warm().await;
         let (asset, before, mut cost);
         if what == "create" {
             drop(self.engine.take_tally());

@@ -1,6 +1,6 @@
 //! A whole ledger on an engine of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_dynamodb::Client;
 use chrono::TimeDelta;
@@ -11,6 +11,7 @@ use ledger::journal::DynamoJournal;
 use ledger::record::Source;
 use ledger::service::{Caller, Service};
 use ledger::testing::{MemoryBucket, TestEffects};
+use projections::feed::{Announcer, Cursor, DynamoLanes, LanedFeed};
 use projections::runner::Hint;
 use projections::views::DynamoViews;
 use projections::{Current, Reader, Runner};
@@ -24,6 +25,9 @@ pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
+    pub(crate) feed: LanedFeed,
+    /// Where a listener stands who has heard of everything.
+    pub(crate) end: OnceLock<Cursor>,
 }
 
 /// Reached by a client that tries once.
@@ -46,9 +50,23 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> World {
         Tenant::default(),
         "asset-ledger-files",
     );
+    let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
+    let runner = runner.announcing(Announcer::new(lanes.clone()));
+    let feed = LanedFeed::new(lanes, journal.clone());
     let reader = Reader::new(journal, Arc::new(Current::new(views.clone())));
-    World { engine, tables, effects, bucket, views, service, runner, reader }
+    World {
+        engine,
+        tables,
+        effects,
+        bucket,
+        views,
+        service,
+        runner,
+        reader,
+        feed,
+        end: OnceLock::new(),
+    }
 }
 
 impl World {

@@ -13,8 +13,8 @@ use serde_dynamo::{Item, from_item};
 pub(super) enum Change {
     /// An asset moved on.
     Moved(Hint),
-    /// Something that this program never does.
-    Tampered(Tampered),
+    /// Something that this program never does; to this asset, if it is one.
+    Tampered(Tampered, Option<Hint>),
 }
 
 /// What is known of it. Hashes are SHA-256 of the stored event, `-` for none.
@@ -42,16 +42,17 @@ struct Body {
 }
 
 impl Change {
-    /// Reads a record. An insert under a key that is no asset's is not ours either; one whose
+    /// Reads a record. What is there after a change says nothing, but where to look. An insert under a key that is no asset's is not ours either; one whose
     /// image is missing, as where only keys are streamed, still says where to look.
     pub(super) fn of(record: &EventRecord) -> Self {
+        let ours = asset(&record.change.keys);
+        let hint = |lines| ours.clone().map(|(key, version)| Hint { key, version, lines });
+        let line = |body| ours.as_ref().map(|(_, version)| Line { version: *version, body });
         let appended = record.event_name == "INSERT";
-        match asset(&record.change.keys).filter(|_| appended) {
-            Some((key, version)) => {
-                let lines = body(&record.change.new_image).map(|body| Line { version, body });
-                Self::Moved(Hint { key, version, lines: lines.into_iter().collect() })
-            }
-            None => Self::Tampered(Tampered::of(record)),
+        let lines = body(&record.change.new_image).filter(|_| appended).and_then(line);
+        match hint(lines.into_iter().collect()) {
+            Some(hint) if appended => Self::Moved(hint),
+            hint => Self::Tampered(Tampered::of(record), hint),
         }
     }
 }
