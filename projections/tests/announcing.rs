@@ -103,8 +103,9 @@ async fn what_the_stream_lost_is_announced_when_all_assets_are_gone_through() {
     let (world, story) = (sound(), story());
     story.append_to(&*world.journal).await;
     let bare = Hint { key: story.key.clone(), version: 3, lines: Vec::new() };
-    world.project(&[bare.clone()]).await;
-    world.project(&[bare]).await;
+    let report = world.project(&[bare.clone(), bare.clone()]).await;
+    assert_eq!(report.projected, 1);
+    assert_eq!(world.project(&[bare]).await.stale, 1);
     assert_eq!(world.heard().await, [1, 2, 3]);
     assert!(matches!(world.runner().redrive(&story.key).await, Projected::Row(Put::Stale)));
     assert_eq!(world.heard().await, [1, 2, 3]);

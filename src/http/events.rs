@@ -19,7 +19,7 @@ const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// Some of what happened, and where to go on.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"events": [{
+#[schema(as = Events, example = json!({"events": [{
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab",
     "version": 1, "type": "created", "at": "2026-11-23T08:00:00.000000Z",
     "actor": "anonymous", "source": "api", "request": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
@@ -27,7 +27,7 @@ const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
     "hash": "2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166",
     "prev": "0000000000000000000000000000000000000000000000000000000000000000"
 }], "next": "a1-2f4205d851599273", "more": false}))]
-pub(super) struct Events<'a> {
+pub(super) struct Told<'a> {
     /// The events. A page may be short, or empty, and more may still follow.
     events: Vec<HappenedTo<'a>>,
     /// The `after` of the next page; always there, so that a reader can ask again later.
@@ -47,7 +47,7 @@ pub(super) struct Events<'a> {
     ("type" = Option<String>, Query, description = "Only events of this type"),
     ("actor" = Option<String>, Query, description = "Only what this actor did"),
 ), responses(
-    (status = 200, description = "Some events, and where to go on", body = Events, headers(
+    (status = 200, description = "Some events, and where to go on", body = Told, headers(
         ("Link" = String, description = "What comes next, as `rel=\"next\"`; always there"))),
     (status = 400, description = "A parameter cannot be taken, or `after` is of another ledger"),
 ))]
@@ -68,7 +68,7 @@ fn shown(query: &Query, page: &Page) -> Response {
     let events = shown.filter_map(|event| HappenedTo::of(event.key.asset, &event.line)).collect();
     let (next, more) = (page.next.to_string(), page.more);
     let link = [(header::LINK, format!("<{}>; rel=\"next\"", onward(query, &next)))];
-    (link, Json(Events { events, next, more })).into_response()
+    (link, Json(Told { events, next, more })).into_response()
 }
 
 /// The same question about what follows.
