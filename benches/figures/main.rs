@@ -1,8 +1,8 @@
 //! The figures of this machine, in one run: `cargo bench`.
 //!
 //! Each figure stands beside the limit of the engine below it, measured in the same run, because
-//! machines are noisy and only the ratio travels. Nothing here is a test. `cargo bench -- dynamodb`
-//! and `cargo bench -- functions` print their figures alone, and leave the file as it is.
+//! machines are noisy and only the ratio travels. Nothing here is a test. `cargo bench -- dynamodb`,
+//! `-- functions` and `-- offline` print their figures alone, and leave the file as it is.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
@@ -11,6 +11,7 @@ mod http;
 mod journal;
 mod lambda;
 mod load;
+mod offline;
 mod program;
 mod replay;
 mod table;
@@ -25,6 +26,7 @@ fn main() -> Result<()> {
     match wanted.as_deref() {
         Some("bare-axum") => return runtime.block_on(http::serve_bare()),
         Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
+        Some("offline") => return offline::checked(&mut table),
         Some("functions") => return runtime.block_on(lambda::functions(&mut table)),
         _ => runtime.block_on(all(&mut table))?,
     }
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
 async fn all(table: &mut Table) -> Result<()> {
     journal::appends(table).await?;
     replay::fold(table)?;
+    offline::checked(table)?;
     dynamodb::ratios(table).await?;
     http::requests(table).await?;
     load::lag(table).await?;

@@ -14,7 +14,7 @@ use crate::table::Table;
 
 const MEASURED: Duration = Duration::from_secs(2);
 /// A typical asset's events, as the samples have them.
-const SAMPLES: [&str; 5] = [
+pub(crate) const SAMPLES: [&str; 5] = [
     include_str!("../../migrations/events/created.v1.json"),
     include_str!("../../migrations/events/received.v1.json"),
     include_str!("../../migrations/events/uploaded.v1.json"),

@@ -19,6 +19,7 @@ mod openapi;
 mod origin;
 mod params;
 mod problem;
+mod proof;
 mod reads;
 mod request_id;
 mod shield;
@@ -113,6 +114,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(assets::download, assets::confirm, assets::delete))
         .routes(routes!(reads::state))
         .routes(routes!(history::history))
+        .routes(routes!(proof::proof))
         .routes(routes!(events::events))
         .routes(routes!(changes::restore))
         .routes(routes!(changes::purge))

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ledger::chain::Hash;
+
 use super::world::{World, request};
 use crate::http::routes;
 
@@ -98,6 +100,7 @@ async fn the_examples_are_what_is_answered() {
         ("Download", format!("GET /asset/{id}")),
         ("State", format!("GET /asset/{id}/state")),
         ("History", format!("GET /asset/{id}/history")),
+        ("Proof", format!("GET /asset/{id}/proof")),
         ("Events", "GET /events".to_owned()),
         ("Problem", "GET /asset/none".to_owned()),
     ] {
@@ -195,6 +198,24 @@ async fn the_raw_chain_is_what_its_hashes_say() {
     for (event, hash) in events.iter().zip(&hashes) {
         assert_eq!(event["hash"], *hash);
     }
+}
+
+#[tokio::test]
+async fn a_proof_is_the_line_that_a_checkpoint_had_for_that_version() {
+    let world = World::new();
+    let id = world.deleted().await;
+    let events = world.call(&format!("GET /asset/{id}/history")).await.json();
+    for (version, event) in (1_u64..).zip(events["events"].as_array().unwrap()) {
+        let proof = world.call(&format!("GET /asset/{id}/proof?version={version}")).await.json();
+        let hash = event["hash"].as_str().unwrap();
+        let line =
+            format!(r#"{{"tenant":"main","asset":"{id}","version":{version},"hash":"{hash}"}}"#);
+        assert_eq!(proof["head"], line);
+        let leaf = Hash::of(&[&[0], line.as_bytes()].concat()).to_string();
+        assert_eq!((&proof["leaf"], &proof["last_version"]), (&leaf.into(), &4.into()));
+    }
+    let last = world.call(&format!("GET /asset/{id}/proof")).await.json();
+    assert_eq!((&last["version"], &last["hash"]), (&4.into(), &last["last_hash"]));
 }
 
 /// The four events of an asset, a millisecond or more apart, are at 0, 1, 2 and 3.

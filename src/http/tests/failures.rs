@@ -18,6 +18,7 @@ fn routes(id: &str) -> Vec<String> {
         "GET /asset/{id}/state",
         "GET /asset/{id}/state?version=1",
         "GET /asset/{id}/history",
+        "GET /asset/{id}/proof",
         "GET /events",
         "POST /asset/{id}/restore",
         "POST /asset/{id}/purge",

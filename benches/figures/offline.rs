@@ -1,0 +1,85 @@
+//! Events of an export checked a second, on one core, beside bare JSON parsing and SHA-256 of the
+//! same lines.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use asset_ledger::export::{Archive, Filter, Layout, Shape, Writer, check};
+use ledger::chain::Hash;
+use ledger::history::History;
+use ledger::id::AssetId;
+use ledger::record::Record;
+
+use crate::journal::rate;
+use crate::replay::SAMPLES;
+use crate::table::Table;
+
+/// Assets of the export, of five events each.
+const ASSETS: u64 = 100_000;
+/// What the target allows beside a ratio of 0.6: events a second.
+const ENOUGH: f64 = 300_000.0;
+
+pub(crate) fn checked(table: &mut Table) -> Result<()> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let out = folder.path().join("export");
+    let events = export(&out)?;
+    let bare = timed(events, || bare(&out))?;
+    let ours = timed(events, || {
+        let mut findings = 0_u64;
+        let checked = check(&Archive::open(&out)?, &mut |_| findings += 1)?;
+        ensure!((checked.events, findings) == (events, 0), "the export is not whole");
+        Ok(())
+    })?;
+    let target =
+        if ours >= ENOUGH { "≥ 300000/s, or ≥ 0.6" } else { "≥ 0.6, or ≥ 300000/s" };
+    let below = "bare JSON parsing and SHA-256, from the same files";
+    table.ratio("verify --file, events, one core", ours, below, bare, target);
+    Ok(())
+}
+
+fn export(out: &Path) -> Result<u64> {
+    let shape = Shape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
+    let mut writer = Writer::create(shape, chrono::Utc::now(), Filter::default())?;
+    for number in 0..ASSETS {
+        writer.add(&history(number)?)?;
+    }
+    Ok(writer.finish()?.events)
+}
+
+/// The samples' history, as that of another asset.
+fn history(number: u64) -> Result<History> {
+    let (mut lines, mut prev, mut asset) = (Vec::new(), Hash::ZERO, None);
+    for sample in SAMPLES {
+        let mut record = Record::read(sample.trim_end())?;
+        let at = record.at + chrono::TimeDelta::microseconds(number.cast_signed());
+        record.key.asset = *asset.get_or_insert(AssetId::new(at, u128::from(number)));
+        record.prev = prev;
+        lines.push(record.line()?);
+        prev = lines.last().map_or(prev, ledger::record::Line::hash);
+    }
+    let key = Record::read(&lines[0].body)?.key;
+    History::read(&key, lines)?.context("a history has events")
+}
+
+fn bare(export: &Path) -> Result<()> {
+    for file in std::fs::read_dir(export.join("events"))? {
+        let mut lines = BufReader::with_capacity(256 * 1024, File::open(file?.path())?);
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 0 {
+            black_box(serde_json::from_str::<serde_json::Value>(&line)?);
+            black_box(Hash::of(line.trim_end().as_bytes()));
+            line.clear();
+        }
+    }
+    Ok(())
+}
+
+fn timed(events: u64, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(rate(events, start.elapsed()))
+}
