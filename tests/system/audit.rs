@@ -259,7 +259,7 @@ fn documented(file: &str, mark: &str) -> String {
     let (_, after) = text.split_once(&format!("<!-- {mark} -->")).unwrap();
     let (block, _) = after.split_once(&format!("<!-- /{mark} -->")).unwrap();
     let lines = block.lines().filter(|line| !line.starts_with("```"));
-    lines.map(|line| format!("{line}\n")).collect::<String>().trim_start().to_owned()
+    lines.flat_map(|line| [line, "\n"]).collect::<String>().trim_start().to_owned()
 }
 
 #[tokio::test]

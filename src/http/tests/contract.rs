@@ -192,8 +192,7 @@ async fn the_raw_chain_is_what_its_hashes_say() {
     let raw = raw.await;
     assert_eq!(raw.headers["content-type"], "application/jsonl");
     assert!(raw.body.ends_with('\n'));
-    let hashes: Vec<_> =
-        raw.body.lines().map(|l| ledger::chain::Hash::of(l.as_bytes()).to_string()).collect();
+    let hashes: Vec<_> = raw.body.lines().map(|l| Hash::of(l.as_bytes()).to_string()).collect();
     assert_eq!(hashes.len(), 4);
     for (event, hash) in events.iter().zip(&hashes) {
         assert_eq!(event["hash"], *hash);
