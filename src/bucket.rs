@@ -8,6 +8,7 @@ mod notice;
 use std::sync::Arc;
 
 use ledger::asset::Rejection;
+use ledger::behalf;
 use ledger::error::chain;
 use ledger::id::Key;
 use ledger::record::Source;
@@ -65,7 +66,7 @@ impl Bucket {
         let mut all = Vec::new();
         for notice in decode(message) {
             let handled = match notice {
-                Ok(notice) => self.handle(&notice).await,
+                Ok(notice) => behalf::named("notify", self.handle(&notice)).await,
                 Err(error) => {
                     tracing::warn!(cause = %chain(&error), "an unreadable message was dropped");
                     Handled::Dropped(Dropped::Unreadable)

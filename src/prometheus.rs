@@ -61,7 +61,10 @@ fn describe() {
     for (name, what) in GAUGES {
         describe_gauge!(name, what);
     }
-    describe_counter!("asset_ledger_consumed_units", "DynamoDB units, by operation and table");
+    describe_counter!(
+        "asset_ledger_consumed_units",
+        "DynamoDB units, by command, operation and table"
+    );
     describe_histogram!("asset_ledger_visible_lag_ms", "From an event to its row, in milliseconds");
 }
 

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity};
 
+use crate::behalf;
 use crate::error::{Kind, StoreError};
 
 /// An item as the SDK gives it.
@@ -86,7 +87,7 @@ pub fn number<T: FromStr>(item: &Item, name: &'static str) -> Result<T, Unfit> {
 #[derive(Debug)]
 pub struct Meter {
     table: String,
-    carried: Mutex<BTreeMap<&'static str, f64>>,
+    carried: Mutex<BTreeMap<(&'static str, &'static str), f64>>,
 }
 
 impl Meter {
@@ -99,16 +100,18 @@ impl Meter {
     /// Counts what an operation consumed, where the endpoint told.
     pub fn count(&self, operation: &'static str, consumed: Option<&ConsumedCapacity>) {
         let Some(units) = consumed.and_then(ConsumedCapacity::capacity_units) else { return };
-        let whole = self.carry(operation, units);
+        let command = behalf::name();
+        let whole = self.carry((command, operation), units);
         let table = self.table.clone();
-        metrics::counter!("asset_ledger_consumed_units", "operation" => operation, "table" => table)
-            .increment(whole);
+        metrics::counter!("asset_ledger_consumed_units",
+            "command" => command, "operation" => operation, "table" => table)
+        .increment(whole);
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no unit is owed")]
-    fn carry(&self, operation: &'static str, units: f64) -> u64 {
+    fn carry(&self, what: (&'static str, &'static str), units: f64) -> u64 {
         let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = carried.entry(operation).or_default();
+        let sum = carried.entry(what).or_default();
         *sum += units.max(0.0);
         let whole = sum.floor();
         *sum -= whole;
@@ -161,8 +164,11 @@ mod tests {
     #[test]
     fn half_units_are_carried_until_they_are_whole() {
         let meter = Meter::new("table".to_owned());
-        let counted: Vec<_> = [0.5, 0.5, 1.5, 2.0, 0.5].map(|u| meter.carry("Query", u)).into();
+        let counted: Vec<_> =
+            [0.5, 0.5, 1.5, 2.0, 0.5].map(|u| meter.carry(("get", "Query"), u)).into();
         assert_eq!(counted, [0, 1, 1, 2, 1]);
-        assert_eq!(meter.carry("GetItem", 0.5), 0, "operations are counted apart");
+        for other in [("get", "GetItem"), ("list", "Query")] {
+            assert_eq!(meter.carry(other, 0.5), 0, "operations and commands are counted apart");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod asset;
 pub mod audit;
+pub mod behalf;
 pub mod chain;
 pub mod checkpoint;
 pub mod dynamodb;

@@ -18,7 +18,7 @@ use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::record::Line;
-use ledger::{Effects, StoreError, service};
+use ledger::{Effects, StoreError, behalf, service};
 
 use crate::feed::{Announcer, Lane, News};
 use crate::generations::Generations;
@@ -110,6 +110,10 @@ impl Runner {
     /// and if the scan that fills it had passed by the asset before the event, nobody would bring
     /// the event there.
     pub async fn project(&self, hints: &[Hint]) -> Report {
+        behalf::named("project", self.project_all(hints)).await
+    }
+
+    async fn project_all(&self, hints: &[Hint]) -> Report {
         if hints.is_empty() {
             return Report::default();
         }

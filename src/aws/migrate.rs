@@ -16,7 +16,6 @@ use ledger::error::chain;
 use ledger::time;
 use tokio::time::{Instant, sleep};
 
-#[cfg(test)]
 pub(super) use self::extras::EXPIRES;
 use self::extras::Extras;
 use super::tables::{Definition, JOURNAL, VIEWS};
@@ -47,6 +46,8 @@ struct Wanted {
     name: &'static str,
     definition: Definition,
     there: Option<TableDescription>,
+    /// By which attribute its items expire, if they do.
+    expiry: Option<String>,
 }
 
 impl Migration {
@@ -76,7 +77,10 @@ impl Migration {
             [("journal.1", JOURNAL, &self.journal), ("views.1", VIEWS, &self.views)]
         {
             let definition = Definition::read(text, table).context("a migration is unreadable")?;
-            all.push(Wanted { name, definition, there: self.describe(table).await? });
+            let there = self.describe(table).await?;
+            let extras = Extras { client: &self.client, table };
+            let expiry = if there.is_some() { extras.expiry().await? } else { None };
+            all.push(Wanted { name, definition, there, expiry });
         }
         if self.journal == self.views {
             bail!("the journal and the rows cannot share table {}: name two", self.views);
@@ -184,6 +188,18 @@ impl Wanted {
         self.name.starts_with("journal")
     }
 
+    /// An event never goes, and a row by no other attribute than the one that says when it may.
+    fn wrong_expiry(&self) -> Option<String> {
+        let (table, attribute) = (&self.definition.table_name, self.expiry.as_deref()?);
+        if self.is_journal() {
+            return Some(format!(
+                "table {table} has a time to live, by {attribute}: events must never expire"
+            ));
+        }
+        let told = || format!("table {table}: rows expire by {attribute}, not by {EXPIRES}");
+        (attribute != EXPIRES).then(told)
+    }
+
     fn plan(&self) -> String {
         let table = &self.definition.table_name;
         match self.there {
@@ -197,10 +213,14 @@ impl Wanted {
 fn refuse(wanted: &[Wanted]) -> anyhow::Result<()> {
     let there = wanted.iter().filter_map(|it| Some((&it.definition, it.there.as_ref()?)));
     let told: Vec<String> = there.filter_map(|(wanted, there)| complaint(wanted, there)).collect();
-    if told.is_empty() {
+    if !told.is_empty() {
+        bail!("{}. Nothing was changed: give another name, or move the data", told.join("; "))
+    }
+    let expiring: Vec<String> = wanted.iter().filter_map(Wanted::wrong_expiry).collect();
+    if expiring.is_empty() {
         return Ok(());
     }
-    bail!("{}. Nothing was changed: give another name, or move the data", told.join("; "))
+    bail!("{}. Nothing was changed: switch it off and run this again", expiring.join("; "))
 }
 
 fn refuse_one(definition: &Definition, there: &TableDescription) -> anyhow::Result<()> {

@@ -139,6 +139,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
     use engine::{Engine, Fault, Tables};
+    use metrics_util::debugging::DebuggingRecorder;
     use tokio::time::Instant;
     use tower::ServiceExt;
 
@@ -166,6 +167,38 @@ mod tests {
         let answer = router.clone().oneshot(request).await.unwrap();
         let again = answer.headers().get("retry-after").map(|it| it.to_str().unwrap().to_owned());
         (answer.status(), again)
+    }
+
+    /// The commands that units were counted for, with their table's first request.
+    fn counted_for(recorder: &DebuggingRecorder) -> Vec<String> {
+        let all = recorder.snapshotter().snapshot().into_vec().into_iter();
+        let units = all.filter(|it| it.0.key().name() == "asset_ledger_consumed_units");
+        let label = |key: &metrics::Key, name: &str| {
+            let found = key.labels().find(|label| label.key() == name);
+            found.map(|label| label.value().to_owned()).unwrap_or_default()
+        };
+        let told =
+            |key: &metrics::Key| format!("{} {}", label(key, "command"), label(key, "operation"));
+        let mut told: Vec<_> = units.map(|(key, ..)| told(key.key())).collect();
+        told.sort();
+        told
+    }
+
+    #[tokio::test]
+    async fn units_are_counted_by_the_command_that_they_were_consumed_for() {
+        let (_engine, router) = world().await;
+        let recorder = DebuggingRecorder::new();
+        let _guard = metrics::set_default_local_recorder(&recorder);
+        create(&router).await;
+        for path in ["/asset", "/events"] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+        }
+        let counted = counted_for(&recorder);
+        for expected in ["create PutItem", "events Query", "list Query"] {
+            assert!(counted.iter().any(|it| it == expected), "{expected}: {counted:?}");
+        }
+        assert!(!counted.iter().any(|it| it.starts_with("other")), "{counted:?}");
     }
 
     #[tokio::test]

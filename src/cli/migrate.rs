@@ -14,9 +14,10 @@ use crate::world::World;
 /// Creates what is missing and waits until it is active: the journal with its stream (new and old
 /// images), deletion protection and point-in-time recovery; the rows with their time to live. What
 /// an endpoint does not have, such as backups on an emulator, is said aloud. Running it again
-/// changes nothing. If a table is there but differs in its key, stream or indexes, nothing at all
-/// is touched, and the differences are told. What was applied is recorded among the rows, under
-/// the key `#migrations`.
+/// switches on what was switched off since, and changes nothing else. If a table is there when it
+/// starts and differs in its key, stream or indexes, or if events, or rows by another attribute
+/// than `expires_at`, have a time to live, nothing at all is touched, and the differences are told.
+/// What was applied is recorded among the rows, under the key `#migrations`.
 #[derive(Debug, Args)]
 #[command(after_help = "Region, credentials and endpoints are those of every AWS tool: AWS_REGION,
 AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB.

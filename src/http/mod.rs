@@ -3,6 +3,7 @@
 mod actor;
 mod answers;
 mod assets;
+mod behalf;
 mod body;
 mod changes;
 mod code;
@@ -97,6 +98,7 @@ pub fn router(api: Api) -> Router {
     let (routes, description) = routes().split_for_parts();
     routes
         .layer(Extension(openapi::Document::of(description)))
+        .layer(from_fn(behalf::name))
         .layer(from_fn(shield::catch))
         .layer(from_fn_with_state(api.clone(), shield::deadline))
         .layer(from_fn_with_state(api.clone(), origin::guard))

@@ -3,8 +3,8 @@
 //! A record is a hint, never a fact: it says that an asset has reached a version. What it carries
 //! saves reading the journal where it makes the asset's whole history, and is checked like what
 //! the journal holds. Nothing but an insert is ever done to the journal, so anything else in its
-//! stream is somebody's tampering: the alarm is raised, and the record is a hint like any other. The
-//! asset is projected again from the journal, as it now is, and set aside if that is no history.
+//! stream is somebody's tampering: the alarm is raised, and the record is a hint like any other.
+//! The asset is projected again from the journal as it now is, and set aside if that is no history.
 
 mod record;
 

@@ -189,8 +189,42 @@ async fn a_file_lives_on_dynamodb_and_is_listed_once_projected() {
     let watch = project.word("see").trim_end_matches("/readyz");
     wait_for(&format!("{watch}/readyz"), "\"ready\"").await;
     wait_for(&format!("{api}/asset"), &id).await;
+    let told = wait_for(&format!("{api}/events"), "uploaded").await;
+    assert_eq!(versions_of(&told, &id), [1, 2, 3]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["more"], false);
+    let rest = ask(Method::GET, format!("{api}/events?after={}", told["next"].as_str().unwrap()));
+    assert_eq!(rest.await["events"], serde_json::json!([]));
     assert!(project_counts(watch).await.contains("asset_ledger_tamper 0"));
     assert!(project.stop() && serve.stop());
+}
+
+/// The versions of an asset that a page of the feed tells of.
+fn versions_of(page: &str, id: &str) -> Vec<u64> {
+    let page: Value = serde_json::from_str(page).unwrap();
+    let events = page["events"].as_array().unwrap().iter();
+    let own = events.filter(|event| event["asset_id"] == id);
+    own.map(|event| event["version"].as_u64().unwrap()).collect()
+}
+
+/// Each worker reads the stream from its beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_projects_what_is_projected_already_announces_nothing() {
+    let cloud = Cloud::start().await;
+    assert!(cloud.migrate(&[]).status.success());
+    let serve = cloud.serve();
+    let api = serve.word("API");
+    let first = cloud.project();
+    let id = upload(api, "hello world").await;
+    wait_for(&format!("{api}/events"), "uploaded").await;
+    assert!(first.stop());
+    for _ in 0..2 {
+        let again = cloud.project();
+        wait_for(again.word("see"), "\"ready\"").await;
+        assert!(again.stop());
+    }
+    let (_, page) = get(&format!("{api}/events")).await;
+    assert_eq!(versions_of(&page, &id), [1, 2, 3]);
 }
 
 async fn project_counts(watch: &str) -> String {

@@ -90,37 +90,27 @@ impl Extras<'_> {
         bail!("{}: backups are still not ready; run this again later", self.table)
     }
 
-    /// Lets expired tombstones go by themselves.
-    pub(super) async fn time_to_live(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
-        let on = match self.client.describe_time_to_live().table_name(self.table).send().await {
-            Ok(answer) => {
-                let there = answer.time_to_live_description.unwrap_or_else(|| {
-                    aws_sdk_dynamodb::types::TimeToLiveDescription::builder().build()
-                });
-                self.expire(there.attribute_name(), there.time_to_live_status()).await?
-            }
-            Err(error) if is_unknown(&error) => false,
+    /// By which attribute items expire, if they do; none on an endpoint that knows no such thing.
+    pub(super) async fn expiry(&self) -> anyhow::Result<Option<String>> {
+        use TimeToLiveStatus::{Enabled, Enabling};
+        let there = match self.client.describe_time_to_live().table_name(self.table).send().await {
+            Ok(answer) => answer.time_to_live_description,
+            Err(error) if is_unknown(&error) => None,
             Err(error) => return Err(told("DescribeTimeToLive", self.table, &error)),
         };
+        let on = there.filter(|it| matches!(it.time_to_live_status(), Some(Enabled | Enabling)));
+        Ok(on.map(|it| it.attribute_name.unwrap_or_else(|| "an unnamed attribute".to_owned())))
+    }
+
+    /// Lets expired tombstones go by themselves. That they go by nothing else was seen before.
+    pub(super) async fn time_to_live(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+        let on = self.expiry().await?.is_some() || self.begin_to_expire().await?;
         self.tell("time to live on expires_at", on, "tombstones stay for ever", say);
         Ok(())
     }
 
-    async fn expire(
-        &self,
-        attribute: Option<&str>,
-        status: Option<&TimeToLiveStatus>,
-    ) -> anyhow::Result<bool> {
-        let on = matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
-        match (on, attribute) {
-            (true, Some(EXPIRES)) => return Ok(true),
-            (true, other) => bail!(
-                "{}: rows expire by {}, not by {EXPIRES}: switch that off first",
-                self.table,
-                other.unwrap_or("an unnamed attribute")
-            ),
-            (false, _) => {}
-        }
+    /// Switches it on; `false` if the endpoint does not have it.
+    async fn begin_to_expire(&self) -> anyhow::Result<bool> {
         let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES);
         let update = self.client.update_time_to_live().table_name(self.table);
         match update.time_to_live_specification(wanted.build()?).send().await {

@@ -53,6 +53,12 @@ impl World {
         create.billing_mode(BillingMode::PayPerRequest).send().await.unwrap();
     }
 
+    async fn expire(&self, table: &str, attribute: &str, on: bool) {
+        let ttl = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(on);
+        let update = self.client.update_time_to_live().table_name(table);
+        update.time_to_live_specification(ttl.build().unwrap()).send().await.unwrap();
+    }
+
     fn changes(&self) -> Vec<String> {
         let tally = self.engine.take_tally();
         let all = tally.operations().into_iter().map(|(_, operation, _)| operation.to_owned());
@@ -134,18 +140,33 @@ async fn a_journal_without_its_stream_is_refused() {
 }
 
 #[tokio::test]
-async fn rows_that_expire_by_something_else_are_refused() {
+async fn rows_that_expire_by_something_else_are_refused_before_anything_is_touched() {
     let world = World::new();
     world.migrate().await;
-    let ttl = |name: &str, on: bool| {
-        let ttl = TimeToLiveSpecification::builder().attribute_name(name).enabled(on);
-        let update = world.client.update_time_to_live().table_name("views");
-        update.time_to_live_specification(ttl.build().unwrap()).send()
-    };
-    ttl("expires_at", false).await.unwrap();
-    ttl("updated_at", true).await.unwrap();
-    let error = world.run(false).await.0.unwrap_err();
+    world.expire("views", "expires_at", false).await;
+    world.expire("views", "updated_at", true).await;
+    world.changes();
+    let (ran, said) = world.run(false).await;
+    let error = ran.unwrap_err();
     assert!(error.contains("rows expire by updated_at, not by expires_at"), "{error}");
+    assert_eq!((world.changes(), said), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_journal_whose_events_expire_is_refused_also_by_a_dry_run() {
+    let world = World::new();
+    world.migrate().await;
+    world.expire("journal", "sk", true).await;
+    world.changes();
+    for dry_run in [true, false] {
+        let (ran, said) = world.run(dry_run).await;
+        let error = ran.unwrap_err();
+        assert!(error.contains("journal has a time to live, by sk: events must never"), "{error}");
+        assert!(error.contains("switch it off and run this again"), "{error}");
+        assert_eq!((world.changes(), said), (vec![], vec![]));
+    }
+    world.expire("journal", "sk", false).await;
+    world.migrate().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,8 +42,9 @@ struct Body {
 }
 
 impl Change {
-    /// Reads a record. What is there after a change says nothing, but where to look. An insert under a key that is no asset's is not ours either; one whose
-    /// image is missing, as where only keys are streamed, still says where to look.
+    /// Reads a record. What is there after a change says nothing but where to look. An insert under
+    /// a key that is no asset's is not ours either; one whose image is missing, as where only keys
+    /// are streamed, still says where to look.
     pub(super) fn of(record: &EventRecord) -> Self {
         let ours = asset(&record.change.keys);
         let hint = |lines| ours.clone().map(|(key, version)| Hint { key, version, lines });
