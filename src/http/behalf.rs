@@ -22,6 +22,7 @@ fn command(method: &Method, path: &str) -> &'static str {
         ("DELETE", "/asset/{id}") => "delete",
         (_, "/asset/{id}/state") => "state",
         (_, "/asset/{id}/history") => "history",
+        (_, "/asset/{id}/proof") => "proof",
         (_, "/asset/{id}/restore") => "restore",
         (_, "/asset/{id}/purge") => "purge",
         (_, "/asset/{id}/upload-url") => "upload_url",
