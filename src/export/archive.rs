@@ -95,7 +95,8 @@ impl Part {
     }
 }
 
-/// The files of a folder. Beside `events/` anything may lie, a note or a checkpoint; in it, nothing.
+/// The files of a folder. Beside `events/` anything may lie, a note or a checkpoint; in it only
+/// what belongs there.
 fn of_folder(path: &Path) -> anyhow::Result<Vec<Part>> {
     let mut parts = Vec::new();
     for name in [MANIFEST, HEADS] {

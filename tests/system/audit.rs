@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use asset_ledger::export::{Filter, Layout, Shape, Writer};
+use chrono::TimeDelta;
+use ledger::history::History;
+use ledger::id::AssetId;
+use ledger::record::Record;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -251,6 +256,66 @@ async fn a_tampered_ledger_is_neither_vouched_for_nor_exported_silently() {
     let manifest = fs::read(desk.at("export/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!((&manifest["assets"], &manifest["left_out"]), (&2.into(), &1.into()));
+}
+
+/// An export of as many assets, one event each, written by hand.
+fn large(out: &Path, assets: u64) -> u64 {
+    let sample = include_str!("../../migrations/events/created.v1.json");
+    let shape = Shape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
+    let first = Record::read(sample.trim_end()).unwrap();
+    let mut writer = Writer::create(shape, first.at, Filter::default()).unwrap();
+    for number in 0..assets {
+        let mut record = first.clone();
+        let at = record.at + TimeDelta::milliseconds(number.cast_signed());
+        record.key.asset = AssetId::new(at, u128::from(number));
+        let history = History::read(&record.key.clone(), vec![record.line().unwrap()]);
+        writer.add(&history.unwrap().unwrap()).unwrap();
+    }
+    writer.finish().unwrap().events
+}
+
+/// Waits until somebody has brought more than so many events into a journal.
+fn wait_for_events(data: &Path, more_than: u64) -> u64 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let count = rusqlite::Connection::open(data.join("journal.sqlite")).and_then(|journal| {
+            journal.query_row("SELECT count(*) FROM events", [], |row| row.get::<_, u64>(0))
+        });
+        if let Some(count) = count.ok().filter(|count| *count > more_than) {
+            return count;
+        }
+        assert!(Instant::now() < deadline, "nothing was imported");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn an_import_that_is_killed_or_stopped_is_taken_for_nothing_and_goes_on() {
+    let desk = Desk { folder: TempDir::new().unwrap(), ids: Vec::new() };
+    let (data, events) = (desk.at("restored"), large(&desk.at("export"), 30_000));
+    let mut brought = 0;
+    for signal in ["-KILL", "-INT"] {
+        let mut import = program();
+        import.args(["import", "export", "--data", "restored"]).current_dir(&desk.folder);
+        let mut import = import.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        brought = wait_for_events(&data, brought);
+        let pid = import.id().to_string();
+        assert!(
+            std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success()
+        );
+        assert!(!import.wait().unwrap().success());
+        let (code, _, error) = desk.run(&["serve", "--data", "restored"]);
+        assert!(code == 1 && error.contains("not finished"), "{error}");
+    }
+    let told = desk.done(&["import", "export", "--data", "restored"]);
+    assert!(told.contains(&format!("{events} events")), "{told}");
+    assert!(!told.contains(&format!("{events} there before")), "it was not cut off: {told}");
+    assert!(brought > 0 && !told.contains(", 0 there before"), "it began anew: {told}");
+    desk.done(&["export", "--data", "restored", "--out", "again"]);
+    for file in ["heads.jsonl", "events/000001.jsonl"] {
+        let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
+        assert!(read("export") == read("again"), "{file}");
+    }
 }
 
 /// The lines between two marks of a document.

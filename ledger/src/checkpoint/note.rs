@@ -189,7 +189,8 @@ mod tests {
     /// The note of the documentation of Go's package `note`.
     const QUOTE: &str = "If you think cryptography is the answer to your problem,\n\
         then you don't know what your problem is.\n\n\
-        — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+        — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2p\
+        ZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
 
     fn signed(key: &SecretKey, origin: &str) -> Note {
         let root = merkle::leaf(b"head");
