@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use ledger::StoreError;
 use serde::{Deserialize, Serialize};
 
+use crate::feed::Lanes;
 use crate::rows::Rows;
 
 pub use list::{Building, Dropped, Kept, List, NotSo};
@@ -75,6 +76,12 @@ pub trait Generations: Send + Sync {
 
     /// The rows of one generation.
     fn rows(&self, of: Generation) -> Arc<dyn Rows>;
+
+    /// Where the feed is kept, if that is beside the rows: because the journal does not know in
+    /// which order it took its events. Whoever writes rows then announces there first.
+    fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        None
+    }
 
     /// Removes the rows of a generation, and says how many those were.
     async fn remove(&self, generation: Generation) -> Result<u64, StoreError>;

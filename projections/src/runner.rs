@@ -87,16 +87,18 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A runner from `journal` to `views`.
+    /// A runner from `journal` to `views`. Where the feed is kept beside the rows, it announces what
+    /// happened: nobody who writes rows can forget to.
     pub fn new(
         journal: Arc<dyn Journal>,
         views: Arc<dyn Generations>,
         effects: Arc<dyn Effects>,
     ) -> Self {
-        Self { journal, views, effects, announcer: None }
+        let announcer = views.lanes().map(Announcer::new);
+        Self { journal, views, effects, announcer }
     }
 
-    /// Also announces what happened in the feed's lanes, each event before its row.
+    /// Announces what happened also where the read table keeps no feed of its own.
     #[must_use]
     pub fn announcing(self, announcer: Announcer) -> Self {
         Self { announcer: Some(announcer), ..self }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ledger::journal::{DynamoJournal, Journal};
 use ledger::service::Service;
-use projections::feed::{Announcer, DynamoLanes, LanedFeed, Lanes};
+use projections::feed::{DynamoLanes, LanedFeed, Lanes};
 use projections::views::DynamoViews;
 use projections::{Current, Feed, Generations, Reader, Runner, Views};
 
@@ -66,7 +66,6 @@ impl Parts {
     #[must_use]
     pub fn runner(&self) -> Runner {
         let (journal, generations) = (self.journal.clone(), self.generations.clone());
-        let runner = Runner::new(journal, generations, Arc::new(World));
-        runner.announcing(Announcer::new(self.lanes.clone()))
+        Runner::new(journal, generations, Arc::new(World))
     }
 }

@@ -140,6 +140,10 @@ impl<T: Generations> Generations for Faulty<T> {
     async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
         self.call("remove", self.inner.remove(generation)).await
     }
+
+    fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        self.inner.lanes()
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! Bad luck on the way to DynamoDB and bad items in it: a clear answer, nothing lost that was
 //! acknowledged, nothing done twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -11,8 +12,11 @@ use engine::{Engine, Fault};
 use ledger::asset::Status;
 use ledger::error::Kind;
 use ledger::id::{AssetId, Tenant};
+use ledger::journal::DynamoJournal;
 use ledger::service::Refusal;
+use projections::Runner;
 use projections::Views;
+use projections::feed::{Feed as _, Query};
 use projections::runner::Hint;
 
 use crate::world::{World, reached_by, world};
@@ -172,4 +176,17 @@ async fn a_projection_that_is_throttled_says_which_hints_to_give_again() {
     assert_eq!(report.failed.first().map(|failed| failed.error.kind), Some(Kind::Throttled));
     assert_eq!(world.runner.project(&[hint]).await.projected, 1);
     assert_eq!(world.views.get(&key).await.unwrap().unwrap().status(), Status::Uploaded);
+}
+
+/// Also those who mend a row by hand: a row that is ahead of the feed would hide its events for ever.
+#[tokio::test]
+async fn whoever_writes_rows_here_announces_first() {
+    let world = world().await;
+    let asset = world.confirmed().await;
+    let journal = Arc::new(DynamoJournal::new(world.tables.client.clone(), &world.tables.journal));
+    let mending = Runner::new(journal, world.views.clone(), world.effects.clone());
+    mending.redrive(&world.service.key(asset)).await;
+    let page = Query { tenant: Tenant::default(), after: None, limit: 9, kind: None, actor: None };
+    let told = world.feed.page(&page).await.unwrap().events;
+    assert_eq!(told.iter().map(|event| event.line.version).collect::<Vec<_>>(), [1, 2, 3]);
 }

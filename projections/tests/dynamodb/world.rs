@@ -11,7 +11,7 @@ use ledger::journal::DynamoJournal;
 use ledger::record::Source;
 use ledger::service::{Caller, Service};
 use ledger::testing::{MemoryBucket, TestEffects};
-use projections::feed::{Announcer, Cursor, DynamoLanes, LanedFeed};
+use projections::feed::{Cursor, DynamoLanes, LanedFeed};
 use projections::runner::Hint;
 use projections::views::DynamoViews;
 use projections::{Current, Reader, Runner};
@@ -52,7 +52,6 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> World {
     );
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
-    let runner = runner.announcing(Announcer::new(lanes.clone()));
     let feed = LanedFeed::new(lanes, journal.clone());
     let reader = Reader::new(journal, Arc::new(Current::new(views.clone())));
     World {

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::DynamoViews;
 use super::item::{self, BODY};
 use super::request::{Seen, Table};
+use crate::feed::{DynamoLanes, Lanes};
 use crate::generations::{Generation, Generations, List, Progress};
 use crate::rows::{Batch, Rows};
 
@@ -27,6 +28,10 @@ const AT_ONCE: usize = 16;
 
 #[async_trait]
 impl Generations for DynamoViews {
+    fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        Some(Arc::new(DynamoLanes::new(self.client.clone(), self.table.name.clone())))
+    }
+
     async fn generations(&self) -> Result<List, StoreError> {
         Ok(self.note(LIST).await?.unwrap_or_default())
     }
