@@ -2,6 +2,8 @@
 //! others? And looks that nobody asked for, which record what a lost notification did not.
 
 mod judge;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,6 +71,11 @@ impl Files {
             self.settle(suspects, findings).await?;
         }
         self.strays(findings).await
+    }
+
+    /// How many assets' files were looked at so far.
+    pub fn looked(&self) -> u64 {
+        self.looked.load(Ordering::Relaxed)
     }
 
     fn tenant(&self) -> &Tenant {

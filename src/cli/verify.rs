@@ -8,6 +8,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ impl Verify {
             (looked, told) = async { tokio::join!(looking, report.take(heard)) } => {
                 told.and(looked.context("the ledger could not be looked at"))
             }
-            () = progress::show(&progress) => Ok(()),
+            () = progress::show(&progress, files.as_ref()) => Ok(()),
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),
         };
         let found = report.end(progress.figures())?;
@@ -170,7 +171,7 @@ impl Verify {
             repair: self.repair,
             accept_missing: self.accept_missing,
             patience: audit.patience,
-            looked: 0.into(),
+            looked: AtomicU64::new(0),
         }))
     }
 }

@@ -314,3 +314,36 @@ async fn one_machine_tells_what_was_counted_and_what_waits() {
         assert!(told.contains(&format!("asset_ledger_{line}")), "no {line}:\n{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_is_clean_beside_the_service_and_names_what_was_done_to_it() {
+    let cloud = Cloud::start().await;
+    assert!(cloud.migrate(&[]).status.success());
+    let (serve, project) = (cloud.serve(), cloud.project());
+    let api = serve.word("API").to_owned();
+    let id = upload(&api, "hello world").await;
+    let verify = |more: &[&str]| {
+        let mut verify = cloud.program();
+        verify.args(["verify", "--json", "--store", "dynamodb", "--bucket", "assets"]);
+        let output = verify.args(TABLES).args(more).output().unwrap();
+        let (code, errors) = (output.status.code().unwrap(), text(&output.stderr));
+        (code, text(&output.stdout), errors)
+    };
+    let (code, out, errors) = verify(&["--objects=deep"]);
+    assert_eq!(code, 0, "{out}{errors}");
+    assert!(out.contains(r#""assets":1"#), "{out}");
+
+    let client = cloud.engine.client();
+    let key = AttributeValue::S(format!("main#{id}"));
+    let second = AttributeValue::N("2".to_owned());
+    let delete = client.delete_item().table_name("journal").key("pk", key).key("sk", second);
+    delete.send().await.unwrap();
+    let (code, out, _) = verify(&["--objects"]);
+    assert_eq!((code, out.matches("\"kind\":\"deleted\"").count()), (1, 1), "{out}");
+
+    let mut other = cloud.program();
+    other.args(["verify", "--store", "dynamodb", "--bucket", "another", "--objects"]).args(TABLES);
+    let output = other.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "a bucket that is not there holds no findings");
+    drop((serve, project));
+}

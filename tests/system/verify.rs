@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use reqwest::Method;
 use rusqlite::Connection;
@@ -114,8 +116,9 @@ impl Left {
     fn plant(&self, key: &str, version: &str) {
         fs::copy(self.bytes(), self.data.join("s3/objects").join(version)).unwrap();
         let plant = "INSERT INTO versions \
-                     (change, key, version_id, at, size, sha256, md5, headers) SELECT (SELECT max(change) + 1 FROM versions), ?1, ?2, at, size, sha256, md5, \
-                     headers FROM versions WHERE key = ?3";
+                     (change, key, version_id, at, size, sha256, md5, headers) \
+                     SELECT (SELECT max(change) + 1 FROM versions), ?1, ?2, \
+                     at, size, sha256, md5, headers FROM versions WHERE key = ?3";
         let planted = self.open("s3/objects.sqlite").execute(plant, [key, version, &self.like()]);
         assert_eq!(planted, Ok(1));
     }
@@ -215,6 +218,26 @@ async fn what_is_gone_is_recorded_only_by_who_says_so() {
     assert_eq!(said.repairs(), ["looked at it: 1 events recorded"]);
     assert_eq!(verify(&left.data, &["--objects", "--repair"]).findings()[0].0, "row-altered");
     assert_eq!(verify(&left.data, &["--objects"]).findings(), []);
+}
+
+/// Waits for a row that nobody brings, and is told to stop.
+#[tokio::test]
+async fn verify_that_is_stopped_tells_what_it_found_and_that_it_did_not_look() {
+    let left = left().await;
+    let rows = left.open("views.sqlite");
+    assert_eq!(rows.execute("DELETE FROM assets WHERE sk = ?1", [&left.uploaded]), Ok(1));
+    let mut waiting = program();
+    waiting.args(["verify", "--patience", "600", "--data"]).arg(&left.data);
+    let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let pid = waiting.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = waiting.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, error) = (text(output.stdout), text(output.stderr));
+    assert!(out.contains("checked 3 assets"), "{out}");
+    assert!(error.contains("stopped before the end"), "{error}");
 }
 
 #[test]

@@ -342,3 +342,41 @@ async fn in_sqlite_every_deed_has_its_name() {
 async fn on_dynamodb_every_deed_has_its_name() {
     every_deed_has_its_name(dynamodb().await, "dynamodb").await;
 }
+
+/// What no ledger wrote, each told once, whatever else is there.
+async fn oddities_are_told(world: World, odd: &Story) {
+    let other = story(2);
+    world.keep(&other).await;
+    let found = world.findings().await;
+    let told: Vec<_> = found.iter().map(|f| (f.kind.name(), f.asset.as_str())).collect();
+    assert_eq!(told, [("malformed", odd.key.partition().as_str())], "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_sqlite_oddities_are_told() {
+    let (world, odd) = (sqlite().await, story(1));
+    world.keep(&odd).await;
+    world.write_odd(&odd.key, "-1").await;
+    oddities_are_told(world, &odd).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_dynamodb_oddities_are_told() {
+    let (world, odd) = (dynamodb().await, story(1));
+    world.keep(&odd).await;
+    world.write_odd(&odd.key, "2.5").await;
+    oddities_are_told(world, &odd).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_dynamodb_a_row_where_nobody_looks_for_it_is_told_and_taken_away() {
+    let (world, story) = (dynamodb().await, story(1));
+    world.keep(&story).await;
+    world.misplace_row(&story.key).await;
+    let mut audit = world.audit();
+    audit.repair = true;
+    let (found, _) = findings(&audit).await;
+    let told: Vec<_> = found.iter().map(|f| (f.kind.name(), f.repair.is_some())).collect();
+    assert_eq!(told, [("row-orphaned", true)]);
+    assert_eq!(world.findings().await, []);
+}

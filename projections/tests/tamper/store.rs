@@ -66,6 +66,35 @@ impl World {
         }
     }
 
+    /// Writes an event's bytes under what is no version.
+    pub(crate) async fn write_odd(&self, key: &Key, version: &str) {
+        match &self.store {
+            Store::Sqlite { journal, .. } => {
+                let (journal, pk) = (journal.lock().unwrap(), key.partition());
+                let write = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, '{}')";
+                journal.execute(write, params![pk, version.parse::<i64>().unwrap()]).unwrap();
+            }
+            Store::Dynamo(tables) => {
+                let put = tables.client.put_item().table_name(&tables.journal);
+                let put = put.item("pk", AttributeValue::S(key.partition()));
+                let put = put.item("sk", AttributeValue::N(version.to_owned()));
+                put.item("body", AttributeValue::S("{}".to_owned())).send().await.unwrap();
+            }
+        }
+    }
+
+    /// Copies a row into the next shard.
+    pub(crate) async fn misplace_row(&self, key: &Key) {
+        let Store::Dynamo(tables) = &self.store else { panic!("SQLite has one part") };
+        let get = tables.client.get_item().table_name(&tables.views);
+        let got = get.key("pk", shard(key)).key("sk", sort(key)).send().await.unwrap();
+        let mut item = got.item.unwrap();
+        let next = (key.asset.last_byte() + 1) % SHARDS;
+        item.insert("pk".to_owned(), AttributeValue::S(format!("{}#1#{next}", key.tenant)));
+        let put = tables.client.put_item().table_name(&tables.views);
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+
     /// Takes an event away.
     pub(crate) async fn erase(&self, key: &Key, version: u64) {
         match &self.store {

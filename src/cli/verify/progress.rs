@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use projections::audit::Progress;
 
+use crate::audit::Files;
+
 /// How often: as often as an eye can follow.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// Tells the figures again and again, on standard error and only if that is a terminal. It never
 /// ends by itself; dropped, it wipes its line.
-pub(super) async fn show(progress: &Progress) {
+pub(super) async fn show(progress: &Progress, files: Option<&Files>) {
     if !io::stderr().is_terminal() {
         return std::future::pending().await;
     }
@@ -18,9 +20,10 @@ pub(super) async fn show(progress: &Progress) {
     loop {
         tokio::time::sleep(EVERY).await;
         let (assets, events, rows) = progress.figures();
+        let files = files.map_or_else(String::new, |files| format!(", {} files", files.looked()));
         let mut out = io::stderr().lock();
         // Whoever took the terminal away does not wait.
-        let _ = write!(out, "\r{assets} assets, {events} events, {rows} rows");
+        let _ = write!(out, "\r{assets} assets, {events} events, {rows} rows{files}");
         let _ = out.flush();
     }
 }
