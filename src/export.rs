@@ -25,7 +25,7 @@ mod writer;
 
 pub use against::{Against, Met, Vouched, note_beside, read_note};
 pub use archive::{Archive, Part};
-pub use check::{Checked, Tell, check};
+pub use check::{Checked, Seen, Tell, check};
 pub use filter::Filter;
 pub use form::{Layout, Manifest};
 pub use heads::{Heads, Joined};

@@ -28,7 +28,7 @@ pub(crate) fn checked(table: &mut Table) -> Result<()> {
     let bare = timed(events, || bare(&out))?;
     let ours = timed(events, || {
         let mut findings = 0_u64;
-        let checked = check(&Archive::open(&out)?, &mut |_| findings += 1)?;
+        let checked = check(&Archive::open(&out)?, &mut |_| findings += 1, &mut |_| ())?;
         ensure!((checked.events, findings) == (events, 0), "the export is not whole");
         Ok(())
     })?;

@@ -42,7 +42,7 @@ impl Import {
         let folder = self.claimed()?;
         let opened = self.opened().await?;
         let importing = Importing::new(&archive, &*opened.journal, &*opened.scan);
-        importing.check()?;
+        check(&importing)?;
         importing.compare().await?;
         if let Some(folder) = &folder {
             folder.begin_import()?;
@@ -75,6 +75,11 @@ impl Import {
         let journal = Arc::new(journal.context("the journal cannot be opened")?);
         Ok(Opened { journal: journal.clone(), scan: journal })
     }
+}
+
+fn check(importing: &Importing<'_>) -> anyhow::Result<()> {
+    let mut progress = Progress::new("checked");
+    importing.check(&mut |events| progress.reached(events))
 }
 
 async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::Imported> {

@@ -23,10 +23,12 @@ pub struct Checked {
 
 /// Whoever hears of findings.
 pub type Tell<'a> = &'a mut dyn FnMut(Finding);
+/// Whoever hears how many events were looked at.
+pub type Seen<'a> = &'a mut dyn FnMut(u64);
 
 /// Checks every history of an export, that all are there which its heads name and no others, and
 /// that the heads are those that its manifest counts.
-pub fn check(archive: &Archive, tell: Tell<'_>) -> anyhow::Result<Checked> {
+pub fn check(archive: &Archive, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Result<Checked> {
     let joined = archive.heads().map(Joined::new);
     let Some(mut joined) = unless_broken(joined, tell)? else { return Ok(Checked::default()) };
     let mut checked = Checked::default();
@@ -43,6 +45,7 @@ pub fn check(archive: &Archive, tell: Tell<'_>) -> anyhow::Result<Checked> {
         let Some((removed, head)) = unless_broken(sought, tell)? else { return Ok(checked) };
         removed.into_iter().for_each(&mut *tell);
         checked.take(&run, Some((head.as_ref(), joined.line())), tell);
+        seen(checked.events);
     }
     let Some((removed, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
     removed.into_iter().for_each(&mut *tell);
@@ -52,13 +55,14 @@ pub fn check(archive: &Archive, tell: Tell<'_>) -> anyhow::Result<Checked> {
 
 impl Checked {
     /// Checks chains that nobody kept the heads of.
-    pub fn of_runs(mut runs: Runs<'_>, tell: Tell<'_>) -> anyhow::Result<Self> {
+    pub fn of_runs(mut runs: Runs<'_>, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Result<Self> {
         let mut checked = Self::default();
         while let Some(item) = runs.read()? {
             match item {
                 Item::Run(run) => checked.take(&run, None, tell),
                 Item::Fault(finding) => tell(finding),
             }
+            seen(checked.events);
         }
         Ok(checked)
     }

@@ -11,7 +11,8 @@ use projections::audit::Audit;
 
 use super::report::Report;
 use crate::cli::checkpoint::verifier;
-use crate::export::{self, Against, Archive, Checked, Met, Runs, Vouched};
+use crate::cli::progress::Progress;
+use crate::export::{self, Against, Archive, Checked, Met, Runs, Tell, Vouched};
 
 /// What to look at, and what to compare it with.
 #[derive(Debug, Args)]
@@ -19,7 +20,8 @@ use crate::export::{self, Against, Archive, Checked, Met, Runs, Vouched};
 pub(super) struct Offline {
     /// Look at an export (a folder or a tar) instead of a ledger, or at bare chains: one event's
     /// stored bytes a line, packed by gzip or not; `-` is standard input.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["repair", "patience", "segments"])]
+    #[arg(long, value_name = "PATH", 
+        conflicts_with_all = ["repair", "objects", "patience", "segments"])]
     pub(super) file: Option<PathBuf>,
     /// Compare with the heads of a checkpoint that was kept elsewhere: tells of histories that were
     /// cut off or written anew, and of assets that were removed.
@@ -63,10 +65,7 @@ impl Offline {
         let against = self.checkpoint()?;
         let mut tell = Telling::new(report);
         let archive = archive(path)?;
-        let checked = match &archive {
-            Some(archive) => export::check(archive, &mut |finding| tell.tell(finding))?,
-            None => Checked::of_runs(bare(path)?, &mut |finding| tell.tell(finding))?,
-        };
+        let checked = checked(path, archive.as_ref(), &mut |finding| tell.tell(finding))?;
         if let Some(against) = against {
             ensure!(path != Path::new("-"), "--against reads a second time, which '-' cannot give");
             let runs = archive.as_ref().map_or_else(|| bare(path), |it| Ok(it.runs()))?;
@@ -90,6 +89,15 @@ fn of_this_ledger(Met { heads, removed, others }: Met) -> anyhow::Result<()> {
          another ledger, or all of this one was replaced",
     );
     Ok(())
+}
+
+fn checked(path: &Path, archive: Option<&Archive>, tell: Tell<'_>) -> anyhow::Result<Checked> {
+    let mut progress = Progress::new("checked");
+    let seen = &mut |events| progress.reached(events);
+    match archive {
+        Some(archive) => export::check(archive, tell, seen),
+        None => Checked::of_runs(bare(path)?, tell, seen),
+    }
 }
 
 fn archive(path: &Path) -> anyhow::Result<Option<Archive>> {

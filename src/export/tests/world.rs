@@ -106,7 +106,7 @@ impl Ledger {
     pub(super) async fn import(&self, from: &Path) -> anyhow::Result<Imported> {
         let archive = Archive::open(from)?;
         let import = Import::new(&archive, &*self.journal, &*self.scan);
-        import.check()?;
+        import.check(&mut |_| ())?;
         import.compare().await?;
         import.append(|_| ()).await
     }
@@ -162,7 +162,7 @@ pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 /// What a check of an export finds.
 pub(super) fn findings(of: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut found = Vec::new();
-    check(&Archive::open(of)?, &mut |finding| found.push(finding))?;
+    check(&Archive::open(of)?, &mut |finding| found.push(finding), &mut |_| ())?;
     Ok(found)
 }
 
@@ -170,7 +170,7 @@ pub(super) fn findings(of: &Path) -> anyhow::Result<Vec<Finding>> {
 pub(super) fn found_in(from: impl Read + 'static) -> Vec<Finding> {
     let mut found = Vec::new();
     let runs = Runs::of_one("chain.jsonl", from).unwrap();
-    Checked::of_runs(runs, &mut |finding| found.push(finding)).unwrap();
+    Checked::of_runs(runs, &mut |finding| found.push(finding), &mut |_| ()).unwrap();
     found
 }
 
