@@ -112,11 +112,13 @@ async fn each_deed_is_named(ledger: Ledger, raw: Raw) {
     ledger.append(ASSETS + 1, &lines(ASSETS + 1, 1)).await;
     assert_eq!(compared(&ledger, &heads).await.0, [], "what came later is no finding");
 
-    let deeds: [(&str, u64, Vec<Line>, &[Kind]); 4] = [
+    let deeds: [(&str, u64, Vec<Line>, &[Kind]); 5] = [
         ("a tail deleted", 2, lines(2, 2), &[Kind::Truncated]),
         ("a last event edited", 3, rewritten_last(3), &[Kind::Edited]),
         ("an asset removed", 4, Vec::new(), &[Kind::Removed]),
-        ("a history written anew", 5, rewritten(&lines(5, 3)), &[Kind::Rewritten]),
+        ("a history written anew", 5, rewritten(&lines(5, 4)), &[Kind::Rewritten]),
+        // Nothing comes after the event that was seen: it may have been edited alone.
+        ("the same, no longer", 6, rewritten(&lines(6, 3)), &[Kind::Edited]),
     ];
     for (_, nth, after, _) in &deeds {
         raw.rewrite(&key(*nth), &lines(*nth, 3), after).await;
