@@ -342,6 +342,14 @@ fn every_kind_has_a_name_of_its_own() {
     assert_eq!((&json["kind"], &json["version"]), (&"row-altered".into(), &3.into()));
 }
 
+#[test]
+fn auditors_are_told_of_every_kind() {
+    let page = include_str!("../../../docs/AUDIT.md");
+    for kind in Kind::ALL {
+        assert!(page.contains(&format!("`{kind}`")), "docs/AUDIT.md does not name {kind}");
+    }
+}
+
 fn names(chain: &Chain, known: &[Known]) -> Vec<&'static str> {
     examine_with(chain, known).findings.iter().map(|finding| finding.kind.name()).collect()
 }
