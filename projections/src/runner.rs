@@ -87,8 +87,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A runner from `journal` to `views`. Where the feed is kept beside the rows, it announces what
-    /// happened: nobody who writes rows can forget to.
+    /// A runner from `journal` to `views`. Where the feed is kept beside the rows, it announces
+    /// what happened: nobody who writes rows can forget to.
     pub fn new(
         journal: Arc<dyn Journal>,
         views: Arc<dyn Generations>,

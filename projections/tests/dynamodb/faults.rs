@@ -178,7 +178,8 @@ async fn a_projection_that_is_throttled_says_which_hints_to_give_again() {
     assert_eq!(world.views.get(&key).await.unwrap().unwrap().status(), Status::Uploaded);
 }
 
-/// Also those who mend a row by hand: a row that is ahead of the feed would hide its events for ever.
+/// Also those who mend a row by hand: a row that is ahead of the feed would hide its events for
+/// ever.
 #[tokio::test]
 async fn whoever_writes_rows_here_announces_first() {
     let world = world().await;
