@@ -347,3 +347,36 @@ async fn verify_is_clean_beside_the_service_and_names_what_was_done_to_it() {
     assert_eq!(output.status.code(), Some(2), "a bucket that is not there holds no findings");
     drop((serve, project));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_moves_to_a_folder_and_to_other_tables_as_the_same_bytes() {
+    let cloud = Cloud::start().await;
+    assert!(cloud.migrate(&[]).status.success());
+    let serve = cloud.serve();
+    for _ in 0..3 {
+        upload(serve.word("API"), "hello world").await;
+    }
+    assert!(serve.stop());
+    let other = ["--journal-table", "past", "--views-table", "past-views"];
+    let done = |arguments: &[&[&str]]| {
+        let mut command = cloud.program();
+        let command = command.args(arguments.concat()).current_dir(cloud.folder.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    };
+    let dynamodb = ["--store", "dynamodb"];
+    done(&[&["export", "--out", "first"], &dynamodb, &TABLES]);
+    done(&[&["import", "first", "--data", "moved"]]);
+    done(&[&["export", "--out", "second", "--data", "moved"]]);
+    done(&[&["migrate"], &other]);
+    done(&[&["import", "second"], &dynamodb, &other]);
+    done(&[&["export", "--out", "third"], &dynamodb, &other]);
+    done(&[&["checkpoint", "--out", "heads"], &dynamodb, &TABLES]);
+    done(&[&["verify", "--file", "third", "--against", "heads"]]);
+    for file in ["heads.jsonl", "events/000001.jsonl"] {
+        let read = |export: &str| std::fs::read(cloud.folder.path().join(export).join(file));
+        let first = read("first").unwrap();
+        assert!(first.len() > 400 && first == read("second").unwrap(), "{file}");
+        assert_eq!(first, read("third").unwrap(), "{file}");
+    }
+}
