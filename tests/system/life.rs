@@ -40,6 +40,35 @@ async fn an_upload_becomes_received_without_being_confirmed() {
 }
 
 #[tokio::test]
+async fn a_place_in_the_feed_lasts_longer_than_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let page = async |server: &Server, path: &str| -> Value {
+        server.get(path).await.json().await.unwrap()
+    };
+    let server = Server::start(&data);
+    let first = server.create().await["id"].clone();
+    let told = page(&server, "/events").await;
+    assert_eq!((&told["events"][0]["asset_id"], &told["more"]), (&first, &json!(false)));
+    assert!(server.stop());
+
+    let server = Server::start(&data);
+    let after = format!("/events?after={}", told["next"].as_str().unwrap());
+    assert_eq!(page(&server, &after).await["events"], json!([]));
+    let second = server.create().await["id"].clone();
+    let told = page(&server, &after).await;
+    assert_eq!(told["events"].as_array().unwrap().len(), 1);
+    assert_eq!(told["events"][0]["asset_id"], second);
+    assert!(server.stop());
+
+    // Another journal under the same address is not taken for this one.
+    let other = Server::start(&folder.path().join("other"));
+    other.create().await;
+    let answer = page(&other, &after).await;
+    assert_eq!(answer["code"], "after.invalid");
+}
+
+#[tokio::test]
 async fn a_declared_upload_takes_the_declared_bytes_only() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("data"));
