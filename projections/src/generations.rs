@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,23 @@ impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Lets go of what is kept no longer, and removes the rows that nobody can be reading any more;
+/// how many those were. Anybody may do it, also two at once.
+pub async fn tidy(table: &dyn Generations, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let list = table.generations().await?;
+    let expired = list.expired(now);
+    if expired != list {
+        table.replace(&list, &expired).await?;
+    }
+    let mut rows = 0;
+    for generation in expired.removable(now) {
+        rows += table.remove(generation).await?;
+        let list = table.generations().await?;
+        table.replace(&list, &list.removed(generation)).await?;
+    }
+    Ok(rows)
 }
 
 /// The generations of a read table.

@@ -21,7 +21,7 @@ use ledger::record::Line;
 use ledger::{Effects, StoreError, behalf, service};
 
 use crate::feed::{Announcer, Lane, News};
-use crate::generations::Generations;
+use crate::generations::{self, Generations};
 use crate::measure;
 use crate::rows::Rows;
 use crate::views::{Parked, Put};
@@ -147,10 +147,13 @@ impl Runner {
         }
     }
 
-    /// Drops the tombstones that have expired, and says how many those were.
+    /// Drops the tombstones that have expired and the generations that are kept no longer, and
+    /// says how many rows those were.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let now = self.effects.now();
         let list = self.views.generations().await?;
-        self.views.rows(list.current).sweep(self.effects.now()).await
+        let tombstones = self.views.rows(list.current).sweep(now).await?;
+        Ok(tombstones + generations::tidy(&*self.views, now).await?)
     }
 
     async fn written(&self) -> Result<Written, StoreError> {

@@ -1,0 +1,207 @@
+//! Replay: a new generation of rows made from the journal while commands go on, compared with the
+//! one that is read, and then read instead.
+//!
+//! Whatever stops it, at any moment, leaves the generation that is read as it was. How far it came
+//! is saved beside the rows, and the next one goes on from there.
+
+mod begin;
+mod compare;
+mod fill;
+mod hold;
+mod pace;
+mod tally;
+mod walk;
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use ledger::id::Tenant;
+use ledger::journal::{Journal, Scan};
+use ledger::{Effects, StoreError};
+use tokio::sync::watch;
+
+use crate::generations::{Broken, Generation, Generations, NotSo, Progress, Stretch};
+use crate::rows::Rows;
+
+pub use compare::{Difference, Differences};
+pub use tally::{Phase, Seen, Tally};
+
+use fill::Filled;
+use hold::Hold;
+
+/// How a replay is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whose rows are compared. The rows of every tenant of the journal are made.
+    pub tenant: Tenant,
+    /// Parts that the journal is read in at once.
+    pub segments: u32,
+    /// Write units a second at most: a unit is a row, or each KiB of one.
+    pub rate: Option<u32>,
+    /// How long the generation before is kept; `None` drops it.
+    pub keep: Option<TimeDelta>,
+    /// Whether to switch although a history does not verify or rows speak against the journal.
+    pub accept_broken: bool,
+    /// Whether to begin anew where an earlier replay left off.
+    pub fresh: bool,
+}
+
+/// What a replay found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Events read.
+    pub events: u64,
+    /// Assets whose rows were made.
+    pub assets: u64,
+    /// Histories that do not verify, as many as are named.
+    pub broken: Vec<Broken>,
+    /// How many there are of them.
+    pub broken_count: u64,
+    /// How the new rows differ from those that are read.
+    pub differences: Differences,
+}
+
+impl Report {
+    /// Whether rows made from this journal could hide that it was tampered with.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.broken_count > 0 || self.differences.speak_against_the_journal()
+    }
+}
+
+/// How a replay ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The new generation is read.
+    Switched(Generation, Report),
+    /// The journal is doubtful: the new generation was given up, and the old one is read.
+    Refused(Report),
+    /// It was told to stop; the next one goes on from there.
+    Stopped,
+}
+
+/// Why a replay failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A store did not answer, again and again.
+    #[error("{0}")]
+    Store(#[source] StoreError),
+    /// One at a time.
+    #[error("another replay is making generation {0} at this moment; wait for it")]
+    Busy(Generation),
+    /// This one was silent for so long that another went on with its work.
+    #[error("another replay took over generation {0}")]
+    TakenOver(Generation),
+    /// The list of generations does not allow it.
+    #[error("{0}")]
+    NotSo(#[from] NotSo),
+    /// A part of the work panicked.
+    #[error("a part of the replay ended before its time")]
+    Cut,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A replay of a journal.
+#[derive(Clone)]
+pub struct Replay {
+    /// The journal as a whole.
+    pub scan: Arc<dyn Scan>,
+    /// The journal by asset.
+    pub journal: Arc<dyn Journal>,
+    /// The read table.
+    pub table: Arc<dyn Generations>,
+    /// The clock, and chance.
+    pub effects: Arc<dyn Effects>,
+    /// How it is done.
+    pub options: Options,
+    /// What can be seen of it meanwhile.
+    pub tally: Arc<Tally>,
+    /// Turns true when it is to stop at the next clean place.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Replay {
+    /// Makes a new generation, or goes on with the one that was begun, and switches to it.
+    pub async fn run(&self) -> Result<Outcome, Failure> {
+        let hold = Hold::new(self.clone(), self.begin().await?);
+        // Whoever is silent for long is taken to be dead.
+        let outcome = tokio::select! {
+            outcome = self.build(&hold) => outcome,
+            lost = hold.keep_up() => Err(lost),
+        };
+        hold.let_go().await;
+        outcome
+    }
+
+    /// Shows what a replay would change, and writes nothing but to `scratch`, an empty table.
+    pub async fn rehearse(&self, scratch: &dyn Generations) -> Result<Outcome, Failure> {
+        let rows = scratch.rows(Generation::FIRST);
+        let begun = self.begun(Generation::FIRST, String::new()).await?;
+        let filled = self.fill(rows.clone(), begun, |_| ()).await?;
+        self.compared(rows, filled).await.map(|report| match report {
+            Some(report) => Outcome::Refused(report),
+            None => Outcome::Stopped,
+        })
+    }
+
+    async fn build(&self, hold: &Hold) -> Result<Outcome, Failure> {
+        let begun = hold.progress();
+        let generation = begun.generation;
+        let rows = self.table.rows(generation);
+        let filled = self.fill(rows.clone(), begun, |progress| hold.note(progress)).await?;
+        let Some(report) = self.compared(rows, filled).await? else { return Ok(Outcome::Stopped) };
+        if report.is_doubtful() && !self.options.accept_broken {
+            self.give_up().await?;
+            return Ok(Outcome::Refused(report));
+        }
+        self.switch(generation).await?;
+        Ok(Outcome::Switched(generation, report))
+    }
+
+    /// What was found, or `None` if it was told to stop before it was all.
+    async fn compared(
+        &self,
+        built: Arc<dyn Rows>,
+        filled: Filled,
+    ) -> Result<Option<Report>, Failure> {
+        let Filled::Whole(progress) = filled else { return Ok(None) };
+        // Rows were no longer written: there is nothing to compare, and nothing to switch to.
+        let useless = progress.broken_count > 0 && !self.options.accept_broken;
+        let differences = if useless {
+            Some(Differences::default())
+        } else {
+            let list = self.table.generations().await?;
+            self.compare(self.table.rows(list.current), built).await?
+        };
+        Ok(differences.map(|differences| report(progress, differences)))
+    }
+
+    async fn switch(&self, to: Generation) -> Result<(), Failure> {
+        self.tally.enter(Phase::Switching);
+        loop {
+            let list = self.table.generations().await?;
+            if list.current == to {
+                return Ok(()); // the answer of an earlier try was lost
+            }
+            let next = list.switched(to, self.options.keep, self.effects.now())?;
+            if self.table.replace(&list, &next).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn report(progress: Progress, differences: Differences) -> Report {
+    let sum = |of: fn(&Stretch) -> u64| progress.stretches.iter().map(of).sum();
+    let (events, assets) = (sum(|it| it.events), sum(|it| it.assets));
+    let Progress { broken, broken_count, .. } = progress;
+    Report { events, assets, broken, broken_count, differences }
+}
+
+#[cfg(test)]
+mod tests;

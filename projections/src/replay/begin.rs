@@ -1,0 +1,116 @@
+//! Whether to begin, to go on, or to leave it to the one that is at work.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use ledger::StoreError;
+use tokio::time::sleep;
+
+use super::{Failure, Phase, Replay};
+use crate::generations::{Generation, List, Progress, Stretch};
+
+/// How long a replay may be silent before it is taken to be dead: ten signs of life.
+pub(super) const SILENCE: TimeDelta = TimeDelta::seconds(10);
+/// How often it is listened for one.
+const LISTEN: Duration = Duration::from_millis(500);
+
+impl Replay {
+    /// The progress to go on from, which is ours.
+    pub(super) async fn begin(&self) -> Result<Progress, Failure> {
+        self.tally.enter(Phase::Beginning);
+        let run = format!("{:032x}", self.effects.random());
+        loop {
+            let (list, saved) = (self.table.generations().await?, self.table.progress().await?);
+            let Some(building) = list.building.as_ref().map(|building| building.generation) else {
+                if let Some(begun) = self.announce(&list, saved.as_ref(), &run).await? {
+                    return Ok(begun);
+                }
+                continue;
+            };
+            self.listen(building, saved.as_ref()).await?;
+            let usable = saved.filter(|it| it.generation == building && it.broken_count == 0);
+            match usable {
+                Some(saved) if !self.options.fresh => {
+                    if let Some(ours) = self.take_over(&saved, &run).await? {
+                        return Ok(ours);
+                    }
+                }
+                _ => drop(self.table.replace(&list, &list.given_up(self.effects.now())).await?),
+            }
+        }
+    }
+
+    /// A progress at the beginning of the journal.
+    pub(super) async fn begun(&self, of: Generation, run: String) -> Result<Progress, StoreError> {
+        let segments = self.scan.segments(self.options.segments).await?;
+        let stretch = |segment| Stretch { segment, place: None, done: false, events: 0, assets: 0 };
+        Ok(Progress {
+            generation: of,
+            run,
+            at: self.effects.now(),
+            stopped: false,
+            stretches: segments.into_iter().map(stretch).collect(),
+            broken: Vec::new(),
+            broken_count: 0,
+        })
+    }
+
+    /// Gives up the generation that is being built.
+    pub async fn give_up(&self) -> Result<(), StoreError> {
+        loop {
+            let list = self.table.generations().await?;
+            let next = list.given_up(self.effects.now());
+            if next == list || self.table.replace(&list, &next).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Announces a new generation; `None` if somebody else was faster.
+    async fn announce(
+        &self,
+        list: &List,
+        saved: Option<&Progress>,
+        run: &str,
+    ) -> Result<Option<Progress>, Failure> {
+        let next = list.announced(run)?;
+        // Whether ours or another's is announced is seen in the list: an answer may be lost.
+        let _ = self.table.replace(list, &next).await;
+        let announced = self.table.generations().await?.building;
+        let Some(ours) = announced.filter(|building| building.run == run) else { return Ok(None) };
+        let begun = self.begun(ours.generation, run.to_owned()).await?;
+        let _ = self.table.save(saved, &begun).await;
+        match self.table.progress().await? {
+            Some(there) if there.run == run => Ok(Some(begun)),
+            _ => Err(Failure::Busy(ours.generation)),
+        }
+    }
+
+    async fn take_over(&self, saved: &Progress, run: &str) -> Result<Option<Progress>, Failure> {
+        let (at, run) = (self.effects.now(), run.to_owned());
+        let ours = Progress { run, at, stopped: false, ..saved.clone() };
+        let _ = self.table.save(Some(saved), &ours).await;
+        Ok(self.table.progress().await?.filter(|there| *there == ours))
+    }
+
+    /// Listens for a sign of life of whoever is building, for as long as one can be expected.
+    async fn listen(&self, building: Generation, saved: Option<&Progress>) -> Result<(), Failure> {
+        let saved = saved.filter(|saved| saved.generation == building);
+        if saved.is_some_and(|saved| saved.stopped) {
+            return Ok(());
+        }
+        // One that was only just announced has not said anything yet.
+        let heard = saved.map_or_else(|| self.effects.now(), |saved| saved.at);
+        let silent = (self.effects.now() - heard).max(TimeDelta::zero());
+        let mut left = (SILENCE - silent).to_std().unwrap_or_default();
+        while !left.is_zero() {
+            sleep(LISTEN).await;
+            left = left.saturating_sub(LISTEN);
+            let now = self.table.progress().await?;
+            if now.as_ref().filter(|now| now.generation == building) != saved {
+                return Err(Failure::Busy(building));
+            }
+        }
+        Ok(())
+    }
+}

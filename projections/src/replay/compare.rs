@@ -1,0 +1,208 @@
+//! How the rows of a new generation differ from those that are read.
+//!
+//! Commands go on meanwhile, so a row that is merely on its way is not a difference: what looks as
+//! if the journal lacked something is looked at again, row first and journal after.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ledger::asset::Asset;
+use ledger::error::Kind;
+use ledger::id::Key;
+use ledger::{StoreError, service};
+
+use super::fill::is_over;
+use super::pace::persist;
+use super::walk::Walk;
+use super::{Failure, Phase, Replay};
+use crate::rows::{Rows, Stored};
+use crate::views::Views;
+
+/// Assets that are named; the rest is counted.
+const NAMED: usize = 20;
+/// Rows between two looks at whether to stop.
+const STEP: u64 = 1_000;
+
+/// How a row that is read differs from the one that the journal makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// Not at all.
+    Same,
+    /// It lags: the journal has later events.
+    Lagging,
+    /// It is not there.
+    Missing,
+    /// Its last event is the journal's, and what it says is not.
+    Altered,
+    /// It cannot be read.
+    Unreadable,
+    /// It is a tombstone that has expired: a replay leaves it out.
+    Expired,
+    /// Its last event is of the same version as the journal's, and is another: either was forged.
+    Rewritten,
+    /// It knows later events than the journal has.
+    Beyond,
+    /// The journal has no events of its asset.
+    Orphaned,
+}
+
+impl Difference {
+    /// Whether it is the journal that may lack something, or have been changed.
+    #[must_use]
+    pub fn speaks_against_the_journal(self) -> bool {
+        self >= Self::Rewritten
+    }
+}
+
+/// How many rows differ, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Rows by how they differ.
+    pub counts: BTreeMap<Difference, u64>,
+    /// Some that differ, by key; those that speak against the journal first.
+    pub named: Vec<(String, Difference)>,
+}
+
+impl Differences {
+    /// How many differ so.
+    #[must_use]
+    pub fn count(&self, of: Difference) -> u64 {
+        self.counts.get(&of).copied().unwrap_or_default()
+    }
+
+    /// Whether a row knows something that the journal does not.
+    #[must_use]
+    pub fn speak_against_the_journal(&self) -> bool {
+        self.counts.keys().any(|difference| difference.speaks_against_the_journal())
+    }
+
+    fn add(&mut self, id: String, difference: Difference) {
+        *self.counts.entry(difference).or_default() += 1;
+        if difference == Difference::Same {
+            return;
+        }
+        if self.named.len() == NAMED && difference.speaks_against_the_journal() {
+            self.named.pop_if(|(_, last)| !last.speaks_against_the_journal());
+        }
+        if self.named.len() < NAMED {
+            let at = self.named.partition_point(|(_, there)| *there >= difference);
+            self.named.insert(at, (id, difference));
+        }
+    }
+}
+
+/// The two generations that are compared.
+struct Sides<'a> {
+    replay: &'a Replay,
+    read: Arc<dyn Rows>,
+    built: Arc<dyn Rows>,
+}
+
+impl Replay {
+    /// How the rows of `read` differ from those of `built`; `None` if it was told to stop.
+    pub(super) async fn compare(
+        &self,
+        read: Arc<dyn Rows>,
+        built: Arc<dyn Rows>,
+    ) -> Result<Option<Differences>, Failure> {
+        self.tally.enter(Phase::Comparing);
+        let [mut old, mut new] = [&read, &built].map(|it| Walk::new(it, &self.options.tenant));
+        let sides = Sides { replay: self, read, built };
+        let (mut found, mut count) = (Differences::default(), 0);
+        let (mut left, mut right) = (old.next().await?, new.next().await?);
+        while left.is_some() || right.is_some() {
+            let order = order(left.as_ref(), right.as_ref());
+            let one = if order == Ordering::Greater { None } else { left.take() };
+            let two = if order == Ordering::Less { None } else { right.take() };
+            left = if one.is_some() { old.next().await? } else { left };
+            right = if two.is_some() { new.next().await? } else { right };
+            sides.look(one, two, &mut found).await?;
+            count += 1;
+            if count % STEP == 0 {
+                self.tally.compared(STEP);
+                if *self.stop.borrow() {
+                    return Ok(None);
+                }
+            }
+        }
+        self.tally.compared(count % STEP);
+        Ok(Some(found))
+    }
+}
+
+/// Which of two rows comes first; what is at its end comes last.
+fn order(left: Option<&Stored>, right: Option<&Stored>) -> Ordering {
+    match (left, right) {
+        (Some(left), Some(right)) => left.id.cmp(&right.id),
+        (Some(_), None) => Ordering::Less,
+        (None, _) => Ordering::Greater,
+    }
+}
+
+impl Sides<'_> {
+    /// Looks at what both sides have under one key.
+    async fn look(
+        &self,
+        read: Option<Stored>,
+        built: Option<Stored>,
+        found: &mut Differences,
+    ) -> Result<(), Failure> {
+        let Some(id) = read.as_ref().or(built.as_ref()).map(|row| row.id.clone()) else {
+            return Ok(());
+        };
+        let built = built.map(|row| row.asset).transpose()?;
+        let difference = match (read.map(|row| row.asset), built) {
+            (None, _) => Some(Difference::Missing),
+            (Some(Err(_)), Some(_)) => Some(Difference::Unreadable),
+            (Some(Ok(read)), Some(built)) if read.version <= built.version => {
+                Some(tell_apart(&read, &built))
+            }
+            (Some(_), _) => self.look_again(&id).await?,
+        };
+        if let Some(difference) = difference {
+            found.add(id, difference);
+        }
+        Ok(())
+    }
+
+    /// Looks at a row that the new generation does not reach, and then at the journal. `None` for
+    /// one whose history does not verify, which is told as that.
+    async fn look_again(&self, id: &str) -> Result<Option<Difference>, Failure> {
+        let tenant = self.replay.options.tenant.clone();
+        let Ok(asset) = id.parse() else { return Ok(Some(Difference::Orphaned)) };
+        let key = Key { tenant, asset };
+        let read = match persist(|| self.read.get(&key)).await {
+            Ok(Some(read)) => Some(read),
+            Ok(None) => return Ok(Some(Difference::Same)), // a tombstone, swept meanwhile
+            Err(error) if error.kind == Kind::Corrupt => None,
+            Err(error) => return Err(error.into()),
+        };
+        let fold = match self.fold(&key).await {
+            Ok(Some(fold)) => fold,
+            Ok(None) => return Ok(Some(Difference::Orphaned)),
+            Err(error) if error.kind == Kind::Corrupt => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if is_over(&fold, self.replay.effects.now()) {
+            return Ok(Some(Difference::Expired));
+        }
+        persist(|| self.built.put(&fold)).await?;
+        Ok(Some(read.map_or(Difference::Unreadable, |read| tell_apart(&read, &fold))))
+    }
+
+    async fn fold(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        let lines = persist(|| self.replay.journal.history(key)).await?;
+        Ok(service::read(key, lines)?.map(|history| history.asset().clone()))
+    }
+}
+
+fn tell_apart(read: &Asset, made: &Asset) -> Difference {
+    match read.version.cmp(&made.version) {
+        Ordering::Less => Difference::Lagging,
+        Ordering::Greater => Difference::Beyond,
+        Ordering::Equal if read == made => Difference::Same,
+        Ordering::Equal if read.head == made.head => Difference::Altered,
+        Ordering::Equal => Difference::Rewritten,
+    }
+}

@@ -1,0 +1,213 @@
+//! Filling a generation: the journal's segments, read at once, folded and written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, Utc};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::error::chain;
+use ledger::history::History;
+use ledger::journal::scan::{Chain, Chains};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::pace::{Pace, Patience, persist};
+use super::{Failure, Phase, Replay};
+use crate::generations::{Broken, Progress, Stretch};
+use crate::row::expires_at;
+use crate::rows::Rows;
+use crate::views::{Parked, Views};
+
+/// Assets between two places to go on from.
+const BATCH: usize = 256;
+/// Rows written at once in each segment.
+const AT_ONCE: usize = 64;
+/// Histories that are named where they do not verify; the rest is counted.
+const NAMED: usize = 100;
+/// Bytes kept of what is wrong with one: a forged event may make the message long.
+const WHY_MAX: usize = 200;
+
+/// How far a generation was filled.
+pub(super) enum Filled {
+    /// To the end.
+    Whole(Progress),
+    /// To where it was told to stop.
+    Part,
+}
+
+/// What all segments share.
+struct Work {
+    replay: Replay,
+    to: Arc<dyn Rows>,
+    pace: Pace,
+    /// Whether a history does not verify, and nobody said to go on all the same. Then nothing is
+    /// written any more, and the rest is read to name the others.
+    in_vain: AtomicBool,
+}
+
+/// A segment has come further.
+struct News {
+    number: usize,
+    stretch: Stretch,
+    broken: Vec<Broken>,
+}
+
+/// What a history comes to.
+enum Folded {
+    Row(Box<Asset>),
+    /// A tombstone that has expired already.
+    Omitted,
+    Broken(Broken, u64),
+    /// A partition that is no asset's: it is passed over, as everywhere.
+    Foreign,
+}
+
+impl Replay {
+    /// Makes the rows of every asset, from where `begun` ended. `note` is told how far it came.
+    pub(super) async fn fill(
+        &self,
+        to: Arc<dyn Rows>,
+        begun: Progress,
+        note: impl Fn(&Progress),
+    ) -> Result<Filled, Failure> {
+        self.tally.enter(Phase::Filling);
+        let (pace, in_vain) = (Pace::new(self.options.rate), AtomicBool::new(false));
+        let work = Arc::new(Work { replay: self.clone(), to, pace, in_vain });
+        let (mut workers, mut progress) = (JoinSet::new(), begun);
+        let (said, mut heard) = mpsc::channel(progress.stretches.len().max(1));
+        for (number, stretch) in progress.stretches.iter().cloned().enumerate() {
+            self.tally.filled(stretch.events, stretch.assets);
+            if !stretch.done {
+                workers.spawn(work.clone().segment(number, stretch, said.clone()));
+            }
+        }
+        drop(said);
+        loop {
+            tokio::select! {
+                Some(news) = heard.recv() => {
+                    take(&mut progress, news);
+                    note(&progress);
+                }
+                Some(ended) = workers.join_next() => ended.map_err(|_| Failure::Cut)??,
+                else => break,
+            }
+        }
+        let whole = progress.stretches.iter().all(|stretch| stretch.done);
+        Ok(if whole { Filled::Whole(progress) } else { Filled::Part })
+    }
+}
+
+fn take(progress: &mut Progress, News { number, stretch, broken }: News) {
+    progress.broken_count += broken.len() as u64;
+    let room = NAMED.saturating_sub(progress.broken.len());
+    progress.broken.extend(broken.into_iter().take(room));
+    if let Some(there) = progress.stretches.get_mut(number) {
+        *there = stretch;
+    }
+}
+
+impl Work {
+    async fn segment(
+        self: Arc<Self>,
+        number: usize,
+        mut stretch: Stretch,
+        say: mpsc::Sender<News>,
+    ) -> Result<(), Failure> {
+        let segment = stretch.segment.clone();
+        let mut chains = Chains::new(&*self.replay.scan, &segment, stretch.place.clone());
+        while !stretch.done && !*self.replay.stop.borrow() {
+            let batch = next(&mut chains).await?;
+            let events = batch.iter().map(|it| (it.lines.len() + it.strays.len()) as u64).sum();
+            let ended = batch.len() < BATCH;
+            let (rows, broken) = self.write(batch).await?;
+            self.replay.tally.filled(events, rows);
+            stretch.events += events;
+            stretch.assets += rows;
+            stretch.place = chains.place().cloned();
+            stretch.done = ended;
+            let _ = say.send(News { number, stretch: stretch.clone(), broken }).await;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of some assets; how many those were, and what could not be folded.
+    async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Vec<Broken>), Failure> {
+        let now = self.replay.effects.now();
+        let (mut rows, mut broken) = (Vec::new(), Vec::new());
+        for chain in batch {
+            match fold(chain, now) {
+                Folded::Row(asset) => rows.push(asset),
+                Folded::Broken(why, version) => {
+                    self.set_aside(&why, version, now).await?;
+                    broken.push(why);
+                }
+                Folded::Omitted | Folded::Foreign => {}
+            }
+        }
+        let count = rows.len() as u64;
+        if !self.in_vain.load(Ordering::Relaxed) {
+            let put = iter(rows).map(|asset| Ok(self.put(asset)));
+            put.try_buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        }
+        Ok((count, broken))
+    }
+
+    async fn put(&self, asset: Box<Asset>) -> Result<(), StoreError> {
+        self.pace.wait(&asset).await;
+        persist(|| self.to.put(&asset)).await.map(drop)
+    }
+
+    /// What does not verify has no row. Where that was accepted, it waits for a person.
+    async fn set_aside(
+        &self,
+        broken: &Broken,
+        version: u64,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if !self.replay.options.accept_broken {
+            self.in_vain.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let key = ledger::id::Key::from_partition(&broken.partition);
+        let Some(key) = key else { return Ok(()) };
+        let parked = Parked { key, version, error: broken.why.clone(), at };
+        persist(|| self.to.park(&parked)).await
+    }
+}
+
+async fn next(chains: &mut Chains<'_>) -> Result<Vec<Chain>, StoreError> {
+    let (mut batch, mut patience) = (Vec::with_capacity(BATCH), Patience::default());
+    while batch.len() < BATCH {
+        match chains.next().await {
+            Ok(Some(chain)) => batch.push(chain),
+            Ok(None) => break,
+            Err(error) => patience.bear(error).await?,
+        }
+    }
+    Ok(batch)
+}
+
+fn fold(chain: Chain, now: DateTime<Utc>) -> Folded {
+    let Some(key) = chain.key() else { return Folded::Foreign };
+    let version = chain.lines.last().map_or(1, |line| line.version);
+    let broken = |mut why: String| {
+        why.truncate(why.floor_char_boundary(WHY_MAX));
+        Folded::Broken(Broken { partition: key.partition(), why }, version)
+    };
+    if let Some(stray) = chain.strays.first() {
+        return broken(stray.to_string());
+    }
+    match History::read(&key, chain.lines) {
+        Ok(Some(history)) if is_over(history.asset(), now) => Folded::Omitted,
+        Ok(Some(history)) => Folded::Row(Box::new(history.asset().clone())),
+        Ok(None) => Folded::Omitted,
+        Err(error) => broken(self::chain(&error)),
+    }
+}
+
+/// Whether nothing is left of the asset but a tombstone that has expired.
+pub(super) fn is_over(asset: &Asset, now: DateTime<Utc>) -> bool {
+    expires_at(asset).is_some_and(|at| at <= now)
+}

@@ -1,0 +1,69 @@
+//! What can be seen of a replay while it works.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+/// What a replay is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Finding out whether another one is at work, and where that stopped.
+    Beginning,
+    /// Reading the journal and writing rows.
+    Filling,
+    /// Comparing the new rows with those that are read.
+    Comparing,
+    /// Making the new generation the one that is read.
+    Switching,
+}
+
+/// Counts what was done.
+#[derive(Debug)]
+pub struct Tally {
+    phase: watch::Sender<Phase>,
+    events: AtomicU64,
+    assets: AtomicU64,
+    compared: AtomicU64,
+}
+
+/// What was done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// What it is at.
+    pub phase: Phase,
+    /// Events read, by earlier replays too that it goes on from.
+    pub events: u64,
+    /// Assets whose rows were made.
+    pub assets: u64,
+    /// Rows compared.
+    pub compared: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let phase = watch::Sender::new(Phase::Beginning);
+        Self { phase, events: 0.into(), assets: 0.into(), compared: 0.into() }
+    }
+}
+
+impl Tally {
+    /// What was done so far.
+    pub fn seen(&self) -> Seen {
+        let [events, assets, compared] =
+            [&self.events, &self.assets, &self.compared].map(|count| count.load(Ordering::Relaxed));
+        Seen { phase: *self.phase.borrow(), events, assets, compared }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    pub(super) fn filled(&self, events: u64, assets: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.assets.fetch_add(assets, Ordering::Relaxed);
+    }
+
+    pub(super) fn compared(&self, rows: u64) {
+        self.compared.fetch_add(rows, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,78 @@
+//! Every row of a generation by rising key, whatever parts they lie in.
+
+use std::sync::Arc;
+
+use ledger::StoreError;
+use ledger::id::Tenant;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::pace::persist;
+use crate::rows::{Rows, Stored};
+
+/// Pages that are read ahead of each part: one, while the one before is looked at.
+const AHEAD: usize = 1;
+
+type Page = Result<Vec<Stored>, StoreError>;
+
+/// Goes through the rows of a tenant. Holds two pages of each part.
+pub(super) struct Walk {
+    lanes: Vec<Lane>,
+    _readers: JoinSet<()>,
+}
+
+/// One part, by rising key.
+struct Lane {
+    pages: mpsc::Receiver<Page>,
+    page: std::iter::Peekable<std::vec::IntoIter<Stored>>,
+}
+
+impl Walk {
+    pub(super) fn new(rows: &Arc<dyn Rows>, tenant: &Tenant) -> Self {
+        let mut readers = JoinSet::new();
+        let lane = |part| {
+            let (give, pages) = mpsc::channel(AHEAD);
+            readers.spawn(read(rows.clone(), tenant.clone(), part, give));
+            Lane { pages, page: Vec::new().into_iter().peekable() }
+        };
+        let lanes = (0..rows.parts()).map(lane).collect();
+        Self { lanes, _readers: readers }
+    }
+
+    /// The next row; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Stored>, StoreError> {
+        for lane in &mut self.lanes {
+            lane.turn().await?;
+        }
+        let first = self.lanes.iter_mut().filter_map(|lane| {
+            let id = lane.page.peek()?.id.clone();
+            Some((id, lane))
+        });
+        let first = first.min_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(first.and_then(|(_, lane)| lane.page.next()))
+    }
+}
+
+impl Lane {
+    /// Turns to the next page where this one is at its end.
+    async fn turn(&mut self) -> Result<(), StoreError> {
+        while self.page.peek().is_none() {
+            let Some(page) = self.pages.recv().await else { return Ok(()) };
+            self.page = page?.into_iter().peekable();
+        }
+        Ok(())
+    }
+}
+
+async fn read(rows: Arc<dyn Rows>, tenant: Tenant, part: u8, give: mpsc::Sender<Page>) {
+    let mut after = None::<String>;
+    loop {
+        let page = persist(|| rows.page(&tenant, part, after.as_deref())).await;
+        let next = page.as_ref().ok().and_then(|page| page.next.clone());
+        let gone = give.send(page.map(|page| page.rows)).await.is_err();
+        if gone || next.is_none() {
+            return;
+        }
+        after = next;
+    }
+}
