@@ -1,5 +1,5 @@
-//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, and the tools of an audit:
-//! `verify`, `export`, `import`, `checkpoint`, `proof`.
+//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, and the tools
+//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`.
 
 mod checkpoint;
 mod demo;
@@ -11,6 +11,7 @@ mod migrate;
 mod progress;
 mod project;
 mod proof;
+mod replay;
 mod serve;
 mod stop;
 mod stores;
@@ -42,6 +43,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Demo(demo::Demo),
     History(history::History),
+    Replay(replay::Replay),
     Verify(verify::Verify),
     Export(export::Export),
     Import(import::Import),
@@ -106,6 +108,7 @@ impl Command {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let done = match self {
             Self::Verify(verify) => return verify.run().await,
+            Self::Replay(replay) => replay.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Project(project) => project.run().await,
             Self::Demo(demo) => demo.run().await,

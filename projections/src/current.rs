@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(current.get(&story.key).await.unwrap(), None);
 
         let list = views.generations().await.unwrap();
-        let announced = list.announced("a").unwrap();
+        let announced = list.announced("a", Clock::default().0).unwrap();
         let built = announced.building.clone().unwrap().generation;
         let switched = announced.switched(built, None, Clock::default().0).unwrap();
         assert!(views.replace(&list, &switched).await.unwrap());

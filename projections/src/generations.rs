@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::feed::Lanes;
 use crate::rows::Rows;
 
-pub use list::{Building, Dropped, Kept, List, NotSo};
+pub use list::{Building, Dropped, Kept, LINGER, List, NotSo};
 pub use progress::{Broken, Progress, Stretch};
 
 /// The number of a generation. Numbers rise and are never used again.

@@ -20,7 +20,7 @@ use ledger::journal::{Journal, Scan};
 use ledger::{Effects, StoreError};
 use tokio::sync::watch;
 
-use crate::generations::{Broken, Generation, Generations, NotSo, Progress, Stretch};
+use crate::generations::{Broken, Generation, Generations, List, NotSo, Progress, Stretch};
 use crate::rows::Rows;
 
 pub use compare::{Difference, Differences};
@@ -28,6 +28,7 @@ pub use tally::{Phase, Seen, Tally};
 
 use fill::Filled;
 use hold::Hold;
+use pace::persist;
 
 /// How a replay is done.
 #[derive(Debug, Clone)]
@@ -138,15 +139,29 @@ impl Replay {
         outcome
     }
 
-    /// Shows what a replay would change, and writes nothing but to `scratch`, an empty table.
-    pub async fn rehearse(&self, scratch: &dyn Generations) -> Result<Outcome, Failure> {
+    /// What a replay would change; `None` if it was told to stop. It writes nothing but to
+    /// `scratch`, an empty table.
+    pub async fn rehearse(&self, scratch: &dyn Generations) -> Result<Option<Report>, Failure> {
+        let mut rehearsal = self.clone();
+        rehearsal.options.accept_broken = true;
         let rows = scratch.rows(Generation::FIRST);
         let begun = self.begun(Generation::FIRST, String::new()).await?;
-        let filled = self.fill(rows.clone(), begun, |_| ()).await?;
-        self.compared(rows, filled).await.map(|report| match report {
-            Some(report) => Outcome::Refused(report),
-            None => Outcome::Stopped,
-        })
+        let filled = rehearsal.fill(rows.clone(), begun, |_| ()).await?;
+        rehearsal.compared(rows, filled).await
+    }
+
+    /// Goes back to the generation that is kept; which that is.
+    pub async fn roll_back(&self) -> Result<Generation, Failure> {
+        Ok(self.change(List::rolled_back).await?.current)
+    }
+
+    /// Gives up the generation that an earlier replay left unfinished and the one that is kept.
+    pub async fn abandon(&self) -> Result<(), Failure> {
+        if let Some(building) = self.list().await?.building {
+            self.listen(&building, self.saved().await?.as_ref()).await?;
+        }
+        let now = self.effects.now();
+        self.change(|list| Ok(list.given_up(now).unkept(now))).await.map(drop)
     }
 
     async fn build(&self, hold: &Hold) -> Result<Outcome, Failure> {
@@ -175,24 +190,37 @@ impl Replay {
         let differences = if useless {
             Some(Differences::default())
         } else {
-            let list = self.table.generations().await?;
+            let list = self.list().await?;
             self.compare(self.table.rows(list.current), built).await?
         };
         Ok(differences.map(|differences| report(progress, differences)))
     }
 
-    async fn switch(&self, to: Generation) -> Result<(), Failure> {
-        self.tally.enter(Phase::Switching);
+    async fn list(&self) -> Result<List, StoreError> {
+        persist(|| self.table.generations()).await
+    }
+
+    async fn saved(&self) -> Result<Option<Progress>, StoreError> {
+        persist(|| self.table.progress()).await
+    }
+
+    /// Changes the list, whatever others do to it meanwhile; what it is then.
+    async fn change(&self, change: impl Fn(&List) -> Result<List, NotSo>) -> Result<List, Failure> {
         loop {
-            let list = self.table.generations().await?;
-            if list.current == to {
-                return Ok(()); // the answer of an earlier try was lost
-            }
-            let next = list.switched(to, self.options.keep, self.effects.now())?;
-            if self.table.replace(&list, &next).await? {
-                return Ok(());
+            let list = self.list().await?;
+            let next = change(&list)?;
+            // If the answer is lost, what is there tells: to change it twice would be wrong.
+            let replaced = next == list || persist(|| self.table.replace(&list, &next)).await?;
+            if replaced || self.list().await? == next {
+                return Ok(next);
             }
         }
+    }
+
+    async fn switch(&self, to: Generation) -> Result<(), Failure> {
+        self.tally.enter(Phase::Switching);
+        let (keep, now) = (self.options.keep, self.effects.now());
+        self.change(|list| list.switched(to, keep, now)).await.map(drop)
     }
 }
 

@@ -13,17 +13,21 @@ impl Stop {
         Ok(Self { terminate: signal(SignalKind::terminate())? })
     }
 
+    /// Waits until told to stop.
+    pub(super) async fn told(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            signal = tokio::signal::ctrl_c() => signal.context("cannot wait for Ctrl-C"),
+            _ = self.terminate.recv() => Ok(()),
+        }
+    }
+
     /// Waits until told to stop, then for `end`.
     pub(super) async fn wait(mut self, end: impl Future<Output = ()>) -> anyhow::Result<()> {
-        tokio::select! {
-            signal = tokio::signal::ctrl_c() => signal.context("cannot wait for Ctrl-C")?,
-            _ = self.terminate.recv() => {}
-        }
+        self.told().await?;
         tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
         tokio::select! {
             () = end => Ok(()),
-            _ = tokio::signal::ctrl_c() => bail!("stopped at once; nothing acknowledged is lost"),
-            _ = self.terminate.recv() => bail!("stopped at once; nothing acknowledged is lost"),
+            _ = self.told() => bail!("stopped at once; nothing acknowledged is lost"),
         }
     }
 }

@@ -123,9 +123,14 @@ impl Stores {
 
     /// The rows of every generation, which must be there.
     pub(super) async fn views(&self) -> anyhow::Result<Arc<dyn Generations>> {
+        self.views_as(Open::Existing).await
+    }
+
+    /// The same, also where its file is to be made first; a table must be there.
+    pub(super) async fn views_as(&self, open: Open) -> anyhow::Result<Arc<dyn Generations>> {
         match self.store {
             Store::Sqlite => {
-                let views = SqliteViews::open(self.folder(), Open::Existing);
+                let views = SqliteViews::open(self.folder(), open);
                 Ok(Arc::new(self.found("read table", views)?))
             }
             Store::Dynamodb => {

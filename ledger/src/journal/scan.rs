@@ -30,6 +30,11 @@ pub trait Scan: Send + Sync {
         false
     }
 
+    /// How many events there are, nearly, where that is known without reading them.
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// Divides the journal into `count` segments, at least one.
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError>;
 

@@ -10,7 +10,7 @@ use crate::current::MEMORY;
 /// How long the rows of a generation stay that is listed no more: longer than any reader believes
 /// the list that it read last, with a list of rows that it was just reading, and longer than a
 /// runner's batch that began before.
-const LINGER: TimeDelta = TimeDelta::seconds(6 * MEMORY.as_secs().cast_signed());
+pub const LINGER: TimeDelta = TimeDelta::seconds(6 * MEMORY.as_secs().cast_signed());
 
 /// Which generations there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Building {
     pub generation: Generation,
     /// The replay that announced it. It tells two that announce at once apart.
     pub run: String,
+    /// When it did.
+    pub at: DateTime<Utc>,
 }
 
 /// A generation that one can go back to.
@@ -84,12 +86,12 @@ impl List {
     }
 
     /// With a new generation, that `run` is about to make.
-    pub fn announced(&self, run: &str) -> Result<Self, NotSo> {
+    pub fn announced(&self, run: &str, at: DateTime<Utc>) -> Result<Self, NotSo> {
         if let Some(building) = &self.building {
             return Err(NotSo::Building(building.generation));
         }
         let generation = self.last.next();
-        let building = Some(Building { generation, run: run.to_owned() });
+        let building = Some(Building { generation, run: run.to_owned(), at });
         Ok(Self { building, last: generation, ..self.clone() })
     }
 
@@ -186,38 +188,42 @@ mod tests {
 
     /// The second generation read, the first kept until 60.
     fn switched() -> List {
-        let list = List::default().announced("a").unwrap();
+        let list = List::default().announced("a", at(0)).unwrap();
         list.switched(Generation(2), Some(TimeDelta::seconds(60)), at(0)).unwrap()
     }
 
     #[test]
     fn every_listed_generation_is_written_the_current_one_first() {
         assert_eq!(numbers(&List::default()), [1]);
-        assert_eq!(numbers(&List::default().announced("a").unwrap()), [1, 2]);
+        assert_eq!(numbers(&List::default().announced("a", at(0)).unwrap()), [1, 2]);
         assert_eq!(numbers(&switched()), [2, 1]);
-        assert_eq!(numbers(&switched().announced("b").unwrap()), [2, 3, 1]);
+        assert_eq!(numbers(&switched().announced("b", at(0)).unwrap()), [2, 3, 1]);
     }
 
     #[test]
     fn one_is_built_at_a_time_and_two_that_announce_one_can_be_told_apart() {
-        let list = List::default().announced("a").unwrap();
-        assert_eq!(list.announced("b"), Err(NotSo::Building(Generation(2))));
-        assert_ne!(Some(list), List::default().announced("b").ok());
+        let list = List::default().announced("a", at(0)).unwrap();
+        assert_eq!(list.announced("b", at(0)), Err(NotSo::Building(Generation(2))));
+        assert_ne!(Some(list), List::default().announced("b", at(0)).ok());
     }
 
     #[test]
     fn only_what_is_being_built_is_switched_to() {
-        let list = List::default().announced("a").unwrap().given_up(at(0));
+        let list = List::default().announced("a", at(0)).unwrap().given_up(at(0));
         assert_eq!(list.switched(Generation(2), None, at(0)), Err(NotSo::Gone(Generation(2))));
-        let list = list.announced("b").unwrap();
+        let list = list.announced("b", at(0)).unwrap();
         assert_eq!(list.switched(Generation(2), None, at(0)), Err(NotSo::Gone(Generation(2))));
         assert_eq!(list.switched(Generation(3), None, at(0)).unwrap().current, Generation(3));
     }
 
     #[test]
     fn numbers_are_never_used_again() {
-        let list = List::default().announced("a").unwrap().given_up(at(0)).removed(Generation(2));
-        assert_eq!(list.reset().announced("b").unwrap().building.unwrap().generation.number(), 3);
+        let list =
+            List::default().announced("a", at(0)).unwrap().given_up(at(0)).removed(Generation(2));
+        assert_eq!(
+            list.reset().announced("b", at(0)).unwrap().building.unwrap().generation.number(),
+            3
+        );
     }
 
     #[test]
@@ -233,13 +239,13 @@ mod tests {
         assert_eq!(switched().expired(at(59)), switched());
         assert_eq!(numbers(&switched().expired(at(60))), [2]);
         let keep = Some(TimeDelta::seconds(60));
-        let next = switched().announced("b").unwrap().switched(Generation(3), keep, at(9));
+        let next = switched().announced("b", at(0)).unwrap().switched(Generation(3), keep, at(9));
         assert_eq!(numbers(&next.unwrap()), [3, 2]);
     }
 
     #[test]
     fn rows_are_removed_once_no_reader_can_hold_on_to_them() {
-        let list = List::default().announced("a").unwrap();
+        let list = List::default().announced("a", at(0)).unwrap();
         let list = list.switched(Generation(2), None, at(0)).unwrap();
         let linger = LINGER.num_seconds();
         assert!(LINGER.to_std().unwrap() > 2 * MEMORY);

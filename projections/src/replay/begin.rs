@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 use ledger::StoreError;
 use tokio::time::sleep;
 
+use super::pace::persist;
 use super::{Failure, Phase, Replay};
-use crate::generations::{Generation, List, Progress, Stretch};
+use crate::generations::{Building, Generation, List, Progress, Stretch};
 
 /// How long a replay may be silent before it is taken to be dead: ten signs of life.
 pub(super) const SILENCE: TimeDelta = TimeDelta::seconds(10);
@@ -20,22 +21,23 @@ impl Replay {
         self.tally.enter(Phase::Beginning);
         let run = format!("{:032x}", self.effects.random());
         loop {
-            let (list, saved) = (self.table.generations().await?, self.table.progress().await?);
-            let Some(building) = list.building.as_ref().map(|building| building.generation) else {
+            let (list, saved) = (self.list().await?, self.saved().await?);
+            let Some(building) = &list.building else {
                 if let Some(begun) = self.announce(&list, saved.as_ref(), &run).await? {
                     return Ok(begun);
                 }
                 continue;
             };
             self.listen(building, saved.as_ref()).await?;
-            let usable = saved.filter(|it| it.generation == building && it.broken_count == 0);
+            let usable =
+                saved.filter(|it| it.generation == building.generation && it.broken_count == 0);
             match usable {
                 Some(saved) if !self.options.fresh => {
                     if let Some(ours) = self.take_over(&saved, &run).await? {
                         return Ok(ours);
                     }
                 }
-                _ => drop(self.table.replace(&list, &list.given_up(self.effects.now())).await?),
+                _ => self.give_up().await?,
             }
         }
     }
@@ -56,14 +58,9 @@ impl Replay {
     }
 
     /// Gives up the generation that is being built.
-    pub async fn give_up(&self) -> Result<(), StoreError> {
-        loop {
-            let list = self.table.generations().await?;
-            let next = list.given_up(self.effects.now());
-            if next == list || self.table.replace(&list, &next).await? {
-                return Ok(());
-            }
-        }
+    pub(super) async fn give_up(&self) -> Result<(), Failure> {
+        let now = self.effects.now();
+        self.change(|list| Ok(list.given_up(now))).await.map(drop)
     }
 
     /// Announces a new generation; `None` if somebody else was faster.
@@ -73,14 +70,14 @@ impl Replay {
         saved: Option<&Progress>,
         run: &str,
     ) -> Result<Option<Progress>, Failure> {
-        let next = list.announced(run)?;
+        let next = list.announced(run, self.effects.now())?;
         // Whether ours or another's is announced is seen in the list: an answer may be lost.
-        let _ = self.table.replace(list, &next).await;
-        let announced = self.table.generations().await?.building;
+        persist(|| self.table.replace(list, &next)).await?;
+        let announced = self.list().await?.building;
         let Some(ours) = announced.filter(|building| building.run == run) else { return Ok(None) };
         let begun = self.begun(ours.generation, run.to_owned()).await?;
-        let _ = self.table.save(saved, &begun).await;
-        match self.table.progress().await? {
+        persist(|| self.table.save(saved, &begun)).await?;
+        match self.saved().await? {
             Some(there) if there.run == run => Ok(Some(begun)),
             _ => Err(Failure::Busy(ours.generation)),
         }
@@ -89,26 +86,31 @@ impl Replay {
     async fn take_over(&self, saved: &Progress, run: &str) -> Result<Option<Progress>, Failure> {
         let (at, run) = (self.effects.now(), run.to_owned());
         let ours = Progress { run, at, stopped: false, ..saved.clone() };
-        let _ = self.table.save(Some(saved), &ours).await;
-        Ok(self.table.progress().await?.filter(|there| *there == ours))
+        persist(|| self.table.save(Some(saved), &ours)).await?;
+        Ok(self.saved().await?.filter(|there| *there == ours))
     }
 
     /// Listens for a sign of life of whoever is building, for as long as one can be expected.
-    async fn listen(&self, building: Generation, saved: Option<&Progress>) -> Result<(), Failure> {
-        let saved = saved.filter(|saved| saved.generation == building);
+    pub(super) async fn listen(
+        &self,
+        building: &Building,
+        saved: Option<&Progress>,
+    ) -> Result<(), Failure> {
+        let generation = building.generation;
+        let saved = saved.filter(|saved| saved.generation == generation);
         if saved.is_some_and(|saved| saved.stopped) {
             return Ok(());
         }
         // One that was only just announced has not said anything yet.
-        let heard = saved.map_or_else(|| self.effects.now(), |saved| saved.at);
+        let heard = saved.map_or(building.at, |saved| saved.at);
         let silent = (self.effects.now() - heard).max(TimeDelta::zero());
         let mut left = (SILENCE - silent).to_std().unwrap_or_default();
         while !left.is_zero() {
             sleep(LISTEN).await;
             left = left.saturating_sub(LISTEN);
-            let now = self.table.progress().await?;
-            if now.as_ref().filter(|now| now.generation == building) != saved {
-                return Err(Failure::Busy(building));
+            let now = self.saved().await?.filter(|now| now.generation == generation);
+            if now.as_ref() != saved {
+                return Err(Failure::Busy(generation));
             }
         }
         Ok(())

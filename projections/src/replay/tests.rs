@@ -1,1 +1,438 @@
-//! Replays in memory.
+//! Replays in memory: what is switched to, what is refused, and who gives way to whom.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use ledger::chain::Hash;
+use ledger::error::Kind;
+use ledger::journal::MemoryJournal;
+use ledger::journal::scan::{Place, Scanned, Segment};
+use ledger::record::Line;
+use tokio::sync::watch;
+
+use super::*;
+use crate::generations::List;
+use crate::runner::{Hint, Runner};
+use crate::testing::{Clock, Fault, Faulty, Story};
+use crate::views::{MemoryViews, Put, Query, Views};
+
+struct World {
+    journal: Arc<MemoryJournal>,
+    table: Arc<MemoryViews>,
+    stop: watch::Sender<bool>,
+}
+
+fn world() -> World {
+    World { journal: Arc::default(), table: Arc::default(), stop: watch::Sender::new(false) }
+}
+
+fn options() -> Options {
+    let keep = Some(TimeDelta::hours(1));
+    let tenant = Tenant::default();
+    Options { tenant, segments: 3, rate: None, keep, accept_broken: false, fresh: false }
+}
+
+fn story(nth: u32) -> Story {
+    Story::begin("main", nth).received().uploaded()
+}
+
+impl World {
+    async fn with(stories: &[Story]) -> Self {
+        let world = world();
+        for story in stories {
+            story.append_to(&*world.journal).await;
+        }
+        world
+    }
+
+    fn replay(&self) -> Replay {
+        self.replay_of(self.journal.clone())
+    }
+
+    fn replay_of(&self, scan: Arc<dyn Scan>) -> Replay {
+        Replay {
+            scan,
+            journal: self.journal.clone(),
+            table: self.table.clone(),
+            effects: Arc::new(Clock::default()),
+            options: options(),
+            tally: Arc::default(),
+            stop: self.stop.subscribe(),
+        }
+    }
+
+    async fn project(&self, stories: &[Story]) {
+        let runner =
+            Runner::new(self.journal.clone(), self.table.clone(), Arc::new(Clock::default()));
+        for story in stories {
+            let (key, version) = (story.key.clone(), story.version());
+            runner.project(&[Hint { key, version, lines: Vec::new() }]).await;
+        }
+    }
+
+    async fn list(&self) -> List {
+        self.table.generations().await.unwrap()
+    }
+
+    /// The rows that are read, newest first.
+    async fn rows(&self) -> Vec<ledger::asset::Asset> {
+        let rows = self.table.rows(self.list().await.current);
+        let tenant = Tenant::default();
+        let all = Query { tenant, state: None, after: None, limit: usize::MAX };
+        rows.list(&all).await.unwrap().assets
+    }
+
+    async fn assert_rows(&self, stories: &[Story]) {
+        let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
+        assert_eq!(self.rows().await, folds);
+    }
+}
+
+fn switched(outcome: Result<Outcome, Failure>) -> Report {
+    match outcome {
+        Ok(Outcome::Switched(_, report)) => report,
+        other => panic!("not switched: {other:?}"),
+    }
+}
+
+fn refused(outcome: Result<Outcome, Failure>) -> Report {
+    match outcome {
+        Ok(Outcome::Refused(report)) => report,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn rows_are_made_anew_and_switched_to_and_the_old_ones_kept() {
+    let stories: Vec<_> = (1..=700).map(story).collect();
+    let world = World::with(&stories).await;
+    world.project(&stories[..500]).await;
+    let report = switched(world.replay().run().await);
+    assert_eq!((report.events, report.assets), (2_100, 700));
+    assert_eq!(report.differences.count(Difference::Same), 500);
+    assert_eq!(report.differences.count(Difference::Missing), 200);
+    world.assert_rows(&stories).await;
+    let list = world.list().await;
+    assert_eq!(list.written().map(Generation::number).collect::<Vec<_>>(), [2, 1]);
+
+    assert_eq!(world.replay().roll_back().await.unwrap(), Generation::FIRST);
+    assert_eq!(world.rows().await.len(), 500);
+    world.replay().roll_back().await.unwrap();
+    world.assert_rows(&stories).await;
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_on_being_written_until_it_is_let_go() {
+    let mut stories = vec![story(1)];
+    let world = World::with(&stories).await;
+    switched(world.replay().run().await);
+    stories[0] = stories[0].clone().deleted();
+    stories[0].append_to(&*world.journal).await;
+    world.project(&stories).await;
+    let first = world.table.rows(Generation::FIRST);
+    assert_eq!(first.get(&stories[0].key).await.unwrap(), Some(stories[0].asset()));
+    world.replay().abandon().await.unwrap();
+    assert_eq!(world.list().await.written().count(), 1);
+}
+
+#[tokio::test]
+async fn a_row_that_was_altered_or_lost_or_lags_is_mended() {
+    let stories: Vec<_> = (1..=4).map(story).collect();
+    let world = World::with(&stories).await;
+    world.project(&stories[..1]).await;
+    let mut altered = stories[1].asset();
+    altered.declared.filename = Some("forged.pdf".to_owned());
+    world.table.put(&altered).await.unwrap();
+    world.table.put(&stories[2].at(2)).await.unwrap();
+    let found = switched(world.replay().run().await).differences;
+    use Difference as D;
+    for of in [D::Same, D::Altered, D::Lagging, D::Missing] {
+        assert_eq!(found.count(of), 1, "{of:?}");
+    }
+    assert!(found.named.contains(&(altered.key.asset.to_string(), D::Altered)));
+    world.assert_rows(&stories).await;
+}
+
+#[tokio::test]
+async fn a_history_that_does_not_verify_is_named_and_the_rows_stay() {
+    let stories: Vec<_> = (1..=4).map(story).collect();
+    let mut told = stories.clone();
+    told[2].lines[1].body = told[2].lines[1].body.replace("anonymous", "somebody");
+    let world = World::with(&told).await;
+    world.table.put(&stories[0].asset()).await.unwrap();
+    let report = refused(world.replay().run().await);
+    assert_eq!(report.broken_count, 1);
+    assert_eq!(report.broken[0].partition, stories[2].key.partition());
+    assert!(report.broken[0].why.contains("version 3"), "{}", report.broken[0].why);
+    world.assert_rows(&stories[..1]).await;
+    let list = world.list().await;
+    assert_eq!((list.current, list.building), (Generation::FIRST, None));
+
+    let mut all_the_same = world.replay();
+    all_the_same.options.accept_broken = true;
+    assert_eq!(switched(all_the_same.run().await).broken_count, 1);
+    let sound = [&stories[..2], &stories[3..]].concat();
+    world.assert_rows(&sound).await;
+    let rows = world.table.rows(world.list().await.current);
+    let parked = rows.parked(&Tenant::default(), 9).await.unwrap();
+    assert_eq!(parked.iter().map(|it| &it.key).collect::<Vec<_>>(), [&stories[2].key]);
+}
+
+#[tokio::test]
+async fn rows_that_know_what_the_journal_does_not_are_a_reason_to_refuse() {
+    let (known, other) = (story(1), story(2));
+    let mut rewritten = known.asset();
+    rewritten.head = Hash::of(b"another last event");
+    let cases = [
+        (rewritten, Difference::Rewritten),
+        (known.clone().deleted().asset(), Difference::Beyond),
+        (other.asset(), Difference::Orphaned),
+    ];
+    for (row, difference) in cases {
+        let world = World::with(std::slice::from_ref(&known)).await;
+        world.table.put(&row).await.unwrap();
+        let report = refused(world.replay().run().await);
+        assert_eq!(report.differences.count(difference), 1, "{difference:?}");
+        assert_eq!(report.differences.named[0], (row.key.asset.to_string(), difference));
+        assert_eq!(world.rows().await, [row], "the rows that are read stay as they were");
+        let mut all_the_same = world.replay();
+        all_the_same.options.accept_broken = true;
+        switched(all_the_same.run().await);
+        world.assert_rows(std::slice::from_ref(&known)).await;
+    }
+}
+
+#[tokio::test]
+async fn expired_tombstones_are_left_out_and_are_no_finding() {
+    let (long_gone, story) = (Story::begin("main", 1).received().deleted().purged(), story(2));
+    let world = World::with(&[long_gone.clone(), story.clone()]).await;
+    world.project(&[long_gone.clone(), story.clone()]).await;
+    let mut replay = world.replay();
+    replay.effects = Arc::new(Clock(long_gone.asset().updated_at + TimeDelta::days(8)));
+    let report = switched(replay.run().await);
+    assert_eq!(report.differences.count(Difference::Expired), 1);
+    let rows = world.table.rows(world.list().await.current);
+    assert_eq!(rows.get(&long_gone.key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_the_same_and_changes_nothing() {
+    let stories: Vec<_> = (1..=5).map(story).collect();
+    let world = World::with(&stories).await;
+    world.project(&stories[..3]).await;
+    let found = world.replay().rehearse(&MemoryViews::default()).await.unwrap().unwrap();
+    assert_eq!(found.differences.count(Difference::Same), 3);
+    assert_eq!(found.differences.count(Difference::Missing), 2);
+    assert_eq!(world.list().await, List::default());
+    assert_eq!(world.table.progress().await.unwrap(), None);
+    world.assert_rows(&stories[..3]).await;
+}
+
+/// A journal that tells the replay to stop, or cuts it off, when so many pages were read.
+struct Stopping {
+    journal: Arc<MemoryJournal>,
+    stop: watch::Sender<bool>,
+    after: Mutex<u32>,
+    read: Mutex<Vec<Option<Place>>>,
+}
+
+#[async_trait]
+impl Scan for Stopping {
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        self.journal.segments(count).await
+    }
+
+    async fn page(&self, of: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+        self.read.lock().unwrap().push(after.cloned());
+        let left = {
+            let mut left = self.after.lock().unwrap();
+            *left = left.saturating_sub(1);
+            *left
+        };
+        if left == 0 {
+            self.stop.send_replace(true);
+        }
+        self.journal.page(of, after).await
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_stopped_is_gone_on_with_where_it_was() {
+    let stories: Vec<_> = (1..=2_000).map(story).collect();
+    let world = World::with(&stories).await;
+    let stopping = |after: u32| {
+        let (journal, stop) = (world.journal.clone(), world.stop.clone());
+        Arc::new(Stopping { journal, stop, after: after.into(), read: Mutex::default() })
+    };
+    let mut one = world.replay_of(stopping(2));
+    one.options.segments = 1;
+    assert!(matches!(one.run().await, Ok(Outcome::Stopped)));
+    assert_eq!(world.list().await.current, Generation::FIRST);
+    let left = world.table.progress().await.unwrap().unwrap();
+    assert!(left.stopped && left.stretches[0].assets > 0 && !left.stretches[0].done);
+
+    world.stop.send_replace(false);
+    let rest = stopping(u32::MAX);
+    let report = switched(world.replay_of(rest.clone()).run().await);
+    assert_eq!((report.events, report.assets), (6_000, 2_000));
+    assert_eq!(rest.read.lock().unwrap()[0], left.stretches[0].place, "it was read again");
+    world.assert_rows(&stories).await;
+}
+
+#[tokio::test]
+async fn one_that_is_begun_anew_goes_on_with_nothing() {
+    let stories: Vec<_> = (1..=3).map(story).collect();
+    let world = World::with(&stories).await;
+    world.stop.send_replace(true);
+    assert!(matches!(world.replay().run().await, Ok(Outcome::Stopped)));
+    world.stop.send_replace(false);
+    let mut fresh = world.replay();
+    fresh.options.fresh = true;
+    match fresh.run().await {
+        Ok(Outcome::Switched(generation, _)) => assert_eq!(generation.number(), 3),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The table as a replay has it that another process was killed in, or lives in.
+async fn begun_by_another(world: &World) -> Progress {
+    let list = world.list().await;
+    let announced = list.announced("another", Clock::default().0).unwrap();
+    assert!(world.table.replace(&list, &announced).await.unwrap());
+    let generation = announced.building.unwrap().generation;
+    let progress = world.replay().begun(generation, "another".to_owned()).await.unwrap();
+    assert!(world.table.save(None, &progress).await.unwrap());
+    progress
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_killed_is_taken_over_after_a_silence() {
+    let world = World::with(&[story(1)]).await;
+    begun_by_another(&world).await;
+    let begun = tokio::time::Instant::now();
+    switched(world.replay().run().await);
+    assert!(begun.elapsed() >= begin::SILENCE.to_std().unwrap());
+    world.assert_rows(&[story(1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_at_once_the_second_is_told() {
+    let world = World::with(&[story(1)]).await;
+    let lives = begun_by_another(&world).await;
+    let sign = async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        let at = lives.at + TimeDelta::seconds(3);
+        let alive = Progress { at, ..lives.clone() };
+        assert!(world.table.save(Some(&lives), &alive).await.unwrap());
+    };
+    let replay = world.replay();
+    let (second, ()) = tokio::join!(replay.run(), sign);
+    assert!(matches!(second, Err(Failure::Busy(generation)) if generation == lives.generation));
+    assert_eq!(world.list().await.current, Generation::FIRST);
+    assert_eq!(world.table.progress().await.unwrap().unwrap().run, "another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_that_begin_at_the_same_moment_do_not_both_work() {
+    let stories: Vec<_> = (1..=50).map(story).collect();
+    let world = World::with(&stories).await;
+    let mut slow = [world.replay(), world.replay()];
+    for (seed, replay) in (7..).zip(&mut slow) {
+        replay.effects = Arc::new(ledger::testing::TestEffects::seeded(seed));
+        replay.options.rate = Some(2);
+    }
+    let [one, other] = &slow;
+    let (one, other) = tokio::join!(one.run(), other.run());
+    let told = [&one, &other].map(|it| matches!(it, Err(Failure::Busy(_))));
+    assert_eq!(told.iter().filter(|told| **told).count(), 1, "{one:?} {other:?}");
+    world.assert_rows(&stories).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_taken_over_gives_way() {
+    let world = World::with(&(1..=50).map(story).collect::<Vec<_>>()).await;
+    let mut slow = world.replay();
+    slow.options.rate = Some(2);
+    let thief = async {
+        tokio::time::sleep(std::time::Duration::from_millis(4_500)).await;
+        let there = world.table.progress().await.unwrap().unwrap();
+        let stolen = Progress { run: "thief".to_owned(), ..there.clone() };
+        assert!(world.table.save(Some(&there), &stolen).await.unwrap());
+    };
+    let (slow, ()) = tokio::join!(slow.run(), thief);
+    assert!(matches!(slow, Err(Failure::TakenOver(_))), "{slow:?}");
+    assert_eq!(world.list().await.current, Generation::FIRST);
+    assert_eq!(world.table.progress().await.unwrap().unwrap().run, "thief");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_thrown_away_meanwhile_end_it() {
+    use crate::position::Positions;
+    let world = World::with(&(1..=50).map(story).collect::<Vec<_>>()).await;
+    let mut slow = world.replay();
+    slow.options.rate = Some(2);
+    let reset = async {
+        tokio::time::sleep(std::time::Duration::from_millis(4_500)).await;
+        world.table.reset().await.unwrap();
+    };
+    let (slow, ()) = tokio::join!(slow.run(), reset);
+    assert!(matches!(slow, Err(Failure::NotSo(NotSo::Gone(_)))), "{slow:?}");
+    assert_eq!(world.list().await.current, Generation::FIRST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_that_fail_for_a_while_are_asked_again() {
+    let chance = ledger::testing::Chance::new(1);
+    let plan = move |_| match chance.below(10) {
+        0 => Some(Fault::After),
+        1 => Some(Fault::Before),
+        _ => None,
+    };
+    let stories: Vec<_> = (1..=600).map(story).collect();
+    let world = World::with(&stories).await;
+    let table = Arc::new(Faulty::new(MemoryViews::default(), plan));
+    let mut replay = world.replay();
+    replay.table = table.clone();
+    switched(replay.run().await);
+    let current = table.inner().rows(table.inner().generations().await.unwrap().current);
+    for story in &stories {
+        assert_eq!(current.get(&story.key).await.unwrap(), Some(story.asset()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_lost_changes_nothing_twice() {
+    let world = World::with(&[story(1)]).await;
+    switched(world.replay().run().await);
+    let mut once = Some(Fault::After);
+    let mut replay = world.replay();
+    let table = MemoryViews::default();
+    let list = world.list().await;
+    assert!(table.replace(&List::default(), &list).await.unwrap());
+    let plan = move |name| if name == "replace" { once.take() } else { None };
+    replay.table = Arc::new(Faulty::new(table, plan));
+    assert_eq!(replay.roll_back().await.unwrap(), Generation::FIRST);
+    assert_eq!(replay.table.generations().await.unwrap(), list.rolled_back().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_ends_it_and_the_next_goes_on() {
+    let stories = [story(1)];
+    let world = World::with(&stories).await;
+    let mut replay = world.replay();
+    replay.table = Arc::new(Faulty::new(MemoryViews::default(), |name| {
+        if name == "put" { Some(Fault::Before) } else { None }
+    }));
+    let failed = replay.run().await;
+    assert!(matches!(&failed, Err(Failure::Store(it)) if it.kind == Kind::Unavailable));
+    assert!(replay.table.progress().await.unwrap().unwrap().stopped);
+}
+
+#[tokio::test]
+async fn what_no_ledger_wrote_and_is_no_assets_is_passed_over() {
+    let world = World::with(&[story(1)]).await;
+    assert_eq!(world.table.put(&story(1).asset()).await.unwrap(), Put::Written);
+    let stray = Line { version: 1, body: "not an event".to_owned() };
+    world.journal.append(&story(2).key, stray).await.unwrap();
+    assert_eq!(refused(world.replay().run().await).broken_count, 1);
+}

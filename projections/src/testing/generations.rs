@@ -103,7 +103,8 @@ async fn a_new_table_has_its_first_generation_and_no_replay(table: impl Generati
 #[allow(clippy::expect_used, reason = "the suite announces what can be announced")]
 async fn a_list_is_replaced_only_by_who_saw_it(table: impl Generations) {
     let new = List::default();
-    let [one, other] = ["one", "other"].map(|run| new.announced(run).expect("a new table"));
+    let [one, other] =
+        ["one", "other"].map(|run| new.announced(run, Clock::default().0).expect("a new table"));
     assert!(replace(&table, &new, &one).await);
     assert_eq!(list(&table).await, one);
     for gone in [&new, &other] {

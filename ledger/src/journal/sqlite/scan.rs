@@ -18,6 +18,10 @@ impl Scan for SqliteJournal {
         true
     }
 
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.database.read(count).await.map(Some)
+    }
+
     /// Of about as many events each.
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
         let of = count.max(1);
@@ -30,8 +34,12 @@ impl Scan for SqliteJournal {
     }
 }
 
+fn count(file: &Connection) -> rusqlite::Result<u64> {
+    file.query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+}
+
 fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
-    let count: u64 = file.query_row("SELECT count(*) FROM events", [], |row| row.get(0))?;
+    let count = count(file)?;
     let mut nth = file.prepare("SELECT pk FROM events ORDER BY pk LIMIT 1 OFFSET ?1")?;
     let mut bounds = vec![None];
     for number in 1..of {

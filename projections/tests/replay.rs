@@ -1,0 +1,257 @@
+//! Replays on the stores that there are, while assets go on being changed and projected: nothing is
+//! missed, and what is made is what was there, byte for byte.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use engine::{Engine, Tables};
+use ledger::id::Tenant;
+use ledger::journal::{Arrivals, DynamoJournal, Journal, Scan, SqliteJournal};
+use ledger::sqlite::Open;
+use ledger::testing::Chance;
+use projections::follower::Follower;
+use projections::position::Positions;
+use projections::replay::{Difference, Options, Outcome, Replay, Report};
+use projections::runner::Hint;
+use projections::testing::{Clock, Story};
+use projections::views::{DynamoViews, Query, SqliteViews};
+use projections::{Generations, Runner};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// Assets that are there before a replay begins.
+const BEFORE: u32 = 1_500;
+/// Assets that are begun or changed while it works.
+const DURING: u32 = 600;
+
+fn replay(
+    journal: &Arc<impl Journal + Scan + 'static>,
+    table: &Arc<impl Generations + 'static>,
+) -> Replay {
+    Replay {
+        scan: journal.clone(),
+        journal: journal.clone(),
+        table: table.clone(),
+        effects: Arc::new(Clock::default()),
+        options: Options {
+            tenant: Tenant::default(),
+            segments: 2,
+            rate: None,
+            keep: Some(TimeDelta::hours(1)),
+            accept_broken: false,
+            fresh: false,
+        },
+        tally: Arc::default(),
+        stop: watch::Sender::new(false).subscribe(),
+    }
+}
+
+fn switched(outcome: Outcome) -> Report {
+    match outcome {
+        Outcome::Switched(_, report) => report,
+        other => panic!("not switched: {other:?}"),
+    }
+}
+
+fn story(nth: u32) -> Story {
+    Story::begin("main", nth).received()
+}
+
+async fn append(journal: &dyn Journal, stories: &[Story]) {
+    let appends = stories.iter().map(|story| story.append_to(journal));
+    futures::future::join_all(appends).await;
+}
+
+/// Changes old assets and begins new ones, in any order, and hints at each event.
+async fn live(journal: Arc<dyn Journal>, runner: Option<Runner>) -> BTreeMap<u32, Story> {
+    let (chance, mut changed) = (Chance::new(7), BTreeMap::<u32, Story>::new());
+    for _ in 0..DURING {
+        let nth = u32::try_from(chance.below(u64::from(BEFORE) * 2)).unwrap() + 1;
+        let story = match changed.remove(&nth) {
+            Some(story) if story.version() == 4 => story.then(ledger::asset::Event::Restored),
+            Some(story) if story.version() > 4 => story,
+            Some(story) => story.deleted(),
+            None => story(nth).uploaded(),
+        };
+        story.append_to(&*journal).await;
+        if let Some(runner) = &runner {
+            let (key, version) = (story.key.clone(), story.version());
+            let hint = Hint { key, version, lines: Vec::new() };
+            assert!(runner.project(&[hint]).await.failed.is_empty());
+        }
+        changed.insert(nth, story);
+    }
+    changed
+}
+
+async fn assert_no_drift(table: &dyn Generations, changed: &BTreeMap<u32, Story>) {
+    let before = (1..=BEFORE).map(|nth| (nth, story(nth)));
+    let mut all: BTreeMap<u32, Story> = before.collect();
+    all.extend(changed.clone());
+    let rows = table.rows(table.generations().await.unwrap().current);
+    let query = Query { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
+    let mut found = BTreeMap::new();
+    let mut next = Some(query);
+    while let Some(query) = next {
+        let page = rows.list(&query).await.unwrap();
+        next = page.next.map(|after| Query { after: Some(after), ..query });
+        found.extend(page.assets.into_iter().map(|asset| (asset.key.clone(), asset)));
+    }
+    assert_eq!(found.len(), all.len());
+    for story in all.values() {
+        assert_eq!(found.get(&story.key), Some(&story.asset()));
+    }
+}
+
+async fn sqlite(folder: &Path) -> (Arc<SqliteJournal>, Arc<SqliteViews>) {
+    let journal = SqliteJournal::open(folder, Open::OrCreate).await.unwrap();
+    (Arc::new(journal), Arc::new(SqliteViews::open(folder, Open::OrCreate).unwrap()))
+}
+
+async fn dynamodb() -> (Tables, Arc<DynamoJournal>, Arc<DynamoViews>) {
+    let tables = Engine::new().tables().await;
+    let journal = DynamoJournal::new(tables.client.clone(), &tables.journal);
+    let views = DynamoViews::new(tables.client.clone(), &tables.views, 4);
+    (tables, Arc::new(journal), Arc::new(views))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_missed_in_files_that_are_followed_meanwhile() {
+    let folder = TempDir::new().unwrap();
+    let (journal, table) = sqlite(folder.path()).await;
+    append(&*journal, &(1..=BEFORE).map(story).collect::<Vec<_>>()).await;
+    let runner = Runner::new(journal.clone(), table.clone(), Arc::new(Clock::default()));
+    let follower = Follower::new(
+        journal.clone() as Arc<dyn Arrivals>,
+        table.clone() as Arc<dyn Positions>,
+        runner,
+    );
+    let (mut progress, (end, ends)) = (follower.progress(), watch::channel(false));
+    let following = tokio::spawn(follower.run(ends));
+    let living = tokio::spawn(live(journal.clone(), None));
+    let mut replays = 0;
+    while !living.is_finished() || replays == 0 {
+        switched(replay(&journal, &table).run().await.unwrap());
+        replays += 1;
+    }
+    let changed = living.await.unwrap();
+    assert!(progress.caught_up().await);
+    assert_no_drift(&*table, &changed).await;
+    end.send_replace(true);
+    following.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_missed_on_dynamodb_whose_stream_is_projected_meanwhile() {
+    let (_, journal, table) = dynamodb().await;
+    append(&*journal, &(1..=BEFORE).map(story).collect::<Vec<_>>()).await;
+    let runner = Runner::new(journal.clone(), table.clone(), Arc::new(Clock::default()));
+    let living = tokio::spawn(live(journal.clone(), Some(runner)));
+    let mut replays = 0;
+    while !living.is_finished() || replays == 0 {
+        switched(replay(&journal, &table).run().await.unwrap());
+        replays += 1;
+    }
+    let changed = living.await.unwrap();
+    assert_no_drift(&*table, &changed).await;
+}
+
+/// Everything that a file holds of the rows of a generation, but for its number.
+fn raw(folder: &Path, generation: u32) -> Vec<Vec<rusqlite::types::Value>> {
+    let file = rusqlite::Connection::open(folder.join("views.sqlite")).unwrap();
+    let mut select =
+        file.prepare("SELECT * FROM assets WHERE generation = ?1 ORDER BY pk, sk").unwrap();
+    let columns = select.column_count();
+    let row = |row: &rusqlite::Row<'_>| (1..columns).map(|at| row.get(at)).collect();
+    select.query_map([generation], row).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Stories of every state, with all that can be declared.
+fn stories() -> Vec<Story> {
+    let grown = |nth: u32| match nth % 5 {
+        0 => Story::begin("main", nth),
+        1 => story(nth),
+        2 => story(nth).uploaded(),
+        3 => story(nth).uploaded().deleted(),
+        _ => story(nth).deleted().purged(),
+    };
+    (1..=300).map(grown).collect()
+}
+
+#[tokio::test]
+async fn a_replay_of_files_makes_the_same_rows_byte_for_byte() {
+    let folder = TempDir::new().unwrap();
+    let (journal, table) = sqlite(folder.path()).await;
+    append(&*journal, &stories()).await;
+    let runner = Runner::new(journal.clone(), table.clone(), Arc::new(early()));
+    for story in stories() {
+        runner.redrive(&story.key).await;
+    }
+    let mut replay = replay(&journal, &table);
+    replay.effects = Arc::new(early());
+    let report = switched(replay.run().await.unwrap());
+    assert_eq!(report.differences.count(Difference::Same), 300);
+    let (old, new) = (raw(folder.path(), 1), raw(folder.path(), 2));
+    assert_eq!((old.len(), old == new), (300, true));
+}
+
+/// Before any tombstone of the stories expires.
+fn early() -> Clock {
+    Clock(Clock::default().0 - TimeDelta::days(1) + TimeDelta::hours(1))
+}
+
+type Items = Vec<BTreeMap<String, String>>;
+
+/// Everything that a table holds of the rows of a generation, but for its number.
+async fn items(tables: &Tables, generation: u32) -> Items {
+    let all = tables.client.scan().table_name(&tables.views).into_paginator().items().send();
+    let all = all.collect::<Result<Vec<_>, _>>().await.unwrap();
+    let between = format!("#{generation}#");
+    let ours = all.into_iter().filter(|item| item["pk"].as_s().unwrap().contains(&between));
+    let text = |(name, value)| (name, format!("{value:?}").replace(&between, "#n#"));
+    let mut ours: Items = ours.map(|item| item.into_iter().map(text).collect()).collect();
+    ours.sort();
+    ours
+}
+
+#[tokio::test]
+async fn a_replay_on_dynamodb_makes_the_same_rows_byte_for_byte() {
+    let (tables, journal, table) = dynamodb().await;
+    append(&*journal, &stories()).await;
+    let runner = Runner::new(journal.clone(), table.clone(), Arc::new(early()));
+    for story in stories() {
+        runner.redrive(&story.key).await;
+    }
+    let mut replay = replay(&journal, &table);
+    replay.effects = Arc::new(early());
+    switched(replay.run().await.unwrap());
+    let (old, new) = (items(&tables, 1).await, items(&tables, 2).await);
+    assert_eq!((old.len(), old == new), (300, true));
+}
+
+/// One that is cut off at any step leaves what is read as it was, and the next makes it whole.
+#[tokio::test]
+async fn one_that_is_cut_off_anywhere_is_gone_on_with() {
+    let folder = TempDir::new().unwrap();
+    let (journal, table) = sqlite(folder.path()).await;
+    let stories: Vec<_> = (1..=BEFORE).map(story).collect();
+    append(&*journal, &stories).await;
+    for (hour, millis) in (1..).zip([1, 3, 10, 30, 100, 300]) {
+        let before = table.generations().await.unwrap().current;
+        let [mut work, mut again] = [replay(&journal, &table), replay(&journal, &table)];
+        // An hour later nobody waits to hear whether it still lives.
+        let at = |hours| Clock(Clock::default().0 + TimeDelta::hours(hours));
+        (work.effects, again.effects) = (Arc::new(at(2 * hour)), Arc::new(at(2 * hour + 1)));
+        let short = tokio::time::timeout(Duration::from_millis(millis), work.run()).await;
+        if short.is_err() {
+            assert_eq!(table.generations().await.unwrap().current, before, "{millis} ms");
+        }
+        let report = switched(again.run().await.unwrap());
+        assert_eq!((report.events, report.assets), (u64::from(BEFORE) * 2, u64::from(BEFORE)));
+        assert_no_drift(&*table, &BTreeMap::new()).await;
+    }
+}

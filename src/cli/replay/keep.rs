@@ -1,0 +1,42 @@
+//! A duration on the command line.
+
+use chrono::TimeDelta;
+
+/// The longest that old rows are kept: until then each change is written once more.
+const LONGEST: TimeDelta = TimeDelta::days(30);
+
+/// Reads `90s`, `15m`, `1h`, `7d`.
+pub(super) fn parse(text: &str) -> Result<TimeDelta, String> {
+    let form = || format!("{text:?} is no duration: write 90s, 15m, 1h or 7d");
+    let unit = text.chars().last().ok_or_else(form)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(form()),
+    };
+    let count: u32 = text.trim_end_matches(unit).parse().map_err(|_| form())?;
+    let keep = TimeDelta::seconds(i64::from(count) * seconds);
+    if keep > LONGEST {
+        return Err(format!("{text} is longer than {} days", LONGEST.num_days()));
+    }
+    Ok(keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_its_unit() {
+        for (text, seconds) in
+            [("0s", 0), ("90s", 90), ("15m", 900), ("1h", 3_600), ("30d", 2_592_000)]
+        {
+            assert_eq!(parse(text), Ok(TimeDelta::seconds(seconds)), "{text}");
+        }
+        for text in ["", "h", "1", "1w", "-1h", "1.5h", "1 h", "31d", "99999999999s", "1hh"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a replay tells in the end.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::time;
+use projections::Generation;
+use projections::replay::{Difference, Report};
+use projections::views::Put;
+
+/// Why the new rows are not read.
+pub(super) const REFUSED: &str = "the rows stay as they were: made from this journal, new ones \
+    could hide that it was tampered with. `asset-ledger verify` tells more. If it is known why, \
+    --accept-broken switches all the same";
+/// The same of a dry run.
+pub(super) const WOULD_REFUSE: &str = "nothing was changed, and nothing would be: made from this \
+    journal, new rows could hide that it was tampered with. `asset-ledger verify` tells more";
+
+const KINDS: [(Difference, &str); 9] = [
+    (Difference::Same, "the same"),
+    (Difference::Lagging, "lag behind the journal"),
+    (Difference::Missing, "missing"),
+    (Difference::Altered, "altered: same event, other attributes"),
+    (Difference::Unreadable, "unreadable"),
+    (Difference::Expired, "expired tombstones, left out"),
+    (Difference::Rewritten, "of another last event than the journal's"),
+    (Difference::Beyond, "know later events than the journal has"),
+    (Difference::Orphaned, "of assets that the journal does not know"),
+];
+
+/// Writes what was found.
+pub(super) fn write(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let Report { events, assets, broken, broken_count, differences } = report;
+    writeln!(out, "{events} events of {assets} assets. The rows that are read, beside the new:")?;
+    for (difference, name) in KINDS {
+        let count = differences.count(difference);
+        if count > 0 || difference == Difference::Same {
+            writeln!(out, "  {count:>10} {name}")?;
+        }
+    }
+    for (id, difference) in &differences.named {
+        writeln!(out, "  {id}: {}", told(*difference))?;
+    }
+    if *broken_count > 0 {
+        writeln!(out, "  {broken_count:>10} histories do not verify")?;
+    }
+    for broken in broken {
+        writeln!(out, "  {}: {}", broken.partition, broken.why)?;
+    }
+    Ok(())
+}
+
+/// Writes what is read now, and how to take that back.
+pub(super) fn switched(
+    to: Generation,
+    keep: Option<TimeDelta>,
+    now: DateTime<Utc>,
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "generation {to} is read: within five seconds by every process")?;
+    match keep {
+        None => Ok(()),
+        Some(keep) => writeln!(
+            out,
+            "the one before is kept until {}: --rollback goes back to it, --clean lets go of it",
+            time::format(now + keep)
+        ),
+    }
+}
+
+/// What became of one row.
+pub(super) fn put(put: Put) -> &'static str {
+    match put {
+        Put::Written => "its row is made anew",
+        Put::Stale => "its row is as new already",
+    }
+}
+
+fn told(difference: Difference) -> &'static str {
+    KINDS.iter().find(|(of, _)| *of == difference).map_or("differs", |(_, name)| name)
+}
