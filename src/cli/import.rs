@@ -39,10 +39,10 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let archive = Archive::open(&self.export)?;
+        check(&archive)?; // before anything is made at the other end
         let folder = self.claimed()?;
         let opened = self.opened().await?;
         let importing = Importing::new(&archive, &*opened.journal, &*opened.scan);
-        check(&importing)?;
         importing.compare().await?;
         if let Some(folder) = &folder {
             folder.begin_import()?;
@@ -77,9 +77,9 @@ impl Import {
     }
 }
 
-fn check(importing: &Importing<'_>) -> anyhow::Result<()> {
+fn check(archive: &Archive) -> anyhow::Result<()> {
     let mut progress = Progress::new("checked");
-    importing.check(&mut |events| progress.reached(events))
+    Importing::check(archive, &mut |events| progress.reached(events))
 }
 
 async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::Imported> {

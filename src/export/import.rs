@@ -48,7 +48,7 @@ impl<'a> Import<'a> {
     }
 
     /// Refuses an export that is not as it was written.
-    pub fn check(&self, seen: Seen<'_>) -> anyhow::Result<()> {
+    pub fn check(archive: &Archive, seen: Seen<'_>) -> anyhow::Result<()> {
         let (mut told, mut count) = (Vec::new(), 0_u64);
         let mut tell = |Finding { kind, asset, says, .. }: Finding| {
             count += 1;
@@ -56,7 +56,7 @@ impl<'a> Import<'a> {
                 told.push(format!("  {kind}: {asset}: {says}"));
             }
         };
-        check(self.archive, &mut tell, seen)?;
+        check(archive, &mut tell, seen)?;
         ensure!(
             count == 0,
             "the export is not as it was written, and nothing was imported; {count} findings:\n{}",

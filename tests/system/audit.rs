@@ -136,6 +136,7 @@ async fn a_flipped_byte_is_found_and_located() {
     assert!(finding["says"].as_str().unwrap().starts_with("events/000001.jsonl:5: "), "{told}");
     let (code, _, error) = desk.run(&["import", "export", "--data", "restored"]);
     assert!(code == 1 && error.contains("nothing was imported"), "{error}");
+    assert!(!desk.at("restored").exists(), "a refusal made a folder");
     fs::remove_file(desk.at("export/manifest.json")).unwrap();
     let (code, _, error) = desk.run(&["verify", "--file", "export"]);
     assert!(code == 2 && error.contains("never finished"), "{error}");

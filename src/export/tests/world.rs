@@ -105,8 +105,8 @@ impl Ledger {
 
     pub(super) async fn import(&self, from: &Path) -> anyhow::Result<Imported> {
         let archive = Archive::open(from)?;
+        Import::check(&archive, &mut |_| ())?;
         let import = Import::new(&archive, &*self.journal, &*self.scan);
-        import.check(&mut |_| ())?;
         import.compare().await?;
         import.append(|_| ()).await
     }
