@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::generations::{Broken, Generation, Generations, List, NotSo, Progress, Stretch};
 use crate::rows::Rows;
+use crate::runner::Runner;
 
 pub use compare::{Difference, Differences};
 pub use tally::{Phase, Seen, Tally};
@@ -147,7 +148,7 @@ impl Replay {
         let rows = scratch.rows(Generation::FIRST);
         let begun = self.begun(Generation::FIRST, String::new()).await?;
         let filled = rehearsal.fill(rows.clone(), begun, |_| ()).await?;
-        rehearsal.compared(rows, filled).await
+        rehearsal.compared(rows, filled, None).await
     }
 
     /// Goes back to the generation that is kept; which that is.
@@ -169,7 +170,9 @@ impl Replay {
         let generation = begun.generation;
         let rows = self.table.rows(generation);
         let filled = self.fill(rows.clone(), begun, |progress| hold.note(progress)).await?;
-        let Some(report) = self.compared(rows, filled).await? else { return Ok(Outcome::Stopped) };
+        let Some(report) = self.compared(rows, filled, self.announcing().as_ref()).await? else {
+            return Ok(Outcome::Stopped);
+        };
         if report.is_doubtful() && !self.options.accept_broken {
             self.give_up().await?;
             return Ok(Outcome::Refused(report));
@@ -178,11 +181,18 @@ impl Replay {
         Ok(Outcome::Switched(generation, report))
     }
 
+    /// Who tells the feed of what the rows lack, where it is kept beside them.
+    fn announcing(&self) -> Option<Runner> {
+        let (journal, table) = (self.journal.clone(), self.table.clone());
+        table.lanes().map(|_| Runner::new(journal, table, self.effects.clone()))
+    }
+
     /// What was found, or `None` if it was told to stop before it was all.
     async fn compared(
         &self,
         built: Arc<dyn Rows>,
         filled: Filled,
+        runner: Option<&Runner>,
     ) -> Result<Option<Report>, Failure> {
         let Filled::Whole(progress) = filled else { return Ok(None) };
         // Rows were no longer written: there is nothing to compare, and nothing to switch to.
@@ -191,7 +201,7 @@ impl Replay {
             Some(Differences::default())
         } else {
             let list = self.list().await?;
-            self.compare(self.table.rows(list.current), built).await?
+            self.compare(self.table.rows(list.current), built, runner).await?
         };
         Ok(differences.map(|differences| report(progress, differences)))
     }

@@ -13,12 +13,13 @@ use ledger::id::Tenant;
 use ledger::journal::{Arrivals, DynamoJournal, Journal, Scan, SqliteJournal};
 use ledger::sqlite::Open;
 use ledger::testing::Chance;
+use projections::feed::{self, LanedFeed};
 use projections::follower::Follower;
 use projections::position::Positions;
 use projections::replay::{Difference, Options, Outcome, Replay, Report};
 use projections::runner::Hint;
-use projections::testing::{Clock, Story};
-use projections::views::{DynamoViews, Query, SqliteViews};
+use projections::testing::{Clock, Story, walk};
+use projections::views::{DynamoViews, MemoryViews, Query, SqliteViews};
 use projections::{Generations, Runner};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -256,5 +257,41 @@ async fn one_that_is_cut_off_anywhere_is_gone_on_with() {
         let report = switched(again.run().await.unwrap());
         assert_eq!((report.events, report.assets), (u64::from(IN_FILES) * 2, u64::from(IN_FILES)));
         assert_no_drift(IN_FILES, &*table, &BTreeMap::new()).await;
+    }
+}
+
+/// The new rows stand for every event of the journal: what the feed had not been told of would be
+/// hidden by them.
+#[tokio::test]
+async fn what_was_never_projected_is_announced_before_the_new_rows_are_read() {
+    let Tables { client, journal, views, .. } = Engine::new().tables().await;
+    let journal = Arc::new(DynamoJournal::new(client.clone(), journal));
+    let table = Arc::new(DynamoViews::new(client, views, 2));
+    let runner = Runner::new(journal.clone(), table.clone(), Arc::new(Clock::default()));
+    let [whole, behind, lost] = [story(1), story(2), story(3)];
+    for (story, known) in [(&whole, 2), (&behind, 1), (&lost, 0)] {
+        journal.append(&story.key, story.lines[0].clone()).await.unwrap();
+        if known == 1 {
+            runner.redrive(&story.key).await;
+        }
+        story.append_to(&*journal).await;
+        if known == 2 {
+            runner.redrive(&story.key).await;
+        }
+    }
+    let feed = LanedFeed::new(table.lanes().unwrap(), journal.clone());
+    let query =
+        feed::Query { tenant: Tenant::default(), after: None, limit: 9, kind: None, actor: None };
+    assert_eq!(walk(&feed, query.clone()).await.0.len(), 3);
+    let replay = replay(&journal, &table);
+    replay.rehearse(&MemoryViews::default()).await.unwrap();
+    assert_eq!(walk(&feed, query.clone()).await.0.len(), 3, "a dry run tells nobody");
+    let report = switched(replay.run().await.unwrap());
+    let [lagging, missing] = [Difference::Lagging, Difference::Missing];
+    assert_eq!([lagging, missing].map(|it| report.differences.count(it)), [1, 1]);
+    let told = walk(&feed, query).await.0;
+    for story in [&whole, &behind, &lost] {
+        let own = told.iter().filter(|event| event.key == story.key);
+        assert_eq!(own.map(|event| event.line.version).collect::<Vec<_>>(), [1, 2]);
     }
 }

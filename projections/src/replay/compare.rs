@@ -17,6 +17,7 @@ use super::pace::persist;
 use super::walk::Walk;
 use super::{Failure, Phase, Replay};
 use crate::rows::{Rows, Stored};
+use crate::runner::{Projected, Runner};
 use crate::views::Views;
 
 /// Assets that are named; the rest is counted.
@@ -95,20 +96,26 @@ impl Differences {
 /// The two generations that are compared.
 struct Sides<'a> {
     replay: &'a Replay,
+    /// Who brings a row that is behind up to the journal, if anybody should.
+    runner: Option<&'a Runner>,
     read: Arc<dyn Rows>,
     built: Arc<dyn Rows>,
 }
 
 impl Replay {
     /// How the rows of `read` differ from those of `built`; `None` if it was told to stop.
+    ///
+    /// A row that is behind stands for events that the feed may not have been told of either.
+    /// Once the new rows are read nobody would notice that, so `runner` announces them first.
     pub(super) async fn compare(
         &self,
         read: Arc<dyn Rows>,
         built: Arc<dyn Rows>,
+        runner: Option<&Runner>,
     ) -> Result<Option<Differences>, Failure> {
         self.tally.enter(Phase::Comparing);
         let [mut old, mut new] = [&read, &built].map(|it| Walk::new(it, &self.options.tenant));
-        let sides = Sides { replay: self, read, built };
+        let sides = Sides { replay: self, runner, read, built };
         let (mut found, mut count) = (Differences::default(), 0);
         let (mut left, mut right) = (old.next().await?, new.next().await?);
         while left.is_some() || right.is_some() {
@@ -161,9 +168,25 @@ impl Sides<'_> {
             (Some(_), _) => self.look_again(&id).await?,
         };
         if let Some(difference) = difference {
+            self.announce(&id, difference).await?;
             found.add(id, difference);
         }
         Ok(())
+    }
+
+    /// Projects an asset whose row that is read says too little, which announces what it lacks.
+    async fn announce(&self, id: &str, difference: Difference) -> Result<(), Failure> {
+        use Difference::{Lagging, Missing, Unreadable};
+        let (Some(runner), Ok(asset)) = (self.runner, id.parse()) else { return Ok(()) };
+        if !matches!(difference, Lagging | Missing | Unreadable) {
+            return Ok(());
+        }
+        let key = Key { tenant: self.replay.options.tenant.clone(), asset };
+        let project = async || match runner.redrive(&key).await {
+            Projected::Failed(error) => Err(error),
+            Projected::Row(_) | Projected::Parked => Ok(()),
+        };
+        Ok(persist(project).await?)
     }
 
     /// Looks at a row that the new generation does not reach, and then at the journal. `None` for
