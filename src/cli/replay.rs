@@ -50,6 +50,7 @@ const SEGMENTS: i64 = 64;
   asset-ledger replay --data ./data --clean       # or let go of them now
   asset-ledger replay --data ./data --asset $id   # one asset, also one that was set aside
   asset-ledger replay --store dynamodb --journal-table journal --views-table views --rate 500")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Replay {
     /// Show what a replay would change, and change nothing.
     #[arg(long, group = "deed")]
@@ -94,7 +95,7 @@ impl Replay {
             let _ = tidy(&*replay.table, World.now()).await;
             self.act(&replay).await
         };
-        until_told(tidied, heed, stop).await
+        Box::pin(until_told(tidied, heed, stop)).await
     }
 
     async fn act(&self, replay: &replay::Replay) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use ledger::journal::scan::{Place, Scanned, Segment};
 use ledger::record::Line;
 use tokio::sync::watch;
 
+use super::Difference as D;
 use super::*;
 use crate::generations::List;
 use crate::runner::{Hint, Runner};
@@ -145,7 +146,6 @@ async fn a_row_that_was_altered_or_lost_or_lags_is_mended() {
     world.table.put(&altered).await.unwrap();
     world.table.put(&stories[2].at(2)).await.unwrap();
     let found = switched(world.replay().run().await).differences;
-    use Difference as D;
     for of in [D::Same, D::Altered, D::Lagging, D::Missing] {
         assert_eq!(found.count(of), 1, "{of:?}");
     }
