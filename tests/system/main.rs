@@ -8,5 +8,6 @@ mod command_line;
 mod crash;
 mod faults;
 mod life;
+mod replay;
 mod server;
 mod verify;

@@ -1,0 +1,169 @@
+//! `asset-ledger replay` as a process: killed, stopped, beside a `serve` at work, and taken back.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ledger::journal::SqliteJournal;
+use ledger::sqlite::Open;
+use projections::Generations;
+use projections::generations::List;
+use projections::testing::Story;
+use projections::views::SqliteViews;
+
+use crate::server::{PATIENCE, Server, program};
+
+/// Assets of two events each.
+const ASSETS: u32 = 3_000;
+
+async fn filled(data: &Path) {
+    std::fs::create_dir_all(data).unwrap();
+    let journal = SqliteJournal::open(data, Open::OrCreate).await.unwrap();
+    let stories: Vec<_> = (1..=ASSETS).map(|nth| Story::begin("main", nth).received()).collect();
+    futures::future::join_all(stories.iter().map(|story| story.append_to(&journal))).await;
+}
+
+fn command(data: &Path, name: &str, arguments: &[&str]) -> Command {
+    let mut command = program();
+    command.arg(name).args(arguments).arg("--data").arg(data);
+    command
+}
+
+fn run(data: &Path, name: &str, arguments: &[&str]) -> Output {
+    command(data, name, arguments).output().unwrap()
+}
+
+/// Runs it, and gives what it said on standard output.
+fn said(data: &Path, arguments: &[&str]) -> String {
+    let output = run(data, "replay", arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn views(data: &Path) -> SqliteViews {
+    SqliteViews::open(data, Open::OrCreate).unwrap()
+}
+
+async fn list(data: &Path) -> List {
+    views(data).generations().await.unwrap()
+}
+
+/// A replay that was begun, slowly, and has saved that it wrote some of the rows.
+async fn begun(data: &Path) -> Child {
+    let child = command(data, "replay", &["--rate", "900"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let progress = views(data).progress().await.unwrap();
+        if progress.is_some_and(|it| it.stretches.iter().any(|stretch| stretch.assets > 0)) {
+            return child;
+        }
+        assert!(Instant::now() < deadline, "no progress was saved");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn assert_clean(data: &Path) {
+    let verified = run(data, "verify", &["--patience", "1"]);
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_was_killed_changed_nothing_and_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    let mut child = begun(&data).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = list(&data).await;
+    assert_eq!((left.current.number(), left.building.is_some()), (1, true));
+
+    let told = said(&data, &[]);
+    assert!(told.contains("6000 events of 3000 assets"), "{told}");
+    assert!(told.contains("generation 2 is read"), "it was begun anew: {told}");
+    assert_clean(&data);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_is_told_to_stop_says_how_to_go_on_and_another_is_told_of_one_at_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    let child = begun(&data).await;
+    let second = run(&data, "replay", &[]);
+    let told = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && told.contains("another replay"), "{told}");
+
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let stopped = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert!(!stopped.status.success() && told.contains("goes on from here"), "{told}");
+    let began = Instant::now();
+    assert!(said(&data, &[]).contains("generation 2 is read"));
+    assert!(began.elapsed() < Duration::from_secs(9), "nobody waits for one that said good-bye");
+    assert_clean(&data);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_a_service_commands_go_on_and_going_back_is_one_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    let server = Server::start(&data);
+    let replaying = {
+        let data = data.clone();
+        tokio::task::spawn_blocking(move || said(&data, &["--rate", "1500"]))
+    };
+    let mut created = Vec::new();
+    while !replaying.is_finished() {
+        created.push(server.create().await["id"].as_str().unwrap().to_owned());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(replaying.await.unwrap().contains("generation 2 is read"));
+    assert!(created.len() > 20, "{} commands went on", created.len());
+    for id in &created {
+        assert_eq!(server.state(id).await["state"], "CREATED");
+    }
+    assert_clean(&data);
+    assert!(said(&data, &["--rollback"]).contains("generation 1 is read again"));
+    created.push(server.create().await["id"].as_str().unwrap().to_owned());
+    assert_clean(&data);
+    assert_eq!(server.list().await.len(), created.len() + ASSETS as usize);
+}
+
+#[tokio::test]
+async fn a_journal_that_was_tampered_with_is_not_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    said(&data, &["--keep", "1h"]);
+    let file = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    let triggers: Vec<String> = file
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for trigger in triggers {
+        file.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    let asset = Story::begin("main", 7).key;
+    let forged = "UPDATE events SET body = replace(body, 'anonymous', 'nobody') \
+        WHERE pk = ?1 AND sk = 1";
+    assert_eq!(file.execute(forged, [asset.partition()]).unwrap(), 1);
+    for arguments in [&["--dry-run"][..], &[]] {
+        let refused = run(&data, "replay", arguments);
+        let told = String::from_utf8_lossy(&refused.stdout).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(told.contains(&asset.partition()), "{told}");
+        assert_eq!(list(&data).await.current.number(), 2, "the rows stay as they were");
+    }
+    let told = said(&data, &["--accept-broken"]);
+    assert!(told.contains("generation 4 is read"), "{told}");
+}
