@@ -50,20 +50,26 @@ async fn list(data: &Path) -> List {
 
 /// A replay that was begun, slowly, and has saved that it wrote some of the rows.
 async fn begun(data: &Path) -> Child {
-    let child = command(data, "replay", &["--rate", "900"])
+    let mut child = command(data, "replay", &["--rate", "900"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let progress = views(data).progress().await.unwrap();
-        if progress.is_some_and(|it| it.stretches.iter().any(|stretch| stretch.assets > 0)) {
-            return child;
+    while !has_saved(data).await {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("no progress was saved");
         }
-        assert!(Instant::now() < deadline, "no progress was saved");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    child
+}
+
+async fn has_saved(data: &Path) -> bool {
+    let progress = views(data).progress().await.unwrap();
+    progress.is_some_and(|it| it.stretches.iter().any(|stretch| stretch.assets > 0))
 }
 
 fn assert_clean(data: &Path) {
