@@ -2,8 +2,8 @@
 //!
 //! Each figure stands beside the limit of the engine below it, measured in the same run, because
 //! machines are noisy and only the ratio travels. Nothing here is a test. `cargo bench` with one of
-//! `-- dynamodb`, `-- functions` and `-- offline` prints those figures alone, and leaves the file
-//! as it is.
+//! `-- dynamodb`, `-- functions`, `-- offline` and `-- replay` prints those figures alone, and
+//! leaves the file as it is.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
@@ -14,6 +14,7 @@ mod lambda;
 mod load;
 mod offline;
 mod program;
+mod rebuild;
 mod replay;
 mod table;
 
@@ -27,6 +28,7 @@ fn main() -> Result<()> {
     match wanted.as_deref() {
         Some("bare-axum") => return runtime.block_on(http::serve_bare()),
         Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
+        Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
         Some("offline") => return offline::checked(&mut table),
         Some("functions") => return runtime.block_on(lambda::functions(&mut table)),
         _ => runtime.block_on(all(&mut table))?,
@@ -38,6 +40,7 @@ async fn all(table: &mut Table) -> Result<()> {
     journal::appends(table).await?;
     replay::fold(table)?;
     offline::checked(table)?;
+    rebuild::replays(table).await?;
     dynamodb::ratios(table).await?;
     http::requests(table).await?;
     load::lag(table).await?;

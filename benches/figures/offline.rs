@@ -47,7 +47,7 @@ fn export(out: &Path) -> Result<u64> {
 }
 
 /// The samples' history, as that of another asset.
-fn history(number: u64) -> Result<History> {
+pub(crate) fn history(number: u64) -> Result<History> {
     let (mut lines, mut prev, mut asset) = (Vec::new(), Hash::ZERO, None);
     for sample in SAMPLES {
         let mut record = Record::read(sample.trim_end())?;

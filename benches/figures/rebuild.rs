@@ -1,0 +1,199 @@
+//! Events replayed a second, beside the bare scan of the same journal with each event decoded; and
+//! the memory of the program that does it.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use engine::Engine;
+use futures::future::{join_all, try_join_all};
+use ledger::id::Tenant;
+use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
+use ledger::record::Record;
+use ledger::sqlite::Open;
+use ledger::testing::TestEffects;
+use projections::replay::{Options, Outcome, Phase, Replay};
+use projections::views::{DynamoViews, SqliteViews};
+use projections::{Generation, Generations};
+use tokio::sync::watch;
+
+use crate::journal::rate;
+use crate::offline::history;
+use crate::table::Table;
+
+/// Assets of five events each: as files, fewer and more, and on the embedded engine.
+const FEWER: u64 = 20_000;
+const MORE: u64 = 200_000;
+const ON_DYNAMODB: u64 = 4_000;
+/// Segments, as many as there are cores where the figures are taken.
+const SEGMENTS: u32 = 2;
+/// How often memory and phase are looked at.
+const SAMPLE: Duration = Duration::from_millis(5);
+/// Assets appended at once.
+const AT_ONCE: u64 = 512;
+
+pub(crate) async fn replays(table: &mut Table) -> Result<()> {
+    for assets in [FEWER, MORE] {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        in_files(table, folder.path(), assets).await?;
+    }
+    on_dynamodb(table).await
+}
+
+async fn in_files(table: &mut Table, folder: &Path, assets: u64) -> Result<()> {
+    let journal = Arc::new(SqliteJournal::open(folder, Open::OrCreate).await?);
+    fill(&*journal, assets).await?;
+    let views = Arc::new(SqliteViews::open(folder, Open::OrCreate)?);
+    let what = format!("SQLite: replay of {} events", assets * 5);
+    // Beside the mean of what was measured before and after: machines have moods.
+    let before = scan(journal.clone(), assets).await?;
+    let first = replay(journal.clone(), views.clone(), assets).await?;
+    let again = replay(journal.clone(), views.clone(), assets).await?;
+    let after = scan(journal, assets).await?;
+    told(table, &what, first, again, f64::midpoint(before, after));
+    ensure!(views.generations().await?.current != Generation::FIRST, "nothing was switched to");
+    let peak = resident(folder).await?;
+    let what = format!("the program, memory at most, {} events", assets * 5);
+    table.figure(
+        &what,
+        &format!("{peak:.0} MiB"),
+        "with comparing and switching",
+        "< 200 MiB, flat",
+    );
+    Ok(())
+}
+
+async fn on_dynamodb(table: &mut Table) -> Result<()> {
+    let tables = Engine::new().tables().await;
+    let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
+    fill(&*journal, ON_DYNAMODB).await?;
+    let views = Arc::new(DynamoViews::new(tables.client, tables.views, 8));
+    let before = scan(journal.clone(), ON_DYNAMODB).await?;
+    let first = replay(journal.clone(), views.clone(), ON_DYNAMODB).await?;
+    let again = replay(journal.clone(), views, ON_DYNAMODB).await?;
+    let after = scan(journal, ON_DYNAMODB).await?;
+    let what = format!("DynamoDB: replay of {} events", ON_DYNAMODB * 5);
+    told(table, &what, first, again, f64::midpoint(before, after));
+    Ok(())
+}
+
+/// Events a second until all rows are made, and until they are compared and read.
+#[derive(Clone, Copy)]
+struct Rates {
+    made: f64,
+    switched: f64,
+}
+
+fn told(table: &mut Table, what: &str, first: Rates, again: Rates, scan: f64) {
+    let below = "bare scan and decoding, as many segments";
+    table.ratio(what, first.made, below, scan, "≥ 0.7");
+    let what = "the same, beside rows to compare with, to the switch";
+    table.ratio(what, again.switched, below, scan, "");
+}
+
+async fn fill(journal: &dyn Journal, assets: u64) -> Result<()> {
+    let mut next = 0;
+    while next < assets {
+        let upto = assets.min(next + AT_ONCE);
+        let histories = (next..upto).map(history).collect::<Result<Vec<_>>>()?;
+        let appends = histories.iter().map(|history| async move {
+            for entry in history.entries() {
+                journal.append(&history.asset().key, entry.line.clone()).await?;
+            }
+            anyhow::Ok(())
+        });
+        try_join_all(appends).await?;
+        next = upto;
+    }
+    Ok(())
+}
+
+/// Every page of every segment, and each of its events decoded.
+async fn scan(journal: Arc<dyn Scan>, assets: u64) -> Result<f64> {
+    let segments = journal.segments(SEGMENTS).await?;
+    let start = Instant::now();
+    let tasks = segments.into_iter().map(|segment| {
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            let (mut count, mut place) = (0, None);
+            loop {
+                let page = journal.page(&segment, place.as_ref()).await?;
+                for stored in &page.items {
+                    let Ok(line) = &stored.line else { bail!("no event") };
+                    black_box(Record::read(&line.body)?);
+                    count += 1;
+                }
+                place = page.next;
+                if place.is_none() {
+                    return anyhow::Ok(count);
+                }
+            }
+        })
+    });
+    let mut events = 0;
+    for counted in join_all(tasks).await {
+        events += counted??;
+    }
+    ensure!(events == assets * 5, "{events} events were scanned");
+    Ok(rate(events, start.elapsed()))
+}
+
+async fn replay<J, V>(journal: Arc<J>, table: Arc<V>, assets: u64) -> Result<Rates>
+where
+    J: Scan + Journal + 'static,
+    V: Generations + 'static,
+{
+    let replay = Replay {
+        scan: journal.clone(),
+        journal,
+        table,
+        effects: Arc::new(TestEffects::seeded(1)),
+        options: Options {
+            tenant: Tenant::default(),
+            segments: SEGMENTS,
+            rate: None,
+            keep: None,
+            accept_broken: false,
+            fresh: false,
+        },
+        tally: Arc::default(),
+        stop: watch::Sender::new(false).subscribe(),
+    };
+    let (start, tally) = (Instant::now(), replay.tally.clone());
+    let work = tokio::spawn(async move { replay.run().await });
+    while matches!(tally.seen().phase, Phase::Beginning | Phase::Filling) && !work.is_finished() {
+        tokio::time::sleep(SAMPLE).await;
+    }
+    let made = rate(assets * 5, start.elapsed());
+    match work.await?? {
+        Outcome::Switched(_, report) => ensure!(report.events == assets * 5, "{report:?}"),
+        other => bail!("{other:?}"),
+    }
+    Ok(Rates { made, switched: rate(assets * 5, start.elapsed()) })
+}
+
+/// The most memory in MiB that the program takes for a replay.
+async fn resident(folder: &Path) -> Result<f64> {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
+        .args(["replay", "--data"])
+        .arg(folder)
+        .stdout(Stdio::null())
+        .spawn()?;
+    let (mut peak, path) = (0.0_f64, format!("/proc/{}/status", program.id()));
+    let ended = loop {
+        if let Some(ended) = program.try_wait()? {
+            break ended;
+        }
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
+        if let Some(line) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
+            let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
+            peak = peak.max(kib / 1024.0);
+        }
+        tokio::time::sleep(SAMPLE).await;
+    };
+    ensure!(ended.success(), "the replay failed");
+    Ok(peak)
+}
