@@ -16,7 +16,8 @@ pub(super) fn parse(text: &str) -> Result<TimeDelta, String> {
         'd' => 86_400,
         _ => return Err(form()),
     };
-    let count: u32 = text.trim_end_matches(unit).parse().map_err(|_| form())?;
+    let count = text.strip_suffix(unit).and_then(|count| count.parse::<u32>().ok());
+    let count = count.ok_or_else(form)?;
     let keep = TimeDelta::seconds(i64::from(count) * seconds);
     if keep > LONGEST {
         return Err(format!("{text} is longer than {} days", LONGEST.num_days()));
