@@ -72,6 +72,10 @@ impl<T: Views + ?Sized> Views for Arc<T> {
         (**self).put(asset).await
     }
 
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
+        (**self).put_all(assets).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         (**self).list(query).await
     }

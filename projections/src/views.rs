@@ -7,6 +7,7 @@ mod sqlite;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
 use ledger::id::{AssetId, Key, Tenant};
@@ -15,6 +16,9 @@ pub use dynamodb::DynamoViews;
 pub use memory::MemoryViews;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteViews;
+
+/// Rows that are written at once where a store takes them one by one.
+const PUTS: usize = 64;
 
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +103,13 @@ pub trait Views: Send + Sync {
 
     /// Writes the row of `asset` if it is newer.
     async fn put(&self, asset: &Asset) -> Result<Put, StoreError>;
+
+    /// Writes rows of different assets, each as [`Views::put`] does, and answers for each in turn.
+    /// As it stands here it is for a store in which many at once cost no less than each alone.
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
+        let puts: Vec<_> = assets.iter().map(|asset| self.put(asset)).collect();
+        stream::iter(puts).buffered(PUTS).collect().await
+    }
 
     /// A page of rows, newest first.
     async fn list(&self, query: &Query) -> Result<Page, StoreError>;

@@ -22,7 +22,7 @@ use crate::views::{Parked, Views};
 
 /// Assets between two places to go on from.
 const BATCH: usize = 256;
-/// Rows written at once in each segment.
+/// Rows that wait at once for their turn, in each segment.
 const AT_ONCE: usize = 64;
 /// Histories that are named where they do not verify; the rest is counted.
 const NAMED: usize = 100;
@@ -138,7 +138,7 @@ impl Work {
         let (mut rows, mut broken) = (Vec::new(), Vec::new());
         for chain in batch {
             match fold(chain, now) {
-                Folded::Row(asset) => rows.push(asset),
+                Folded::Row(asset) => rows.push(*asset),
                 Folded::Broken(why, version) => {
                     self.set_aside(&why, version, now).await?;
                     broken.push(why);
@@ -148,13 +148,23 @@ impl Work {
         }
         let count = rows.len() as u64;
         if !self.in_vain.load(Ordering::Relaxed) {
-            let put = iter(rows).map(|asset| Ok(self.put(asset)));
-            put.try_buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+            self.put_all(rows).await?;
         }
         Ok((count, broken))
     }
 
-    async fn put(&self, asset: Box<Asset>) -> Result<(), StoreError> {
+    /// All at once, and each by itself that was not taken, or whose turn is to be waited for.
+    async fn put_all(&self, mut rows: Vec<Asset>) -> Result<(), StoreError> {
+        if self.pace.is_free() {
+            let put = self.to.put_all(&rows).await;
+            let mut refused = put.into_iter().map(|it| it.is_err());
+            rows.retain(|_| refused.next().unwrap_or(true));
+        }
+        let put = iter(rows).map(|asset| Ok(self.put(asset)));
+        put.try_buffer_unordered(AT_ONCE).try_collect::<()>().await
+    }
+
+    async fn put(&self, asset: Asset) -> Result<(), StoreError> {
         self.pace.wait(&asset).await;
         persist(|| self.to.put(&asset)).await.map(drop)
     }

@@ -32,6 +32,11 @@ impl Pace {
         Self { unit, next: Mutex::new(Instant::now()) }
     }
 
+    /// Whether anything is held back at all.
+    pub(super) fn is_free(&self) -> bool {
+        self.unit.is_none()
+    }
+
     /// Waits until the row may be written.
     pub(super) async fn wait(&self, asset: &Asset) {
         if let Some(unit) = self.unit {

@@ -19,6 +19,7 @@ pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
     a_row_comes_back_as_it_was_put(make().await).await;
     only_newer_rows_are_written(make().await).await;
     puts_in_any_order_leave_the_same_row(&make).await;
+    many_rows_at_once_are_as_each_alone(make().await).await;
     lists_are_newest_first_and_whole(make().await).await;
     a_walk_goes_on_while_assets_are_added(make().await).await;
     a_list_of_a_state_is_of_what_is_shown(make().await).await;
@@ -163,6 +164,25 @@ async fn puts_in_any_order_leave_the_same_row<V: Views>(make: &impl AsyncFn() ->
         }
         assert_eq!(get(&views, &story.key).await, Some(story.asset()), "{order:?}");
         assert_eq!(walk(&views, all(9)).await, [story.asset()], "{order:?}");
+    }
+}
+
+async fn many_rows_at_once_are_as_each_alone(views: impl Views) {
+    let stories: Vec<_> = (1..=9).map(|nth| Story::begin("main", nth).received()).collect();
+    put(&views, &stories[0].at(1)).await;
+    put(&views, &stories[1].at(2)).await;
+    let mut rows: Vec<_> = stories.iter().map(Story::asset).collect();
+    rows[1] = stories[1].at(1);
+    for _ in 0..99 {
+        let answers = views.put_all(&rows).await;
+        assert_eq!(answers.len(), rows.len(), "an answer for each");
+        let mut refused = answers.into_iter().map(|it| it.is_err());
+        rows.retain(|_| refused.next().unwrap_or(true));
+    }
+    assert_eq!(rows, [], "each is taken in the end");
+    assert!(views.put_all(&[]).await.is_empty());
+    for story in &stories {
+        assert_eq!(get(&views, &story.key).await, Some(story.asset()), "older, none, or newer");
     }
 }
 

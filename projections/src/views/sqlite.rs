@@ -71,6 +71,25 @@ impl Views for SqliteViews {
         self.database.write(|file| put(file, values)).await
     }
 
+    /// Handed over once: a thread that is woken for each row does little else.
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
+        let rows: Result<Vec<_>, _> =
+            assets.iter().map(|asset| values(self.generation, asset)).collect();
+        let written = match rows {
+            Ok(rows) => {
+                let put_all = move |file: &Connection| {
+                    rows.into_iter().map(|values| put(file, values)).collect()
+                };
+                self.database.write(put_all).await
+            }
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(written) => Vec::into_iter(written).map(Ok).collect(),
+            Err(error) => assets.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         let (tenant, limit) = (query.tenant.clone(), query.limit);
         let shown = query.state.map(Status::shown);
