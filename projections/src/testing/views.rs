@@ -174,13 +174,11 @@ async fn many_rows_at_once_are_as_each_alone(views: impl Views) {
     let mut rows: Vec<_> = stories.iter().map(Story::asset).collect();
     rows[1] = stories[1].at(1);
     for _ in 0..99 {
-        let answers = views.put_all(&rows).await;
-        assert_eq!(answers.len(), rows.len(), "an answer for each");
-        let mut refused = answers.into_iter().map(|it| it.is_err());
+        let mut refused = views.put_all(&rows).await.into_iter().map(|it| it.is_err());
+        assert_eq!(refused.len(), rows.len(), "an answer for each");
         rows.retain(|_| refused.next().unwrap_or(true));
     }
     assert_eq!(rows, [], "each is taken in the end");
-    assert!(views.put_all(&[]).await.is_empty());
     for story in &stories {
         assert_eq!(get(&views, &story.key).await, Some(story.asset()), "older, none, or newer");
     }
