@@ -15,9 +15,11 @@ pub use scan::Scan;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteJournal;
 
+use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
 use crate::record::Line;
+use scan::Stray;
 
 /// What became of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +59,27 @@ pub struct Arrival {
     pub number: u64,
     /// Whose event.
     pub key: Key,
-    /// The event.
-    pub line: Line,
+    /// The event, or what is stored there instead: somebody else wrote it.
+    pub line: Result<Line, Stray>,
+}
+
+impl Arrival {
+    /// Tells this arrival from another one that a restored journal has in its place.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        match &self.line {
+            Ok(line) => line.hash(),
+            Err(stray) => Hash::of(stray.to_string().as_bytes()),
+        }
+    }
 }
 
 /// The order in which a local journal took its events.
 ///
 /// # Contract
 /// * Once an arrival was seen, none with a lower number appears later.
+/// * What no ledger wrote holds up nobody: an item of an asset is told as a [`Stray`], and one that
+///   is no asset's is passed over.
 /// * [`Arrivals::latest`] changes after each append of this process, and never to a number whose
 ///   event `arrivals` does not yet show.
 #[async_trait]

@@ -105,7 +105,7 @@ impl Follower {
             self.sweep().await;
             return Ok(false);
         };
-        let to = Position { number: last.number, hash: last.line.hash(), ..from };
+        let to = Position { number: last.number, hash: last.hash(), ..from };
         let hints: Vec<Hint> = batch.into_iter().map(hint).collect();
         if let Some(failed) = self.runner.project(&hints).await.failed.into_iter().next() {
             return Err(failed.error);
@@ -138,7 +138,7 @@ impl Follower {
     async fn knows(&self, position: &Position) -> Result<bool, StoreError> {
         let Some(before) = position.number.checked_sub(1) else { return Ok(true) };
         let found = self.arrivals.arrivals(before, 1).await?;
-        let same = |it: &Arrival| it.number == position.number && it.line.hash() == position.hash;
+        let same = |it: &Arrival| it.number == position.number && it.hash() == position.hash;
         Ok(found.first().is_some_and(same))
     }
 
@@ -188,9 +188,12 @@ impl Progress {
     }
 }
 
-fn hint(arrival: Arrival) -> Hint {
-    let Arrival { key, line, .. } = arrival;
-    Hint { key, version: line.version, lines: vec![line] }
+/// What is no event is a hint too: the history that it stands in cannot be read, and is set aside.
+fn hint(Arrival { key, line, .. }: Arrival) -> Hint {
+    match line {
+        Ok(line) => Hint { key, version: line.version, lines: vec![line] },
+        Err(stray) => Hint { key, version: stray.version.parse().unwrap_or(1), lines: vec![] },
+    }
 }
 
 async fn ended(shutdown: &mut watch::Receiver<bool>) {
@@ -379,6 +382,25 @@ mod tests {
         assert_eq!(reached, 9);
         assert_rows(&*views, &[stories[0].clone(), stories[2].clone()]).await;
         assert_eq!(views.parked(&stories[1].key.tenant, 9).await.unwrap()[0].key, stories[1].key);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_event_does_not_stop_the_others() {
+        let folder = TempDir::new().unwrap();
+        let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
+        let (journal, views) = (Arc::new(journal), Arc::<MemoryViews>::default());
+        let stories = stories(3);
+        append_mixed(&*journal, &stories[..2]).await;
+        let file = rusqlite::Connection::open(folder.path().join("journal.sqlite")).unwrap();
+        for (sk, body) in [(-1, "'x'"), (4, "CAST(x'7bff' AS TEXT)")] {
+            let insert = format!("INSERT INTO events (pk, sk, body) VALUES (?1, ?2, {body})");
+            file.execute(&insert, (stories[1].key.partition(), sk)).unwrap();
+        }
+        append_mixed(&*journal, &stories[2..]).await;
+        follower(&journal, &views).catch_up().await.unwrap();
+        assert_rows(&*views, &[stories[0].clone(), stories[2].clone()]).await;
+        let parked = views.parked(&stories[1].key.tenant, 9).await.unwrap();
+        assert_eq!((&parked[0].key, parked[0].version, parked.len()), (&stories[1].key, 4, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -110,7 +110,7 @@ impl Arrivals for MemoryJournal {
         let arrival = |(number, (key, line)): (u64, &(Key, Line))| Arrival {
             number,
             key: key.clone(),
-            line: line.clone(),
+            line: Ok(line.clone()),
         };
         Ok(numbered.take(limit).map(arrival).collect())
     }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
+use super::scan::Stray;
 use super::{Appended, Arrival, Arrivals, Journal};
 use crate::error::StoreError;
 use crate::id::Key;
@@ -112,19 +113,19 @@ fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
     let mut select = file.prepare("SELECT arrival, pk FROM events ORDER BY arrival DESC")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        if Key::from_partition(&row.get::<_, String>(1)?).is_some() {
+        if Key::from_partition(&scan::partition(row, 1)?).is_some() {
             return row.get(0);
         }
     }
     Ok(0)
 }
 
-type Arrived = (u64, String, Line);
+type Arrived = (u64, String, Result<Line, Stray>);
 
 fn arrived(file: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Arrived>> {
     let query = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
                  ORDER BY arrival LIMIT ?2";
-    let arrived = |row: &Row<'_>| Ok((row.get(2)?, row.get(3)?, line(row)?));
+    let arrived = |row: &Row<'_>| Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?));
     file.prepare_cached(query)?.query_map(params![after, limit], arrived)?.collect()
 }
 

@@ -164,7 +164,7 @@ async fn arrivals_come_in_the_order_of_their_appends<J: Journal + Arrivals>(jour
         write(journal, key, line).await;
     }
     let arrived = arrivals(journal, 0, 10).await;
-    let told: Vec<_> = arrived.iter().map(|a| (&a.key, a.line.clone())).collect();
+    let told: Vec<_> = arrived.iter().map(|a| (&a.key, a.line.clone().unwrap())).collect();
     assert_eq!(told, appended);
     assert!(arrived.is_sorted_by(|a, b| a.number < b.number), "rising and unique: {arrived:?}");
     assert_eq!(Some(*latest.borrow()), arrived.last().map(|a| a.number));
@@ -200,7 +200,8 @@ where
     let followed = follow(&*journal, start, WRITERS * ROUNDS).await;
     writers.join_all().await;
     assert_eq!(followed, arrivals(&*journal, start, usize::MAX >> 1).await, "none came in between");
-    let mut per_writer: Vec<_> = followed.iter().map(|a| (&a.key, a.line.version)).collect();
+    let mut per_writer: Vec<_> =
+        followed.iter().map(|a| (&a.key, a.line.clone().unwrap().version)).collect();
     per_writer.sort();
     per_writer.dedup();
     assert_eq!(per_writer.len() as u64, WRITERS * ROUNDS, "each event arrived once");

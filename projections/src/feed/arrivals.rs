@@ -4,6 +4,7 @@
 //! seen, none with a lower number appears later, so nothing can be skipped; and a journal that was
 //! restored from a copy, and has other events under the same numbers, is noticed.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -14,6 +15,8 @@ use super::{Cursor, Event, Feed, NoPage, Outline, Page, Query};
 /// Arrivals that one page looks at where a filter holds some back: a page of the rarest kind costs
 /// a few milliseconds, not the whole journal.
 const LOOKED_AT: usize = 1_000;
+/// What an arrival's number can be: a store counts in signed numbers.
+const NUMBERS: RangeInclusive<u64> = 1..=i64::MAX.cast_unsigned();
 /// Hexadecimal digits of the hash in a cursor: enough that another journal's never fits by chance.
 const DIGITS: usize = 16;
 
@@ -68,11 +71,15 @@ fn wanted(query: &Query, arrival: Arrival) -> Option<Event> {
     if key.tenant != query.tenant {
         return None;
     }
-    let Some(outline) = Outline::read(&line.body) else {
+    let passed_over = || {
         let asset = key.partition();
         tracing::warn!(asset, arrival = number, "what is no event was passed over: run `verify`");
-        return None;
     };
+    let Ok(line) = line.inspect_err(|_| passed_over()) else { return None };
+    let outline = Outline::read(&line.body).or_else(|| {
+        passed_over();
+        None
+    })?;
     query.wants(&outline.kind, &outline.actor).then_some(Event { key, line })
 }
 
@@ -85,7 +92,7 @@ struct Place {
 
 impl Place {
     fn of(arrival: &Arrival) -> Self {
-        let mut hash = arrival.line.hash().to_string();
+        let mut hash = arrival.hash().to_string();
         hash.truncate(DIGITS);
         Self { number: arrival.number, hash }
     }
@@ -105,7 +112,8 @@ impl Place {
         }
         let parts = cursor.0.strip_prefix('a').and_then(|text| text.split_once('-'));
         let (number, hash) = parts.ok_or(NoPage::Foreign)?;
-        let number = number.parse().ok().filter(|number| *number > 0).ok_or(NoPage::Foreign)?;
+        let number = number.parse().ok().filter(|number| NUMBERS.contains(number));
+        let number = number.ok_or(NoPage::Foreign)?;
         let place = Self { number, hash: hash.to_owned() };
         // One spelling of each: `+7` and `07` are numbers too.
         if place.cursor() == *cursor { Ok(Some(place)) } else { Err(NoPage::Foreign) }
@@ -138,7 +146,9 @@ mod tests {
         let (_, feed) = feed(&[Story::begin("main", 1).received()]).await;
         let good = feed.page(&query(None, 1)).await.unwrap().next;
         let other = good.0.replace('-', "-f");
-        for text in ["", "a", "0", "a1", "a1-", "a01-x", "a+1-x", "l0.0", "a9-x", "a0-", &other] {
+        let beyond = good.0.replace("a1-", "a18446744073709551615-");
+        let bad = ["", "a", "0", "a1", "a1-", "a01-x", "a+1-x", "l0.0", "a9-x", "a0-"];
+        for text in bad.into_iter().chain([other.as_str(), &beyond]) {
             let answer = feed.page(&query(Some(text), 1)).await;
             assert!(matches!(answer, Err(NoPage::Foreign)), "{text}");
         }

@@ -270,6 +270,7 @@ async fn shard<J: Store, V: Table>(world: Arc<World<J, V>>) {
 /// A stream record brings its event; a bare hint does not.
 pub(crate) fn hint<J: Store, V: Table>(world: &World<J, V>, arrival: Arrival) -> Hint {
     let Arrival { key, line, .. } = arrival;
+    let line = line.unwrap();
     let version = line.version;
     let lines = if world.chance.happens(800) { vec![line] } else { Vec::new() };
     Hint { key, version, lines }

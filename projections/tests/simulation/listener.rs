@@ -70,8 +70,9 @@ impl<J: Store, V: Table> World<J, V> {
         self.hear(walk(&feed, self.query(7)).await.0);
         for arrival in self.journal.arrivals(0, 10_000).await.unwrap() {
             let heard = self.seen().heard.get(&arrival.key).copied().unwrap_or(0);
-            if heard < arrival.line.version {
-                let (asset, missed) = (arrival.key.asset, arrival.line.version);
+            let version = arrival.line.unwrap().version;
+            if heard < version {
+                let (asset, missed) = (arrival.key.asset, version);
                 self.violated(format!("{asset}: {missed} was never heard of"));
             }
         }

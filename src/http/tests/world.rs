@@ -252,7 +252,7 @@ impl Views for Folding {
         self.0.bear().await?;
         let mut lines: BTreeMap<Key, Vec<Line>> = BTreeMap::new();
         for arrival in self.0.inner.arrivals(0, usize::MAX).await? {
-            lines.entry(arrival.key).or_default().push(arrival.line);
+            lines.entry(arrival.key).or_default().push(arrival.line.unwrap());
         }
         let read = |(key, lines)| History::read(&key, lines).unwrap().unwrap().asset().clone();
         let shown = |asset: &Asset| {

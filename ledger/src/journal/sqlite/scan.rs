@@ -11,6 +11,8 @@ use crate::record::Line;
 
 /// Items in one page: some 700 KB of typical events.
 const PAGE: usize = 1000;
+/// What stands before the bytes, in hex, of a partition that is no text.
+const NO_TEXT: &str = "\0";
 
 #[async_trait]
 impl Scan for SqliteJournal {
@@ -44,7 +46,7 @@ fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
     let mut bounds = vec![None];
     for number in 1..of {
         let offset = count * u64::from(number) / u64::from(of);
-        bounds.push(nth.query_row([offset], |row| row.get(0)).optional()?);
+        bounds.push(nth.query_row([offset], |row| partition(row, 0)).optional()?);
     }
     bounds.push(None);
     // Of an empty journal, all bounds are missing: then the first segment is all there is.
@@ -59,14 +61,15 @@ fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
 }
 
 fn page(file: &Connection, of: &Segment, after: Option<&Place>) -> rusqlite::Result<Scanned> {
-    let select = "SELECT pk, sk, body FROM events WHERE (pk, sk) > (?1, ?2) \
-                  AND (?3 IS NULL OR pk < ?3) ORDER BY pk, sk LIMIT ?4";
+    // Bytes of a partition that somebody else wrote need not be text, but must be gone past.
+    let select = "SELECT sk, body, pk FROM events WHERE (pk, sk) > (CAST(?1 AS TEXT), ?2) \
+                  AND (?3 IS NULL OR pk < CAST(?3 AS TEXT)) ORDER BY pk, sk LIMIT ?4";
     // Before everything of a partition is what comes after its version 'minus infinity'.
     let (partition, version) = match after {
         Some(place) => (place.partition.as_str(), place.version.parse().unwrap_or(i64::MAX)),
         None => (of.from.as_deref().unwrap_or_default(), i64::MIN),
     };
-    let bound = params![partition, version, of.until, PAGE];
+    let bound = params![bytes(partition), version, of.until.as_deref().map(bytes), PAGE];
     let mut select = file.prepare_cached(select)?;
     let items = select.query_map(bound, stored)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let full = items.len() == PAGE;
@@ -80,10 +83,27 @@ fn page(file: &Connection, of: &Segment, after: Option<&Place>) -> rusqlite::Res
     Ok(Scanned { items, next })
 }
 
-/// An item as it lies there: the file may have been written to by another program.
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    let version: i64 = row.get(1)?;
-    let line = match (u64::try_from(version), row.get_ref(2)?) {
+    Ok(Stored { line: item(row)?, partition: partition(row, 2)? })
+}
+
+/// A partition's name. One that is no text is named by its bytes, as no asset ever is.
+pub(super) fn partition(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    let name = str::from_utf8(bytes).map(str::to_owned);
+    Ok(name.unwrap_or_else(|_| format!("{NO_TEXT}{}", hex::encode(bytes))))
+}
+
+/// The bytes that [`partition`] named.
+fn bytes(partition: &str) -> Vec<u8> {
+    let named = partition.strip_prefix(NO_TEXT).and_then(|digits| hex::decode(digits).ok());
+    named.unwrap_or_else(|| partition.as_bytes().to_vec())
+}
+
+/// An item as it lies there, `sk` and `body` first: another program may have written to the file.
+pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<Result<Line, Stray>> {
+    let version: i64 = row.get(0)?;
+    let line = match (u64::try_from(version), row.get_ref(1)?) {
         (Ok(version), ValueRef::Text(text)) => match std::str::from_utf8(text) {
             Ok(body) => Ok(Line { version, body: body.to_owned() }),
             Err(error) => Err(error.to_string()),
@@ -91,6 +111,5 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         (Err(_), _) => Err("a version is a number from 1".to_owned()),
         (_, other) => Err(format!("its body is {}, not {}", other.data_type(), Type::Text)),
     };
-    let stray = |why| Stray { version: version.to_string(), why };
-    Ok(Stored { partition: row.get(0)?, line: line.map_err(stray) })
+    Ok(line.map_err(|why| Stray { version: version.to_string(), why }))
 }

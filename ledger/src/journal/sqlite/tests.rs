@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::error::Kind;
 use crate::id::AssetId;
+use crate::journal::scan::{Chains, Scan};
 
 struct Folder(TempDir);
 
@@ -271,7 +272,7 @@ async fn rows_that_are_no_asset_s_hold_up_nobody() {
         let (mut after, mut seen) = (0, Vec::new());
         while let Some(last) = journal.arrivals(after, limit).await.unwrap().last().cloned() {
             after = last.number;
-            seen.push(last.line.version);
+            seen.push(last.line.unwrap().version);
         }
         assert_eq!(seen.last(), Some(&2), "{limit} at a time");
     }
@@ -279,4 +280,57 @@ async fn rows_that_are_no_asset_s_hold_up_nobody() {
     let again = folder.open().await.unwrap();
     let last = again.arrivals(0, 100).await.unwrap().pop().unwrap();
     assert_eq!(*again.latest().borrow(), last.number, "nobody waits for what never arrives");
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_is_told_as_such_and_holds_up_nobody() {
+    let folder = Folder::new();
+    let journal = folder.open().await.unwrap();
+    let pk = key(1).partition();
+    let intrusions = [
+        format!("('{pk}', -1, 'x')"),
+        format!("('{pk}', 9, CAST(x'7bff' AS TEXT))"),
+        "(CAST(x'6dff' AS TEXT), 1, 'x')".to_owned(),
+        "(CAST(x'6dff' AS TEXT), 2, 'x')".to_owned(),
+    ];
+    for intrusion in intrusions {
+        let insert = format!("INSERT INTO events (pk, sk, body) VALUES {intrusion}");
+        folder.stranger().execute(&insert, []).unwrap();
+    }
+    journal.append(&key(2), line(1, "after")).await.unwrap();
+    let arrivals = journal.arrivals(0, 9).await.unwrap();
+    let versions = arrivals.iter().map(|arrival| match &arrival.line {
+        Ok(line) => line.version.to_string(),
+        Err(stray) => format!("stray {}", stray.version),
+    });
+    assert!(versions.eq(["stray -1", "stray 9", "1"]), "{arrivals:?}");
+    assert_eq!(kind(journal.history(&key(1)).await), Kind::Corrupt);
+    assert_eq!(journal.history(&key(2)).await.unwrap().len(), 1);
+    drop(journal);
+    assert!(folder.open().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_scan_goes_past_partitions_that_are_no_text_wherever_a_page_ends() {
+    let folder = Folder::new();
+    let journal = folder.open().await.unwrap();
+    let mut stranger = folder.stranger();
+    let intrusion = stranger.transaction().unwrap();
+    for nth in 0..2_500_u32 {
+        let insert = "INSERT INTO events (pk, sk, body) VALUES (CAST(?1 AS TEXT), 1, 'x')";
+        let pk = [b"m\xff".as_slice(), &nth.to_be_bytes()].concat();
+        intrusion.execute(insert, [pk]).unwrap();
+    }
+    intrusion.commit().unwrap();
+    journal.append(&key(1), line(1, "before them")).await.unwrap();
+    journal.append(&Key { tenant: "n".parse().unwrap(), ..key(1) }, line(1, "x")).await.unwrap();
+    let (mut seen, mut known) = (0, 0);
+    for segment in journal.segments(3).await.unwrap() {
+        let mut chains = Chains::new(&journal, &segment, None);
+        while let Some(chain) = chains.next().await.unwrap() {
+            seen += 1;
+            known += u32::from(chain.key().is_some());
+        }
+    }
+    assert_eq!((seen, known), (2_502, 2));
 }
