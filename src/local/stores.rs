@@ -1,9 +1,10 @@
 //! What is kept in a data folder: the journal, the rows, and the bucket.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
 use http::HeaderValue;
 use ledger::StoreError;
@@ -28,6 +29,7 @@ pub(super) struct Stores {
 
 impl Stores {
     pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
+        refuse_lost_journal(folder)?;
         let journal = SqliteJournal::open(folder, Open::OrCreate).await;
         let journal = journal.map_err(|error| {
             mend(
@@ -38,11 +40,14 @@ impl Stores {
         let views = SqliteViews::open(folder, Open::OrCreate).map_err(|error| {
             mend(error, "rows are made from the journal: remove views.sqlite and start again")
         })?;
-        let folder = folder.join("s3");
-        std::fs::create_dir_all(&folder).context("cannot make the folder of the bucket")?;
-        let s3 = LocalS3::open(&folder, BUCKET, Arc::new(World)).await;
+        let bucket = folder.join("s3");
+        let made = std::fs::create_dir_all(&bucket).and_then(|()| File::open(folder)?.sync_all());
+        made.context("cannot make the folder of the bucket")?;
+        let s3 = LocalS3::open(&bucket, BUCKET, Arc::new(World)).await;
         let s3 = s3.map_err(|error| mend(error, "restore the folder s3 from a backup"))?;
-        let credentials = Credentials::load_or_create(&folder, &World)?;
+        let credentials = Credentials::load_or_create(&bucket, &World).map_err(|error| {
+            mend(error, "restore it, or remove it: a new key is made, and URLs given out end")
+        })?;
         Ok(Self { journal: Arc::new(journal), views: Arc::new(views), s3, credentials })
     }
 
@@ -59,6 +64,22 @@ impl Stores {
         let Credentials { access_key, secret_key } = &self.credentials;
         let connection = Connection::local(url, REGION, access_key, secret_key);
         S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(World))
+    }
+}
+
+/// A journal that is gone while what was made from it is there was lost. Beginning a new one would
+/// pass for the truth, and would throw away the rows, which are witnesses of the old one.
+fn refuse_lost_journal(folder: &Path) -> anyhow::Result<()> {
+    let is_empty = |file: &str| folder.join(file).metadata().map_or(true, |it| it.len() == 0);
+    let left = ["views.sqlite", "s3/objects.sqlite"].into_iter().find(|file| !is_empty(file));
+    match left.filter(|_| is_empty("journal.sqlite")) {
+        None => Ok(()),
+        Some(left) => bail!(
+            "--data {0}: journal.sqlite is missing or empty, but {left} is there. The journal is \
+             the truth: restore it from a backup, or `import` an export into another folder. \
+             To begin anew, move {0} away",
+            folder.display()
+        ),
     }
 }
 

@@ -26,6 +26,37 @@ async fn a_locked_journal_is_503_and_heals() {
     assert!(server.stop());
 }
 
+/// An empty ledger in its place would pass for the truth.
+#[tokio::test]
+async fn a_journal_that_is_gone_is_not_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    server.create().await;
+    assert!(server.stop());
+    let journal = data.join("journal.sqlite");
+    let whole = std::fs::read(&journal).unwrap();
+    let start = || {
+        let ports = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
+        program().arg("serve").args(ports).arg("--data").arg(&data).output().unwrap()
+    };
+    for lost in [None, Some("")] {
+        let _ = std::fs::remove_file(&journal);
+        if let Some(empty) = lost {
+            std::fs::write(&journal, empty).unwrap();
+        }
+        let refused = start();
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(
+            error.contains("journal.sqlite is missing") && error.contains("restore"),
+            "{error}"
+        );
+    }
+    std::fs::write(&journal, whole).unwrap();
+    assert_eq!(Server::start(&data).list().await.len(), 1);
+}
+
 /// A limit on the size of files stands in for a full disk: the write fails half way.
 #[tokio::test]
 async fn a_full_disk_is_503_and_the_process_survives() {
