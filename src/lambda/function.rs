@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use ledger::Effects;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
 use super::emf::Emf;
@@ -56,11 +55,11 @@ impl Drop for End<'_> {
 fn start_logs() -> Result<(), lambda_runtime::Error> {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).json();
     let lines = lines.flatten_event(true).with_current_span(false);
-    Ok(tracing_subscriber::registry().with(lines).with(filter()?).try_init()?)
+    let filter = logging::filter(&wanted())?;
+    Ok(tracing_subscriber::registry().with(lines).with(filter).try_init()?)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a function has no command line to be told by")]
-fn filter() -> Result<Targets, lambda_runtime::Error> {
-    let wanted = std::env::var(LOG).unwrap_or_else(|_| "info".to_owned());
-    Ok(logging::filter(&wanted)?)
+fn wanted() -> String {
+    std::env::var(LOG).unwrap_or_else(|_| "info".to_owned())
 }
