@@ -175,13 +175,13 @@ async fn until_told(
     tokio::pin!(deed);
     tokio::select! {
         done = &mut deed => return done,
-        told = heed.told() => told?,
+        () = heed.told() => {}
     }
     stop.send_replace(true);
     writeln!(io::stderr(), "stopping at the next clean place; once more stops at once")?;
     tokio::select! {
         done = &mut deed => done,
-        _ = heed.told() => bail!("stopped at once; the same command goes on from here"),
+        () = heed.told() => bail!("stopped at once; the same command goes on from here"),
     }
 }
 

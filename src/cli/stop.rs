@@ -1,33 +1,37 @@
 //! Running until told to stop: a first signal ends in good order, a second one at once.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Heeds signals from its making on: before anything is acknowledged.
 pub(super) struct Stop {
+    interrupt: Signal,
     terminate: Signal,
 }
 
 impl Stop {
     pub(super) fn heed() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits until told to stop.
-    pub(super) async fn told(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn told(&mut self) {
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => signal.context("cannot wait for Ctrl-C"),
-            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => (),
+            _ = self.terminate.recv() => (),
         }
     }
 
     /// Waits until told to stop, then for `end`.
     pub(super) async fn wait(mut self, end: impl Future<Output = ()>) -> anyhow::Result<()> {
-        self.told().await?;
+        self.told().await;
         tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
         tokio::select! {
             () = end => Ok(()),
-            _ = self.told() => bail!("stopped at once; nothing acknowledged is lost"),
+            () = self.told() => bail!("stopped at once; nothing acknowledged is lost"),
         }
     }
 }

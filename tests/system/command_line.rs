@@ -42,10 +42,24 @@ fn a_wrong_flag_is_exit_code_two() {
         &["serve"][..],
         &["serve", "--data", "x", "--listen", "nowhere"],
         &["serve", "--data", "x", "--tenant", "Not Me"],
+        &["serve", "--data", "x", "--s3-url", ""],
+        &["serve", "--data", "x", "--s3-url", "files.example"],
+        &["serve", "--data", "x", "--s3-url", "ftp://files.example"],
+        &["serve", "--data", "x", "--s3-url", "https://files.example/path"],
+        &["serve", "--data", "x", "--s3-url", "https://files.example?x=1"],
         &["history", "not-an-id", "--data", "x"],
         &["fly"],
     ] {
         assert_eq!(run(arguments).0, 2, "{arguments:?}");
+    }
+}
+
+/// From the greeting on, which is all that a script can wait for.
+#[test]
+fn the_first_ctrl_c_ends_in_good_order_however_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..10 {
+        assert!(Server::start(&folder.path().join("data")).stop_by("-INT"));
     }
 }
 

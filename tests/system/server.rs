@@ -108,9 +108,14 @@ impl Server {
     }
 
     /// `kill -TERM`, and whether it ended in good order.
-    pub(crate) fn stop(mut self) -> bool {
+    pub(crate) fn stop(self) -> bool {
+        self.stop_by("-TERM")
+    }
+
+    /// The same by another signal.
+    pub(crate) fn stop_by(mut self, signal: &str) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         self.child.wait().unwrap().success()
     }
 }
