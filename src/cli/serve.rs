@@ -47,7 +47,7 @@ pub(super) struct Serve {
     #[arg(long, env = "ASSET_LEDGER_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// S3 as clients reach it, where that is not where this process does.
-    #[arg(long, env = "ASSET_LEDGER_S3_URL", value_name = "URL")]
+    #[arg(long, env = "ASSET_LEDGER_S3_URL", value_name = "URL", value_parser = s3_url)]
     s3_url: Option<String>,
     /// A web origin that may use the API and the presigned URLs, beside those of this machine.
     /// Can be given more than once.
@@ -166,6 +166,17 @@ impl Serve {
             any_host: self.insecure_no_auth,
         }
     }
+}
+
+/// What a bucket and a key are appended to.
+fn s3_url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+    let web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
+    let named = uri.authority().is_some_and(|it| !it.host().is_empty() && !text.contains('@'));
+    (web && bare && named)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "it is http://host[:port] or https://host[:port], and no more".to_owned())
 }
 
 fn greet(api: &str, s3: &str) -> io::Result<()> {
