@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ledger::asset::{Declaration, UploadKind};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::code::Code;
@@ -19,6 +21,8 @@ use super::problem::Problem;
 
 /// Bytes of a body: many times what a full declaration needs.
 const BODY_MAX: usize = 64 << 10;
+/// How long a body may take to come: 64 KiB at the speed of a bad telephone line.
+const BODY_WAIT: Duration = Duration::from_secs(20);
 
 /// What may be said of a file before it is uploaded; every field is optional.
 #[derive(Debug, Default, ToSchema)]
@@ -80,10 +84,11 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > BODY_MAX as u64 {
         return Err(too_large());
     }
-    match Limited::new(body, BODY_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Problem::new(Code::BodyInvalid, "the body ended before its end")),
+    match timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::BodyInvalid, "the body ended before its end")),
+        Err(_) => Err(Problem::new(Code::BodyTimeout, "the body did not come; send it again")),
     }
 }
 

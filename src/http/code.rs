@@ -8,7 +8,6 @@ use ledger::asset::Rejection;
 pub(super) enum Code {
     RequestInvalid,
     PathUnknown,
-    PathInvalid,
     MethodNotAllowed,
     QueryInvalid,
     TimeoutInvalid,
@@ -24,6 +23,7 @@ pub(super) enum Code {
     AfterInvalid,
     IfMatchInvalid,
     BodyInvalid,
+    BodyTimeout,
     BodyTooLarge,
     BodyUnsupported,
     AssetNotFound,
@@ -54,7 +54,6 @@ impl Code {
         match self {
             Self::RequestInvalid => ("request.invalid", S::BAD_REQUEST),
             Self::PathUnknown => ("path.unknown", S::NOT_FOUND),
-            Self::PathInvalid => ("path.invalid", S::BAD_REQUEST),
             Self::MethodNotAllowed => ("method.not_allowed", S::METHOD_NOT_ALLOWED),
             Self::QueryInvalid => ("query.invalid", S::BAD_REQUEST),
             Self::TimeoutInvalid => ("timeout.invalid", S::BAD_REQUEST),
@@ -70,6 +69,7 @@ impl Code {
             Self::AfterInvalid => ("after.invalid", S::BAD_REQUEST),
             Self::IfMatchInvalid => ("if_match.invalid", S::BAD_REQUEST),
             Self::BodyInvalid => ("body.invalid", S::BAD_REQUEST),
+            Self::BodyTimeout => ("body.timeout", S::REQUEST_TIMEOUT),
             Self::BodyTooLarge => ("body.too_large", S::PAYLOAD_TOO_LARGE),
             Self::BodyUnsupported => ("body.unsupported", S::UNSUPPORTED_MEDIA_TYPE),
             Self::AssetNotFound => ("asset.not_found", S::NOT_FOUND),

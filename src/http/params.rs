@@ -33,34 +33,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = Path::<String>::from_request_parts(parts, state).await;
-        let Ok(Path(text)) = text else {
-            return Err(Problem::new(Code::PathInvalid, "the path is not UTF-8"));
-        };
+        // Bytes that are no text are no id either.
+        let Ok(Path(text)) = text else { return Err(Problem::not_found("\u{FFFD}")) };
         text.parse().map(Self).map_err(|_| Problem::not_found(&text))
     }
 }
 
-/// The parameters of a query that were not taken yet.
+/// The parameters of a query that were not taken yet; without its value one that is not
+/// percent-coded UTF-8, which matters only to who takes it.
 #[derive(Debug)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params(Vec<(String, Option<String>)>);
 
 impl<S: Sync> FromRequestParts<S> for Params {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Self::read(parts.uri.query().unwrap_or_default())
+        Ok(Self::read(parts.uri.query().unwrap_or_default()))
     }
 }
 
 impl Params {
-    fn read(query: &str) -> Result<Self, Problem> {
+    fn read(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            decode(name).zip(decode(value))
+            (decode(name).unwrap_or_else(|| name.to_owned()), decode(value))
         });
-        let malformed = || Problem::new(Code::QueryInvalid, "the query is not percent-coded UTF-8");
-        decoded.collect::<Option<_>>().map(Self).ok_or_else(malformed)
+        Self(decoded.collect())
     }
 
     /// Takes a parameter, which may be there once.
@@ -68,10 +67,13 @@ impl Params {
         let mut taken = self.0.extract_if(.., |(key, _)| key == name);
         let (first, second) = (taken.next(), taken.next());
         drop(taken);
+        let wrong = |how: &str| Problem::new(Code::QueryInvalid, format!("{name}: {how}"));
         if second.is_some() {
-            return Err(Problem::new(Code::QueryInvalid, format!("{name}: is given twice")));
+            return Err(wrong("is given twice"));
         }
-        Ok(first.map(|(_, value)| value))
+        let value =
+            first.map(|(_, value)| value.ok_or_else(|| wrong("is not percent-coded UTF-8")));
+        value.transpose()
     }
 
     /// Refuses everything: what is given out raw is given out whole.
@@ -277,13 +279,14 @@ mod tests {
 
     #[test]
     fn a_parameter_is_taken_once() {
-        let mut params = Params::read("a=1&b=2&&c&a=3&d=x=y").unwrap();
+        let mut params = Params::read("a=1&b=2&&c&a=3&d=x=y&e=%ff");
         assert!(params.take("a").is_err());
         assert_eq!(params.take("b").unwrap().as_deref(), Some("2"));
         assert_eq!(params.take("b").unwrap(), None);
         assert_eq!(params.take("c").unwrap().as_deref(), Some(""));
-        assert!(Params::read("d=x=y").unwrap().done().is_err());
+        assert!(Params::read("d=x=y").done().is_err());
         assert_eq!(params.take("d").unwrap().as_deref(), Some("x=y"));
+        assert!(params.take("e").is_err());
         assert!(params.done().is_ok());
     }
 

@@ -1,7 +1,11 @@
 //! Stores that fail, races, and bugs: what a client sees of them is what it can do about them.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use futures::stream;
 use ledger::error::Kind;
 
 use super::world::{Mood, World, request};
@@ -77,6 +81,16 @@ async fn no_request_lasts_for_ever() {
     let answer = world.call("POST /asset").await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "request.timeout"));
     assert_eq!(answer.headers["retry-after"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_the_clients_trouble() {
+    let world = World::new();
+    let stalled = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let request = Request::builder().method("POST").uri("/asset").body(stalled).unwrap();
+    let answer = world.send(request).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (408, "body.timeout"));
+    assert_eq!(world.events().await, 0);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn ids_that_are_none() {
         }
     }
     let told = refused(&world, "GET /asset/%FF%FE", &[], "").await;
-    assert_eq!(told, (400, "path.invalid".to_owned()));
+    assert_eq!(told, (404, "asset.not_found".to_owned()));
 }
 
 #[tokio::test]
@@ -233,12 +233,13 @@ async fn queries_that_cannot_be_taken() {
         ("GET /asset?state=PURGED", "state.invalid"),
         ("GET /asset?state=uploaded", "state.invalid"),
         ("GET /asset?state=", "state.invalid"),
-        ("GET /asset?x=%", "query.invalid"),
-        ("GET /asset?x=%4", "query.invalid"),
-        ("GET /asset?x=%gg", "query.invalid"),
-        ("GET /asset?x=%ff", "query.invalid"),
+        ("GET /asset?limit=%", "query.invalid"),
+        ("GET /asset?limit=%4", "query.invalid"),
+        ("GET /asset?cursor=%gg", "query.invalid"),
+        ("GET /asset/{id}?timeout=%ff", "query.invalid"),
         ("GET /asset/{id}?timeout=1&timeout=1", "query.invalid"),
-        ("GET /asset/{id}?%ff=1", "query.invalid"),
+        ("GET /asset/{id}/state?%ff=1", "query.invalid"),
+        ("GET /asset/{id}/state?x=%ff", "query.invalid"),
         ("DELETE /asset/{id}?reason={long}", "query.invalid"),
         ("DELETE /asset/{id}?reason=a%0d%0ab", "query.invalid"),
         ("DELETE /asset/{id}?reason=%E2%80%AE", "query.invalid"),
