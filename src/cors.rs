@@ -5,7 +5,12 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use tower::ServiceExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::Hosts;
@@ -35,11 +40,29 @@ pub(crate) fn layer(origins: Vec<HeaderValue>) -> CorsLayer {
         .max_age(REMEMBERED)
 }
 
+/// `router`, whose answers the browser shows to pages of these origins. The layer takes each
+/// OPTIONS for a browser's question, but only that is one which says what it asks for.
+pub(crate) fn shared(router: Router, origins: Vec<HeaderValue>) -> Router {
+    let bare = router.clone();
+    let asked = move |request: Request, next: Next| {
+        let bare = bare.clone();
+        async move {
+            let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+            if request.method() != Method::OPTIONS || asks {
+                return next.run(request).await;
+            }
+            bare.oneshot(request).await.into_response()
+        }
+    };
+    router.layer(layer(origins)).layer(from_fn(asked))
+}
+
 /// The origins of `--cors-origin`.
 pub(crate) fn origins(texts: &[String]) -> anyhow::Result<Vec<HeaderValue>> {
     let parse = |text: &String| {
-        let known = text.starts_with("http://") || text.starts_with("https://");
-        let value = HeaderValue::from_str(text).ok().filter(|_| known && !text.ends_with('/'));
+        let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let bare = host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#']));
+        let value = HeaderValue::from_str(text).ok().filter(|_| bare);
         value.with_context(|| format!("--cors-origin {text:?}: an origin is https://host[:port]"))
     };
     texts.iter().map(parse).collect()
@@ -66,6 +89,17 @@ fn is_loopback(origin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        for origin in ["https://a.example", "http://10.0.0.1:8080"] {
+            assert!(origins(&[origin.to_owned()]).is_ok(), "{origin}");
+        }
+        for text in ["a.example", "ftp://a", "https://", "https://a/", "https://a/b", "https://a?b"]
+        {
+            assert!(origins(&[text.to_owned()]).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn only_this_machine_is_loopback() {

@@ -83,7 +83,7 @@ impl Local {
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
         s3.start(s3_door.serve(stores.s3_router(origins.clone()), s3.stop.clone()));
         let hosts = cors::hosts(&options.cors_origins, options.any_host);
-        let router = api_router(&stores, service, objects, hosts).layer(cors::layer(origins));
+        let router = cors::shared(api_router(&stores, service, objects, hosts), origins);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, api.stop.clone()));
         Ok(Self { api_url, s3_url, api, works, s3, _folder: folder })

@@ -6,13 +6,25 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
 /// How long requests under way may take to finish when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long a request's head may take to come, and a connection may lie idle between two: whoever
+/// sends a byte a minute must not hold a connection for ever.
+const HEAD: Duration = Duration::from_secs(60);
+/// The pause after a connection could not be taken, mostly for want of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// A bound address, before anything is answered on it: the other parts must know it first.
 pub(crate) struct Bound {
@@ -30,16 +42,38 @@ impl Bound {
 
     /// Answers until `stop`, then finishes the requests that are under way.
     pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
-        // Answers are small and complete: waiting to fill a packet only delays them.
-        let listener = self.listener.tap_io(|connection| {
-            let _ = connection.set_nodelay(true);
-        });
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = served.await {
-            tracing::error!(%error, address = %self.address, "a listener broke");
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, from)) => {
+                    tokio::spawn(converse(stream, from, router.clone(), graceful.watcher()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, address = %self.address, "a connection was not taken");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
         }
+        drop(self.listener);
+        graceful.shutdown().await;
     }
+}
+
+/// Answers what comes over one connection. A client that breaks it is no news.
+async fn converse(stream: TcpStream, from: SocketAddr, router: Router, watcher: Watcher) {
+    // Answers are small and complete: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(from));
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), answer)).await;
 }
 
 /// What runs beside its starter, and ends together.

@@ -30,7 +30,18 @@ const PLACES: [(&str, &[&str]); 16] = [
     ("lambda_runtime::", &["src/lambda", "src/bin"]),
     ("s3s::", &["src/s3"]),
     ("utoipa", &["src/http"]),
-    ("axum::", &["src/http", "src/s3", "src/local", "src/lambda", "src/aws", "src/server.rs"]),
+    (
+        "axum::",
+        &[
+            "src/http",
+            "src/s3",
+            "src/local",
+            "src/lambda",
+            "src/aws",
+            "src/cors.rs",
+            "src/server.rs",
+        ],
+    ),
     (
         "rusqlite::",
         &[

@@ -59,7 +59,7 @@ impl Server {
         let parts = Parts::new(options.config, clients);
         let api = api(&parts, &tables, hosts);
         Self::start(door, Tasks::default(), |meter| {
-            with_meter(router(api).layer(cors::layer(origins)), meter)
+            with_meter(cors::shared(router(api), origins), meter)
         })
     }
 
