@@ -101,6 +101,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn only_a_browsers_question_is_answered_for_a_path() {
+        let router = Router::new().route("/asset", axum::routing::get(|| async {}));
+        let router = shared(router, Vec::new());
+        let browser = [("origin", "http://localhost"), ("access-control-request-method", "GET")];
+        for (path, headers, status) in
+            [("/asset", &browser[..], 200), ("/asset", &[], 405), ("/nope", &[], 404)]
+        {
+            let mut request = Request::builder().method("OPTIONS").uri(path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{path} {headers:?}");
+        }
+    }
+
     #[test]
     fn only_this_machine_is_loopback() {
         for origin in ["http://localhost", "http://localhost:5173", "http://127.0.0.1:80"] {

@@ -5,6 +5,8 @@
 //! is waiting, runs it in one transaction and answers all of it after the one `COMMIT`.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -230,6 +232,9 @@ fn connect(path: &Path, open: Open) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if open == Open::OrCreate {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        // Made for its owner alone, whatever folder it is in; the files beside it follow. What
+        // cannot be made is told by SQLite.
+        let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     }
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;

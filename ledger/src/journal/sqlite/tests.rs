@@ -1,5 +1,6 @@
 //! What is particular to the file: faults of the disk, strangers, several processes.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Barrier, mpsc};
 use std::{fs, thread};
 
@@ -58,6 +59,16 @@ async fn what_was_answered_is_there_when_the_file_is_opened_again() {
     let again = SqliteJournal::open(folder.0.path(), Open::Existing).await.unwrap();
     assert_eq!(again.arrivals(0, 9).await.unwrap(), before);
     assert_eq!((before.len(), *again.latest().borrow()), (3, latest));
+}
+
+#[tokio::test]
+async fn only_its_owner_may_read_it() {
+    let folder = Folder::new();
+    let journal = folder.open().await.unwrap();
+    journal.append(&key(1), line(1, "kept")).await.unwrap();
+    let names = fs::read_dir(folder.0.path()).unwrap().map(Result::unwrap);
+    let modes: Vec<_> = names.map(|it| it.metadata().unwrap().permissions().mode()).collect();
+    assert!(modes.len() == 3 && modes.iter().all(|mode| mode & 0o777 == 0o600), "{modes:o?}");
 }
 
 #[tokio::test]
