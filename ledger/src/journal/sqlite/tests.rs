@@ -68,7 +68,7 @@ async fn only_its_owner_may_read_it() {
     journal.append(&key(1), line(1, "kept")).await.unwrap();
     let names = fs::read_dir(folder.0.path()).unwrap().map(Result::unwrap);
     let modes: Vec<_> = names.map(|it| it.metadata().unwrap().permissions().mode()).collect();
-    assert!(modes.len() == 3 && modes.iter().all(|mode| mode & 0o777 == 0o600), "{modes:o?}");
+    assert!(modes.len() == 3 && modes.iter().all(|mode| mode & 0o777 == 0o600), "{modes:?}");
 }
 
 #[tokio::test]
