@@ -1,11 +1,17 @@
 //! An asset's history, read from its stored lines and checked as a chain.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::asset::{Asset, Impossible};
 use crate::chain::Hash;
 use crate::id::Key;
 use crate::record::{CommandId, Line, Malformed, Record};
+
+/// Events up to which a command is sought among them one by one. That needs no memory, and the
+/// histories that people make are shorter.
+const FEW: usize = 64;
 
 /// One event of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,46 +83,48 @@ pub enum Fault {
 impl History {
     /// Reads the lines stored under `key`; `None` for no lines.
     pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<Self>, Broken> {
-        let mut history = None;
+        let (mut history, mut commands) = (None, Commands::default());
         for line in lines {
             let version = line.version;
-            history =
-                Some(Self::grow(history, key, line).map_err(|fault| Broken { version, fault })?);
+            let earlier = |read: &Self, command: &CommandId| commands.find(&read.entries, command);
+            let grown = Self::grow(history, key, line, earlier);
+            history = Some(grown.map_err(|fault| Broken { version, fault })?);
         }
         Ok(history)
     }
 
-    fn grow(history: Option<Self>, key: &Key, line: Line) -> Result<Self, Fault> {
+    /// The history with one more event; `earlier` is the version that has a command already.
+    fn grow(
+        history: Option<Self>,
+        key: &Key,
+        line: Line,
+        earlier: impl FnOnce(&Self, &CommandId) -> Option<u64>,
+    ) -> Result<Self, Fault> {
         let entry = Entry { record: Record::read(&line.body)?, hash: line.hash(), line };
         let Some(mut history) = history else {
             check_place(key, &entry, 1, Hash::ZERO)?;
             let asset = Asset::begin(key.clone(), &entry.record, entry.hash)?;
             return Ok(Self { entries: vec![entry], asset });
         };
-        history.push(entry)?;
+        check_place(key, &entry, history.asset.version + 1, history.asset.head)?;
+        if entry.record.at <= history.asset.updated_at {
+            return Err(Fault::NotLater);
+        }
+        if let Some(earlier) = earlier(&history, &entry.record.cause.command) {
+            return Err(Fault::Twice(earlier));
+        }
+        history.asset.apply(&entry.record, entry.hash)?;
+        history.entries.push(entry);
         Ok(history)
     }
 
-    /// The history with one more event, after the same checks as a stored one.
-    fn push(&mut self, entry: Entry) -> Result<(), Fault> {
-        check_place(&self.asset.key, &entry, self.asset.version + 1, self.asset.head)?;
-        if entry.record.at <= self.asset.updated_at {
-            return Err(Fault::NotLater);
-        }
-        if let Some(earlier) = self.by_command(&entry.record.cause.command) {
-            return Err(Fault::Twice(earlier.record.version));
-        }
-        self.asset.apply(&entry.record, entry.hash)?;
-        self.entries.push(entry);
-        Ok(())
-    }
-
-    /// The history after `line`, which was just appended to it.
-    pub fn then(mut self, line: Line) -> Result<Self, Broken> {
-        let version = line.version;
-        let key = self.asset.key.clone();
-        self = Self::grow(Some(self), &key, line).map_err(|fault| Broken { version, fault })?;
-        Ok(self)
+    /// The history after `line`, which was just appended to it, after the same checks as a stored
+    /// one.
+    pub fn then(self, line: Line) -> Result<Self, Broken> {
+        let (version, key) = (line.version, self.asset.key.clone());
+        let earlier =
+            |read: &Self, command: &CommandId| Some(read.by_command(command)?.record.version);
+        Self::grow(Some(self), &key, line, earlier).map_err(|fault| Broken { version, fault })
     }
 
     /// What the history made of the asset.
@@ -134,7 +142,7 @@ impl History {
     /// The event that carries this command.
     #[must_use]
     pub fn by_command(&self, command: &CommandId) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.record.cause.command == *command)
+        search(&self.entries, command)
     }
 
     /// The asset as its first `version` events made it.
@@ -151,6 +159,30 @@ impl History {
         let count = self.entries.partition_point(|entry| entry.record.at <= at);
         self.at_version(count as u64)
     }
+}
+
+/// The commands of a history that is being read. Of few events it is empty; of more it keeps what
+/// a search would have to go through for every event, which makes long histories slow.
+#[derive(Default)]
+struct Commands(HashMap<CommandId, u64>);
+
+impl Commands {
+    /// The version among `entries` that carries this command. They are those of the last call,
+    /// and perhaps more.
+    fn find(&mut self, entries: &[Entry], command: &CommandId) -> Option<u64> {
+        if entries.len() <= FEW {
+            return search(entries, command).map(|entry| entry.record.version);
+        }
+        // No two carry the same, so as many are kept as were seen.
+        for entry in &entries[self.0.len()..] {
+            self.0.insert(entry.record.cause.command.clone(), entry.record.version);
+        }
+        self.0.get(command).copied()
+    }
+}
+
+fn search<'a>(entries: &'a [Entry], command: &CommandId) -> Option<&'a Entry> {
+    entries.iter().find(|entry| entry.record.cause.command == *command)
 }
 
 /// Folds events, oldest first, into the asset that they make.

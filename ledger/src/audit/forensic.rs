@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Kind};
-use super::slot::{self, Said, Slot, Words};
+use super::slot::{self, Followers, Said, Slot, Words};
 use super::{Known, Witness, sense};
 use crate::chain::Hash;
 use crate::id::Key;
@@ -14,6 +14,7 @@ pub(super) fn examine(chain: &Chain, key: &Key, known: &[Known]) -> Vec<Finding>
     let mut slots = Slot::all(chain, key);
     let mut walk = Walk::new(key, known);
     walk.swaps(&mut slots);
+    walk.followers = Followers::of(&slots);
     (0..slots.len()).for_each(|at| walk.step(&slots, at));
     walk.end();
     walk.findings.extend(
@@ -38,6 +39,7 @@ struct Walk<'a> {
     key: &'a Key,
     known: &'a [Known],
     before: Before,
+    followers: Followers,
     /// By how much the events stand beyond their own versions; unknown after a fault.
     shift: Option<i128>,
     /// The hashes of the events that were taken, and their versions.
@@ -54,6 +56,7 @@ impl<'a> Walk<'a> {
             key,
             known,
             before,
+            followers: Followers::default(),
             shift: Some(0),
             seen: BTreeMap::from([(Hash::ZERO, 0)]),
             accepted: Vec::new(),
@@ -93,7 +96,7 @@ impl<'a> Walk<'a> {
             let says = format!("this is version {version} over again");
             return self.inserted(slot, &says);
         }
-        if self.is_followed_later(slots, at) {
+        if self.is_followed_later(at) {
             return self.inserted(slot, "the events before and after it belong together");
         }
         if follows {
@@ -193,14 +196,14 @@ impl<'a> Walk<'a> {
         let hashes = (named, Some(slots[at].hash));
         self.tell(Kind::Copied, slots[at].version, hashes, &says);
         self.shift = None;
-        if let Some(hash) = named.filter(|_| !self.is_followed_later(slots, at)) {
+        if let Some(hash) = named.filter(|_| !self.is_followed_later(at)) {
             self.before = Before { version: due, hash };
         }
     }
 
     fn nothing(&mut self, slots: &[Slot], at: usize, why: &str) {
         let (slot, due) = (&slots[at], self.before.version + 1);
-        if self.is_followed_later(slots, at) {
+        if self.is_followed_later(at) {
             return self.inserted(slot, why);
         }
         match self.named(slots, at, due) {
@@ -258,16 +261,14 @@ impl<'a> Walk<'a> {
 
     /// Whether a later event follows what stands before `at`, and this one therefore does not
     /// belong between.
-    fn is_followed_later(&self, slots: &[Slot], at: usize) -> bool {
+    fn is_followed_later(&self, at: usize) -> bool {
         let Before { version, hash } = self.before;
-        let mut later = slots[at + 1..].iter().filter_map(Slot::own);
-        later.any(|words| words.prev == hash && words.version == version + 1)
+        self.followers.are_beyond(at, hash, version + 1)
     }
 
     /// Whether a later event follows the same one, and nothing follows the one at `at`.
     fn has_better(&self, slots: &[Slot], at: usize) -> bool {
-        let mut later = slots[at + 1..].iter().filter_map(Slot::own);
-        self.is_followed_later(slots, at) && !later.any(|words| words.prev == slots[at].hash)
+        self.is_followed_later(at) && !self.followers.any_beyond(at, slots[at].hash)
     }
 
     fn accept(&mut self, words: &Words, hash: Hash) {

@@ -1,6 +1,6 @@
 //! What stands at each place of a stored history, and what it says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
@@ -101,36 +101,68 @@ impl Words {
     }
 }
 
+/// Which events are followed, and by whom last: asked at every place of a history, so no answer may
+/// take a walk along the whole of it.
+#[derive(Default)]
+pub(super) struct Followers {
+    /// The last place of an event that names this one, under any version.
+    any: BTreeMap<Hash, usize>,
+    /// The same under one version.
+    of: BTreeMap<(Hash, u64), usize>,
+}
+
+impl Followers {
+    pub(super) fn of(slots: &[Slot]) -> Self {
+        let mut followers = Self::default();
+        for (at, words) in slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.own()?)))
+        {
+            followers.any.insert(words.prev, at);
+            followers.of.insert((words.prev, words.version), at);
+        }
+        followers
+    }
+
+    /// Whether an event beyond `at` follows this one as that version.
+    pub(super) fn are_beyond(&self, at: usize, hash: Hash, version: u64) -> bool {
+        self.of.get(&(hash, version)).is_some_and(|last| *last > at)
+    }
+
+    /// Whether any event beyond `at` follows this one.
+    pub(super) fn any_beyond(&self, at: usize, hash: Hash) -> bool {
+        self.any.get(&hash).is_some_and(|last| *last > at)
+    }
+}
+
 /// The places whose events stand in each other's places: each says that its own is the next
 /// one's, and the last one's is the first.
 pub(super) fn circles(slots: &[Slot]) -> Vec<Vec<usize>> {
     let places: BTreeMap<u64, usize> =
         slots.iter().enumerate().map(|(at, slot)| (slot.version, at)).collect();
-    let mut told = BTreeSet::new();
+    let next = |at: usize| slots[at].says().and_then(|says| places.get(&says).copied());
+    // Nobody goes a way twice: where an earlier one passed, there is nothing new.
+    let mut passed = vec![false; slots.len()];
     let mut circles = Vec::new();
-    for at in 0..slots.len() {
-        let circle = circle(slots, &places, at);
-        if circle.len() > 1 && circle.iter().all(|at| told.insert(*at)) {
-            circles.push(circle);
+    for first in 0..slots.len() {
+        let (mut way, mut at) = (Vec::new(), Some(first));
+        while let Some(here) = at.filter(|at| !passed[*at]) {
+            passed[here] = true;
+            way.push(here);
+            at = next(here);
         }
+        circles.extend(at.and_then(|end| closed(&way, end)));
     }
+    circles.sort();
     circles
 }
 
-/// The circle that starts at `first`; nothing if the way from there does not lead back.
-fn circle(slots: &[Slot], places: &BTreeMap<u64, usize>, first: usize) -> Vec<usize> {
-    let mut way = vec![first];
-    let mut seen = BTreeSet::from([first]);
-    while let Some(next) = slots[way[way.len() - 1]].says().and_then(|says| places.get(&says)) {
-        if *next == first {
-            return way;
-        }
-        if !seen.insert(*next) {
-            break;
-        }
-        way.push(*next);
-    }
-    Vec::new()
+/// The circle at the end of a way that leads on to `end`, from its first place on; none if that is
+/// no place of this way, or leads to itself.
+fn closed(way: &[usize], end: usize) -> Option<Vec<usize>> {
+    let from = way.iter().position(|at| *at == end)?;
+    let mut circle = way[from..].to_vec();
+    let least = circle.iter().enumerate().min_by_key(|(_, at)| **at)?.0;
+    circle.rotate_left(least);
+    Some(circle).filter(|circle| circle.len() > 1)
 }
 
 /// Puts every event of a circle into its own place, if each has a neighbour there that it belongs

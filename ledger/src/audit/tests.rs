@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
+use super::slot::{self, Followers, Slot};
 use super::*;
 use crate::asset::{Declaration, Event};
 use crate::id::{AssetId, Tenant};
@@ -350,6 +351,20 @@ fn auditors_are_told_of_every_kind() {
     }
 }
 
+/// What [`slot::circles`] says in one pass: here by a walk from every place.
+fn circles_by_walking(slots: &[Slot]) -> Vec<Vec<usize>> {
+    let last_at = |version| slots.iter().rposition(|slot| slot.version == version);
+    let next = |at: usize| slots[at].own().and_then(|words| last_at(words.version));
+    let circle = |first: usize| {
+        let ways = std::iter::successors(next(first), |at| next(*at)).take(slots.len());
+        let way: Vec<_> = ways.take_while(|at| *at != first).collect();
+        let closes = way.last().map_or(next(first), |at| next(*at)) == Some(first);
+        (closes && !way.is_empty()).then(|| [vec![first], way].concat())
+    };
+    let circles = (0..slots.len()).filter_map(circle);
+    circles.filter(|circle| circle.iter().min() == circle.first()).collect()
+}
+
 fn names(chain: &Chain, known: &[Known]) -> Vec<&'static str> {
     examine_with(chain, known).findings.iter().map(|finding| finding.kind.name()).collect()
 }
@@ -371,6 +386,47 @@ proptest! {
         let examined = examine_with(&chain, &[known]);
         prop_assert_eq!(examined.findings, []);
         prop_assert_eq!(examined.history.unwrap().asset().version, count);
+    }
+
+    #[test]
+    fn a_command_that_comes_again_is_found_however_long_the_history(
+        one in 1..120_u64,
+        gap in 1..120_u64,
+    ) {
+        let (two, mut given) = (one + gap, given());
+        given.chain.lines = lines(1, two);
+        let command = CommandId::fresh(1000 + u128::from(one));
+        given.rewrite(two, |record| record.cause.command = command.clone());
+        let broken = History::read(&key(1), given.chain.lines.clone()).unwrap_err();
+        prop_assert_eq!(broken.version, two);
+        prop_assert!(matches!(broken.fault, Fault::Twice(at) if at == one), "{}", broken);
+        let last = given.chain.lines.pop().unwrap();
+        let broken = History::read(&key(1), given.chain.lines).unwrap().unwrap().then(last);
+        prop_assert!(matches!(broken.unwrap_err().fault, Fault::Twice(at) if at == one));
+    }
+
+    #[test]
+    fn places_and_followers_are_found_as_by_looking_at_each(
+        says in prop::collection::vec((0..12_u64, 0..5_u8), 0..12),
+        hash in 0..5_u8,
+        version in 0..12_u64,
+    ) {
+        let hashes: Vec<_> = (0..5_u8).map(|byte| Hash::of(&[byte])).collect();
+        let (mut chain, places) = (given().chain, says.len());
+        chain.lines = (1..).zip(&says).map(|(place, (version, prev))| Line {
+            version: place,
+            body: record(1, *version, hashes[usize::from(*prev)]).line().unwrap().body,
+        }).collect();
+        let slots = Slot::all(&chain, &key(1));
+        prop_assert_eq!(slot::circles(&slots), circles_by_walking(&slots));
+        let (followers, hash) = (Followers::of(&slots), hashes[usize::from(hash)]);
+        for at in 0..places {
+            let own = || slots[at + 1..].iter().filter_map(Slot::own);
+            let later = || own().filter(|it| it.prev == hash);
+            prop_assert_eq!(followers.any_beyond(at, hash), later().next().is_some());
+            let any = later().any(|it| it.version == version);
+            prop_assert_eq!(followers.are_beyond(at, hash, version), any);
+        }
     }
 
     #[test]
