@@ -7,7 +7,7 @@ use super::slot::{self, Followers, Said, Slot, Words};
 use super::{Known, Witness, sense};
 use crate::chain::Hash;
 use crate::id::Key;
-use crate::journal::scan::Chain;
+use crate::journal::scan::{Chain, Stray};
 
 /// Names every fault of a history, in the order of the versions.
 pub(super) fn examine(chain: &Chain, key: &Key, known: &[Known]) -> Vec<Finding> {
@@ -17,15 +17,16 @@ pub(super) fn examine(chain: &Chain, key: &Key, known: &[Known]) -> Vec<Finding>
     walk.followers = Followers::of(&slots);
     (0..slots.len()).for_each(|at| walk.step(&slots, at));
     walk.end();
-    walk.findings.extend(
-        chain
-            .strays
-            .iter()
-            .map(|stray| Finding::new(Kind::Malformed, &chain.partition, stray.to_string())),
-    );
+    walk.findings.extend(chain.strays.iter().map(|stray| strayed(chain, stray)));
     walk.findings.extend(sense::examine(key, &walk.accepted, &walk.blamed));
     walk.findings.sort_by_key(|finding| (finding.version, finding.kind));
     walk.findings
+}
+
+/// An item that is no event, at its version if that is one.
+fn strayed(chain: &Chain, stray: &Stray) -> Finding {
+    let version = stray.version.parse().ok();
+    Finding { version, ..Finding::new(Kind::Malformed, &chain.partition, stray.to_string()) }
 }
 
 /// What the next event should follow.

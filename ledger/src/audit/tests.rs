@@ -316,6 +316,10 @@ fn what_is_no_event_was_written_as_if_it_were_one() {
     let (version, why) = ("1.5".to_owned(), "its version is not whole".to_owned());
     stray.chain.strays.push(Stray { version, why });
     stray.then(&[(0, "malformed")]);
+    let mut placed = given().delete(3);
+    let why = "it is not UTF-8".to_owned();
+    placed.chain.strays.push(Stray { version: "3".to_owned(), why });
+    placed.then(&[(3, "deleted"), (3, "malformed")]);
     let mut nobodys = given();
     nobodys.chain.partition = "main#readme.txt".to_owned();
     nobodys.then(&[(0, "malformed")]);
