@@ -82,6 +82,11 @@ impl Lines {
 
     /// Something that is wrong with the line that was read last.
     pub(super) fn fault(&self, why: &str) -> Fault {
-        Fault { place: format!("{}:{}", self.name, self.number), why: why.to_owned() }
+        self.fault_at(self.number, why)
+    }
+
+    /// Something that is wrong with the line of this number.
+    pub(super) fn fault_at(&self, number: u64, why: &str) -> Fault {
+        Fault { place: format!("{}:{number}", self.name), why: why.to_owned() }
     }
 }

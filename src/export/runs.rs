@@ -2,13 +2,16 @@
 //!
 //! A line belongs to the asset that it names, if that comes after the asset before. Whatever else
 //! stands there, another asset's event, something that is no event, is taken for a part of the
-//! history that it stands in, and shows there as what it is.
+//! history that it stands in, and shows there as what it is. So is a line whose neighbours
+//! contradict the name in it: it alone was changed, and must not draw all that follows to itself.
 
 use ledger::audit::{Finding, Kind};
+use ledger::chain::Hash;
 use ledger::id::Key;
 use ledger::journal::scan::{Chain, Stray};
 use ledger::record::Line;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::form::{EVENTS, Owner};
 use super::lines::{Fault, Lines, Text};
@@ -58,9 +61,17 @@ pub struct Runs<'a> {
 struct Reading {
     owner: Option<String>,
     lines: Lines,
+    /// The line after the one that is read, if it was looked at.
+    ahead: Option<Result<Option<Read>, Fault>>,
     begun: Option<Run>,
     /// What the lines of the run begin with.
     prefix: String,
+}
+
+/// A line as it stands in a file.
+struct Read {
+    number: u64,
+    text: Result<String, &'static str>,
 }
 
 impl<'a> Runs<'a> {
@@ -114,19 +125,19 @@ impl Reading {
             Owner::Segment => None,
             Owner::Asset(key) => Some(key.partition()),
         };
-        Self { owner, lines, begun: None, prefix: String::new() }
+        let (ahead, begun, prefix) = (None, None, String::new());
+        Self { owner, lines, ahead, begun, prefix }
     }
 
     /// Reads to the beginning of another asset and gives the one before it.
     fn read(&mut self, before: Option<&str>) -> Result<Option<Run>, Fault> {
         loop {
-            let text = match self.lines.next()? {
-                None => return Ok(None),
-                Some(Text::Line(text)) => Ok(text.to_owned()),
-                Some(Text::Bytes) => Err("it is not UTF-8"),
+            let ahead = self.ahead.take();
+            let Some(line) = ahead.unwrap_or_else(|| Read::next(&mut self.lines))? else {
+                return Ok(None);
             };
-            let whole = if self.goes_on(&text) { None } else { self.begin(&text, before) };
-            self.add(text)?;
+            let whole = if self.goes_on(&line) { None } else { self.begin(&line, before) };
+            self.add(line)?;
             if whole.is_some() {
                 return Ok(whole);
             }
@@ -134,43 +145,60 @@ impl Reading {
     }
 
     /// Whether a line is of the same asset as the one before it, by its first words.
-    fn goes_on(&self, text: &Result<String, &str>) -> bool {
-        let same = text.as_ref().is_ok_and(|text| text.starts_with(&self.prefix));
-        same && !self.prefix.is_empty() && self.begun.is_some()
+    fn goes_on(&self, line: &Read) -> bool {
+        self.begun.is_some() && !self.prefix.is_empty() && line.begins_with(&self.prefix)
     }
 
     /// Begins a run if the line is one's first, and gives back the one before.
-    fn begin(&mut self, text: &Result<String, &str>, before: Option<&str>) -> Option<Run> {
-        let said = text.as_ref().ok().and_then(|text| said(text));
-        if let Some(Run { chain, .. }) = &mut self.begun {
-            let unknown = chain.partition.is_empty();
-            let later = said.as_ref().is_some_and(|(said, _)| *said > chain.partition);
-            if self.owner.is_some() || !later {
-                return None;
-            }
-            if let (true, Some((said, prefix))) = (unknown, &said) {
-                // Lines whose asset could not be read are of the first asset that can.
-                (chain.partition, self.prefix) = (said.clone(), prefix.clone());
-                return None;
-            }
+    fn begin(&mut self, line: &Read, before: Option<&str>) -> Option<Run> {
+        let said = said(line).filter(|said| !self.is_odd(line, said));
+        let begun = self.begun.as_ref().map(|run| run.chain.partition.as_str());
+        let later = |begun| said.as_ref().is_some_and(|said| said.partition.as_str() > begun);
+        if begun.is_some_and(|begun| self.owner.is_some() || !later(begun)) {
+            return None;
         }
-        let (said, prefix) = said.unwrap_or_default();
+        let Said { partition, prefix, .. } = said.unwrap_or_default();
+        let again = before.is_some_and(|it| it >= partition.as_str() && !partition.is_empty());
         self.prefix = prefix;
-        let again = before.is_some_and(|before| before >= said.as_str() && !said.is_empty());
-        let partition = self.owner.clone().unwrap_or(said);
+        if let Some(run) = self.begun.as_mut().filter(|run| run.chain.partition.is_empty()) {
+            // Lines whose asset could not be read are of the first asset that can.
+            (run.chain.partition, run.again) = (partition, again);
+            return None;
+        }
+        let partition = self.owner.clone().unwrap_or(partition);
         let chain = Chain { partition, lines: Vec::new(), strays: Vec::new() };
-        let (file, line) = (self.lines.name().to_owned(), self.lines.number());
+        let (file, line) = (self.lines.name().to_owned(), line.number);
         self.begun.replace(Run { chain, file, line, again })
     }
 
-    fn add(&mut self, text: Result<String, &str>) -> Result<(), Fault> {
+    /// Whether a line is not of the asset that it names: it follows the line before it, which is
+    /// another's; or the line after it does not follow it, and comes before it in the order.
+    fn is_odd(&mut self, line: &Read, said: &Said) -> bool {
+        let chain = self.begun.as_ref().map(|run| &run.chain);
+        let last = chain.and_then(|chain| chain.lines.last());
+        if last.is_some_and(|last| said.version != 1 && said.prev == Some(last.hash())) {
+            return true;
+        }
+        let next = self.ahead.get_or_insert_with(|| Read::next(&mut self.lines));
+        let Ok(Some(next)) = next else { return false };
+        if next.begins_with(&said.prefix) {
+            return false; // as nearly always
+        }
+        let Some(next) = self::said(next) else { return false };
+        let begun = chain.map_or("", |chain| &chain.partition);
+        let before = next.partition < said.partition && next.partition.as_str() >= begun;
+        before && next.prev != line.hash()
+    }
+
+    fn add(&mut self, line: Read) -> Result<(), Fault> {
         let Some(Run { chain, .. }) = &mut self.begun else { return Ok(()) };
         let count = chain.lines.len() + chain.strays.len();
         if count >= EVENTS {
-            return Err(self.lines.fault(&format!("over {EVENTS} events of one asset")));
+            let why = format!("over {EVENTS} events of one asset");
+            return Err(self.lines.fault_at(line.number, &why));
         }
         let version = count as u64 + 1;
-        match text {
+        match line.text {
             Ok(body) => chain.lines.push(Line { version, body }),
             Err(why) => {
                 let (version, why) = (version.to_string(), why.to_owned());
@@ -181,15 +209,51 @@ impl Reading {
     }
 }
 
-/// Whose event a line says that it is, and what all lines of that asset begin with.
-fn said(line: &str) -> Option<(String, String)> {
+impl Read {
+    fn next(lines: &mut Lines) -> Result<Option<Self>, Fault> {
+        let text = match lines.next()? {
+            None => return Ok(None),
+            Some(Text::Line(text)) => Ok(text.to_owned()),
+            Some(Text::Bytes) => Err("it is not UTF-8"),
+        };
+        Ok(Some(Self { number: lines.number(), text }))
+    }
+
+    fn begins_with(&self, prefix: &str) -> bool {
+        self.text.as_ref().is_ok_and(|text| text.starts_with(prefix))
+    }
+
+    fn hash(&self) -> Option<Hash> {
+        self.text.as_ref().ok().map(|text| Hash::of(text.as_bytes()))
+    }
+}
+
+/// What a line says of itself that shows whose it is.
+#[derive(Default)]
+struct Said {
+    partition: String,
+    /// What all lines of that asset begin with.
+    prefix: String,
+    version: u64,
+    prev: Option<Hash>,
+}
+
+fn said(line: &Read) -> Option<Said> {
     #[derive(Deserialize)]
-    struct Owner {
+    struct Words {
         tenant: String,
         asset: String,
+        // Whatever stands there: whose line it is does not depend on it.
+        #[serde(default)]
+        version: Value,
+        #[serde(default)]
+        prev: Value,
     }
-    let Owner { tenant, asset } = serde_json::from_str(line).ok()?;
+    let Words { tenant, asset, version, prev } =
+        serde_json::from_str(line.text.as_ref().ok()?).ok()?;
+    let version = version.as_u64().unwrap_or_default();
+    let prev = prev.as_str().and_then(|prev| prev.parse().ok());
     let prefix = format!(r#"{{"tenant":"{tenant}","asset":"{asset}","#);
-    let key = Key::from_partition(&format!("{tenant}#{asset}"))?;
-    Some((key.partition(), prefix))
+    let partition = Key::from_partition(&format!("{tenant}#{asset}"))?.partition();
+    Some(Said { partition, prefix, version, prev })
 }
