@@ -22,7 +22,8 @@ use crate::world::World;
 /// in manifest.json differs. docs/AUDIT.md has the form.
 ///
 /// A history that does not verify stops the export, which is then taken away again: see `verify`.
-/// With --leave-out-broken the rest is written, and the manifest names what is missing.
+/// So does one that is too long for whoever reads it in files. With --leave-out-broken the rest is
+/// written, and the manifest names what is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger export --data ./data --out ledger-export
@@ -43,7 +44,7 @@ pub(super) struct Export {
     /// Compress each file of events.
     #[arg(long)]
     gzip: bool,
-    /// Go on without the assets whose histories do not verify.
+    /// Go on without the assets whose histories do not verify, or have over 64 MiB of events.
     #[arg(long)]
     leave_out_broken: bool,
     #[command(flatten)]
@@ -112,12 +113,12 @@ impl Export {
         let key = |asset: &AssetId| Key { tenant: tenant.clone(), asset: *asset };
         let keys = self.wanted.asset.iter().map(key).collect();
         let mut progress = Progress::new("exported");
-        let broken = source.export(keys, wanted, &mut writer, &mut progress).await?;
+        let left_out = source.export(keys, wanted, &mut writer, &mut progress).await?;
         drop(progress);
         ensure!(
-            broken == 0 || self.leave_out_broken,
-            "{broken} assets have histories that do not verify, so nothing was exported; look with \
-             `verify`, or give --leave-out-broken"
+            left_out == 0 || self.leave_out_broken,
+            "{left_out} assets have histories that do not verify or are too long, so nothing was \
+             exported; look with `verify`, or give --leave-out-broken"
         );
         let manifest = writer.finish()?;
         let (assets, events, root) = (manifest.assets, manifest.events, manifest.root);

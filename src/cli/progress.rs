@@ -62,6 +62,12 @@ impl Heard for Progress {
             }
         }
     }
+
+    fn too_long(&mut self, partition: &str, bytes: usize) {
+        let why = "more than an export holds of one asset: see `history --format jsonl`";
+        let _ =
+            writeln!(io::stderr(), "too long: {partition}: its events have {bytes} bytes, {why}");
+    }
 }
 
 impl Drop for Progress {

@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key, Tenant};
+use ledger::record::Line;
 use serde::{Deserialize, Serialize};
 
 use super::filter::Filter;
@@ -12,8 +13,13 @@ use super::filter::Filter;
 pub(super) const LINE: u64 = 400 * 1024;
 /// Bytes of one file when unpacked. A segment is some 70 MB; what is much more was made to harm.
 pub(super) const FILE: u64 = 16 * 1024 * 1024 * 1024;
-/// Lines of one asset: they are held at once. An asset has a handful.
-pub(super) const EVENTS: usize = 1_000_000;
+/// Bytes of the lines of one asset. They are held at once, and some four times over while they are
+/// examined. An asset has a handful of events; these are over 100,000.
+pub(super) const HISTORY: usize = 64 * 1024 * 1024;
+/// Lines of one asset: more than fit into its bytes, unless they are shorter than any event.
+pub(super) const EVENTS: usize = 250_000;
+/// Bytes of the histories that an import has under way, beyond the last one that it began.
+pub(super) const UNDER_WAY: usize = HISTORY;
 /// Files of an export: their names are held at once.
 pub(super) const FILES: usize = 10_000_000;
 /// Bytes of a manifest.
@@ -48,7 +54,7 @@ pub struct Manifest {
     pub events: u64,
     /// The Merkle root over the lines of `heads.jsonl`.
     pub root: Hash,
-    /// Assets that were left out because their histories do not verify.
+    /// Assets that were left out because their histories do not verify, or are too long.
     pub left_out: u64,
     /// The first of them.
     pub left_out_assets: Vec<String>,
@@ -86,6 +92,11 @@ impl Manifest {
 #[derive(Deserialize)]
 struct Form {
     format: String,
+}
+
+/// Bytes of lines, which [`HISTORY`] and [`UNDER_WAY`] count.
+pub(super) fn bytes(lines: &[Line]) -> usize {
+    lines.iter().map(|line| line.body.len()).sum()
 }
 
 /// How chains are laid into files.

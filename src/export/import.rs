@@ -4,7 +4,8 @@
 //! cut off goes on, and any other journal is left alone. Only then is anything appended.
 
 use anyhow::{bail, ensure};
-use futures::stream::{FuturesUnordered, StreamExt, TryStreamExt};
+use futures::TryFutureExt;
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use ledger::audit::Finding;
 use ledger::history::History;
 use ledger::id::Key;
@@ -14,6 +15,7 @@ use ledger::record::Line;
 
 use super::archive::Archive;
 use super::check::{Seen, check};
+use super::form::{UNDER_WAY, bytes};
 use super::runs::{Item, Runs};
 use super::sorted::Sorted;
 
@@ -91,17 +93,20 @@ impl<'a> Import<'a> {
     /// same time; the events of each in their own order.
     pub async fn append(&self, mut say: impl FnMut(Imported)) -> anyhow::Result<Imported> {
         let (mut runs, mut done) = (self.archive.runs(), Imported::default());
-        let mut under_way = FuturesUnordered::new();
+        let (mut under_way, mut held) = (FuturesUnordered::new(), 0);
         while let Some(chain) = next(&mut runs)? {
-            under_way.push(self.append_one(chain));
-            if under_way.len() >= AT_ONCE
-                && let Some(one) = under_way.next().await
+            let length = bytes(&chain.lines);
+            held += length;
+            under_way.push(self.append_one(chain).map_ok(move |one| (one, length)));
+            while (under_way.len() >= AT_ONCE || held > UNDER_WAY)
+                && let Some((one, length)) = under_way.try_next().await?
             {
-                done.add(one?);
+                held -= length;
+                done.add(one);
                 say(done);
             }
         }
-        while let Some(one) = under_way.try_next().await? {
+        while let Some((one, _)) = under_way.try_next().await? {
             done.add(one);
         }
         let manifest = self.archive.manifest();

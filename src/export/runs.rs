@@ -13,7 +13,7 @@ use ledger::record::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::form::{EVENTS, Owner};
+use super::form::{EVENTS, HISTORY, Owner};
 use super::lines::{Fault, Lines, Text};
 
 /// What is read next.
@@ -64,6 +64,8 @@ struct Reading {
     /// The line after the one that is read, if it was looked at.
     ahead: Option<Result<Option<Read>, Fault>>,
     begun: Option<Run>,
+    /// The bytes of the run.
+    bytes: usize,
     /// What the lines of the run begin with.
     prefix: String,
 }
@@ -125,8 +127,8 @@ impl Reading {
             Owner::Segment => None,
             Owner::Asset(key) => Some(key.partition()),
         };
-        let (ahead, begun, prefix) = (None, None, String::new());
-        Self { owner, lines, ahead, begun, prefix }
+        let (ahead, begun, bytes, prefix) = (None, None, 0, String::new());
+        Self { owner, lines, ahead, begun, bytes, prefix }
     }
 
     /// Reads to the beginning of another asset and gives the one before it.
@@ -168,6 +170,7 @@ impl Reading {
         let partition = self.owner.clone().unwrap_or(partition);
         let chain = Chain { partition, lines: Vec::new(), strays: Vec::new() };
         let (file, line) = (self.lines.name().to_owned(), line.number);
+        self.bytes = 0;
         self.begun.replace(Run { chain, file, line, again })
     }
 
@@ -193,8 +196,9 @@ impl Reading {
     fn add(&mut self, line: Read) -> Result<(), Fault> {
         let Some(Run { chain, .. }) = &mut self.begun else { return Ok(()) };
         let count = chain.lines.len() + chain.strays.len();
-        if count >= EVENTS {
-            let why = format!("over {EVENTS} events of one asset");
+        self.bytes += line.text.as_ref().map_or(0, String::len);
+        if count >= EVENTS || self.bytes > HISTORY {
+            let why = format!("over {HISTORY} bytes or {EVENTS} events of one asset");
             return Err(self.lines.fault_at(line.number, &why));
         }
         let version = count as u64 + 1;

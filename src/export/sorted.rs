@@ -14,6 +14,8 @@ use ledger::journal::scan::{Chain, Chains, Segment, Stray};
 use ledger::record::Line;
 use serde::{Deserialize, Serialize};
 
+use super::form::bytes;
+
 /// Bytes of events that are held before they are written as a sorted run.
 const RUN: usize = 64 * 1024 * 1024;
 
@@ -65,7 +67,7 @@ struct Runs {
 
 impl Runs {
     fn add(&mut self, chain: Chain) -> anyhow::Result<()> {
-        self.held += chain.lines.iter().map(|line| line.body.len()).sum::<usize>();
+        self.held += bytes(&chain.lines);
         self.chains.push(chain);
         if self.held < self.bytes { Ok(()) } else { self.spill() }
     }

@@ -9,6 +9,7 @@ use ledger::journal::scan::{Chain, Segment};
 use ledger::journal::{Journal, Scan};
 
 use super::filter::Filter;
+use super::form::{HISTORY, bytes};
 use super::sorted::Sorted;
 use super::writer::Writer;
 
@@ -28,6 +29,9 @@ pub trait Heard {
 
     /// A history does not verify.
     fn broken(&mut self, findings: Vec<Finding>);
+
+    /// A history verifies, but whoever reads the export would refuse it.
+    fn too_long(&mut self, partition: &str, bytes: usize);
 }
 
 /// Histories that verify, one after the other; those that do not are told of.
@@ -38,7 +42,7 @@ enum Taken<'a> {
 
 impl Source<'_> {
     /// Writes what `wanted` takes, or the assets of these keys alone. Gives back how many do not
-    /// verify: they are left out.
+    /// verify, or are too long: they are left out.
     pub async fn export(
         &self,
         keys: Vec<Key>,
@@ -46,19 +50,35 @@ impl Source<'_> {
         writer: &mut Writer,
         hears: &mut impl Heard,
     ) -> anyhow::Result<u64> {
-        let (whole, mut broken) = (self.scan.segments(1).await?, 0);
+        self.export_up_to(HISTORY, keys, wanted, writer, hears).await
+    }
+
+    pub(super) async fn export_up_to(
+        &self,
+        most: usize,
+        keys: Vec<Key>,
+        wanted: &Filter,
+        writer: &mut Writer,
+        hears: &mut impl Heard,
+    ) -> anyhow::Result<u64> {
+        let (whole, mut left_out) = (self.scan.segments(1).await?, 0);
         let mut taken = self.taken(keys, &whole).await?;
         while let Some(chain) = taken.next().await? {
-            match examined(&chain, hears) {
-                Some(history) if wanted.takes(&history) => writer.add(&history)?,
-                Some(_) => {}
-                None => {
-                    broken += 1;
-                    writer.leave_out(&chain.partition);
-                }
+            let (length, history) = (bytes(&chain.lines), examined(&chain, hears));
+            if history.as_ref().is_some_and(|history| !wanted.takes(history)) {
+                continue;
             }
+            if let Some(history) = history.as_ref().filter(|_| length <= most) {
+                writer.add(history)?;
+                continue;
+            }
+            if history.is_some() {
+                hears.too_long(&chain.partition, length);
+            }
+            left_out += 1;
+            writer.leave_out(&chain.partition);
         }
-        Ok(broken)
+        Ok(left_out)
     }
 
     /// The heads of all histories, a line each, and the tree over them.

@@ -8,6 +8,7 @@ use std::path::Path;
 use ledger::audit::Kind;
 use ledger::journal::MemoryJournal;
 
+use super::super::form::{EVENTS, HISTORY};
 use super::super::*;
 use super::world::{Ledger, Place, chain, files, findings, found_in, gzip, key};
 
@@ -61,6 +62,31 @@ fn what_unpacks_to_no_end_is_not_unpacked_to_its_end() {
     assert!(bomb.len() < 256 * 1024);
     let found = found_in(Cursor::new(bomb));
     assert!(found[0].says.contains("chain.jsonl:1: it is longer than"), "{found:?}");
+}
+
+#[test]
+fn one_history_is_held_only_as_far_as_histories_go() {
+    struct Again {
+        line: String,
+        left: usize,
+    }
+    impl Read for Again {
+        fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+            self.left = self.left.checked_sub(self.line.len()).expect("it was read on and on");
+            self.line.as_bytes().read(to)
+        }
+    }
+    let first = chain(3, 1).replace("\"}\n", "");
+    let large = format!("{first}{}\"}}\n", "x".repeat(200_000));
+    for (line, number) in [(large.as_str(), HISTORY / large.len() + 1), ("\n", EVENTS + 1)] {
+        let line = line.to_owned();
+        // A buffer more is read, and nothing beyond it.
+        let left = (number + 4) * line.len() + 512 * 1024;
+        let found = found_in(Again { line, left });
+        assert_eq!(found.len(), 1, "{found:?}");
+        let why = format!("chain.jsonl:{number}: over {HISTORY} bytes or {EVENTS} events of one");
+        assert!(found[0].says.starts_with(&why), "{found:?}");
+    }
 }
 
 #[test]

@@ -144,6 +144,33 @@ async fn a_history_that_does_not_verify_is_left_out_and_named() {
 }
 
 #[tokio::test]
+async fn a_history_that_is_too_long_for_its_readers_is_left_out_and_named() {
+    #[derive(Default)]
+    struct Told(Vec<String>);
+    impl Heard for Told {
+        fn read(&mut self, _: u64) {}
+
+        fn broken(&mut self, _: Vec<ledger::audit::Finding>) {}
+
+        fn too_long(&mut self, partition: &str, _: usize) {
+            self.0.push(partition.to_owned());
+        }
+    }
+    let (place, full, mut told) = (Place::new(), Ledger::full().await, Told::default());
+    let shape = place.shape("export", Layout::Segment, false);
+    let (at, all) = (chrono::DateTime::UNIX_EPOCH, Filter::default());
+    let mut writer = Writer::create(shape.clone(), at, all.clone()).unwrap();
+    // Every sixth asset has six events.
+    let most = form::bytes(&lines(5, 6)) - 100;
+    let source = full.source();
+    let left_out = source.export_up_to(most, Vec::new(), &all, &mut writer, &mut told).await;
+    let manifest = writer.finish().unwrap();
+    assert_eq!((left_out.unwrap(), manifest.left_out, manifest.assets), (10, 10, ASSETS - 10));
+    assert_eq!((told.0[0].clone(), &told.0), (key(5).partition(), &manifest.left_out_assets));
+    assert_eq!(findings(&shape.out).unwrap(), []);
+}
+
+#[tokio::test]
 async fn what_is_not_finished_leaves_nothing_behind() {
     let place = Place::new();
     for name in ["folder", "archive.tar"] {

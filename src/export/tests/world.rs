@@ -118,6 +118,8 @@ impl Heard for Quiet {
     fn read(&mut self, _events: u64) {}
 
     fn broken(&mut self, _findings: Vec<Finding>) {}
+
+    fn too_long(&mut self, _partition: &str, _bytes: usize) {}
 }
 
 /// A folder of its own for each test.
