@@ -119,8 +119,8 @@ impl Against {
 }
 
 fn compare(joined: &mut Joined, chain: &Chain, tell: Tell<'_>) -> anyhow::Result<()> {
-    let (removed, head) = joined.seek(Some(&chain.partition))?;
-    removed.into_iter().for_each(&mut *tell);
+    let (wrong, head) = joined.seek(Some(&chain.partition))?;
+    wrong.into_iter().for_each(&mut *tell);
     let Some(head) = head else { return Ok(()) };
     let seen: Vec<Finding> = examine_with(chain, &[known(&head)]).findings;
     let alone = if seen.is_empty() { Vec::new() } else { examine(chain) };

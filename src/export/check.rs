@@ -2,7 +2,7 @@
 
 use ledger::audit::{Examined, Finding, Kind, Known, examine_with};
 use ledger::chain::Hash;
-use ledger::checkpoint::{Head, Rising};
+use ledger::checkpoint::Head;
 
 use super::archive::Archive;
 use super::form::{HEADS, MANIFEST, Manifest};
@@ -42,14 +42,14 @@ pub fn check(archive: &Archive, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Resul
             Item::Run(run) => run,
         };
         let sought = joined.seek(Some(&run.chain.partition));
-        let Some((removed, head)) = unless_broken(sought, tell)? else { return Ok(checked) };
-        removed.into_iter().for_each(&mut *tell);
+        let Some((wrong, head)) = unless_broken(sought, tell)? else { return Ok(checked) };
+        wrong.into_iter().for_each(&mut *tell);
         checked.take(&run, Some((head.as_ref(), joined.line())), tell);
         seen(checked.events);
     }
-    let Some((removed, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
-    removed.into_iter().for_each(&mut *tell);
-    agree(archive.manifest(), &checked, joined.rising(), tell);
+    let Some((wrong, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
+    wrong.into_iter().for_each(&mut *tell);
+    agree(archive.manifest(), &checked, &joined, tell);
     Ok(checked)
 }
 
@@ -111,7 +111,7 @@ fn unlisted(run: &Run, own: Option<&Head>, head: Option<&Head>) -> Finding {
 }
 
 /// Whether the manifest counts what was counted.
-fn agree(manifest: &Manifest, checked: &Checked, heads: &Rising, tell: Tell<'_>) {
+fn agree(manifest: &Manifest, checked: &Checked, heads: &Joined, tell: Tell<'_>) {
     let mut differ = |what: &str, said: &dyn ToString, is: &dyn ToString| {
         if said.to_string() != is.to_string() {
             let (said, is) = (said.to_string(), is.to_string());
@@ -121,7 +121,7 @@ fn agree(manifest: &Manifest, checked: &Checked, heads: &Rising, tell: Tell<'_>)
     };
     differ("assets:", &manifest.assets, &heads.count());
     differ("events:", &manifest.events, &checked.events);
-    differ("root:", &manifest.root, &heads.root() as &Hash);
+    differ("root:", &manifest.root, &heads.rising().root() as &Hash);
 }
 
 /// What was read, or nothing if the file is not as it was written, which is then told.

@@ -22,6 +22,8 @@ pub(super) const EVENTS: usize = 250_000;
 pub(super) const UNDER_WAY: usize = HISTORY;
 /// Files of an export: their names are held at once.
 pub(super) const FILES: usize = 10_000_000;
+/// Lines of a file of heads that may be odd: each is told of, and of more it is no such file.
+pub(super) const ODD: usize = 100;
 /// Bytes of a manifest.
 const MANIFEST_BYTES: u64 = 1024 * 1024;
 /// Events after which a segment is closed, at the end of an asset: some 70 MB.

@@ -5,16 +5,31 @@ use std::path::Path;
 use anyhow::Context;
 use ledger::audit::{Finding, Kind, Known, Witness};
 use ledger::checkpoint::{Head, Rising};
+use ledger::id::Key;
 
 use super::against::Met;
-use super::lines::{Lines, Text};
+use super::form::ODD;
+use super::lines::{Fault, Lines, Text};
+use super::runs::broken;
 
 /// The heads of a file, each after the one before it.
 pub struct Heads {
     lines: Lines,
     rising: Rising,
-    next: Option<Head>,
+    next: Option<Numbered>,
+    /// The one after it, by which it is seen whether it stands where it belongs.
+    ahead: Option<Numbered>,
     line: u64,
+    last: Option<Key>,
+    /// Lines that are no heads, or not in their order, and were not told of yet.
+    odd: Vec<Fault>,
+    odds: usize,
+}
+
+struct Numbered {
+    line: u64,
+    text: String,
+    head: Head,
 }
 
 impl Heads {
@@ -26,19 +41,21 @@ impl Heads {
     }
 
     pub(super) fn new(lines: Lines) -> anyhow::Result<Self> {
-        let mut heads = Self { lines, rising: Rising::default(), next: None, line: 0 };
+        let (rising, odd) = (Rising::default(), Vec::new());
+        let (next, ahead, last) = (None, None, None);
+        let mut heads = Self { lines, rising, next, ahead, line: 0, last, odd, odds: 0 };
+        heads.ahead = heads.parse()?;
         heads.advance()?;
         Ok(heads)
     }
 
-    /// The next head with its line, checked to be one and to come after the one before.
+    /// The next head with its line, checked to be one and to come after the one before. A line
+    /// that is odd is an error.
     pub fn read(&mut self) -> anyhow::Result<Option<Head>> {
-        let next = self.next.take();
-        self.line = self.lines.number();
-        if next.is_some() {
-            self.advance()?;
+        if !self.odd.is_empty() {
+            return Err(self.odd.remove(0).into());
         }
-        Ok(next)
+        Ok(self.pass()?)
     }
 
     /// The tree over the heads that were read.
@@ -47,17 +64,63 @@ impl Heads {
         &self.rising
     }
 
-    fn advance(&mut self) -> anyhow::Result<()> {
-        let line = match self.lines.next()? {
-            None => return Ok(()),
-            Some(Text::Line(line)) => line.to_owned(),
-            Some(Text::Bytes) => return Err(self.lines.fault("it is not UTF-8").into()),
-        };
-        let told = |why: String| self.lines.fault(&why);
-        let head = Head::read(&line).map_err(|e| told(e.to_string()))?;
-        self.rising.push(&head, &line).map_err(|e| told(e.to_string()))?;
-        self.next = Some(head);
+    /// The next head, whatever odd lines were on the way to it.
+    fn pass(&mut self) -> Result<Option<Head>, Fault> {
+        let Some(Numbered { line, head, .. }) = self.next.take() else { return Ok(None) };
+        self.line = line;
+        self.advance()?;
+        Ok(Some(head))
+    }
+
+    /// Goes to the next head that stands where it belongs.
+    fn advance(&mut self) -> Result<(), Fault> {
+        while let Some(next) = self.ahead.take() {
+            self.ahead = self.parse()?;
+            let Numbered { line, text, head } = &next;
+            if self.ahead.as_ref().is_some_and(|ahead| self.is_out_of_place(head, &ahead.head)) {
+                let why = "its asset sorts after that of the next line";
+                self.set_aside(self.lines.fault_at(*line, why))?;
+            } else if let Err(unsorted) = self.rising.push(head, text) {
+                self.set_aside(self.lines.fault_at(*line, &unsorted.to_string()))?;
+            } else {
+                self.last = Some(head.key.clone());
+                self.next = Some(next);
+                return Ok(());
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a head comes before one that belongs between it and the last.
+    fn is_out_of_place(&self, head: &Head, ahead: &Head) -> bool {
+        ahead.key < head.key && self.last.as_ref().is_none_or(|last| *last < ahead.key)
+    }
+
+    /// The next line that is a head.
+    fn parse(&mut self) -> Result<Option<Numbered>, Fault> {
+        loop {
+            let read = match self.lines.next()? {
+                None => return Ok(None),
+                Some(Text::Line(text)) => Ok(text.to_owned()),
+                Some(Text::Bytes) => Err("it is not UTF-8".to_owned()),
+            };
+            let head = |text: String| match Head::read(&text) {
+                Ok(head) => Ok((text, head)),
+                Err(not) => Err(not.to_string()),
+            };
+            match read.and_then(head) {
+                Ok((text, head)) => {
+                    return Ok(Some(Numbered { line: self.lines.number(), text, head }));
+                }
+                Err(why) => self.set_aside(self.lines.fault(&why))?,
+            }
+        }
+    }
+
+    fn set_aside(&mut self, odd: Fault) -> Result<(), Fault> {
+        self.odds += 1;
+        self.odd.push(odd);
+        if self.odds > ODD { Err(self.odd.remove(0)) } else { Ok(()) }
     }
 }
 
@@ -74,29 +137,40 @@ impl Joined {
         Self { heads, met: Met::default() }
     }
 
-    /// The head of `partition`, after those of assets that come before it and were not asked for.
+    /// The head of `partition`, after what is wrong with the lines before it: heads of assets that
+    /// were not asked for, and lines that are no heads, or stand where no such head belongs.
     pub fn seek(
         &mut self,
         partition: Option<&str>,
     ) -> anyhow::Result<(Vec<Finding>, Option<Head>)> {
-        let mut removed = Vec::new();
-        while let Some(head) = &self.heads.next {
-            let own = head.key.partition();
+        let mut wrong = Vec::new();
+        loop {
+            wrong.extend(self.heads.odd.drain(..).map(|odd| broken(&odd)));
+            let Some(next) = &self.heads.next else { break };
+            let own = next.head.key.partition();
             let beyond = partition.is_some_and(|partition| own.as_str() > partition);
             let same = partition == Some(own.as_str());
             if beyond {
                 break;
             }
-            let head = self.heads.read()?;
+            let head = self.heads.pass()?;
             if same {
                 self.met.heads += 1;
-                return Ok((removed, head));
+                return Ok((wrong, head));
             }
             self.met.removed += 1;
-            removed.extend(head.map(|head| gone(&head)));
+            wrong.extend(head.map(|head| self.gone(&head)));
         }
         self.met.others += u64::from(partition.is_some());
-        Ok((removed, None))
+        Ok((wrong, None))
+    }
+
+    fn gone(&self, head: &Head) -> Finding {
+        let (file, line, version) = (self.heads.lines.name(), self.heads.line, head.version);
+        let says = format!("{file}:{line}: no event is left of the {version} that it had");
+        Finding::new(Kind::Removed, head.key.partition(), says)
+            .at(version)
+            .hashes(Some(head.hash), None)
     }
 
     /// The number of the line that the last head was in.
@@ -115,16 +189,14 @@ impl Joined {
     pub fn rising(&self) -> &Rising {
         self.heads.rising()
     }
+
+    /// How many lines there were, the odd ones among them.
+    pub(super) fn count(&self) -> u64 {
+        self.heads.rising.count() + self.heads.odds as u64
+    }
 }
 
 /// What a head remembers of its history.
 pub(super) fn known(head: &Head) -> Known {
     Known { version: head.version, hash: head.hash, by: Witness::Checkpoint }
-}
-
-fn gone(head: &Head) -> Finding {
-    let says = format!("no event is left of the {} that it had", head.version);
-    Finding::new(Kind::Removed, head.key.partition(), says)
-        .at(head.version)
-        .hashes(Some(head.hash), None)
 }

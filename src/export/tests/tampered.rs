@@ -66,6 +66,32 @@ async fn an_asset_that_was_put_in_or_grew_is_found_by_the_heads() {
 }
 
 #[tokio::test]
+async fn a_line_under_another_name_is_found_and_draws_no_others_to_itself() {
+    let place = Place::new();
+    let export = place.exported().await;
+    // The fifth asset has six events, of which the first stands in line 15.
+    let places = [1, 2, 3, 15, 17, 20, 210].map(|line| ("events/000001.jsonl", line));
+    for (name, line) in places.into_iter().chain([1, 5, 60].map(|line| ("heads.jsonl", line))) {
+        let file = export.join(name);
+        let whole = fs::read_to_string(&file).unwrap();
+        for other in ["tenant\":\"n", "tenant\":\"l", "asset\":\"4", "asset\":\"00"] {
+            let (field, from) = other.split_at(other.rfind('"').unwrap() + 1);
+            let at = field.len();
+            edit(&file, |lines| {
+                let line = &mut lines[line - 1];
+                let begin = line.find(field).unwrap() + at;
+                line.replace_range(begin..begin + from.len(), from);
+            });
+            let found = findings(&export).unwrap();
+            let there = |it: &ledger::audit::Finding| it.says.contains(&format!("{name}:{line}:"));
+            assert!(found.iter().any(there), "{other} in {name}:{line}: {found:#?}");
+            assert!(found.len() <= 3, "{other} in {name}:{line}: {found:#?}");
+            fs::write(&file, &whole).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_flipped_byte_is_found_wherever_it_is() {
     let (place, small) = (Place::new(), Ledger::of(ledger::journal::MemoryJournal::default()));
     small.append(1, &lines(1, 3)).await;
