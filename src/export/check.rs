@@ -84,8 +84,8 @@ impl Checked {
             let finding = run.locate(finding);
             tell(Finding { says: finding.says + &or, ..finding });
         }
-        if listed.is_some() && differs {
-            tell(run.locate(unlisted(run, own.as_ref(), head)));
+        if let (Some((_, line)), true) = (listed, differs) {
+            tell(run.locate(unlisted(run, own.as_ref(), head, line)));
         }
         if run.again {
             tell(run.locate(again(run)));
@@ -100,14 +100,20 @@ fn again(run: &Run) -> Finding {
     Finding::new(Kind::Inserted, &run.chain.partition, says)
 }
 
-/// A history that the export's heads do not have, or not to this end.
-fn unlisted(run: &Run, own: Option<&Head>, head: Option<&Head>) -> Finding {
-    let listed = head.map_or(0, |head| head.version);
-    let says = format!("{HEADS} knows {listed} events of this asset, and no more");
+/// A sound history that the export's heads do not have, or not to this end.
+fn unlisted(run: &Run, own: Option<&Head>, head: Option<&Head>, line: u64) -> Finding {
+    let version = |head: Option<&Head>| head.map_or(0, |head| head.version);
     let hash = |head: Option<&Head>| head.map(|head| head.hash);
-    Finding::new(Kind::Inserted, &run.chain.partition, says)
-        .at(listed + 1)
-        .hashes(hash(head), hash(own))
+    let (is, listed) = (version(own), version(head));
+    let (kind, at, says) = if listed > is {
+        // Its hash is that of an event which is here, so nothing was cut off.
+        let says = format!("{HEADS}:{line}: names it version {listed}");
+        (Kind::Edited, is, says)
+    } else {
+        let says = format!("{HEADS} knows {listed} events of this asset, and no more");
+        (Kind::Inserted, listed + 1, says)
+    };
+    Finding::new(kind, &run.chain.partition, says).at(at).hashes(hash(head), hash(own))
 }
 
 /// Whether the manifest counts what was counted.

@@ -92,6 +92,21 @@ async fn a_line_under_another_name_is_found_and_draws_no_others_to_itself() {
 }
 
 #[tokio::test]
+async fn a_head_of_another_version_is_found_in_its_line() {
+    let place = Place::new();
+    let export = place.exported().await;
+    let file = export.join("heads.jsonl");
+    let whole = fs::read_to_string(&file).unwrap();
+    for (version, kind) in [(1, Kind::Rewritten), (3, Kind::Edited)] {
+        edit(&file, |l| l[0] = l[0].replace("version\":2", &format!("version\":{version}")));
+        let found = findings(&export).unwrap();
+        assert_eq!((found.len(), found[0].kind), (2, kind), "{found:#?}");
+        assert!(found[0].says.contains("heads.jsonl:1:"), "{found:#?}");
+        fs::write(&file, &whole).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_flipped_byte_is_found_wherever_it_is() {
     let (place, small) = (Place::new(), Ledger::of(ledger::journal::MemoryJournal::default()));
     small.append(1, &lines(1, 3)).await;
