@@ -180,6 +180,9 @@ impl Files {
         let (actor, request) = (S3_ACTOR.to_owned(), "verify".to_owned());
         let caller = Caller { actor, source: Source::Reconcile, request };
         match self.service.look(&caller, key.asset).await {
+            Ok(looked) if kind == Kind::ObjectMissing && looked.recorded == 0 => {
+                said("nothing: the bucket lists it still; bring its bytes back")
+            }
             Ok(looked) => {
                 let (events, gone) = (looked.recorded, looked.swept);
                 let destroyed = format!(", {gone} versions destroyed");

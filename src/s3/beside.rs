@@ -43,6 +43,14 @@ impl Beside {
         let version = self.store.named(&key.object(), id).await?;
         Ok(version.and_then(|version| version.content.clone().map(|content| (version, content))))
     }
+
+    /// A version's bytes; `None` if there is no file of them, also where the version is listed.
+    async fn bytes(&self, of: &Version, content: &Content) -> Result<Option<File>, StoreError> {
+        if self.store.folder.read(&of.id).await?.is_none() {
+            return Ok(None);
+        }
+        self.store.bytes(of, content.size).await
+    }
 }
 
 #[async_trait]
@@ -57,6 +65,8 @@ impl Objects for Beside {
         })
     }
 
+    /// As it is listed, whatever became of the file: what a look does not find it records as
+    /// purged, for good, and a file may be brought back.
     async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
         Ok(self.named(key, version_id).await?.is_some())
     }
@@ -89,14 +99,14 @@ impl Objects for Beside {
 impl Inventory for Beside {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let Some((version, content)) = self.named(key, id).await? else { return Ok(None) };
-        // The file is there, of that length, or this is `Corrupt`.
-        let file = self.store.bytes(&version, content.size).await?;
+        // Of another length, it is `Corrupt`.
+        let file = self.bytes(&version, &content).await?;
         Ok(file.map(|_| described(version.id, &content)))
     }
 
     async fn digest(&self, key: &Key, id: &str) -> Result<Option<(u64, Hash)>, StoreError> {
         let Some((version, content)) = self.named(key, id).await? else { return Ok(None) };
-        let Some(file) = self.store.bytes(&version, content.size).await? else { return Ok(None) };
+        let Some(file) = self.bytes(&version, &content).await? else { return Ok(None) };
         let hashed = tokio::task::spawn_blocking(move || hash(file)).await;
         let hashed = hashed.unwrap_or_else(|cut| Err(io::Error::other(cut)));
         hashed.map(Some).map_err(|error| broken("an object", error))

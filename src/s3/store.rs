@@ -94,8 +94,9 @@ impl Store {
             Some((length, file)) if length == size => Ok(Some(file)),
             None if self.named(&version.key, &version.id).await?.is_none() => Ok(None),
             other => {
-                let (id, found) = (&version.id, other.map(|(length, _)| length));
-                let text = format!("version {id} has {size} bytes, on disk {found:?}");
+                let found = other.map(|(length, _)| length.to_string());
+                let (id, found) = (&version.id, found.as_deref().unwrap_or("none"));
+                let text = format!("version {id} has {size} bytes, and on disk there are {found}");
                 Err(StoreError::new(Kind::Corrupt, text))
             }
         }

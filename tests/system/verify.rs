@@ -162,8 +162,23 @@ async fn verify_finds_other_bytes_by_their_number_or_by_reading_them() {
     assert_eq!(verify(&left.data, &["--objects=deep"]).findings(), altered);
     fs::write(&file, "hello").unwrap();
     assert_eq!(verify(&left.data, &["--objects"]).findings(), altered);
-    fs::remove_file(&file).unwrap();
-    assert_eq!(verify(&left.data, &["--objects"]).findings(), altered);
+    let told = verify(&left.data, &["--objects"]).lines[0]["says"].to_string();
+    assert!(told.contains("has 11 bytes, and on disk there are 5"), "{told}");
+}
+
+#[tokio::test]
+async fn bytes_that_the_bucket_lists_and_has_not_are_missing_and_never_recorded_as_purged() {
+    let left = left().await;
+    let (file, away) = (left.bytes(), left.data.join("away"));
+    fs::rename(&file, &away).unwrap();
+    let missing = [("object-missing", left.uploaded.as_str())];
+    for how in ["--objects", "--objects=deep"] {
+        assert_eq!(verify(&left.data, &[how]).findings(), missing);
+    }
+    let said = verify(&left.data, &["--objects", "--repair", "--accept-missing"]);
+    assert_eq!(said.repairs(), ["nothing: the bucket lists it still; bring its bytes back"]);
+    fs::rename(&away, &file).unwrap();
+    assert_eq!(verify(&left.data, &["--objects=deep"]).findings(), []);
 }
 
 #[tokio::test]
