@@ -346,14 +346,25 @@ async fn the_documented_lines_check_an_export_with_none_of_our_code() {
         let (whole, told) = checked(name);
         assert!(whole && told.contains("whole: 3 assets, 9 events"), "{name}: {told}");
     }
-    let file = desk.at("plain/events/000001.jsonl");
-    let whole = fs::read(&file).unwrap();
-    for at in (0..whole.len()).step_by(97) {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 1;
-        fs::write(&file, &flipped).unwrap();
-        let (taken, told) = checked("plain");
-        assert!(!taken, "the byte at {at} was flipped: {told}");
-        assert!(told.contains("000001.jsonl") || told.contains("heads.jsonl"), "{told}");
+    desk.done(&["export", "--data", "data", "--out", "none", "--actor", "nobody"]);
+    let (whole, told) = checked("none");
+    assert!(whole && told.contains("whole: 0 assets, 0 events"), "{told}");
+    for (name, step) in [("events/000001.jsonl", 97), ("heads.jsonl", 7)] {
+        let file = desk.at("plain").join(name);
+        let whole = fs::read(&file).unwrap();
+        let refused = |bytes: &[u8], what: &str| {
+            fs::write(&file, bytes).unwrap();
+            let (taken, told) = checked("plain");
+            assert!(!taken, "{what} in {name}: {told}");
+            assert!(told.contains("000001.jsonl") || told.contains("heads.jsonl"), "{told}");
+        };
+        for at in (0..whole.len()).step_by(step) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            refused(&flipped, &format!("the byte at {at} was flipped"));
+        }
+        let tenant = String::from_utf8(whole.clone()).unwrap().replacen("main", "makn", 1);
+        refused(tenant.as_bytes(), "another tenant");
+        fs::write(&file, whole).unwrap();
     }
 }
