@@ -1,10 +1,11 @@
 //! An export as it lies there: its files by name, in a folder or in a tar, and no others.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use flate2::bufread::MultiGzDecoder;
 
 use super::form::{EVENTS_DIR, FILES, HEADS, MANIFEST, Manifest, Owner, owner};
 use super::heads::Heads;
@@ -40,11 +41,10 @@ impl Archive {
         Self::of(path, parts).with_context(|| format!("{} is no whole export", path.display()))
     }
 
-    /// Whether a file begins as a tar does.
+    /// Whether a file begins as a tar does. One that was packed as a whole is refused.
     pub fn is_tar(path: &Path) -> anyhow::Result<bool> {
-        let mut block = Vec::new();
-        File::open(path)?.take(BLOCK).read_to_end(&mut block)?;
-        Ok(block.get(257..262) == Some(b"ustar"))
+        refuse_packed(path)?;
+        Ok(starts_tar(File::open(path)?)?)
     }
 
     fn of(path: &Path, mut parts: Vec<Part>) -> anyhow::Result<Self> {
@@ -95,6 +95,22 @@ impl Part {
     }
 }
 
+/// The parts of a tar are read from where they lie, which nobody can in one that was packed as a
+/// whole.
+fn refuse_packed(path: &Path) -> anyhow::Result<()> {
+    let unpacked = MultiGzDecoder::new(BufReader::new(File::open(path)?));
+    let packed = starts_tar(unpacked).unwrap_or(false); // what is no gzip is an error to it
+    let shown = path.display();
+    ensure!(!packed, "{shown} is a packed tar: `gunzip` it (`export --gzip` packs what is in one)");
+    Ok(())
+}
+
+fn starts_tar(from: impl Read) -> io::Result<bool> {
+    let mut block = Vec::new();
+    from.take(BLOCK).read_to_end(&mut block)?;
+    Ok(block.get(257..262) == Some(b"ustar"))
+}
+
 /// The files of a folder. Beside `events/` anything may lie, a note or a checkpoint; in it only
 /// what belongs there.
 fn of_folder(path: &Path) -> anyhow::Result<Vec<Part>> {
@@ -142,6 +158,7 @@ fn expected(name: &str) -> anyhow::Result<()> {
 
 /// The files of a tar, by where they lie in it. Nothing is unpacked to any place.
 fn of_tar(path: &Path) -> anyhow::Result<Vec<Part>> {
+    refuse_packed(path)?;
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let (mut parts, mut end) = (Vec::new(), 0);
@@ -160,7 +177,7 @@ fn of_tar(path: &Path) -> anyhow::Result<Vec<Part>> {
     }
     ensure!(length >= end + END, "it is cut off after its last file");
     file.seek(SeekFrom::Start(end))?;
-    let zeros = std::io::BufReader::new(file).bytes().all(|byte| matches!(byte, Ok(0)));
+    let zeros = BufReader::new(file).bytes().all(|byte| matches!(byte, Ok(0)));
     ensure!(zeros, "something follows its end: were two archives joined?");
     Ok(parts)
 }

@@ -170,6 +170,23 @@ fn a_hostile_tar_is_refused_by_name_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_tar_that_was_packed_as_a_whole_is_no_chain() {
+    let (place, full) = (Place::new(), Ledger::full().await);
+    let shape = place.shape("whole.tar", Layout::Segment, true);
+    full.export(&shape, Filter::default()).await;
+    assert!(Archive::is_tar(&shape.out).unwrap());
+    let other = place.at("whole.tar.gz");
+    fs::write(&other, gzip(&fs::read(&shape.out).unwrap())).unwrap();
+    let told = Archive::is_tar(&other).unwrap_err().to_string();
+    assert!(told.contains("whole.tar.gz") && told.contains("gunzip"), "{told}");
+    assert!(refused(&other).contains("gunzip"));
+    for chain in [gzip(chain(3, 4).as_bytes()), chain(3, 4).into_bytes(), Vec::new()] {
+        fs::write(&other, chain).unwrap();
+        assert!(!Archive::is_tar(&other).unwrap());
+    }
+}
+
+#[tokio::test]
 async fn a_tar_that_was_cut_or_joined_is_refused() {
     let place = Place::new();
     let shape = place.shape("whole.tar", Layout::Segment, false);
