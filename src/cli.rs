@@ -74,7 +74,7 @@ enum LogFormat {
 #[must_use]
 pub fn run() -> ExitCode {
     let Cli { command, log } = Cli::parse();
-    let failure = command.failure();
+    let (failure, shows) = (command.failure(), command.only_shows());
     let outcome = logging::start(&log, command.quiet()).and_then(|()| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(command.run())
@@ -82,7 +82,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(code) => code,
         // `asset-ledger history … | head`: whoever reads has read enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if shows && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "asset-ledger: {error:#}");
             failure
@@ -103,6 +103,12 @@ impl Command {
         } else {
             ExitCode::FAILURE
         }
+    }
+
+    /// Whether it is done once nobody reads what it shows. Of any other command the exit code says
+    /// whether it did, or found, what it was started for.
+    fn only_shows(&self) -> bool {
+        matches!(self, Self::History(_) | Self::Demo(_))
     }
 
     async fn run(self) -> anyhow::Result<ExitCode> {

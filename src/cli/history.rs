@@ -44,21 +44,14 @@ impl History {
             bail!("there is no asset {} of tenant {}", key.asset, key.tenant);
         }
         let mut out = io::stdout().lock();
-        if matches!(self.format, Format::Jsonl) {
-            write_lines(&mut out, &lines)?;
-        }
         let read = Chain::read(&key, lines.clone());
-        match (read, self.format) {
-            (Ok(Some(history)), Format::Table) => super::table::write(&mut out, &history)?,
-            (Ok(_), _) => {}
-            (Err(broken), format) => {
-                if matches!(format, Format::Table) {
-                    write_lines(&mut out, &lines)?;
-                }
-                return Err(broken).context("this history is not as it was written");
-            }
-        }
-        Ok(())
+        let shown = match (&read, self.format) {
+            (Ok(Some(history)), Format::Table) => super::table::write(&mut out, history),
+            _ => write_lines(&mut out, &lines),
+        };
+        // Also where nobody reads to the end: the exit code tells of it.
+        read.context("this history is not as it was written")?;
+        Ok(shown?)
     }
 }
 

@@ -235,6 +235,27 @@ async fn what_is_gone_is_recorded_only_by_who_says_so() {
     assert_eq!(verify(&left.data, &["--objects"]).findings(), []);
 }
 
+/// As `verify … | head -1` does it, but sooner: nobody ever reads.
+#[tokio::test]
+async fn a_pipe_that_closes_changes_nothing_of_what_verify_exits_with() {
+    let left = left().await;
+    let unheard = |arguments: &[&str]| {
+        let mut program = program();
+        program.args(arguments).arg("--data").arg(&left.data).stdout(Stdio::piped());
+        let mut child = program.stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    let verify = ["verify", "--patience", "1"];
+    let json = ["verify", "--patience", "1", "--json"];
+    assert_eq!((unheard(&verify), unheard(&json)), (Some(0), Some(0)));
+    let edit = "UPDATE events SET body = replace(body, 'anonymous', 'mallory') WHERE sk = 1";
+    assert_eq!(left.journal().execute(edit, []), Ok(3));
+    assert_eq!((unheard(&verify), unheard(&json)), (Some(1), Some(1)));
+    assert_eq!(unheard(&["history", &left.uploaded]), Some(1));
+    assert_eq!(unheard(&["replay", "--dry-run"]), Some(1));
+}
+
 /// Waits for a row that nobody brings, and is told to stop.
 #[tokio::test]
 async fn verify_that_is_stopped_tells_what_it_found_and_that_it_did_not_look() {

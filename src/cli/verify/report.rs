@@ -59,7 +59,7 @@ impl Report {
     pub(super) fn tell(&mut self, finding: Finding) -> io::Result<()> {
         *self.counts.entry(finding.kind).or_default() += 1;
         if self.json {
-            return line(&finding);
+            return unless_closed(line(&finding));
         }
         if self.shown.len() < SHOWN {
             self.shown.push(finding);
@@ -73,9 +73,9 @@ impl Report {
         let count = self.count();
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
-            line(&End { checked, findings })?;
+            unless_closed(line(&End { checked, findings }))?;
         } else {
-            self.table(&checked, count)?;
+            unless_closed(self.table(&checked, count))?;
         }
         Ok(count)
     }
@@ -99,6 +99,14 @@ impl Report {
             out,
             "checked {assets} assets with {events} events and {rows} rows: {count} findings"
         )
+    }
+}
+
+/// Whoever reads may have read enough, but is still owed the exit code: so the look goes on.
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 
