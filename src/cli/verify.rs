@@ -4,6 +4,7 @@ mod offline;
 mod progress;
 mod report;
 
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ledger::service::Service;
 use projections::audit::{Audit, Progress};
@@ -22,6 +23,7 @@ use self::offline::Offline;
 use self::report::Report;
 use super::stores::OrFile;
 use crate::audit::{Depth, Files};
+use crate::export::{Against, Checked};
 use crate::world::World;
 
 /// The exit code for findings.
@@ -63,7 +65,7 @@ pub(super) struct Verify {
     json: bool,
     /// Make rows that are wrong again from their events, and say so. The journal is never touched,
     /// nor is a row whose events are broken: it is evidence. A row without events is taken away;
-    /// what it showed is in the finding.
+    /// what it showed is in the finding. Where --against finds something, nothing is mended.
     #[arg(long)]
     repair: bool,
     /// Look at the files too: is every pinned version there, with the bytes that were recorded, and
@@ -100,44 +102,37 @@ enum How {
 
 impl Verify {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        if let Some(path) = &self.offline.file {
-            return self.file(path);
-        }
-        let (audit, progress) = (self.audit().await?, Arc::<Progress>::default());
-        let files = self.files(&audit).await?;
-        let (findings, heard) = mpsc::channel(QUEUE);
-        let mut report = Report::new(self.json);
-        // First, because rows are not to be mended from a journal that was rewritten.
-        let compared = self.offline.compare(&audit, &mut report).await?;
-        ensure!(!self.repair || compared == 0, "--repair: rows are not made from such a journal");
-        let looking = async {
-            let mut looked = audit.run(&findings, &progress).await;
-            if let (Ok(()), Some(files)) = (&looked, &files) {
-                looked = files.run(&findings).await;
-            }
-            drop(findings); // nobody waits for more
-            looked
-        };
-        let ended = tokio::select! {
-            (looked, told) = async { tokio::join!(looking, report.take(heard)) } => {
-                told.and(looked.context("the ledger could not be looked at"))
-            }
-            () = progress::show(&progress, files.as_ref()) => Ok(()),
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),
-        };
-        let found = report.end(progress.figures())?;
-        match ended {
-            Err(error) => Err(error),
-            Ok(()) if found == 0 => Ok(ExitCode::SUCCESS),
-            Ok(()) => Ok(FINDINGS.into()),
+        let against = self.offline.checkpoint()?;
+        match &self.offline.file {
+            Some(path) => self.file(path, against.as_ref()),
+            None => self.ledger(against.as_ref()).await,
         }
     }
 
-    fn file(&self, path: &Path) -> anyhow::Result<ExitCode> {
+    async fn ledger(&self, against: Option<&Against>) -> anyhow::Result<ExitCode> {
+        let (mut audit, progress) = (self.audit().await?, Arc::<Progress>::default());
+        let mut files = self.files(&audit).await?;
         let mut report = Report::new(self.json);
-        let looked = self.offline.look(path, &mut report)?;
-        let found = report.end((looked.assets, looked.events, 0))?;
-        Ok(if found == 0 { ExitCode::SUCCESS } else { FINDINGS.into() })
+        // First, because rows are not to be mended from a journal that was rewritten.
+        let compared = offline::compare(against, &audit, &mut report).await;
+        if self.repair && report.count() > 0 {
+            writeln!(io::stderr(), "--repair: nothing is mended from such a journal")?;
+            audit.repair = false;
+            if let Some(files) = &mut files {
+                files.repair = false;
+            }
+        }
+        let looked = match compared {
+            Ok(()) => look(&audit, files.as_ref(), &progress, &mut report).await,
+            Err(error) => Err(error),
+        };
+        conclude(report, progress.figures(), looked)
+    }
+
+    fn file(&self, path: &Path, against: Option<&Against>) -> anyhow::Result<ExitCode> {
+        let (mut report, mut checked) = (Report::new(self.json), Checked::default());
+        let looked = offline::look(path, against, &mut report, &mut checked);
+        conclude(report, (checked.assets, checked.events, 0), looked)
     }
 
     async fn audit(&self) -> anyhow::Result<Audit> {
@@ -174,6 +169,42 @@ impl Verify {
             looked: AtomicU64::new(0),
         }))
     }
+}
+
+/// Looks at everything, and tells what is found as it is found.
+async fn look(
+    audit: &Audit,
+    files: Option<&Files>,
+    progress: &Arc<Progress>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let (findings, heard) = mpsc::channel(QUEUE);
+    let looking = async {
+        let mut looked = audit.run(&findings, progress).await;
+        if let (Ok(()), Some(files)) = (&looked, files) {
+            looked = files.run(&findings).await;
+        }
+        drop(findings); // nobody waits for more
+        looked
+    };
+    tokio::select! {
+        (looked, told) = async { tokio::join!(looking, report.take(heard)) } => {
+            told.and(looked.context("the ledger could not be looked at"))
+        }
+        () = progress::show(progress, files) => Ok(()),
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),
+    }
+}
+
+/// Tells the rest, also of a look that was broken off, and how to exit.
+fn conclude(
+    report: Report,
+    figures: (u64, u64, u64),
+    looked: anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let found = report.end(figures, looked.is_ok())?;
+    looked?;
+    Ok(if found == 0 { ExitCode::SUCCESS } else { FINDINGS.into() })
 }
 
 fn cores() -> u32 {

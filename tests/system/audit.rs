@@ -174,8 +174,13 @@ async fn what_only_a_checkpoint_can_show_it_shows() {
         assert_eq!(desk.run(&["verify", "--data", "data"]).0, 0, "alone it cannot know");
         let (code, told, _) = desk.run(&against);
         assert!(code == 1 && told.contains(name), "{name}: {told}");
-        let (code, _, error) = desk.run(&[&against[..], &["--repair"]].concat());
-        assert!(code == 2 && error.contains("--repair"), "{error}");
+        let rows = rusqlite::Connection::open(desk.at("data/views.sqlite")).unwrap();
+        assert!(rows.execute("UPDATE assets SET filename = 'x'", []).unwrap() > 0);
+        let (code, told, error) = desk.run(&[&against[..], &["--repair"]].concat());
+        assert!(code == 1 && error.contains("--repair: nothing is mended"), "{error}");
+        assert!(told.contains(name) && told.contains("row-altered"), "{name}: {told}");
+        let altered = rows.query_row("SELECT max(filename) FROM assets", [], |row| row.get(0));
+        assert_eq!(altered, Ok("x".to_owned()), "a row was mended from such a journal");
     }
 }
 
@@ -185,9 +190,10 @@ async fn a_checkpoint_of_another_ledger_or_key_is_refused() {
     desk.checkpoint();
     other.checkpoint();
     let heads = desk.at("heads");
-    let (code, _, error) =
+    let (code, told, error) =
         other.run(&["verify", "--data", "data", "--against", heads.to_str().unwrap()]);
     assert!(code == 2 && error.contains("of another ledger"), "{error}");
+    assert!(told.contains("3 removed") && told.contains("3 findings so far"), "{told}");
     let key = fs::read_to_string(other.at("key.pub")).unwrap();
     let (code, _, error) =
         desk.run(&["verify", "--data", "data", "--against", "heads", "--key", key.trim()]);

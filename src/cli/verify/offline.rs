@@ -34,7 +34,7 @@ pub(super) struct Offline {
 
 impl Offline {
     /// The checkpoint to compare with; says what vouches for it.
-    fn checkpoint(&self) -> anyhow::Result<Option<Against>> {
+    pub(super) fn checkpoint(&self) -> anyhow::Result<Option<Against>> {
         let Some(heads) = &self.against else { return Ok(None) };
         let key = self.key.as_deref().map(verifier).transpose()?;
         let against = Against::open(heads, key.as_ref())?;
@@ -49,35 +49,42 @@ impl Offline {
         writeln!(io::stderr(), "checkpoint {shown}: {said}")?;
         Ok(Some(against))
     }
+}
 
-    /// Compares a ledger with the checkpoint, if there is one, and counts what differs.
-    pub(super) async fn compare(&self, with: &Audit, report: &mut Report) -> anyhow::Result<u64> {
-        let Some(against) = self.checkpoint()? else { return Ok(0) };
-        let mut tell = Telling::new(report);
-        let met = against.journal(&*with.scan, &mut |finding| tell.tell(finding)).await?;
-        tell.done()?;
-        of_this_ledger(met)?;
-        Ok(report.count())
-    }
+/// Compares a ledger with a checkpoint, if there is one.
+pub(super) async fn compare(
+    against: Option<&Against>,
+    with: &Audit,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let Some(against) = against else { return Ok(()) };
+    let mut tell = Telling::new(report);
+    let met = against.journal(&*with.scan, &mut |finding| tell.tell(finding)).await?;
+    tell.done()?;
+    of_this_ledger(met)
+}
 
-    /// Looks at the file.
-    pub(super) fn look(&self, path: &Path, report: &mut Report) -> anyhow::Result<Checked> {
-        let against = self.checkpoint()?;
-        let mut tell = Telling::new(report);
-        let archive = archive(path)?;
-        let checked = checked(path, archive.as_ref(), &mut |finding| tell.tell(finding))?;
-        if let Some(against) = against {
-            ensure!(path != Path::new("-"), "--against reads a second time, which '-' cannot give");
-            let runs = archive.as_ref().map_or_else(|| bare(path), |it| Ok(it.runs()))?;
-            let met = against.files(runs, &mut |finding| tell.tell(finding))?;
-            of_this_ledger(met)?;
-        }
-        tell.done()?;
-        if let (1, Some(head)) = (checked.assets, &checked.head) {
-            writeln!(io::stderr(), "head {} at version {}", head.hash, head.version)?;
-        }
-        Ok(checked)
+/// Looks at a file, and says meanwhile how much of it was checked.
+pub(super) fn look(
+    path: &Path,
+    against: Option<&Against>,
+    report: &mut Report,
+    seen: &mut Checked,
+) -> anyhow::Result<()> {
+    let again = against.is_none() || path != Path::new("-");
+    ensure!(again, "--against reads a second time, which '-' cannot give");
+    let mut tell = Telling::new(report);
+    let archive = archive(path)?;
+    *seen = checked(path, archive.as_ref(), &mut |finding| tell.tell(finding))?;
+    if let Some(against) = against {
+        let runs = archive.as_ref().map_or_else(|| bare(path), |it| Ok(it.runs()))?;
+        of_this_ledger(against.files(runs, &mut |finding| tell.tell(finding))?)?;
     }
+    tell.done()?;
+    if let (1, Some(head)) = (seen.assets, &seen.head) {
+        writeln!(io::stderr(), "head {} at version {}", head.hash, head.version)?;
+    }
+    Ok(())
 }
 
 /// A checkpoint that knows none of the assets is another ledger's, or everything was replaced:

@@ -27,6 +27,8 @@ pub(super) struct Report {
 struct End {
     checked: Checked,
     findings: BTreeMap<&'static str, u64>,
+    /// Whether that was everything.
+    whole: bool,
 }
 
 /// How much was looked at.
@@ -67,20 +69,25 @@ impl Report {
         Ok(())
     }
 
-    /// Tells the rest, and how many findings there were.
-    pub(super) fn end(self, (assets, events, rows): (u64, u64, u64)) -> io::Result<u64> {
-        let checked = Checked { assets, events, rows };
+    /// Tells the rest, whether that is the `whole`, and how many findings there were. Of a look
+    /// that came to nothing there is nothing to tell.
+    pub(super) fn end(self, looked: (u64, u64, u64), whole: bool) -> io::Result<u64> {
         let count = self.count();
+        if !whole && count == 0 && looked == (0, 0, 0) {
+            return Ok(0);
+        }
+        let (assets, events, rows) = looked;
+        let checked = Checked { assets, events, rows };
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
-            unless_closed(line(&End { checked, findings }))?;
+            unless_closed(line(&End { checked, findings, whole }))?;
         } else {
-            unless_closed(self.table(&checked, count))?;
+            unless_closed(self.table(&checked, count, whole))?;
         }
         Ok(count)
     }
 
-    fn table(&self, checked: &Checked, count: u64) -> io::Result<()> {
+    fn table(&self, checked: &Checked, count: u64, whole: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if count > 0 {
             let mut table = Table::new();
@@ -95,9 +102,11 @@ impl Report {
             writeln!(out, "{count:>8} {kind}")?;
         }
         let Checked { assets, events, rows } = checked;
+        let (but, so_far) = if whole { ("", "") } else { (", but not all", " so far") };
         writeln!(
             out,
-            "checked {assets} assets with {events} events and {rows} rows: {count} findings"
+            "checked {assets} assets with {events} events and {rows} rows{but}: \
+             {count} findings{so_far}"
         )
     }
 }
