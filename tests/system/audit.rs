@@ -157,6 +157,23 @@ async fn a_chain_of_the_api_is_checked_on_standard_input() {
     assert!(whole.status.success());
     assert!(String::from_utf8(whole.stderr).unwrap().contains("at version 3"));
     assert_eq!(verify(&chain.replacen("api", "cli", 1)).status.code(), Some(1));
+    let nothing = verify("");
+    let error = String::from_utf8(nothing.stderr).unwrap();
+    assert!(nothing.status.code() == Some(2) && nothing.stdout.is_empty(), "{error}");
+    assert!(error.contains("there is nothing to look at"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_file_shows_nothing_and_an_export_of_nothing_shows_that() {
+    let desk = Desk::new().await;
+    let later = "2999-01-01T00:00:00Z";
+    fs::write(desk.at("empty"), "").unwrap();
+    let (code, _, error) = desk.run(&["verify", "--file", "empty"]);
+    assert!(code == 2 && error.contains("there is nothing to look at"), "{error}");
+    for out in ["none", "none.tar"] {
+        desk.done(&["export", "--data", "data", "--out", out, "--since", later]);
+        assert!(desk.done(&["verify", "--file", out]).contains("checked 0 assets"), "{out}");
+    }
 }
 
 #[tokio::test]

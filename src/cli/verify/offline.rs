@@ -76,6 +76,9 @@ pub(super) fn look(
     let mut tell = Telling::new(report);
     let archive = archive(path)?;
     *seen = checked(path, archive.as_ref(), &mut |finding| tell.tell(finding))?;
+    // Of an export its manifest says so, which is checked. A pipe whose other end failed is empty too.
+    let nothing = archive.is_none() && seen.assets == 0 && tell.report.count() == 0;
+    ensure!(!nothing, "--file {}: there is nothing to look at", path.display());
     if let Some(against) = against {
         let runs = archive.as_ref().map_or_else(|| bare(path), |it| Ok(it.runs()))?;
         of_this_ledger(against.files(runs, &mut |finding| tell.tell(finding))?)?;
