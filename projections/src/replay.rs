@@ -86,8 +86,8 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A store did not answer, again and again.
-    #[error("{0}")]
-    Store(#[source] StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// One at a time.
     #[error("another replay is making generation {0} at this moment; wait for it")]
     Busy(Generation),
@@ -95,17 +95,11 @@ pub enum Failure {
     #[error("another replay took over generation {0}")]
     TakenOver(Generation),
     /// The list of generations does not allow it.
-    #[error("{0}")]
+    #[error(transparent)]
     NotSo(#[from] NotSo),
     /// A part of the work panicked.
     #[error("a part of the replay ended before its time")]
     Cut,
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 /// A replay of a journal.
