@@ -90,15 +90,15 @@ impl Replay {
         let (stop, told) = watch::channel(false);
         let replay = self.replay(told).await?;
         let heed = Stop::heed()?;
-        let tidied = async {
-            // What an earlier one left to be removed; failing to is no reason not to go on.
-            let _ = tidy(&*replay.table, World.now()).await;
-            self.act(&replay).await
-        };
-        Box::pin(until_told(tidied, heed, stop)).await
+        Box::pin(until_told(self.act(&replay), heed, stop)).await
     }
 
     async fn act(&self, replay: &replay::Replay) -> anyhow::Result<()> {
+        if self.dry_run {
+            return rehearse(replay).await;
+        }
+        // What an earlier one left to be removed; failing to is no reason not to go on.
+        let _ = tidy(&*replay.table, World.now()).await;
         if let Some(asset) = self.asset {
             self.one(replay, asset).await
         } else if self.rollback {
@@ -106,8 +106,6 @@ impl Replay {
         } else if self.clean {
             replay.abandon().await?;
             clean(&*replay.table).await
-        } else if self.dry_run {
-            rehearse(replay).await
         } else {
             self.all(replay).await
         }
@@ -115,10 +113,15 @@ impl Replay {
 
     async fn replay(&self, stop: watch::Receiver<bool>) -> anyhow::Result<replay::Replay> {
         let opened = self.stores.journal().await?;
+        let table = if self.dry_run {
+            self.stores.views_if_any().await?
+        } else {
+            self.stores.views_as(Open::OrCreate).await?
+        };
         Ok(replay::Replay {
             scan: opened.scan,
             journal: opened.journal,
-            table: self.stores.views_as(Open::OrCreate).await?,
+            table,
             effects: Arc::new(World),
             options: Options {
                 tenant: self.stores.tenant.clone(),

@@ -12,7 +12,7 @@ use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
 use ledger::objects::Inventory;
 use ledger::sqlite::Open;
 use projections::Generations;
-use projections::views::{DynamoViews, SqliteViews};
+use projections::views::{DynamoViews, MemoryViews, SqliteViews};
 
 use crate::aws::{
     BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
@@ -124,6 +124,14 @@ impl Stores {
     /// The rows of every generation, which must be there.
     pub(super) async fn views(&self) -> anyhow::Result<Arc<dyn Generations>> {
         self.views_as(Open::Existing).await
+    }
+
+    /// The same for whoever writes nothing: where its file is not there, no rows.
+    pub(super) async fn views_if_any(&self) -> anyhow::Result<Arc<dyn Generations>> {
+        if self.store == Store::Sqlite && !SqliteViews::is_there(self.folder()) {
+            return Ok(Arc::new(MemoryViews::default()));
+        }
+        self.views().await
     }
 
     /// The same, also where its file is to be made first; a table must be there.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta};
 use ledger::journal::SqliteJournal;
 use ledger::sqlite::Open;
 use projections::Generations;
@@ -140,6 +141,35 @@ async fn beside_a_service_commands_go_on_and_going_back_is_one_command() {
     created.push(server.create().await["id"].as_str().unwrap().to_owned());
     assert_clean(&data);
     assert_eq!(server.list().await.len(), created.len() + ASSETS as usize);
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing_where_there_are_no_rows_and_lets_go_of_none_that_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    let told = said(&data, &["--dry-run"]);
+    assert!(told.contains("3000 missing") && told.contains("nothing was changed"), "{told}");
+    assert!(!data.join("views.sqlite").exists(), "it made a file");
+
+    // A generation that was kept, for a minute, long ago.
+    let long_ago = DateTime::UNIX_EPOCH;
+    let list = list(&data).await;
+    let next = list.announced("a", long_ago).unwrap();
+    let built = next.building.clone().unwrap().generation;
+    let next = next.switched(built, Some(TimeDelta::minutes(1)), long_ago).unwrap();
+    assert!(views(&data).replace(&list, &next).await.unwrap());
+    assert!(said(&data, &["--dry-run"]).contains("3000 missing"));
+    assert_eq!(views(&data).generations().await.unwrap(), next);
+}
+
+#[test]
+fn a_refusal_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Server::start(folder.path()));
+    let refused = run(folder.path(), "replay", &["--rollback"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(told, "asset-ledger: no earlier generation is kept\n");
 }
 
 #[tokio::test]

@@ -45,6 +45,12 @@ pub struct SqliteViews {
 }
 
 impl SqliteViews {
+    /// Whether a data folder has a read table.
+    #[must_use]
+    pub fn is_there(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Opens the read table of a data folder.
     ///
     /// # Errors
