@@ -257,6 +257,11 @@ async fn a_secret_key_is_its_owners_alone() {
     let (code, out, error) = desk.run(&again);
     assert!(code == 1 && !format!("{out}{error}").contains("PRIVATE"), "{out}{error}");
     assert_eq!(fs::read_to_string(desk.at("key")).unwrap(), secret, "never replaced");
+    let other = ["checkpoint", "keygen", "--name", "files.example/ledger", "--out", "second"];
+    fs::write(desk.at("second.pub"), "somebody else's").unwrap();
+    let (code, _, error) = desk.run(&other);
+    assert!(code == 1 && error.contains("second.pub is there already"), "{error}");
+    assert!(!desk.at("second").exists(), "a secret without its public half");
     fs::set_permissions(desk.at("key"), fs::Permissions::from_mode(0o644)).unwrap();
     let (code, _, error) =
         desk.run(&["checkpoint", "--data", "data", "--key", "key", "--out", "other"]);

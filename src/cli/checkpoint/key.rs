@@ -30,7 +30,7 @@ pub(super) struct Keygen {
     /// and a path, without spaces or '+'.
     #[arg(long)]
     name: String,
-    /// The file of the secret key. There must be none yet.
+    /// The file of the secret key; the public one becomes FILE.pub. There must be neither yet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -42,6 +42,9 @@ impl Keygen {
         seed[16..].copy_from_slice(&World.random().to_be_bytes());
         let key = SecretKey::new(&self.name, seed).context("--name")?;
         let public = PathBuf::from(format!("{}.pub", self.out.display()));
+        // First: a secret whose public half somebody else's file takes the place of is of no use.
+        let there = public.symlink_metadata().is_ok();
+        ensure!(!there, "--out: {} is there already", public.display());
         write_new(&self.out, 0o600, &key.reveal())?;
         write_new(&public, 0o644, &key.verifier().to_string())?;
         Ok(writeln!(io::stdout(), "{}", key.verifier())?)
