@@ -132,19 +132,17 @@ impl Runner {
     }
 
     /// Projects an asset again from the journal, after a person has looked at why it was parked.
-    pub async fn redrive(&self, key: &Key) -> Projected {
+    /// `None` if the journal has no event of it: a person mistypes an id, and nothing is parked.
+    pub async fn redrive(&self, key: &Key) -> Option<Projected> {
         let known = async { Ok((self.journal.last(key).await?, self.written().await?)) };
-        match known.await {
-            Ok((last, written)) => {
-                // Without events there is nothing to reach, and that is what parks it again.
-                let version = last.map_or(1, |last| last.version);
-                let (key, lines, hints) = (key.clone(), Vec::new(), Vec::new());
-                let told = vec![Told { key, version, lines, hints }];
-                let outcome = self.run(told, &written).await.pop();
-                outcome.map_or(Projected::Row(Put::Stale), |(_, outcome)| outcome)
-            }
-            Err(error) => Projected::Failed(error),
-        }
+        let (last, written) = match known.await {
+            Ok((last, written)) => (last?, written),
+            Err(error) => return Some(Projected::Failed(error)),
+        };
+        let (lines, hints) = (Vec::new(), Vec::new());
+        let told = vec![Told { key: key.clone(), version: last.version, lines, hints }];
+        let outcome = self.run(told, &written).await.pop();
+        outcome.map(|(_, outcome)| outcome)
     }
 
     /// Drops the tombstones that have expired and the generations that are kept no longer, and
@@ -486,13 +484,24 @@ mod tests {
         let (world, story) = (world(vec![]), story(1));
         world.project(&[bare(&story, 3)]).await;
         assert_eq!(world.parked().await.len(), 1);
-        assert!(matches!(world.runner().redrive(&story.key).await, Projected::Parked));
+        assert!(world.runner().redrive(&story.key).await.is_none());
+        assert_eq!(world.parked().await.len(), 1, "it waits until it is mended");
 
         story.append_to(world.journal.inner()).await;
         let redriven = world.runner().redrive(&story.key).await;
-        assert!(matches!(redriven, Projected::Row(Put::Written)), "{redriven:?}");
+        assert!(matches!(redriven, Some(Projected::Row(Put::Written))), "{redriven:?}");
         assert_eq!(world.row(&story).await, Some(story.asset()));
         assert_eq!(world.parked().await, []);
+    }
+
+    #[tokio::test]
+    async fn a_redrive_of_what_the_journal_does_not_know_parks_nothing() {
+        let (world, broken) = (world(vec![]), story(1));
+        assert!(world.runner().redrive(&broken.key).await.is_none());
+        assert_eq!(world.parked().await, []);
+        world.journal.inner().append(&broken.key, broken.lines[2].clone()).await.unwrap();
+        assert!(matches!(world.runner().redrive(&broken.key).await, Some(Projected::Parked)));
+        assert_eq!(world.parked().await.len(), 1);
     }
 
     #[tokio::test]
@@ -500,7 +509,7 @@ mod tests {
         let (world, story) = (world(vec![]), story(1));
         world.project(&[bare(&story, 4)]).await;
         story.append_to(world.journal.inner()).await;
-        assert!(matches!(world.runner().redrive(&story.key).await, Projected::Row(_)));
+        assert!(matches!(world.runner().redrive(&story.key).await, Some(Projected::Row(_))));
         assert_eq!(world.parked().await.len(), 1);
     }
 

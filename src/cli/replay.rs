@@ -159,12 +159,15 @@ impl Replay {
         let (journal, table) = (replay.journal.clone(), replay.table.clone());
         let key = Key { tenant: self.stores.tenant.clone(), asset };
         match Runner::new(journal, table, Arc::new(World)).redrive(&key).await {
-            Projected::Row(put) => Ok(writeln!(io::stdout(), "{asset}: {}", report::put(put))?),
-            Projected::Parked => bail!(
+            Some(Projected::Row(put)) => {
+                Ok(writeln!(io::stdout(), "{asset}: {}", report::put(put))?)
+            }
+            Some(Projected::Parked) => bail!(
                 "{asset} cannot be projected: `asset-ledger history {asset}` \
                 shows why. It is set aside"
             ),
-            Projected::Failed(error) => Err(error).context("a store does not answer"),
+            Some(Projected::Failed(error)) => Err(error).context("a store does not answer"),
+            None => bail!("there is no asset {asset} of tenant {}", key.tenant),
         }
     }
 }

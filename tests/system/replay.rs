@@ -163,6 +163,21 @@ async fn a_dry_run_writes_nothing_where_there_are_no_rows_and_lets_go_of_none_th
     assert_eq!(views(&data).generations().await.unwrap(), next);
 }
 
+#[tokio::test]
+async fn an_id_that_was_mistyped_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let id = server.create().await["id"].as_str().unwrap().to_owned();
+    server.kill();
+    let other = "019aaf6b-5a00-7123-8456-0123456789ab";
+    let refused = run(folder.path(), "replay", &["--asset", other]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("there is no asset {other} of tenant main")), "{told}");
+    said(folder.path(), &["--asset", &id]);
+    assert_clean(folder.path());
+}
+
 #[test]
 fn a_refusal_is_said_once() {
     let folder = tempfile::tempdir().unwrap();

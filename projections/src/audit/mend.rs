@@ -67,9 +67,10 @@ impl Walk {
         let (journal, views) = (self.audit.journal.clone(), self.audit.views.clone());
         let runner = Runner::new(journal, views, self.audit.effects.clone());
         match runner.redrive(key).await {
-            Projected::Row(_) => Ok("the row was written again from its events".to_owned()),
-            Projected::Parked => Ok("nothing: its events make no row".to_owned()),
-            Projected::Failed(error) => Err(error),
+            Some(Projected::Row(_)) => Ok("the row was written again from its events".to_owned()),
+            Some(Projected::Parked) => Ok("nothing: its events make no row".to_owned()),
+            Some(Projected::Failed(error)) => Err(error),
+            None => Ok("nothing: the journal has no event of it".to_owned()),
         }
     }
 }

@@ -183,8 +183,8 @@ impl Sides<'_> {
         }
         let key = Key { tenant: self.replay.options.tenant.clone(), asset };
         let project = async || match runner.redrive(&key).await {
-            Projected::Failed(error) => Err(error),
-            Projected::Row(_) | Projected::Parked => Ok(()),
+            Some(Projected::Failed(error)) => Err(error),
+            Some(Projected::Row(_) | Projected::Parked) | None => Ok(()),
         };
         Ok(persist(project).await?)
     }
