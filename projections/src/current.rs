@@ -80,6 +80,10 @@ impl Views for Current {
         self.rows().await?.parked(tenant, limit).await
     }
 
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.rows().await?.let_go(parked).await
+    }
+
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         self.rows().await?.sweep(now).await
     }

@@ -88,6 +88,10 @@ impl<T: Views + ?Sized> Views for Arc<T> {
         (**self).parked(tenant, limit).await
     }
 
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        (**self).let_go(parked).await
+    }
+
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         (**self).sweep(now).await
     }

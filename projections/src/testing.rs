@@ -5,6 +5,7 @@ mod faulty;
 mod feed;
 mod generations;
 mod lanes;
+mod parking;
 mod positions;
 mod story;
 mod views;

@@ -120,6 +120,9 @@ pub trait Views: Send + Sync {
     /// The tenant's assets that are set aside, oldest first, at most `limit`.
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError>;
 
+    /// Takes an asset off what is set aside, unless it was set aside again, at a later version.
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError>;
+
     /// Drops the tombstones that have expired, and says how many those were. As it stands here it
     /// is for a store that drops them by itself, as DynamoDB's TTL does.
     async fn sweep(&self, _now: DateTime<Utc>) -> Result<u64, StoreError> {

@@ -86,6 +86,10 @@ impl<T: Views> Views for Faulty<T> {
         self.call("parked", self.inner.parked(tenant, limit)).await
     }
 
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.call("let_go", self.inner.let_go(parked)).await
+    }
+
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         self.call("sweep", self.inner.sweep(now)).await
     }

@@ -7,9 +7,9 @@ use ledger::asset::{Asset, Declaration, Event, Status, UploadKind};
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::objects::ObjectVersion;
 
-use super::{Clock, Story, settle};
+use super::{Story, parking, settle};
 use crate::row;
-use crate::views::{Page, Parked, Put, Query, Views};
+use crate::views::{Page, Put, Query, Views};
 
 /// Shows that what `make` makes, empty each time, keeps the contract of [`Views`].
 ///
@@ -27,12 +27,10 @@ pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
     tombstones_hide_the_asset_and_keep_it_gone(make().await).await;
     expired_tombstones_may_go_and_nothing_else(make().await).await;
     tenants_do_not_see_each_other(make().await).await;
-    parked_assets_wait_oldest_first(make().await).await;
-    a_later_version_replaces_a_parked_one(make().await).await;
-    rows_void_parking_whichever_came_first(make().await).await;
+    parking::conformance(&make).await;
 }
 
-async fn put(views: &impl Views, asset: &Asset) -> (Put, bool) {
+pub(super) async fn put(views: &impl Views, asset: &Asset) -> (Put, bool) {
     settle(async || views.put(asset).await).await
 }
 
@@ -60,31 +58,17 @@ async fn walk(views: &impl Views, mut query: Query) -> Vec<Asset> {
     }
 }
 
-async fn park(views: &impl Views, parked: &Parked) {
-    settle(async || views.park(parked).await).await;
-}
-
-async fn parked(views: &impl Views) -> Vec<(AssetId, u64)> {
-    let (parked, _) = settle(async || views.parked(&tenant("main"), 9).await).await;
-    parked.iter().map(|parked| (parked.key.asset, parked.version)).collect()
-}
-
 fn all(limit: usize) -> Query {
     Query { tenant: tenant("main"), state: None, after: None, limit }
 }
 
 #[allow(clippy::expect_used, reason = "the suite names its tenants itself")]
-fn tenant(name: &str) -> Tenant {
+pub(super) fn tenant(name: &str) -> Tenant {
     name.parse().expect("a tenant's name")
 }
 
 fn ids(assets: &[Asset]) -> Vec<AssetId> {
     assets.iter().map(|asset| asset.key.asset).collect()
-}
-
-fn set_aside(story: &Story, version: u64, minute: i64) -> Parked {
-    let at = Clock::default().0 + TimeDelta::minutes(minute);
-    Parked { key: story.key.clone(), version, error: format!("no version {version} 🧩"), at }
 }
 
 /// An asset in each state, and one that says everything that can be said.
@@ -302,49 +286,4 @@ async fn tenants_do_not_see_each_other(views: impl Views) {
     assert_eq!(walk(&views, all(1)).await, [mine.asset()]);
     assert_eq!(walk(&views, Query { tenant: theirs.tenant, ..all(1) }).await, [same_id]);
     assert_eq!(walk(&views, Query { tenant: tenant("mai"), ..all(1) }).await, []);
-}
-
-async fn parked_assets_wait_oldest_first(views: impl Views) {
-    let stories = [1, 2, 3].map(|nth| Story::begin("main", nth));
-    for (story, minute) in stories.iter().zip([2, 3, 1]) {
-        park(&views, &set_aside(story, 1, minute)).await;
-    }
-    let expected =
-        [(2, 1), (0, 2), (1, 3)].map(|(nth, minute)| set_aside(&stories[nth], 1, minute));
-    for limit in 0..4 {
-        let (found, _) = settle(async || views.parked(&tenant("main"), limit).await).await;
-        assert_eq!(found, expected[..limit.min(3)]);
-    }
-}
-
-async fn a_later_version_replaces_a_parked_one(views: impl Views) {
-    let story = Story::begin("main", 1);
-    for (version, stays) in [(2, 2), (1, 2), (4, 4), (3, 4), (4, 4)] {
-        park(&views, &set_aside(&story, version, 1)).await;
-        assert_eq!(parked(&views).await, [(story.key.asset, stays)], "after version {version}");
-    }
-    let again = Parked { error: "looked at again".to_owned(), ..set_aside(&story, 4, 2) };
-    park(&views, &again).await;
-    assert_eq!(settle(async || views.parked(&tenant("main"), 9).await).await.0, [again]);
-}
-
-async fn rows_void_parking_whichever_came_first(views: impl Views) {
-    let story = Story::begin("main", 1).received().uploaded().deleted();
-    let neighbour = Story::begin("main", 2);
-    park(&views, &set_aside(&neighbour, 1, 1)).await;
-    park(&views, &set_aside(&story, 2, 2)).await;
-    let (waits, too) = ((neighbour.key.asset, 1), (story.key.asset, 2));
-    put(&views, &story.at(1)).await;
-    assert_eq!(parked(&views).await, [waits, too]);
-    put(&views, &story.at(2)).await;
-    assert_eq!(parked(&views).await, [waits]);
-    park(&views, &set_aside(&story, 3, 2)).await;
-    put(&views, &story.asset()).await;
-    assert_eq!(parked(&views).await, [waits], "there is a row beyond it");
-    for version in 1..=4 {
-        park(&views, &set_aside(&story, version, 3)).await;
-        assert_eq!(parked(&views).await, [waits], "there is a row of version 4");
-    }
-    park(&views, &set_aside(&story, 5, 4)).await;
-    assert_eq!(parked(&views).await, [waits, (story.key.asset, 5)]);
 }

@@ -97,21 +97,6 @@ impl DynamoViews {
             Err(error) => Err(error),
         }
     }
-
-    async fn void(&self, parked: &Parked) -> Result<(), StoreError> {
-        let void = self.table.void(self.client.delete_item(), parked).send().await;
-        match void {
-            Ok(answer) => {
-                self.meter.count("DeleteItem", answer.consumed_capacity());
-                Ok(())
-            }
-            Err(error) => match error.as_service_error() {
-                // Set aside again, at a later version.
-                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(failed("views: what was set aside was not let go", error)),
-            },
-        }
-    }
 }
 
 #[async_trait]
@@ -183,12 +168,27 @@ impl Views for DynamoViews {
                 break;
             }
             if self.reached(&parked).await? {
-                self.void(&parked).await?;
+                self.let_go(&parked).await?;
             } else {
                 waiting.push(parked);
             }
         }
         Ok(waiting)
+    }
+
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        let gone = self.table.void(self.client.delete_item(), parked).send().await;
+        match gone {
+            Ok(answer) => {
+                self.meter.count("DeleteItem", answer.consumed_capacity());
+                Ok(())
+            }
+            Err(error) => match error.as_service_error() {
+                // Set aside again, at a later version.
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(failed("views: what was set aside was not let go", error)),
+            },
+        }
     }
 }
 

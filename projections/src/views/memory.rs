@@ -131,6 +131,14 @@ impl Views for MemoryViews {
         Ok(parked)
     }
 
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        if tables.parked.get(&parked.key).is_some_and(|there| there.version <= parked.version) {
+            tables.parked.remove(&parked.key);
+        }
+        Ok(())
+    }
+
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let expired = |row: &Asset| row::expires_at(row).is_some_and(|at| at <= now);
         let tables = &mut *self.tables();

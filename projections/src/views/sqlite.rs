@@ -21,7 +21,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::{Page, Parked, Put, Query, Views};
 use crate::generations::Generation;
 use crate::row::{Row, Tags};
-use statements::{AFTER_ALL, PARK, PARKED, SQL, SWEEP, VOID};
+use statements::{AFTER_ALL, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
 
 /// The file in a data folder.
 const FILE: &str = "views.sqlite";
@@ -141,6 +141,15 @@ impl Views for SqliteViews {
             rows.collect::<rusqlite::Result<Vec<(String, String, u64, String, String)>>>()
         });
         rows.await?.into_iter().map(parked).collect()
+    }
+
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        let (key, version) = (parked.key.clone(), whole(parked.version)?);
+        let let_go = move |file: &Connection| {
+            let (pk, sk) = (key.tenant.as_str(), key.asset.to_string());
+            file.prepare_cached(LET_GO)?.execute(params![pk, sk, version])
+        };
+        self.database.write(let_go).await.map(drop)
     }
 
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {

@@ -296,6 +296,10 @@ impl Views for Distant<dyn Rows> {
         self.faults.around(self.views.parked(tenant, limit)).await
     }
 
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.faults.around(self.views.let_go(parked)).await
+    }
+
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         self.faults.around(self.views.sweep(now)).await
     }

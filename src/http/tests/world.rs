@@ -275,6 +275,10 @@ impl Views for Folding {
     async fn parked(&self, _: &ledger::id::Tenant, _: usize) -> Result<Vec<Parked>, StoreError> {
         Ok(Vec::new())
     }
+
+    async fn let_go(&self, _: &Parked) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A versioned bucket.

@@ -19,6 +19,8 @@ pub(super) const PARKED: &str = "SELECT pk, sk, version, error, at FROM parked W
         AND pk = parked.pk AND sk = parked.sk AND version >= parked.version) \
     ORDER BY at, sk LIMIT ?3";
 
+pub(super) const LET_GO: &str = "DELETE FROM parked WHERE pk = ?1 AND sk = ?2 AND version <= ?3";
+
 /// Lets go of what was set aside and a row has reached since.
 pub(super) const VOID: &str = "DELETE FROM parked WHERE EXISTS (SELECT 1 FROM assets \
     WHERE generation = ?1 AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
