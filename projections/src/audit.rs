@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 use ledger::audit::{Finding, Kind, examine};
-use ledger::error::{self, chain};
+use ledger::error;
 use ledger::id::{Key, Tenant};
 use ledger::journal::scan::{Chain, Chains, Segment};
 use ledger::journal::{Journal, Scan};
@@ -165,11 +165,7 @@ impl Walk {
     }
 
     async fn row(&self, key: &Key) -> Result<Seen, StoreError> {
-        match self.current.get(key).await {
-            Ok(row) => Ok(Seen::Row(row.map(Box::new))),
-            Err(error) if error.kind == error::Kind::Corrupt => Ok(Seen::Unreadable(chain(&error))),
-            Err(error) => Err(error),
-        }
+        Seen::of(self.current.get(key).await)
     }
 
     /// Every row: is there a history of it?
@@ -221,8 +217,7 @@ impl Walk {
     async fn parked(&self) -> Result<(), StoreError> {
         let parked = self.current.parked(&self.audit.tenant, PARKED).await?;
         for parked in parked {
-            let finding = Finding::new(Kind::Parked, parked.key.partition(), parked.error);
-            self.mend(&parked.key, vec![finding.at(parked.version)]).await?;
+            self.mend_parked(parked).await?;
         }
         Ok(())
     }

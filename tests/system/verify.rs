@@ -236,6 +236,34 @@ async fn what_is_gone_is_recorded_only_by_who_says_so() {
     assert_eq!(verify(&left.data, &["--objects"]).findings(), []);
 }
 
+#[tokio::test]
+async fn what_was_set_aside_is_taken_up_let_go_or_left_and_that_is_said() {
+    let left = left().await;
+    let rows = left.open("views.sqlite");
+    let park = |id: &str, version: u64| {
+        let park =
+            "INSERT INTO parked VALUES ('main', ?1, ?2, 'why', '2026-11-25T07:00:00.000000Z')";
+        assert_eq!(rows.execute(park, (id, version)), Ok(1));
+    };
+    let unknown = "019aaf6b-5a00-7123-8456-0123456789ab";
+    rows.execute("DELETE FROM assets WHERE sk = ?1", [&left.announced]).unwrap();
+    park(&left.announced, 1);
+    park(&left.uploaded, 99);
+    park(unknown, 1);
+    let said = verify(&left.data, &["--repair"]);
+    let of = |id: &str| {
+        let lines = said.lines.iter().filter(|line| line["asset"] == format!("main#{id}"));
+        let told = lines.map(|it| (it["kind"].as_str().unwrap(), it["repair"].as_str().unwrap()));
+        told.collect::<Vec<_>>()
+    };
+    let again = "the row was written again from its events";
+    assert_eq!(of(&left.announced), [("row-missing", again)], "its row voids the parking");
+    let [("parked", told)] = of(&left.uploaded)[..] else { panic!("{:?}", said.lines) };
+    assert!(told.starts_with("nothing: the journal ends at version 3"), "{told}");
+    assert_eq!(of(unknown), [("parked", "it was let go: the journal has no event of it")]);
+    assert_eq!(verify(&left.data, &[]).findings(), [("parked", left.uploaded.as_str())]);
+}
+
 /// As `verify … | head -1` does it, but sooner: nobody ever reads.
 #[tokio::test]
 async fn a_pipe_that_closes_changes_nothing_of_what_verify_exits_with() {

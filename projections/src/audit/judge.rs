@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use ledger::asset::{Asset, Life};
 use ledger::audit::{Finding, Kind, Known, Witness, examine_with};
 use ledger::chain::Hash;
+use ledger::error::{self, StoreError};
 use ledger::history::History;
 use ledger::journal::scan::Chain;
 use serde_json::Value;
@@ -46,6 +47,17 @@ impl Verdict {
 }
 
 impl Seen {
+    /// What a read table answered: a row that cannot be read is seen too.
+    pub(super) fn of(answer: Result<Option<Asset>, StoreError>) -> Result<Self, StoreError> {
+        match answer {
+            Ok(row) => Ok(Self::Row(row.map(Box::new))),
+            Err(error) if error.kind == error::Kind::Corrupt => {
+                Ok(Self::Unreadable(error::chain(&error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The version that it shows.
     pub(super) fn version(&self) -> u64 {
         match self {
