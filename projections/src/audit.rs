@@ -31,6 +31,8 @@ use crate::generations::Generations;
 use crate::rows::{Rows, Stored};
 use crate::views::Views;
 
+pub use self::mend::{Mended, Mender};
+
 /// Assets of a segment looked at together: their reads overlap, and their histories are held.
 const AT_ONCE: usize = 32;
 /// Parked assets that are reported; the rest are like them.

@@ -15,11 +15,11 @@ use clap::Args;
 use ledger::Effects;
 use ledger::id::{AssetId, Key};
 use ledger::sqlite::Open;
+use projections::audit::{Mended, Mender};
 use projections::generations::{LINGER, tidy};
 use projections::replay::{Failure, Options, Outcome, Tally};
-use projections::runner::Projected;
 use projections::views::SqliteViews;
-use projections::{Generations, Runner, replay};
+use projections::{Generations, replay};
 use tokio::sync::watch;
 
 use super::stop::Stop;
@@ -55,7 +55,8 @@ pub(super) struct Replay {
     /// Show what a replay would change, and change nothing.
     #[arg(long, group = "deed")]
     dry_run: bool,
-    /// Project this asset only, into the rows that are read.
+    /// Make the row of this asset only, in the rows that are read: where it is missing, lags, was
+    /// altered or cannot be read. What a row remembers that its events do not tell stays.
     #[arg(long, value_name = "ID", group = "deed")]
     asset: Option<AssetId>,
     /// Go back to the rows before the last replay; once more takes that back.
@@ -156,19 +157,20 @@ impl Replay {
     }
 
     async fn one(&self, replay: &replay::Replay, asset: AssetId) -> anyhow::Result<()> {
-        let (journal, table) = (replay.journal.clone(), replay.table.clone());
+        let (journal, views) = (replay.journal.clone(), replay.table.clone());
+        let mender = Mender { journal, views, effects: Arc::new(World) };
         let key = Key { tenant: self.stores.tenant.clone(), asset };
-        match Runner::new(journal, table, Arc::new(World)).redrive(&key).await {
-            Some(Projected::Row(put)) => {
-                Ok(writeln!(io::stdout(), "{asset}: {}", report::put(put))?)
-            }
-            Some(Projected::Parked) => bail!(
+        let said = match mender.mend(&key).await.context("a store does not answer")? {
+            Mended::Sound => "its row is as its events make it",
+            Mended::Anew => "its row is made anew",
+            Mended::Parked => bail!(
                 "{asset} cannot be projected: `asset-ledger history {asset}` \
                 shows why. It is set aside"
             ),
-            Some(Projected::Failed(error)) => Err(error).context("a store does not answer"),
-            None => bail!("there is no asset {asset} of tenant {}", key.tenant),
-        }
+            Mended::Disputed(findings) => bail!(report::disputed(asset, &findings)),
+            Mended::Unknown => bail!("there is no asset {asset} of tenant {}", key.tenant),
+        };
+        Ok(writeln!(io::stdout(), "{asset}: {said}")?)
     }
 }
 

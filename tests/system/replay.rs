@@ -163,6 +163,45 @@ async fn a_dry_run_writes_nothing_where_there_are_no_rows_and_lets_go_of_none_th
     assert_eq!(views(&data).generations().await.unwrap(), next);
 }
 
+/// Steps 1 and 2 of 'A row looks wrong' in docs/OPERATIONS.md.
+#[tokio::test]
+async fn a_row_that_was_altered_or_cannot_be_read_is_mended_by_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    said(&data, &[]);
+    let id = Story::begin("main", 7).key.asset.to_string();
+    let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
+    assert!(said(&data, &["--asset", &id]).contains("as its events make it"));
+    for altered in ["filename = 'evil'", "tags = 'x'", "version = 99", "state = 'GONE'"] {
+        let alter = format!("UPDATE assets SET {altered} WHERE sk = ?1");
+        assert!(rows.execute(&alter, [&id]).unwrap() > 0);
+        let found = run(&data, "verify", &["--patience", "1"]);
+        assert_eq!(found.status.code(), Some(1), "{altered}: {found:?}");
+        assert!(said(&data, &["--asset", &id]).contains("made anew"), "{altered}");
+        assert_clean(&data);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_may_be_evidence_is_left_and_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    filled(&data).await;
+    said(&data, &[]);
+    let id = Story::begin("main", 7).key.asset.to_string();
+    let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
+    let other = "0".repeat(64);
+    rows.execute("UPDATE assets SET head = ?2 WHERE sk = ?1", [&id, &other]).unwrap();
+    let refused = run(&data, "replay", &["--asset", &id]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(told.contains("edited") && told.contains("left as it is"), "{told}");
+    let head = "SELECT head FROM assets WHERE sk = ?1 ORDER BY generation DESC";
+    let head: String = rows.query_row(head, [&id], |row| row.get(0)).unwrap();
+    assert_eq!(head, other);
+}
+
 #[tokio::test]
 async fn an_id_that_was_mistyped_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();

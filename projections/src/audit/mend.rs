@@ -9,30 +9,72 @@
 
 use std::sync::Arc;
 
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, Kind, examine};
 use ledger::error;
 use ledger::id::Key;
 use ledger::journal::Journal;
+use ledger::journal::scan::Chain;
 use ledger::{Effects, StoreError};
 
+use super::judge::{Seen, judge};
 use super::{Audit, Walk};
 use crate::generations::Generations;
 use crate::rows::Rows;
 use crate::runner::{Projected, Runner};
-use crate::views::{Parked, Put};
+use crate::views::{Parked, Put, Views};
 
 /// Who makes rows again, one asset at a time.
 #[derive(Clone)]
-pub(super) struct Mender {
+pub struct Mender {
     /// The journal.
-    journal: Arc<dyn Journal>,
+    pub journal: Arc<dyn Journal>,
     /// The rows.
-    views: Arc<dyn Generations>,
+    pub views: Arc<dyn Generations>,
     /// The time, for tombstones.
-    effects: Arc<dyn Effects>,
+    pub effects: Arc<dyn Effects>,
+}
+
+/// What became of an asset's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mended {
+    /// It was as its events make it.
+    Sound,
+    /// It is made anew.
+    Anew,
+    /// Its events make no row: it is set aside for a person.
+    Parked,
+    /// It remembers otherwise what the journal tells, and was left as it is: it may be evidence.
+    Disputed(Vec<Finding>),
+    /// The journal has no event of it.
+    Unknown,
 }
 
 impl Mender {
+    /// Looks at the row of one asset, and makes it again from its events if they did not make it.
+    pub async fn mend(&self, key: &Key) -> Result<Mended, StoreError> {
+        // The row first: what it shows, the history has.
+        let seen = Seen::of(self.rows().await?.get(key).await)?;
+        let lines = self.journal.history(key).await?;
+        if lines.is_empty() {
+            return Ok(Mended::Unknown);
+        }
+        let chain = Chain { partition: key.partition(), lines, strays: Vec::new() };
+        let findings = judge(&chain, &seen, self.effects.now()).findings();
+        match findings.first().map(|finding| finding.kind) {
+            None | Some(Kind::RowMissing | Kind::RowStale) => {}
+            Some(Kind::RowAltered) => self.erase(key).await?,
+            Some(_) if examine(&chain).is_empty() => return Ok(Mended::Disputed(findings)),
+            Some(_) => {} // a broken history, which parks it
+        }
+        match self.runner().redrive(key).await {
+            Some(Projected::Row(Put::Stale)) if findings.is_empty() => Ok(Mended::Sound),
+            Some(Projected::Row(_)) => Ok(Mended::Anew),
+            Some(Projected::Parked) => Ok(Mended::Parked),
+            Some(Projected::Failed(error)) => Err(error),
+            None => Ok(Mended::Unknown),
+        }
+    }
+
     /// Takes the row away, whatever it is.
     async fn erase(&self, key: &Key) -> Result<(), StoreError> {
         let rows = self.rows().await?;
@@ -140,5 +182,74 @@ impl Walk {
         let Audit { journal, views, effects, .. } = &self.audit;
         let (journal, views, effects) = (journal.clone(), views.clone(), effects.clone());
         Mender { journal, views, effects }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::asset::Asset;
+    use ledger::chain::Hash;
+    use ledger::journal::MemoryJournal;
+
+    use super::*;
+    use crate::testing::{Clock, Story};
+    use crate::views::MemoryViews;
+
+    /// What becomes of a row beside the first `events` of a story, and which row is there then.
+    async fn mended(events: usize, row: Option<Asset>) -> (Mended, Option<Asset>) {
+        let mut story = story();
+        story.lines.truncate(events);
+        let (journal, views) = (MemoryJournal::default(), Arc::new(MemoryViews::default()));
+        story.append_to(&journal).await;
+        for row in row {
+            views.put(&row).await.unwrap();
+        }
+        let (journal, effects) = (Arc::new(journal), Arc::new(Clock::default()));
+        let mended = Mender { journal, views: views.clone(), effects }.mend(&story.key).await;
+        (mended.unwrap(), views.get(&story.key).await.unwrap())
+    }
+
+    fn story() -> Story {
+        Story::begin("main", 1).received().uploaded()
+    }
+
+    #[tokio::test]
+    async fn a_row_is_made_anew_unless_its_events_made_it() {
+        let made = Some(story().asset());
+        assert_eq!(mended(3, made.clone()).await, (Mended::Sound, made.clone()));
+        let other = |row: Asset| Some(Asset { updated_at: row.created_at, ..row });
+        for row in [None, Some(story().at(2)), other(story().at(2)), other(story().asset())] {
+            assert_eq!(mended(3, row.clone()).await, (Mended::Anew, made.clone()), "{row:?}");
+        }
+        let later = Some(Asset { version: 99, ..story().asset() });
+        assert_eq!(mended(3, later).await, (Mended::Anew, made));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_remembers_other_events_is_left() {
+        let beyond = Some(story().asset());
+        let rewritten = Some(Asset { head: Hash::of(b"x"), ..story().asset() });
+        for (events, row, kind) in
+            [(2, beyond.clone(), Kind::Truncated), (3, rewritten, Kind::Edited)]
+        {
+            let (said, there) = mended(events, row.clone()).await;
+            let Mended::Disputed(findings) = said else { panic!("{said:?}") };
+            assert_eq!((findings[0].kind, there), (kind, row));
+        }
+        assert_eq!(mended(0, beyond.clone()).await, (Mended::Unknown, beyond));
+        assert_eq!(mended(0, None).await, (Mended::Unknown, None));
+    }
+
+    #[tokio::test]
+    async fn a_broken_history_makes_no_row() {
+        let story = story();
+        let (journal, views) = (MemoryJournal::default(), Arc::new(MemoryViews::default()));
+        for nth in [0, 2] {
+            journal.append(&story.key, story.lines[nth].clone()).await.unwrap();
+        }
+        let (journal, effects) = (Arc::new(journal), Arc::new(Clock::default()));
+        let mender = Mender { journal, views: views.clone(), effects };
+        assert_eq!(mender.mend(&story.key).await.unwrap(), Mended::Parked);
+        assert_eq!(views.parked(&story.key.tenant, 9).await.unwrap().len(), 1);
     }
 }

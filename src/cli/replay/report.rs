@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ledger::audit::Finding;
+use ledger::id::AssetId;
 use ledger::time;
 use projections::Generation;
 use projections::replay::{Difference, Report};
-use projections::views::Put;
 
 /// Why the new rows are not read.
 pub(super) const REFUSED: &str = "the rows stay as they were: made from this journal, new ones \
@@ -69,12 +70,14 @@ pub(super) fn switched(
     }
 }
 
-/// What became of one row.
-pub(super) fn put(put: Put) -> &'static str {
-    match put {
-        Put::Written => "its row is made anew",
-        Put::Stale => "its row is as new already",
-    }
+/// Why the row of an asset was left as it is.
+pub(super) fn disputed(asset: AssetId, findings: &[Finding]) -> String {
+    let told = findings.iter().map(|it| format!("{}, {}", it.kind, it.says));
+    let told = told.collect::<Vec<_>>().join("; ");
+    format!(
+        "the row of {asset} and its events speak against each other ({told}). It may be the \
+         journal that was changed, so the row was left as it is: `asset-ledger verify` tells more"
+    )
 }
 
 fn told(difference: Difference) -> &'static str {
