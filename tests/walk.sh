@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The walk of the original service with plain curl against `serve`, and the audit of what it left
-# with sha256sum and jq alone: what the README tells its readers to type, typed.
+# with sha256sum and jq alone, and with the Python of docs/AUDIT.md: what readers are told to type, typed.
 # Usage: tests/walk.sh PATH_TO_ASSET_LEDGER
 set -euo pipefail
 
@@ -80,6 +80,8 @@ for line in 1 2 3; do # one byte of each event but the last, which nothing follo
     audit >"$folder/verdict" && fail "a changed line $line was not found"
 done
 
+for _ in 1 2; do call POST /asset 201; done # more than one to export
 kill -TERM "$server"
 wait "$server" || fail "serve did not end in good order"
+python3 "$(dirname "$0")/auditor.py" "$program" "$folder/data"
 printf '1 passed, 0 failed\n'
