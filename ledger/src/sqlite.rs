@@ -22,6 +22,9 @@ const GROUP: usize = 512;
 const QUEUE: usize = 4096;
 /// Reading connections, and so blocking reads, at once.
 const READERS: usize = 8;
+/// Pages in the write-ahead log before they are moved to the file: 16 MiB, since each move waits for
+/// the disk twice.
+const CHECKPOINT: u32 = 4_096;
 /// How long one process waits for another that holds the file's write lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long it pauses in between where SQLite does not wait by itself.
@@ -245,6 +248,7 @@ fn tune(connection: &Connection, schema: &Schema) -> rusqlite::Result<()> {
     write_ahead(connection)?;
     let synchronous = if schema.durable { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

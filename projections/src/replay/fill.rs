@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use futures::{TryFutureExt, try_join};
 use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::chain;
 use ledger::history::History;
-use ledger::journal::scan::{Chain, Chains};
+use ledger::journal::scan::{Chain, Chains, Place};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -117,16 +118,20 @@ impl Work {
     ) -> Result<(), Failure> {
         let segment = stretch.segment.clone();
         let mut chains = Chains::new(&*self.replay.scan, &segment, stretch.place.clone());
+        let mut batch = Batch::read(&mut chains).await?;
         while !stretch.done && !*self.replay.stop.borrow() {
-            let batch = next(&mut chains).await?;
-            let events = batch.iter().map(|it| (it.lines.len() + it.strays.len()) as u64).sum();
-            let ended = batch.len() < BATCH;
-            let (rows, broken) = self.write(batch).await?;
+            let Batch { chains: read, events, place, last } = batch;
+            let following =
+                async { if last { Ok(Batch::default()) } else { Batch::read(&mut chains).await } };
+            // The next ones are read while these are written.
+            let ((rows, broken), next) =
+                try_join!(self.write(read), following.map_err(Failure::from))?;
+            batch = next;
             self.replay.tally.filled(events, rows);
             stretch.events += events;
             stretch.assets += rows;
-            stretch.place = chains.place().cloned();
-            stretch.done = ended;
+            stretch.place = place;
+            stretch.done = last;
             let _ = say.send(News { number, stretch: stretch.clone(), broken }).await;
         }
         Ok(())
@@ -187,16 +192,31 @@ impl Work {
     }
 }
 
-async fn next(chains: &mut Chains<'_>) -> Result<Vec<Chain>, StoreError> {
-    let (mut batch, mut patience) = (Vec::with_capacity(BATCH), Patience::default());
-    while batch.len() < BATCH {
-        match chains.next().await {
-            Ok(Some(chain)) => batch.push(chain),
-            Ok(None) => break,
-            Err(error) => patience.bear(error).await?,
+/// Histories that are written together.
+#[derive(Default)]
+struct Batch {
+    chains: Vec<Chain>,
+    events: u64,
+    /// Where to go on after them.
+    place: Option<Place>,
+    /// Whether they end their segment.
+    last: bool,
+}
+
+impl Batch {
+    async fn read(from: &mut Chains<'_>) -> Result<Self, StoreError> {
+        let (mut chains, mut patience) = (Vec::with_capacity(BATCH), Patience::default());
+        while chains.len() < BATCH {
+            match from.next().await {
+                Ok(Some(chain)) => chains.push(chain),
+                Ok(None) => break,
+                Err(error) => patience.bear(error).await?,
+            }
         }
+        let events = chains.iter().map(|it| (it.lines.len() + it.strays.len()) as u64).sum();
+        let last = chains.len() < BATCH;
+        Ok(Self { chains, events, place: from.place().cloned(), last })
     }
-    Ok(batch)
 }
 
 fn fold(chain: Chain, now: DateTime<Utc>) -> Folded {
