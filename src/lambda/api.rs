@@ -1,7 +1,10 @@
 //! From API Gateway's requests to the router's: who asks, under which name, and for which path.
 
+use axum::Router;
 use axum::extract::Request;
-use axum::http::Uri;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use lambda_http::aws_lambda_events::apigw::{
     ApiGatewayRequestAuthorizer as Authorizer, ApiGatewayV2httpRequestContext as Context,
 };
@@ -11,6 +14,21 @@ use crate::http::{Actor, RequestId};
 
 /// The stage whose name is not part of the path.
 const DEFAULT_STAGE: &str = "$default";
+
+/// `router`, as it stands behind API Gateway.
+pub fn behind_gateway(router: Router) -> Router {
+    router.layer(from_fn(preflight))
+}
+
+/// Answers what a browser asks before it sends a page's request: anything but a success, and it
+/// does not send it. Who may is for API Gateway to say, which adds its own headers and ignores
+/// ours. The route that this comes by lets everybody in, so it ends here.
+async fn preflight(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    next.run(request).await
+}
 
 /// The request as the router takes it. Who asks is whom API Gateway's authorizer found, and
 /// nothing else: a client's own headers say nothing about it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 
+use super::api;
 use super::bucket::Notifications;
 use super::projector::Projector;
 use crate::aws::{
@@ -26,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(12);
 pub async fn router() -> Result<Router, Invalid> {
     let parts = reached_within(API_OPERATION).await?;
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
-    Ok(http::router(Api {
+    Ok(api::behind_gateway(http::router(Api {
         service: parts.service(),
         reader: parts.reader(),
         feed: parts.feed(),
@@ -35,7 +36,7 @@ pub async fn router() -> Result<Router, Invalid> {
         checks: checks::all(parts.journal, parts.views, parts.objects),
         limits,
         hosts: Hosts::Any,
-    }))
+    })))
 }
 
 /// The handler of the journal's stream.

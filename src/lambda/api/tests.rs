@@ -4,7 +4,7 @@ use lambda_http::IntoResponse;
 use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
 
-use super::request;
+use super::{behind_gateway, request};
 use crate::http::tests::world::{Answer, World};
 
 /// A request as API Gateway hands it to Lambda (HTTP API, payload 2.0).
@@ -130,6 +130,21 @@ async fn a_named_stage_is_not_part_of_the_path() {
         event["requestContext"]["stage"] = stage.into();
         assert_eq!(send(&world, &event).await.status, status, "{stage} {path}");
     }
+}
+
+#[tokio::test]
+async fn what_a_browser_asks_first_is_answered_and_goes_no_further() {
+    let mut world = World::new();
+    world.app = behind_gateway(world.app);
+    for path in ["/asset", "/asset/019aaf6b-5a00-7123-8456-0123456789ab/purge", "/nowhere"] {
+        let mut event = event(&format!("OPTIONS {path}"), &Value::Null);
+        event["headers"]["origin"] = "https://app.example".into();
+        event["headers"]["access-control-request-method"] = "POST".into();
+        let answer = send(&world, &event).await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (204, ""), "{path}");
+    }
+    let created = send(&world, &event("POST /asset", &iam())).await;
+    assert_eq!(created.status, 201, "what follows is asked for as ever");
 }
 
 #[tokio::test]
