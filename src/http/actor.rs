@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use ledger::chain::Hash;
+
+use super::code::Code;
+use super::problem::Problem;
 
 /// Bytes of a name: what an event has room for.
 const LENGTH_MAX: usize = 128;
@@ -42,6 +48,20 @@ impl Default for Actor {
     fn default() -> Self {
         Self("anonymous".into())
     }
+}
+
+/// Somebody was let in, and nothing says who: as an extension of the request, in an [`Actor`]'s place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nameless;
+
+/// Refuses the nameless: a history that says `anonymous` of somebody who was asked for a name would
+/// keep from an auditor what was known.
+pub(super) async fn named(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Nameless>().is_some() {
+        let detail = "whoever let you in did not say who you are; a token needs iss and sub";
+        return Problem::new(Code::CallerNameless, detail).into_response();
+    }
+    next.run(request).await
 }
 
 #[cfg(test)]

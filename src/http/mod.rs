@@ -39,7 +39,7 @@ use projections::{Feed, Reader};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use actor::Actor;
+pub use actor::{Actor, Nameless};
 pub use health::{Check, NotReady};
 pub use meter::{Meter, with_meter};
 pub use origin::Hosts;
@@ -101,6 +101,7 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn(behalf::name))
         .layer(from_fn(shield::catch))
         .layer(from_fn_with_state(api.clone(), shield::deadline))
+        .layer(from_fn(actor::named))
         .layer(from_fn_with_state(api.clone(), origin::guard))
         .layer(from_fn(problem::render))
         .layer(from_fn(shield::log))

@@ -24,6 +24,8 @@ use super::request_id::RequestId;
 const SHOWN_MAX: usize = 128;
 /// Seconds after which a store that was away may be asked again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// What helps whoever is not known: another token.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 /// The media type of problem details.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -190,6 +192,9 @@ fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response)
     let mut response = (status, Json(body)).into_response();
     if let Some(allow) = told.headers().get(header::ALLOW) {
         response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);

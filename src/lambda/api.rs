@@ -10,7 +10,7 @@ use lambda_http::aws_lambda_events::apigw::{
 };
 use lambda_http::request::RequestContext;
 
-use crate::http::{Actor, RequestId};
+use crate::http::{Actor, Nameless, RequestId};
 
 /// The stage whose name is not part of the path.
 const DEFAULT_STAGE: &str = "$default";
@@ -37,8 +37,10 @@ pub fn request(given: lambda_http::Request) -> Request {
     let (mut parts, body) = given.into_parts();
     let context = parts.extensions.remove::<RequestContext>();
     if let Some(RequestContext::ApiGatewayV2(context)) = context {
-        if let Some(actor) = context.authorizer.as_ref().and_then(actor) {
-            parts.extensions.insert(actor);
+        match context.authorizer.as_ref().map(actor) {
+            Some(Some(actor)) => drop(parts.extensions.insert(actor)),
+            Some(None) => drop(parts.extensions.insert(Nameless)),
+            None => {}
         }
         if let Some(id) = context.request_id.as_deref().and_then(RequestId::new) {
             parts.extensions.insert(id);

@@ -62,16 +62,30 @@ async fn recorded(event: &Value) -> Value {
 #[tokio::test]
 async fn who_asks_is_whom_the_authorizer_found() {
     let token = json!({"iss": "https://issuer.example/pool", "sub": "auth0|7", "exp": "1"});
-    let no_subject = json!({"iss": "https://issuer.example/pool", "sub": ""});
     for (authorizer, actor) in [
         (jwt(&token), "https://issuer.example/pool|auth0|7"),
         (iam(), "arn:aws:sts::123456789012:assumed-role/uploader/session"),
-        (jwt(&no_subject), "anonymous"),
-        (json!({"lambda": {"iss": "a", "sub": "b"}}), "anonymous"),
         (Value::Null, "anonymous"),
     ] {
         let event = recorded(&event("POST /asset", &authorizer)).await;
         assert_eq!((&event["actor"], &event["source"]), (&actor.into(), &"api".into()));
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_let_in_without_a_name_is_not_recorded_as_anonymous() {
+    let world = World::new();
+    let issuer = "https://issuer.example/pool";
+    for authorizer in [
+        jwt(&json!({"iss": issuer})),
+        jwt(&json!({"iss": issuer, "sub": ""})),
+        jwt(&json!({"sub": "auth0|7"})),
+        json!({"lambda": {"iss": "a", "sub": "b"}}),
+    ] {
+        let answer = send(&world, &event("POST /asset", &authorizer)).await;
+        assert_eq!((answer.status.as_u16(), world.events().await), (401, 0), "{authorizer}");
+        assert_eq!(answer.json()["code"], "caller.nameless");
+        assert_eq!(answer.headers["www-authenticate"], "Bearer error=\"invalid_token\"");
     }
 }
 
