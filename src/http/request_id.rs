@@ -57,7 +57,8 @@ pub(super) async fn name(State(api): State<Api>, mut request: Request, next: Nex
         .or_else(front)
         .unwrap_or_else(|| RequestId::fresh(api.effects.random()));
     request.extensions_mut().insert(id.clone());
-    let span = tracing::info_span!("request", id = id.as_str());
+    // Of the highest level, so that whoever hears only warnings hears of which request they are.
+    let span = tracing::error_span!("request", id = id.as_str());
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(X_REQUEST_ID, value);

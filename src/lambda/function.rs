@@ -12,6 +12,8 @@ use crate::world::World;
 
 /// The variable that says what is logged, such as `info` or `info,asset_ledger::http=debug`.
 const LOG: &str = "ASSET_LEDGER_LOG";
+/// What is heard whatever that says: the runtime's span, which names the invocation in every line.
+const INVOCATION: &str = "lambda_runtime::layers::trace=info";
 
 /// A running function.
 #[derive(Clone)]
@@ -55,11 +57,31 @@ impl Drop for End<'_> {
 fn start_logs() -> Result<(), lambda_runtime::Error> {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).json();
     let lines = lines.flatten_event(true).with_current_span(false);
-    let filter = logging::filter(&wanted())?;
+    let filter = logging::filter(&with_invocation(&wanted()))?;
     Ok(tracing_subscriber::registry().with(lines).with(filter).try_init()?)
+}
+
+fn with_invocation(wanted: &str) -> String {
+    format!("{wanted},{INVOCATION}")
 }
 
 #[allow(clippy::disallowed_methods, reason = "a function has no command line to be told by")]
 fn wanted() -> String {
     std::env::var(LOG).unwrap_or_else(|_| "info".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Level, enabled};
+
+    use super::*;
+
+    #[test]
+    fn whoever_hears_only_warnings_hears_of_which_invocation_they_are() {
+        let filter = logging::filter(&with_invocation("warn")).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(filter), || {
+            assert!(enabled!(target: "lambda_runtime::layers::trace", Level::INFO));
+            assert!(enabled!(Level::WARN) && !enabled!(Level::INFO));
+        });
+    }
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ledger::error::Kind;
-use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::world::{Mood, World, request};
@@ -16,6 +16,10 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     fn watch() -> (Self, DefaultGuard) {
+        Self::watch_from(Level::INFO)
+    }
+
+    fn watch_from(level: Level) -> (Self, DefaultGuard) {
         // While there is but one subscriber, a line that another thread, which has none, comes to
         // first is switched off for all. So there is a second one.
         static SECOND: LazyLock<Dispatch> =
@@ -23,7 +27,8 @@ impl Lines {
         LazyLock::force(&SECOND);
         let lines = Self::default();
         let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false);
-        let guard = tracing::subscriber::set_default(subscriber.finish());
+        let subscriber = subscriber.with_max_level(level).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
         (lines, guard)
     }
 
@@ -66,6 +71,16 @@ async fn the_access_log_names_the_route_and_never_what_was_asked() {
     for hidden in ["secret", "timeout", "http://", &id] {
         assert!(!text.contains(hidden), "{hidden}: {text}");
     }
+}
+
+#[tokio::test]
+async fn whoever_hears_only_warnings_hears_of_which_request_they_are() {
+    let world = World::new();
+    let (lines, _guard) = Lines::watch_from(Level::WARN);
+    world.journal.feel(Mood::Fails(Kind::Unavailable));
+    world.send(request("POST /asset", &NAMED, "")).await;
+    let text = lines.text();
+    assert!(text.contains("a store did not answer") && text.contains("mine-3"), "{text}");
 }
 
 #[tokio::test]
