@@ -60,6 +60,9 @@ MUTANTS = [
     ("a preflight route where there are no pages",
      "    Type: AWS::ApiGatewayV2::Route\n    Condition: HasOrigins\n",
      "    Type: AWS::ApiGatewayV2::Route\n"),
+    ("signatures of pages not let in", "x-amz-date, x-amz-security-token,", "x-amz-security-token,"),
+    ("a browser's first question refused",
+     "      AuthorizationType: NONE\n", "      AuthorizationType: AWS_IAM\n"),
     ("tries without end", "MaximumRetryAttempts: 20\n", "MaximumRetryAttempts: -1\n"),
     ("one bad record fails its batch",
      "      MaximumRecordAgeInSeconds: 43200\n"

@@ -11,6 +11,11 @@ UNCHANGEABLE = [
     "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
     "UpdateTimeToLive",
 ]
+# What a page's request to the API may carry: what the API reads, a token, and a signature of IAM.
+SENT_BY_PAGES = {
+    "authorization", "content-type", "if-match", "x-request-id", "x-legacy-envelope",
+    "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
+}
 BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
 
 
@@ -182,6 +187,24 @@ def the_api_is_never_open(stack):
         yield "an issuer may be given without an audience"
 
 
+def pages_of_the_origins_and_no_others_may_call_the_api(stack):
+    origins = stack.ref("AllowedOrigins") if stack.parameters["AllowedOrigins"] else None
+    cors = stack.properties("Api").get("CorsConfiguration", {})
+    if cors.get("AllowOrigins") != origins:
+        yield f"Api: open to pages of {cors.get('AllowOrigins')}"
+    if not origins:
+        return
+    missing = SENT_BY_PAGES - {header.lower() for header in cors.get("AllowHeaders", [])}
+    if missing:
+        yield f"Api: pages may not send {sorted(missing)}"
+    if set(cors.get("AllowMethods", [])) != {"GET", "POST", "PUT", "DELETE"}:
+        yield f"Api: pages may {cors.get('AllowMethods')}"
+    asked = [route for route in stack.of_type("AWS::ApiGatewayV2::Route").values()
+             if route["RouteKey"] == "OPTIONS /{proxy+}" and route["AuthorizationType"] == "NONE"]
+    if not asked:
+        yield "Api: a browser, which asks first and unsigned, is refused"
+
+
 def the_api_is_limited_and_logged_without_secrets(stack):
     known = {
         "requestTime", "requestId", "httpMethod", "path", "status", "responseLatency",
@@ -220,6 +243,7 @@ RULES = [
     buckets_are_private,
     files_keep_every_version_and_tell_of_changes,
     the_api_is_never_open,
+    pages_of_the_origins_and_no_others_may_call_the_api,
     the_api_is_limited_and_logged_without_secrets,
     nobody_waits_longer_than_the_one_in_front,
     *access.RULES,
