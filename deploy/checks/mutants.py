@@ -60,7 +60,8 @@ MUTANTS = [
     ("a preflight route where there are no pages",
      "    Type: AWS::ApiGatewayV2::Route\n    Condition: HasOrigins\n",
      "    Type: AWS::ApiGatewayV2::Route\n"),
-    ("signatures of pages not let in", "x-amz-date, x-amz-security-token,", "x-amz-security-token,"),
+    ("signatures of pages not let in",
+     "x-amz-date, x-amz-security-token,", "x-amz-security-token,"),
     ("a browser's first question refused",
      "      AuthorizationType: NONE\n", "      AuthorizationType: AWS_IAM\n"),
     ("tries without end", "MaximumRetryAttempts: 20\n", "MaximumRetryAttempts: -1\n"),
@@ -98,6 +99,10 @@ MUTANTS = [
      "Value: !Ref ProjectorFunction}]",
      "Namespace: AWS/Lambda\n      MetricName: IteratorAge\n      Dimensions: [{Name: FunctionName, "
      "Value: projector}]"),
+    ("an error in two pairs of quotes in the log",
+     "$context.error.message\"", "$context.error.messageString\""),
+    ("an error without quotes in the log",
+     "\"$context.error.message\"", "$context.error.messageString"),
     ("query strings in the log", "\"path\":\"$context.path\"", "\"path\":\"$context.requestUri\""),
 ]
 

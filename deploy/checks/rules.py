@@ -208,7 +208,7 @@ def pages_of_the_origins_and_no_others_may_call_the_api(stack):
 def the_api_is_limited_and_logged_without_secrets(stack):
     known = {
         "requestTime", "requestId", "httpMethod", "path", "status", "responseLatency",
-        "integrationLatency", "responseLength", "identity.sourceIp", "error.messageString",
+        "integrationLatency", "responseLength", "identity.sourceIp", "error.message",
         "authorizer.error",
     }
     for name, stage in stack.of_type("AWS::ApiGatewayV2::Stage").items():
@@ -217,13 +217,23 @@ def the_api_is_limited_and_logged_without_secrets(stack):
             if not int(limits.get(limit, 0)) > 0:
                 yield f"{name}: no {limit}"
         form = stage.get("AccessLogSettings", {}).get("Format", "")
-        try:
-            json.loads(form)
-        except json.JSONDecodeError as error:
-            yield f"{name}: its log is not JSON: {error}"
+        for said in ("-", "Forbidden"):
+            try:
+                json.loads(_logged(form, said))
+            except json.JSONDecodeError as error:
+                yield f"{name}: its log is not JSON where the gateway says {said}: {error}"
         for variable in re.findall(r"\$context\.([\w.]+)", form):
             if variable not in known:
                 yield f"{name}: logs {variable}, which nobody said is harmless"
+
+
+def _logged(form, said):
+    """A line of the access log as API Gateway writes it, where it has `said` to say: a dash, which is
+    never quoted, for nothing."""
+    def written(match):
+        return f'"{said}"' if match[1] == "error.messageString" and said != "-" else said
+
+    return re.sub(r"\$context\.([\w.]+)", written, form)
 
 
 def nobody_waits_longer_than_the_one_in_front(stack):
