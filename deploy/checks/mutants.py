@@ -103,6 +103,8 @@ MUTANTS = [
      "$context.error.message\"", "$context.error.messageString\""),
     ("an error without quotes in the log",
      "\"$context.error.message\"", "$context.error.messageString"),
+    ("nobody told of failures that were not kept",
+     "MetricName: DestinationDeliveryFailures", "MetricName: Errors"),
     ("query strings in the log", "\"path\":\"$context.path\"", "\"path\":\"$context.requestUri\""),
 ]
 

@@ -9,6 +9,8 @@ FUNCTION, TABLE, QUEUE = ("FunctionName",), ("TableName",), ("QueueName",)
 AWS = {
     "AWS/Lambda": {
         "Errors": FUNCTION, "Throttles": FUNCTION, "IteratorAge": FUNCTION,
+        # Of asynchronous invocations, and of mappings of streams.
+        "DestinationDeliveryFailures": FUNCTION,
         "DroppedEventCount": ("EventSourceMappingUUID",),
         "OnFailureDestinationDeliveredEventCount": ("EventSourceMappingUUID",),
     },
@@ -33,6 +35,7 @@ NEEDED = {
     ("IteratorAge", "ProjectorFunction"),
     ("OnFailureDestinationDeliveredEventCount", "ProjectorMapping"),
     ("DroppedEventCount", "ProjectorMapping"),
+    ("DestinationDeliveryFailures", "ProjectorFunction"),
     ("ApproximateNumberOfMessagesVisible", "DeadLooks"), ("ApproximateAgeOfOldestMessage", "Looks"),
     ("5xx", "Api"),
     *((metric, function) for metric in ("Errors", "Throttles") for function in FUNCTIONS),

@@ -228,8 +228,8 @@ def the_api_is_limited_and_logged_without_secrets(stack):
 
 
 def _logged(form, said):
-    """A line of the access log as API Gateway writes it, where it has `said` to say: a dash, which is
-    never quoted, for nothing."""
+    """A line of the access log as API Gateway writes it, where it has `said` to say: a dash, which
+    is never quoted, for nothing."""
     def written(match):
         return f'"{said}"' if match[1] == "error.messageString" and said != "-" else said
 
