@@ -79,7 +79,9 @@ def walk(stack, issuer):
     }
     for how, token in refused.items():
         expect(401, Caller(stack, token=token).call("GET", "/asset").status_code, how)
-    say(f"{', '.join(refused)}: 401")
+    nameless = Caller(stack, token=issuer.token(sub="")).call("POST", "/asset", 401)
+    expect("caller.nameless", nameless.json()["code"], "why a token without a subject is refused")
+    say(f"{', '.join(refused)}, and of nobody in particular: 401")
     caller = Caller(stack, token=issuer.token())
     asset, _ = caller.create()
     actor = json.loads(caller.history(asset))["actor"]
