@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 
-from . import life, trouble
+from . import life, suites, trouble
 from .caller import user
 from .emulator import ACCOUNT, Emulator
 from .saying import part, say
@@ -25,6 +25,7 @@ def run(emulator):
     trouble.stir(stack, alice, recorder)
     issuer = Issuer()
     walk(Stack(emulator, "tokens").deploy(JwtIssuer=issuer.url, JwtAudience=AUDIENCE), issuer)
+    suites.run(emulator)
 
 
 def main():

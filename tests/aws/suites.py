@@ -1,0 +1,59 @@
+"""The conformance suites of the adapters, which `cargo test` runs on an embedded DynamoDB, here on
+the emulator's: an engine that somebody else wrote."""
+
+import os
+import re
+import subprocess
+
+from .emulator import REGION
+from .saying import Failed, expect, part, say
+from .stack import ROOT
+
+# The tests that look for an endpoint have "given" in their names: the journal, the rows with their
+# generations, and the lanes of the feed.
+TESTS, GIVEN = ["conformance", "feed"], 3
+
+
+def run(emulator):
+    """All of them."""
+    part("the conformance suites on this DynamoDB")
+    cargo("--no-run")  # which may have to download, and then must not trust the emulator alone
+    before = tables(emulator)
+    told = cargo("given", **reached(emulator))
+    found = re.findall(r"^test (\S*given\S*) \.\.\. ok$", told, re.MULTILINE)
+    expect(GIVEN, len(found), f"suites that ran ({found})")
+    made = tables(emulator) - before
+    if not made:
+        raise Failed("the suites made no table here: they ran elsewhere")
+    say(f"{', '.join(found)}: passed, in {len(made)} tables of their own")
+
+
+def tables(emulator):
+    """The names of all tables."""
+    pages = emulator.client("dynamodb").get_paginator("list_tables").paginate()
+    return {name for page in pages for name in page["TableNames"]}
+
+
+def cargo(*words, **environment):
+    """What `cargo test` says. The whole workspace is named, so that what it built is not built
+    again."""
+    which = [word for test in TESTS for word in ("--test", test)]
+    done = subprocess.run(
+        ["cargo", "test", "--workspace", "--locked", *which, *words], cwd=ROOT,
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )
+    if done.returncode:
+        raise Failed(f"a suite failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def reached(emulator):
+    """The environment by which the tests find the emulator, and trust it."""
+    return {
+        "AWS_ENDPOINT_URL_DYNAMODB": emulator.endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_SESSION_TOKEN": "",
+        "AWS_REGION": REGION,
+        "SSL_CERT_FILE": str(emulator.certificate),
+    }
