@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 
-from . import life, suites, trouble
+from . import life, pages, suites, trouble
 from .caller import user
 from .emulator import ACCOUNT, Emulator
 from .saying import part, say
@@ -24,7 +24,11 @@ def run(emulator):
     life.walk(stack, alice)
     trouble.stir(stack, alice, recorder)
     issuer = Issuer()
-    walk(Stack(emulator, "tokens").deploy(JwtIssuer=issuer.url, JwtAudience=AUDIENCE), issuer)
+    tokens = Stack(emulator, "tokens").deploy(
+        JwtIssuer=issuer.url, JwtAudience=AUDIENCE, AllowedOrigins=pages.ORIGIN
+    )
+    walk(tokens, issuer)
+    pages.walk(tokens)
     suites.run(emulator)
 
 
