@@ -201,7 +201,7 @@ mod tests {
         story.lines.truncate(events);
         let (journal, views) = (MemoryJournal::default(), Arc::new(MemoryViews::default()));
         story.append_to(&journal).await;
-        for row in row {
+        if let Some(row) = row {
             views.put(&row).await.unwrap();
         }
         let (journal, effects) = (Arc::new(journal), Arc::new(Clock::default()));

@@ -76,7 +76,7 @@ pub(super) fn look(
     let mut tell = Telling::new(report);
     let archive = archive(path)?;
     *seen = checked(path, archive.as_ref(), &mut |finding| tell.tell(finding))?;
-    // Of an export its manifest says so, which is checked. A pipe whose other end failed is empty too.
+    // An export of nothing says so in its manifest; a pipe is empty also if its other end failed.
     let nothing = archive.is_none() && seen.assets == 0 && tell.report.count() == 0;
     ensure!(!nothing, "--file {}: there is nothing to look at", path.display());
     if let Some(against) = against {
