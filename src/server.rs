@@ -22,7 +22,7 @@ use tower::ServiceExt;
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a request's head may take to come, and a connection may lie idle between two: whoever
 /// sends a byte a minute must not hold a connection for ever.
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_mins(1);
 /// The pause after a connection could not be taken, mostly for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 

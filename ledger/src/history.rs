@@ -45,7 +45,7 @@ pub struct Broken {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The bytes are not an event.
-    #[error(transparent)]
+    #[error("{0}")]
     Malformed(#[from] Malformed),
     /// The bytes say another asset or version than the key they are stored under.
     #[error("it says that it is version {version} of {asset}")]
@@ -76,7 +76,7 @@ pub enum Fault {
     #[error("its command was recorded before, at version {0}")]
     Twice(u64),
     /// No version of this program could have written it.
-    #[error(transparent)]
+    #[error("{0}")]
     Impossible(#[from] Impossible),
 }
 

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn an_id_has_one_form() {
-        let id = AssetId::new(DateTime::UNIX_EPOCH, 0xabcdef);
+        let id = AssetId::new(DateTime::UNIX_EPOCH, 0x00ab_cdef);
         let text = id.to_string();
         assert_eq!(text.parse(), Ok(id));
         for other in
