@@ -50,7 +50,7 @@ impl Default for Actor {
     }
 }
 
-/// Somebody was let in, and nothing says who: as an extension of the request, in an [`Actor`]'s place.
+/// Somebody was let in, and nothing says who: an extension of the request, in an [`Actor`]'s place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nameless;
 
