@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 
@@ -14,6 +15,12 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 pub const API_OPERATION: Duration = Duration::from_secs(4);
 /// All tries together for a projector: nobody waits for it, and giving up costs a whole batch.
 pub const PROJECTOR_OPERATION: Duration = Duration::from_secs(10);
+/// The longest first wait after a failure; it doubles with each. The SDK's second is for services
+/// that take as long to answer: a table is asked again before its caller notices.
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+/// Tries of one call. The seven waits between them end after 3.2 seconds at the latest, within the
+/// shortest operation: a table that is throttled for a moment is waited for.
+const TRIES: u32 = 8;
 
 /// The ways to the tables and to the bucket.
 #[derive(Debug, Clone)]
@@ -31,6 +38,7 @@ impl Clients {
         let tables = aws_sdk_dynamodb::config::Builder::from(shared)
             .behavior_version(behavior())
             .timeout_config(timeouts(operation))
+            .retry_config(retries())
             .build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(tables),
@@ -54,7 +62,8 @@ impl Clients {
     pub fn streams(shared: &SdkConfig, operation: Duration) -> aws_sdk_dynamodbstreams::Client {
         let streams = aws_sdk_dynamodbstreams::config::Builder::from(shared)
             .behavior_version(behavior())
-            .timeout_config(timeouts(operation));
+            .timeout_config(timeouts(operation))
+            .retry_config(retries());
         let streams = match streams_endpoint(shared) {
             Some(url) => streams.endpoint_url(url),
             None => streams,
@@ -85,6 +94,12 @@ pub(super) fn timeouts(operation: Duration) -> TimeoutConfig {
     one.operation_timeout(operation).build()
 }
 
+/// Said here, as the timeouts are, and not in the environment: a function's configuration is made
+/// by hand, so none of the SDK's variables would be read.
+pub(super) fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(TRIES).with_initial_backoff(FIRST_WAIT)
+}
+
 /// Whether S3 is somebody else's: only AWS has a name for each bucket.
 fn has_own_endpoint(shared: &SdkConfig) -> bool {
     endpoint(shared, "s3").is_some() || shared.endpoint_url().is_some()
@@ -108,7 +123,11 @@ fn endpoint(shared: &SdkConfig, service: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use aws_types::service_config::LoadServiceConfig;
+    use engine::{Engine, Fault};
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -141,13 +160,44 @@ mod tests {
         assert_eq!(all, [true, true, false]);
     }
 
+    fn shared() -> aws_types::sdk_config::Builder {
+        SdkConfig::builder().region(aws_config::Region::from_static("eu-central-1"))
+    }
+
     #[test]
     fn every_call_ends() {
-        let shared =
-            SdkConfig::builder().region(aws_config::Region::from_static("eu-central-1")).build();
-        let clients = Clients::new(&shared, PROJECTOR_OPERATION);
-        let timeouts = clients.dynamodb.config().timeout_config().unwrap();
+        let clients = Clients::new(&shared().build(), PROJECTOR_OPERATION);
+        let config = clients.dynamodb.config();
+        let timeouts = config.timeout_config().unwrap();
         assert_eq!(timeouts.operation_attempt_timeout(), Some(ATTEMPT));
         assert_eq!(timeouts.operation_timeout(), Some(PROJECTOR_OPERATION));
+        let streams = Clients::streams(&shared().build(), PROJECTOR_OPERATION);
+        for retries in [config.retry_config(), streams.config().retry_config()] {
+            let retries = retries.unwrap();
+            assert_eq!((retries.max_attempts(), retries.initial_backoff()), (TRIES, FIRST_WAIT));
+        }
+        let waits: Duration = (0..TRIES - 1).map(|nth| FIRST_WAIT * (1 << nth)).sum();
+        assert!(waits < API_OPERATION, "{waits:?}: the last tries would never be made");
+    }
+
+    /// The SDK knows several first waits, by error and by version: this is the one that it takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_fails_for_a_moment_is_asked_again_at_once() {
+        for fault in [Fault::THROTTLED, Fault::INTERNAL] {
+            let engine = Engine::new();
+            let key = Credentials::for_tests();
+            let shared = shared()
+                .credentials_provider(SharedCredentialsProvider::new(key))
+                .http_client(engine.http_client());
+            let mut failures = 2;
+            engine.fail(move |_| {
+                let fails = failures > 0;
+                failures -= i32::from(fails);
+                fails.then_some(fault)
+            });
+            let (clients, began) = (Clients::new(&shared.build(), API_OPERATION), Instant::now());
+            clients.dynamodb.list_tables().send().await.unwrap();
+            assert!(began.elapsed() <= FIRST_WAIT * 3, "{fault:?}: {:?}", began.elapsed());
+        }
     }
 }

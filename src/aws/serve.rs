@@ -144,16 +144,16 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::aws::clients::timeouts;
+    use crate::aws::clients::{retries, timeouts};
     use crate::objects::Connection;
 
-    /// The API over an engine, with the timeouts that it has over AWS.
+    /// The API over an engine, with the timeouts and the tries that it has over AWS.
     async fn world() -> (Engine, Router) {
         let engine = Engine::new();
         let Tables { journal, views, .. } = engine.tables_with_streams().await;
-        let client = engine.config().timeout_config(timeouts(API_OPERATION)).build();
+        let client = engine.config().timeout_config(timeouts(API_OPERATION));
         let clients = Clients {
-            dynamodb: aws_sdk_dynamodb::Client::from_conf(client),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(client.retry_config(retries()).build()),
             objects: Connection::local("http://127.0.0.1:1", "us-east-1", "key", "secret"),
         };
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
@@ -201,7 +201,7 @@ mod tests {
         assert!(!counted.iter().any(|it| it.starts_with("other")), "{counted:?}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_throttled_table_is_a_503_that_says_when_to_come_again() {
         let (engine, router) = world().await;
         engine.fail(|_| Some(Fault::THROTTLED));
