@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use ledger::error::{Kind, chain};
 use ledger::{Effects, StoreError};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::shards::{Reading, Shards};
-use super::{Batch, Cursor, Inventory, Place, Stream, Time, Trouble};
+use super::{Batch, Cursor, Inventory, Place, Record, Stream, Time, Trouble};
 
 /// Shards read at once.
 const AT_ONCE: usize = 8;
@@ -26,6 +27,13 @@ const POLL: Duration = Duration::from_millis(500);
 /// How often new shards are looked for. They appear when their parents close, about every four
 /// hours, and when a table grows.
 const LOOK: Duration = Duration::from_secs(10);
+/// Empty pages in a row that mean the end of a shard. A page is a part of it, and DynamoDB says
+/// that parts without records may come before others with some, but not how many. At the pace of
+/// polls this many make the lag that is told two seconds longer than it is.
+const EMPTY_ENOUGH: u32 = 5;
+/// A shard that is read to this near has nothing piled up that would be worth hurrying through its
+/// empty pages, with more reads than a shard allows.
+const NEAR: TimeDelta = TimeDelta::seconds(10);
 /// The wait after a first failure; it doubles with each.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// The longest wait after a failure: well within the 15 minutes that an iterator lives.
@@ -37,7 +45,7 @@ pub struct Status {
     /// Everything that was written before this is a row; `None` while that is not known, as at
     /// the start, and while the journal's keys are gone through.
     pub as_of: Option<Time>,
-    /// Whether the last look found nothing new.
+    /// Whether the last look found nothing new, and nothing is likely to be right behind it.
     pub idle: bool,
 }
 
@@ -233,9 +241,12 @@ impl Desk<'_> {
     /// What stands next in a shard; `None` if all of it was read before.
     async fn batch(&self, id: &str, reading: &mut Reading) -> Result<Option<Batch>, Trouble> {
         let Some(place) = &reading.place else { return Ok(None) };
-        let iterator = match reading.iterator.take() {
-            Some(iterator) => iterator,
-            None => self.stream.iterator(id, place).await?,
+        let iterator = if let Some(iterator) = reading.iterator.take() {
+            iterator
+        } else {
+            // It starts where the last record was: the empty pages since come again.
+            reading.empties = 0;
+            self.stream.iterator(id, place).await?
         };
         let iterator = reading.iterator.insert(iterator);
         self.stream.records(iterator).await.map(Some)
@@ -243,17 +254,27 @@ impl Desk<'_> {
 
     async fn take(&self, reading: &mut Reading, batch: Batch) -> Result<Step, StoreError> {
         let Batch { records, next } = batch;
-        let step = if records.is_empty() && next.is_some() { Step::Nothing } else { Step::Moved };
-        reading.pending = records.iter().filter_map(super::Record::hint).collect();
+        let step = self.step(reading, &records, next.is_none());
+        reading.pending = records.iter().filter_map(Record::hint).collect();
         let last = records.last();
         let place = last.map(|last| Place::After(last.sequence.clone()));
         // A batch that is not empty may not be the last: it is complete up to its own records.
-        let as_of = last.map_or(Some(self.began), |last| last.at);
+        let at_end = next.is_none() || reading.empties >= EMPTY_ENOUGH;
+        let as_of = last.map_or(at_end.then_some(self.began), |last| last.at);
         reading.place = next.as_ref().and(place.or_else(|| reading.place.take()));
         reading.iterator = next;
         self.project(reading).await?;
         reading.as_of = as_of.or(reading.as_of);
         Ok(step)
+    }
+
+    /// Counts a page, and says whether to read on at once: after records, and after an empty page
+    /// behind which some may be piled up.
+    fn step(&self, reading: &mut Reading, records: &[Record], ended: bool) -> Step {
+        reading.empties = if records.is_empty() { reading.empties.saturating_add(1) } else { 0 };
+        let near = reading.as_of.is_some_and(|as_of| self.began - as_of <= NEAR);
+        let more = ended || !records.is_empty();
+        if more || (reading.empties < EMPTY_ENOUGH && !near) { Step::Moved } else { Step::Nothing }
     }
 
     /// Projects what was read; what could not be waits for the next round.

@@ -14,6 +14,8 @@ pub(super) struct Reading {
     /// is still open may already say where it ends: only reading to there tells that it has.
     pub(super) place: Option<Place>,
     pub(super) iterator: Option<String>,
+    /// Pages without records since the last one with some.
+    pub(super) empties: u32,
     /// Read, but not yet rows: a store did not answer.
     pub(super) pending: Vec<Hint>,
     /// Everything written before this is read.
@@ -21,9 +23,9 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    fn new(parent: Option<String>) -> Self {
-        let (place, iterator, as_of) = (Some(Place::Oldest), None, None);
-        Self { parent, place, iterator, pending: Vec::new(), as_of }
+    fn new(parent: Option<String>, as_of: Option<Time>) -> Self {
+        let (place, iterator) = (Some(Place::Oldest), None);
+        Self { parent, place, iterator, empties: 0, pending: Vec::new(), as_of }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -49,7 +51,10 @@ impl Shards {
         let lost = self.all.iter().any(unread);
         self.all.retain(|id, _| ids.contains(id));
         for shard in listing.shards {
-            self.all.entry(shard.id).or_insert_with(|| Reading::new(shard.parent));
+            // What was written before its parent's records is no record of its own either.
+            let parent = shard.parent.as_ref().and_then(|parent| self.all.get(parent));
+            let as_of = parent.and_then(|parent| parent.as_of);
+            self.all.entry(shard.id).or_insert_with(|| Reading::new(shard.parent, as_of));
         }
         lost || switched
     }

@@ -332,12 +332,75 @@ async fn the_lag_is_what_is_not_read_yet() {
     let mut first = record(&world.stories[0], 1);
     let written = Clock::default().0 - chrono::TimeDelta::minutes(5);
     first.at = Some(written);
-    world.stream.shard("s1", None, [Ok(vec![first]), Ok(vec![])]);
+    world.stream.shard("s1", None, [Ok(vec![first])]);
     assert_eq!(*status.borrow(), Status { as_of: None, idle: false });
     world.follower.round().await.unwrap();
     assert_eq!(*status.borrow(), Status { as_of: Some(written), idle: false });
-    world.follower.round().await.unwrap();
+    world.settle().await;
     assert_eq!(*status.borrow(), Status { as_of: Some(Clock::default().0), idle: true });
+}
+
+#[tokio::test]
+async fn empty_pages_before_records_are_gone_through_without_a_pause_and_promise_nothing() {
+    let mut world = world(1).await;
+    let status = world.follower.status();
+    let mut all = records(&world.stories[0]);
+    let written = Clock::default().0 - chrono::TimeDelta::minutes(5);
+    all[2].at = Some(written);
+    world.stream.shard("s1", None, [Ok(vec![]), Ok(vec![]), Ok(all)]);
+    let mut told = Vec::new();
+    for _ in 0..8 {
+        world.follower.round().await.unwrap();
+        told.push((status.borrow().as_of, status.borrow().idle));
+    }
+    let (unknown, behind) = ((None, false), (Some(written), false));
+    let (now, rows) = ((Some(Clock::default().0), true), world.rows().await);
+    let expected = [unknown, unknown, behind, behind, behind, behind, behind, now];
+    assert_eq!((told, rows), (expected.to_vec(), vec![true]));
+}
+
+#[tokio::test]
+async fn empty_pages_of_a_shard_that_is_nearly_read_are_taken_slowly_and_promise_nothing_either() {
+    let mut world = world(1).await;
+    let status = world.follower.status();
+    let mut all = records(&world.stories[0]);
+    let written = Clock::default().0 - chrono::TimeDelta::seconds(2);
+    all[2].at = Some(written);
+    world.stream.shard("s1", None, [Ok(all)]);
+    world.follower.round().await.unwrap();
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        world.follower.round().await.unwrap();
+        told.push((status.borrow().as_of, status.borrow().idle));
+    }
+    let (behind, now) = ((Some(written), true), (Some(Clock::default().0), true));
+    assert_eq!(told, [behind, behind, behind, behind, now]);
+}
+
+#[tokio::test]
+async fn an_iterator_that_is_made_again_comes_by_the_same_empty_pages() {
+    let mut world = world(1).await;
+    let status = world.follower.status();
+    let empty = || Ok(vec![]);
+    let answers = [empty(), empty(), empty(), empty(), Err(Trouble::Expired), empty(), empty()];
+    world.stream.shard("s1", None, answers);
+    for _ in 0..7 {
+        assert!(world.follower.round().await.unwrap());
+        assert_eq!(status.borrow().as_of, None);
+    }
+}
+
+#[tokio::test]
+async fn a_new_shard_is_as_far_as_its_parent_was() {
+    let mut world = world(1).await;
+    let status = world.follower.status();
+    world.stream.shard("s1", None, [Ok(records(&world.stories[0]))]);
+    world.stream.close("s1");
+    world.follower.round().await.unwrap();
+    world.stream.shard("s2", Some("s1"), []);
+    world.follower.round().await.unwrap();
+    assert_eq!(status.borrow().as_of, Some(Clock::default().0));
+    assert_eq!(world.stream.asked(), ["s1 oldest", "s2 oldest"]);
 }
 
 #[tokio::test(start_paused = true)]
