@@ -1,6 +1,8 @@
 //! The AWS form: the same router, handler and runner on DynamoDB and S3. Here is what all of its
 //! mains compose from; each main only says what runs.
 
+#[cfg(any(feature = "local", feature = "lambda"))]
+mod change;
 #[cfg(feature = "local")]
 mod checks;
 mod clients;
@@ -17,6 +19,8 @@ pub mod stream;
 #[cfg(feature = "local")]
 mod tables;
 
+#[cfg(any(feature = "lambda", test))]
+pub(crate) use change::Change;
 #[cfg(any(feature = "lambda", test))]
 pub(crate) use clients::function_config;
 #[cfg(feature = "local")]

@@ -6,13 +6,11 @@
 //! stream is somebody's tampering: the alarm is raised, and the record is a hint like any other.
 //! The asset is projected again from the journal as it now is, and set aside if that is no history.
 
-mod record;
-
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use projections::runner::{Hint, Runner};
 
-use self::record::{Change, Tampered};
+use crate::aws::Change;
 
 /// A record came without the number that a failure would have to name: the whole batch is retried.
 #[derive(Debug, thiserror::Error)]
@@ -63,14 +61,7 @@ fn hints(records: &[EventRecord]) -> (Vec<Hint>, Vec<usize>) {
     let mut hints = Vec::new();
     let mut of = Vec::new();
     for (place, record) in records.iter().enumerate() {
-        let hint = match Change::of(record) {
-            Change::Moved(hint) => Some(hint),
-            Change::Tampered(tampered, hint) => {
-                alarm(&tampered, record);
-                hint
-            }
-        };
-        if let Some(hint) = hint {
+        if let Some(hint) = change(record).hint() {
             hints.push(hint);
             of.push(place);
         }
@@ -78,20 +69,10 @@ fn hints(records: &[EventRecord]) -> (Vec<Hint>, Vec<usize>) {
     (hints, of)
 }
 
-/// The hashes are in the alarm, the images are not: what somebody put there may be anything.
-fn alarm(tampered: &Tampered, record: &EventRecord) {
-    metrics::counter!("asset_ledger_tamper").increment(1);
-    let (kind, sequence) = (&record.event_name, record.change.sequence_number.as_deref());
-    let Tampered { asset, version, before, after } = tampered;
-    tracing::error!(
-        kind,
-        asset,
-        version,
-        before,
-        after,
-        sequence,
-        "the journal was changed other than by appending to it"
-    );
+fn change(record: &EventRecord) -> Change<'_> {
+    let (kind, change) = (&record.event_name, &record.change);
+    let sequence = change.sequence_number.as_deref();
+    Change { kind, sequence, keys: &change.keys, old: &change.old_image, new: &change.new_image }
 }
 
 /// Sequence numbers are decimal numbers of any length.

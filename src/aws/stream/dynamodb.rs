@@ -8,9 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::types::AttributeValue as Attribute;
 use aws_sdk_dynamodbstreams::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodbstreams::types::{
-    self, AttributeValue, OperationType, ShardIteratorType, StreamRecord,
-};
+use aws_sdk_dynamodbstreams::types::{self, AttributeValue, ShardIteratorType, StreamRecord};
 use aws_sdk_dynamodbstreams::{Client, primitives};
 use chrono::DateTime;
 use ledger::StoreError;
@@ -18,10 +16,9 @@ use ledger::dynamodb::failed;
 use ledger::error::Kind;
 use ledger::id::Key;
 use projections::runner::Hint;
+use serde_dynamo::Item;
 
-use super::{
-    Batch, Change, Cursor, Inventory, Listing, Place, Record, Shard, Stream, Time, Trouble,
-};
+use super::{Batch, Cursor, Inventory, Listing, Place, Record, Shard, Stream, Time, Trouble};
 
 /// Keys of one page of the walk. At 800 bytes an event it reads 100 units, half a second of what
 /// a new on-demand table gives to spare.
@@ -129,7 +126,7 @@ impl Stream for DynamoStream {
     async fn records(&self, iterator: &str) -> Result<Batch, Trouble> {
         let answer = self.streams.get_records().shard_iterator(iterator).send().await;
         let answer = answer.map_err(|error| self.trouble("GetRecords", error))?;
-        let records = answer.records.unwrap_or_default().into_iter().filter_map(record);
+        let records = answer.records.unwrap_or_default().into_iter().map(record);
         Ok(Batch { records: records.collect(), next: answer.next_shard_iterator })
     }
 }
@@ -174,36 +171,27 @@ fn shard(shard: types::Shard) -> Option<Shard> {
     Some(Shard { id: shard.shard_id?, parent: shard.parent_shard_id })
 }
 
-/// `None` if it names no event, which is logged: one record must not hold up all behind it.
-fn record(record: types::Record) -> Option<Record> {
-    let change = match record.event_name {
-        Some(OperationType::Insert) => Change::Insert,
-        Some(OperationType::Remove) => Change::Remove,
-        // What is not known is not an append either.
-        _ => Change::Modify,
-    };
-    let read = record.dynamodb.and_then(|item| item_of(item, change));
-    if read.is_none() {
-        tracing::error!(event = record.event_id, "a record of the stream names no event");
-    }
-    read
+/// None is left out, whatever it names: the journal's stream holds nothing that is none of our
+/// business.
+fn record(record: types::Record) -> Record {
+    let StreamRecord {
+        approximate_creation_date_time: at,
+        keys,
+        new_image: new,
+        old_image: old,
+        sequence_number: sequence,
+        ..
+    } = record.dynamodb.unwrap_or_else(|| StreamRecord::builder().build());
+    let kind = record.event_name.map(|kind| kind.as_str().to_owned()).unwrap_or_default();
+    let (keys, old, new) = (item(keys), item(old), item(new));
+    Record { sequence, at: at.and_then(time), kind, keys, old, new }
 }
 
-fn item_of(item: StreamRecord, change: Change) -> Option<Record> {
-    let keys = item.keys?;
-    Some(Record {
-        sequence: item.sequence_number?,
-        at: item.approximate_creation_date_time.and_then(time),
-        change,
-        partition: keys.get("pk")?.as_s().ok()?.clone(),
-        version: keys.get("sk")?.as_n().ok()?.parse().ok()?,
-        new: item.new_image.as_ref().and_then(body),
-        old: item.old_image.as_ref().and_then(body),
-    })
-}
-
-fn body(image: &HashMap<String, AttributeValue>) -> Option<String> {
-    image.get("body")?.as_s().ok().cloned()
+/// An image, without what no program of this age can read.
+fn item(image: Option<HashMap<String, AttributeValue>>) -> Item {
+    let mut image = image.unwrap_or_default();
+    image.retain(|_, value| !value.is_unknown());
+    image.into()
 }
 
 fn time(at: primitives::DateTime) -> Option<Time> {

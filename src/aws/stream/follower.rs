@@ -257,7 +257,8 @@ impl Desk<'_> {
         let step = self.step(reading, &records, next.is_none());
         reading.pending = records.iter().filter_map(Record::hint).collect();
         let last = records.last();
-        let place = last.map(|last| Place::After(last.sequence.clone()));
+        let place = records.iter().rev().find_map(|record| record.sequence.clone());
+        let place = place.map(Place::After);
         // A batch that is not empty may not be the last: it is complete up to its own records.
         let at_end = next.is_none() || reading.empties >= EMPTY_ENOUGH;
         let as_of = last.map_or(at_end.then_some(self.began), |last| last.at);

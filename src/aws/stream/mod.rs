@@ -17,7 +17,7 @@ use projections::runner::Hint;
 
 pub use dynamodb::DynamoStream;
 pub use follower::{Follower, Status};
-pub use record::{Change, Record};
+pub use record::Record;
 
 /// A part of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ledger::error::{Kind, StoreError};
-use ledger::id::Key;
 use ledger::journal::{Journal, MemoryJournal};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use projections::runner::Hint;
 use projections::testing::{Clock, Fault, Faulty, Story};
 use projections::views::MemoryViews;
 use projections::{Runner, Views};
+use serde_dynamo::Item;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -161,17 +163,23 @@ impl World {
     }
 }
 
+/// An item of the journal as its stream has it.
+fn image(pk: &str, version: u64, body: &str) -> Item {
+    let image = json!({"pk": {"S": pk}, "sk": {"N": version.to_string()}, "body": {"S": body}});
+    serde_json::from_value(image).unwrap()
+}
+
 /// The record of an event, with a sequence number of its own.
 fn record(story: &Story, version: u64) -> Record {
     let line = &story.lines[usize::try_from(version).unwrap() - 1];
+    let new = image(&story.key.partition(), version, &line.body);
     Record {
-        sequence: format!("{}/{version}", story.key.asset.last_byte()),
+        sequence: Some(format!("{}/{version}", story.key.asset.last_byte())),
         at: Some(Clock::default().0),
-        change: Change::Insert,
-        partition: story.key.partition(),
-        version,
-        new: Some(line.body.clone()),
-        old: None,
+        kind: "INSERT".to_owned(),
+        keys: serde_json::from_value(json!({"pk": new["pk"], "sk": new["sk"]})).unwrap(),
+        old: Item::default(),
+        new,
     }
 }
 
@@ -233,7 +241,7 @@ async fn new_shards_are_found_and_ended_ones_forgotten() {
 async fn an_expired_iterator_is_made_again_where_it_stood() {
     let mut world = world(2).await;
     let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
-    let last = a[2].sequence.clone();
+    let last = a[2].sequence.clone().unwrap();
     world.stream.shard("s1", None, [Err(Trouble::Expired), Ok(a), Err(Trouble::Expired), Ok(b)]);
     world.settle().await;
     assert_eq!(world.rows().await, [true, true]);
@@ -416,25 +424,62 @@ async fn a_stream_that_is_off_is_asked_again_until_it_is_mended() {
     assert!(world.views.inner().get(&world.stories[0].key).await.unwrap().is_some());
 }
 
-#[test]
-fn an_event_that_was_changed_is_an_alarm_and_still_a_hint() {
-    let story = Story::begin("main", 1).received();
-    let mut changed = record(&story, 2);
-    (changed.change, changed.old) = (Change::Modify, changed.new.clone());
-    let recorder = metrics_util::debugging::DebuggingRecorder::new();
-    let hint = metrics::with_local_recorder(&recorder, || changed.hint()).unwrap();
-    let key: Key = story.key.clone();
-    // The changed bytes are no part of a history: the journal is read.
-    assert_eq!(hint, Hint { key, version: 2, lines: Vec::new() });
-    let counted = recorder.snapshotter().snapshot().into_vec();
-    assert_eq!(counted[0].0.key().name(), "asset_ledger_tamper");
+/// What a record says, and how often it raised the alarm.
+fn heard(record: &Record) -> (Option<Hint>, u64) {
+    let recorder = DebuggingRecorder::new();
+    let hint = metrics::with_local_recorder(&recorder, || record.hint());
+    (hint, alarms(&recorder))
+}
+
+fn alarms(recorder: &DebuggingRecorder) -> u64 {
+    let counted = recorder.snapshotter().snapshot().into_vec().into_iter();
+    let mut alarms = counted.filter(|it| it.0.key().name() == "asset_ledger_tamper");
+    alarms.next().map_or(0, |(.., count)| match count {
+        DebugValue::Counter(count) => count,
+        other => panic!("{other:?}"),
+    })
 }
 
 #[test]
-fn what_is_no_event_is_passed_over() {
-    let mut foreign = record(&Story::begin("main", 1), 1);
-    foreign.partition = "somebody's".to_owned();
-    assert_eq!(foreign.hint(), None);
+fn an_event_that_was_changed_is_an_alarm_and_still_a_hint() {
+    let story = Story::begin("main", 1).received();
+    for kind in ["MODIFY", "REMOVE", "", "of another age"] {
+        let mut changed = record(&story, 2);
+        (changed.kind, changed.old) = (kind.to_owned(), changed.new.clone());
+        // The changed bytes are no part of a history: the journal is read.
+        let hint = Hint { key: story.key.clone(), version: 2, lines: Vec::new() };
+        assert_eq!(heard(&changed), (Some(hint), 1), "{kind}");
+    }
+    assert_eq!(heard(&record(&story, 2)).1, 0);
+}
+
+#[test]
+fn what_is_no_assets_is_an_alarm_too_and_passed_over() {
+    let story = Story::begin("main", 1);
+    let ours = story.key.partition();
+    for keys in [
+        json!({"pk": {"S": "somebody's"}, "sk": {"N": "1"}}),
+        json!({"pk": {"S": ours}, "sk": {"N": "-1"}}),
+        json!({}),
+    ] {
+        for kind in ["INSERT", "MODIFY", "REMOVE"] {
+            let mut foreign = record(&story, 1);
+            foreign.kind = kind.to_owned();
+            foreign.keys = serde_json::from_value(keys.clone()).unwrap();
+            assert_eq!(heard(&foreign), (None, 1), "{kind} of {keys}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_without_an_image_leads_to_the_journal() {
+    let mut world = world(1).await;
+    let mut bare = record(&world.stories[0], 2);
+    bare.new = Item::default();
+    assert_eq!(heard(&bare).1, 0);
+    world.stream.shard("s1", None, [Ok(vec![bare])]);
+    world.settle().await;
+    assert_eq!(world.rows().await, [true]);
 }
 
 mod on_an_engine {

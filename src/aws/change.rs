@@ -1,0 +1,122 @@
+//! What a record of the journal's stream says, whoever reads it: an asset has moved on, or somebody
+//! was at the truth.
+
+use ledger::chain::Hash;
+use ledger::id::Key;
+use ledger::record::Line;
+use projections::runner::Hint;
+use serde::Deserialize;
+use serde_dynamo::{Item, from_item};
+
+/// The kind of change that a journal is for. No program of ours does any other.
+const APPENDED: &str = "INSERT";
+
+/// One change of one item of the journal.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    /// `INSERT`, `MODIFY` or `REMOVE`, or what is not known yet.
+    pub(crate) kind: &'a str,
+    /// Its number in its shard.
+    pub(crate) sequence: Option<&'a str>,
+    /// The item's key.
+    pub(crate) keys: &'a Item,
+    /// The item before; empty if there was none.
+    pub(crate) old: &'a Item,
+    /// The item after; empty if there is none.
+    pub(crate) new: &'a Item,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    pk: String,
+    sk: u64,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    body: String,
+}
+
+impl Change<'_> {
+    /// What to project because of it, `None` for an item that is no asset's. What is tampering
+    /// raises the alarm first, and then says where to look like any other change: what is there
+    /// now is not believed. An append whose image is missing, as where only keys are streamed,
+    /// still says where to look.
+    pub(crate) fn hint(&self) -> Option<Hint> {
+        let (ours, appended) = (asset(self.keys), self.kind == APPENDED);
+        if !appended || ours.is_none() {
+            self.alarm(ours.as_ref());
+        }
+        let (key, version) = ours?;
+        let body = body(self.new).filter(|_| appended);
+        let lines = body.into_iter().map(|body| Line { version, body }).collect();
+        Some(Hint { key, version, lines })
+    }
+
+    /// An event is written once, under an asset's key. Whatever else is done to the journal, a
+    /// person must know. The hashes are told, the images are not: what somebody put there may be
+    /// anything.
+    fn alarm(&self, ours: Option<&(Key, u64)>) {
+        metrics::counter!("asset_ledger_tamper").increment(1);
+        let (before, after) = (hash(self.old), hash(self.new));
+        let asset = ours.map_or("-".to_owned(), |(key, _)| key.partition());
+        let version = ours.map_or(0, |(_, version)| *version);
+        let Self { kind, sequence, .. } = self;
+        tracing::error!(
+            kind,
+            asset,
+            version,
+            before,
+            after,
+            sequence,
+            "the journal was changed other than by appending to it"
+        );
+    }
+}
+
+fn asset(keys: &Item) -> Option<(Key, u64)> {
+    let Address { pk, sk } = from_item(keys.clone()).ok()?;
+    Some((Key::from_partition(&pk)?, sk))
+}
+
+fn body(image: &Item) -> Option<String> {
+    from_item(image.clone()).ok().map(|Body { body }| body)
+}
+
+/// The hash of the event that an image holds; of the whole image where that is none, its attributes
+/// sorted, so that whoever has the item comes to the same. `-` for no image.
+fn hash(image: &Item) -> String {
+    if image.is_empty() {
+        return "-".to_owned();
+    }
+    let whole = || {
+        let mut whole = serde_json::to_value(image).unwrap_or_default();
+        whole.sort_all_objects();
+        whole.to_string()
+    };
+    Hash::of(body(image).unwrap_or_else(whole).as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn item(json: &serde_json::Value) -> Item {
+        serde_json::from_value(json.clone()).unwrap()
+    }
+
+    #[test]
+    fn an_image_has_one_hash_whether_it_is_an_event_or_not() {
+        assert_eq!(hash(&Item::default()), "-");
+        let event = item(&json!({"pk": {"S": "p"}, "sk": {"N": "1"}, "body": {"S": "{}"}}));
+        assert_eq!(hash(&event), Hash::of(b"{}").to_string());
+        let text = r#"{"body":{"N":"1"},"m":{"M":{"a":{"S":"1"},"b":{"S":"2"},"c":{"S":"3"}}}}"#;
+        for _ in 0..8 {
+            // Each has its attributes in an order of its own.
+            let other = item(&serde_json::from_str(text).unwrap());
+            assert_eq!(hash(&other), Hash::of(text.as_bytes()).to_string());
+        }
+    }
+}
