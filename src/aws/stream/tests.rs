@@ -1,4 +1,6 @@
-//! Scripted shards, and the stream of an engine.
+//! Scripted shards.
+
+mod on_an_engine;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -480,81 +482,4 @@ async fn a_record_without_an_image_leads_to_the_journal() {
     world.stream.shard("s1", None, [Ok(vec![bare])]);
     world.settle().await;
     assert_eq!(world.rows().await, [true]);
-}
-
-mod on_an_engine {
-    use std::sync::Arc;
-
-    use aws_sdk_dynamodb::types::AttributeValue;
-    use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
-    use engine::{Engine, Tables};
-    use ledger::Effects;
-    use projections::views::MemoryViews;
-
-    use super::*;
-
-    fn stream(engine: &Engine, tables: &Tables) -> DynamoStream {
-        let config = aws_sdk_dynamodbstreams::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("engine", "engine", None, None, "engine"))
-            .http_client(engine.http_client());
-        let streams = aws_sdk_dynamodbstreams::Client::from_conf(config.build());
-        DynamoStream::new(tables.client.clone(), streams, &tables.journal)
-    }
-
-    /// The journal's items as the adapter writes them, and a copy that can be read.
-    async fn append(tables: &Tables, journal: &MemoryJournal, story: &Story) {
-        for line in &story.lines {
-            journal.append(&story.key, line.clone()).await.unwrap();
-            let put = tables.client.put_item().table_name(&tables.journal);
-            let put = put.item("pk", AttributeValue::S(story.key.partition()));
-            let put = put.item("sk", AttributeValue::N(line.version.to_string()));
-            put.item("body", AttributeValue::S(line.body.clone())).send().await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn its_stream_is_followed_and_its_keys_are_gone_through() {
-        let engine = Engine::new();
-        let tables = engine.tables_with_streams().await;
-        let (journal, views) =
-            (Arc::new(MemoryJournal::default()), Arc::new(MemoryViews::default()));
-        let clock: Arc<dyn Effects> = Arc::new(Clock::default());
-        let runner = Runner::new(journal.clone(), views.clone(), clock.clone());
-        let source = Arc::new(stream(&engine, &tables));
-        let mut follower = Follower::new(source.clone(), source.clone(), runner, clock);
-        for nth in 1..=3 {
-            let story = Story::begin("main", nth).received();
-            append(&tables, &journal, &story).await;
-            while follower.round().await.unwrap() {}
-            assert_eq!(views.get(&story.key).await.unwrap(), Some(story.asset()));
-        }
-        let (hints, next) = source.page(None).await.unwrap();
-        let versions: Vec<_> = hints.iter().map(|hint| hint.version).collect();
-        assert_eq!((versions, next), (vec![2, 2, 2], None));
-    }
-
-    #[tokio::test]
-    async fn a_table_without_a_stream_is_said_to_have_none() {
-        let engine = Engine::new();
-        let tables = engine.tables().await;
-        let error = stream(&engine, &tables).shards().await.unwrap_err();
-        assert_eq!(error.kind, Kind::Misconfigured);
-        assert!(error.to_string().contains("has no stream: run `asset-ledger migrate`"));
-    }
-
-    #[tokio::test]
-    async fn a_missing_table_and_a_throttled_one_are_told_apart() {
-        let engine = Engine::new();
-        let mut tables = engine.tables_with_streams().await;
-        engine.fail(|_| Some(engine::Fault::THROTTLED));
-        let error = stream(&engine, &tables).shards().await.unwrap_err();
-        assert_eq!(error.kind, Kind::Throttled);
-        engine.heal();
-        tables.journal = "elsewhere".to_owned();
-        let error = stream(&engine, &tables).shards().await.unwrap_err();
-        assert_eq!(error.kind, Kind::Misconfigured);
-        assert!(ledger::error::chain(&error).contains("elsewhere"), "{error:?}");
-    }
 }
