@@ -22,7 +22,24 @@ pub fn failed<E>(doing: impl Into<String>, error: SdkError<E, HttpResponse>) -> 
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
+    let service = error.as_service_error();
+    let code = service.and_then(ProvideErrorMetadata::code).unwrap_or_default();
+    let message = service.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    let doing = match remedy(code, message) {
+        Some(ask) => format!("{} ({ask})", doing.into()),
+        None => doing.into(),
+    };
     StoreError::caused(kind(&error), doing, error)
+}
+
+/// What to ask oneself first, where a refusal does not say it itself.
+fn remedy(code: &str, message: &str) -> Option<&'static str> {
+    let of_time = message.starts_with("Signature expired") || message.contains("not yet current");
+    match code {
+        "InvalidSignatureException" if of_time => Some("is this machine's clock right?"),
+        "ExpiredTokenException" => Some("who renews these credentials?"),
+        _ => None,
+    }
 }
 
 /// What a caller can do about it.
@@ -136,12 +153,27 @@ mod tests {
             (400, "ResourceNotFoundException", "", K::Misconfigured),
             (400, "AccessDeniedException", "", K::Misconfigured),
             (400, "UnrecognizedClientException", "", K::Misconfigured),
+            (400, "InvalidSignatureException", "Signature expired: …", K::Misconfigured),
+            (400, "ExpiredTokenException", "", K::Misconfigured),
             (400, "ValidationException", "The provided key element …", K::Misconfigured),
             (400, "ValidationException", "Item size has exceeded the maximum …", K::Corrupt),
             (400, "", "", K::Misconfigured),
         ] {
             assert_eq!(refused(status, code, message), kind, "{status} {code} {message}");
         }
+    }
+
+    #[test]
+    fn a_wrong_clock_and_old_credentials_are_told_from_a_wrong_key() {
+        let (signature, token) = ("InvalidSignatureException", "ExpiredTokenException");
+        let expired = "Signature expired: 20261125T120000Z is now earlier than 20261125T121000Z";
+        let early = "Signature not yet current: 20261125T140000Z is still later than …";
+        let wrong = "The request signature we calculated does not match the signature you provided";
+        let clock = Some("is this machine's clock right?");
+        assert_eq!([expired, early].map(|message| remedy(signature, message)), [clock; 2]);
+        assert_eq!(remedy(signature, wrong), None);
+        assert_eq!(remedy(token, ""), Some("who renews these credentials?"));
+        assert_eq!(remedy("AccessDeniedException", expired), None);
     }
 
     #[test]

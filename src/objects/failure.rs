@@ -15,7 +15,20 @@ where
         SdkError::ConstructionFailure(_) => Kind::Misconfigured,
         _ => Kind::Unavailable,
     };
+    let context = match error.code().and_then(remedy) {
+        Some(ask) => format!("{context} ({ask})"),
+        None => context,
+    };
     StoreError::caused(kind, context, error)
+}
+
+/// What to ask oneself first, where a refusal does not say it itself.
+fn remedy(code: &str) -> Option<&'static str> {
+    match code {
+        "RequestTimeTooSkewed" => Some("is this machine's clock right?"),
+        "ExpiredToken" => Some("who renews these credentials?"),
+        _ => None,
+    }
 }
 
 /// Status and answer, where there was one. An answer to HEAD holds nothing but headers.
@@ -59,8 +72,18 @@ mod tests {
             (Some("AccessDenied"), 403, Kind::Misconfigured),
             (None, 403, Kind::Misconfigured),
             (Some("NoSuchBucket"), 404, Kind::Misconfigured),
+            (Some("RequestTimeTooSkewed"), 403, Kind::Misconfigured),
+            (Some("ExpiredToken"), 400, Kind::Misconfigured),
+            (Some("SignatureDoesNotMatch"), 403, Kind::Misconfigured),
         ] {
             assert_eq!(kind(code, status), meant, "{code:?} {status}");
         }
+    }
+
+    #[test]
+    fn a_wrong_clock_and_old_credentials_are_asked_after() {
+        assert_eq!(remedy("RequestTimeTooSkewed"), Some("is this machine's clock right?"));
+        assert_eq!(remedy("ExpiredToken"), Some("who renews these credentials?"));
+        assert_eq!(remedy("SignatureDoesNotMatch"), None);
     }
 }

@@ -76,12 +76,16 @@ async fn a_table_without_a_stream_is_said_to_have_none() {
 }
 
 #[tokio::test]
-async fn a_missing_table_and_a_throttled_one_are_told_apart() {
+async fn a_missing_table_a_throttled_one_and_old_credentials_are_told_apart() {
     let engine = Engine::new();
     let mut tables = engine.tables_with_streams().await;
     engine.fail(|_| Some(Fault::THROTTLED));
     let error = stream(&engine, &tables).shards().await.unwrap_err();
     assert_eq!(error.kind, Kind::Throttled);
+    engine.fail(|_| Some(Fault::Refused(400, "ExpiredTokenException")));
+    let error = stream(&engine, &tables).shards().await.unwrap_err();
+    assert_eq!(error.kind, Kind::Misconfigured);
+    assert!(error.to_string().ends_with("(who renews these credentials?)"), "{error}");
     engine.heal();
     tables.journal = "elsewhere".to_owned();
     let error = stream(&engine, &tables).shards().await.unwrap_err();
