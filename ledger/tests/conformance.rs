@@ -45,10 +45,16 @@ async fn dynamodb_keeps_the_contract() {
     scan_conformance(&*dynamo(Engine::new().tables().await)).await;
 }
 
-/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
+/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, on tables made for this run; without
+/// one, on the engine again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_given_dynamodb_keeps_the_contract() {
-    conformance(dynamo(engine::endpoint_or_engine().await)).await;
+    let tables = [engine::endpoint_or_engine().await, engine::endpoint_or_engine().await];
+    conformance(dynamo(tables[0].clone())).await;
+    scan_conformance(&*dynamo(tables[1].clone())).await;
+    for tables in tables {
+        tables.remove().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ use connector::Connector;
 use fault::Plan;
 
 pub use fault::{Asked, Fault};
-pub use tables::{JOURNAL, Tables, VIEWS, endpoint_or_engine};
+pub use tables::{JOURNAL, Tables, VIEWS, endpoint, endpoint_or_engine};
 pub use tally::{Tally, Used};
 
 /// A DynamoDB in this process, gone when the last client of it is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::client::Waiters;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Config, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, StreamSpecification,
 };
@@ -45,17 +45,28 @@ impl Tables {
     pub fn through(&self, client: Client) -> Self {
         Self { client, ..self.clone() }
     }
+
+    /// Drops both. Those of an engine go with it; those of an endpoint stay and may cost.
+    pub async fn remove(self) {
+        for table in [self.journal, self.views] {
+            self.client.delete_table().table_name(table).send().await.expect("it can be dropped");
+        }
+    }
 }
 
 /// Fresh tables at the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, or on a fresh engine.
 pub async fn endpoint_or_engine() -> Tables {
-    match variable("AWS_ENDPOINT_URL_DYNAMODB") {
-        Some(url) => Tables::create(endpoint(&url), false).await,
+    match endpoint() {
+        Some(config) => Tables::create(Client::from_conf(config.build()), false).await,
         None => Engine::new().tables().await,
     }
 }
 
-fn endpoint(url: &str) -> Client {
+/// What clients of the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names are made from; `None` if it
+/// names none.
+#[must_use]
+pub fn endpoint() -> Option<Builder> {
+    let url = variable("AWS_ENDPOINT_URL_DYNAMODB")?;
     let given = |name, otherwise: &str| variable(name).unwrap_or_else(|| otherwise.to_owned());
     let (key, secret) =
         (given("AWS_ACCESS_KEY_ID", "test"), given("AWS_SECRET_ACCESS_KEY", "test"));
@@ -65,7 +76,7 @@ fn endpoint(url: &str) -> Client {
         .region(Region::new(given("AWS_REGION", "us-east-1")))
         .credentials_provider(Credentials::new(key, secret, token, None, "environment"))
         .endpoint_url(url);
-    Client::from_conf(config.build())
+    Some(config)
 }
 
 #[expect(clippy::disallowed_methods, reason = "where to test is asked of no program's user")]
