@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use engine::{Engine, Fault};
+use engine::{Engine, Fault, Tables};
 use ledger::StoreError;
 use ledger::id::Key;
 use ledger::journal::{Appended, Arrival, Arrivals, DynamoJournal, Journal, MemoryJournal};
@@ -27,6 +27,10 @@ const WIRE_FAULTS: u64 = 40;
 const ATTEMPTS: u32 = 12;
 /// When the SDK stops waiting for a reply.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// The same at an endpoint, where time is real.
+const REAL_PATIENCE: Duration = Duration::from_secs(10);
+/// The first wait before the SDK tries again there.
+const REAL_WAIT: Duration = Duration::from_millis(25);
 
 /// Fresh tables on a fresh engine, at the end of a bad wire.
 pub(crate) async fn stores(seed: u64) -> (Arrived, Beside, DynamoLanes) {
@@ -39,11 +43,44 @@ pub(crate) async fn stores(seed: u64) -> (Arrived, Beside, DynamoLanes) {
     let faults =
         [Fault::Lost, Fault::ReplyLost, Fault::ReplyHangs, Fault::THROTTLED, Fault::INTERNAL];
     engine.fail(move |_| chance.happens(WIRE_FAULTS).then(|| *chance.pick(&faults).unwrap()));
+    stores_in(tables)
+}
+
+fn stores_in(tables: Tables) -> (Arrived, Beside, DynamoLanes) {
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
     let lanes = DynamoLanes::new(tables.client.clone(), &tables.views);
     let rows = DynamoViews::new(tables.client, tables.views, 4);
     let rows = Beside { rows, position: MemoryViews::default() };
     (Arrived { journal, order: Arc::default() }, rows, lanes)
+}
+
+/// Tables at the endpoint that the environment names, made once for all seeds: each is a tenant of
+/// its own, and to make a table can take an endpoint as long as many seeds.
+pub(crate) struct Given(Tables);
+
+impl Given {
+    /// `None` if the environment names no endpoint.
+    pub(crate) async fn make() -> Option<Self> {
+        Some(Self(Tables::create(client()?, false).await))
+    }
+
+    /// For one seed. A connection lives as long as the runtime that opened it, and a seed has one
+    /// of its own.
+    pub(crate) fn stores(&self) -> (Arrived, Beside, DynamoLanes) {
+        stores_in(self.0.through(client().unwrap()))
+    }
+
+    pub(crate) async fn remove(self) {
+        self.0.through(client().unwrap()).remove().await;
+    }
+}
+
+fn client() -> Option<Client> {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(REAL_PATIENCE).build();
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+    let retries = retries.with_initial_backoff(REAL_WAIT);
+    let config = engine::endpoint()?.timeout_config(timeouts).retry_config(retries);
+    Some(Client::from_conf(config.build()))
 }
 
 /// A journal whose order of arrival is noted beside it.

@@ -1,10 +1,11 @@
 //! The seeded simulation: a small ledger, and everything that goes wrong around one.
 //!
-//! One seed is one run on one thread in tokio's paused time. Clients create, upload, confirm,
-//! delete, restore and purge the same few assets at once, also behind the ledger's back in S3;
-//! notifications and stream records come late, twice, in another order or not at all; requests
-//! and replies are lost; clocks go back; and any of it may crash between two steps. Then faults
-//! stop, what was lost is delivered, each key is looked at once more, and everything must fit.
+//! One seed is one run on one thread in tokio's paused time, or in real time at a given endpoint.
+//! Clients create, upload, confirm, delete, restore and purge the same few assets at once, also
+//! behind the ledger's back in S3; notifications and stream records come late, twice, in another
+//! order or not at all; requests and replies are lost; clocks go back; and any of it may crash
+//! between two steps. Then faults stop, what was lost is delivered, each key is looked at once
+//! more, and everything must fit.
 //!
 //! A seed that fails is printed. `ASSET_LEDGER_SEED=7 cargo test -p projections --test simulation`
 //! runs it alone.
@@ -18,7 +19,7 @@ mod world;
 
 use std::any::Any;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -36,7 +37,7 @@ use world::{Outcome, World};
 const IN_MEMORY: u64 = 10_000;
 /// Seeds on SQLite files, whose every commit waits for the disk.
 const ON_SQLITE: u64 = 200;
-/// Seeds on DynamoDB, each on an engine of its own.
+/// Seeds on DynamoDB, each on an engine of its own, and again at the endpoint that is given.
 const ON_DYNAMODB: u64 = 200;
 /// Failing seeds that are told in full.
 const TOLD: usize = 3;
@@ -76,6 +77,26 @@ fn whatever_happens_on_dynamodb_everything_fits_at_rest() {
     });
 }
 
+/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, in real time: paused time runs ahead
+/// while an answer is on its way. What happens when is not of the seed, and the wire is as good as
+/// it is.
+#[test]
+fn whatever_happens_at_the_given_dynamodb_everything_fits_at_rest() {
+    let Some(given) = real_time().block_on(dynamo::Given::make()) else {
+        return tell("simulation at a given DynamoDB: none, AWS_ENDPOINT_URL_DYNAMODB is not set");
+    };
+    let simulated = catch_unwind(AssertUnwindSafe(|| {
+        simulate("at the given DynamoDB", ON_DYNAMODB, |seed| {
+            real_time().block_on(async {
+                let (journal, views, lanes) = given.stores();
+                run(World::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes))).await
+            })
+        });
+    }));
+    real_time().block_on(given.remove());
+    simulated.unwrap_or_else(|failed| resume_unwind(failed));
+}
+
 /// Without this a failing seed could not be looked at again.
 #[test]
 fn a_seed_is_all_there_is_to_a_run() {
@@ -94,6 +115,10 @@ async fn run<J: world::Store, V: world::Table>(world: World<J, V>) -> Outcome {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+fn real_time() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Runs all seeds, or the one that the environment names, and tells which of them failed.

@@ -123,7 +123,7 @@ impl<J: Store, V: Table> World<J, V> {
         let faults = Arc::new(Faults::new(chance.draw(), chance.below(200), 5));
         let effects = Arc::new(TestEffects::seeded(chance.draw()));
         let bucket = Arc::<MemoryBucket>::default();
-        let tenant: Tenant = "main".parse().unwrap();
+        let tenant: Tenant = format!("seed-{seed}").parse().unwrap();
         let service = Service::new(
             Arc::new(Faulty::new(journal.clone(), faults.clone())),
             Arc::new(Faulty::new(bucket.clone(), faults.clone())),
