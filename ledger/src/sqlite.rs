@@ -22,8 +22,8 @@ const GROUP: usize = 512;
 const QUEUE: usize = 4096;
 /// Reading connections, and so blocking reads, at once.
 const READERS: usize = 8;
-/// Pages in the write-ahead log before they are moved to the file: 16 MiB, since each move waits for
-/// the disk twice.
+/// Pages in the write-ahead log before they are moved to the file: 16 MiB, since each move waits
+/// for the disk twice.
 const CHECKPOINT: u32 = 4_096;
 /// How long one process waits for another that holds the file's write lock.
 const BUSY: Duration = Duration::from_secs(5);
