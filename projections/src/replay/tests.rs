@@ -264,7 +264,7 @@ async fn one_that_was_stopped_is_gone_on_with_where_it_was() {
         let (journal, stop) = (world.journal.clone(), world.stop.clone());
         Arc::new(Stopping { journal, stop, after: after.into(), read: Mutex::default() })
     };
-    let mut one = world.replay_of(stopping(2));
+    let mut one = world.replay_of(stopping(300));
     one.options.segments = 1;
     assert!(matches!(one.run().await, Ok(Outcome::Stopped)));
     assert_eq!(world.list().await.current, Generation::FIRST);
