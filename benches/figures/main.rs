@@ -16,6 +16,7 @@ mod offline;
 mod program;
 mod rebuild;
 mod replay;
+mod rows;
 mod table;
 
 use anyhow::Result;

@@ -1,0 +1,52 @@
+//! Bare inserts of the rows that a replay made, into the same table: what no replay gets around.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::journal::rate;
+
+/// Rows that are taken for all.
+const SAMPLE: usize = 20_000;
+/// Rows of a commit, as many as a replay writes in one.
+const GROUP: usize = 256;
+
+/// Rows a second of the read table in `folder`, inserted without a condition into an empty one.
+pub(crate) fn bare_inserts(folder: &Path) -> Result<f64> {
+    let (columns, rows) = sample(folder)?;
+    let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut file = Connection::open(fresh.path().join("raw.sqlite"))?;
+    file.pragma_update(None, "journal_mode", "WAL")?;
+    file.pragma_update(None, "synchronous", "NORMAL")?;
+    file.execute_batch(include_str!("../../migrations/sqlite/views.1.sql"))?;
+    let marks = vec!["?"; columns.len()].join(", ");
+    let insert = format!("INSERT INTO assets ({}) VALUES ({marks})", columns.join(", "));
+    let start = Instant::now();
+    for group in rows.chunks(GROUP) {
+        let transaction = file.transaction()?;
+        for row in group {
+            transaction.prepare_cached(&insert)?.execute(params_from_iter(row))?;
+        }
+        transaction.commit()?;
+    }
+    Ok(rate(rows.len() as u64, start.elapsed()))
+}
+
+fn sample(folder: &Path) -> Result<(Vec<String>, Vec<Vec<Value>>)> {
+    let file = Connection::open(folder.join("views.sqlite"))?;
+    let mut names = file.prepare("SELECT name FROM pragma_table_info('assets')")?;
+    let columns: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let select = format!(
+        "SELECT {} FROM assets WHERE generation = (SELECT max(generation) FROM assets) \
+         ORDER BY pk, sk LIMIT {SAMPLE}",
+        columns.join(", ")
+    );
+    let mut select = file.prepare(&select)?;
+    let read = |row: &rusqlite::Row<'_>| (0..columns.len()).map(|column| row.get(column)).collect();
+    let rows: Vec<Vec<Value>> = select.query_map([], read)?.collect::<Result<_, _>>()?;
+    ensure!(!rows.is_empty(), "there are no rows to insert");
+    Ok((columns, rows))
+}
