@@ -164,6 +164,38 @@ async fn nothing_is_missed_on_dynamodb_whose_stream_is_projected_meanwhile() {
     assert_no_drift(ON_DYNAMODB, &*table, &changed).await;
 }
 
+/// A process that is killed half way, while assets go on being changed, and the one after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_killed_half_way_on_dynamodb_is_gone_on_with() {
+    let assets = 600;
+    let (_, journal, table) = dynamodb().await;
+    append(&*journal, &(1..=assets).map(story).collect::<Vec<_>>()).await;
+    let runner = Runner::new(journal.clone(), table.clone(), Arc::new(Clock::default()));
+    let living = tokio::spawn(live(assets, journal.clone(), Some(runner)));
+    let mut killed = replay(&journal, &table);
+    (killed.options.segments, killed.options.rate) = (1, Some(150));
+    let work = tokio::spawn(async move { killed.run().await });
+    let begun = loop {
+        assert!(!work.is_finished(), "it came to its end before it was killed");
+        let saved = table.progress().await.unwrap();
+        if let Some(saved) = saved.filter(|saved| saved.stretches[0].assets > 0) {
+            break saved;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    work.abort();
+    assert!(work.await.unwrap_err().is_cancelled());
+    assert!(!begun.stretches[0].done && begun.stretches[0].assets < u64::from(assets));
+    assert_ne!(table.generations().await.unwrap().current, begun.generation);
+
+    let mut again = replay(&journal, &table);
+    again.effects = Arc::new(Clock(Clock::default().0 + TimeDelta::hours(1)));
+    switched(again.run().await.unwrap());
+    assert_eq!(table.generations().await.unwrap().current, begun.generation, "it began anew");
+    let changed = living.await.unwrap();
+    assert_no_drift(assets, &*table, &changed).await;
+}
+
 /// Everything that a file holds of the rows of a generation, but for its number.
 fn raw(folder: &Path, generation: u32) -> Vec<Vec<rusqlite::types::Value>> {
     let file = rusqlite::Connection::open(folder.join("views.sqlite")).unwrap();

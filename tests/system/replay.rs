@@ -1,6 +1,6 @@
 //! `asset-ledger replay` as a process: killed, stopped, beside a `serve` at work, and taken back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -163,15 +163,20 @@ async fn a_dry_run_writes_nothing_where_there_are_no_rows_and_lets_go_of_none_th
     assert_eq!(views(&data).generations().await.unwrap(), next);
 }
 
+/// A data folder whose rows were made by a replay, an asset of it, and the file of its rows.
+async fn replayed(folder: &Path) -> (PathBuf, String, rusqlite::Connection) {
+    let data = folder.join("data");
+    filled(&data).await;
+    said(&data, &[]);
+    let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
+    (data, Story::begin("main", 7).key.asset.to_string(), rows)
+}
+
 /// Steps 1 and 2 of 'A row looks wrong' in docs/OPERATIONS.md.
 #[tokio::test]
 async fn a_row_that_was_altered_or_cannot_be_read_is_mended_by_its_id() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    filled(&data).await;
-    said(&data, &[]);
-    let id = Story::begin("main", 7).key.asset.to_string();
-    let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
+    let (data, id, rows) = replayed(folder.path()).await;
     assert!(said(&data, &["--asset", &id]).contains("as its events make it"));
     for altered in ["filename = 'evil'", "tags = 'x'", "version = 99", "state = 'GONE'"] {
         let alter = format!("UPDATE assets SET {altered} WHERE sk = ?1");
@@ -186,11 +191,7 @@ async fn a_row_that_was_altered_or_cannot_be_read_is_mended_by_its_id() {
 #[tokio::test]
 async fn a_row_that_may_be_evidence_is_left_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    filled(&data).await;
-    said(&data, &[]);
-    let id = Story::begin("main", 7).key.asset.to_string();
-    let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
+    let (data, id, rows) = replayed(folder.path()).await;
     let other = "0".repeat(64);
     rows.execute("UPDATE assets SET head = ?2 WHERE sk = ?1", [&id, &other]).unwrap();
     let refused = run(&data, "replay", &["--asset", &id]);
