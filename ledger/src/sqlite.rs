@@ -86,7 +86,7 @@ impl Database {
             path: path.to_owned(),
             schema: *schema,
             idle: Mutex::default(),
-            permits: Semaphore::new(READERS),
+            permits: Arc::new(Semaphore::new(READERS)),
         });
         Ok(Self { name, jobs, readers })
     }
@@ -128,8 +128,14 @@ impl Database {
     {
         let readers = Arc::clone(&self.readers);
         let cut = || StoreError::new(Kind::Unavailable, format!("{}: reading was cut", self.name));
-        let _permit = self.readers.permits.acquire().await.map_err(|_| cut())?;
-        tokio::task::spawn_blocking(move || readers.run(query)).await.map_err(|_| cut())?
+        let permits = Arc::clone(&self.readers.permits);
+        let permit = permits.acquire_owned().await.map_err(|_| cut())?;
+        // The permit goes along: a caller that hangs up does not end the work.
+        let work = move || {
+            let _permit = permit;
+            readers.run(query)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| cut())?
     }
 }
 
@@ -138,7 +144,7 @@ struct Readers {
     path: PathBuf,
     schema: Schema,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Readers {
@@ -324,4 +330,42 @@ fn translate(context: String, error: rusqlite::Error) -> StoreError {
         Some(_) => Kind::Unavailable,
     };
     StoreError::caused(kind, context, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const EMPTY: Schema =
+        Schema { name: "test", application_id: 1, steps: &["SELECT 1"], durable: true };
+
+    #[tokio::test]
+    async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("test.sqlite");
+        let db = Arc::new(Database::open(&file, &EMPTY, Open::OrCreate).unwrap());
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..20 {
+            let reads = (0..READERS).map(|_| {
+                let (db, now, most) = (Arc::clone(&db), Arc::clone(&now), Arc::clone(&most));
+                tokio::spawn(async move {
+                    let query = move |_: &Connection| {
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_millis(20));
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        Ok(())
+                    };
+                    let _ = db.read(query).await;
+                })
+            });
+            let reads: Vec<_> = reads.collect();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            reads.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+        db.read(|_| Ok(())).await.unwrap();
+        let most = most.load(Ordering::SeqCst);
+        assert!(most <= READERS, "{most} reads at once");
+    }
 }
