@@ -331,4 +331,25 @@ mod tests {
         assert_eq!(world.given().await, "hang");
         task.abort();
     }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_delays_nothing() {
+        let mut world = World::new();
+        world.clock.pass(TimeDelta::hours(2));
+        world.write("later").await;
+        let (stop, task) = world.start();
+        assert_eq!(world.given().await, "later");
+        world.until_tried(1).await;
+        world.clock.pass(TimeDelta::hours(-1));
+        world.outbox.wake();
+        assert_eq!(world.given().await, "later", "one that waits for its next try");
+        stop.cancel();
+        task.await.unwrap();
+        world.write("new").await;
+        world.clock.pass(TimeDelta::seconds(-30));
+        let (stop, task) = world.start();
+        while world.given().await != "new" {}
+        stop.cancel();
+        task.await.unwrap();
+    }
 }

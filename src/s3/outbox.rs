@@ -145,14 +145,19 @@ fn due(
     limit: usize,
 ) -> rusqlite::Result<Vec<Due>> {
     let mut statement = db.prepare_cached(
+        // What was never tried is due whatever the clock says, and a time beyond the longest wait
+        // is of a clock that has been set back since.
         "SELECT change, event, at, attempts FROM outbox
-         WHERE dead IS NULL AND not_before <= ?1 AND change NOT IN (SELECT value FROM json_each(?2))
+         WHERE dead IS NULL AND (not_before <= ?1 OR attempts = 0 OR not_before > ?4)
+         AND change NOT IN (SELECT value FROM json_each(?2))
          ORDER BY not_before, change LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![now.timestamp_micros(), taken, limit], |row| {
-        let at = DateTime::from_timestamp_micros(row.get(2)?).unwrap_or_default();
-        Ok(Due { change: row.get(0)?, event: row.get(1)?, at, attempts: row.get(3)? })
-    })?;
+    let latest = (now + LONGEST_WAIT).timestamp_micros();
+    let rows =
+        statement.query_map(params![now.timestamp_micros(), taken, limit, latest], |row| {
+            let at = DateTime::from_timestamp_micros(row.get(2)?).unwrap_or_default();
+            Ok(Due { change: row.get(0)?, event: row.get(1)?, at, attempts: row.get(3)? })
+        })?;
     rows.collect()
 }
 
