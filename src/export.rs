@@ -11,6 +11,7 @@
 mod against;
 mod archive;
 mod check;
+mod checkpoint;
 mod filter;
 mod form;
 mod heads;

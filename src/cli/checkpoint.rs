@@ -2,19 +2,17 @@
 
 mod key;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use ledger::checkpoint::Rising;
-use ledger::signer::{self, Signer};
+use ledger::signer::Signer;
 
 use super::progress::Progress;
 use super::stores::Stores;
-use crate::export::{Source, note_beside};
+use crate::export::Source;
 
 use key::Keygen;
 pub(super) use key::verifier;
@@ -71,61 +69,19 @@ impl Checkpoint {
 
 impl Make {
     async fn run(&self, out: &Path) -> anyhow::Result<()> {
-        let key = self.key.as_deref().map(key::secret).transpose()?;
-        let note = note_beside(out);
-        for there in [out, &note] {
-            ensure!(there.symlink_metadata().is_err(), "{} is there already", there.display());
-        }
-        let mut heads = Draft::create(out)?;
         let rising = tokio::select! {
-            rising = self.heads(&mut heads.file) => rising?,
+            rising = self.write(out) => rising?,
             _ = tokio::signal::ctrl_c() => bail!("stopped: no checkpoint was written"),
         };
-        if let Some(key) = &key {
-            let checkpoint = rising.checkpoint(Signer::verifier(key).name());
-            let signed = signer::sign(key, &checkpoint).await?;
-            let mut draft = Draft::create(&note)?;
-            write!(draft.file, "{signed}")?;
-            draft.keep()?;
-        }
-        heads.keep()?;
         let (out, count, root) = (out.display(), rising.count(), rising.root());
         Ok(writeln!(io::stdout(), "{out}: the heads of {count} assets, root {root}")?)
     }
 
-    async fn heads(&self, to: &mut impl Write) -> anyhow::Result<Rising> {
+    async fn write(&self, out: &Path) -> anyhow::Result<Rising> {
+        let key = self.key.as_deref().map(key::secret).transpose()?;
+        let signer = key.as_ref().map(|key| key as &dyn Signer);
         let opened = self.stores.journal().await?;
         let source = Source { journal: &*opened.journal, scan: &*opened.scan };
-        source.heads(to, &mut Progress::new("read")).await
-    }
-}
-
-/// A file that has its name only once it is whole.
-struct Draft {
-    path: PathBuf,
-    partial: PathBuf,
-    file: BufWriter<File>,
-}
-
-impl Draft {
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        let partial = PathBuf::from(format!("{}.partial", path.display()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-        let file = file.with_context(|| format!("{} cannot be made", partial.display()))?;
-        Ok(Self { path: path.to_owned(), partial, file: BufWriter::new(file) })
-    }
-
-    fn keep(mut self) -> anyhow::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        fs::rename(&self.partial, &self.path)
-            .with_context(|| format!("{} cannot be written", self.path.display()))
-    }
-}
-
-impl Drop for Draft {
-    /// What was kept is not there under this name any more.
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.partial);
+        source.checkpoint(out, signer, &mut Progress::new("read")).await
     }
 }

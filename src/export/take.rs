@@ -84,8 +84,8 @@ impl Source<'_> {
     /// The heads of all histories, a line each, and the tree over them.
     pub async fn heads(
         &self,
-        to: &mut impl std::io::Write,
-        hears: &mut impl Heard,
+        to: &mut (impl std::io::Write + Send),
+        hears: &mut (impl Heard + Send),
     ) -> anyhow::Result<Rising> {
         let (whole, mut broken) = (self.scan.segments(1).await?, 0_u64);
         let (mut rising, mut taken) = (Rising::default(), self.taken(Vec::new(), &whole).await?);
