@@ -3,7 +3,7 @@
 //! Everything here is pure and synchronous: time, ids and what S3 shows come in as arguments.
 
 mod decide;
-mod declaration;
+pub(crate) mod declaration;
 mod event;
 mod state;
 

@@ -24,6 +24,9 @@
 //! | it is sound, but its command was recorded before | `command-twice` |
 //! | it is sound, but cannot happen to what the asset was | `impossible` |
 //!
+//! Beside that, [`odd`] names events that can be read, but that the ledger would not have written
+//! so: `odd-spelling` and `over-limit`.
+//!
 //! Where an event and the one after it disagree and the later one is itself edited, there may
 //! have been one edit or two. If undoing the later one's link alone gives back the hash that it
 //! should have, that was the edit; if not, both are named.
@@ -37,12 +40,14 @@
 
 mod finding;
 mod forensic;
+mod form;
 mod sense;
 mod slot;
 #[cfg(test)]
 mod tests;
 
 pub use finding::{Finding, Kind};
+pub use form::odd;
 
 use crate::chain::Hash;
 use crate::history::{Broken, Fault, History};
@@ -128,6 +133,16 @@ fn no_asset(chain: &Chain) -> Finding {
     let count = chain.lines.len() + chain.strays.len();
     let says = format!("this partition is no asset's, but holds {count} items");
     Finding::new(Kind::Malformed, &chain.partition, says)
+}
+
+/// The same, and what of the history the ledger would not have written so: for whoever checks
+/// what others kept, or hands it on to be checked.
+#[must_use]
+pub fn inspect_with(chain: &Chain, known: &[Known]) -> Examined {
+    let mut examined = examine_with(chain, known);
+    examined.findings.extend(odd(chain));
+    examined.findings.sort_by_key(|finding| finding.version);
+    examined
 }
 
 /// The fault that stopped the reading, by the name that is surely right.

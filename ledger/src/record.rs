@@ -3,6 +3,8 @@
 //! Stored, hashed, exported and shown are the same bytes. The order of the fields is fixed, there
 //! is no whitespace, numbers are whole, and nothing derived is stored.
 
+mod limits;
+
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
@@ -247,7 +249,7 @@ mod tests {
     use super::*;
 
     /// Every stored form ever written, one sample each: reading them is a promise for ever.
-    const SAMPLES: [(&str, &str); 7] = [
+    pub(super) const SAMPLES: [(&str, &str); 7] = [
         ("created.v1", include_str!("../../migrations/events/created.v1.json")),
         ("received.v1", include_str!("../../migrations/events/received.v1.json")),
         ("uploaded.v1", include_str!("../../migrations/events/uploaded.v1.json")),

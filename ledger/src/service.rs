@@ -126,10 +126,11 @@ impl Service {
             let cause = caller.cause(command.clone());
             let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
             let line = line(&record)?;
-            match self.journal.append(&record.key, line.clone()).await? {
+            let first = History::read(&record.key, vec![line.clone()]).map_err(unwritten)?;
+            match self.journal.append(&record.key, line).await? {
                 Appended::Written => {
                     recorded();
-                    return read(&record.key, vec![line])?.ok_or_else(vanished);
+                    return first.ok_or_else(vanished);
                 }
                 Appended::Taken(held) => {
                     // Ours, if the reply to an earlier try was lost; else a chance in 2^62.
@@ -224,8 +225,18 @@ fn broken(error: Broken) -> StoreError {
     StoreError::caused(Kind::Corrupt, "the journal holds a broken history", error)
 }
 
-fn line(record: &Record) -> Result<Line, StoreError> {
-    record.line().map_err(|e| StoreError::caused(Kind::Corrupt, "an event cannot be written", e))
+/// The line of an event that is within its limits, which readers hold it to as well.
+fn line(record: &Record) -> Result<Line, Refusal> {
+    if !time::is_recordable(record.at) {
+        return Err(Rejection::OutOfTime.into());
+    }
+    record.within_limits().map_err(unwritten)?;
+    Ok(record.line().map_err(unwritten)?)
+}
+
+/// An event that its own reader refuses, which is seen before it is written.
+fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::caused(Kind::Corrupt, "the next event cannot be recorded as it would be", error)
 }
 
 fn vanished() -> Refusal {

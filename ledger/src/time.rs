@@ -2,6 +2,22 @@
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 
+/// Events happen at this time or later: ids count from here.
+pub const FIRST: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+/// Events happen before this time, the last year that its form can write: what comes after an
+/// event still has a time.
+pub const END: DateTime<Utc> = match DateTime::from_timestamp(253_370_764_800, 0) {
+    Some(end) => end,
+    None => DateTime::<Utc>::MAX_UTC,
+};
+
+/// Whether an event can have this time: [`FIRST`] or later, before [`END`].
+#[must_use]
+pub fn is_recordable(at: DateTime<Utc>) -> bool {
+    (FIRST..END).contains(&at)
+}
+
 /// The stored form: `2026-11-23T08:00:00.000000Z`.
 #[must_use]
 pub fn format(at: DateTime<Utc>) -> String {
@@ -43,6 +59,13 @@ mod tests {
         ] {
             assert_eq!(parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_last_year_that_can_be_written_is_not_for_events() {
+        assert_eq!(format(END), "9999-01-01T00:00:00.000000Z");
+        assert!(is_recordable(FIRST) && is_recordable(END - TimeDelta::microseconds(1)));
+        assert!(!is_recordable(END) && !is_recordable(FIRST - TimeDelta::microseconds(1)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use ledger::audit::{Finding, Kind, examine};
+use ledger::audit::{Finding, Kind, inspect_with, odd};
 use ledger::error;
 use ledger::id::{Key, Tenant};
 use ledger::journal::scan::{Chain, Chains, Segment};
@@ -141,9 +141,10 @@ impl Walk {
     /// A first look at a history as the walk found it. It may have grown since.
     async fn first(&self, found: Chain) -> Result<Option<Suspect>, StoreError> {
         let Some(key) = found.key().filter(|key| key.tenant == self.audit.tenant) else {
-            self.tell(examine(&found)).await;
+            self.tell(inspect_with(&found, &[]).findings).await;
             return Ok(None); // somebody else's rows, or nobody's
         };
+        self.tell(odd(&found)).await;
         let seen = self.row(&key).await?;
         match judge(&found, &seen, self.audit.effects.now()) {
             Verdict::Sound => Ok(None),

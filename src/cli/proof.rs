@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use ledger::audit::{Known, Witness, examine_with};
+use ledger::audit::{Known, Witness, inspect_with};
 use ledger::checkpoint::{Head, PROOF, Proof as Text, merkle};
 use ledger::id::{AssetId, Key, Tenant};
 
@@ -126,7 +126,7 @@ fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
         "--history {shown}: not of {partition} alone"
     );
     let known = Known { version: head.version, hash: head.hash, by: Witness::Checkpoint };
-    match examine_with(&run.chain, &[known]).findings.into_iter().next() {
+    match inspect_with(&run.chain, &[known]).findings.into_iter().next() {
         None => Ok(run.chain.lines.len()),
         Some(finding) => {
             let finding = run.locate(finding);

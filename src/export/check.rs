@@ -1,6 +1,6 @@
 //! Checks histories in files: an export against its own heads and manifest, or bare chains.
 
-use ledger::audit::{Examined, Finding, Kind, Known, examine_with};
+use ledger::audit::{Examined, Finding, Kind, Known, inspect_with};
 use ledger::chain::Hash;
 use ledger::checkpoint::Head;
 
@@ -71,16 +71,22 @@ impl Checked {
     fn take(&mut self, run: &Run, listed: Option<(Option<&Head>, u64)>, tell: Tell<'_>) {
         let head = listed.and_then(|(head, _)| head);
         let seen: Vec<Known> = head.map(known).into_iter().collect();
-        let Examined { history, findings } = examine_with(&run.chain, &seen);
+        let Examined { history, findings } = inspect_with(&run.chain, &seen);
         self.assets += 1;
         self.events += (run.chain.lines.len() + run.chain.strays.len()) as u64;
         let own = history.as_ref().map(|history| Head::of(history.asset()));
-        let alone = own.is_some() && !findings.is_empty();
-        let differs = findings.is_empty() && own.as_ref() != head;
+        let odd = |it: &Finding| matches!(it.kind, Kind::OddSpelling | Kind::OverLimit);
+        let sound = findings.iter().all(odd);
+        let alone = own.is_some() && !sound;
+        let differs = sound && own.as_ref() != head;
         for finding in findings {
             let line = listed.map_or(0, |(_, line)| line);
             // The history hangs together: what was altered may be the head.
-            let or = if alone { format!(", or {HEADS}:{line}: is wrong") } else { String::new() };
+            let or = if alone && !odd(&finding) {
+                format!(", or {HEADS}:{line}: is wrong")
+            } else {
+                String::new()
+            };
             let finding = run.locate(finding);
             tell(Finding { says: finding.says + &or, ..finding });
         }

@@ -1,7 +1,7 @@
 //! Takes histories out of a journal: those that verify, in the order of their keys.
 
 use anyhow::{Context, ensure};
-use ledger::audit::{Examined, Finding, examine_with};
+use ledger::audit::{Examined, Finding, inspect_with};
 use ledger::checkpoint::{Head, Rising};
 use ledger::history::History;
 use ledger::id::Key;
@@ -137,7 +137,7 @@ impl Taken<'_> {
 
 fn examined(chain: &Chain, hears: &mut impl Heard) -> Option<History> {
     hears.read(chain.lines.len() as u64);
-    let Examined { history, findings } = examine_with(chain, &[]);
+    let Examined { history, findings } = inspect_with(chain, &[]);
     if findings.is_empty() {
         return history;
     }

@@ -76,6 +76,9 @@ pub enum Rejection {
     /// A download is of confirmed bytes.
     #[error("the asset is {}, not uploaded", .0.shown())]
     NotDownloadable(Status),
+    /// The last event has the last time that can be recorded, or the clock is past it.
+    #[error("the event would be at a time that cannot be recorded")]
+    OutOfTime,
     /// The asset is not at the version that the caller named.
     #[error("the asset is at version {actual}")]
     VersionConflict {

@@ -17,7 +17,7 @@ const TAGS_MAX: usize = 50;
 /// Bytes of all tags together, so that an event stays near one write unit.
 const TAGS_BYTES_MAX: usize = 512;
 /// Bytes of the reason of a delete.
-const REASON_MAX: usize = 256;
+pub(crate) const REASON_MAX: usize = 256;
 
 /// What was declared of a file; also the `data` of `created`, schema 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn new(field: &'static str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self { field, problem: problem.into(), too_large: false }
     }
 }
@@ -105,6 +105,11 @@ impl Reason {
 }
 
 fn check_filename(name: &str) -> Result<(), Invalid> {
+    check_filename_form(name)?;
+    check_characters("filename", name)
+}
+
+pub(crate) fn check_filename_form(name: &str) -> Result<(), Invalid> {
     let refuse = |problem: String| Err(Invalid::new("filename", problem));
     if name.is_empty() || name == "." || name == ".." {
         return refuse(format!("{name:?} is not the name of a file"));
@@ -115,10 +120,10 @@ fn check_filename(name: &str) -> Result<(), Invalid> {
     if name.contains(['/', '\\']) {
         return refuse("must be a name without a path: '/' and '\\' are refused".to_owned());
     }
-    check_characters("filename", name)
+    Ok(())
 }
 
-fn check_content_type(value: &str) -> Result<(), Invalid> {
+pub(crate) fn check_content_type(value: &str) -> Result<(), Invalid> {
     let refuse = |problem: String| Err(Invalid::new("content_type", problem));
     if value.len() > CONTENT_TYPE_MAX {
         return refuse(format!("must be at most {CONTENT_TYPE_MAX} bytes, not {}", value.len()));
@@ -135,7 +140,7 @@ fn check_content_type(value: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_size(size: u64) -> Result<(), Invalid> {
+pub(crate) fn check_size(size: u64) -> Result<(), Invalid> {
     if size > SIZE_MAX {
         let problem = format!("must be at most {SIZE_MAX} bytes (5 GiB), S3's limit for one PUT");
         return Err(Invalid { field: "size", problem, too_large: true });
@@ -143,7 +148,7 @@ fn check_size(size: u64) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_sha256(text: &str) -> Result<(), Invalid> {
+pub(crate) fn check_sha256(text: &str) -> Result<(), Invalid> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(());
     }
@@ -151,6 +156,13 @@ fn check_sha256(text: &str) -> Result<(), Invalid> {
 }
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    check_tag_sizes(tags)?;
+    tags.iter()
+        .flat_map(|(name, value)| [name, value])
+        .try_for_each(|text| check_characters("tags", text))
+}
+
+pub(crate) fn check_tag_sizes(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
     let refuse = |problem: String| Err(Invalid::new("tags", problem));
     if tags.len() > TAGS_MAX {
         return refuse(format!("must be at most {TAGS_MAX} tags, not {}", tags.len()));
@@ -162,9 +174,7 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
     if tags.contains_key("") {
         return refuse("a tag must have a name".to_owned());
     }
-    tags.iter()
-        .flat_map(|(name, value)| [name, value])
-        .try_for_each(|text| check_characters("tags", text))
+    Ok(())
 }
 
 /// Refuses what would break a log line, a header or the order in which a person reads a name.

@@ -97,6 +97,10 @@ kinds! {
     CommandTwice "command-twice",
     /// An event that cannot happen to what the asset was.
     Impossible "impossible",
+    /// An event in another spelling than the one that the ledger writes.
+    OddSpelling "odd-spelling",
+    /// An event with a field that is over its limit.
+    OverLimit "over-limit",
     /// An asset without a row.
     RowMissing "row-missing",
     /// A row that shows an earlier version, and is not on its way.

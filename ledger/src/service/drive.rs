@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use super::{Caller, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, broken, line, vanished};
+use super::{Caller, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, line, unwritten, vanished};
 use crate::asset::{Asset, Command, Event, Rejection, Status, decide};
-use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
 use crate::journal::Appended;
-use crate::record::{Cause, CommandId, Line, Record, Source};
+use crate::record::{Cause, CommandId, Record, Source};
 use crate::time;
 
 /// Events that one look may record in a row; each is a change of the object seen in between.
@@ -41,8 +40,8 @@ impl Service {
                 cause.source = Source::S3;
                 S3_ACTOR.clone_into(&mut cause.actor);
             }
-            if let Some(line) = self.append(history.asset(), event, cause).await? {
-                history = history.then(line).map_err(broken)?;
+            if let Some(longer) = self.append(history, event, cause).await? {
+                history = longer;
                 expected = expected.map(|_| history.asset().version);
                 looked.recorded += 1;
                 steps += 1;
@@ -87,14 +86,16 @@ impl Service {
         Ok(decide(asset, &command)?.map(|event| (event, None)))
     }
 
-    /// Appends an event after the asset's last; `None` if that version was taken by another. Taken
-    /// by these very bytes, the reply to an earlier sending of them was lost.
+    /// Appends an event after the asset's last, if it is read back as a part of the history;
+    /// `None` if that version was taken by another. Taken by these very bytes, the reply to an
+    /// earlier sending of them was lost.
     async fn append(
         &self,
-        asset: &Asset,
+        history: History,
         event: Event,
         cause: Cause,
-    ) -> Result<Option<Line>, StoreError> {
+    ) -> Result<Option<History>, Refusal> {
+        let asset = history.asset();
         let record = Record {
             key: asset.key.clone(),
             version: asset.version + 1,
@@ -104,11 +105,12 @@ impl Service {
             prev: asset.head,
         };
         let line = line(&record)?;
+        let longer = history.then(line.clone()).map_err(unwritten)?;
         match self.journal.append(&record.key, line.clone()).await? {
             Appended::Taken(held) if held != line => Ok(None),
             Appended::Taken(_) | Appended::Written => {
                 super::recorded();
-                Ok(Some(line))
+                Ok(Some(longer))
             }
         }
     }

@@ -358,6 +358,40 @@ async fn time_goes_forward_also_when_the_clock_goes_back() {
 }
 
 #[tokio::test]
+async fn what_would_come_after_the_last_recordable_time_is_refused_and_not_written() {
+    for last in ["9999-12-31T23:59:59.999999Z", "9998-12-31T23:59:59.999999Z"] {
+        let world = World::new();
+        let asset = AssetId::new(world.effects.now(), 7);
+        world.created_at(asset, time::parse(last).unwrap()).await;
+        let refusal = world.service.delete(&caller(), asset, None, None).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Rejected(Rejection::OutOfTime)), "{refusal}");
+        assert_eq!(world.kinds(asset).await, ["created"], "no trace");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_beyond_the_last_recordable_time_creates_nothing() {
+    let world = World::new();
+    for at in [time::END, time::FIRST - TimeDelta::microseconds(1)] {
+        world.effects.set(at);
+        let refusal = world.service.create(&caller(), Declaration::plain()).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Rejected(Rejection::OutOfTime)), "{refusal}");
+    }
+}
+
+/// What its own reader would refuse must be seen before it is there for good.
+#[tokio::test]
+async fn an_event_that_is_over_a_limit_is_not_written() {
+    let world = World::new();
+    let asset = world.created().await;
+    let odd = Caller { actor: "x".repeat(129), ..caller() };
+    let refusal = world.service.delete(&odd, asset, None, None).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Store(_)), "{refusal}");
+    assert_eq!(world.kinds(asset).await, ["created"]);
+    assert!(world.service.create(&odd, Declaration::plain()).await.is_err());
+}
+
+#[tokio::test]
 async fn an_asset_is_shown_as_it_was_at_each_version_and_moment() {
     let world = World::new();
     let asset = world.purged().await;

@@ -5,12 +5,16 @@ use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use ledger::Effects;
 use ledger::audit::Kind;
+use ledger::history::History;
 use ledger::journal::MemoryJournal;
+use ledger::record::Line;
+use ledger::testing::TestEffects;
 
 use super::super::form::{EVENTS, HISTORY};
 use super::super::*;
-use super::world::{Ledger, Place, chain, files, findings, found_in, gzip, key};
+use super::world::{Ledger, Place, chain, files, findings, found_in, gzip, key, lines};
 
 /// Why something is refused, and what it is.
 type Case<T> = (&'static str, T);
@@ -219,4 +223,62 @@ async fn nothing_of_a_damaged_export_is_imported() {
     let refused = empty.import(&export).await.unwrap_err().to_string();
     assert!(refused.contains("nothing was imported") && refused.contains(".jsonl:"), "{refused}");
     assert_eq!(empty.journal.history(&key(1)).await.unwrap(), []);
+}
+
+/// An export whose heads, counts and chains are all sound, of one event that `change` was done to.
+fn export_of(place: &Place, change: impl Fn(String) -> String) -> std::path::PathBuf {
+    let shape = place.shape("odd", Layout::Segment, false);
+    let _ = fs::remove_dir_all(&shape.out);
+    let body = change(lines(1, 1).remove(0).body);
+    let line = Line { version: 1, body };
+    let history = History::read(&key(1), vec![line]).unwrap().unwrap();
+    let at = TestEffects::seeded(1).now();
+    let mut writer = Writer::create(shape.clone(), at, Filter::default()).unwrap();
+    writer.add(&history).unwrap();
+    writer.finish().unwrap();
+    shape.out
+}
+
+#[tokio::test]
+async fn what_the_ledger_would_not_have_written_so_is_found_and_not_imported() {
+    type Change = Box<dyn Fn(String) -> String>;
+    let at = |it: &str| it.find(r#""at":""#).unwrap() + 6;
+    let far = "9999-12-31T23:59:59.999999Z";
+    let cases: [(Kind, Change); 6] = [
+        (Kind::OddSpelling, Box::new(|it| it.replacen(',', ", ", 1))),
+        (Kind::OddSpelling, Box::new(|it| it + "\r")),
+        (Kind::OddSpelling, Box::new(|it| it.replacen("version", r"\u0076ersion", 1))),
+        (
+            Kind::OddSpelling,
+            Box::new(|it| {
+                let (tenant, rest) = it[1..].split_once(',').unwrap();
+                let rest = rest.strip_suffix('}').unwrap();
+                format!("{{{rest},{tenant}}}")
+            }),
+        ),
+        (
+            Kind::OverLimit,
+            Box::new(move |it| {
+                let start = at(&it);
+                format!("{}{far}{}", &it[..start], &it[start + far.len()..])
+            }),
+        ),
+        (
+            Kind::OverLimit,
+            Box::new(|it| {
+                it.replace(r#""upload":"plain""#, r#""upload":"plain","filename":"../x""#)
+            }),
+        ),
+    ];
+    let place = Place::new();
+    for (kind, change) in cases {
+        let export = export_of(&place, change);
+        let found = findings(&export).unwrap();
+        assert_eq!(found.iter().map(|it| it.kind).collect::<Vec<_>>(), [kind], "{found:#?}");
+        let empty = Ledger::of(MemoryJournal::default());
+        let refused = empty.import(&export).await.unwrap_err().to_string();
+        assert!(refused.contains(kind.name()) && refused.contains(":1:"), "{refused}");
+        assert_eq!(empty.journal.history(&key(1)).await.unwrap(), []);
+    }
+    assert_eq!(findings(&export_of(&place, |it| it)).unwrap(), []);
 }

@@ -184,6 +184,15 @@ impl World {
         history.asset().key.asset
     }
 
+    /// An asset that was created at a time of somebody else's choice, as by an import.
+    pub(super) async fn created_at(&self, asset: AssetId, at: chrono::DateTime<chrono::Utc>) {
+        let (key, event) = (self.key(asset), Event::Created(Declaration::plain()));
+        let cause = caller().cause(CommandId::fresh(1));
+        let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
+        let line = record.line().unwrap();
+        self.road.journal.append(&record.key, line).await.unwrap();
+    }
+
     pub(super) async fn received(&self) -> AssetId {
         let asset = self.created().await;
         self.put(asset);
