@@ -139,7 +139,7 @@ mod tests {
             ("size", |_, it| it.size = Some((5 << 30) + 1)),
             ("sha256", |_, it| it.sha256 = Some("AB".repeat(32))),
             ("sha256", |_, it| it.sha256 = Some("ab".into())),
-            ("tags", |_, it| it.tags = (0..51).map(|n| (format!("t{n}"), "".into())).collect()),
+            ("tags", |_, it| it.tags = (0..51).map(|n| (format!("t{n}"), String::new())).collect()),
             ("tags", |_, it| it.tags = [("k".to_owned(), "a\nb".to_owned())].into()),
         ];
         for (field, change) in cases {
