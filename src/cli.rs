@@ -129,6 +129,15 @@ impl Command {
     }
 }
 
+/// Shows a line of a program that serves. It serves on where the line cannot be shown, and while
+/// whoever should read it does not: hence a thread that is not waited for.
+fn announce(text: String) {
+    std::thread::spawn(move || {
+        let mut out = io::stdout().lock();
+        let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    });
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

@@ -3,11 +3,13 @@
 
 mod figures;
 mod folder;
+mod inside;
 mod stores;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -16,6 +18,7 @@ use ledger::objects::Objects;
 use ledger::service::Service;
 use projections::feed::ArrivalFeed;
 use projections::{Current, Follower, Reader, Runner};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::folder::Folder;
@@ -28,8 +31,12 @@ use crate::http::{Api, Hosts, Limits, with_meter};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{Receiver, Verdict};
-use crate::server::{Bound, Tasks};
+use crate::server::{Bound, Speaks, Tasks};
 use crate::world::World;
+
+/// How long those who carry notifications and rows may take at least to put down what is in their
+/// hands.
+const CARRIERS: Duration = Duration::from_secs(6);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
@@ -48,6 +55,8 @@ pub struct Options {
     pub tenant: Tenant,
     /// Whether the API answers under names other than this machine's own.
     pub any_host: bool,
+    /// How long what is under way may take when this is told to stop.
+    pub drain: Duration,
 }
 
 /// The running whole.
@@ -57,6 +66,7 @@ pub struct Local {
     api: Tasks,
     works: Tasks,
     s3: Tasks,
+    drain: Duration,
     _folder: Folder,
 }
 
@@ -81,12 +91,13 @@ impl Local {
         works.start(figures.keep_up(works.stop.clone()));
         works.start(follow(follower, works.stop.clone()));
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
-        s3.start(s3_door.serve(stores.s3_router(origins.clone()), s3.stop.clone()));
+        let s3_router = stores.s3_router(origins.clone());
+        s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
         let hosts = cors::hosts(&options.cors_origins, options.any_host);
         let router = cors::shared(api_router(&stores, service, objects, hosts), origins);
         let router = with_meter(router, Arc::new(meter));
-        api.start(api_door.serve(router, api.stop.clone()));
-        Ok(Self { api_url, s3_url, api, works, s3, _folder: folder })
+        api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
+        Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, _folder: folder })
     }
 
     /// Where the API answers.
@@ -101,13 +112,13 @@ impl Local {
         self.s3_url.clone()
     }
 
-    /// Finishes what is under way: first the requests, then those who carry notifications and
-    /// rows, and last the bucket, which both look at. What is not finished in time, and uploads
-    /// that end after the carriers, are taken up at the next start.
+    /// Finishes what is under way: first the requests of both listeners, which share one deadline,
+    /// then those who carry notifications and rows. What is not finished in time is taken up at the
+    /// next start.
     pub async fn stop(self) {
-        for tasks in [self.api, self.works, self.s3] {
-            tasks.end().await;
-        }
+        let deadline = Instant::now() + self.drain;
+        tokio::join!(self.api.end(deadline), self.s3.end(deadline));
+        self.works.end(deadline.max(Instant::now() + CARRIERS)).await;
     }
 }
 

@@ -1,28 +1,33 @@
 //! What a process that serves is made of: listeners, what runs beside them, and an end in good
 //! order.
 
+mod answer;
+mod connection;
+mod memory;
+mod request;
+mod slots;
+mod socket;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-/// How long requests under way may take to finish when the process is told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
-/// How long a request's head may take to come, and a connection may lie idle between two: whoever
-/// sends a byte a minute must not hold a connection for ever.
-const HEAD: Duration = Duration::from_mins(1);
+use self::connection::Door;
+use self::slots::Slots;
+
+pub(crate) use self::connection::Speaks;
+pub(crate) use self::request::TOO_SLOW;
+
+/// How long what is under way may take when the process is told to stop, unless it is told.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be taken, mostly for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -40,18 +45,25 @@ impl Bound {
         Ok(Self { listener, address })
     }
 
-    /// Answers until `stop`, then finishes the requests that are under way.
-    pub(crate) async fn serve(self, router: Router, stop: CancellationToken) {
-        let graceful = GracefulShutdown::new();
+    /// Answers until `stop`, then finishes the requests that are under way. Dropped, it cuts them
+    /// off.
+    pub(crate) async fn serve(self, router: Router, speaks: Speaks, stop: CancellationToken) {
+        let slots = Slots::by_descriptors();
+        let door = Arc::new(Door::new(router, speaks, stop.clone()));
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, from)) => {
-                    tokio::spawn(converse(stream, from, router.clone(), graceful.watcher()));
-                }
+                Ok((stream, from)) => match slots.take().await {
+                    Some(slot) => {
+                        connections.spawn(Arc::clone(&door).converse(stream, from, slot));
+                    }
+                    None => door.refuse(stream, &mut connections),
+                },
                 Err(error) => {
                     tracing::warn!(%error, address = %self.address, "a connection was not taken");
                     tokio::time::sleep(BREATH).await;
@@ -59,21 +71,8 @@ impl Bound {
             }
         }
         drop(self.listener);
-        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
     }
-}
-
-/// Answers what comes over one connection. A client that breaks it is no news.
-async fn converse(stream: TcpStream, from: SocketAddr, router: Router, watcher: Watcher) {
-    // Answers are small and complete: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let answer = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(from));
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let _ = watcher.watch(http.serve_connection(TokioIo::new(stream), answer)).await;
 }
 
 /// What runs beside its starter, and ends together.
@@ -81,19 +80,29 @@ async fn converse(stream: TcpStream, from: SocketAddr, router: Router, watcher: 
 pub(crate) struct Tasks {
     /// Tells them to end.
     pub(crate) stop: CancellationToken,
+    /// Ends those that did not in time.
+    cut: CancellationToken,
     running: TaskTracker,
 }
 
 impl Tasks {
     pub(crate) fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.running.spawn(task);
+        let cut = self.cut.clone();
+        self.running.spawn(async move {
+            tokio::select! {
+                () = task => (),
+                () = cut.cancelled() => (),
+            }
+        });
     }
 
-    pub(crate) async fn end(&self) {
+    /// Tells them to end, waits for them until `deadline`, and then cuts them off.
+    pub(crate) async fn end(&self, deadline: Instant) {
         self.stop.cancel();
         self.running.close();
-        if tokio::time::timeout(DRAIN, self.running.wait()).await.is_err() {
+        if timeout_at(deadline, self.running.wait()).await.is_err() {
             tracing::warn!("some work was cut off; nothing acknowledged is lost");
+            self.cut.cancel();
         }
     }
 }

@@ -32,15 +32,7 @@ const PLACES: [(&str, &[&str]); 16] = [
     ("utoipa", &["src/http"]),
     (
         "axum::",
-        &[
-            "src/http",
-            "src/s3",
-            "src/local",
-            "src/lambda",
-            "src/aws",
-            "src/cors.rs",
-            "src/server.rs",
-        ],
+        &["src/http", "src/s3", "src/local", "src/lambda", "src/aws", "src/cors.rs", "src/server"],
     ),
     (
         "rusqlite::",

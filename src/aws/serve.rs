@@ -2,18 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use axum::Router;
+use tokio::time::Instant;
 
 use super::stream::{DynamoStream, Follower};
 use super::{API_OPERATION, Clients, Config, PROJECTOR_OPERATION, Parts, checks};
 use crate::http::{Api, Check, Hosts, Limits, Meter, router, watch, with_meter};
 use crate::prometheus::Prometheus;
-use crate::server::{Bound, Tasks};
+use crate::server::{Bound, Speaks, Tasks};
 use crate::world::World;
 use crate::{checks as ports, cors};
+
+/// How long what works behind the requests may take at least to end.
+const WORKS: Duration = Duration::from_secs(6);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
@@ -28,6 +33,8 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     /// Whether the API answers under names other than this machine's own.
     pub any_host: bool,
+    /// How long requests under way may take when this is told to stop.
+    pub drain: Duration,
 }
 
 /// What to project, and where to tell of it.
@@ -39,6 +46,8 @@ pub struct Projecting {
     pub listen: SocketAddr,
     /// Whether to begin with every asset of the journal.
     pub catch_up: bool,
+    /// How long requests under way may take when this is told to stop.
+    pub drain: Duration,
 }
 
 /// The running whole.
@@ -46,6 +55,7 @@ pub struct Server {
     url: String,
     doors: Tasks,
     works: Tasks,
+    drain: Duration,
 }
 
 impl Server {
@@ -58,7 +68,7 @@ impl Server {
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Parts::new(options.config, clients);
         let api = api(&parts, &tables, hosts);
-        Self::start(door, Tasks::default(), |meter| {
+        Self::start(door, Tasks::default(), options.drain, |meter| {
             with_meter(cors::shared(router(api), origins), meter)
         })
     }
@@ -73,19 +83,21 @@ impl Server {
         let works = Tasks::default();
         works.start(follower.run(works.stop.clone()));
         let checks: Arc<[Arc<dyn Check>]> = tables.into_iter().chain([behind]).collect();
-        Self::start(door, works, |meter| watch(checks, meter))
+        Self::start(door, works, options.drain, |meter| watch(checks, meter))
     }
 
     fn start(
         door: Bound,
         works: Tasks,
+        drain: Duration,
         router: impl FnOnce(Arc<dyn Meter>) -> Router,
     ) -> anyhow::Result<Self> {
         let (counted, doors) = (Prometheus::start()?, Tasks::default());
         works.start(counted.clone().keep_up(works.stop.clone()));
         let url = format!("http://{}", door.address);
-        doors.start(door.serve(router(Arc::new(Counted(counted))), doors.stop.clone()));
-        Ok(Self { url, doors, works })
+        let router = router(Arc::new(Counted(counted)));
+        doors.start(door.serve(router, Speaks::Api, doors.stop.clone()));
+        Ok(Self { url, doors, works, drain })
     }
 
     /// Where it answers.
@@ -96,9 +108,9 @@ impl Server {
 
     /// Finishes what is under way: first the requests, then what works behind them.
     pub async fn stop(self) {
-        for tasks in [self.doors, self.works] {
-            tasks.end().await;
-        }
+        let deadline = Instant::now() + self.drain;
+        self.doors.end(deadline).await;
+        self.works.end(deadline.max(Instant::now() + WORKS)).await;
     }
 }
 
@@ -140,7 +152,6 @@ mod tests {
     use axum::http::{Request, StatusCode};
     use engine::{Engine, Fault, Tables};
     use metrics_util::debugging::DebuggingRecorder;
-    use tokio::time::Instant;
     use tower::ServiceExt;
 
     use super::*;

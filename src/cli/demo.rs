@@ -14,6 +14,7 @@ use serde_json::json;
 use self::file::File;
 use self::walk::{Answer, Walk};
 use crate::local::{Local, Options};
+use crate::server::DRAIN;
 
 /// How long a notification may take to be seen before something must be wrong.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +60,7 @@ fn options(data: PathBuf) -> Options {
         cors_origins: Vec::new(),
         tenant: Tenant::default(),
         any_host: false,
+        drain: DRAIN,
     }
 }
 

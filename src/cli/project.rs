@@ -1,6 +1,5 @@
 //! `asset-ledger project`: the projection on DynamoDB, where no Lambda does it.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use anyhow::bail;
@@ -10,6 +9,7 @@ use ledger::id::Tenant;
 use super::stop::Stop;
 use crate::aws::serve::{Projecting, Server};
 use crate::aws::{Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config};
+use crate::server::DRAIN;
 
 /// Follow the journal's DynamoDB stream and keep the rows up with it.
 ///
@@ -64,7 +64,8 @@ impl Project {
         let stop = Stop::heed()?;
         let server = Server::project(self.options(), &sdk_config().await).await?;
         let url = server.url();
-        writeln!(io::stdout(), "Projecting; see {url}/readyz and {url}/metrics")?;
+        tracing::info!(url, "listening");
+        super::announce(format!("Projecting; see {url}/readyz and {url}/metrics"));
         stop.wait(server.stop()).await
     }
 
@@ -76,6 +77,6 @@ impl Project {
             tenant: self.tenant,
             shards: self.shards,
         };
-        Projecting { config, listen: self.listen, catch_up: self.catch_up }
+        Projecting { config, listen: self.listen, catch_up: self.catch_up, drain: DRAIN }
     }
 }

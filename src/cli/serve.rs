@@ -1,8 +1,8 @@
 //! `asset-ledger serve`: the API, with everything beneath it on one folder or with DynamoDB and S3.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
@@ -15,6 +15,7 @@ use crate::aws::{
     BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
 };
 use crate::local::{Local, Options};
+use crate::server::DRAIN;
 
 /// Run the API: alone on a data folder, or on DynamoDB and S3.
 ///
@@ -26,7 +27,7 @@ use crate::local::{Local, Options};
 /// makes them) and the files are in an S3 bucket with versioning on. Run `asset-ledger project`
 /// beside it, or the projector on Lambda. Nothing is kept in this process: run as many as you like.
 ///
-/// Ctrl-C finishes what is under way.
+/// Ctrl-C, SIGTERM and SIGHUP finish what is under way.
 #[derive(Debug, Args)]
 #[command(
     after_help = "With --store dynamodb, region, credentials and endpoints are those of every AWS
@@ -60,6 +61,10 @@ pub(super) struct Serve {
     /// everything: there is no authentication yet.
     #[arg(long, env = "ASSET_LEDGER_INSECURE_NO_AUTH")]
     insecure_no_auth: bool,
+    /// Seconds that requests under way may take, all together, when this is told to stop.
+    #[arg(long, env = "ASSET_LEDGER_DRAIN_TIMEOUT", value_name = "SECONDS",
+        default_value_t = DRAIN.as_secs(), value_parser = clap::value_parser!(u64).range(..=3600))]
+    drain_timeout: u64,
     #[command(flatten)]
     folder: Folder,
     #[command(flatten)]
@@ -108,13 +113,13 @@ impl Serve {
         match self.store {
             Store::Sqlite => {
                 let local = Local::start(self.on_folder()).await?;
-                greet(&local.api_url(), &local.s3_url())?;
+                greet(&local.api_url(), &local.s3_url());
                 stop.wait(local.stop()).await
             }
             Store::Dynamodb => {
                 let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));
                 let server = Server::serve(self.on_aws(), &sdk_config().await).await?;
-                greet(server.url(), &bucket)?;
+                greet(server.url(), &bucket);
                 stop.wait(server.stop()).await
             }
         }
@@ -146,6 +151,7 @@ impl Serve {
             cors_origins: self.cors_origin,
             tenant: self.tenant,
             any_host: self.insecure_no_auth,
+            drain: Duration::from_secs(self.drain_timeout),
         }
     }
 
@@ -164,6 +170,7 @@ impl Serve {
             s3_url: self.s3_url,
             cors_origins: self.cors_origin,
             any_host: self.insecure_no_auth,
+            drain: Duration::from_secs(self.drain_timeout),
         }
     }
 }
@@ -179,10 +186,9 @@ fn s3_url(text: &str) -> Result<String, String> {
         .ok_or_else(|| "it is http://host[:port] or https://host[:port], and no more".to_owned())
 }
 
-fn greet(api: &str, s3: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
+fn greet(api: &str, s3: &str) {
+    tracing::info!(api, s3, "listening");
+    super::announce(format!(
         "API  {api}    docs {api}/docs
 S3   {s3}
 
@@ -193,6 +199,5 @@ Create an asset, upload a file by the URL that comes back, and confirm it:
 Then download it, and see what happened to it:
   curl {api}/asset/ID
   curl {api}/asset/ID/history"
-    )?;
-    out.flush()
+    ));
 }

@@ -1,4 +1,7 @@
 //! Running until told to stop: a first signal ends in good order, a second one at once.
+//!
+//! A terminal that is closed hangs up (SIGHUP), which tells to stop as SIGTERM does, unless the
+//! program was started to outlive its terminal (`nohup`): such a start has the signal ignored.
 
 use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -7,13 +10,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Stop {
     pub(super) fn heed() -> anyhow::Result<Self> {
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup,
         })
     }
 
@@ -22,6 +28,7 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => (),
             _ = self.terminate.recv() => (),
+            Some(_) = recv(self.hangup.as_mut()) => (),
         }
     }
 
@@ -34,4 +41,15 @@ impl Stop {
             () = self.told() => bail!("stopped at once; nothing acknowledged is lost"),
         }
     }
+}
+
+async fn recv(signal: Option<&mut Signal>) -> Option<()> {
+    signal?.recv().await
+}
+
+/// Whether this process was started with SIGHUP ignored, where the system tells.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|it| it & 1 == 1)
 }

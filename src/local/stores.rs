@@ -13,6 +13,7 @@ use ledger::journal::SqliteJournal;
 use ledger::sqlite::Open;
 use projections::views::SqliteViews;
 
+use super::inside;
 use crate::objects::{Connection, S3Objects};
 use crate::s3::{Credentials, LocalS3, Outbox, REGION};
 use crate::world::World;
@@ -59,10 +60,12 @@ impl Stores {
         self.s3.outbox()
     }
 
-    /// The bucket as on AWS: by the SDK over a socket, at `url`, with URLs signed for `public_url`.
+    /// The bucket as on AWS: by the SDK, at `url`, with URLs signed for `public_url`. Its own calls
+    /// take no socket.
     pub(super) fn objects(&self, url: &str, public_url: &str) -> S3Objects {
+        let client = inside::client(self.s3_router(Vec::new()));
         let Credentials { access_key, secret_key } = &self.credentials;
-        let connection = Connection::local(url, REGION, access_key, secret_key);
+        let connection = Connection::local(url, REGION, access_key, secret_key).by(client);
         S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(World))
     }
 }

@@ -163,6 +163,8 @@ fn broken_off(error: &(dyn std::error::Error + 'static)) -> S3Error {
         error
     } else if text.contains("SignatureMismatch") {
         s3_error!(SignatureDoesNotMatch)
+    } else if text.contains(crate::server::TOO_SLOW) {
+        s3_error!(RequestTimeout)
     } else {
         tracing::debug!(error = text, "an upload broke off");
         s3_error!(IncompleteBody)

@@ -20,8 +20,8 @@ use super::refusal::{failed, hidden, marker};
 use super::rows::{Content, Version};
 use super::store::Store;
 
-/// Bytes read from disk at a time.
-const BLOCK: usize = 128 * 1024;
+/// Bytes read from disk at a time. A download that nobody reads keeps a few such blocks.
+const BLOCK: usize = 32 * 1024;
 /// What S3 says of bytes that nobody described.
 const UNTYPED: &str = "binary/octet-stream";
 

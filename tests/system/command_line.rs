@@ -1,8 +1,11 @@
 //! The command line teaches, and refuses with the remedy.
 
+use std::fs::File;
 use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::server::{Server, program};
+use crate::server::{PATIENCE, Server, program};
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = program().args(arguments).output().unwrap();
@@ -60,6 +63,45 @@ fn the_first_ctrl_c_ends_in_good_order_however_soon() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..10 {
         assert!(Server::start(&folder.path().join("data")).stop_by("-INT"));
+    }
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_in_good_order_unless_it_was_to_be_outlived() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Server::start(&folder.path().join("data")).stop_by("-HUP"));
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_asset-ledger")]);
+    let server = Server::start_as(nohup, &folder.path().join("data"));
+    server.signal("-HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(server.stop(), "it ended with its terminal");
+}
+
+/// A greeting that nobody can read is no reason to end, nor to be deaf to signals.
+#[test]
+fn a_full_or_closed_standard_output_does_not_end_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, redirection) in [("full", ">/dev/full"), ("closed", ">&-")] {
+        let log = folder.path().join(name);
+        let line = format!("exec \"$0\" \"$@\" {redirection}");
+        let mut child = Command::new("sh")
+            .args(["-c", &line, env!("CARGO_BIN_EXE_asset-ledger"), "serve", "--data"])
+            .arg(folder.path().join("data"))
+            .args(["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"])
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&log).unwrap().contains("listening") {
+            assert!(child.try_wait().unwrap().is_none(), "{name}: it ended");
+            assert!(Instant::now() < deadline, "{name}: it never listened");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(child.try_wait().unwrap().is_none(), "{name}: it ended");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(child.wait().unwrap().success(), "{name}");
     }
 }
 

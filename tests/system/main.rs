@@ -8,6 +8,7 @@ mod command_line;
 mod crash;
 mod faults;
 mod life;
+mod limits;
 mod replay;
 mod server;
 mod verify;

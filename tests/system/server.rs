@@ -22,6 +22,7 @@ pub(crate) struct Server {
     _out: BufReader<ChildStdout>,
     pub(crate) log: PathBuf,
     pub(crate) api: String,
+    pub(crate) s3: String,
     pub(crate) http: Client,
 }
 
@@ -46,9 +47,12 @@ impl Server {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();
         let api = line.split_whitespace().nth(1).map(str::to_owned);
+        line.clear();
+        out.read_line(&mut line).unwrap();
+        let s3 = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
         let api =
             api.unwrap_or_else(|| panic!("no address: {}", std::fs::read_to_string(&log).unwrap()));
-        Self { child, _out: out, log, api, http: Client::new() }
+        Self { child, _out: out, log, api, s3, http: Client::new() }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -97,6 +101,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
@@ -114,9 +122,13 @@ impl Server {
 
     /// The same by another signal.
     pub(crate) fn stop_by(mut self, signal: &str) -> bool {
+        self.signal(signal);
+        self.child.wait().unwrap().success()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        self.child.wait().unwrap().success()
     }
 }
 

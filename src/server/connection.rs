@@ -1,0 +1,196 @@
+//! One connection: what its client may send and for how long, and an end that the client can hear.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::answer::Answer;
+use super::memory::Memory;
+use super::request::RequestBody;
+use super::slots::Slot;
+use super::socket::Socket;
+
+/// How long a request's head may take to come, and a connection may lie idle between two: whoever
+/// sends a byte a minute must not hold a connection for ever.
+const HEAD: Duration = Duration::from_mins(1);
+/// Bytes of a request's head: the longest signed URL with its headers is a tenth of that.
+const HEAD_MAX: usize = 32 << 10;
+/// Bytes that are read or written at once, and so those that a connection keeps.
+const BUFFER: usize = 64 << 10;
+/// How long a client may go on sending after the last answer: closing at once would make its
+/// kernel throw that answer away.
+const LINGER: Duration = Duration::from_secs(2);
+/// Connections over the limit that are told so at the same time; beyond these they are closed.
+const REFUSED_AT_ONCE: usize = 32;
+
+/// What a listener speaks, for the answers that come before any handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// The REST API: an answer is made whole before it is sent.
+    Api,
+    /// S3: bytes go through, and are never held.
+    S3,
+}
+
+/// What the API says when it has no room: as its other problems, without a request's name.
+const API_BUSY: &str = concat!(
+    r#"{"type":"about:blank","title":"Service Unavailable","status":503,"#,
+    r#""detail":"too much is under way; try again","code":"server.busy","#,
+    r#""error_message":"too much is under way; try again"}"#
+);
+/// The same in the words of S3.
+const S3_BUSY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
+    <Message>Please reduce your request rate.</Message></Error>";
+
+impl Speaks {
+    /// The answer of a server that has no room: media type and text.
+    fn busy(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Api => ("application/problem+json", API_BUSY),
+            Self::S3 => ("application/xml", S3_BUSY),
+        }
+    }
+}
+
+/// What the connections of a listener share.
+pub(super) struct Door {
+    router: Router,
+    speaks: Speaks,
+    stop: CancellationToken,
+    memory: Arc<Memory>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Door {
+    pub(super) fn new(router: Router, speaks: Speaks, stop: CancellationToken) -> Self {
+        let refusals = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
+        Self { router, speaks, stop, memory: Memory::new(), refusals }
+    }
+
+    /// Answers what comes over one connection. A client that breaks it is no news.
+    pub(super) async fn converse(
+        self: Arc<Self>,
+        stream: TcpStream,
+        from: SocketAddr,
+        slot: Arc<Slot>,
+    ) {
+        // Answers are small and complete: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let unread = Arc::new(AtomicBool::new(false));
+        let answer = service_fn(|request| {
+            Box::pin(Arc::clone(&self).answer(request, from, slot.clone(), unread.clone()))
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+        http.max_header_size(HEAD_MAX).max_buf_size(BUFFER);
+        let socket = Socket::new(stream, Arc::clone(&self.memory));
+        let mut connection = http.serve_connection(TokioIo::new(socket), answer);
+        let told = async {
+            tokio::select! {
+                () = slot.wanted.cancelled() => (),
+                () = self.stop.cancelled() => (),
+            }
+        };
+        let served = {
+            let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
+            tokio::select! {
+                outcome = serving => Some(outcome),
+                () = told => None,
+            }
+        };
+        let outcome = match served {
+            Some(outcome) => outcome,
+            None => {
+                Pin::new(&mut connection).graceful_shutdown();
+                poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+            }
+        };
+        // A head that was refused may have more behind it, too.
+        let refused = outcome.is_err_and(|error| error.is_parse());
+        let stream = connection.into_parts().io.into_inner().stream;
+        if refused || unread.load(Ordering::Acquire) {
+            linger(stream).await;
+        }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        from: SocketAddr,
+        slot: Arc<Slot>,
+        unread: Arc<AtomicBool>,
+    ) -> Result<Response<Answer>, Infallible> {
+        let busy = slot.work();
+        let expects = request.headers().contains_key(header::EXPECT);
+        let mut request = request.map(|body| Body::new(RequestBody::new(body, expects, unread)));
+        request.extensions_mut().insert(ConnectInfo(from));
+        let response = self.router.clone().oneshot(request).await?;
+        // What S3 sends is read as it goes, whatever its length.
+        let held = (self.speaks == Speaks::Api).then(|| response.body().size_hint().exact());
+        let (response, memory) = match self.memory.hold(held.flatten().unwrap_or_default()).await {
+            Ok(memory) => (response, memory),
+            Err(_) => (self.no_room(), None),
+        };
+        Ok(response.map(|body| Answer { body, _busy: busy, _memory: memory }))
+    }
+
+    fn no_room(&self) -> Response<Body> {
+        let (media_type, text) = self.speaks.busy();
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+
+    /// Tells a client that there is no room for its connection.
+    pub(super) fn refuse(&self, mut stream: TcpStream, connections: &mut JoinSet<()>) {
+        tracing::warn!("there is no room for another connection");
+        metrics::counter!("asset_ledger_connections_refused").increment(1);
+        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
+        let (media_type, text) = self.speaks.busy();
+        connections.spawn(async move {
+            let answer = format!(
+                "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {media_type}\r\n\
+                 content-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{text}",
+                text.len()
+            );
+            let told = timeout(LINGER, stream.write_all(answer.as_bytes())).await;
+            if matches!(told, Ok(Ok(()))) {
+                linger(stream).await;
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Ends a connection whose client may still be sending: it hears the end of the answer first.
+async fn linger(mut stream: TcpStream) {
+    let rest = async {
+        let _ = stream.shutdown().await;
+        let mut thrown_away = [0; 4_096];
+        while stream.read(&mut thrown_away).await.is_ok_and(|read| read > 0) {}
+    };
+    let _ = timeout(LINGER, rest).await;
+}

@@ -1,0 +1,194 @@
+//! The body of a request on its way in. It must come at a minimum rate; and what nobody reads,
+//! because the request was refused, is taken in within bounds and thrown away: a client that still
+//! sends would otherwise see its connection break instead of the answer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// Bytes a second that must come while they are waited for, as many web servers want them.
+const MINIMUM_RATE: u64 = 1_024;
+/// The time over which the rate is taken: a radio link may be silent for some seconds.
+const WINDOW: Duration = Duration::from_secs(30);
+/// Bytes of a refused request that are taken in.
+const DRAIN: u64 = 64 << 20;
+/// How long that may last.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A request's body.
+pub(super) struct RequestBody {
+    inner: Option<Incoming>,
+    pace: Pace,
+    /// Whether the client waits for `100 Continue`, which is sent when the body is first asked for.
+    waits_for_continue: bool,
+    /// Set when some of a body was left on the connection.
+    unread: Arc<AtomicBool>,
+}
+
+impl RequestBody {
+    pub(super) fn new(inner: Incoming, waits_for_continue: bool, unread: Arc<AtomicBool>) -> Self {
+        Self { inner: Some(inner), pace: Pace::default(), waits_for_continue, unread }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        this.waits_for_continue = false;
+        match Pin::new(inner).poll_frame(cx) {
+            Poll::Pending if this.pace.is_too_slow(cx) => Poll::Ready(Some(Err(too_slow()))),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let kept = this.pace.keeps_up(bytes as u64);
+                Poll::Ready(Some(if kept { Ok(frame) } else { Err(too_slow()) }))
+            }
+            Poll::Ready(end) => {
+                this.inner = None;
+                Poll::Ready(end.map(|frame| frame.map_err(Into::into)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let Some(rest) = self.inner.take().filter(|inner| !inner.is_end_stream()) else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !self.waits_for_continue => {
+                runtime.spawn(drain(rest, Arc::clone(&self.unread)));
+            }
+            // Whoever waits to be told to go on is not told, and sends nothing.
+            _ => self.unread.store(true, Ordering::Release),
+        }
+    }
+}
+
+/// Takes in the rest of a body, as much as is bearable.
+async fn drain(mut rest: Incoming, unread: Arc<AtomicBool>) {
+    let all = async {
+        let mut left = DRAIN;
+        while let Some(Ok(frame)) = rest.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            left = left.checked_sub(bytes)?;
+        }
+        Some(())
+    };
+    if !matches!(timeout(DRAIN_TIME, all).await, Ok(Some(()))) {
+        unread.store(true, Ordering::Release);
+    }
+}
+
+/// The text by which `s3` knows it: the protocol's crate keeps an error's text only.
+pub(crate) const TOO_SLOW: &str = "the body came at less than 1024 bytes a second";
+
+fn too_slow() -> axum::BoxError {
+    io::Error::new(io::ErrorKind::TimedOut, TOO_SLOW).into()
+}
+
+/// What came while it was waited for. Time that this process takes is not the client's.
+#[derive(Default)]
+struct Pace {
+    bytes: u64,
+    waited: Duration,
+    since: Option<Instant>,
+    end: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    /// Nothing is there: whether the window ends with too little.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            let since = *self.since.get_or_insert_with(Instant::now);
+            let window_end = since + WINDOW.saturating_sub(self.waited);
+            let end = self.end.get_or_insert_with(|| Box::pin(sleep_until(window_end)));
+            if end.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            if !self.keeps_up(0) {
+                return true;
+            }
+        }
+    }
+
+    /// Something came: whether that is enough, if a window ends.
+    fn keeps_up(&mut self, bytes: u64) -> bool {
+        self.end = None;
+        self.waited += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.bytes += bytes;
+        if self.waited < WINDOW {
+            return true;
+        }
+        let enough = self.bytes >= MINIMUM_RATE * WINDOW.as_secs();
+        (self.bytes, self.waited) = (0, Duration::ZERO);
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Whether a client keeps up that sends `bytes` every `pause`, for ten minutes.
+    async fn keeps_up(bytes: u64, pause: Duration) -> bool {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        while began.elapsed() < Duration::from_mins(10) {
+            let slow = poll_fn(|cx| match pace.is_too_slow(cx) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
+            if timeout(pause, slow).await.is_ok() || !pace.keeps_up(bytes) {
+                return false;
+            }
+        }
+        true
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_drips_ends_and_a_slow_one_does_not() {
+        let second = Duration::from_secs(1);
+        assert!(keeps_up(MINIMUM_RATE * 11 / 10, second).await);
+        assert!(keeps_up(32 * MINIMUM_RATE, 20 * second).await, "silent for a while");
+        assert!(!keeps_up(1, second).await);
+        assert!(!keeps_up(MINIMUM_RATE / 2, second).await);
+        assert!(!keeps_up(u64::from(u32::MAX), 40 * second).await, "silent for too long");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_fast_buys_no_more_than_a_window() {
+        let (mut pace, began) = (Pace::default(), Instant::now());
+        assert!(pace.keeps_up(1 << 30));
+        poll_fn(|cx| match pace.is_too_slow(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        assert!(began.elapsed() <= 2 * WINDOW + Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}

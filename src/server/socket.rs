@@ -1,0 +1,136 @@
+//! A client's socket whose answers must be taken: writing to it fails when nothing was for too
+//! long.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::memory::Memory;
+
+/// How long a client may take nothing of an answer.
+const UNREAD: Duration = Duration::from_mins(1);
+/// How long it may while others wait for the memory that its answer holds.
+const UNREAD_WHEN_SHORT: Duration = Duration::from_secs(2);
+/// How often a client that takes nothing is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    memory: Arc<Memory>,
+    stalled: Option<Stalled>,
+}
+
+/// A write that waits for the client.
+struct Stalled {
+    since: Instant,
+    look: Pin<Box<Sleep>>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, memory: Arc<Memory>) -> Self {
+        Self { stream, memory, stalled: None }
+    }
+
+    fn judge(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Stalled { since: Instant::now(), look: Box::pin(sleep(LOOK)) });
+        loop {
+            ready!(stalled.look.as_mut().poll(cx));
+            let limit = if self.memory.is_short() { UNREAD_WHEN_SHORT } else { UNREAD };
+            if stalled.since.elapsed() >= limit {
+                let text = "the client takes nothing of its answer";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
+            }
+            stalled.look.as_mut().reset(Instant::now() + LOOK);
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.judge(written, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.judge(written, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// How long a client may take nothing.
+    async fn patience(memory: &Arc<Memory>) -> Duration {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut socket = Socket::new(listener.accept().await.unwrap().0, Arc::clone(memory));
+        let began = Instant::now();
+        let error = socket.write_all(&vec![0; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_off_and_sooner_when_memory_is_short() {
+        let memory = Memory::new();
+        let alone = patience(&memory).await;
+        assert!(alone >= UNREAD && alone < UNREAD * 2, "{alone:?}");
+        let _all = memory.hold(u64::MAX).await;
+        let other = Arc::clone(&memory);
+        tokio::spawn(async move { other.hold(u64::MAX).await.is_ok() });
+        tokio::task::yield_now().await;
+        let beside_others = patience(&memory).await;
+        assert!(beside_others < UNREAD_WHEN_SHORT * 2, "{beside_others:?}");
+    }
+}
