@@ -28,7 +28,7 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => (),
             _ = self.terminate.recv() => (),
-            Some(_) = recv(self.hangup.as_mut()) => (),
+            Some(()) = recv(self.hangup.as_mut()) => (),
         }
     }
 

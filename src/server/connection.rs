@@ -118,12 +118,11 @@ impl Door {
                 () = told => None,
             }
         };
-        let outcome = match served {
-            Some(outcome) => outcome,
-            None => {
-                Pin::new(&mut connection).graceful_shutdown();
-                poll_fn(|cx| connection.poll_without_shutdown(cx)).await
-            }
+        let outcome = if let Some(outcome) = served {
+            outcome
+        } else {
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         };
         // A head that was refused may have more behind it, too.
         let refused = outcome.is_err_and(|error| error.is_parse());

@@ -155,14 +155,15 @@ mod tests {
 
     use super::*;
 
+    fn told(slow: bool) -> Poll<()> {
+        if slow { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Whether a client keeps up that sends `bytes` every `pause`, for ten minutes.
     async fn keeps_up(bytes: u64, pause: Duration) -> bool {
         let (mut pace, began) = (Pace::default(), Instant::now());
         while began.elapsed() < Duration::from_mins(10) {
-            let slow = poll_fn(|cx| match pace.is_too_slow(cx) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            });
+            let slow = poll_fn(|cx| told(pace.is_too_slow(cx)));
             if timeout(pause, slow).await.is_ok() || !pace.keeps_up(bytes) {
                 return false;
             }
@@ -184,11 +185,7 @@ mod tests {
     async fn what_came_fast_buys_no_more_than_a_window() {
         let (mut pace, began) = (Pace::default(), Instant::now());
         assert!(pace.keeps_up(1 << 30));
-        poll_fn(|cx| match pace.is_too_slow(cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
+        poll_fn(|cx| told(pace.is_too_slow(cx))).await;
         assert!(began.elapsed() <= 2 * WINDOW + Duration::from_secs(1), "{:?}", began.elapsed());
     }
 }

@@ -55,14 +55,13 @@ impl Slots {
     /// A place for a new connection: a free one, or that of the connection which has been idle for
     /// the longest. `None` when all are at work.
     pub(super) async fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
-        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let (_, wanted) = self.idle().order.pop_first()?;
-                wanted.cancel();
-                let freed = Arc::clone(&self.permits).acquire_owned();
-                tokio::time::timeout(ROOM, freed).await.ok()?.ok()?
-            }
+        let permit = if let Ok(free) = Arc::clone(&self.permits).try_acquire_owned() {
+            free
+        } else {
+            let (_, wanted) = self.idle().order.pop_first()?;
+            wanted.cancel();
+            let freed = Arc::clone(&self.permits).acquire_owned();
+            tokio::time::timeout(ROOM, freed).await.ok()?.ok()?
         };
         let slots = Arc::clone(self);
         let slot = Slot {
