@@ -18,7 +18,7 @@ use crate::aws::{
     BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
     VIEWS_TABLE, sdk_config,
 };
-use crate::local;
+use crate::local::{self, Folder};
 use crate::objects::S3Objects;
 use crate::s3::Beside;
 use crate::world::World;
@@ -106,11 +106,16 @@ pub(super) struct Opened {
 }
 
 impl Stores {
-    /// The journal, which must be there.
+    /// The journal, which must be there, to be read only: not a byte of its folder changes.
     pub(super) async fn journal(&self) -> anyhow::Result<Opened> {
+        self.journal_as(Open::ReadOnly).await
+    }
+
+    /// The same, also to append to it.
+    pub(super) async fn journal_as(&self, open: Open) -> anyhow::Result<Opened> {
         match self.store {
             Store::Sqlite => {
-                let journal = SqliteJournal::open(self.folder(), Open::Existing).await;
+                let journal = SqliteJournal::open(self.whole_folder()?, open).await;
                 Ok(Opened::new(self.found("journal", journal)?))
             }
             Store::Dynamodb => {
@@ -121,24 +126,19 @@ impl Stores {
         }
     }
 
-    /// The rows of every generation, which must be there.
-    pub(super) async fn views(&self) -> anyhow::Result<Arc<dyn Generations>> {
-        self.views_as(Open::Existing).await
-    }
-
-    /// The same for whoever writes nothing: where its file is not there, no rows.
+    /// The rows of every generation, to be read only; where their file is not there, no rows.
     pub(super) async fn views_if_any(&self) -> anyhow::Result<Arc<dyn Generations>> {
         if self.store == Store::Sqlite && !SqliteViews::is_there(self.folder()) {
             return Ok(Arc::new(MemoryViews::default()));
         }
-        self.views().await
+        self.views_as(Open::ReadOnly).await
     }
 
-    /// The same, also where its file is to be made first; a table must be there.
+    /// The rows of every generation; a table must be there.
     pub(super) async fn views_as(&self, open: Open) -> anyhow::Result<Arc<dyn Generations>> {
         match self.store {
             Store::Sqlite => {
-                let views = SqliteViews::open(self.folder(), open);
+                let views = SqliteViews::open(self.whole_folder()?, open);
                 Ok(Arc::new(self.found("read table", views)?))
             }
             Store::Dynamodb => {
@@ -150,11 +150,11 @@ impl Stores {
     }
 
     /// The bucket, which must be there, and its name.
-    pub(super) async fn files(&self) -> anyhow::Result<(Arc<dyn Inventory>, String)> {
+    pub(super) async fn files(&self, open: Open) -> anyhow::Result<(Arc<dyn Inventory>, String)> {
         match (self.store, &self.bucket) {
             (Store::Sqlite, _) => {
-                let folder = self.folder().join("s3");
-                let files = Beside::open(&folder, local::BUCKET, Arc::new(World));
+                let folder = self.whole_folder()?.join("s3");
+                let files = Beside::open(&folder, local::BUCKET, Arc::new(World), open);
                 Ok((Arc::new(self.found("bucket", files)?), local::BUCKET.to_owned()))
             }
             (Store::Dynamodb, Some(bucket)) => {
@@ -174,6 +174,12 @@ impl Stores {
 
     pub(super) fn folder(&self) -> &Path {
         self.data.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// The data folder, unless an import into it is not finished.
+    fn whole_folder(&self) -> anyhow::Result<&Path> {
+        Folder::refuse_half(self.folder())?;
+        Ok(self.folder())
     }
 
     fn found<T>(&self, what: &str, opened: Result<T, StoreError>) -> anyhow::Result<T> {

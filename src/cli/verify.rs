@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ledger::service::Service;
+use ledger::sqlite::Open;
 use projections::audit::{Audit, Progress};
 use tokio::sync::mpsc;
 
@@ -136,11 +137,11 @@ impl Verify {
     }
 
     async fn audit(&self) -> anyhow::Result<Audit> {
-        let opened = self.stores.journal().await?;
+        let opened = self.stores.journal_as(self.open()).await?;
         Ok(Audit {
             journal: opened.journal,
             scan: opened.scan,
-            views: self.stores.views().await?,
+            views: self.stores.views_as(self.open()).await?,
             tenant: self.stores.tenant.clone(),
             effects: Arc::new(World),
             repair: self.repair,
@@ -149,9 +150,14 @@ impl Verify {
         })
     }
 
+    /// Evidence is not touched, unless it is to be mended.
+    fn open(&self) -> Open {
+        if self.repair { Open::Existing } else { Open::ReadOnly }
+    }
+
     async fn files(&self, audit: &Audit) -> anyhow::Result<Option<Files>> {
         let Some(how) = self.objects else { return Ok(None) };
-        let (inventory, bucket) = self.stores.files().await?;
+        let (inventory, bucket) = self.stores.files(self.open()).await?;
         let (journal, tenant) = (audit.journal.clone(), audit.tenant.clone());
         let objects = inventory.clone();
         Ok(Some(Files {

@@ -24,18 +24,30 @@ impl Folder {
     /// Makes the folder if it is missing and claims it.
     pub(super) fn claim(path: &Path) -> anyhow::Result<Self> {
         let folder = Self::claim_for_import(path)?;
-        if folder.importing().exists() {
+        Self::refuse_half(path)?;
+        Ok(folder)
+    }
+
+    /// The guard of every door to a data folder but that of an import: while one is not finished,
+    /// the journal is a part of what it is to be, and must not pass for the whole.
+    pub fn refuse_half(path: &Path) -> anyhow::Result<()> {
+        let importing = path.join(IMPORTING);
+        // What cannot be looked at is told by whatever opens the files.
+        if importing.exists() {
             bail!(
-                "--data {}: an `import` into this folder is not finished; run it again first",
+                "--data {}: an `import` into this folder is not finished, so its journal is not \
+                 whole; run the same `import` again first",
                 path.display()
             );
         }
-        Ok(folder)
+        Ok(())
     }
 
     /// Says that the journal is not whole.
     pub fn begin_import(&self) -> anyhow::Result<()> {
-        File::create(self.importing())?.sync_all()?;
+        let mut private = OpenOptions::new();
+        private.write(true).create(true).truncate(true).mode(0o600);
+        private.open(self.importing())?.sync_all()?;
         Ok(File::open(&self.path)?.sync_all()?)
     }
 
@@ -97,7 +109,7 @@ mod tests {
         importing.begin_import().unwrap();
         drop(importing);
         let refused = Folder::claim(parent.path()).err().unwrap().to_string();
-        assert!(refused.contains("run it again"), "{refused}");
+        assert!(refused.contains("run the same `import` again"), "{refused}");
         let importing = Folder::claim_for_import(parent.path()).unwrap();
         importing.end_import().unwrap();
         drop(importing);

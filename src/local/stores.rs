@@ -1,6 +1,7 @@
 //! What is kept in a data folder: the journal, the rows, and the bucket.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ impl Stores {
             mend(error, "rows are made from the journal: remove views.sqlite and start again")
         })?;
         let bucket = folder.join("s3");
-        let made = std::fs::create_dir_all(&bucket).and_then(|()| File::open(folder)?.sync_all());
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&bucket);
+        let made = made.and_then(|()| File::open(folder)?.sync_all());
         made.context("cannot make the folder of the bucket")?;
         let s3 = LocalS3::open(&bucket, BUCKET, Arc::new(World)).await;
         let s3 = s3.map_err(|error| mend(error, "restore the folder s3 from a backup"))?;

@@ -13,6 +13,7 @@ use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::id::Key;
 use ledger::objects::{Current, Inventory, ObjectVersion, Objects};
+use ledger::sqlite::Open;
 use sha2::{Digest, Sha256};
 
 use super::event::Caller;
@@ -35,8 +36,13 @@ impl Beside {
     ///
     /// # Errors
     /// As [`ledger::sqlite::Database::open`].
-    pub fn open(dir: &Path, bucket: &str, effects: Arc<dyn Effects>) -> Result<Self, StoreError> {
-        Ok(Self { store: Arc::new(Store::beside(dir, bucket, effects)?) })
+    pub fn open(
+        dir: &Path,
+        bucket: &str,
+        effects: Arc<dyn Effects>,
+        open: Open,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { store: Arc::new(Store::beside(dir, bucket, effects, open)?) })
     }
 
     async fn named(&self, key: &Key, id: &str) -> Result<Option<(Version, Content)>, StoreError> {

@@ -1,8 +1,9 @@
 //! The files of the bucket: one for each version's bytes, named by the version id and never by
 //! the key, and the drafts of uploads that are still coming in.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ledger::error::{Kind, StoreError};
@@ -24,7 +25,7 @@ impl Folder {
         let failed = |error| broken("the bucket's folder", error);
         let (objects, drafts) = (dir.join("objects"), dir.join("tmp"));
         for folder in [&objects, &drafts] {
-            fs::create_dir_all(folder).map_err(failed)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         }
         sync(dir).map_err(failed)?;
         let lock = lock(&dir.join("lock"))?;
@@ -107,7 +108,8 @@ fn sync(folder: &Path) -> io::Result<()> {
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let file = File::create(path).map_err(|error| broken("the bucket's lock", error))?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(|error| broken("the bucket's lock", error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(broken("the bucket's lock", error)),

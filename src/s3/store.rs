@@ -58,9 +58,10 @@ impl Store {
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
+        open: Open,
     ) -> Result<Self, StoreError> {
         let file = dir.join("objects.sqlite");
-        let db = Arc::new(Database::open(&file, &SCHEMA, Open::Existing)?);
+        let db = Arc::new(Database::open(&file, &SCHEMA, open)?);
         let (outbox, folder) = (Outbox::new(Arc::clone(&db)), Folder::beside(dir));
         Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
     }

@@ -9,6 +9,7 @@ mod crash;
 mod faults;
 mod life;
 mod limits;
+mod media;
 mod replay;
 mod server;
 mod verify;

@@ -1,0 +1,95 @@
+//! Reading connections, kept between reads.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::Schema;
+use super::evidence::Evidence;
+use super::file::{connect, describe, tune};
+use crate::error::StoreError;
+
+/// Reading connections, and so blocking reads, at once.
+pub(super) const READERS: usize = 8;
+
+/// The readers of one file.
+pub(super) struct Readers {
+    path: PathBuf,
+    schema: Schema,
+    /// How the file is read where not a byte may change.
+    evidence: Option<Evidence>,
+    /// Each with the look at the file that it was opened after: see [`Evidence::look`].
+    idle: Mutex<Vec<(u64, Connection)>>,
+    pub(super) permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Readers beside a writer.
+    pub(super) fn shared(path: &Path, schema: &Schema) -> Self {
+        Self {
+            path: path.to_owned(),
+            schema: *schema,
+            evidence: None,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+
+    /// Readers that change nothing.
+    pub(super) fn of_evidence(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
+        let evidence = Some(Evidence::open(path, schema)?);
+        Ok(Self { evidence, ..Self::shared(path, schema) })
+    }
+
+    /// Runs `query` on a connection of its own.
+    pub(super) fn run<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let failed = |error| describe(self.schema.name, &self.path, error);
+        let look = self.evidence.as_ref().map_or(Ok(0), Evidence::look)?;
+        let connection = match self.take(look) {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let answer = query(&connection);
+        if let Some(evidence) = &self.evidence {
+            evidence.still_as_looked_at(look)?;
+        }
+        self.idle().push((look, connection));
+        answer.map_err(failed)
+    }
+
+    /// Closes the connections that nobody uses at the moment.
+    pub(super) fn close_idle(&self) {
+        self.idle().clear();
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        if let Some(evidence) = &self.evidence {
+            return evidence.connect();
+        }
+        connect(&self.path, false)
+            .and_then(|new| tune(&new, &self.schema).map(|()| new))
+            .map_err(|error| describe(self.schema.name, &self.path, error))
+    }
+
+    fn take(&self, look: u64) -> Option<Connection> {
+        let mut idle = self.idle();
+        idle.retain(|(of, _)| *of == look);
+        idle.pop().map(|(_, connection)| connection)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(u64, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers").field("path", &self.path).finish_non_exhaustive()
+    }
+}
