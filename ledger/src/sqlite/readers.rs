@@ -63,11 +63,6 @@ impl Readers {
         answer.map_err(failed)
     }
 
-    /// Closes the connections that nobody uses at the moment.
-    pub(super) fn close_idle(&self) {
-        self.idle().clear();
-    }
-
     fn connect(&self) -> Result<Connection, StoreError> {
         if let Some(evidence) = &self.evidence {
             return evidence.connect();
