@@ -74,10 +74,31 @@ audit() { (cd "$folder" && bash -c "$loop"); }
 audit | tee "$folder/verdict"
 grep -q '^whole: 4 events' "$folder/verdict" || fail "a good history was not found whole"
 cp "$folder/h.jsonl" "$folder/good.jsonl"
+refused() { # refused WHAT: what lies in h.jsonl is not called whole
+    if audit >"$folder/verdict" 2>&1; then fail "the loop calls whole: $1"; fi
+    ! grep -q '^whole' "$folder/verdict" || fail "the loop says whole: $1"
+}
+: >"$folder/h.jsonl" && refused "nothing"
+rm "$folder/h.jsonl" && refused "no file"
+for path in /asset/nobody/history "/asset/$id/nothing"; do
+    curl -sS -H 'Accept: application/jsonl' "$api$path" >"$folder/h.jsonl"
+    refused "a body of an error: $(cat "$folder/h.jsonl")"
+    printf '\n' >>"$folder/h.jsonl" && refused "the same with a line feed"
+done
+printf '{"error_message":"a store is away; try again later"}' >"$folder/h.jsonl" && refused "a 503"
+head -c -1 "$folder/good.jsonl" >"$folder/h.jsonl" && refused "no last line feed"
+head -c -9 "$folder/good.jsonl" >"$folder/h.jsonl" && refused "a cut last line"
+(cat "$folder/good.jsonl" && printf '{"version":5') >"$folder/h.jsonl" && refused "an unterminated tail"
+(cat "$folder/good.jsonl" && printf '\0\n') >"$folder/h.jsonl" && refused "a NUL"
+sed '2s/,/,\x00/' "$folder/good.jsonl" >"$folder/h.jsonl" && refused "a NUL in an event"
+sed 1d "$folder/good.jsonl" >"$folder/h.jsonl" && refused "the first event is missing"
+sed 3d "$folder/good.jsonl" >"$folder/h.jsonl" && refused "an event is missing"
+sed 2p "$folder/good.jsonl" >"$folder/h.jsonl" && refused "an event is there twice"
+(sed -n 2p "$folder/good.jsonl" && sed 2d "$folder/good.jsonl") >"$folder/h.jsonl" && refused "swapped"
 for line in 1 2 3; do # one byte of each event but the last, which nothing follows
     sed "${line}s/anonymous/anonymouz/;${line}s/s3.amazonaws/s3.amazonawz/" "$folder/good.jsonl" >"$folder/h.jsonl"
     cmp -s "$folder/good.jsonl" "$folder/h.jsonl" && fail "line $line was not changed"
-    audit >"$folder/verdict" && fail "a changed line $line was not found"
+    refused "a changed line $line"
 done
 
 for _ in 1 2; do call POST /asset 201; done # more than one to export
