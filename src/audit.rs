@@ -21,6 +21,8 @@ use ledger::service::{Caller, Refusal, S3_ACTOR, Service, read};
 use projections::audit::Findings;
 use tokio::time::{Instant, sleep};
 
+use crate::plural::count;
+
 pub use judge::Depth;
 
 /// Assets whose files are looked at together.
@@ -185,9 +187,12 @@ impl Files {
             }
             Ok(looked) => {
                 let (events, gone) = (looked.recorded, looked.swept);
-                let destroyed = format!(", {gone} versions destroyed");
+                let destroyed = format!(", {} destroyed", count(gone as u64, "version"));
                 let more = if gone > 0 { destroyed } else { String::new() };
-                Ok(Some(format!("looked at it: {events} events recorded{more}")))
+                Ok(Some(format!(
+                    "looked at it: {} recorded{more}",
+                    count(u64::from(events), "event")
+                )))
             }
             Err(Refusal::Store(error)) => Err(error),
             Err(refusal) => Ok(Some(format!("nothing: {}", chain(&refusal)))),

@@ -13,12 +13,15 @@ mod project;
 mod proof;
 mod replay;
 mod serve;
+mod shown;
 mod stop;
 mod stores;
 mod table;
 mod verify;
+mod words;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +32,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// is one immutable event in a hash chain, and current state is a projection that can be rebuilt.
 #[derive(Debug, Parser)]
 #[command(name = "asset-ledger", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Which ledger, for every command alike:
+  --data DIR         on this machine: a folder with everything in it
+  --store dynamodb --journal-table TABLE --views-table TABLE [--bucket BUCKET]
+                     on AWS; region, credentials and endpoints are those of every AWS tool
+  --tenant NAME      whose assets, where it is not `main`
+Each is an environment variable too: see `asset-ledger COMMAND --help`.
+
+Examples:
+  asset-ledger demo
+  asset-ledger serve --data ./data
+  asset-ledger verify --data ./data")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -84,7 +98,7 @@ pub fn run() -> ExitCode {
         // `asset-ledger history … | head`: whoever reads has read enough.
         Err(error) if shows && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "asset-ledger: {error:#}");
+            let _ = writeln!(io::stderr(), "asset-ledger: {}", told(&error));
             failure
         }
     }
@@ -136,6 +150,29 @@ fn announce(text: String) {
         let mut out = io::stdout().lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     });
+}
+
+/// Tells of what runs that were killed, or still go on, left at a place: it is in nobody's way.
+fn leftovers(out: &Path) {
+    for left in crate::export::leftovers(out) {
+        let left = left.display().to_string();
+        let left = shown::line(&left);
+        let why = "left by a run that did not end, or that still goes on; nothing needs it";
+        let _ = writeln!(io::stderr(), "{left}: {why}");
+    }
+}
+
+/// An error and its causes on one line, each said once: many a cause is already in what it caused.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    shown::lines(&told).into_owned()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -18,6 +18,8 @@ pub mod lambda;
 pub mod local;
 mod logging;
 pub mod objects;
+#[cfg(feature = "local")]
+mod plural;
 pub mod presign;
 #[cfg(feature = "local")]
 mod prometheus;

@@ -66,7 +66,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_signature_is_looked_at_before_it_is_given_out() {
-        let checkpoint = Checkpoint { origin: "files".to_owned(), size: 0, root: Hash::of(b"") };
+        let root = Hash::of(b"");
+        let checkpoint = Checkpoint { origin: "files".to_owned(), size: 0, root, left_out: 0 };
         let note = sign(&key(1), &checkpoint).await.unwrap();
         assert_eq!(note.verify(key(1).verifier()), Ok(checkpoint.clone()));
         let confused = Confused(key(1), key(2).verifier().clone());

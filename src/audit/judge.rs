@@ -8,6 +8,7 @@ use ledger::objects::ObjectVersion;
 use ledger::service::Refusal;
 
 use super::Files;
+use crate::plural::{count, count_are};
 
 /// How closely an object is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Files {
             }
             left => {
                 let when = if purged { "was destroyed" } else { "is to be destroyed" };
-                let says = format!("it {when}, and {left} versions are there");
+                let says = format!("it {when}, and {} there", count_are(left as u64, "version"));
                 Some(tell(Kind::ObjectPresent, asset, says))
             }
         })
@@ -103,7 +104,7 @@ impl Files {
 fn differs(pin: &ObjectVersion, found: &ObjectVersion) -> Option<String> {
     let known = |version: &ObjectVersion| version.sha256.clone();
     if pin.size != found.size {
-        return Some(format!("it has {} bytes, not {}", found.size, pin.size));
+        return Some(format!("it has {}, not {}", count(found.size, "byte"), pin.size));
     }
     if let (Some(recorded), Some(now)) = (known(pin), known(found))
         && recorded != now

@@ -106,7 +106,7 @@ async fn a_notification_that_was_lost_is_found_and_made_up_for() {
     assert_eq!(world.names().await, ["object-unrecorded", "object-unrecorded"]);
     assert_eq!((world.version(&received).await, world.version(&marked).await), (1, 3));
     world.files.repair = true;
-    let looked = || Some("looked at it: 1 events recorded".to_owned());
+    let looked = || Some("looked at it: 1 event recorded".to_owned());
     let both = [("object-unrecorded", looked()), ("object-unrecorded", looked())];
     assert_eq!(world.found().await, both);
     assert_eq!((world.version(&received).await, world.version(&marked).await), (2, 4));

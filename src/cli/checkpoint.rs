@@ -12,7 +12,9 @@ use ledger::signer::Signer;
 
 use super::progress::Progress;
 use super::stores::Stores;
-use crate::export::Source;
+use super::{leftovers, shown};
+use crate::export::{Source, left_out_beside};
+use crate::plural::count;
 
 use key::Keygen;
 pub(super) use key::verifier;
@@ -25,7 +27,9 @@ pub(super) use key::verifier;
 /// note over their Merkle root lies beside it (FILE.note), and `proof` shows one asset to be in it.
 /// Keep both in another account, under an object lock. docs/AUDIT.md says what they cannot show.
 ///
-/// A history that does not verify stops it: a checkpoint would vouch for the tampering.
+/// A history that does not verify stops it: a checkpoint would vouch for the tampering. With
+/// --leave-out-broken it is made of the others; the note says how many are missing, and
+/// FILE.left-out which.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
@@ -53,6 +57,9 @@ struct Make {
     /// The secret key that signs, made by `checkpoint keygen`.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Go on without the assets whose histories do not verify, and say so beside the heads.
+    #[arg(long)]
+    leave_out_broken: bool,
     #[command(flatten)]
     stores: Stores,
 }
@@ -69,19 +76,30 @@ impl Checkpoint {
 
 impl Make {
     async fn run(&self, out: &Path) -> anyhow::Result<()> {
-        let rising = tokio::select! {
-            rising = self.write(out) => rising?,
+        leftovers(out);
+        let (rising, left_out) = tokio::select! {
+            written = self.write(out) => written?,
             _ = tokio::signal::ctrl_c() => bail!("stopped: no checkpoint was written"),
         };
-        let (out, count, root) = (out.display(), rising.count(), rising.root());
-        Ok(writeln!(io::stdout(), "{out}: the heads of {count} assets, root {root}")?)
+        let (assets, root) = (count(rising.count(), "asset"), rising.root());
+        let (out, list) = (out.display().to_string(), left_out_beside(out).display().to_string());
+        writeln!(io::stdout(), "{}: the heads of {assets}, root {root}", shown::line(&out))?;
+        if !left_out.is_empty() {
+            let left_out = count(left_out.len() as u64, "asset");
+            writeln!(io::stdout(), "left out: {left_out}, see {}", shown::line(&list))?;
+        }
+        Ok(())
     }
 
-    async fn write(&self, out: &Path) -> anyhow::Result<Rising> {
+    async fn write(&self, out: &Path) -> anyhow::Result<(Rising, Vec<String>)> {
         let key = self.key.as_deref().map(key::secret).transpose()?;
         let signer = key.as_ref().map(|key| key as &dyn Signer);
         let opened = self.stores.journal().await?;
         let source = Source { journal: &*opened.journal, scan: &*opened.scan };
-        source.checkpoint(out, signer, &mut Progress::new("read")).await
+        let hears = &mut Progress::new("read");
+        if self.leave_out_broken {
+            return source.checkpoint_of_the_sound(out, signer, hears).await;
+        }
+        Ok((source.checkpoint(out, signer, hears).await?, Vec::new()))
     }
 }

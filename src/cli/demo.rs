@@ -14,6 +14,7 @@ use serde_json::json;
 use self::file::File;
 use self::walk::{Answer, Walk};
 use crate::local::{Local, Options};
+use crate::plural::count;
 use crate::server::DRAIN;
 
 /// How long a notification may take to be seen before something must be wrong.
@@ -95,7 +96,7 @@ async fn upload(walk: &mut Walk, file: &File, created: &Answer) -> anyhow::Resul
     walk.title("Upload the file straight to S3, by the presigned URL")?;
     let put = walk.put(file, created).await?;
     ensure!(put.status == 200, "the upload answered {}: {}", put.status, put.body);
-    walk.say(&format!("{} bytes; S3 checked their SHA-256", file.size))
+    walk.say(&format!("{}; S3 checked their SHA-256", count(file.size, "byte")))
 }
 
 async fn wait_until_received(walk: &mut Walk, id: &str) -> anyhow::Result<()> {

@@ -7,11 +7,14 @@ use anyhow::{bail, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use ledger::Effects;
-use ledger::id::{AssetId, Key};
+use ledger::id::Tenant;
 
 use super::progress::Progress;
 use super::stores::Stores;
+use super::words::{self, Named};
+use super::{leftovers, shown};
 use crate::export::{Filter, Layout, Shape, Source, Writer};
+use crate::plural::count;
 use crate::world::World;
 
 /// Write histories to a folder or a tar that anybody can check.
@@ -28,14 +31,15 @@ use crate::world::World;
 #[command(after_help = "Examples:
   asset-ledger export --data ./data --out ledger-export
   asset-ledger export --data ./data --out ledger-export.tar --gzip
-  asset-ledger export --data ./data --out june --since 2026-06-01T00:00:00Z \\
-      --until 2026-07-01T00:00:00Z --state UPLOADED
+  asset-ledger export --data ./data --out june --since 2026-06-01 --until 2026-07-01 \\
+      --state UPLOADED
   asset-ledger export --store dynamodb --journal-table journal --views-table views \\
       --out one --per asset --asset $id
 
 On DynamoDB the histories are sorted through temporary files, as large as the journal, in TMPDIR.")]
 pub(super) struct Export {
-    /// Where to: a tar if it ends in `.tar`, else a folder. There must be nothing yet.
+    /// Where to: a tar if it ends in `.tar`, else a folder; there must be nothing yet. Packed
+    /// archives (`.tar.gz`) are not written: --gzip packs the files in a tar.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// One file for each asset, or for some 100,000 events.
@@ -65,12 +69,12 @@ enum Per {
 struct Wanted {
     /// This asset; may be given several times.
     #[arg(long, value_name = "ID")]
-    asset: Vec<AssetId>,
-    /// With an event at or after this time (RFC 3339).
-    #[arg(long, value_name = "TIME")]
+    asset: Vec<Named>,
+    /// With an event at or after this time (RFC 3339), or the midnight UTC of a date.
+    #[arg(long, value_name = "TIME", value_parser = words::time)]
     since: Option<DateTime<Utc>>,
     /// With an event before this time; with --since, the same event.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = words::time)]
     until: Option<DateTime<Utc>>,
     /// With an event of this actor; with a time, the same event.
     #[arg(long)]
@@ -83,7 +87,8 @@ struct Wanted {
 impl Wanted {
     fn filter(&self) -> Filter {
         let Self { asset, since, until, actor, state } = self.clone();
-        let assets = asset.iter().map(AssetId::to_string).collect();
+        let id = |named: &Named| named.key(&Tenant::default()).asset.to_string();
+        let assets = asset.iter().map(id).collect();
         Filter { since, until, actor, state, assets }
     }
 }
@@ -94,6 +99,7 @@ impl Export {
         let shape = Shape { out: self.out.clone(), layout, gzip };
         let wanted = self.wanted.filter();
         let opened = self.stores.journal().await?;
+        leftovers(&self.out);
         let writer = Writer::create(shape, World.now(), wanted.clone())?;
         let source = Source { journal: &*opened.journal, scan: &*opened.scan };
         tokio::select! {
@@ -109,21 +115,22 @@ impl Export {
         mut writer: Writer,
         wanted: &Filter,
     ) -> anyhow::Result<()> {
-        let tenant = &self.stores.tenant;
-        let key = |asset: &AssetId| Key { tenant: tenant.clone(), asset: *asset };
+        let key = |asset: &Named| asset.key(&self.stores.tenant);
         let keys = self.wanted.asset.iter().map(key).collect();
         let mut progress = Progress::new("exported");
         let left_out = source.export(keys, wanted, &mut writer, &mut progress).await?;
         drop(progress);
         ensure!(
             left_out == 0 || self.leave_out_broken,
-            "{left_out} assets have histories that do not verify or are too long, so nothing was \
-             exported; look with `verify`, or give --leave-out-broken"
+            "of {} the history does not verify or is too long, so nothing was exported; look with \
+             `verify`, or give --leave-out-broken",
+            count(left_out, "asset")
         );
         let manifest = writer.finish()?;
-        let (assets, events, root) = (manifest.assets, manifest.events, manifest.root);
-        let out = self.out.display();
-        Ok(writeln!(io::stdout(), "{out}: {assets} assets, {events} events, root {root}")?)
+        let (assets, events) = (count(manifest.assets, "asset"), count(manifest.events, "event"));
+        let (out, root) = (self.out.display().to_string(), manifest.root);
+        let out = shown::line(&out);
+        Ok(writeln!(io::stdout(), "{out}: {assets}, {events}, root {root}")?)
     }
 
     fn layout(&self) -> Layout {

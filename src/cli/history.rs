@@ -1,14 +1,15 @@
 //! `asset-ledger history`: what happened to one asset.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ledger::history::History as Chain;
-use ledger::id::{AssetId, Key};
 use ledger::record::Line;
 
+use super::shown;
 use super::stores::Stores;
+use super::words::Named;
 
 /// Show what happened to an asset, and check its hash chain.
 ///
@@ -21,7 +22,7 @@ use super::stores::Stores;
   asset-ledger history $id --store dynamodb --journal-table journal --views-table views")]
 pub(super) struct History {
     /// The asset's id, as `POST /asset` gave it.
-    id: AssetId,
+    id: Named,
     /// A table for people, or the raw chain: one event's stored bytes a line.
     #[arg(long, default_value = "table")]
     format: Format,
@@ -38,7 +39,7 @@ enum Format {
 impl History {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let journal = self.stores.journal().await?.journal;
-        let key = Key { tenant: self.stores.tenant, asset: self.id };
+        let key = self.id.key(&self.stores.tenant);
         let lines = journal.history(&key).await?;
         if lines.is_empty() {
             bail!("there is no asset {} of tenant {}", key.asset, key.tenant);
@@ -47,7 +48,8 @@ impl History {
         let read = Chain::read(&key, lines.clone());
         let shown = match (&read, self.format) {
             (Ok(Some(history)), Format::Table) => super::table::write(&mut out, history),
-            _ => write_lines(&mut out, &lines),
+            (_, Format::Table) => write_shown(&mut out, &lines),
+            (_, Format::Jsonl) => write_lines(&mut out, &lines),
         };
         // Also where nobody reads to the end: the exit code tells of it.
         read.context("this history is not as it was written")?;
@@ -55,6 +57,15 @@ impl History {
     }
 }
 
+/// Lines in a table's place: for people.
+fn write_shown(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+    lines.iter().try_for_each(|line| writeln!(out, "{}", shown::line(&line.body)))
+}
+
+/// The bytes as they are stored; a terminal is shown what of them it would take for orders.
 fn write_lines(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+    if io::stdout().is_terminal() {
+        return write_shown(out, lines);
+    }
     lines.iter().try_for_each(|line| writeln!(out, "{}", line.body))
 }

@@ -13,6 +13,7 @@ use super::progress::Progress;
 use super::stores::{Opened, Store, Stores};
 use crate::export::{Archive, Import as Importing};
 use crate::local::Folder;
+use crate::plural::count;
 
 /// Rebuild an empty journal from an export, byte for byte.
 ///
@@ -55,10 +56,8 @@ impl Import {
             folder.end_import()?;
         }
         let crate::export::Imported { assets, events, there } = imported;
-        Ok(writeln!(
-            io::stdout(),
-            "imported {assets} assets, {events} events, {there} there before"
-        )?)
+        let (assets, events) = (count(assets, "asset"), count(events, "event"));
+        Ok(writeln!(io::stdout(), "imported {assets}, {events}, {there} there before")?)
     }
 
     /// The data folder, which nobody may serve meanwhile.

@@ -31,10 +31,10 @@ Needs the permissions dynamodb:CreateTable, DescribeTable, UpdateTable, Describe
 UpdateTimeToLive, DescribeContinuousBackups, UpdateContinuousBackups, and PutItem on the rows.
 A stack made from deploy/template.yaml has its tables already.")]
 pub(super) struct Migrate {
-    /// The table of events.
+    /// The DynamoDB table of events.
     #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE")]
     journal_table: String,
-    /// The table of rows.
+    /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE")]
     views_table: String,
     /// Only tell what would be done.

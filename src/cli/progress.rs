@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use ledger::audit::Finding;
 
+use super::shown;
 use crate::export::Heard;
+use crate::plural::count;
 
 /// Between two changes of a line on a terminal.
 const LIVELY: Duration = Duration::from_millis(200);
@@ -44,8 +46,9 @@ impl Progress {
     fn tell(&self) {
         let seconds = self.start.elapsed().as_secs().max(1);
         let (begin, end) = if self.terminal { ("\r", "\x1b[K") } else { ("", "\n") };
-        let (events, rate, done) = (self.events, self.events / seconds, self.done);
-        let _ = write!(io::stderr(), "{begin}{events} events {done}, {rate}/s{end}");
+        let (rate, done) = (self.events / seconds, self.done);
+        let events = count(self.events, "event");
+        let _ = write!(io::stderr(), "{begin}{events} {done}, {rate}/s{end}");
     }
 }
 
@@ -58,15 +61,16 @@ impl Heard for Progress {
         for Finding { kind, asset, says, .. } in findings {
             self.findings += 1;
             if self.findings <= TOLD {
+                let (asset, says) = (shown::line(&asset), shown::line(&says));
                 let _ = writeln!(io::stderr(), "{kind}: {asset}: {says}");
             }
         }
     }
 
     fn too_long(&mut self, partition: &str, bytes: usize) {
+        let (partition, bytes) = (shown::line(partition), count(bytes as u64, "byte"));
         let why = "more than an export holds of one asset: see `history --format jsonl`";
-        let _ =
-            writeln!(io::stderr(), "too long: {partition}: its events have {bytes} bytes, {why}");
+        let _ = writeln!(io::stderr(), "too long: {partition}: its events have {bytes}, {why}");
     }
 }
 
@@ -76,7 +80,8 @@ impl Drop for Progress {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
         if self.findings > TOLD {
-            let _ = writeln!(io::stderr(), "and {} findings more", self.findings - TOLD);
+            let more = count(self.findings - TOLD, "finding");
+            let _ = writeln!(io::stderr(), "and {more} more");
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use ledger::id::Tenant;
 
 use super::stop::Stop;
+use super::words;
 use crate::aws::serve::{Projecting, Server};
 use crate::aws::{Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config};
 use crate::server::DRAIN;
@@ -32,24 +33,25 @@ Examples:
   curl http://127.0.0.1:8082/readyz     # 503 until it has read up to now
   curl http://127.0.0.1:8082/metrics    # asset_ledger_stream_lag_ms and others")]
 pub(super) struct Project {
-    /// The table of events.
+    /// The DynamoDB table of events.
     #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE")]
     journal_table: String,
-    /// The table of rows.
+    /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE")]
     views_table: String,
-    /// Partitions of the rows; as it was when the first row was written.
+    /// Partitions of the rows on DynamoDB, as it was when the first row was written.
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     shards: u8,
-    /// Whose assets these are: 1 to 32 of a-z, 0-9 and '-'.
+    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
     /// Project every asset of the journal first.
     #[arg(long)]
     catch_up: bool,
     /// Where /healthz, /readyz and /metrics are; port 0 takes a free one.
-    #[arg(long, env = "ASSET_LEDGER_PROJECT_LISTEN", default_value = "127.0.0.1:8082")]
+    #[arg(long, env = "ASSET_LEDGER_PROJECT_LISTEN", default_value = "127.0.0.1:8082",
+        value_parser = words::address)]
     listen: SocketAddr,
     /// Listen on other than loopback addresses although everybody who reaches them may ask.
     #[arg(long, env = "ASSET_LEDGER_INSECURE_NO_AUTH")]

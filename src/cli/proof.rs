@@ -1,19 +1,20 @@
 //! `asset-ledger proof`: that one asset is in a checkpoint, for somebody who has the key alone.
 
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ledger::audit::{Known, Witness, inspect_with};
 use ledger::checkpoint::{Head, PROOF, Proof as Text, merkle};
-use ledger::id::{AssetId, Key, Tenant};
+use ledger::id::{Key, Tenant};
 
 use super::checkpoint::verifier;
+use super::shown;
+use super::words::Named;
 use crate::aws::TENANT;
-use crate::export::{Heads, Item, Runs, note_beside, read_note};
+use crate::export::{Draft, Heads, Input, Item, Runs, note_beside, read_note, small};
+use crate::plural::count;
 
 /// Show that an asset's head is in a signed checkpoint, or check such a proof.
 ///
@@ -28,7 +29,7 @@ use crate::export::{Heads, Item, Runs, note_beside, read_note};
 pub(super) struct Proof {
     /// The asset to make a proof for.
     #[arg(required_unless_present = "check", requires = "checkpoint", conflicts_with = "check")]
-    asset: Option<AssetId>,
+    asset: Option<Named>,
     /// The heads of a checkpoint, whose note lies beside them.
     #[arg(long, value_name = "FILE", requires = "asset")]
     checkpoint: Option<PathBuf>,
@@ -44,7 +45,7 @@ pub(super) struct Proof {
     /// The asset's chain, one event's stored bytes a line, to be checked against the proof.
     #[arg(long, value_name = "FILE", requires = "check")]
     history: Option<PathBuf>,
-    /// Whose asset it is.
+    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
 }
@@ -53,7 +54,7 @@ impl Proof {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         match (&self.asset, &self.checkpoint, &self.check, &self.key) {
             (Some(asset), Some(heads), ..) => {
-                let key = Key { tenant: self.tenant.clone(), asset: *asset };
+                let key = asset.key(&self.tenant);
                 self.write(&prove(&key, heads)?.to_string())
             }
             (_, _, Some(file), Some(key)) => self.check(file, key),
@@ -63,26 +64,25 @@ impl Proof {
 
     fn write(&self, proof: &str) -> anyhow::Result<()> {
         let Some(path) = &self.out else { return Ok(write!(io::stdout(), "{proof}")?) };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
-        let mut file = file.with_context(|| format!("--out {}: cannot be made", path.display()))?;
-        Ok(file.write_all(proof.as_bytes())?)
+        let mut draft = Draft::with_mode(path, 0o644)?;
+        draft.write_all(proof.as_bytes())?;
+        draft.keep()
     }
 
     fn check(&self, file: &Path, key: &str) -> anyhow::Result<()> {
         let (key, shown) = (verifier(key)?, file.display());
-        let length = fs::metadata(file).with_context(|| format!("--check {shown}"))?.len();
-        ensure!(length <= PROOF as u64, "--check {shown}: a proof is at most {PROOF} bytes");
-        let text = fs::read_to_string(file).with_context(|| format!("--check {shown}"))?;
+        let text = small(file, PROOF).context("--check")?;
         let proof: Text = text.parse().with_context(|| format!("--check {shown}"))?;
         let (head, of) = proof.verify(&key).with_context(|| format!("--check {shown}"))?;
         let whole = self.history.as_deref().map(|path| has(path, &head)).transpose()?;
         let (asset, version, hash) = (head.key.partition(), head.version, head.hash);
-        let (origin, size) = (of.origin, of.size);
+        let (origin, size) = (shown::line(&of.origin), count(of.size, "asset"));
         let mut out = io::stdout();
         writeln!(out, "{asset} was at version {version} with the head {hash}")?;
-        writeln!(out, "when {origin} signed the heads of {size} assets")?;
+        writeln!(out, "when {origin} signed the heads of {size}")?;
         whole.map_or(Ok(()), |events| {
-            Ok(writeln!(out, "its history of {events} events is that one")?)
+            let events = count(events as u64, "event");
+            Ok(writeln!(out, "its history of {events} is that one")?)
         })
     }
 }
@@ -113,8 +113,8 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<Text> {
 /// How many events a chain has that is whole and passes through the head.
 fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
     let shown = path.display().to_string();
-    let file = fs::File::open(path).with_context(|| format!("--history {shown}"))?;
-    let mut runs = Runs::of_one(&shown, file)?;
+    let from = Input::open(path).and_then(|input| input.once(&shown)).context("--history")?;
+    let mut runs = Runs::of_one(&shown, from)?;
     let run = match runs.read()? {
         Some(Item::Run(run)) => run,
         Some(Item::Fault(finding)) => bail!("--history {}", finding.says),

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use super::stop::Stop;
 use super::stores::Stores;
+use crate::plural::count;
 use crate::world::World;
 
 /// Segments at most: beyond this the disk or the table is what is waited for.
@@ -234,7 +235,7 @@ async fn clean(table: &dyn Generations) -> anyhow::Result<()> {
         tokio::time::sleep(wait).await;
     }
     let removed = tidy(table, World.now()).await.context("not all old rows were removed")?;
-    Ok(writeln!(io::stdout(), "removed {removed} old rows")?)
+    Ok(writeln!(io::stdout(), "removed {}", count(removed, "old row"))?)
 }
 
 fn cores() -> u32 {

@@ -10,6 +10,7 @@ use ledger::id::Tenant;
 
 use super::stop::Stop;
 use super::stores::Store;
+use super::words;
 use crate::aws::serve::{self, Server};
 use crate::aws::{
     BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
@@ -44,8 +45,9 @@ pub(super) struct Serve {
     /// Where events and rows are kept.
     #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = Store::Sqlite)]
     store: Store,
-    /// Where the API listens; port 0 takes a free one.
-    #[arg(long, env = "ASSET_LEDGER_LISTEN", default_value = "127.0.0.1:8080")]
+    /// Where the API listens: an address, or a port of this machine; 0 takes a free one.
+    #[arg(long, env = "ASSET_LEDGER_LISTEN", default_value = "127.0.0.1:8080",
+        value_parser = words::address)]
     listen: SocketAddr,
     /// S3 as clients reach it, where that is not where this process does.
     #[arg(long, env = "ASSET_LEDGER_S3_URL", value_name = "URL", value_parser = s3_url)]
@@ -54,7 +56,7 @@ pub(super) struct Serve {
     /// Can be given more than once.
     #[arg(long, env = "ASSET_LEDGER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<String>,
-    /// Whose assets these are: 1 to 32 of a-z, 0-9 and '-'.
+    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
     /// Listen on other than loopback addresses although everybody who reaches them may do
@@ -74,7 +76,7 @@ pub(super) struct Serve {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On one folder (--store sqlite)")]
 struct Folder {
-    /// The folder for everything that is kept; made when missing.
+    /// The data folder, which `serve` and `import` make where it is missing.
     #[arg(
         long,
         env = "ASSET_LEDGER_DATA",
@@ -84,23 +86,24 @@ struct Folder {
     )]
     data: Option<PathBuf>,
     /// Where the S3 endpoint listens; port 0 takes a free one, which ends URLs at a restart.
-    #[arg(long, env = "ASSET_LEDGER_S3_LISTEN", default_value = "127.0.0.1:8081")]
+    #[arg(long, env = "ASSET_LEDGER_S3_LISTEN", default_value = "127.0.0.1:8081",
+        value_parser = words::address)]
     s3_listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On AWS (--store dynamodb)")]
 struct Tables {
-    /// The table of events.
+    /// The DynamoDB table of events.
     #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     journal_table: Option<String>,
-    /// The table of rows.
+    /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     views_table: Option<String>,
-    /// The bucket of the files; its versioning must be on.
+    /// The S3 bucket of the files; its versioning must be on.
     #[arg(long, env = BUCKET, value_name = "BUCKET", required_if_eq("store", "dynamodb"))]
     bucket: Option<String>,
-    /// Partitions of the rows; as it was when the first row was written.
+    /// Partitions of the rows on DynamoDB, as it was when the first row was written.
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     shards: u8,

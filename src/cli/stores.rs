@@ -39,7 +39,7 @@ pub(super) struct Stores {
     /// Where events and rows are kept.
     #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = Store::Sqlite)]
     pub(super) store: Store,
-    /// The data folder of `serve`.
+    /// The data folder, which `serve` and `import` make where it is missing.
     #[arg(
         long,
         env = "ASSET_LEDGER_DATA",
@@ -48,20 +48,20 @@ pub(super) struct Stores {
         required_if_eq("store", "sqlite")
     )]
     pub(super) data: Option<PathBuf>,
-    /// With --store dynamodb: the table of events.
+    /// The DynamoDB table of events.
     #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     pub(super) journal_table: Option<String>,
-    /// With --store dynamodb: the table of rows.
+    /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     pub(super) views_table: Option<String>,
-    /// With --store dynamodb: the bucket of the files, where a command looks at them.
+    /// The S3 bucket of the files; its versioning must be on.
     #[arg(long, env = BUCKET, value_name = "BUCKET")]
     pub(super) bucket: Option<String>,
-    /// With --store dynamodb: partitions of the rows, as it was when the first was written.
+    /// Partitions of the rows on DynamoDB, as it was when the first row was written.
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     pub(super) shards: u8,
-    /// Whose assets.
+    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     pub(super) tenant: Tenant,
 }

@@ -113,7 +113,7 @@ impl Verify {
     async fn ledger(&self, against: Option<&Against>) -> anyhow::Result<ExitCode> {
         let (mut audit, progress) = (self.audit().await?, Arc::<Progress>::default());
         let mut files = self.files(&audit).await?;
-        let mut report = Report::new(self.json);
+        let mut report = Report::new(self.json, &self.stores.tenant);
         // First, because rows are not to be mended from a journal that was rewritten.
         let compared = offline::compare(against, &audit, &mut report).await;
         if self.repair && report.count() > 0 {
@@ -131,7 +131,8 @@ impl Verify {
     }
 
     fn file(&self, path: &Path, against: Option<&Against>) -> anyhow::Result<ExitCode> {
-        let (mut report, mut checked) = (Report::new(self.json), Checked::default());
+        let (mut report, mut checked) =
+            (Report::new(self.json, &self.stores.tenant), Checked::default());
         let looked = offline::look(path, against, &mut report, &mut checked);
         conclude(report, (checked.assets, checked.events, 0), looked)
     }

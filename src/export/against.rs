@@ -1,23 +1,33 @@
 //! Histories against a checkpoint that was kept elsewhere.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use ledger::audit::{Finding, examine, examine_with};
-use ledger::checkpoint::{Checkpoint, Note, VerifierKey};
+use ledger::chain::Hash;
+use ledger::checkpoint::{Checkpoint, NOTE, Note, VerifierKey};
 use ledger::journal::Scan;
 use ledger::journal::scan::Chain;
 
 use super::check::Tell;
 use super::heads::{Heads, Joined, known};
-use super::runs::{Item, Runs};
+use super::input::{Handle, Input, small};
+use super::runs::Run;
 use super::sorted::Sorted;
 
 /// The heads of a checkpoint, and what vouches for them.
 pub struct Against {
-    heads: PathBuf,
+    name: String,
+    heads: Handle,
+    /// Those that were vouched for: how many, and their root.
+    seen: (u64, Hash),
     vouched: Vouched,
+}
+
+/// Heads and the histories that they are held against, by rising key.
+pub struct Comparison<'a> {
+    against: &'a Against,
+    joined: Joined,
 }
 
 /// What vouches for the heads of a file.
@@ -52,11 +62,11 @@ pub fn note_beside(heads: &Path) -> PathBuf {
 pub fn read_note(heads: &Path) -> anyhow::Result<Option<Note>> {
     let path = note_beside(heads);
     let shown = path.display();
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.parse().with_context(|| format!("{shown} is no signed note"))?)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{shown} cannot be read")),
+    if heads == Path::new("-") || path.symlink_metadata().is_err() {
+        return Ok(None);
     }
+    let text = small(&path, NOTE)?;
+    Ok(Some(text.parse().with_context(|| format!("{shown} is no signed note"))?))
 }
 
 impl Against {
@@ -73,13 +83,16 @@ impl Against {
             }
             (None, None) => Vouched::Bare,
         };
-        let mut read = Heads::open(heads)?;
+        let name = heads.display().to_string();
+        let handle = Input::open(heads)?.again(&name)?;
+        let mut read = Heads::of(&handle, &name)?;
         while read.read()?.is_some() {}
+        let seen = (read.rising().count(), read.rising().root());
         if let Vouched::Signed(it) | Vouched::Noted(it) = &vouched {
-            let same = (it.size, it.root) == (read.rising().count(), read.rising().root());
-            ensure!(same, "{}: these are not the heads that its note is of", heads.display());
+            let same = (it.size, it.root) == seen;
+            ensure!(same, "{name}: these are not the heads that its note is of");
         }
-        Ok(Self { heads: heads.to_owned(), vouched })
+        Ok(Self { name, heads: handle, seen, vouched })
     }
 
     /// What vouches for the heads.
@@ -88,42 +101,54 @@ impl Against {
         &self.vouched
     }
 
+    /// How many heads there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.seen.0
+    }
+
+    /// Begins to hold histories against the heads.
+    pub fn begin(&self) -> anyhow::Result<Comparison<'_>> {
+        let joined = Joined::new(Heads::of(&self.heads, &self.name)?);
+        Ok(Comparison { against: self, joined })
+    }
+
     /// Tells of every history of a journal that is not the one that the checkpoint saw, or a longer
     /// one. What a history shows by itself is not told again.
     pub async fn journal(&self, scan: &dyn Scan, tell: Tell<'_>) -> anyhow::Result<Met> {
-        let mut joined = Joined::new(Heads::open(&self.heads)?);
+        let mut comparison = self.begin()?;
         let whole = scan.segments(1).await?;
         let mut chains = Sorted::of(scan, &whole[0]).await?;
         while let Some(chain) = chains.next().await? {
-            compare(&mut joined, &chain, tell)?;
+            comparison.history(&chain, tell)?;
         }
-        Self::end(joined, tell)
-    }
-
-    /// The same of histories in files.
-    pub fn files(&self, mut runs: Runs<'_>, tell: Tell<'_>) -> anyhow::Result<Met> {
-        let mut joined = Joined::new(Heads::open(&self.heads)?);
-        while let Some(item) = runs.read()? {
-            // What cannot be read was told of by whoever checked the file.
-            let Item::Run(run) = item else { continue };
-            let located = &mut |finding| tell(run.locate(finding));
-            compare(&mut joined, &run.chain, located)?;
-        }
-        Self::end(joined, tell)
-    }
-
-    fn end(mut joined: Joined, tell: Tell<'_>) -> anyhow::Result<Met> {
-        joined.seek(None)?.0.into_iter().for_each(tell);
-        Ok(joined.met())
+        comparison.end(tell)
     }
 }
 
-fn compare(joined: &mut Joined, chain: &Chain, tell: Tell<'_>) -> anyhow::Result<()> {
-    let (wrong, head) = joined.seek(Some(&chain.partition))?;
-    wrong.into_iter().for_each(&mut *tell);
-    let Some(head) = head else { return Ok(()) };
-    let seen: Vec<Finding> = examine_with(chain, &[known(&head)]).findings;
-    let alone = if seen.is_empty() { Vec::new() } else { examine(chain) };
-    seen.into_iter().filter(|finding| !alone.contains(finding)).for_each(tell);
-    Ok(())
+impl Comparison<'_> {
+    /// The same of a history in a file.
+    pub fn run(&mut self, run: &Run, tell: Tell<'_>) -> anyhow::Result<()> {
+        self.history(&run.chain, &mut |finding| tell(run.locate(finding)))
+    }
+
+    fn history(&mut self, chain: &Chain, tell: Tell<'_>) -> anyhow::Result<()> {
+        let (wrong, head) = self.joined.seek(Some(&chain.partition))?;
+        wrong.into_iter().for_each(&mut *tell);
+        let Some(head) = head else { return Ok(()) };
+        let seen: Vec<Finding> = examine_with(chain, &[known(&head)]).findings;
+        let alone = if seen.is_empty() { Vec::new() } else { examine(chain) };
+        seen.into_iter().filter(|finding| !alone.contains(finding)).for_each(tell);
+        Ok(())
+    }
+
+    /// Tells of the heads that are left. Those that were compared must be those that were vouched
+    /// for, whatever became of the file meanwhile.
+    pub fn end(mut self, tell: Tell<'_>) -> anyhow::Result<Met> {
+        self.joined.seek(None)?.0.into_iter().for_each(tell);
+        let compared = (self.joined.count(), self.joined.rising().root());
+        let same = compared == self.against.seen;
+        ensure!(same, "{}: it was changed while it was read; look again", self.against.name);
+        Ok(self.joined.met())
+    }
 }

@@ -1,7 +1,7 @@
 //! An export as it lies there: its files by name, in a folder or in a tar, and no others.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -9,19 +9,26 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::form::{EVENTS_DIR, FILES, HEADS, MANIFEST, Manifest, Owner, owner};
 use super::heads::Heads;
+use super::input::{Handle, Input};
 use super::lines::Lines;
 use super::runs::Runs;
 
 /// Bytes that a tar is counted in, and how many of them, all zeros, end it.
-const BLOCK: u64 = 512;
+pub(super) const BLOCK: u64 = 512;
 const END: u64 = 2 * BLOCK;
 
 /// The files of an export.
 pub struct Archive {
-    path: PathBuf,
+    place: Place,
     events: Vec<Part>,
     heads: Part,
     manifest: Manifest,
+}
+
+/// Where the files are.
+enum Place {
+    Folder(PathBuf),
+    Tar(Handle),
 }
 
 /// One file of an export.
@@ -35,19 +42,27 @@ pub struct Part {
 impl Archive {
     /// Opens an export and reads what it says of itself.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let folder = path.is_dir();
-        let parts = if folder { of_folder(path) } else { of_tar(path) };
-        let parts = parts.with_context(|| format!("{} is no whole export", path.display()))?;
-        Self::of(path, parts).with_context(|| format!("{} is no whole export", path.display()))
+        let shown = path.display();
+        match Input::open(path)? {
+            Input::Folder(folder) => Self::of_folder(&folder),
+            Input::File(handle) => Self::of_tar(handle, &shown.to_string()),
+            Input::Stream(_) => bail!("it is no regular file, and {IN_PLACES}"),
+        }
+        .with_context(|| format!("{shown} is no whole export"))
     }
 
-    /// Whether a file begins as a tar does. One that was packed as a whole is refused.
-    pub fn is_tar(path: &Path) -> anyhow::Result<bool> {
-        refuse_packed(path)?;
-        Ok(starts_tar(File::open(path)?)?)
+    /// The export in a folder.
+    pub(super) fn of_folder(path: &Path) -> anyhow::Result<Self> {
+        Self::of(Place::Folder(path.to_owned()), of_folder(path)?)
     }
 
-    fn of(path: &Path, mut parts: Vec<Part>) -> anyhow::Result<Self> {
+    /// The export in a tar.
+    pub(super) fn of_tar(handle: Handle, shown: &str) -> anyhow::Result<Self> {
+        let parts = of_tar(&handle, shown)?;
+        Self::of(Place::Tar(handle), parts)
+    }
+
+    fn of(place: Place, mut parts: Vec<Part>) -> anyhow::Result<Self> {
         parts.sort_by_cached_key(|it| (owner(&it.name), it.name.len(), it.name.clone()));
         if let Some(pair) = parts.windows(2).find(|pair| pair[0].name == pair[1].name) {
             bail!("{} is in it twice", pair[0].name);
@@ -58,8 +73,8 @@ impl Archive {
                 .with_context(|| format!("there is no {name}: it was never finished, or cut"))
         };
         let (manifest, heads) = (take(MANIFEST)?, take(HEADS)?);
-        let manifest = Manifest::read(manifest.open(path)?).context(MANIFEST)?;
-        Ok(Self { path: path.to_owned(), events: parts, heads, manifest })
+        let manifest = Manifest::read(manifest.open(&place)?).context(MANIFEST)?;
+        Ok(Self { place, events: parts, heads, manifest })
     }
 
     /// What the export says of itself.
@@ -72,40 +87,50 @@ impl Archive {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs::new(self.events.iter().map(|part| {
-            let lines = Lines::new(&part.name, part.open(&self.path)?)?;
+            let lines = Lines::new(&part.name, part.open(&self.place)?)?;
             Ok((owner(&part.name).unwrap_or(Owner::Segment), lines))
         }))
     }
 
     /// Its heads.
     pub fn heads(&self) -> anyhow::Result<Heads> {
-        Heads::new(Lines::new(&self.heads.name, self.heads.open(&self.path)?)?)
+        Heads::new(Lines::new(&self.heads.name, self.heads.open(&self.place)?)?)
     }
 }
 
 impl Part {
-    fn open(&self, archive: &Path) -> anyhow::Result<Box<dyn Read>> {
-        let Some((start, length)) = self.within else {
-            let path = archive.join(&self.name);
-            return Ok(Box::new(File::open(path).with_context(|| self.name.clone())?));
-        };
-        let mut file = File::open(archive)?;
-        file.seek(SeekFrom::Start(start))?;
-        Ok(Box::new(file.take(length)))
+    fn open(&self, place: &Place) -> anyhow::Result<Box<dyn Read>> {
+        match (place, self.within) {
+            (Place::Tar(handle), Some((start, length))) => Ok(Box::new(handle.part(start, length))),
+            (Place::Tar(_), None) => bail!("{}: it is nowhere in the tar", self.name),
+            (Place::Folder(folder), _) => {
+                let path = folder.join(&self.name);
+                Ok(Box::new(File::open(path).with_context(|| self.name.clone())?))
+            }
+        }
     }
+}
+
+/// Why an export cannot come through a pipe.
+pub(super) const IN_PLACES: &str =
+    "an export is read in several places and twice: save it to a file first";
+
+/// Whether a file begins as a tar does. One that was packed as a whole is refused.
+pub(super) fn is_tar(handle: &Handle, shown: &str) -> anyhow::Result<bool> {
+    refuse_packed(handle.whole(), shown)?;
+    Ok(starts_tar(handle.whole())?)
 }
 
 /// The parts of a tar are read from where they lie, which nobody can in one that was packed as a
 /// whole.
-fn refuse_packed(path: &Path) -> anyhow::Result<()> {
-    let unpacked = MultiGzDecoder::new(BufReader::new(File::open(path)?));
+pub(super) fn refuse_packed(from: impl Read, shown: &str) -> anyhow::Result<()> {
+    let unpacked = MultiGzDecoder::new(BufReader::new(from));
     let packed = starts_tar(unpacked).unwrap_or(false); // what is no gzip is an error to it
-    let shown = path.display();
     ensure!(!packed, "{shown} is a packed tar: `gunzip` it (`export --gzip` packs what is in one)");
     Ok(())
 }
 
-fn starts_tar(from: impl Read) -> io::Result<bool> {
+pub(super) fn starts_tar(from: impl Read) -> io::Result<bool> {
     let mut block = Vec::new();
     from.take(BLOCK).read_to_end(&mut block)?;
     Ok(block.get(257..262) == Some(b"ustar"))
@@ -157,12 +182,11 @@ fn expected(name: &str) -> anyhow::Result<()> {
 }
 
 /// The files of a tar, by where they lie in it. Nothing is unpacked to any place.
-fn of_tar(path: &Path) -> anyhow::Result<Vec<Part>> {
-    refuse_packed(path)?;
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
+fn of_tar(handle: &Handle, shown: &str) -> anyhow::Result<Vec<Part>> {
+    refuse_packed(handle.whole(), shown)?;
+    let length = handle.length()?;
     let (mut parts, mut end) = (Vec::new(), 0);
-    let mut archive = tar::Archive::new(&file);
+    let mut archive = tar::Archive::new(handle.whole());
     // Raw: an extended header is told as an entry of its own, whose kind is then refused.
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry.context("it is no tar, or was cut off")?;
@@ -176,8 +200,8 @@ fn of_tar(path: &Path) -> anyhow::Result<Vec<Part>> {
         ensure!(parts.len() <= FILES, "it has over {FILES} files");
     }
     ensure!(length >= end + END, "it is cut off after its last file");
-    file.seek(SeekFrom::Start(end))?;
-    let zeros = BufReader::new(file).bytes().all(|byte| matches!(byte, Ok(0)));
+    let rest = BufReader::new(handle.part(end, u64::MAX));
+    let zeros = rest.bytes().all(|byte| matches!(byte, Ok(0)));
     ensure!(zeros, "something follows its end: were two archives joined?");
     Ok(parts)
 }

@@ -4,6 +4,7 @@ use ledger::audit::{Examined, Finding, Kind, Known, inspect_with};
 use ledger::chain::Hash;
 use ledger::checkpoint::Head;
 
+use super::against::Comparison;
 use super::archive::Archive;
 use super::form::{HEADS, MANIFEST, Manifest};
 use super::heads::{Joined, known};
@@ -29,6 +30,16 @@ pub type Seen<'a> = &'a mut dyn FnMut(u64);
 /// Checks every history of an export, that all are there which its heads name and no others, and
 /// that the heads are those that its manifest counts.
 pub fn check(archive: &Archive, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Result<Checked> {
+    check_against(archive, None, tell, seen)
+}
+
+/// The same, each history also held against a checkpoint: what is compared is what was checked.
+pub fn check_against(
+    archive: &Archive,
+    mut against: Option<&mut Comparison<'_>>,
+    tell: Tell<'_>,
+    seen: Seen<'_>,
+) -> anyhow::Result<Checked> {
     let joined = archive.heads().map(Joined::new);
     let Some(mut joined) = unless_broken(joined, tell)? else { return Ok(Checked::default()) };
     let mut checked = Checked::default();
@@ -45,6 +56,9 @@ pub fn check(archive: &Archive, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Resul
         let Some((wrong, head)) = unless_broken(sought, tell)? else { return Ok(checked) };
         wrong.into_iter().for_each(&mut *tell);
         checked.take(&run, Some((head.as_ref(), joined.line())), tell);
+        if let Some(against) = &mut against {
+            against.run(&run, tell)?;
+        }
         seen(checked.events);
     }
     let Some((wrong, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
@@ -54,12 +68,22 @@ pub fn check(archive: &Archive, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Resul
 }
 
 impl Checked {
-    /// Checks chains that nobody kept the heads of.
-    pub fn of_runs(mut runs: Runs<'_>, tell: Tell<'_>, seen: Seen<'_>) -> anyhow::Result<Self> {
+    /// Checks chains that nobody kept the heads of, but perhaps a checkpoint.
+    pub fn of_runs(
+        mut runs: Runs<'_>,
+        mut against: Option<&mut Comparison<'_>>,
+        tell: Tell<'_>,
+        seen: Seen<'_>,
+    ) -> anyhow::Result<Self> {
         let mut checked = Self::default();
         while let Some(item) = runs.read()? {
             match item {
-                Item::Run(run) => checked.take(&run, None, tell),
+                Item::Run(run) => {
+                    checked.take(&run, None, tell);
+                    if let Some(against) = &mut against {
+                        against.run(&run, tell)?;
+                    }
+                }
                 Item::Fault(finding) => tell(finding),
             }
             seen(checked.events);

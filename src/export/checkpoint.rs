@@ -1,16 +1,23 @@
 //! A checkpoint in files: the heads of all histories, and a signed note over their root.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use ledger::checkpoint::Rising;
+use ledger::checkpoint::{Checkpoint, Rising};
 use ledger::signer::{self, Signer};
-use tempfile::NamedTempFile;
+use serde::Serialize;
 
 use super::against::note_beside;
+use super::durable::Draft;
 use super::take::{Heard, Source};
+
+/// A line of what was left out.
+#[derive(Serialize)]
+struct LeftOut<'a> {
+    asset: &'a str,
+    why: &'static str,
+}
 
 impl Source<'_> {
     /// Writes the heads to `out` and, where somebody signs, the note beside them. Neither may be
@@ -22,86 +29,66 @@ impl Source<'_> {
         signer: Option<&dyn Signer>,
         hears: &mut (impl Heard + Send),
     ) -> anyhow::Result<Rising> {
-        let note = note_beside(out);
-        for there in [out, &note] {
+        let (rising, _) = self.write_checkpoint(out, signer, false, hears).await?;
+        Ok(rising)
+    }
+
+    /// The same without the assets whose histories do not verify. How many they are is in the note,
+    /// and which they are in a file beside it; their partitions are given back.
+    pub async fn checkpoint_of_the_sound(
+        &self,
+        out: &Path,
+        signer: Option<&dyn Signer>,
+        hears: &mut (impl Heard + Send),
+    ) -> anyhow::Result<(Rising, Vec<String>)> {
+        self.write_checkpoint(out, signer, true, hears).await
+    }
+
+    async fn write_checkpoint(
+        &self,
+        out: &Path,
+        signer: Option<&dyn Signer>,
+        leave_out: bool,
+        hears: &mut (impl Heard + Send),
+    ) -> anyhow::Result<(Rising, Vec<String>)> {
+        let (note, list) = (note_beside(out), left_out_beside(out));
+        for there in [out, &note, &list] {
             ensure!(there.symlink_metadata().is_err(), "{} is there already", there.display());
         }
         let mut whole = Draft::create(out)?;
-        let rising = self.heads(&mut whole.file, hears).await?;
+        let (rising, left_out) = if leave_out {
+            self.sound_heads(&mut whole, hears).await?
+        } else {
+            (self.heads(&mut whole, hears).await?, Vec::new())
+        };
+        if !left_out.is_empty() {
+            write_left_out(&list, &left_out)?;
+        }
         if let Some(signer) = signer {
-            let checkpoint = rising.checkpoint(signer.verifier().name());
-            let text = signer::sign(signer, &checkpoint).await?;
+            let of = rising.checkpoint(signer.verifier().name());
+            let of = Checkpoint { left_out: left_out.len() as u64, ..of };
+            let text = signer::sign(signer, &of).await?;
             let mut draft = Draft::create(&note)?;
-            write!(draft.file, "{text}")?;
+            write!(draft, "{text}")?;
             draft.keep()?;
         }
         whole.keep()?;
-        Ok(rising)
+        Ok((rising, left_out))
     }
 }
 
-/// A file that has its name only once it is whole. Until then it has one that nobody else takes,
-/// so what a killed process left is in nobody's way.
-struct Draft {
-    path: PathBuf,
-    file: BufWriter<NamedTempFile>,
+/// The list of what was left out of a file of heads lies beside it.
+#[must_use]
+pub fn left_out_beside(heads: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.left-out", heads.display()))
 }
 
-impl Draft {
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        let name = path.file_name().context("a checkpoint is a file")?.to_string_lossy();
-        let draft = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
-            .suffix(".partial")
-            .tempfile_in(folder_of(path))
-            .with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(draft) })
+fn write_left_out(list: &Path, left_out: &[String]) -> anyhow::Result<()> {
+    let mut draft = Draft::create(list)?;
+    for asset in left_out {
+        let line = LeftOut { asset, why: "its history does not verify" };
+        let line = serde_json::to_string(&line).context("a line of what was left out")?;
+        writeln!(draft, "{line}")?;
     }
-
-    fn keep(self) -> anyhow::Result<()> {
-        let cannot = || format!("{} cannot be written", self.path.display());
-        let draft = self.file.into_inner().with_context(cannot)?;
-        draft.as_file().sync_all().with_context(cannot)?;
-        draft.persist_noclobber(&self.path).with_context(cannot)?;
-        sync(folder_of(&self.path)).with_context(cannot)
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A name is durable once its folder is.
-fn sync(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn what_a_killed_process_left_is_in_nobodys_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let heads = folder.path().join("heads");
-        std::mem::forget(Draft::create(&heads).unwrap());
-        fs::write(folder.path().join("heads.partial"), "of an earlier release").unwrap();
-        let mut draft = Draft::create(&heads).unwrap();
-        write!(draft.file, "whole").unwrap();
-        assert!(!heads.exists());
-        draft.keep().unwrap();
-        assert_eq!(fs::read_to_string(&heads).unwrap(), "whole");
-        let error = Draft::create(&heads).unwrap().keep().unwrap_err().to_string();
-        assert!(error.contains("cannot be written"), "{error}");
-        assert_eq!(fs::read_to_string(&heads).unwrap(), "whole");
-    }
-
-    #[test]
-    fn what_is_not_kept_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(Draft::create(&folder.path().join("heads")).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
+    draft.keep()
 }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use ledger::audit::{Finding, Kind, Known, Witness};
 use ledger::checkpoint::{Head, Rising};
 use ledger::id::Key;
 
 use super::against::Met;
 use super::form::ODD;
+use super::input::{Handle, Input};
 use super::lines::{Fault, Lines, Text};
 use super::runs::broken;
 
@@ -36,8 +36,13 @@ impl Heads {
     /// The heads of a file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
-        let file = std::fs::File::open(path).with_context(|| format!("cannot open {name}"))?;
-        Self::new(Lines::new(&name, file)?)
+        let from = Input::open(path)?.once(&name)?;
+        Self::new(Lines::new(&name, from)?)
+    }
+
+    /// The heads of a file that is open.
+    pub(super) fn of(handle: &Handle, name: &str) -> anyhow::Result<Self> {
+        Self::new(Lines::new(name, handle.whole())?)
     }
 
     pub(super) fn new(lines: Lines) -> anyhow::Result<Self> {

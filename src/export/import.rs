@@ -7,6 +7,7 @@ use anyhow::{bail, ensure};
 use futures::TryFutureExt;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use ledger::audit::{Finding, inspect_with};
+use ledger::checkpoint::{Head, Rising};
 use ledger::id::Key;
 use ledger::journal::scan::Chain;
 use ledger::journal::{Appended, Journal, Scan};
@@ -17,6 +18,7 @@ use super::check::{Seen, check};
 use super::form::{UNDER_WAY, bytes};
 use super::runs::{Item, Runs};
 use super::sorted::Sorted;
+use crate::plural;
 
 /// Assets whose events are appended at once: group commit and the network want company.
 const AT_ONCE: usize = 256;
@@ -54,13 +56,14 @@ impl<'a> Import<'a> {
         let mut tell = |Finding { kind, asset, says, .. }: Finding| {
             count += 1;
             if told.len() < TOLD {
-                told.push(format!("  {kind}: {asset}: {says}"));
+                told.push(format!("  {kind}: {}: {}", one_line(&asset), one_line(&says)));
             }
         };
         check(archive, &mut tell, seen)?;
         ensure!(
             count == 0,
-            "the export is not as it was written, and nothing was imported; {count} findings:\n{}",
+            "the export is not as it was written, and nothing was imported; {}:\n{}",
+            plural::count(count, "finding"),
             told.join("\n"),
         );
         Ok(())
@@ -93,7 +96,9 @@ impl<'a> Import<'a> {
     pub async fn append(&self, mut say: impl FnMut(Imported)) -> anyhow::Result<Imported> {
         let (mut runs, mut done) = (self.archive.runs(), Imported::default());
         let (mut under_way, mut held) = (FuturesUnordered::new(), 0);
+        let mut rising = Rising::default();
         while let Some(chain) = next(&mut runs)? {
+            rise(&mut rising, &chain)?;
             let length = bytes(&chain.lines);
             held += length;
             under_way.push(self.append_one(chain).map_ok(move |one| (one, length)));
@@ -109,7 +114,8 @@ impl<'a> Import<'a> {
             done.add(one);
         }
         let manifest = self.archive.manifest();
-        let whole = (done.assets, done.events) == (manifest.assets, manifest.events);
+        let whole = (done.assets, done.events, rising.root())
+            == (manifest.assets, manifest.events, manifest.root);
         ensure!(whole, "the export was changed while it was read: import it again");
         Ok(done)
     }
@@ -146,6 +152,18 @@ impl Imported {
         self.events += one.events;
         self.there += one.there;
     }
+}
+
+/// Text without line ends, which the command line would take for ours.
+fn one_line(text: &str) -> String {
+    text.replace('\r', "\\r").replace('\n', "\\n")
+}
+
+/// Takes the head of a history that is brought: in the end they must be those of the manifest.
+fn rise(rising: &mut Rising, chain: &Chain) -> anyhow::Result<()> {
+    let (Some(key), Some(last)) = (chain.key(), chain.lines.last()) else { return Ok(()) };
+    let head = Head { key, version: last.version, hash: last.hash() };
+    Ok(rising.push(&head, &head.line()?)?)
 }
 
 fn next(runs: &mut Runs<'_>) -> anyhow::Result<Option<Chain>> {

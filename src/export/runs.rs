@@ -5,6 +5,9 @@
 //! history that it stands in, and shows there as what it is. So is a line whose neighbours
 //! contradict the name in it: it alone was changed, and must not draw all that follows to itself.
 
+use std::path::Path;
+
+use anyhow::{Context, ensure};
 use ledger::audit::{Finding, Kind};
 use ledger::chain::Hash;
 use ledger::id::Key;
@@ -13,8 +16,39 @@ use ledger::record::Line;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::archive::{Archive, BLOCK, IN_PLACES, is_tar, refuse_packed, starts_tar};
 use super::form::{EVENTS, HISTORY, Owner};
+use super::input::{Input, peek};
 use super::lines::{Fault, Lines, Text};
+
+/// What may be looked at: an export, or bare chains.
+pub enum Looked {
+    /// An export, in a folder or a tar.
+    Export(Archive),
+    /// One file of lines.
+    Bare(Runs<'static>),
+}
+
+impl Looked {
+    /// Opens what lies at a path; `-` is standard input.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display().to_string();
+        let opened = match Input::open(path)? {
+            Input::Folder(folder) => Archive::of_folder(&folder).map(Self::Export),
+            Input::File(handle) if is_tar(&handle, &shown)? => {
+                Archive::of_tar(handle, &shown).map(Self::Export)
+            }
+            Input::File(handle) => return Ok(Self::Bare(Runs::of_one(&shown, handle.whole())?)),
+            Input::Stream(stream) => {
+                let (begin, stream) = peek(stream, BLOCK)?;
+                refuse_packed(&begin[..], &shown)?;
+                ensure!(!starts_tar(&begin[..])?, "{shown}: it is a tar, and {IN_PLACES}");
+                return Ok(Self::Bare(Runs::of_one(&shown, stream)?));
+            }
+        };
+        opened.with_context(|| format!("{shown} is no whole export"))
+    }
+}
 
 /// What is read next.
 #[derive(Debug)]

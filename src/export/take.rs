@@ -12,6 +12,7 @@ use super::filter::Filter;
 use super::form::{HISTORY, bytes};
 use super::sorted::Sorted;
 use super::writer::Writer;
+use crate::plural::count;
 
 /// A journal by both of its doors.
 #[derive(Clone, Copy)]
@@ -87,11 +88,27 @@ impl Source<'_> {
         to: &mut (impl std::io::Write + Send),
         hears: &mut (impl Heard + Send),
     ) -> anyhow::Result<Rising> {
-        let (whole, mut broken) = (self.scan.segments(1).await?, 0_u64);
+        let (rising, broken) = self.sound_heads(to, hears).await?;
+        ensure!(
+            broken.is_empty(),
+            "{} broken: a checkpoint would vouch for the tampering; see `verify`, or give \
+             --leave-out-broken",
+            count(broken.len() as u64, "history")
+        );
+        Ok(rising)
+    }
+
+    /// The same, and the partitions of those that do not verify, which are left out.
+    pub async fn sound_heads(
+        &self,
+        to: &mut (impl std::io::Write + Send),
+        hears: &mut (impl Heard + Send),
+    ) -> anyhow::Result<(Rising, Vec<String>)> {
+        let (whole, mut broken) = (self.scan.segments(1).await?, Vec::new());
         let (mut rising, mut taken) = (Rising::default(), self.taken(Vec::new(), &whole).await?);
         while let Some(chain) = taken.next().await? {
             let Some(history) = examined(&chain, hears) else {
-                broken += 1;
+                broken.push(chain.partition);
                 continue;
             };
             let head = Head::of(history.asset());
@@ -99,11 +116,7 @@ impl Source<'_> {
             rising.push(&head, &line)?;
             writeln!(to, "{line}")?;
         }
-        ensure!(
-            broken == 0,
-            "{broken} histories do not verify: a checkpoint would vouch for them; see `verify`"
-        );
-        Ok(rising)
+        Ok((rising, broken))
     }
 
     async fn taken<'b>(

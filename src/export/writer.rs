@@ -23,7 +23,8 @@ const SPOOL: usize = 8 * 1024 * 1024;
 /// How an export is to be laid out.
 #[derive(Debug, Clone)]
 pub struct Shape {
-    /// Where it is to be: a tar if the name ends in `.tar`, else a folder.
+    /// Where it is to be: a tar if the name ends in `.tar`, else a folder; packed archives are
+    /// refused.
     pub out: PathBuf,
     /// How chains are laid into files.
     pub layout: Layout,

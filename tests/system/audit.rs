@@ -19,13 +19,13 @@ use tempfile::TempDir;
 use crate::server::{PATIENCE, Server, program};
 
 /// A folder with a ledger of three assets, of which the first is confirmed.
-struct Desk {
-    folder: TempDir,
-    ids: Vec<String>,
+pub(crate) struct Desk {
+    pub(crate) folder: TempDir,
+    pub(crate) ids: Vec<String>,
 }
 
 impl Desk {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let server = Server::start(&folder.path().join("data"));
         let mut ids = Vec::new();
@@ -44,33 +44,33 @@ impl Desk {
         Self { folder, ids }
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs the program in the folder: its exit code, what it said, what it complained of.
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = program().args(arguments).current_dir(&self.folder).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
     /// The same for what must succeed.
-    fn done(&self, arguments: &[&str]) -> String {
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let (code, out, error) = self.run(arguments);
         assert_eq!(code, 0, "{arguments:?}: {out}{error}");
         out
     }
 
     /// A key, and a checkpoint that it signed.
-    fn checkpoint(&self) {
+    pub(crate) fn checkpoint(&self) {
         self.done(&["checkpoint", "keygen", "--name", "files.example/ledger", "--out", "key"]);
         self.done(&["checkpoint", "--data", "data", "--key", "key", "--out", "heads"]);
     }
 
     /// Does this to the journal as somebody would who can write the file, and has the rows made
     /// again from it.
-    async fn tamper(&self, sql: &str, left: &[String]) {
+    pub(crate) async fn tamper(&self, sql: &str, left: &[String]) {
         let journal = rusqlite::Connection::open(self.at("data/journal.sqlite")).unwrap();
         for trigger in ["changed", "deleted"] {
             let drop = format!("DROP TRIGGER IF EXISTS events_are_never_{trigger}");

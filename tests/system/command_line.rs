@@ -125,7 +125,7 @@ async fn history_is_read_beside_a_running_serve_and_without_one() {
     let arguments = ["history", &id, "--data", shown(&data)];
     let (code, table, _) = run(&arguments);
     assert_eq!(code, 0);
-    assert!(table.contains("created") && table.contains("verified: 1 events"), "{table}");
+    assert!(table.contains("created") && table.contains("verified: 1 event,"), "{table}");
     server.kill();
     assert_eq!(run(&arguments).1, table);
     let (code, lines, _) = run(&[&arguments[..], &["--format", "jsonl"]].concat());

@@ -150,7 +150,7 @@ async fn verify_names_what_was_done_and_mends_rows_only() {
     let table = program().args(["verify", "--data"]).arg(&left.data).output().unwrap();
     assert_eq!(table.status.code(), Some(1));
     let table = String::from_utf8(table.stdout).unwrap();
-    assert!(table.contains("edited") && table.contains("1 findings"), "{table}");
+    assert!(table.contains("edited") && table.contains("1 finding"), "{table}");
 }
 
 #[tokio::test]
@@ -204,10 +204,7 @@ async fn verify_looks_again_where_the_bucket_shows_what_nobody_recorded() {
     mended.lines.sort_by_key(|line| line["repair"].as_str().map(str::to_owned));
     assert_eq!(
         mended.repairs(),
-        [
-            "looked at it: 0 events recorded, 1 versions destroyed",
-            "looked at it: 1 events recorded",
-        ]
+        ["looked at it: 0 events recorded, 1 version destroyed", "looked at it: 1 event recorded",]
     );
     // Its row waits for somebody who brings it: `serve` does, and so does a second repair.
     let mut again = verify(&left.data, &["--objects", "--repair"]);
@@ -231,7 +228,7 @@ async fn what_is_gone_is_recorded_only_by_who_says_so() {
     assert_eq!((kept.code, kept.findings()), (1, missing.to_vec()));
     assert!(kept.repairs()[0].contains("--accept-missing"), "{:?}", kept.lines);
     let said = verify(&left.data, &["--objects", "--repair", "--accept-missing"]);
-    assert_eq!(said.repairs(), ["looked at it: 1 events recorded"]);
+    assert_eq!(said.repairs(), ["looked at it: 1 event recorded"]);
     assert_eq!(verify(&left.data, &["--objects", "--repair"]).findings()[0].0, "row-altered");
     assert_eq!(verify(&left.data, &["--objects"]).findings(), []);
 }

@@ -105,7 +105,7 @@ impl Rising {
     /// What stands for all of them, under the name of a ledger.
     #[must_use]
     pub fn checkpoint(&self, origin: &str) -> Checkpoint {
-        Checkpoint { origin: origin.to_owned(), size: self.count(), root: self.root() }
+        Checkpoint { origin: origin.to_owned(), size: self.count(), root: self.root(), left_out: 0 }
     }
 }
 

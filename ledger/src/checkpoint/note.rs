@@ -13,6 +13,8 @@ use crate::chain::Hash;
 pub const NOTE: usize = 64 * 1024;
 /// Signatures of a note that are read.
 const SIGNATURES: usize = 100;
+/// What the line begins with that says how many assets were left out.
+const LEFT_OUT: &str = "left-out ";
 /// What a line of a signature begins with.
 const DASH: &str = "— ";
 
@@ -25,6 +27,8 @@ pub struct Checkpoint {
     pub size: u64,
     /// The Merkle root over their heads.
     pub root: Hash,
+    /// Assets that are not among them, because their histories did not verify.
+    pub left_out: u64,
 }
 
 /// A text and who signed it.
@@ -86,10 +90,14 @@ impl Checkpoint {
     /// The text that is signed.
     #[must_use]
     pub fn text(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.bytes()))
+        let Self { origin, size, root, left_out } = self;
+        let root = STANDARD.encode(root.bytes());
+        let also = if *left_out > 0 { format!("{LEFT_OUT}{left_out}\n") } else { String::new() };
+        format!("{origin}\n{size}\n{root}\n{also}")
     }
 
-    /// Reads the text. Lines after the third belong to whoever wrote them.
+    /// Reads the text. Lines after the third belong to whoever wrote them: one of ours says how
+    /// many assets were left out.
     pub fn read(text: &str) -> Result<Self, NotANote> {
         let mut lines = text.lines();
         let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or(NotANote::Checkpoint);
@@ -101,7 +109,9 @@ impl Checkpoint {
             .ok_or(NotANote::Checkpoint)?;
         let number: u64 = size.parse().map_err(|_| NotANote::Checkpoint)?;
         let one_spelling = number.to_string() == size;
-        let read = Self { origin, size: number, root: Hash::from(root) };
+        let left_out = lines.find_map(|line| line.strip_prefix(LEFT_OUT)?.parse().ok());
+        let left_out = left_out.unwrap_or_default();
+        let read = Self { origin, size: number, root: Hash::from(root), left_out };
         if one_spelling { Ok(read) } else { Err(NotANote::Checkpoint) }
     }
 }
@@ -194,7 +204,7 @@ mod tests {
 
     fn signed(key: &SecretKey, origin: &str) -> Note {
         let root = merkle::leaf(b"head");
-        let checkpoint = Checkpoint { origin: origin.to_owned(), size: 1, root };
+        let checkpoint = Checkpoint { origin: origin.to_owned(), size: 1, root, left_out: 0 };
         Note::signed(&checkpoint, key.verifier(), key.sign(checkpoint.text().as_bytes()))
     }
 

@@ -1,6 +1,6 @@
 //! Keys in files: the secret one readable by its owner only.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,13 @@ use clap::Args;
 use ledger::Effects;
 use ledger::checkpoint::{SecretKey, VerifierKey};
 
+use crate::export::{sync_beside, text};
 use crate::world::World;
 
 /// The bits of a mode below those of the owner.
 const OTHERS: u32 = 0o100;
 /// Bytes of a file with a key.
-const KEY: u64 = 1024;
+const KEY: usize = 1024;
 
 /// Make a key that signs checkpoints.
 ///
@@ -55,35 +56,41 @@ fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let mut file = file.with_context(|| format!("--out {}: cannot be made", path.display()))?;
     writeln!(file, "{text}")?;
-    Ok(file.sync_all()?)
+    file.sync_all()?;
+    Ok(sync_beside(path)?)
 }
 
 /// The secret key of a file that nobody else can read.
 pub(super) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
     let shown = path.display();
-    let file = fs::metadata(path).with_context(|| format!("--key {shown}: cannot be read"))?;
+    let file = File::open(path).with_context(|| format!("--key {shown}: cannot be read"))?;
+    let mode = file.metadata().with_context(|| format!("--key {shown}: cannot be read"))?.mode();
     ensure!(
-        file.mode() % OTHERS == 0,
+        mode % OTHERS == 0,
         "--key {shown}: others can read it; make another key, or `chmod 600` it if nobody has"
     );
-    let text = read(path, file.len())?;
-    text.trim_end().parse().with_context(|| format!("--key {shown}"))
+    let text = text(file, &format!("--key {shown}"), KEY)?;
+    text.trim_end().parse().with_context(|| {
+        format!("--key {shown}: not a secret key, such as `checkpoint keygen` writes")
+    })
 }
 
 /// The public key of a file, or the key itself.
 pub(in crate::cli) fn verifier(given: &str) -> anyhow::Result<VerifierKey> {
     let path = Path::new(given);
-    let Ok(file) = fs::metadata(path) else {
-        if !given.contains('+') {
-            bail!("--key {given}: there is no such file");
+    match File::open(path) {
+        Ok(file) => {
+            let text = text(file, &format!("--key {given}"), KEY)?;
+            text.trim_end().parse().with_context(|| {
+                format!("--key {given}: not a public key, such as FILE.pub of `checkpoint keygen`")
+            })
         }
-        return given.parse().context("--key");
-    };
-    read(path, file.len())?.trim_end().parse().with_context(|| format!("--key {given}"))
-}
-
-fn read(path: &Path, length: u64) -> anyhow::Result<String> {
-    let shown = path.display();
-    ensure!(length <= KEY, "--key {shown}: a key is at most {KEY} bytes");
-    fs::read_to_string(path).with_context(|| format!("--key {shown}: cannot be read"))
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !given.contains('+') {
+                bail!("--key {given}: there is no such file");
+            }
+            given.parse().context("--key")
+        }
+        Err(error) => Err(error).with_context(|| format!("--key {given}: cannot be read")),
+    }
 }

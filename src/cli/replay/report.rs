@@ -9,6 +9,9 @@ use ledger::time;
 use projections::Generation;
 use projections::replay::{Difference, Report};
 
+use crate::cli::shown;
+use crate::plural::count;
+
 /// Why the new rows are not read.
 pub(super) const REFUSED: &str = "the rows stay as they were: made from this journal, new ones \
     could hide that it was tampered with. `asset-ledger verify` tells more. If it is known why, \
@@ -33,7 +36,8 @@ const KINDS: [(Difference, &str); 9] = [
 pub(super) fn write(report: &Report) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let Report { events, assets, broken, broken_count, differences } = report;
-    writeln!(out, "{events} events of {assets} assets. The rows that are read, beside the new:")?;
+    let (events, assets) = (count(*events, "event"), count(*assets, "asset"));
+    writeln!(out, "{events} of {assets}. The rows that are read, beside the new:")?;
     for (difference, name) in KINDS {
         let count = differences.count(difference);
         if count > 0 || difference == Difference::Same {
@@ -44,10 +48,12 @@ pub(super) fn write(report: &Report) -> io::Result<()> {
         writeln!(out, "  {id}: {}", told(*difference))?;
     }
     if *broken_count > 0 {
-        writeln!(out, "  {broken_count:>10} histories do not verify")?;
+        let do_not = if *broken_count == 1 { "history does" } else { "histories do" };
+        writeln!(out, "  {broken_count:>10} {do_not} not verify")?;
     }
     for broken in broken {
-        writeln!(out, "  {}: {}", broken.partition, broken.why)?;
+        let (partition, why) = (shown::line(&broken.partition), shown::line(&broken.why));
+        writeln!(out, "  {partition}: {why}")?;
     }
     Ok(())
 }

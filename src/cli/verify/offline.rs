@@ -1,6 +1,5 @@
 //! What `verify` looks at beside a ledger: exports, bare chains, and checkpoints kept elsewhere.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -12,14 +11,17 @@ use projections::audit::Audit;
 use super::report::Report;
 use crate::cli::checkpoint::verifier;
 use crate::cli::progress::Progress;
-use crate::export::{self, Against, Archive, Checked, Met, Runs, Tell, Vouched};
+use crate::cli::shown;
+use crate::export::left_out_beside;
+use crate::export::{self, Against, Checked, Comparison, Looked, Met, Tell, Vouched};
+use crate::plural::count;
 
 /// What to look at, and what to compare it with.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Offline, and against a checkpoint")]
 pub(super) struct Offline {
     /// Look at an export (a folder or a tar) instead of a ledger, or at bare chains: one event's
-    /// stored bytes a line, packed by gzip or not; `-` is standard input.
+    /// stored bytes a line, packed by gzip or not; `-` is standard input. A pipe is read once.
     #[arg(long, value_name = "PATH", 
         conflicts_with_all = ["repair", "objects", "patience", "segments"])]
     pub(super) file: Option<PathBuf>,
@@ -36,17 +38,29 @@ impl Offline {
     /// The checkpoint to compare with; says what vouches for it.
     pub(super) fn checkpoint(&self) -> anyhow::Result<Option<Against>> {
         let Some(heads) = &self.against else { return Ok(None) };
+        let twice = self.file.as_deref() == Some(heads) && heads == Path::new("-");
+        ensure!(!twice, "--file - and --against -: standard input is one of them; name a file");
         let key = self.key.as_deref().map(verifier).transpose()?;
         let against = Against::open(heads, key.as_ref())?;
-        let shown = heads.display();
-        let said = match against.vouched() {
-            Vouched::Signed(of) => format!("signed by {}, {} assets", of.origin, of.size),
+        let (assets, list) = (count(against.count(), "asset"), left_out_beside(heads));
+        let (said, left_out) = match against.vouched() {
+            Vouched::Signed(of) => (format!("signed by {}, {assets}", of.origin), of.left_out),
             Vouched::Noted(of) => {
-                format!("says it is of {}; give --key to check who signed it", of.origin)
+                let said =
+                    format!("says it is of {}; give --key to check who signed it", of.origin);
+                (said, of.left_out)
             }
-            Vouched::Bare => "not signed: it is worth what its place is worth".to_owned(),
+            Vouched::Bare => ("not signed: it is worth what its place is worth".to_owned(), 0),
         };
-        writeln!(io::stderr(), "checkpoint {shown}: {said}")?;
+        let name = heads.display().to_string();
+        writeln!(io::stderr(), "checkpoint {}: {}", shown::line(&name), shown::line(&said))?;
+        if left_out > 0 || list.is_file() {
+            let list = list.display().to_string();
+            let so_many = if left_out > 0 { count(left_out, "asset") } else { "assets".to_owned() };
+            let said =
+                "left out, since their histories did not verify: nothing is compared of them";
+            writeln!(io::stderr(), "{so_many} {said}; see {}", shown::line(&list))?;
+        }
         Ok(Some(against))
     }
 }
@@ -64,24 +78,24 @@ pub(super) async fn compare(
     of_this_ledger(met)
 }
 
-/// Looks at a file, and says meanwhile how much of it was checked.
+/// Looks at a file, and says meanwhile how much of it was checked. It is opened once: what is
+/// compared with a checkpoint is what was checked.
 pub(super) fn look(
     path: &Path,
     against: Option<&Against>,
     report: &mut Report,
     seen: &mut Checked,
 ) -> anyhow::Result<()> {
-    let again = against.is_none() || path != Path::new("-");
-    ensure!(again, "--against reads a second time, which '-' cannot give");
+    let mut comparison = against.map(Against::begin).transpose()?;
+    let looked = Looked::open(path).context("--file")?;
+    let bare = matches!(looked, Looked::Bare(_));
     let mut tell = Telling::new(report);
-    let archive = archive(path)?;
-    *seen = checked(path, archive.as_ref(), &mut |finding| tell.tell(finding))?;
+    *seen = checked(looked, comparison.as_mut(), &mut |finding| tell.tell(finding))?;
     // An export of nothing says so in its manifest; a pipe is empty also if its other end failed.
-    let nothing = archive.is_none() && seen.assets == 0 && tell.report.count() == 0;
+    let nothing = bare && seen.assets == 0 && tell.report.count() == 0;
     ensure!(!nothing, "--file {}: there is nothing to look at", path.display());
-    if let Some(against) = against {
-        let runs = archive.as_ref().map_or_else(|| bare(path), |it| Ok(it.runs()))?;
-        of_this_ledger(against.files(runs, &mut |finding| tell.tell(finding))?)?;
+    if let Some(comparison) = comparison {
+        of_this_ledger(comparison.end(&mut |finding| tell.tell(finding))?)?;
     }
     tell.done()?;
     if let (1, Some(head)) = (seen.assets, &seen.head) {
@@ -95,38 +109,24 @@ pub(super) fn look(
 fn of_this_ledger(Met { heads, removed, others }: Met) -> anyhow::Result<()> {
     ensure!(
         heads > 0 || removed == 0 || others == 0,
-        "none of the {removed} assets of the checkpoint is here, but {others} others: it is of \
-         another ledger, or all of this one was replaced",
+        "none of the {} of the checkpoint is here, but {others} others: it is of another ledger, or \
+         all of this one was replaced",
+        count(removed, "asset"),
     );
     Ok(())
 }
 
-fn checked(path: &Path, archive: Option<&Archive>, tell: Tell<'_>) -> anyhow::Result<Checked> {
+fn checked(
+    looked: Looked,
+    against: Option<&mut Comparison<'_>>,
+    tell: Tell<'_>,
+) -> anyhow::Result<Checked> {
     let mut progress = Progress::new("checked");
     let seen = &mut |events| progress.reached(events);
-    match archive {
-        Some(archive) => export::check(archive, tell, seen),
-        None => Checked::of_runs(bare(path)?, tell, seen),
+    match looked {
+        Looked::Export(archive) => export::check_against(&archive, against, tell, seen),
+        Looked::Bare(runs) => Checked::of_runs(runs, against, tell, seen),
     }
-}
-
-fn archive(path: &Path) -> anyhow::Result<Option<Archive>> {
-    if path == Path::new("-") {
-        return Ok(None);
-    }
-    let shown = path.display();
-    let kind = path.metadata().with_context(|| format!("--file {shown}"))?;
-    let whole = kind.is_dir() || Archive::is_tar(path)?;
-    whole.then(|| Archive::open(path)).transpose()
-}
-
-fn bare(path: &Path) -> anyhow::Result<Runs<'static>> {
-    if path == Path::new("-") {
-        return Runs::of_one("-", io::stdin());
-    }
-    let shown = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("--file {shown}"))?;
-    Runs::of_one(&shown, file)
 }
 
 /// A report that is told of findings by somebody who does not ask how it went.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use projections::audit::Progress;
 
 use crate::audit::Files;
+use crate::plural::count;
 
 /// How often: as often as an eye can follow.
 const EVERY: Duration = Duration::from_millis(200);
@@ -20,10 +21,13 @@ pub(super) async fn show(progress: &Progress, files: Option<&Files>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let (assets, events, rows) = progress.figures();
-        let files = files.map_or_else(String::new, |files| format!(", {} files", files.looked()));
+        let files =
+            files.map_or_else(String::new, |files| format!(", {}", count(files.looked(), "file")));
         let mut out = io::stderr().lock();
         // Whoever took the terminal away does not wait.
-        let _ = write!(out, "\r{assets} assets, {events} events, {rows} rows{files}");
+        let (assets, events) = (count(assets, "asset"), count(events, "event"));
+        let rows = count(rows, "row");
+        let _ = write!(out, "\r{assets}, {events}, {rows}{files}");
         let _ = out.flush();
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use ledger::audit::{Finding, Kind};
 use ledger::chain::Hash;
+use ledger::id::Tenant;
 use serde::Serialize;
 use tokio::sync::mpsc;
+
+use crate::cli::{shown, table};
+use crate::plural::count as so_many;
 
 /// Findings that a table shows; the rest are counted by kind. Nobody reads more, and they would
 /// have to be kept.
@@ -18,6 +21,7 @@ const SHORT: usize = 12;
 /// Takes findings as they come.
 pub(super) struct Report {
     json: bool,
+    tenant: Tenant,
     shown: Vec<Finding>,
     counts: BTreeMap<Kind, u64>,
 }
@@ -40,8 +44,9 @@ struct Checked {
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
-        Self { json, shown: Vec::new(), counts: BTreeMap::new() }
+    /// The assets of `tenant` are shown by their ids alone.
+    pub(super) fn new(json: bool, tenant: &Tenant) -> Self {
+        Self { json, tenant: tenant.clone(), shown: Vec::new(), counts: BTreeMap::new() }
     }
 
     /// How many findings there were so far.
@@ -90,12 +95,9 @@ impl Report {
     fn table(&self, checked: &Checked, count: u64, whole: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if count > 0 {
-            let mut table = Table::new();
-            table
-                .load_preset(presets::UTF8_BORDERS_ONLY)
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_header(["finding", "asset", "#", "expected", "found", "what", "repair"])
-                .add_rows(self.shown.iter().map(row));
+            let headers = ["finding", "asset", "#", "expected", "found", "what", "repair"];
+            let rows: Vec<_> = self.shown.iter().map(|it| row(it, &self.tenant)).collect();
+            let table = table::fit(&headers, &rows, &[0, 1, 2, 3, 4], table::columns());
             writeln!(out, "{table}")?;
         }
         for (kind, count) in &self.counts {
@@ -105,8 +107,11 @@ impl Report {
         let (but, so_far) = if whole { ("", "") } else { (", but not all", " so far") };
         writeln!(
             out,
-            "checked {assets} assets with {events} events and {rows} rows{but}: \
-             {count} findings{so_far}"
+            "checked {} with {} and {}{but}: {}{so_far}",
+            so_many(*assets, "asset"),
+            so_many(*events, "event"),
+            so_many(*rows, "row"),
+            so_many(count, "finding"),
         )
     }
 }
@@ -119,23 +124,22 @@ fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn row(finding: &Finding) -> [String; 7] {
+fn row(finding: &Finding, tenant: &Tenant) -> Vec<String> {
     let short = |hash: Option<Hash>| {
         hash.map(|hash| hash.to_string()[..SHORT].to_owned()).unwrap_or_default()
     };
-    [
+    vec![
         finding.kind.to_string(),
-        finding.asset.clone(),
+        shown::asset(&finding.asset, tenant),
         finding.version.map(|version| version.to_string()).unwrap_or_default(),
         short(finding.expected),
         short(finding.found),
-        finding.says.clone(),
-        finding.repair.clone().unwrap_or_default(),
+        shown::line(&finding.says).into_owned(),
+        shown::line(finding.repair.as_deref().unwrap_or_default()).into_owned(),
     ]
 }
 
 fn line(told: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, told)?;
-    writeln!(out)
+    let told = serde_json::to_string(told)?;
+    writeln!(io::stdout().lock(), "{}", shown::json(&told))
 }

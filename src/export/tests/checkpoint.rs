@@ -193,7 +193,34 @@ async fn an_export_is_compared_with_a_checkpoint_too() {
     full.export(&shape, filter).await;
     let against = Against::open(&heads, Some(signing(1).verifier())).unwrap();
     let (mut found, archive) = (Vec::new(), Archive::open(&shape.out).unwrap());
-    let met = against.files(archive.runs(), &mut |finding| found.push(finding)).unwrap();
+    let tell = &mut |finding| found.push(finding);
+    let mut comparison = against.begin().unwrap();
+    check_against(&archive, Some(&mut comparison), tell, &mut |_| ()).unwrap();
+    let met = comparison.end(tell).unwrap();
     assert_eq!((met.heads, met.removed), (6, ASSETS - 6), "a part is told as a part");
     assert!(found.iter().all(|finding| finding.kind == Kind::Removed));
+}
+
+/// What was compared are the heads that were vouched for, or nothing was compared.
+#[tokio::test]
+async fn heads_that_change_between_the_look_and_the_comparison_are_noticed() {
+    let (place, full) = (Place::new(), Ledger::full().await);
+    let heads = checkpoint(&full, &place).await;
+    let whole = std::fs::read_to_string(&heads).unwrap();
+    let fewer: String = whole.split_inclusive('\n').skip(1).collect();
+    for (other, in_place) in [("", true), (fewer.as_str(), true), (fewer.as_str(), false)] {
+        std::fs::write(&heads, &whole).unwrap();
+        let against = Against::open(&heads, Some(signing(1).verifier())).unwrap();
+        if !in_place {
+            std::fs::remove_file(&heads).unwrap(); // the path leads to another file now
+        }
+        std::fs::write(&heads, other).unwrap();
+        let compared = against.journal(&*full.scan, &mut |_| ()).await;
+        match compared {
+            Ok(met) => assert!(!in_place && met.heads == ASSETS, "{met:?}"),
+            Err(error) => {
+                assert!(in_place && error.to_string().contains("changed while"), "{error:#}");
+            }
+        }
+    }
 }

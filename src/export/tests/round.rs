@@ -184,9 +184,14 @@ async fn what_is_not_finished_leaves_nothing_behind() {
             .export(Vec::new(), &Filter::default(), &mut writer, &mut quiet)
             .await
             .unwrap();
+        // What another run has begun, or left when it was killed, is in nobody's way.
+        let second = Writer::create(shape.clone(), at, Filter::default()).unwrap();
+        drop(writer);
+        second.finish().unwrap();
         let refused = Writer::create(shape.clone(), at, Filter::default()).err().unwrap();
         assert!(refused.to_string().contains("there already"), "{refused}");
-        drop(writer);
+        let _ = std::fs::remove_dir_all(&shape.out);
+        let _ = std::fs::remove_file(&shape.out);
     }
     assert_eq!(files(&place.at("")), []);
 }

@@ -172,7 +172,7 @@ pub(super) fn findings(of: &Path) -> anyhow::Result<Vec<Finding>> {
 pub(super) fn found_in(from: impl Read + 'static) -> Vec<Finding> {
     let mut found = Vec::new();
     let runs = Runs::of_one("chain.jsonl", from).unwrap();
-    Checked::of_runs(runs, &mut |finding| found.push(finding), &mut |_| ()).unwrap();
+    Checked::of_runs(runs, None, &mut |finding| found.push(finding), &mut |_| ()).unwrap();
     found
 }
 

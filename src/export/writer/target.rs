@@ -1,44 +1,45 @@
 //! Where an export goes: a folder or a tar, under a name of its own until it is whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use tempfile::SpooledTempFile;
+use tempfile::{SpooledTempFile, TempDir};
+
+use super::super::durable::{self, Draft};
+
+/// Names of archives that an export is not written as: readers want to find the files of a tar.
+const PACKED: [&str; 8] = ["gz", "tgz", "zip", "zst", "xz", "bz2", "7z", "rar"];
 
 /// What an export becomes: first under a name of its own, so that nothing unfinished has the right
-/// one.
+/// one. Dropped before it is finished, it takes away what it wrote.
 pub(super) struct Target {
-    kind: Option<Kind>,
-    partial: PathBuf,
+    kind: Kind,
     out: PathBuf,
 }
 
 enum Kind {
-    Folder,
-    Tar(tar::Builder<BufWriter<File>>),
+    Folder { folder: TempDir, made: BTreeSet<PathBuf> },
+    Tar(Box<tar::Builder<Draft>>),
 }
 
 impl Target {
-    /// Begins; there must be nothing at its place, nor what an earlier one left.
+    /// Begins; there must be nothing at its place.
     pub(super) fn create(out: &Path) -> anyhow::Result<Self> {
-        let partial = PathBuf::from(format!("{}.partial", out.display()));
-        for there in [out, &partial] {
-            if there.symlink_metadata().is_ok() {
-                bail!("--out {}: something is there already; remove it first", there.display());
-            }
-        }
-        let cannot = || format!("--out {}: cannot be made", out.display());
-        let kind = if out.extension().is_some_and(|extension| extension == "tar") {
-            let file = create(&partial).with_context(cannot)?;
-            Kind::Tar(tar::Builder::new(BufWriter::new(file)))
-        } else {
-            private().create(&partial).with_context(cannot)?;
-            Kind::Folder
+        let extension = out.extension().and_then(|it| it.to_str()).map(str::to_lowercase);
+        let kind = match extension.as_deref() {
+            Some("tar") => Kind::Tar(Box::new(tar::Builder::new(Draft::create(out)?))),
+            Some(packed) if PACKED.contains(&packed) => bail!(
+                "--out {}: a packed archive is not written, for its files could not be read from \
+                 where they lie; `--out NAME.tar --gzip` packs each file in it",
+                out.display()
+            ),
+            _ => Kind::Folder { folder: durable::folder(out)?, made: BTreeSet::new() },
         };
-        Ok(Self { kind: Some(kind), partial, out: out.to_owned() })
+        Ok(Self { kind, out: out.to_owned() })
     }
 
     /// Adds a file.
@@ -48,62 +49,42 @@ impl Target {
     ) -> anyhow::Result<()> {
         let length = from.stream_position()?;
         from.rewind()?;
-        let path = self.partial.join(&name);
         match &mut self.kind {
-            Some(Kind::Tar(tar)) => append(tar, &name, length, &mut from),
-            _ => write(&path, &mut from),
+            Kind::Tar(tar) => append(tar, &name, length, &mut from),
+            Kind::Folder { folder, made } => write(&folder.path().join(&name), &mut from, made),
         }
         .with_context(|| format!("--out {}: {name} was not written", self.out.display()))
     }
 
     /// Makes it durable and gives it its name.
-    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        let cannot = || format!("--out {}: cannot be finished", self.out.display());
-        if let Some(Kind::Tar(tar)) = &mut self.kind {
-            tar.finish().with_context(cannot)?;
-            tar.get_mut().flush().with_context(cannot)?;
-            tar.get_ref().get_ref().sync_all().with_context(cannot)?;
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self.kind {
+            Kind::Tar(tar) => tar.into_inner()?.keep(),
+            Kind::Folder { folder, made } => {
+                let all = made.iter().map(PathBuf::as_path).chain([folder.path()]);
+                let synced = all.into_iter().try_for_each(|it| File::open(it)?.sync_all());
+                synced
+                    .with_context(|| format!("--out {}: cannot be finished", self.out.display()))?;
+                durable::keep_folder(folder, &self.out)
+            }
         }
-        fs::rename(&self.partial, &self.out).with_context(cannot)?;
-        self.kind = None;
-        Ok(())
-    }
-}
-
-impl Drop for Target {
-    /// What it made itself and did not finish is of no use to anybody.
-    fn drop(&mut self) {
-        let _ = match self.kind {
-            None => Ok(()),
-            Some(Kind::Folder) => fs::remove_dir_all(&self.partial),
-            Some(Kind::Tar(_)) => fs::remove_file(&self.partial),
-        };
     }
 }
 
 /// Histories are as private as the folder that they came from.
-fn private() -> DirBuilder {
-    let mut folder = DirBuilder::new();
-    folder.mode(0o700);
-    folder
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-fn write(path: &Path, from: &mut impl Read) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        private().recursive(true).create(folder)?;
+fn write(path: &Path, from: &mut impl Read, made: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|it| !made.contains(*it)) {
+        DirBuilder::new().mode(0o700).recursive(true).create(folder)?;
+        made.extend([folder, folder.parent().unwrap_or(folder)].map(Path::to_owned));
     }
-    let mut file = create(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     io::copy(from, &mut file)?;
     file.sync_all()
 }
 
 /// The same export makes the same bytes: nothing of the machine is in a header.
 fn append(
-    to: &mut tar::Builder<BufWriter<File>>,
+    to: &mut tar::Builder<impl Write>,
     name: &str,
     length: u64,
     from: &mut impl Read,
