@@ -8,12 +8,12 @@ use ledger::id::{Key, Tenant};
 
 /// Text on one line.
 pub(super) fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, is_odd, |c| format!("{}", c.escape_unicode()))
+    escaped(text, is_odd, |c| c.escape_unicode().to_string())
 }
 
 /// Text whose line feeds are meant.
 pub(super) fn lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| c != '\n' && is_odd(c), |c| format!("{}", c.escape_unicode()))
+    escaped(text, |c| c != '\n' && is_odd(c), |c| c.escape_unicode().to_string())
 }
 
 /// JSON, which says the same afterwards: such characters stand in its strings only.
@@ -23,8 +23,8 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
         |c| c != '\n' && is_odd(c),
         |c| {
             let mut units = [0; 2];
-            let units = c.encode_utf16(&mut units).iter();
-            units.map(|unit| format!("\\u{unit:04x}")).collect()
+            let escapes = c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"));
+            escapes.collect::<Vec<_>>().concat()
         },
     )
 }

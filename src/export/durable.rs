@@ -79,6 +79,7 @@ pub fn sync_beside(path: &Path) -> io::Result<()> {
 }
 
 /// What runs that did not end, or that still run, have left at this place.
+#[must_use]
 pub fn leftovers(path: &Path) -> Vec<PathBuf> {
     let Ok((folder, prefix)) = place(path) else { return Vec::new() };
     let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };

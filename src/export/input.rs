@@ -111,6 +111,7 @@ pub(super) fn peek(mut stream: Stream, bytes: u64) -> io::Result<(Vec<u8>, Strea
 
 impl Handle {
     /// All of it.
+    #[must_use]
     pub fn whole(&self) -> impl Read + Seek + use<> {
         Window { file: self.0.clone(), at: 0, left: u64::MAX }
     }
