@@ -101,6 +101,8 @@ for line in 1 2 3; do # one byte of each event but the last, which nothing follo
     refused "a changed line $line"
 done
 
+node "$(dirname "$0")/upload.mjs" "$api" || fail "the JavaScript of docs/UPLOAD.md"
+
 for _ in 1 2; do call POST /asset 201; done # more than one to export
 kill -TERM "$server"
 wait "$server" || fail "serve did not end in good order"
