@@ -129,6 +129,11 @@ impl Files {
 
     /// Objects that no event speaks of. An asset is created before anybody can upload to it.
     async fn strays(&self, findings: &Findings) -> Result<(), StoreError> {
+        for path in self.inventory.unlisted().await? {
+            let says = "a file of no version that the bucket lists: its list is older than this \
+                        file; see OPERATIONS.md";
+            let _ = findings.send(Finding::new(Kind::ObjectStray, path, says)).await;
+        }
         let prefix = format!("{}/", self.tenant());
         let mut after = None;
         loop {

@@ -5,6 +5,7 @@ mod figures;
 mod folder;
 mod inside;
 mod stores;
+mod strays;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

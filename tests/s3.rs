@@ -573,13 +573,17 @@ async fn a_restart_keeps_objects_notifications_and_the_key() {
     let second = LocalS3::open(dir.path(), BUCKET, Arc::new(Clock(TimeDelta::zero()))).await;
     assert!(second.is_err(), "one process at a time");
     world.stop().await;
-    for litter in ["tmp/draft", "objects/nobodys"] {
+    let unwanted = "0123456789abcdef0123456789abcdef";
+    let litter = ["tmp/.tmpdraft", &format!("tmp/{unwanted}"), &format!("tmp/{unwanted}.gone")];
+    for litter in litter {
         std::fs::write(dir.path().join(litter), "left by a crash").unwrap();
     }
+    std::fs::create_dir(dir.path().join("tmp/folder")).unwrap();
+    std::fs::write(dir.path().join("tmp/notes.txt"), "somebody's").unwrap();
 
     let world = World::start(dir.path()).await;
     assert_eq!(world.credentials, credentials);
-    assert_eq!((files(&dir.path().join("tmp")), files(&dir.path().join("objects"))), (0, 1));
+    assert_eq!((files(&dir.path().join("tmp")), files(&dir.path().join("objects"))), (2, 1));
     let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
     let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await;
     assert_eq!(send(&get.unwrap(), "").await.text().await.unwrap(), "hello");
@@ -612,4 +616,62 @@ async fn a_restart_keeps_objects_notifications_and_the_key() {
     let lost = LocalS3::open(dir.path(), BUCKET, Arc::new(Clock(TimeDelta::zero()))).await;
     assert!(lost.is_err());
     assert_eq!(files(&dir.path().join("objects")), 1);
+}
+
+/// Today's files beside yesterday's rows: what the rows do not know is kept.
+#[tokio::test]
+async fn bytes_that_the_rows_do_not_know_are_set_aside_and_never_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (objects, lost) = (dir.path().join("objects"), dir.path().join("lost"));
+    World::start(dir.path()).await.stop().await;
+    for content in ["first", "second"] {
+        std::fs::write(objects.join("nobodys"), content).unwrap();
+        World::start(dir.path()).await.stop().await;
+    }
+    assert_eq!(files(&objects), 0);
+    let read = |name: &str| std::fs::read_to_string(lost.join(name)).unwrap();
+    assert_eq!((read("nobodys"), read("nobodys.1")), ("first".to_owned(), "second".to_owned()));
+}
+
+/// What a crash between two steps of an upload or a deletion leaves is finished by the rows.
+#[tokio::test]
+async fn a_version_is_what_its_row_says_wherever_a_crash_left_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (world, key) = (World::start(dir.path()).await, key());
+    world.put(&key, "hello").await;
+    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    world.stop().await;
+    let (objects, drafts) = (dir.path().join("objects"), dir.path().join("tmp"));
+    std::fs::rename(objects.join(&seen.version_id), drafts.join(&seen.version_id)).unwrap();
+    let world = World::start(dir.path()).await;
+    assert_eq!((files(&objects), files(&drafts)), (1, 0));
+    let going = drafts.join(format!("{}.gone", seen.version_id));
+    std::fs::rename(objects.join(&seen.version_id), &going).unwrap();
+    let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await.unwrap();
+    assert_eq!(send(&get, "").await.text().await.unwrap(), "hello", "also while it is on its way");
+    world.objects().delete(&key, &seen.version_id).await.unwrap();
+    assert_eq!((files(&objects), files(&drafts)), (0, 0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_altered_is_not_served_whole_under_its_old_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let (world, key) = (World::start(dir.path()).await, key());
+    world.put(&key, "hello").await;
+    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await.unwrap();
+    let file = dir.path().join("objects").join(&seen.version_id);
+    std::fs::write(&file, "jello").unwrap();
+    assert!(send(&get, "").await.bytes().await.is_err(), "of the same length");
+    let client = reqwest::Client::new();
+    let all = client.get(&get.url).header("range", "bytes=0-").send().await.unwrap();
+    assert!(all.bytes().await.is_err(), "all of it as a range");
+    let part = client.get(&get.url).header("range", "bytes=1-").send().await.unwrap();
+    assert_eq!(part.text().await.unwrap(), "ello", "a part cannot be checked");
+    std::fs::write(&file, "hell").unwrap();
+    assert_eq!(send(&get, "").await.status(), 500, "of another length");
+    std::fs::write(&file, "hello").unwrap();
+    assert_eq!(send(&get, "").await.text().await.unwrap(), "hello");
+    world.stop().await;
 }

@@ -76,4 +76,10 @@ pub trait Inventory: Objects {
 
     /// Some names that begin with `prefix`, in order, after `after`; none at the end.
     async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError>;
+
+    /// Files that are kept beside the bucket's objects and belong to no version, by their paths.
+    /// Only a bucket in a folder can have any.
+    async fn unlisted(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }

@@ -14,7 +14,7 @@ use ledger::journal::SqliteJournal;
 use ledger::sqlite::Open;
 use projections::views::SqliteViews;
 
-use super::inside;
+use super::{inside, strays};
 use crate::objects::{Connection, S3Objects};
 use crate::s3::{Credentials, LocalS3, Outbox, REGION};
 use crate::world::World;
@@ -46,8 +46,10 @@ impl Stores {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&bucket);
         let made = made.and_then(|()| File::open(folder)?.sync_all());
         made.context("cannot make the folder of the bucket")?;
-        let s3 = LocalS3::open(&bucket, BUCKET, Arc::new(World)).await;
-        let s3 = s3.map_err(|error| mend(error, "restore the folder s3 from a backup"))?;
+        let damaged = |error| mend(error, "restore the folder s3 from a backup");
+        let s3 = LocalS3::claim(&bucket, BUCKET, Arc::new(World)).map_err(damaged)?;
+        strays::refuse_pinned(&journal, &s3, folder).await?;
+        let s3 = s3.settle().await.map_err(damaged)?;
         let credentials = Credentials::load_or_create(&bucket, &World).map_err(|error| {
             mend(error, "restore it, or remove it: a new key is made, and URLs given out end")
         })?;

@@ -124,6 +124,13 @@ impl Inventory for Beside {
         let names: BTreeSet<_> = page.into_iter().map(|(version, _)| version.key).collect();
         Ok(names.into_iter().collect())
     }
+
+    async fn unlisted(&self) -> Result<Vec<String>, StoreError> {
+        let astray = self.store.strays().await?.into_iter().map(|id| format!("s3/objects/{id}"));
+        let lost =
+            self.store.folder.lost().await?.into_iter().map(|name| format!("s3/lost/{name}"));
+        Ok(astray.chain(lost).collect())
+    }
 }
 
 fn described(version_id: String, content: &Content) -> ObjectVersion {

@@ -29,7 +29,8 @@ impl Credentials {
     /// Reads the key of `dir`, or makes one and keeps it there, readable by the owner only.
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be read or written, `Corrupt` when it is not a key.
+    /// `Unavailable` when the file cannot be read or written, `Corrupt` when it is not a key, or one
+    /// whose name or secret is empty.
     pub fn load_or_create(dir: &Path, effects: &dyn Effects) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         let failed =
@@ -41,7 +42,10 @@ impl Credentials {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fresh = Self::random(effects);
-                fresh.keep(dir, &path).map_err(failed)
+                match fresh.keep(dir, &path).map_err(failed)? {
+                    Kept::Ours(key) => Ok(key),
+                    Kept::Anothers(bytes) => parse(&path, &bytes),
+                }
             }
             Err(error) => Err(failed(error)),
         }
@@ -53,7 +57,7 @@ impl Credentials {
     }
 
     /// Whole or not at all, and the first of two who try wins: the loser reads what is there.
-    fn keep(self, dir: &Path, path: &Path) -> io::Result<Self> {
+    fn keep(self, dir: &Path, path: &Path) -> io::Result<Kept> {
         let draft = dir.join(format!("{FILE}.{}", process::id()));
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&draft)?;
@@ -63,17 +67,30 @@ impl Credentials {
         fs::remove_file(&draft)?;
         match linked {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Ok(serde_json::from_slice(&fs::read(path)?)?)
+                fs::read(path).map(Kept::Anothers)
             }
-            other => other.and_then(|()| File::open(dir)?.sync_all()).map(|()| self),
+            other => other.and_then(|()| File::open(dir)?.sync_all()).map(|()| Kept::Ours(self)),
         }
     }
 }
 
+/// Whose key is in the file after one was to be written.
+enum Kept {
+    Ours(Credentials),
+    Anothers(Vec<u8>),
+}
+
+/// A key as it is kept. One with an empty secret would let anybody sign.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Credentials, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        StoreError::caused(Kind::Corrupt, format!("{} is not a key", path.display()), error)
-    })
+    let broken = || format!("{} is not a key", path.display());
+    let key: Credentials = serde_json::from_slice(bytes)
+        .map_err(|error| StoreError::caused(Kind::Corrupt, broken(), error))?;
+    for (field, value) in [("access_key", &key.access_key), ("secret_key", &key.secret_key)] {
+        if value.trim().is_empty() {
+            return Err(StoreError::new(Kind::Corrupt, format!("{}: {field} is empty", broken())));
+        }
+    }
+    Ok(key)
 }
 
 impl fmt::Debug for Credentials {
@@ -104,6 +121,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let key = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap();
         assert!(!format!("{key:?}").contains(&key.secret_key));
+    }
+
+    #[test]
+    fn a_key_with_an_empty_secret_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for (access, secret) in [("AL", ""), ("", "secret"), ("AL", "  ")] {
+            let key = format!(r#"{{"access_key":"{access}","secret_key":"{secret}"}}"#);
+            fs::write(dir.path().join(FILE), &key).unwrap();
+            let refused = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap_err();
+            assert_eq!(refused.kind, Kind::Corrupt, "{key}");
+            assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), key.as_bytes());
+        }
     }
 
     #[test]

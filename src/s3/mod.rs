@@ -16,6 +16,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 mod beside;
+mod checked;
 mod credentials;
 mod deliver;
 mod event;
@@ -51,18 +52,31 @@ pub struct LocalS3 {
 }
 
 impl LocalS3 {
-    /// Opens the bucket in `dir`, or makes it, and removes what a crash left behind.
+    /// Opens the bucket in `dir`, or makes it, and finishes what a crash cut off. Files of which
+    /// the database knows nothing are moved to `lost/`.
     ///
     /// # Errors
-    /// `Misconfigured` when another process serves the folder, or its database is missing while
-    /// objects are there; otherwise as [`ledger::sqlite::Database::open`].
+    /// As [`LocalS3::claim`].
     pub async fn open(
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
     ) -> Result<Self, StoreError> {
-        let store = Store::open(dir, bucket, Arc::clone(&effects)).await?;
-        Ok(Self { store: Arc::new(store), effects })
+        Self::claim(dir, bucket, effects)?.settle().await
+    }
+
+    /// Opens the bucket in `dir`, or makes it, and moves nothing yet.
+    ///
+    /// # Errors
+    /// `Misconfigured` when another process serves the folder, or its database is missing while
+    /// objects are there; otherwise as [`ledger::sqlite::Database::open`].
+    pub fn claim(
+        dir: &Path,
+        bucket: &str,
+        effects: Arc<dyn Effects>,
+    ) -> Result<Claimed, StoreError> {
+        let store = Store::open(dir, bucket, Arc::clone(&effects))?;
+        Ok(Claimed(Self { store: Arc::new(store), effects }))
     }
 
     /// What has not been delivered yet; [`Outbox::deliver`] delivers it.
@@ -80,6 +94,31 @@ impl LocalS3 {
         service.set_auth(SimpleAuth::from_single(credentials.access_key.clone(), secret));
         let door = Door { service: service.build(), effects: Arc::clone(&self.effects) };
         Router::new().fallback(answer).with_state(door).layer(cors::layer(origins))
+    }
+}
+
+/// A bucket that nobody else serves, as it was found.
+pub struct Claimed(LocalS3);
+
+impl Claimed {
+    /// The ids of versions whose bytes are here, but of which the database knows nothing.
+    ///
+    /// # Errors
+    /// If the folder or the database cannot be read.
+    pub async fn strays(&self) -> Result<Vec<String>, StoreError> {
+        let Self(LocalS3 { store, .. }) = self;
+        let mut strays = store.strays().await?;
+        strays.extend(store.unanswered().await?);
+        Ok(strays)
+    }
+
+    /// Finishes what a crash cut off, moves strays to `lost/`, and gives the bucket.
+    ///
+    /// # Errors
+    /// If the folder cannot be changed.
+    pub async fn settle(self) -> Result<LocalS3, StoreError> {
+        self.0.store.settle().await?;
+        Ok(self.0)
     }
 }
 

@@ -8,8 +8,16 @@ use md5::Md5;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::Checksum;
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 use tokio::task::spawn_blocking;
+
+/// What the names of drafts begin with.
+const PREFIX: &str = ".tmp";
+
+/// Whether a file of this name is a draft that a crash left.
+pub(super) fn is_draft(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
 
 /// A draft. Dropping it removes its file, whoever gave up and wherever.
 pub(super) struct Staged {
@@ -32,7 +40,7 @@ pub(super) struct Sums {
 impl Staged {
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         Ok(Self {
-            file: NamedTempFile::new_in(folder)?,
+            file: Builder::new().prefix(PREFIX).tempfile_in(folder)?,
             sha256: Sha256::new(),
             md5: Md5::new(),
             size: 0,

@@ -1,8 +1,10 @@
 //! The bucket's bytes together with what is known of them.
 //!
-//! The order makes it durable: the bytes are on disk under their name before the one transaction
-//! that makes them a version and writes its notification; a version's row goes before its bytes.
-//! So a crash leaves at most a file that no row names, and [`Store::open`] removes those.
+//! The order makes it durable: the bytes are on disk before the one transaction that makes them a
+//! version and writes its notification, and only then they take their place among the objects; they
+//! leave that place before the row goes, and are destroyed after. So a crash leaves at most a file
+//! among the drafts, and [`Store::settle`] finishes what the rows say of it. A file among the objects
+//! that no row names is something else: the rows are older than the files. It is set aside.
 
 use std::fs::File;
 use std::path::Path;
@@ -38,7 +40,8 @@ pub(super) struct New {
 }
 
 impl Store {
-    pub(super) async fn open(
+    /// Opens the bucket. What is on its way, or astray, is left as it is until [`Store::settle`].
+    pub(super) fn open(
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
@@ -47,9 +50,7 @@ impl Store {
         let folder = Folder::open(dir, &file)?;
         let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate)?);
         let outbox = Outbox::new(Arc::clone(&db));
-        let store = Self { bucket: bucket.to_owned(), outbox, folder, db, effects };
-        store.sweep().await?;
-        Ok(store)
+        Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
     }
 
     /// The same bucket, for who looks at it beside the process that serves it: nothing is made,
@@ -97,7 +98,10 @@ impl Store {
             other => {
                 let found = other.map(|(length, _)| length.to_string());
                 let (id, found) = (&version.id, found.as_deref().unwrap_or("none"));
-                let text = format!("version {id} has {size} bytes, and on disk there are {found}");
+                let key = &version.key;
+                metrics::counter!("asset_ledger_objects_altered").increment(1);
+                let text =
+                    format!("{key}: version {id} has {size} bytes, and on disk there are {found}");
                 Err(StoreError::new(Kind::Corrupt, text))
             }
         }
@@ -113,10 +117,11 @@ impl Store {
         to_the_end(async move {
             let id = store.id();
             store.folder.keep(staged, &id).await?;
-            // After an error the outcome of the commit is unknown: the sweep decides.
+            // After an error the outcome of the commit is unknown: the next start decides.
             let version = store.record(id.clone(), new).await?;
-            if version.is_none() {
-                store.folder.discard(&id).await;
+            match &version {
+                Some(_) => store.folder.place(&id).await,
+                None => store.folder.discard(&id).await,
             }
             Ok(version)
         })
@@ -142,8 +147,12 @@ impl Store {
         id: &str,
         caller: &Caller,
     ) -> Result<Option<Version>, StoreError> {
+        if self.named(key, id).await?.is_none() {
+            return Ok(None);
+        }
         let (store, notice) = (Arc::clone(self), self.notice(key, id, caller));
         to_the_end(async move {
+            store.folder.withdraw(&notice.version_id).await?;
             let gone = store.db.write(move |tx| remove(tx, &notice)).await?;
             store.outbox.wake();
             if let Some(version) = gone.as_ref().filter(|version| version.content.is_some()) {
@@ -176,13 +185,41 @@ impl Store {
         }
     }
 
-    /// Removes what a crash left: drafts, and bytes that no row names.
-    async fn sweep(&self) -> Result<(), StoreError> {
-        self.folder.drop_drafts().await?;
+    /// Files among the objects that no version has a row for.
+    pub(super) async fn strays(&self) -> Result<Vec<String>, StoreError> {
         let ids = self.folder.ids().await?;
-        for id in self.db.read(move |db| rows::strays(db, ids)).await? {
-            tracing::info!(id, "bytes of no version are removed");
-            self.folder.discard(&id).await;
+        let strays = self.db.read(move |db| rows::strays(db, ids)).await?;
+        // Asked again: a version may have been deleted between the two questions.
+        let there = self.folder.ids().await?;
+        Ok(strays.into_iter().filter(|id| there.contains(id)).collect())
+    }
+
+    /// Uploads whose bytes are on disk, and whose version has no row.
+    pub(super) async fn unanswered(&self) -> Result<Vec<String>, StoreError> {
+        let ids = self.folder.coming().await?;
+        self.db.read(move |db| rows::strays(db, ids)).await
+    }
+
+    /// Finishes what a crash cut off, and sets aside what is astray.
+    pub(super) async fn settle(&self) -> Result<(), StoreError> {
+        self.folder.drop_drafts().await?;
+        let ids = [self.folder.coming().await?, self.folder.going().await?].concat();
+        let all = ids.clone();
+        let unwanted = self.db.read(move |db| rows::strays(db, all)).await?;
+        for id in ids {
+            if unwanted.contains(&id) {
+                tracing::info!(id, "an upload that was not answered, or a deletion, is finished");
+                self.folder.discard(&id).await;
+            } else {
+                self.folder.place(&id).await;
+            }
+        }
+        for id in self.strays().await? {
+            let path = self.folder.set_aside(&id).await?;
+            metrics::counter!("asset_ledger_objects_set_aside").increment(1);
+            tracing::error!(id, path = %path.display(),
+                "a file of no version was set aside: objects.sqlite is older than it, or it was \
+                 put there by hand");
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use s3s::{S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
+use super::checked::checked;
 use super::folder::broken;
 use super::refusal::{failed, hidden, marker};
 use super::rows::{Content, Version};
@@ -160,5 +161,9 @@ async fn body(store: &Store, look: &Look) -> S3Result<StreamingBlob> {
         sought.map_err(|error| failed(&broken("an object", error)))?;
     }
     let part = file.take(look.span.end - look.span.start);
-    Ok(StreamingBlob::wrap(ReaderStream::with_capacity(part, BLOCK)))
+    let blocks = ReaderStream::with_capacity(part, BLOCK);
+    if look.span != (0..look.content.size) {
+        return Ok(StreamingBlob::wrap(blocks)); // of a part no hash is known
+    }
+    Ok(StreamingBlob::wrap(Box::pin(checked(blocks, &look.version, &look.content))))
 }

@@ -129,3 +129,43 @@ fn serve(data: &std::path::Path) -> String {
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
 }
+
+/// Files of today beside a list of yesterday: starting must not destroy what the list lacks.
+#[tokio::test]
+async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    assert!(server.stop());
+    let list = data.join("s3/objects.sqlite");
+    let older = std::fs::read(&list).unwrap();
+    let server = Server::start(&data);
+    let created = server.create().await;
+    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
+    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
+    server.wait_for(id, "RECEIVED").await;
+    assert!(server.stop());
+    let newer = std::fs::read(&list).unwrap();
+    let version = std::fs::read_dir(data.join("s3/objects")).unwrap().next().unwrap().unwrap();
+
+    std::fs::write(&list, older).unwrap();
+    for left in ["objects.sqlite-wal", "objects.sqlite-shm"] {
+        let _ = std::fs::remove_file(data.join("s3").join(left));
+    }
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"];
+    let refused = program().args(serve).arg(&data).output().unwrap();
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && error.contains(id), "{error}");
+    assert!(error.contains("restore"), "no remedy: {error}");
+    assert_eq!(std::fs::read(version.path()).unwrap(), b"hello");
+
+    let verify = ["verify", "--objects", "--json", "--patience", "0", "--data"];
+    let looked = program().args(verify).arg(&data).output().unwrap();
+    let found = String::from_utf8(looked.stdout).unwrap();
+    assert!(found.contains("object-stray") && found.contains("object-missing"), "{found}");
+
+    std::fs::write(&list, newer).unwrap();
+    let server = Server::start(&data);
+    assert_eq!(server.state(id).await["state"], "RECEIVED");
+    assert!(server.stop());
+}
