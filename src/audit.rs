@@ -186,7 +186,11 @@ impl Files {
         }
         let (actor, request) = (S3_ACTOR.to_owned(), "verify".to_owned());
         let caller = Caller { actor, source: Source::Reconcile, request };
-        match self.service.look(&caller, key.asset).await {
+        let looked = match kind {
+            Kind::ObjectMissing => self.service.accept_missing(&caller, key.asset).await,
+            _ => self.service.look(&caller, key.asset).await,
+        };
+        match looked {
             Ok(looked) if kind == Kind::ObjectMissing && looked.recorded == 0 => {
                 said("nothing: the bucket lists it still; bring its bytes back")
             }

@@ -1,7 +1,8 @@
 //! The handler of S3's notifications: which asset does it speak of, and what does S3 show now?
 //!
 //! A notification is a hint, never a fact. Whatever it says, the handler looks at the object and
-//! records what it sees, so late, double, reordered and forged ones change nothing.
+//! records what it sees, so late, double, reordered and forged ones change nothing. That a version
+//! was removed is believed only of one that the look does not find.
 
 mod notice;
 
@@ -79,7 +80,7 @@ impl Bucket {
     }
 
     async fn handle(&self, notice: &Notice) -> Handled {
-        let Notice::Object { bucket, key: object, request } = notice else {
+        let Notice::Object { bucket, key: object, request, removed } = notice else {
             return Handled::Dropped(Dropped::Test);
         };
         if bucket != self.service.bucket() {
@@ -89,14 +90,22 @@ impl Bucket {
         else {
             return Handled::Dropped(Dropped::ForeignKey);
         };
-        self.look(&key, request).await
+        self.look(&key, request, removed.as_deref()).await
     }
 
-    async fn look(&self, key: &Key, request: &str) -> Handled {
+    async fn look(&self, key: &Key, request: &str, removed: Option<&str>) -> Handled {
         let request = request.to_owned();
         let caller = Caller { actor: S3_ACTOR.to_owned(), source: Source::S3, request };
-        match self.service.look(&caller, key.asset).await {
+        let looked = match removed {
+            Some(version) => self.service.look_for_removed(&caller, key.asset, version).await,
+            None => self.service.look(&caller, key.asset).await,
+        };
+        match looked {
             Ok(looked) => {
+                if looked.missing {
+                    tracing::warn!(asset = %key.asset, "the pinned version of an asset is missing: \
+                        nothing is recorded yet; bring it back, or see `verify --objects`");
+                }
                 tracing::debug!(asset = %key.asset, ?looked, "looked at an object");
                 Handled::Looked(looked)
             }
@@ -114,6 +123,7 @@ fn count(handled: &Handled) {
     match handled {
         Handled::Looked(looked) => {
             metrics::counter!("asset_ledger_versions_swept").increment(looked.swept as u64);
+            metrics::counter!("asset_ledger_pins_missing").increment(u64::from(looked.missing));
             if looked.overwrite {
                 metrics::counter!("asset_ledger_overwrite_attempts").increment(1);
                 tracing::warn!("an object was put over the confirmed version of an asset");

@@ -125,7 +125,8 @@ impl Local {
 
 fn service(stores: &Stores, objects: Arc<dyn Objects>, tenant: Tenant) -> Arc<Service> {
     let journal = Arc::clone(&stores.journal);
-    Arc::new(Service::new(journal, objects, Arc::new(World), tenant, BUCKET))
+    let service = Service::new(journal, objects, Arc::new(World), tenant, BUCKET);
+    Arc::new(service.noting(stores.absences()))
 }
 
 fn api_router(

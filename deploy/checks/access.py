@@ -10,7 +10,7 @@ JOURNAL = {
 }
 VIEWS = {
     "ApiRole": {"Query", "GetItem"},
-    "BucketRole": set(),
+    "BucketRole": {"GetItem", "PutItem", "DeleteItem"}, # of what is missing from the bucket
     "ProjectorRole": {"GetItem", "PutItem", "Query"},
 }
 TABLE_ACTIONS = [

@@ -7,7 +7,7 @@ pub(crate) mod declaration;
 mod event;
 mod state;
 
-pub use decide::{Command, Rejection, Sight, decide};
+pub use decide::{Command, Pin, Rejection, Sight, decide};
 pub use declaration::{Declaration, Invalid, Reason};
 pub(crate) use event::Unreadable;
 pub use event::{Event, UploadKind};

@@ -4,6 +4,7 @@
 //! Around it stand two ports, [`journal`] (the events) and [`objects`] (the bytes), and the
 //! [`service`] that carries commands from the one to the other.
 
+pub mod absences;
 pub mod asset;
 pub mod audit;
 pub mod behalf;

@@ -10,6 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::absences::{Absences, MemoryAbsences};
 use crate::asset::{Declaration, Event, Reason, Rejection};
 use crate::chain::Hash;
 use crate::effects::Effects;
@@ -61,22 +62,38 @@ pub struct Looked {
     pub swept: usize,
     /// Whether a version lies over the pinned one of a confirmed asset.
     pub overwrite: bool,
+    /// Whether the pinned version is missing, and may come back.
+    pub missing: bool,
 }
 
 /// What somebody wants of an asset.
 #[derive(Debug, Clone)]
 enum Intent {
-    Look,
+    Look(Grounds),
     Confirm,
     Delete(Option<Reason>),
     Restore,
     Purge,
 }
 
+/// Why a pinned version that is missing may be taken to be gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Grounds {
+    /// Nobody asks: whoever confirms records nothing of it, and notes nothing.
+    NotAsked,
+    /// It has been missing for long.
+    Time,
+    /// S3 says that this version was removed.
+    Removed(String),
+    /// A person says so.
+    Accepted,
+}
+
 /// The ledger's commands.
 pub struct Service {
     journal: Arc<dyn Journal>,
     objects: Arc<dyn Objects>,
+    absences: Arc<dyn Absences>,
     effects: Arc<dyn Effects>,
     tenant: Tenant,
     bucket: String,
@@ -91,7 +108,14 @@ impl Service {
         tenant: Tenant,
         bucket: impl Into<String>,
     ) -> Self {
-        Self { journal, objects, effects, tenant, bucket: bucket.into() }
+        let absences = Arc::new(MemoryAbsences::default());
+        Self { journal, objects, absences, effects, tenant, bucket: bucket.into() }
+    }
+
+    /// The same, noting durably what is missing. Without that, notes end with the process.
+    #[must_use]
+    pub fn noting(self, absences: Arc<dyn Absences>) -> Self {
+        Self { absences, ..self }
     }
 
     /// Whose assets these are.
@@ -186,14 +210,42 @@ impl Service {
     ) -> Result<History, Refusal> {
         let looked = &mut Looked::default();
         self.drive(caller, asset, expected, &Intent::Purge, looked).await?;
-        self.drive(caller, asset, None, &Intent::Look, looked).await
+        self.drive(caller, asset, None, &Intent::Look(Grounds::Time), looked).await
     }
 
     /// Looks at an asset's object and records what changed. Every notification of S3 comes to
     /// this, whatever it says: late, double and reordered ones then change nothing.
+    ///
+    /// A pinned version that is missing is taken to be gone only by a second look, more than 15
+    /// minutes after the first.
     pub async fn look(&self, caller: &Caller, asset: AssetId) -> Result<Looked, Refusal> {
+        self.look_on(caller, asset, Grounds::Time).await
+    }
+
+    /// The same, because S3 says that `version_id` was removed: if that is the pinned version, and
+    /// it is missing, it is gone.
+    pub async fn look_for_removed(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        version_id: &str,
+    ) -> Result<Looked, Refusal> {
+        self.look_on(caller, asset, Grounds::Removed(version_id.to_owned())).await
+    }
+
+    /// The same, for a person who knows that a pinned version that is missing will not come back.
+    pub async fn accept_missing(&self, caller: &Caller, asset: AssetId) -> Result<Looked, Refusal> {
+        self.look_on(caller, asset, Grounds::Accepted).await
+    }
+
+    async fn look_on(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        grounds: Grounds,
+    ) -> Result<Looked, Refusal> {
         let mut looked = Looked::default();
-        self.drive(caller, asset, None, &Intent::Look, &mut looked).await?;
+        self.drive(caller, asset, None, &Intent::Look(grounds), &mut looked).await?;
         Ok(looked)
     }
 

@@ -4,6 +4,7 @@
 //! Chance, the clock, lost replies and latency all come from a seed: a run that failed can be run
 //! again.
 
+pub mod absences;
 pub mod effects;
 pub mod faults;
 pub mod journal;

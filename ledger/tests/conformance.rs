@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use engine::{Engine, Tables};
+use ledger::absences::MemoryAbsences;
 use ledger::journal::{DynamoJournal, MemoryJournal, SqliteJournal};
 use ledger::sqlite::Open;
 use ledger::testing::journal::{arrivals_conformance, conformance, scan_conformance};
-use ledger::testing::{Faults, Faulty};
+use ledger::testing::{Faults, Faulty, absences};
 use tempfile::TempDir;
 
 async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
@@ -25,6 +26,12 @@ async fn memory_keeps_the_contract() {
     conformance(Arc::new(MemoryJournal::default())).await;
     arrivals_conformance(Arc::new(MemoryJournal::default())).await;
     scan_conformance(&MemoryJournal::default()).await;
+}
+
+#[tokio::test]
+async fn memory_notes_what_is_missing() {
+    let notes = Arc::<MemoryAbsences>::default();
+    absences::conformance(async || notes.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

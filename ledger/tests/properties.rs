@@ -8,7 +8,7 @@ use std::thread;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use ledger::asset::{Asset, Command, Declaration, Event, Reason, Sight, UploadKind, decide};
+use ledger::asset::{Asset, Command, Declaration, Event, Pin, Reason, Sight, UploadKind, decide};
 use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::history::History;
@@ -244,8 +244,9 @@ fn command() -> impl Strategy<Value = Command> {
         version().prop_map(Current::Object),
     ];
     prop_oneof![
-        current.prop_map(|current| Command::Observe(Sight::Key { current, pin_exists: true })),
-        Just(Command::Observe(Sight::Key { current: Current::Absent, pin_exists: false })),
+        current.prop_map(|current| Command::Observe(Sight::Key { current, pin: Pin::There })),
+        Just(Command::Observe(Sight::Key { current: Current::Absent, pin: Pin::Gone })),
+        Just(Command::Observe(Sight::Key { current: Current::Absent, pin: Pin::Missing })),
         (0..2_usize).prop_map(|left| Command::Observe(Sight::Swept { left })),
         Just(Command::Confirm),
         Just(Command::Delete(Reason::new("why".into()).ok())),

@@ -72,6 +72,14 @@ async fn sqlite_behind_faults() {
     testing::positions(async || faulty(files.open())).await;
 }
 
+#[tokio::test]
+async fn dynamodb_notes_what_is_missing() {
+    let tables = Engine::new().tables().await;
+    ledger::testing::absences::conformance(async || dynamo(tables.clone(), 8)).await;
+    let given = engine::endpoint_or_engine().await;
+    ledger::testing::absences::conformance(async || dynamo(given.clone(), 8)).await;
+}
+
 fn dynamo(tables: Tables, shards: u8) -> DynamoViews {
     DynamoViews::new(tables.client, tables.views, shards)
 }

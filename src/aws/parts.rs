@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ledger::absences::Absences;
 use ledger::journal::{DynamoJournal, Journal};
 use ledger::service::Service;
 use projections::feed::{DynamoLanes, LanedFeed, Lanes};
@@ -23,6 +24,8 @@ pub struct Parts {
     pub views: Arc<dyn Views>,
     /// The rows of every generation.
     pub generations: Arc<dyn Generations>,
+    /// What is missing from the bucket.
+    pub absences: Arc<dyn Absences>,
     /// What the feed is kept in.
     pub lanes: Arc<dyn Lanes>,
     /// The files.
@@ -37,9 +40,10 @@ impl Parts {
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
         let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
         let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let absences = generations.clone();
         let views = Arc::new(Current::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(World)));
-        Self { config, journal, views, generations, lanes, objects }
+        Self { config, journal, views, generations, absences, lanes, objects }
     }
 
     /// The commands.
@@ -47,7 +51,8 @@ impl Parts {
     pub fn service(&self) -> Arc<Service> {
         let (journal, objects) = (self.journal.clone(), self.objects.clone());
         let Config { tenant, bucket, .. } = &self.config;
-        Arc::new(Service::new(journal, objects, Arc::new(World), tenant.clone(), bucket))
+        let service = Service::new(journal, objects, Arc::new(World), tenant.clone(), bucket);
+        Arc::new(service.noting(self.absences.clone()))
     }
 
     /// The reads.

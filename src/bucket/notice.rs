@@ -8,8 +8,12 @@ use serde_json::Value;
 
 /// Bytes of S3's request id that are kept with an event.
 const REQUEST_MAX: usize = 64;
+/// What EventBridge calls a removal, of a version or by a delete marker, whoever asked for it.
+const DELETED: &str = "Object Deleted";
+/// What direct notifications call the removals of a version. A delete marker has other names.
+const REMOVED: [&str; 2] = ["ObjectRemoved:Delete", "LifecycleExpiration:Delete"];
 
-/// What a notification says that is of use: not what happened, but where to look.
+/// What a notification says that is of use: where to look, and what not to wait for there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Something happened to an object.
@@ -20,6 +24,8 @@ pub enum Notice {
         key: String,
         /// S3's id of the request that did it.
         request: String,
+        /// The version that was removed for good, if that is what happened.
+        removed: Option<String>,
     },
     /// `s3:TestEvent`: notifications were set up.
     Test,
@@ -53,6 +59,8 @@ struct BucketName {
 #[derive(Deserialize, Serialize)]
 struct ObjectKey {
     key: String,
+    #[serde(default)]
+    version_id: Option<String>,
 }
 
 /// Reads every notification in a message.
@@ -71,13 +79,16 @@ pub fn decode(message: &str) -> Vec<Result<Notice, Unreadable>> {
 }
 
 fn event_bridge(event: Value) -> Result<Notice, Unreadable> {
-    let EventBridgeEvent { source, detail, .. } =
+    let EventBridgeEvent { source, detail, detail_type, .. } =
         serde_json::from_value::<EventBridgeEvent<Detail>>(event)?;
     if source != "aws.s3" {
         return Err(Unreadable::NoObject);
     }
     let Detail { bucket, object, request_id } = detail;
-    Ok(Notice::Object { bucket: bucket.name, key: object.key, request: visible(&request_id) })
+    // Of a delete marker it is the marker's own id, which no asset is pinned to.
+    let removed = object.version_id.filter(|_| detail_type == DELETED);
+    let (bucket, request) = (bucket.name, visible(&request_id));
+    Ok(Notice::Object { bucket, key: object.key, request, removed })
 }
 
 fn direct(record: Value) -> Result<Notice, Unreadable> {
@@ -85,7 +96,10 @@ fn direct(record: Value) -> Result<Notice, Unreadable> {
     let bucket = record.s3.bucket.name.ok_or(Unreadable::NoObject)?;
     let encoded = record.s3.object.key.ok_or(Unreadable::NoObject)?;
     let request = record.response_elements.get("x-amz-request-id").map_or("", String::as_str);
-    Ok(Notice::Object { bucket, key: url_decode(&encoded), request: visible(request) })
+    let what = record.event_name.as_deref().map(|name| name.strip_prefix("s3:").unwrap_or(name));
+    let gone = what.is_some_and(|what| REMOVED.contains(&what));
+    let removed = record.s3.object.version_id.filter(|_| gone);
+    Ok(Notice::Object { bucket, key: url_decode(&encoded), request: visible(request), removed })
 }
 
 /// Direct notifications carry the key as a form would: `+` for a space.
@@ -125,7 +139,7 @@ mod tests {
 
     fn object(key: &str, request: &str) -> Notice {
         let (key, request) = (key.to_owned(), request.to_owned());
-        Notice::Object { bucket: "files".to_owned(), key, request }
+        Notice::Object { bucket: "files".to_owned(), key, request, removed: None }
     }
 
     fn only(message: &str) -> Result<Notice, Unreadable> {
@@ -145,6 +159,30 @@ mod tests {
     fn direct_notifications_encode_keys() {
         let message = format!(r#"{{"Records":[{}]}}"#, direct_with("main/a+b%2Bc%F0%9F%A6%80"));
         assert_eq!(only(&message).unwrap(), object("main/a b+c🦀", "C3D13FE58DE4C810"));
+    }
+
+    #[test]
+    fn a_removal_names_the_version_that_was_removed() {
+        let removed = |message: &str| match only(message).unwrap() {
+            Notice::Object { removed, .. } => removed,
+            Notice::Test => panic!("a test event"),
+        };
+        let id = || Some("IYV3p45BT0ac8hjHg1houSdS1a.Mro8e".to_owned());
+        assert_eq!(removed(CREATED), None);
+        assert_eq!(removed(&CREATED.replace("Object Created", "Object Deleted")), id());
+        let nameless = CREATED.replace("Object Created", "Object Deleted");
+        assert_eq!(removed(&nameless.replace("version-id", "other")), None);
+        for (name, gone) in [
+            ("ObjectRemoved:Delete", true),
+            ("s3:ObjectRemoved:Delete", true),
+            ("LifecycleExpiration:Delete", true),
+            ("ObjectRemoved:DeleteMarkerCreated", false),
+            ("ObjectCreated:Copy", false),
+        ] {
+            let record = direct_with("main/1").replace("ObjectCreated:Put", name);
+            let message = format!(r#"{{"Records":[{record}]}}"#);
+            assert_eq!(removed(&message), gone.then(|| "v".to_owned()), "{name}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use axum::Router;
 use http::HeaderValue;
 use ledger::StoreError;
+use ledger::absences::Absences;
 use ledger::error::Kind;
 use ledger::journal::SqliteJournal;
 use ledger::sqlite::Open;
@@ -58,6 +59,11 @@ impl Stores {
 
     pub(super) fn s3_router(&self, origins: Vec<HeaderValue>) -> Router {
         self.s3.router(&self.credentials, origins)
+    }
+
+    /// What is missing from the bucket.
+    pub(super) fn absences(&self) -> Arc<dyn Absences> {
+        self.s3.absences()
     }
 
     pub(super) fn outbox(&self) -> Outbox {

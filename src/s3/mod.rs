@@ -11,10 +11,12 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use ledger::Effects;
+use ledger::absences::Absences;
 use ledger::error::StoreError;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
+mod absences;
 mod beside;
 mod checked;
 mod credentials;
@@ -83,6 +85,12 @@ impl LocalS3 {
     #[must_use]
     pub fn outbox(&self) -> Outbox {
         self.store.outbox.clone()
+    }
+
+    /// What is missing, noted beside the bucket's rows.
+    #[must_use]
+    pub fn absences(&self) -> Arc<dyn Absences> {
+        self.store.absences()
     }
 
     /// The endpoint, for requests signed with `credentials`. Scripts of pages on this machine and

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 pub(super) const SCHEMA: Schema = Schema {
     name: "objects",
     application_id: 0x414C_4F42, // "ALOB"
-    steps: &[include_str!("../../migrations/sqlite/objects.1.sql")],
+    steps: &[
+        include_str!("../../migrations/sqlite/objects.1.sql"),
+        include_str!("../../migrations/sqlite/objects.2.sql"),
+    ],
     durable: true,
 };
 

@@ -11,9 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ledger::Effects;
+use ledger::absences::Absences;
 use ledger::error::{Kind, StoreError};
 use ledger::sqlite::{Database, Open};
 
+use super::absences::SqliteAbsences;
 use super::event::{Caller, Happened, Notice};
 use super::folder::Folder;
 use super::outbox::{self, Outbox};
@@ -51,6 +53,10 @@ impl Store {
         let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate)?);
         let outbox = Outbox::new(Arc::clone(&db));
         Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
+    }
+
+    pub(super) fn absences(&self) -> Arc<dyn Absences> {
+        Arc::new(SqliteAbsences { db: Arc::clone(&self.db) })
     }
 
     /// The same bucket, for who looks at it beside the process that serves it: nothing is made,

@@ -29,18 +29,29 @@ pub enum Command {
 /// What S3 showed when somebody looked, after the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sight {
-    /// The key, and whether the pinned version is still there.
+    /// The key, and what is known of the pinned version.
     Key {
         /// The key's current version.
         current: Current,
-        /// `true` where nothing is pinned.
-        pin_exists: bool,
+        /// [`Pin::There`] where nothing is pinned.
+        pin: Pin,
     },
     /// Every version was deleted, and this many were still listed after that.
     Swept {
         /// Versions and delete markers left.
         left: usize,
     },
+}
+
+/// What is known of the pinned version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// It is there.
+    There,
+    /// It is missing. It may come back: a bucket that is being restored shows it late.
+    Missing,
+    /// It is missing, and for good: somebody removed it, or it has been missing for long.
+    Gone,
 }
 
 /// The rule that forbids a command.
@@ -102,11 +113,11 @@ fn observe(asset: &Asset, sight: &Sight) -> Option<Event> {
     match (asset.status(), sight) {
         (Status::Purging, Sight::Swept { left: 0 }) => Some(Event::Purged),
         (Status::Purging | Status::Purged, _) | (_, Sight::Swept { .. }) => None,
-        (status, Sight::Key { current, pin_exists }) => look(asset, status, current, *pin_exists),
+        (status, Sight::Key { current, pin }) => look(asset, status, current, *pin),
     }
 }
 
-fn look(asset: &Asset, status: Status, current: &Current, pin_exists: bool) -> Option<Event> {
+fn look(asset: &Asset, status: Status, current: &Current, pin: Pin) -> Option<Event> {
     use Status as S;
     match (status, current) {
         (S::Created | S::Received, Current::Object(seen)) => received_unless_pinned(asset, seen),
@@ -114,7 +125,9 @@ fn look(asset: &Asset, status: Status, current: &Current, pin_exists: bool) -> O
         (S::Deleted, Current::Object(seen)) if asset.pin.is_none() => {
             received_unless_pinned(asset, seen)
         }
-        (S::Received | S::Uploaded | S::Deleted, _) if !pin_exists => Some(Event::Purged),
+        (S::Received | S::Uploaded | S::Deleted, _) if pin == Pin::Gone => Some(Event::Purged),
+        // Whatever else is there, nothing is recorded of an asset whose bytes may come back.
+        _ if pin == Pin::Missing => None,
         // S3's own soft delete.
         (S::Received | S::Uploaded, Current::DeleteMarker { .. }) => {
             Some(Event::SoftDeleted { reason: None })

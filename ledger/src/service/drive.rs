@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Caller, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, line, unwritten, vanished};
+use super::{
+    Caller, Grounds, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, line, unwritten, vanished,
+};
 use crate::asset::{Asset, Command, Event, Rejection, Status, decide};
 use crate::history::History;
 use crate::id::AssetId;
@@ -68,10 +70,17 @@ impl Service {
         let asset = history.asset();
         let awaits_bytes = matches!(asset.status(), Status::Created | Status::Received);
         let command = match intent {
-            Intent::Look => return self.observe(history, looked).await,
+            Intent::Look(grounds) => return self.observe(history, grounds, looked).await,
             Intent::Confirm => {
-                if awaits_bytes && let Some(seen) = self.observe(history, looked).await? {
-                    return Ok(Some(seen));
+                if awaits_bytes {
+                    let seen = self.observe(history, &Grounds::NotAsked, looked).await?;
+                    if seen.is_some() {
+                        return Ok(seen);
+                    }
+                    if looked.missing {
+                        // As of an asset without bytes: there are none to confirm.
+                        return Err(Rejection::NotReceived(Status::Created).into());
+                    }
                 }
                 Command::Confirm
             }
@@ -135,5 +144,5 @@ fn check_version(asset: &Asset, expected: Option<u64>) -> Result<(), Rejection> 
 
 /// A delete marker is S3's own soft delete, and came through S3 whoever was first to see it.
 fn seen_in_s3(event: &Event, intent: &Intent) -> bool {
-    matches!((event, intent), (Event::SoftDeleted { .. }, Intent::Look | Intent::Confirm))
+    matches!((event, intent), (Event::SoftDeleted { .. }, Intent::Look(_) | Intent::Confirm))
 }

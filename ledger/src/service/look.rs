@@ -1,26 +1,64 @@
 //! Looking at an asset's object, after the load, and what came of it.
 
-use super::{Looked, Refusal, Service};
-use crate::asset::{Asset, Command, Event, Rejection, Sight, Status, decide};
+use chrono::TimeDelta;
+
+use super::{Grounds, Looked, Refusal, Service};
+use crate::absences::Absence;
+use crate::asset::{Asset, Command, Event, Pin, Rejection, Sight, Status, decide};
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::Key;
 use crate::objects::Current;
 use crate::record::CommandId;
 
+/// How long after a pinned version was first found missing a look finds it gone.
+const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+
 impl Service {
+    /// What an asset's object shows, and what comes of it. `grounds`: for believing that a pinned
+    /// version that is missing is gone.
     pub(super) async fn observe(
         &self,
         history: &History,
+        grounds: &Grounds,
         looked: &mut Looked,
     ) -> Result<Option<(Event, Option<CommandId>)>, Refusal> {
         let asset = history.asset();
-        let sight = match asset.status() {
+        let mut sight = match asset.status() {
             Status::Purging | Status::Purged => self.sweep(&asset.key, looked).await?,
             _ => self.sight(asset).await?,
         };
+        if let Sight::Key { pin: pin @ Pin::Missing, .. } = &mut sight
+            && self.is_gone(asset, grounds).await?
+        {
+            *pin = Pin::Gone;
+        }
         looked.overwrite = is_overwrite(asset, &sight);
-        Ok(self.news(history, &sight)?.map(|(event, command)| (event, Some(command))))
+        looked.missing = matches!(sight, Sight::Key { pin: Pin::Missing, .. });
+        let news = self.news(history, &sight)?;
+        let there = asset.pin.is_some() && matches!(sight, Sight::Key { pin: Pin::There, .. });
+        // An event that was recorded just now has made any note one of another version.
+        let noted = looked.recorded == 0 && *grounds != Grounds::NotAsked;
+        if news.is_none() && there && noted {
+            self.absences.ended(&asset.key).await?;
+        }
+        Ok(news.map(|(event, command)| (event, Some(command))))
+    }
+
+    /// Whether a pinned version that a look did not find is gone for good.
+    async fn is_gone(&self, asset: &Asset, grounds: &Grounds) -> Result<bool, StoreError> {
+        let Some(pin) = &asset.pin else { return Ok(false) };
+        match grounds {
+            Grounds::NotAsked => return Ok(false),
+            Grounds::Accepted => return Ok(true),
+            Grounds::Removed(version_id) if *version_id == pin.version_id => return Ok(true),
+            Grounds::Removed(_) | Grounds::Time => {}
+        }
+        let (key, version_id) = (asset.key.clone(), pin.version_id.clone());
+        let absence = Absence { key, version_id, asset_version: asset.version };
+        let now = self.effects.now();
+        let first = self.absences.missed(&absence, now).await?;
+        Ok(now - first > PATIENCE)
     }
 
     /// What the bucket shows of an asset that no event records, and a look would; nothing is
@@ -41,10 +79,12 @@ impl Service {
     ) -> Result<Option<(Event, CommandId)>, Rejection> {
         let asset = history.asset();
         let event = decide(asset, &Command::Observe(sight.clone()))?;
-        let seen = event.map(|event| (self.command_of_sight(asset, &event, sight), event));
+        let seen = event.map(|event| (self.command_of_sight(history, &event, sight), event));
         // Recorded before, and undone since: a restored asset whose delete marker still lies
         // there was not deleted again.
-        let news = seen.filter(|(command, _)| history.by_command(command).is_none());
+        let news = seen.filter(|(command, event)| {
+            matches!(event, Event::Received(_)) || history.by_command(command).is_none()
+        });
         Ok(news.map(|(command, event)| (event, command)))
     }
 
@@ -57,12 +97,12 @@ impl Service {
             _ => self.pin_exists(asset).await?,
         };
         if pin_exists {
-            return Ok(Sight::Key { current, pin_exists });
+            return Ok(Sight::Key { current, pin: Pin::There });
         }
         // A version that is gone stays gone, but others may have come since the first question:
         // asked again, the answers fit together, and nobody's fresh bytes are taken for none.
         let current = self.objects.current(&asset.key).await?;
-        Ok(Sight::Key { current, pin_exists })
+        Ok(Sight::Key { current, pin: Pin::Missing })
     }
 
     pub(super) async fn pin_exists(&self, asset: &Asset) -> Result<bool, StoreError> {
@@ -82,21 +122,32 @@ impl Service {
         Ok(Sight::Swept { left: left.len() })
     }
 
-    fn command_of_sight(&self, asset: &Asset, event: &Event, sight: &Sight) -> CommandId {
+    fn command_of_sight(&self, history: &History, event: &Event, sight: &Sight) -> CommandId {
+        let asset = history.asset();
         let pin = asset.pin.as_ref().map(|pin| pin.version_id.as_str());
         let (version_id, replaced) = match (event, sight) {
             (Event::Received(seen), _) => (seen.version_id.as_str(), pin),
-            (_, Sight::Key { current: Current::DeleteMarker { version_id }, pin_exists: true }) => {
+            (_, Sight::Key { current: Current::DeleteMarker { version_id }, pin: Pin::There }) => {
                 (version_id.as_str(), None)
             }
             _ => (pin.unwrap_or_default(), None),
         };
-        CommandId::of_sight(&self.bucket, &asset.key, version_id, event.kind(), replaced)
+        let of = |replaced| {
+            CommandId::of_sight(&self.bucket, &asset.key, version_id, event.kind(), replaced)
+        };
+        let command = of(replaced);
+        // The same version may take the place of the same other one twice: it was missing meanwhile.
+        match (event, history.by_command(&command)) {
+            (Event::Received(_), Some(_)) => {
+                of(Some(&format!("{} at {}", replaced.unwrap_or_default(), asset.version)))
+            }
+            _ => command,
+        }
     }
 }
 
 fn is_overwrite(asset: &Asset, sight: &Sight) -> bool {
-    let Sight::Key { current: Current::Object(seen), pin_exists: true } = sight else {
+    let Sight::Key { current: Current::Object(seen), pin: Pin::There } = sight else {
         return false;
     };
     asset.status() == Status::Uploaded && !asset.is_pinned(&seen.version_id)

@@ -9,6 +9,10 @@ use super::*;
 use crate::asset::{Status, Status as S};
 use world::{Mishap, World, caller, kinds};
 
+fn swept(recorded: u32, swept: usize) -> Looked {
+    Looked { recorded, swept, ..Looked::default() }
+}
+
 #[tokio::test]
 async fn confirming_records_first_that_the_bytes_were_received() {
     let world = World::new();
@@ -251,7 +255,7 @@ async fn a_purge_that_failed_half_way_is_ended_by_any_look() {
     let world = World::new();
     let asset = world.purging().await;
     world.put(asset);
-    assert_eq!(world.look(asset).await, Looked { recorded: 1, swept: 2, overwrite: false });
+    assert_eq!(world.look(asset).await, swept(1, 2));
     assert_eq!(world.status(asset).await, Status::Purged);
 }
 
@@ -263,7 +267,7 @@ async fn a_purge_is_not_ended_while_bytes_that_landed_amid_it_are_left() {
     world.amid_look(move |bucket| drop(bucket.put(&key, b"late")));
     let history = world.service.purge(&caller(), asset, None).await.unwrap();
     assert_eq!(history.asset().status(), Status::Purging);
-    assert_eq!(world.look(asset).await, Looked { recorded: 1, swept: 1, overwrite: false });
+    assert_eq!(world.look(asset).await, swept(1, 1));
     assert_eq!(world.status(asset).await, Status::Purged);
 }
 
@@ -272,7 +276,7 @@ async fn bytes_that_land_after_the_purge_are_deleted_and_counted() {
     let world = World::new();
     let asset = world.purged().await;
     world.put(asset);
-    assert_eq!(world.look(asset).await, Looked { recorded: 0, swept: 1, overwrite: false });
+    assert_eq!(world.look(asset).await, swept(0, 1));
     assert_eq!(world.versions(asset), [""; 0]);
 }
 
@@ -316,7 +320,7 @@ async fn confirmed_bytes_that_vanish_end_the_asset_and_whatever_lies_over_them()
     world.service.confirm(&caller(), asset, None).await.unwrap();
     world.put(asset);
     world.remove(asset, &pinned);
-    assert_eq!(world.look(asset).await, Looked { recorded: 1, swept: 1, overwrite: false });
+    assert_eq!(world.look_for_removed(asset, &pinned).await, swept(1, 1));
     assert_eq!(world.last(asset).await, "purged");
     assert_eq!(world.versions(asset), [""; 0]);
 }
@@ -407,4 +411,91 @@ async fn an_asset_is_shown_as_it_was_at_each_version_and_moment() {
     assert_eq!(history.at_version(0), None);
     assert_eq!(history.at_version(7), None);
     assert_eq!(history.at_version(6).as_ref(), Some(history.asset()));
+}
+
+fn missing() -> Looked {
+    Looked { missing: true, ..Looked::default() }
+}
+
+#[tokio::test]
+async fn a_pinned_version_that_is_missing_for_a_while_ends_nothing() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    let hidden = world.hide(asset).await;
+    for _ in 0..3 {
+        assert_eq!(world.look(asset).await, missing());
+        world.effects.advance(TimeDelta::minutes(5));
+    }
+    let other = world.look_for_removed(asset, "another").await;
+    assert_eq!(other, missing(), "the notice of another version says nothing of this one");
+    world.bucket.inner.reveal();
+    assert_eq!(world.look(asset).await, Looked::default());
+    world.hide(asset).await;
+    world.effects.advance(TimeDelta::minutes(5));
+    assert_eq!(world.look(asset).await, missing(), "it was there meanwhile");
+    world.effects.advance(TimeDelta::minutes(15));
+    assert_eq!(world.look(asset).await, missing(), "not more than 15 minutes");
+    world.bucket.inner.reveal();
+    assert_eq!(world.kinds(asset).await, ["created", "received", "uploaded"]);
+    assert!(world.history(asset).await.asset().is_pinned(&hidden));
+}
+
+#[tokio::test]
+async fn a_pinned_version_is_gone_after_two_looks_that_are_far_apart() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    world.hide(asset).await;
+    assert_eq!(world.look(asset).await, missing());
+    world.effects.advance(TimeDelta::minutes(15) + TimeDelta::microseconds(1));
+    assert_eq!(world.look(asset).await.recorded, 1);
+    assert_eq!(world.last(asset).await, "purged");
+}
+
+#[tokio::test]
+async fn a_pinned_version_is_gone_when_s3_says_so_and_a_look_does_not_find_it() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    let pin = world.history(asset).await.asset().pin.clone().unwrap().version_id;
+    assert_eq!(world.look_for_removed(asset, &pin).await, Looked::default(), "it is there");
+    world.hide(asset).await;
+    world.look_for_removed(asset, &pin).await;
+    assert_eq!(world.last(asset).await, "purged");
+}
+
+#[tokio::test]
+async fn a_pinned_version_is_gone_when_a_person_says_so() {
+    let world = World::new();
+    let asset = world.uploaded().await;
+    world.hide(asset).await;
+    world.service.accept_missing(&caller(), asset).await.unwrap();
+    assert_eq!(world.last(asset).await, "purged");
+}
+
+#[tokio::test]
+async fn what_is_missing_cannot_be_confirmed_and_can_when_it_is_back() {
+    let world = World::new();
+    let asset = world.received().await;
+    world.hide(asset).await;
+    let refusal = world.service.confirm(&caller(), asset, None).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Rejected(Rejection::NotReceived(_))), "{refusal}");
+    assert_eq!(world.kinds(asset).await, ["created", "received"]);
+    world.bucket.inner.reveal();
+    world.service.confirm(&caller(), asset, None).await.unwrap();
+}
+
+/// While the newer version was missing, the older one stood in for it.
+#[tokio::test]
+async fn a_version_that_comes_back_is_pinned_again() {
+    let world = World::new();
+    let asset = world.received().await;
+    let newer = world.put(asset);
+    world.look(asset).await;
+    for _ in 0..2 {
+        world.hide(asset).await;
+        world.look(asset).await;
+        assert!(!world.history(asset).await.asset().is_pinned(&newer));
+        world.bucket.inner.reveal();
+        world.look(asset).await;
+        assert!(world.history(asset).await.asset().is_pinned(&newer));
+    }
 }

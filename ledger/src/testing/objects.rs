@@ -1,6 +1,6 @@
 //! A versioned bucket in memory, with the semantics of S3 and none of its bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -18,8 +18,19 @@ pub struct MemoryBucket(Mutex<Contents>);
 #[derive(Debug, Default)]
 struct Contents {
     by_key: HashMap<Key, Vec<Held>>,
-    notifications: Vec<Key>,
+    notifications: Vec<Told>,
+    /// Versions that are there, and not shown: the bucket is being restored or replicated.
+    hidden: HashSet<String>,
     ever: u64,
+}
+
+/// What S3 tells of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Where something happened.
+    pub key: Key,
+    /// The version that was removed for good, if that is what happened.
+    pub removed: Option<String>,
 }
 
 /// One version of a key. The last of its key is the current one.
@@ -48,7 +59,7 @@ impl Contents {
     fn push(&mut self, key: &Key, held: Held) -> String {
         let id = held.id().to_owned();
         self.by_key.entry(key.clone()).or_default().push(held);
-        self.notifications.push(key.clone());
+        self.notifications.push(Told { key: key.clone(), removed: None });
         id
     }
 }
@@ -87,14 +98,28 @@ impl MemoryBucket {
     /// Deletes one version or delete marker, whoever asks; answers whether it was there.
     pub fn remove(&self, key: &Key, version_id: &str) -> bool {
         let mut contents = self.contents();
+        if contents.hidden.contains(version_id) {
+            return false;
+        }
         let Some(versions) = contents.by_key.get_mut(key) else { return false };
         let before = versions.len();
         versions.retain(|held| held.id() != version_id);
         let removed = versions.len() < before;
         if removed {
-            contents.notifications.push(key.clone());
+            let told = Told { key: key.clone(), removed: Some(version_id.to_owned()) };
+            contents.notifications.push(told);
         }
         removed
+    }
+
+    /// Shows a version no more, although it is there, until [`MemoryBucket::reveal`].
+    pub fn hide(&self, version_id: &str) {
+        self.contents().hidden.insert(version_id.to_owned());
+    }
+
+    /// Shows everything that is there.
+    pub fn reveal(&self) {
+        self.contents().hidden.clear();
     }
 
     /// The ids of all versions of `key` and of its delete markers, oldest first.
@@ -115,16 +140,16 @@ impl MemoryBucket {
         self.contents().holds(key, version_id)
     }
 
-    /// The notifications that were not taken yet: each says that something happened to a key.
+    /// The notifications that were not taken yet.
     #[must_use]
-    pub fn take_notifications(&self) -> Vec<Key> {
+    pub fn take_notifications(&self) -> Vec<Told> {
         std::mem::take(&mut self.contents().notifications)
     }
 }
 
 impl Contents {
     fn current(&self, key: &Key) -> Current {
-        match self.by_key.get(key).and_then(|versions| versions.last()) {
+        match self.shown(key).next_back() {
             None => Current::Absent,
             Some(Held::Bytes(version)) => Current::Object(version.clone()),
             Some(Held::DeleteMarker(id)) => Current::DeleteMarker { version_id: id.clone() },
@@ -132,13 +157,17 @@ impl Contents {
     }
 
     fn ids(&self, key: &Key) -> Vec<String> {
+        self.shown(key).map(|held| held.id().to_owned()).collect()
+    }
+
+    /// The versions of a key that are not hidden, oldest first.
+    fn shown(&self, key: &Key) -> impl DoubleEndedIterator<Item = &Held> {
         let versions = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
-        versions.iter().map(|held| held.id().to_owned()).collect()
+        versions.iter().filter(|held| !self.hidden.contains(held.id()))
     }
 
     fn holds(&self, key: &Key, version_id: &str) -> bool {
-        let versions = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
-        versions.iter().any(|held| matches!(held, Held::Bytes(v) if v.version_id == version_id))
+        self.shown(key).any(|held| matches!(held, Held::Bytes(v) if v.version_id == version_id))
     }
 }
 
@@ -166,8 +195,7 @@ impl Objects for MemoryBucket {
 impl Inventory for MemoryBucket {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let contents = self.contents();
-        let versions = contents.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
-        Ok(versions.iter().find_map(|held| match held {
+        Ok(contents.shown(key).find_map(|held| match held {
             Held::Bytes(version) if version.version_id == id => Some(version.clone()),
             Held::Bytes(_) | Held::DeleteMarker(_) => None,
         }))
@@ -181,8 +209,8 @@ impl Inventory for MemoryBucket {
 
     async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
         let contents = self.contents();
-        let held = contents.by_key.iter().filter(|(_, versions)| !versions.is_empty());
-        let mut names: Vec<_> = held.map(|(key, _)| key.object()).collect();
+        let held = contents.by_key.keys().filter(|key| contents.shown(key).next().is_some());
+        let mut names: Vec<_> = held.map(Key::object).collect();
         names.retain(|name| name.starts_with(prefix) && after.is_none_or(|after| **name > *after));
         names.sort();
         Ok(names)
@@ -243,7 +271,8 @@ mod tests {
         bucket.mark_deleted(&key());
         bucket.remove(&key(), &id);
         bucket.remove(&key(), &id);
-        assert_eq!(bucket.take_notifications(), vec![key(); 3]);
+        let told = |removed| Told { key: key(), removed };
+        assert_eq!(bucket.take_notifications(), [told(None), told(None), told(Some(id))]);
         assert_eq!(bucket.take_notifications(), vec![]);
     }
 }

@@ -6,6 +6,7 @@
 //! put is one write unit and voids nothing: whoever lists what was set aside finds out which of it
 //! a row has reached since.
 
+mod absences;
 mod generations;
 mod item;
 mod merge;

@@ -11,6 +11,7 @@ use ledger::objects::Current;
 use ledger::record::Source;
 use ledger::service::Refusal;
 use ledger::testing::Faulty;
+use ledger::testing::objects::Told;
 use projections::follower::Follower;
 use projections::runner::Hint;
 use tokio::task::JoinSet;
@@ -75,7 +76,7 @@ async fn create<J: Store, V: Table>(world: &World<J, V>) {
 }
 
 async fn deed<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
-    match world.chance.below(40) {
+    match world.chance.below(42) {
         0..=1 => create(world).await,
         2..=8 => upload(world, asset),
         9..=13 => upload_and_confirm(world, asset).await,
@@ -85,6 +86,7 @@ async fn deed<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
         31..=33 => purge(world, asset).await,
         34..=35 => mark_deleted(world, asset),
         36 => rewrite_and_look(world, asset).await,
+        37 => hide_or_show(world, asset),
         _ => remove_a_version(world, asset),
     }
 }
@@ -149,6 +151,18 @@ fn remove_a_version<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
         world.bucket.remove(&key, id);
         world.seen().removed.insert((key.clone(), id.clone()));
         note_unreplaced(world, &key);
+    }
+}
+
+/// The bucket is being restored or replicated: a version that is there is not shown for a while.
+fn hide_or_show<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+    let key = world.key(asset);
+    match world.chance.pick(&world.bucket.ids(&key)) {
+        Some(id) if world.chance.happens(700) => {
+            world.bucket.hide(id);
+            note_unreplaced(world, &key);
+        }
+        _ => world.bucket.reveal(),
     }
 }
 
@@ -223,23 +237,27 @@ async fn acknowledge<J: Store, V: Table>(
 
 /// S3's notifications: late, twice, in another order, some lost for good.
 async fn notifications<J: Store, V: Table>(world: Arc<World<J, V>>) {
-    let mut waiting: Vec<Key> = Vec::new();
+    let mut waiting: Vec<Told> = Vec::new();
     for _ in 0..ROUNDS {
         pause(&world, 15).await;
         waiting.extend(world.bucket.take_notifications());
         world.chance.shuffle(&mut waiting);
         let now = waiting.split_off(waiting.len() / 2);
-        for key in now {
+        for told in now {
             if world.chance.happens(200) {
                 continue; // lost
             }
             if world.chance.happens(200) {
-                waiting.push(key.clone()); // and once more, later
+                waiting.push(told.clone()); // and once more, later
             }
             let caller = caller(Source::S3);
-            let looked = world.mortal(world.service.look(&caller, key.asset)).await;
+            let (service, asset) = (&world.service, told.key.asset);
+            let looked = match &told.removed {
+                Some(id) => world.mortal(service.look_for_removed(&caller, asset, id)).await,
+                None => world.mortal(service.look(&caller, asset)).await,
+            };
             if !matches!(looked, Some(Ok(_))) {
-                waiting.push(key);
+                waiting.push(told);
             }
         }
     }

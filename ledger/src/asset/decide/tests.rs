@@ -94,12 +94,17 @@ fn purged() -> Event {
 
 /// The key shows `current`, and what was pinned is still there.
 fn sees(current: Current) -> Command {
-    Command::Observe(Sight::Key { current, pin_exists: true })
+    Command::Observe(Sight::Key { current, pin: Pin::There })
 }
 
 /// The key shows `current`, and what was pinned is gone.
 fn misses_its_pin_and_sees(current: Current) -> Command {
-    Command::Observe(Sight::Key { current, pin_exists: false })
+    Command::Observe(Sight::Key { current, pin: Pin::Gone })
+}
+
+/// The key shows `current`, and what was pinned is missing, perhaps only for now.
+fn does_not_find_its_pin_and_sees(current: Current) -> Command {
+    Command::Observe(Sight::Key { current, pin: Pin::Missing })
 }
 
 fn object(id: &str) -> Current {
@@ -240,6 +245,23 @@ fn the_pinned_version_is_gone() {
         given([received("v1"), deleted(), purging()]).when(gone()).then_nothing();
         given([received("v1"), purged()]).when(gone()).then_nothing();
     }
+}
+
+#[test]
+fn the_pinned_version_is_missing_for_now() {
+    for current in [nothing(), marker()] {
+        let missing = || does_not_find_its_pin_and_sees(current.clone());
+        given([received("v1")]).when(missing()).then_nothing();
+        given([received("v1"), uploaded()]).when(missing()).then_nothing();
+        given([received("v1"), deleted()]).when(missing()).then_nothing();
+        given([received("v1"), uploaded(), deleted()]).when(missing()).then_nothing();
+        given([received("v1"), deleted(), purging()]).when(missing()).then_nothing();
+        given([received("v1"), purged()]).when(missing()).then_nothing();
+    }
+    let other = || does_not_find_its_pin_and_sees(object("v0"));
+    given([received("v1")]).when(other()).then(received("v0"));
+    given([received("v1"), uploaded()]).when(other()).then_nothing();
+    given([received("v1"), deleted()]).when(other()).then_nothing();
 }
 
 #[test]

@@ -23,6 +23,8 @@ enum Input {
     Confirm,
     Delete,
     Restore,
+    /// The pinned version is missing, and nobody says that it was removed.
+    Missing,
     /// The pinned version is gone, and nothing else is there.
     Removed,
     /// The pinned version is gone, and another one is current.
@@ -59,14 +61,19 @@ async fn give(world: &World, asset: AssetId, input: Input) -> Answer {
             world.put(asset);
             service.look(&caller(), asset).await.map(drop)
         }
-        I::Removed | I::RemovedUnderAnother => {
+        I::Missing | I::Removed | I::RemovedUnderAnother => {
             if matches!(input, I::RemovedUnderAnother) {
                 world.put(asset);
             }
-            if let Some(pin) = world.history(asset).await.asset().pin.clone() {
-                world.bucket.inner.remove(&world.key(asset), &pin.version_id);
-            }
-            service.look(&caller(), asset).await.map(drop)
+            let pin = world.history(asset).await.asset().pin.clone();
+            let pin = pin.map(|pin| pin.version_id).unwrap_or_default();
+            world.bucket.inner.remove(&world.key(asset), &pin);
+            let looked = if matches!(input, I::Missing) {
+                service.look(&caller(), asset).await
+            } else {
+                service.look_for_removed(&caller(), asset, &pin).await
+            };
+            looked.map(drop)
         }
     };
     answer(outcome)
@@ -119,6 +126,13 @@ async fn delete() {
 async fn restore() {
     let no: Cell = (&[], Forbidden);
     column(I::Restore, [no, no, no, (&["restored"], Done), no, (&[], Gone)]).await;
+}
+
+#[tokio::test]
+async fn the_pinned_version_is_missing() {
+    let nothing: Cell = (&[], Done);
+    let purged: Cell = (&["purged"], Done);
+    column(I::Missing, [nothing, nothing, nothing, nothing, purged, nothing]).await;
 }
 
 #[tokio::test]

@@ -231,6 +231,19 @@ impl World {
         self.service.look(&caller_by(Source::S3), asset).await.unwrap()
     }
 
+    /// A look because S3 says that this version was removed.
+    pub(super) async fn look_for_removed(&self, asset: AssetId, version_id: &str) -> Looked {
+        let caller = caller_by(Source::S3);
+        self.service.look_for_removed(&caller, asset, version_id).await.unwrap()
+    }
+
+    /// The pinned version is not shown for a while, as by a bucket that is being restored.
+    pub(super) async fn hide(&self, asset: AssetId) -> String {
+        let pin = self.history(asset).await.asset().pin.clone().unwrap().version_id;
+        self.bucket.inner.hide(&pin);
+        pin
+    }
+
     pub(super) async fn history(&self, asset: AssetId) -> History {
         self.service.history(asset).await.unwrap().unwrap()
     }
