@@ -1,6 +1,7 @@
 //! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, and the tools
-//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`.
+//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`.
 
+mod backup;
 mod checkpoint;
 mod demo;
 mod export;
@@ -63,6 +64,8 @@ enum Command {
     Import(import::Import),
     Checkpoint(checkpoint::Checkpoint),
     Proof(proof::Proof),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
 }
 
 /// How the program tells what it does.
@@ -128,6 +131,8 @@ impl Command {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let done = match self {
             Self::Verify(verify) => return verify.run().await,
+            Self::Backup(backup) => return backup.run().await,
+            Self::Restore(restore) => return restore.run().await,
             Self::Replay(replay) => replay.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Project(project) => project.run().await,

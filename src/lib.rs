@@ -3,6 +3,8 @@
 #[cfg(feature = "local")]
 pub mod audit;
 pub mod aws;
+#[cfg(feature = "local")]
+pub mod backup;
 pub mod bucket;
 mod checks;
 #[cfg(feature = "local")]

@@ -41,6 +41,7 @@ const PLACES: [(&str, &[&str]); 16] = [
             "ledger/src/journal",
             "projections/src/views",
             "projections/src/row.rs",
+            "src/backup",
             "src/s3",
         ],
     ),

@@ -4,6 +4,7 @@
 
 mod audit;
 mod aws;
+mod backup;
 mod command_line;
 mod crash;
 mod faults;

@@ -1,0 +1,99 @@
+//! Copies of single files: hashed on the way, read back, and under their name only when they are
+//! whole and on disk.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ledger::chain::Hash;
+use sha2::{Digest, Sha256};
+
+use super::Watch;
+
+/// Bytes read from disk at a time.
+const BLOCK: usize = 256 * 1024;
+
+/// What a file of a backup, or of a restored folder, was found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copied {
+    /// There it is, as expected.
+    Whole,
+    /// There is no such file.
+    Missing,
+    /// It has other bytes than expected. Nothing was kept of it.
+    Altered,
+}
+
+/// Copies `from` to `to` if its bytes hash to `expected`.
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    expected: Hash,
+    watch: &Watch,
+) -> anyhow::Result<Copied> {
+    let source = match File::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::Missing),
+        opened => opened.with_context(|| from.display().to_string())?,
+    };
+    let draft = draft_of(to);
+    let failed = || format!("{}: cannot be written", draft.display());
+    let mut target = private(&draft).with_context(failed)?;
+    let hash = pump(source, &mut target, watch).with_context(failed)?;
+    target.sync_all().with_context(failed)?;
+    if hash != expected || hash_of(&draft, watch)? != expected {
+        fs::remove_file(&draft).with_context(failed)?;
+        return Ok(Copied::Altered);
+    }
+    fs::rename(&draft, to).with_context(failed)?;
+    Ok(Copied::Whole)
+}
+
+/// The hash of a file's bytes.
+pub(super) fn hash_of(path: &Path, watch: &Watch) -> anyhow::Result<Hash> {
+    let named = || path.display().to_string();
+    pump(File::open(path).with_context(named)?, &mut io::sink(), watch).with_context(named)
+}
+
+fn pump(mut from: File, to: &mut dyn Write, watch: &Watch) -> anyhow::Result<Hash> {
+    let (mut sha256, mut block) = (Sha256::new(), vec![0; BLOCK]);
+    loop {
+        watch.go_on()?;
+        match from.read(&mut block)? {
+            0 => return Ok(Hash::finished(sha256)),
+            read => {
+                sha256.update(&block[..read]);
+                to.write_all(&block[..read])?;
+                watch.bytes(read as u64);
+            }
+        }
+    }
+}
+
+/// A file for its owner alone, empty.
+pub(super) fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// A folder for its owner alone.
+pub(super) fn private_folder(path: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("{}: cannot make the folder", path.display()))
+}
+
+/// Brings the names in a folder to disk.
+pub(super) fn sync(folder: &Path) -> anyhow::Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.with_context(|| folder.display().to_string())
+}
+
+/// Where a file stands until it is whole.
+pub(super) fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PARTIAL);
+    name.into()
+}
+
+/// What the names of such files end with.
+pub(super) const PARTIAL: &str = ".partial";

@@ -1,0 +1,211 @@
+//! Bringing a backup back: into a folder beside the one to be, which gets its name at last.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use ledger::Effects;
+use ledger::audit::Finding;
+use ledger::id::Tenant;
+use ledger::journal::SqliteJournal;
+use ledger::service::Service;
+use ledger::sqlite::Open;
+use projections::views::SqliteViews;
+use projections::{Follower, Runner};
+use tokio::sync::mpsc;
+
+use super::Watch;
+use super::copy::{Copied, copy, private_folder, sync};
+use super::manifest::{Manifest, Part};
+use super::snapshot::{self, each_listed};
+use crate::audit::{Depth, Files};
+use crate::local::BUCKET;
+use crate::s3::Beside;
+
+/// Findings that may wait to be taken.
+const QUEUE: usize = 256;
+
+/// What was brought back.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Events.
+    pub events: u64,
+    /// Files.
+    pub files: u64,
+    /// When the backup was made.
+    pub at: String,
+    /// What the ledger lacked when the backup was made.
+    pub lacking: Vec<String>,
+    /// What is found of its files now, and was not mended by looking.
+    pub findings: Vec<Finding>,
+}
+
+/// Brings the backup in `from` to `data`, which must not be there, or be empty.
+///
+/// # Errors
+/// If there is no backup, any file of it is missing or altered, or `data` holds anything. There is
+/// then nothing at `data`.
+pub async fn restore(
+    from: &Path,
+    data: &Path,
+    tenant: Tenant,
+    effects: Arc<dyn Effects>,
+    watch: &Watch,
+) -> anyhow::Result<Restored> {
+    let (source, target, watching) = (from.to_owned(), data.to_owned(), watch.clone());
+    let copied = tokio::task::spawn_blocking(move || bring(&source, &target, &watching)).await?;
+    let (draft, mut restored) = copied?;
+    restored.findings = settle(draft.path(), tenant, effects).await?;
+    watch.go_on()?;
+    draft.name(data)?;
+    Ok(restored)
+}
+
+/// A folder that is removed unless it gets its name.
+struct Draft(Option<PathBuf>);
+
+impl Draft {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new("."))
+    }
+
+    fn name(mut self, data: &Path) -> anyhow::Result<()> {
+        if let Some(draft) = &self.0 {
+            fs::rename(draft, data)
+                .with_context(|| format!("--data {}: cannot be given its name", data.display()))?;
+        }
+        self.0 = None;
+        sync(data.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(draft) = &self.0 {
+            let _ = fs::remove_dir_all(draft);
+        }
+    }
+}
+
+/// Copies everything, each file held against its hash.
+fn bring(from: &Path, data: &Path, watch: &Watch) -> anyhow::Result<(Draft, Restored)> {
+    let manifest = Manifest::read(from)?.with_context(|| {
+        format!("--from {}: there is no whole backup (no backup.json)", from.display())
+    })?;
+    refuse_taken(data)?;
+    let draft = draft(data)?;
+    let bucket = draft.path().join("s3");
+    let objects = bucket.join("objects");
+    private_folder(&objects)?;
+    let (journal, list) = (draft.path().join("journal.sqlite"), bucket.join("objects.sqlite"));
+    for (part, to) in [(&manifest.journal, &journal), (&manifest.objects, &list)] {
+        database(from, part, to, watch)?;
+    }
+    let key = from.join("credentials.json");
+    if key.exists() {
+        let mut kept = super::copy::private(&bucket.join("credentials.json"))?;
+        std::io::copy(&mut File::open(key)?, &mut kept)?;
+        kept.sync_all()?;
+    }
+    let Manifest { events, at, lacking, .. } = manifest;
+    let mut restored = Restored { events, at, lacking, ..Restored::default() };
+    each_listed(&snapshot::open(&list)?, |listed| {
+        watch.file();
+        let kept = from.join("objects").join(&listed.id);
+        match copy(&kept, &objects.join(&listed.id), listed.sha256, watch)? {
+            Copied::Whole => restored.files += 1,
+            _ if restored.lacking.contains(&listed.id) => {}
+            Copied::Missing => bail!("{}: missing from the backup", kept.display()),
+            Copied::Altered => bail!("{}: not the bytes that were kept", kept.display()),
+        }
+        Ok(())
+    })?;
+    for folder in [objects.as_path(), &bucket, draft.path()] {
+        sync(folder)?;
+    }
+    Ok((draft, restored))
+}
+
+fn database(from: &Path, part: &Part, to: &Path, watch: &Watch) -> anyhow::Result<()> {
+    let kept = from.join(&part.file);
+    match copy(&kept, to, super::take::hash(part)?, watch)? {
+        Copied::Whole => Ok(()),
+        Copied::Missing => bail!("{}: missing from the backup", kept.display()),
+        Copied::Altered => bail!("{}: not the file that was kept", kept.display()),
+    }
+}
+
+fn refuse_taken(data: &Path) -> anyhow::Result<()> {
+    let shown = data.display();
+    let Ok(mut entries) = fs::read_dir(data) else {
+        return if data.exists() { bail!("--data {shown}: is not a folder") } else { Ok(()) };
+    };
+    if File::open(data.join("serve.lock"))
+        .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+    {
+        bail!("--data {shown}: a `serve` runs on this folder; restore into another one");
+    }
+    if entries.next().is_some() {
+        bail!("--data {shown}: is not empty; restore into another folder, or move this one away");
+    }
+    Ok(())
+}
+
+/// The folder beside `data` that everything is brought to first. What an earlier run left there is
+/// removed: it has that run's name.
+fn draft(data: &Path) -> anyhow::Result<Draft> {
+    let mut name = data.as_os_str().to_owned();
+    name.push(".restoring");
+    let path = PathBuf::from(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+    }
+    private_folder(&path)?;
+    Ok(Draft(Some(path)))
+}
+
+/// What `serve` would do first: look at what was on its way when the backup was made, and make the
+/// rows. So the folder is at rest, and an audit finds nothing.
+async fn settle(
+    folder: &Path,
+    tenant: Tenant,
+    effects: Arc<dyn Effects>,
+) -> anyhow::Result<Vec<Finding>> {
+    let journal = Arc::new(SqliteJournal::open(folder, Open::Existing).await?);
+    let bucket = Arc::new(Beside::open(&folder.join("s3"), BUCKET, effects.clone())?);
+    let objects = bucket.clone();
+    let files = Files {
+        service: Service::new(journal.clone(), objects, effects.clone(), tenant, BUCKET),
+        journal: journal.clone(),
+        scan: journal.clone(),
+        inventory: bucket,
+        depth: Depth::Described,
+        repair: true,
+        accept_missing: false,
+        patience: Duration::ZERO,
+        looked: AtomicU64::new(0),
+    };
+    let (findings, mut heard) = mpsc::channel::<Finding>(QUEUE);
+    let take = async {
+        let mut left = Vec::new();
+        while let Some(finding) = heard.recv().await {
+            let looked = finding.repair.as_deref().is_some_and(|it| it.starts_with("looked"));
+            left.extend((!looked).then_some(finding));
+        }
+        left
+    };
+    let look = async {
+        let looked = files.run(&findings).await;
+        drop(findings);
+        looked
+    };
+    let (looked, left) = tokio::join!(look, take);
+    looked.context("the files of the backup could not be looked at")?;
+    let views = Arc::new(SqliteViews::open(folder, Open::OrCreate)?);
+    let runner = Runner::new(journal.clone(), views.clone(), effects);
+    Follower::new(journal, views, runner).catch_up().await.context("no rows could be made")?;
+    Ok(left)
+}

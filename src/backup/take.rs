@@ -1,0 +1,278 @@
+//! Making a backup: most files first, then journal and list as of one moment, then what came
+//! meanwhile; at last the manifest.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use ledger::Effects;
+use ledger::chain::Hash;
+use ledger::time;
+
+use super::Watch;
+use super::copy::{self, Copied, copy, draft_of, hash_of, private, private_folder, sync};
+use super::manifest::{Manifest, Part};
+use super::snapshot::{self, Listed, Said, Snapshot, continues, each_listed, is_listed, places};
+
+/// Moments that are tried: each after one in which a version was purged before it was copied.
+const TRIES: u32 = 10;
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Events in the backup.
+    pub events: u64,
+    /// Files in the backup.
+    pub files: u64,
+    /// Those of them that were new to it.
+    pub copied: u64,
+    /// Files that were removed from it, because their versions were.
+    pub removed: u64,
+    /// What the ledger itself lacks: versions whose bytes are missing or altered, histories that
+    /// are broken.
+    pub faults: Vec<String>,
+}
+
+/// Brings the backup in `out` up to the ledger in `data`. With `deep`, files of earlier runs are
+/// read again.
+///
+/// # Errors
+/// If `data` is no ledger, if `out` is in it, or holds something else, or the backup of another
+/// ledger; if anything cannot be read or written. The backup is then as it was before.
+pub fn take(
+    data: &Path,
+    out: &Path,
+    deep: bool,
+    effects: &dyn Effects,
+    watch: &Watch,
+) -> anyhow::Result<Taken> {
+    let _lock = claim(data, out)?;
+    let before = Manifest::read(out)?;
+    let run = before.as_ref().map_or(1, |before| before.run + 1);
+    let work = Work { data, out, deep, watch };
+    let mut taken = Taken::default();
+    // Most of it while nobody waits; what is gone before it is copied is of no interest.
+    let live = snapshot::open(&data.join("s3/objects.sqlite"))?;
+    each_listed(&live, |listed| work.fetch(&listed, &mut taken).map(drop))?;
+    drop(live);
+    let names = [format!("journal-{run}.sqlite"), format!("objects-{run}.sqlite")];
+    let [journal, list] = names.clone().map(|name| out.join(name));
+    let lacking = work.as_of_one_moment(&journal, &list, &mut taken)?;
+    let said = snapshot::read(&journal, watch)?;
+    if let Some(before) = &before
+        && !continues(&out.join(&before.journal.file), &journal)?
+    {
+        remove(&[journal, list])?;
+        bail!(
+            "the journal in {} does not go on from the one in this backup: it is another ledger, \
+             or an older one. Nothing was replaced; take a backup of it into another folder",
+            data.display()
+        );
+    }
+    keep_key(data, out)?;
+    let part = |file: String, path: &Path| -> anyhow::Result<Part> {
+        Ok(Part { file, sha256: hash_of(path, watch)?.to_string() })
+    };
+    let [journal_name, list_name] = names;
+    let (one, two) = (part(journal_name, &journal)?, part(list_name, &list)?);
+    let mut manifest = Manifest::new(run, time::format(effects.now()), one, two);
+    taken.events = said.events;
+    taken.faults = faults(&said, &list, &lacking)?;
+    (manifest.events, manifest.files, manifest.lacking) = (said.events, taken.files, lacking);
+    sync(&out.join("objects"))?;
+    manifest.write(out)?;
+    tidy(out, &manifest, &said, &mut taken)?;
+    Ok(taken)
+}
+
+struct Work<'a> {
+    data: &'a Path,
+    out: &'a Path,
+    deep: bool,
+    watch: &'a Watch,
+}
+
+impl Work<'_> {
+    /// Copies journal and list to their drafts as of one moment of which every file is there, then
+    /// gives both their names. Answers which versions have no bytes in the ledger itself.
+    fn as_of_one_moment(
+        &self,
+        journal: &Path,
+        list: &Path,
+        taken: &mut Taken,
+    ) -> anyhow::Result<Vec<String>> {
+        let drafts = [draft_of(journal), draft_of(list)];
+        for _ in 0..TRIES {
+            remove(&drafts)?;
+            let snapshot = Snapshot::pin(self.data)?;
+            snapshot.copy(&drafts[0], &drafts[1], self.watch)?;
+            drop(snapshot);
+            if let Some(lacking) = self.rest(&drafts[1], taken)? {
+                fs::rename(&drafts[0], journal)?;
+                fs::rename(&drafts[1], list)?;
+                sync(self.out)?;
+                return Ok(lacking);
+            }
+        }
+        bail!("versions are purged faster than they are copied; try again when it is quieter")
+    }
+
+    /// Copies what is listed and not there yet. `None` if a version was deleted meanwhile: then
+    /// another moment is to be copied, in which it was.
+    fn rest(&self, list: &Path, taken: &mut Taken) -> anyhow::Result<Option<Vec<String>>> {
+        let live = snapshot::open(&self.data.join("s3/objects.sqlite"))?;
+        let (mut lacking, mut again) = (Vec::new(), false);
+        taken.files = 0;
+        each_listed(&snapshot::open(list)?, |listed| {
+            match self.fetch(&listed, taken)? {
+                Copied::Whole => taken.files += 1,
+                Copied::Missing | Copied::Altered if !is_listed(&live, &listed.id)? => again = true,
+                Copied::Missing | Copied::Altered => lacking.push(listed.id),
+            }
+            Ok(())
+        })?;
+        Ok((!again).then_some(lacking))
+    }
+
+    /// Copies the bytes of a version, unless they are there.
+    fn fetch(&self, listed: &Listed, taken: &mut Taken) -> anyhow::Result<Copied> {
+        self.watch.file();
+        self.watch.go_on()?;
+        let to = self.out.join("objects").join(&listed.id);
+        if to.metadata().is_ok_and(|there| there.is_file() && there.len() == listed.size)
+            && (!self.deep || hash_of(&to, self.watch)? == listed.sha256)
+        {
+            return Ok(Copied::Whole);
+        }
+        let mut found = Copied::Missing;
+        for from in places(self.data, &listed.id) {
+            match copy(&from, &to, listed.sha256, self.watch)? {
+                Copied::Missing => {}
+                other => found = other,
+            }
+            if found == Copied::Whole {
+                taken.copied += 1;
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Claims the folder of the backup, and makes it if it is missing.
+fn claim(data: &Path, out: &Path) -> anyhow::Result<File> {
+    let (from, to) = (data.display(), out.display());
+    if !data.join("journal.sqlite").is_file() || !data.join("s3/objects.sqlite").is_file() {
+        bail!("--data {from}: there is no ledger of `serve`");
+    }
+    if data.join("import.unfinished").exists() {
+        bail!("--data {from}: an `import` into this folder is not finished; run it again first");
+    }
+    let (inner, outer) = (resolved(out)?, resolved(data)?);
+    if inner.starts_with(&outer) || outer.starts_with(&inner) {
+        bail!("--out {to}: must not be in the data folder, nor around it");
+    }
+    private_folder(out)?;
+    let foreign = fs::read_dir(out)?.filter_map(Result::ok).find(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        !["backup.json", LOCK, "credentials.json", "objects"].contains(&name.as_str())
+            && !["journal-", "objects-", "backup.json.", "credentials.json."]
+                .iter()
+                .any(|ours| name.starts_with(ours))
+    });
+    if let Some(foreign) = foreign {
+        bail!(
+            "--out {to}: {} is not of a backup; give a folder of its own",
+            foreign.path().display()
+        );
+    }
+    let lock = File::create(out.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!("--out {to}: another `backup` runs there"),
+        Err(TryLockError::Error(error)) => return Err(error).with_context(|| to.to_string()),
+    }
+    private_folder(&out.join("objects"))?;
+    Ok(lock)
+}
+
+const LOCK: &str = "backup.lock";
+
+/// A path without links and dots, also of what is not there yet.
+fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    for there in path.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            return Ok(real.join(path.strip_prefix(there)?));
+        }
+    }
+    Ok(path)
+}
+
+/// Keeps the key of the S3 endpoint, so that URLs that were given out live on.
+fn keep_key(data: &Path, out: &Path) -> anyhow::Result<()> {
+    let (from, to) = (data.join("s3/credentials.json"), out.join("credentials.json"));
+    if !from.exists() {
+        return Ok(());
+    }
+    let draft = draft_of(&to);
+    let mut file = private(&draft)?;
+    std::io::copy(&mut File::open(&from)?, &mut file)?;
+    file.sync_all()?;
+    Ok(fs::rename(&draft, &to)?)
+}
+
+fn faults(said: &Said, list: &Path, lacking: &[String]) -> anyhow::Result<Vec<String>> {
+    let list = snapshot::open(list)?;
+    let mut faults: Vec<_> =
+        said.broken.iter().map(|asset| format!("{asset}: its history is broken")).collect();
+    faults
+        .extend(lacking.iter().map(|id| format!("version {id}: its bytes are missing or altered")));
+    for id in &said.pinned {
+        if !is_listed(&list, id)? {
+            faults.push(format!("version {id}: an asset counts on it, and it is not listed"));
+        }
+    }
+    Ok(faults)
+}
+
+/// Removes what the manifest no longer speaks of: databases of runs before, what was cut off, and
+/// files of versions that were deleted. Never what an asset counts on.
+fn tidy(out: &Path, manifest: &Manifest, said: &Said, taken: &mut Taken) -> anyhow::Result<()> {
+    for entry in fs::read_dir(out)? {
+        let (path, name) = named(&entry?);
+        let old = ["journal-", "objects-"].iter().any(|ours| name.starts_with(ours))
+            && ![&manifest.journal.file, &manifest.objects.file].contains(&&name);
+        if old || name.ends_with(copy::PARTIAL) {
+            fs::remove_file(path)?;
+        }
+    }
+    let list = snapshot::open(&out.join(&manifest.objects.file))?;
+    for entry in fs::read_dir(out.join("objects"))? {
+        let (path, id) = named(&entry?);
+        if !said.pinned.contains(&id) && !is_listed(&list, &id)? {
+            fs::remove_file(path)?;
+            taken.removed += 1;
+        }
+    }
+    Ok(())
+}
+
+fn named(entry: &fs::DirEntry) -> (PathBuf, String) {
+    (entry.path(), entry.file_name().to_string_lossy().into_owned())
+}
+
+fn remove(paths: &[PathBuf]) -> anyhow::Result<()> {
+    for path in paths {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The hash that a manifest names.
+pub(super) fn hash(part: &Part) -> anyhow::Result<Hash> {
+    part.sha256.parse().ok().with_context(|| format!("{}: its hash cannot be read", part.file))
+}

@@ -1,0 +1,45 @@
+//! What a backup refuses, and what it comes through.
+
+use ledger::id::Tenant;
+
+use super::*;
+use crate::world::World;
+
+fn restored(from: &std::path::Path, data: &std::path::Path) -> anyhow::Result<Restored> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let tenant = Tenant::default();
+    runtime.block_on(restore(from, data, tenant, Arc::new(World), &Watch::default()))
+}
+
+#[test]
+fn a_backup_is_of_a_ledger_and_in_a_folder_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    let refused = |data: &std::path::Path, out: &std::path::Path| {
+        take(data, out, false, &World, &Watch::default()).unwrap_err().to_string()
+    };
+    assert!(refused(&data, &out).contains("no ledger"), "nothing is there");
+    std::fs::create_dir_all(data.join("s3")).unwrap();
+    for file in ["journal.sqlite", "s3/objects.sqlite"] {
+        std::fs::write(data.join(file), "").unwrap();
+    }
+    std::os::unix::fs::symlink(&data, folder.path().join("link")).unwrap();
+    for inside in ["data", "data/backup", "data/../data/a/b", "link/backup", ""] {
+        let refused = refused(&data, &folder.path().join(inside));
+        assert!(refused.contains("must not be in the data folder"), "{inside}: {refused}");
+    }
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("thesis.txt"), "").unwrap();
+    assert!(refused(&data, &out).contains("thesis.txt"));
+    std::fs::write(data.join("import.unfinished"), "").unwrap();
+    assert!(refused(&data, &out).contains("import"));
+}
+
+#[test]
+fn nothing_is_restored_over_anything_or_from_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, data) = (folder.path().join("from"), folder.path().join("data"));
+    let error = restored(&from, &data).unwrap_err().to_string();
+    assert!(error.contains("no whole backup"), "{error}");
+    assert!(!data.exists());
+}

@@ -1,0 +1,158 @@
+//! `backup` beside a `serve` under load, restored elsewhere: nothing that was acknowledged before
+//! it began is missing, and an audit of every byte has nothing to find.
+
+use std::path::Path;
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+use crate::server::{Server, program};
+
+/// Rounds, but for as many as the environment says.
+const ROUNDS: u64 = 3;
+const CLIENTS: usize = 6;
+
+/// An asset that a client was told of: its version then, and whether it is to be destroyed.
+#[derive(Clone)]
+struct Told {
+    id: String,
+    version: u64,
+}
+
+fn run(arguments: &[&str], folders: [&Path; 2], names: [&str; 2]) -> Output {
+    let mut command = program();
+    command.args(arguments);
+    for (name, folder) in names.into_iter().zip(folders) {
+        command.arg(name).arg(folder);
+    }
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    let [out, err] = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+    format!("{out}{err}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_under_load_restore_whole() {
+    let rounds = std::env::var("ASSET_LEDGER_BACKUPS").map_or(ROUNDS, |it| it.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let [data, out, restored] = ["data", "out", "restored"].map(|name| folder.path().join(name));
+    let server = Server::start(&data);
+    let (over, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| tokio::spawn(load(server.api.clone(), client, over.clone(), told.clone())))
+        .collect();
+    let (mut assets, mut copied) = (0, Vec::new());
+    for round in 0..rounds {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let before: Vec<Told> = told.lock().unwrap().clone();
+        let backup = ["backup"];
+        let (from, to) = (data.clone(), out.clone());
+        let taken =
+            tokio::task::spawn_blocking(move || run(&backup, [&from, &to], ["--data", "--out"]));
+        let taken = taken.await.unwrap();
+        assert!(taken.status.success(), "round {round}: {}", text(&taken));
+        copied.push(text(&taken).trim().to_owned());
+        let brought = run(&["restore"], [&out, &restored], ["--from", "--data"]);
+        assert!(brought.status.success(), "round {round}: {}", text(&brought));
+        let mut verify = program();
+        verify.args(["verify", "--objects=deep", "--patience", "0", "--data"]).arg(&restored);
+        let found = verify.output().unwrap();
+        assert!(found.status.success(), "round {round}: {}", text(&found));
+        check(&restored, &before).await;
+        assets = before.len();
+        std::fs::remove_dir_all(&restored).unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    println!("{rounds} backups under load, the last with {assets} assets acknowledged before it:");
+    println!("{}", copied.join("\n"));
+    assert!(assets > 20, "there was no load to speak of");
+    assert!(server.stop());
+}
+
+/// Creates, uploads and confirms; deletes some and purges some of them.
+async fn load(api: String, client: usize, over: Arc<AtomicBool>, all: Arc<Mutex<Vec<Told>>>) {
+    let http = Client::new();
+    let mut step = client;
+    while !over.load(Ordering::Relaxed) {
+        step += 1;
+        let created: Value =
+            http.post(format!("{api}/asset")).send().await.unwrap().json().await.unwrap();
+        let id = created["id"].as_str().unwrap().to_owned();
+        let place = {
+            let mut all = all.lock().unwrap();
+            all.push(Told { id: id.clone(), version: 1 });
+            all.len() - 1
+        };
+        let bytes: Vec<u8> = id.bytes().cycle().take(1 + 997 * (step % 40)).collect();
+        let url = created["upload_url"].as_str().unwrap();
+        assert_eq!(http.put(url).body(bytes).send().await.unwrap().status(), 200);
+        let path = format!("{api}/asset/{id}");
+        let mut changes = vec![(Method::PUT, path.clone())];
+        if step.is_multiple_of(3) {
+            changes.push((Method::DELETE, path.clone()));
+        }
+        if step.is_multiple_of(6) {
+            changes.push((Method::POST, format!("{path}/purge")));
+        }
+        for (method, path) in changes {
+            let changed = http.request(method, path).send().await.unwrap();
+            let tag = changed.headers().get("etag").and_then(|tag| tag.to_str().ok());
+            let version = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
+            let mut all = all.lock().unwrap();
+            all[place].version = version.unwrap_or(all[place].version);
+        }
+    }
+}
+
+async fn check(restored: &Path, before: &[Told]) {
+    let server = Server::start(restored);
+    for told in before {
+        let history = server.get(&format!("/asset/{}/history", told.id)).await;
+        assert_eq!(history.status(), 200, "{} is not there", told.id);
+        let history: Value = history.json().await.unwrap();
+        let events = history["events"].as_array().unwrap().len() as u64;
+        assert!(events >= told.version, "{}: {events} of {} events", told.id, told.version);
+    }
+    assert!(server.stop());
+}
+
+#[tokio::test]
+async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, other, out, restored] =
+        ["data", "other", "out", "restored"].map(|name| folder.path().join(name));
+    let server = Server::start(&data);
+    let created = server.create().await;
+    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
+    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
+    server.wait_for(id, "RECEIVED").await;
+    let backup = |from: &Path| run(&["backup"], [from, &out], ["--data", "--out"]);
+    let restore = |to: &Path| run(&["restore"], [&out, to], ["--from", "--data"]);
+    assert!(backup(&data).status.success());
+    assert!(text(&backup(&data)).contains("0 copied"), "the second time nothing is new");
+    let refused = text(&restore(&data));
+    assert!(refused.contains("a `serve` runs on this folder"), "{refused}");
+    assert!(server.stop());
+    assert!(text(&restore(&data)).contains("is not empty"));
+
+    drop(Server::start(&other));
+    let refused = backup(&other);
+    assert!(!refused.status.success() && text(&refused).contains("another ledger"));
+
+    let file = std::fs::read_dir(out.join("objects")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "jello").unwrap();
+    let refused = restore(&restored);
+    assert!(!refused.status.success() && text(&refused).contains("not the bytes"));
+    assert!(!restored.exists() && !folder.path().join("restored.restoring").exists());
+    assert!(run(&["backup", "--deep"], [&data, &out], ["--data", "--out"]).status.success());
+    assert!(restore(&restored).status.success());
+    assert_eq!(Server::start(&restored).state(id).await["state"], "RECEIVED");
+}
