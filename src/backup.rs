@@ -1,9 +1,9 @@
 //! A data folder copied beside the process that serves it, and brought back elsewhere.
 //!
 //! A backup is a folder: the journal and the list of objects as of one moment, each file of an
-//! object once, the key of the S3 endpoint, and a manifest that names them. The manifest is replaced
-//! last, so a run that is cut off leaves the backup before it as it was. Rows are not kept: they are
-//! made from the journal.
+//! object once, the key of the S3 endpoint, and a manifest that names them. The manifest is
+//! replaced last, so a run that is cut off leaves the backup before it as it was. Rows are not
+//! kept: they are made from the journal.
 
 mod copy;
 mod manifest;

@@ -68,7 +68,7 @@ fn describe() {
     describe_histogram!("asset_ledger_visible_lag_ms", "From an event to its row, in milliseconds");
 }
 
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 13] = [
     ("asset_ledger_events_recorded", "Events appended to the journal"),
     ("asset_ledger_rows_stale", "Rows that were as new already"),
     ("asset_ledger_rows_repaired", "Rows written by a redrive, that no word had led to"),
@@ -76,6 +76,9 @@ const COUNTERS: [(&str, &str); 10] = [
     ("asset_ledger_tamper", "Events of the journal changed or removed"),
     ("asset_ledger_stream_gaps", "Times that a stream lost records"),
     ("asset_ledger_overwrite_attempts", "Versions put over a confirmed one"),
+    ("asset_ledger_pins_missing", "Looks that did not find the pinned version of an asset"),
+    ("asset_ledger_objects_altered", "Files read that were not as they were uploaded"),
+    ("asset_ledger_objects_set_aside", "Files of no version moved to s3/lost"),
     ("asset_ledger_notifications_dropped", "Notifications about nothing of ours"),
     ("asset_ledger_notifications_later", "Notifications put off"),
     ("asset_ledger_versions_swept", "Versions deleted of purged assets"),

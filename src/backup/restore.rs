@@ -22,6 +22,7 @@ use super::copy::{Copied, copy, private_folder, sync};
 use super::manifest::{Manifest, Part};
 use super::snapshot::{self, each_listed};
 use crate::audit::{Depth, Files};
+use crate::bucket::Bucket;
 use crate::local::BUCKET;
 use crate::s3::Beside;
 
@@ -176,12 +177,19 @@ async fn settle(
 ) -> anyhow::Result<Vec<Finding>> {
     let journal = Arc::new(SqliteJournal::open(folder, Open::Existing).await?);
     let bucket = Arc::new(Beside::open(&folder.join("s3"), BUCKET, effects.clone())?);
-    let objects = bucket.clone();
+    let service = || {
+        let (journal, objects) = (journal.clone(), bucket.clone());
+        Service::new(journal, objects, effects.clone(), tenant.clone(), BUCKET)
+    };
+    let handler = Bucket::new(Arc::new(service()));
+    for event in snapshot::waiting(&folder.join("s3/objects.sqlite"))? {
+        handler.receive(&event).await; // it is told again by `serve`, which changes nothing
+    }
     let files = Files {
-        service: Service::new(journal.clone(), objects, effects.clone(), tenant, BUCKET),
+        service: service(),
         journal: journal.clone(),
         scan: journal.clone(),
-        inventory: bucket,
+        inventory: bucket.clone(),
         depth: Depth::Described,
         repair: true,
         accept_missing: false,

@@ -129,6 +129,13 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
     Ok(Listed { id: row.get(0)?, size: row.get(1)?, sha256: Hash::from(sha256) })
 }
 
+/// The notifications in a list that nobody has taken yet.
+pub(super) fn waiting(list: &Path) -> anyhow::Result<Vec<String>> {
+    let list = open(list)?;
+    let mut select = list.prepare("SELECT event FROM outbox WHERE dead IS NULL ORDER BY change")?;
+    Ok(select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether a version is listed.
 pub(super) fn is_listed(list: &Connection, id: &str) -> anyhow::Result<bool> {
     let sql = "SELECT 1 FROM versions WHERE version_id = ?1 AND size IS NOT NULL";

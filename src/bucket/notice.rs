@@ -57,6 +57,7 @@ struct BucketName {
 }
 
 #[derive(Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct ObjectKey {
     key: String,
     #[serde(default)]

@@ -20,8 +20,8 @@ const TOLD: usize = 20;
 
 /// Copy a data folder beside a running `serve`.
 ///
-/// Events, the list of objects and the key of the S3 endpoint are copied as of one moment, and every
-/// file of an object once: a next run copies only what is new. Each file is hashed as it is copied
+/// Events, the list of objects and the key of the S3 endpoint are copied as of one moment, and
+/// every file of an object once: a next run copies only what is new. Each file is hashed as it is copied
 /// and read back. Files whose versions were deleted, by a purge above all, are removed from the
 /// backup too: for older states keep several folders. Rows are not kept; `restore` makes them.
 ///
@@ -124,7 +124,7 @@ async fn watched<T>(
             () = tokio::time::sleep(pause) => {
                 let (files, bytes) = watch.reached();
                 let mib = bytes >> 20;
-                let _ = write!(io::stderr(), "{begin}{files} files, {mib} MiB copied{end}");
+                let _ = write!(io::stderr(), "{begin}{files} files looked at, {mib} MiB read{end}");
             }
             Ok(()) = tokio::signal::ctrl_c() => watch.stop(),
         }

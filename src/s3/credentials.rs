@@ -29,8 +29,8 @@ impl Credentials {
     /// Reads the key of `dir`, or makes one and keeps it there, readable by the owner only.
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be read or written, `Corrupt` when it is not a key, or one
-    /// whose name or secret is empty.
+    /// `Unavailable` when the file cannot be read or written, `Corrupt` when it is not a key, or
+    /// one whose name or secret is empty.
     pub fn load_or_create(dir: &Path, effects: &dyn Effects) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         let failed =

@@ -3,8 +3,8 @@
 //! The order makes it durable: the bytes are on disk before the one transaction that makes them a
 //! version and writes its notification, and only then they take their place among the objects; they
 //! leave that place before the row goes, and are destroyed after. So a crash leaves at most a file
-//! among the drafts, and [`Store::settle`] finishes what the rows say of it. A file among the objects
-//! that no row names is something else: the rows are older than the files. It is set aside.
+//! among the drafts, and [`Store::settle`] finishes what the rows say of it. A file among the
+//! objects that no row names is something else: the rows are older than the files. It is set aside.
 
 use std::fs::File;
 use std::path::Path;

@@ -130,6 +130,21 @@ fn serve(data: &std::path::Path) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// A database without its log.
+fn flushed(file: &std::path::Path) -> Vec<u8> {
+    let open = rusqlite::Connection::open(file).unwrap();
+    open.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(open);
+    std::fs::read(file).unwrap()
+}
+
+fn put_back(file: &std::path::Path, bytes: &[u8]) {
+    for log in ["sqlite-wal", "sqlite-shm"] {
+        let _ = std::fs::remove_file(file.with_extension(log));
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
 /// Files of today beside a list of yesterday: starting must not destroy what the list lacks.
 #[tokio::test]
 async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
@@ -138,20 +153,17 @@ async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     let server = Server::start(&data);
     assert!(server.stop());
     let list = data.join("s3/objects.sqlite");
-    let older = std::fs::read(&list).unwrap();
+    let older = flushed(&list);
     let server = Server::start(&data);
     let created = server.create().await;
     let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
     assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
     server.wait_for(id, "RECEIVED").await;
     assert!(server.stop());
-    let newer = std::fs::read(&list).unwrap();
+    let newer = flushed(&list);
     let version = std::fs::read_dir(data.join("s3/objects")).unwrap().next().unwrap().unwrap();
 
-    std::fs::write(&list, older).unwrap();
-    for left in ["objects.sqlite-wal", "objects.sqlite-shm"] {
-        let _ = std::fs::remove_file(data.join("s3").join(left));
-    }
+    put_back(&list, &older);
     let serve = ["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"];
     let refused = program().args(serve).arg(&data).output().unwrap();
     let error = String::from_utf8(refused.stderr).unwrap();
@@ -164,7 +176,7 @@ async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     let found = String::from_utf8(looked.stdout).unwrap();
     assert!(found.contains("object-stray") && found.contains("object-missing"), "{found}");
 
-    std::fs::write(&list, newer).unwrap();
+    put_back(&list, &newer);
     let server = Server::start(&data);
     assert_eq!(server.state(id).await["state"], "RECEIVED");
     assert!(server.stop());

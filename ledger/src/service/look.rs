@@ -136,7 +136,8 @@ impl Service {
             CommandId::of_sight(&self.bucket, &asset.key, version_id, event.kind(), replaced)
         };
         let command = of(replaced);
-        // The same version may take the place of the same other one twice: it was missing meanwhile.
+        // The same version may take the place of the same other one twice: it was missing for a
+        // while.
         match (event, history.by_command(&command)) {
             (Event::Received(_), Some(_)) => {
                 of(Some(&format!("{} at {}", replaced.unwrap_or_default(), asset.version)))

@@ -12,8 +12,8 @@ use ledger::record::Source;
 use crate::actors::{follower, hint};
 use crate::world::{Feed, Outcome, Store, Table, World, caller};
 
-/// Faults stop, and everything in the bucket is shown; each key is looked at, and again later, since
-/// what is missing is gone only then; and what the stream owes is delivered, in any order.
+/// Faults stop, and everything in the bucket is shown; each key is looked at, and again later,
+/// since what is missing is gone only then; and what the stream owes is delivered, in any order.
 pub(crate) async fn settle<J: Store, V: Table>(world: &World<J, V>) {
     world.faults.stop();
     world.bucket.reveal();
