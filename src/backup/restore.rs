@@ -101,6 +101,7 @@ fn bring(from: &Path, data: &Path, watch: &Watch) -> anyhow::Result<(Draft, Rest
     let bucket = draft.path().join("s3");
     let objects = bucket.join("objects");
     private_folder(&objects)?;
+    private_folder(&bucket.join("tmp"))?;
     let (journal, list) = (draft.path().join("journal.sqlite"), bucket.join("objects.sqlite"));
     for (part, to) in [(&manifest.journal, &journal), (&manifest.objects, &list)] {
         database(from, part, to, watch)?;

@@ -22,8 +22,8 @@ const TOLD: usize = 20;
 ///
 /// Events, the list of objects and the key of the S3 endpoint are copied as of one moment, and
 /// every file of an object once: a next run copies only what is new. Each file is hashed as it is
-/// copied and read back. Files whose versions were deleted, by a purge above all, are removed from the
-/// backup too: for older states keep several folders. Rows are not kept; `restore` makes them.
+/// copied and read back. Files whose versions were deleted, by a purge above all, are removed from
+/// the backup too: for older states keep several folders. Rows are not kept; `restore` makes them.
 ///
 /// A run that is stopped leaves the backup before it as it was. Keep it on another disk, and as
 /// secret as the data folder: it holds the key that signs URLs.

@@ -74,9 +74,12 @@ impl Folder {
     pub(super) async fn withdraw(&self, id: &str) -> Result<(), StoreError> {
         let (from, [_, to]) = (self.objects.join(id), self.drafts_of(id));
         let folders = [self.objects.clone(), self.drafts.clone()];
-        let withdraw = move || match rename(&from, &to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => moved.and_then(|()| folders.iter().try_for_each(|folder| sync(folder))),
+        let withdraw = move || {
+            if !from.try_exists()? {
+                return Ok(()); // it is among the drafts already, or lost
+            }
+            rename(&from, &to)?;
+            folders.iter().try_for_each(|folder| sync(folder))
         };
         blocking("an object", withdraw).await
     }
