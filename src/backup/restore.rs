@@ -177,7 +177,8 @@ async fn settle(
     effects: Arc<dyn Effects>,
 ) -> anyhow::Result<Vec<Finding>> {
     let journal = Arc::new(SqliteJournal::open(folder, Open::Existing).await?);
-    let bucket = Arc::new(Beside::open(&folder.join("s3"), BUCKET, effects.clone())?);
+    let bucket =
+        Arc::new(Beside::open(&folder.join("s3"), BUCKET, effects.clone(), Open::Existing)?);
     let service = || {
         let (journal, objects) = (journal.clone(), bucket.clone());
         Service::new(journal, objects, effects.clone(), tenant.clone(), BUCKET)
