@@ -51,7 +51,7 @@ pub(super) struct Backup {
 ///
 /// Every file is held against its hash. What was on its way when the backup was made is looked at,
 /// and the rows are made, so that `verify --objects=deep` has nothing to find. Then run `serve` on
-/// the folder. What happened after the backup is not in it: see docs/OPERATIONS.md.
+/// the folder. What happened after the backup is not in it: see `docs/OPERATIONS.md`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger restore --from /mnt/backup/ledger --data ./restored
@@ -82,7 +82,7 @@ impl Backup {
             taken.copied,
             taken.removed
         )?;
-        tell("the ledger itself lacks", taken.faults)
+        tell("the ledger itself lacks", &taken.faults)
     }
 }
 
@@ -100,7 +100,7 @@ impl Restore {
         )?;
         let found = restored.findings.into_iter();
         let found = found.map(|it| format!("{}: {}: {}", it.kind, it.asset, it.says));
-        tell("not as it should be", found.collect())
+        tell("not as it should be", &found.collect::<Vec<_>>())
     }
 }
 
@@ -131,7 +131,7 @@ async fn watched<T>(
     }
 }
 
-fn tell(what: &str, faults: Vec<String>) -> anyhow::Result<ExitCode> {
+fn tell(what: &str, faults: &[String]) -> anyhow::Result<ExitCode> {
     let more = faults.len().saturating_sub(TOLD);
     for fault in faults.iter().take(TOLD) {
         writeln!(io::stderr(), "{what}: {fault}")?;

@@ -74,11 +74,12 @@ mod tests {
     use chrono::DateTime;
     use futures::stream::iter;
 
+    use super::super::rows::Headers;
     use super::*;
 
     async fn read(blocks: &[&'static str], of: &str) -> Vec<Option<Bytes>> {
         let sha256 = Sha256::digest(of).into();
-        let content = Content { size: 0, sha256, md5: [0; 16], headers: Default::default() };
+        let content = Content { size: 0, sha256, md5: [0; 16], headers: Headers::default() };
         let (key, id) = ("main/1".to_owned(), "v".to_owned());
         let version = Version { change: 1, key, id, at: DateTime::UNIX_EPOCH, content: None };
         let blocks: Vec<_> =

@@ -15,7 +15,7 @@ use crate::server::{Server, program};
 const ROUNDS: u64 = 3;
 const CLIENTS: usize = 6;
 
-/// An asset that a client was told of: its version then, and whether it is to be destroyed.
+/// An asset, and the newest version of it that a client was told of.
 #[derive(Clone)]
 struct Told {
     id: String,
@@ -36,9 +36,14 @@ fn text(output: &Output) -> String {
     format!("{out}{err}")
 }
 
+#[expect(clippy::disallowed_methods, reason = "how many rounds is asked of the environment")]
+fn rounds() -> u64 {
+    std::env::var("ASSET_LEDGER_BACKUPS").map_or(ROUNDS, |it| it.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn backups_under_load_restore_whole() {
-    let rounds = std::env::var("ASSET_LEDGER_BACKUPS").map_or(ROUNDS, |it| it.parse().unwrap());
+    let rounds = rounds();
     let folder = tempfile::tempdir().unwrap();
     let [data, out, restored] = ["data", "out", "restored"].map(|name| folder.path().join(name));
     let server = Server::start(&data);

@@ -17,6 +17,9 @@ fn at(minutes: i64) -> DateTime<Utc> {
 }
 
 /// Runs the whole contract on what `open` gives: the same notes each time, as after a restart.
+///
+/// # Panics
+/// If the notes do not keep the contract.
 pub async fn conformance<A: Absences>(open: impl AsyncFn() -> A) {
     let missed =
         async |absence: &Absence, minutes| open().await.missed(absence, at(minutes)).await.unwrap();
