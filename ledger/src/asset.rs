@@ -8,7 +8,10 @@ mod event;
 mod state;
 
 pub use decide::{Command, Pin, Rejection, Sight, decide};
-pub use declaration::{Declaration, Invalid, Reason};
+pub use declaration::{
+    CONTENT_TYPE_MAX, Declaration, FILENAME_MAX, Invalid, REASON_MAX, Reason, SIZE_MAX,
+    TAGS_BYTES_MAX, TAGS_MAX,
+};
 pub(crate) use event::Unreadable;
 pub use event::{Event, UploadKind};
 pub use state::{Asset, Impossible, Life, Status};

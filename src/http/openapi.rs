@@ -1,5 +1,7 @@
 //! The description of this API, made from its code.
 
+mod details;
+
 use std::sync::Arc;
 
 use axum::extract::Extension;
@@ -43,7 +45,9 @@ impl Document {
     /// every failure is told as problem details.
     pub(super) fn of(mut description: OpenApi) -> Self {
         description.paths.paths.values_mut().flat_map(operations).for_each(complete);
-        Self(description.to_json().unwrap_or_default().into())
+        let mut document = serde_json::to_value(&description).unwrap_or_default();
+        details::complete(&mut document);
+        Self(document.to_string().into())
     }
 }
 
@@ -56,6 +60,11 @@ fn complete(operation: &mut Operation) {
         body.required = Some(Required::False); // the one body there is may be left out
     }
     let answers = &mut operation.responses.responses;
+    if answers.contains_key("413") {
+        let late = "The body did not come";
+        let described = ResponseBuilder::new().description(late).build();
+        answers.insert("408".to_owned(), described.into());
+    }
     for (status, description) in [
         ("403", "The caller may not call this server"),
         ("500", "A bug here"),

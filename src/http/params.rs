@@ -15,13 +15,13 @@ use super::code::Code;
 use super::problem::Problem;
 
 /// Items of a page, where the client does not say.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 /// Items of a page at most.
-const PAGE_MAX: usize = 1000;
+pub(super) const PAGE_MAX: usize = 1000;
 /// Bytes of an actor: no event has a longer one.
-const ACTOR_MAX: usize = 128;
+pub(super) const ACTOR_MAX: usize = 128;
 /// Bytes of a place in the feed: more than any has.
-const AFTER_MAX: usize = 512;
+pub(super) const AFTER_MAX: usize = 512;
 /// A version that no asset is at.
 const NO_VERSION: u64 = 0;
 

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::event::UploadKind;
 
 /// Bytes of a file name: what the common file systems take.
-const FILENAME_MAX: usize = 255;
+pub const FILENAME_MAX: usize = 255;
 /// Bytes of a content type: longer ones are not types but smuggled data.
-const CONTENT_TYPE_MAX: usize = 128;
+pub const CONTENT_TYPE_MAX: usize = 128;
 /// S3 takes no more in one PUT: 5 GiB.
-const SIZE_MAX: u64 = 5 << 30;
+pub const SIZE_MAX: u64 = 5 << 30;
 /// Tags of one asset.
-const TAGS_MAX: usize = 50;
+pub const TAGS_MAX: usize = 50;
 /// Bytes of all tags together, so that an event stays near one write unit.
-const TAGS_BYTES_MAX: usize = 512;
+pub const TAGS_BYTES_MAX: usize = 512;
 /// Bytes of the reason of a delete.
-pub(crate) const REASON_MAX: usize = 256;
+pub const REASON_MAX: usize = 256;
 
 /// What was declared of a file; also the `data` of `created`, schema 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -81,6 +81,155 @@ async fn the_description_is_whole() {
     insta::assert_snapshot!("operations", told);
 }
 
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// Each limit of the description, at its edge and beyond it.
+#[tokio::test]
+async fn the_limits_of_the_description_are_those_of_the_code() {
+    let world = World::new();
+    let document = world.call("GET /openapi.json").await.json();
+    let parameter = |path: &str, name: &str| {
+        let all = document["paths"][path].as_object().unwrap().values();
+        let mut all = all.flat_map(|it| it["parameters"].as_array().cloned().unwrap_or_default());
+        all.find(|it| it["name"] == name).unwrap()["schema"].clone()
+    };
+    let number = |value: &serde_json::Value| value.as_u64().unwrap();
+    for path in ["/asset", "/events"] {
+        let limit = parameter(path, "limit");
+        let (least, most) = (number(&limit["minimum"]), number(&limit["maximum"]));
+        for (value, status) in [(least, 200), (most, 200), (least - 1, 400), (most + 1, 400)] {
+            let answer = world.call(&format!("GET {path}?limit={value}")).await;
+            assert_eq!(answer.status, status, "{path} {value}");
+        }
+    }
+    let id = world.deleted().await;
+    let history = format!("/asset/{id}/history");
+    for (path, described, name) in
+        [("/asset", "/asset", "state"), (&history, "/asset/{id}/history", "type")]
+    {
+        for value in parameter(described, name)["enum"].as_array().unwrap() {
+            let line = format!("GET {path}?{name}={}", value.as_str().unwrap());
+            assert_eq!(world.call(&line).await.status, 200, "{line}");
+        }
+        assert_eq!(world.call(&format!("GET {path}?{name}=other")).await.status, 400);
+    }
+    for (method, path, described, name, right) in [
+        ("DELETE", format!("/asset/{id}"), "/asset/{id}", "reason", 204),
+        ("GET", "/events".to_owned(), "/events", "actor", 200),
+    ] {
+        let most = usize::try_from(number(&parameter(described, name)["maxLength"])).unwrap();
+        for (length, status) in [(most, right), (most + 1, 400)] {
+            let line = format!("{method} {path}?{name}={}", "x".repeat(length));
+            assert_eq!(world.call(&line).await.status, status, "{name} of {length}");
+        }
+    }
+}
+
+/// The same of what a client declares.
+#[tokio::test]
+async fn a_declaration_is_held_to_its_description() {
+    let world = World::new();
+    let document = world.call("GET /openapi.json").await.json();
+    let schema = &document["components"]["schemas"]["NewAsset"];
+    let of = |field: &str, rule: &str| {
+        let value = schema["properties"][field][rule].as_u64();
+        usize::try_from(value.unwrap_or_else(|| panic!("{field} has no {rule}"))).unwrap()
+    };
+    let text = |length: usize| "x".repeat(length);
+    let (name, kind) = (of("filename", "maxLength"), of("content_type", "maxLength"));
+    let (size, tags) = (of("size", "maximum"), of("tags", "maxProperties"));
+    let tagged = |count| (0..count).map(|n| format!("\"{n}\":\"\"")).collect::<Vec<_>>().join(",");
+    for (body, status) in [
+        (format!("{{\"filename\":\"{}\"}}", text(name)), 201),
+        (format!("{{\"filename\":\"{}\"}}", text(name + 1)), 400),
+        ("{\"filename\":\"\"}".to_owned(), 400),
+        (format!("{{\"content_type\":\"x/{}\"}}", text(kind - 2)), 201),
+        (format!("{{\"content_type\":\"x/{}\"}}", text(kind - 1)), 400),
+        (format!("{{\"size\":{size}}}"), 201),
+        (format!("{{\"size\":{}}}", size + 1), 413),
+        (format!("{{\"tags\":{{{}}}}}", tagged(tags)), 201),
+        (format!("{{\"tags\":{{{}}}}}", tagged(tags + 1)), 400),
+        (format!("{{\"sha256\":\"{}\"}}", "aB".repeat(32)), 201),
+        (format!("{{\"sha256\":\"{}\"}}", "aB".repeat(31)), 400),
+        ("{\"filename\":null,\"tags\":null}".to_owned(), 201),
+        ("{\"other\":1}".to_owned(), 400),
+    ] {
+        let answer = world.send(request("POST /asset", &[JSON], &body)).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[tokio::test]
+async fn every_error_of_the_description_is_shown_by_examples_that_fit() {
+    let document = World::new().call("GET /openapi.json").await.json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let answers = operation["responses"].as_object().unwrap();
+            for (status, answer) in answers.iter().filter(|(status, _)| status.as_str() >= "4") {
+                let place = format!("{method} {path} {status}");
+                let shown = &answer["content"]["application/problem+json"]["examples"];
+                let shown = shown.as_object().unwrap_or_else(|| panic!("{place}: no examples"));
+                assert!(!shown.is_empty(), "{place}: no examples");
+                for (code, example) in shown {
+                    let value = &example["value"];
+                    assert_eq!(value["status"].to_string(), *status, "{place} {code}");
+                    assert_eq!(value["code"], *code, "{place}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_that_occur_are_among_the_examples() {
+    let world = World::new();
+    let document = world.call("GET /openapi.json").await.json();
+    let (created, deleted) = (world.created().await, world.deleted().await);
+    let none = "019aaf6b-5a00-7123-8456-0123456789ab";
+    let other = ("if-match", "\"9\"");
+    for (line, header, body) in [
+        ("POST /asset".to_owned(), JSON, "{\"size\":-1}"),
+        ("POST /asset".to_owned(), JSON, "{\"size\":99999999999}"),
+        ("POST /asset".to_owned(), ("content-type", "text/plain"), "x"),
+        ("GET /asset?limit=0".to_owned(), JSON, ""),
+        ("GET /asset?state=x".to_owned(), JSON, ""),
+        ("GET /asset?cursor=x".to_owned(), JSON, ""),
+        (format!("GET /asset/{none}"), JSON, ""),
+        (format!("GET /asset/{created}"), JSON, ""),
+        (format!("GET /asset/{created}?timeout=0"), JSON, ""),
+        (format!("PUT /asset/{created}"), JSON, ""),
+        (format!("PUT /asset/{created}"), other, ""),
+        (format!("PUT /asset/{created}"), ("if-match", "9"), ""),
+        (format!("DELETE /asset/{created}?reason=%00"), JSON, ""),
+        (format!("POST /asset/{created}/restore"), JSON, ""),
+        (format!("POST /asset/{created}/purge"), JSON, ""),
+        (format!("POST /asset/{deleted}/upload-url"), JSON, ""),
+        (format!("POST /asset/{deleted}/restore"), JSON, "x"),
+        (format!("POST /asset/{deleted}/purge?x=1"), JSON, ""),
+        (format!("GET /asset/{created}/state?version=9"), JSON, ""),
+        (format!("GET /asset/{created}/state?as_of=x"), JSON, ""),
+        (format!("GET /asset/{created}/history?type=x"), JSON, ""),
+        (format!("GET /asset/{created}/history?since=x"), JSON, ""),
+        (format!("GET /asset/{created}/history?until=x"), JSON, ""),
+        (format!("GET /asset/{created}/proof?version=9"), JSON, ""),
+        ("GET /events?after=x".to_owned(), JSON, ""),
+        ("GET /events?actor=".to_owned(), JSON, ""),
+        ("GET /docs/none".to_owned(), JSON, ""),
+    ] {
+        let answer = world.send(request(&line, &[header], body)).await;
+        let (method, path) = line.split_once(' ').unwrap();
+        let path = path.split('?').next().unwrap();
+        let ids = [created.as_str(), &deleted, none];
+        let path = ids.iter().fold(path.to_owned(), |path, id| path.replace(*id, "{id}"));
+        let path = path.replace("/docs/none", "/docs/{file}");
+        let operation = &document["paths"][&path][method.to_lowercase()];
+        let shown = &operation["responses"][answer.status.as_str()];
+        let shown = &shown["content"]["application/problem+json"]["examples"];
+        assert!(!shown[answer.code()].is_null(), "{line}: {} {}", answer.status, answer.body);
+    }
+}
+
 #[tokio::test]
 async fn the_examples_are_what_is_answered() {
     fn names(value: &serde_json::Value) -> BTreeSet<&String> {

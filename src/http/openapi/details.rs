@@ -1,0 +1,280 @@
+//! What the derived description cannot know: the limits that the code enforces, each taken from its
+//! constant, and for every error the problem that is answered.
+
+use axum::http::StatusCode;
+use ledger::asset::{
+    CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
+};
+use serde_json::{Map, Value, json};
+
+use crate::http::code::Code;
+use crate::http::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
+use crate::http::problem::PROBLEM_JSON;
+
+/// A SHA-256 as it is answered.
+const HASH: &str = "^[0-9a-f]{64}$";
+/// Characters of an id, which the cursor of a list is.
+const ID: usize = 36;
+/// What no text of a client's may hold, as a class of a pattern: control characters, those that
+/// end a line, and those that turn the direction of writing.
+const UNSAFE: &str = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069";
+
+/// Completes the description.
+pub(super) fn complete(document: &mut Value) {
+    let (schemas, paths) = ("/components/schemas", "/paths");
+    if let Some(Value::Object(schemas)) = document.pointer_mut(schemas) {
+        complete_schemas(schemas);
+    }
+    if let Some(Value::Object(paths)) = document.pointer_mut(paths) {
+        for (path, item) in paths.iter_mut() {
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                complete_parameters(path, operation);
+                complete_answers(path, method, operation);
+            }
+        }
+    }
+}
+
+fn complete_schemas(schemas: &mut Map<String, Value>) {
+    let hash = json!({"pattern": HASH});
+    let states = json!({"enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED", "PURGED"]});
+    let id = json!({"format": "uuid"});
+    let from_one = json!({"minimum": 1});
+    for (schema, field, rule) in [
+        ("AssetEvent", "asset_id", &id),
+        ("Confirmed", "status", &json!({"enum": ["UPLOADED"]})),
+        ("Created", "id", &id),
+        ("Declared", "sha256", &hash),
+        ("Download", "asset_id", &id),
+        ("Event", "hash", &hash),
+        ("Event", "prev", &hash),
+        ("Event", "source", &json!({"enum": ["api", "s3", "cli", "reconcile"]})),
+        ("Event", "version", &from_one),
+        ("File", "sha256", &hash),
+        ("Health", "status", &json!({"enum": ["ok", "ready"]})),
+        ("History", "asset_id", &id),
+        ("Item", "asset_id", &id),
+        ("NewAsset", "content_type", &content_type()),
+        ("NewAsset", "filename", &filename()),
+        ("NewAsset", "size", &json!({"minimum": 0, "maximum": SIZE_MAX})),
+        ("NewAsset", "tags", &tags()),
+        ("Problem", "status", &json!({"minimum": 400, "maximum": 599})),
+        ("Problem", "type", &json!({"const": "about:blank"})),
+        ("Proof", "asset_id", &id),
+        ("Proof", "hash", &hash),
+        ("Proof", "leaf", &hash),
+        ("Proof", "last_hash", &hash),
+        ("Proof", "version", &from_one),
+        ("Proof", "last_version", &from_one),
+        ("Standing", "state", &states),
+        ("Standing", "version", &from_one),
+        ("State", "asset_id", &id),
+        ("State", "head", &hash),
+        ("State", "upload", &json!({"enum": ["plain", "declared"]})),
+        ("Upload", "method", &json!({"const": "PUT"})),
+    ] {
+        if let Some(found) = schemas.get_mut(schema).and_then(|schema| own(schema, field)) {
+            merge(found, rule);
+        }
+    }
+    if let Some(body) = schemas.get_mut("NewAsset") {
+        merge(body, &json!({"additionalProperties": false}));
+    }
+}
+
+fn content_type() -> Value {
+    let token = r"[A-Za-z0-9!#$&\-^_.+]+";
+    let pattern = format!("^{token}/{token} *(;[ -~]*)?$");
+    json!({"maxLength": CONTENT_TYPE_MAX, "pattern": pattern})
+}
+
+fn filename() -> Value {
+    let pattern = format!(r"^[^/\\{UNSAFE}]+$");
+    json!({"minLength": 1, "maxLength": FILENAME_MAX, "pattern": pattern,
+        "not": {"enum": [".", ".."]}})
+}
+
+fn tags() -> Value {
+    let name = json!({"type": "string", "maxLength": TAGS_BYTES_MAX});
+    json!({"maxProperties": TAGS_MAX, "propertyNames": name, "additionalProperties": name})
+}
+
+/// A property of a schema itself, not of those it is made of.
+fn own<'a>(schema: &'a mut Value, field: &str) -> Option<&'a mut Value> {
+    if schema.get("properties").is_some() {
+        return schema.get_mut("properties")?.get_mut(field);
+    }
+    let parts = schema.get_mut("allOf")?.as_array_mut()?.iter_mut();
+    parts.filter_map(|part| part.get_mut("properties")).find_map(|all| all.get_mut(field))
+}
+
+fn merge(into: &mut Value, rule: &Value) {
+    if let (Value::Object(into), Value::Object(rule)) = (into, rule) {
+        into.extend(rule.clone());
+    }
+}
+
+fn complete_parameters(path: &str, operation: &mut Value) {
+    let Some(Value::Array(parameters)) = operation.get_mut("parameters") else { return };
+    for parameter in parameters {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        if let Some(schema) = parameter_schema(path, name) {
+            parameter["schema"] = schema;
+        }
+    }
+}
+
+/// What a parameter may be. Lengths are of bytes in the code, and never greater in characters.
+fn parameter_schema(path: &str, name: &str) -> Option<Value> {
+    Some(match name {
+        "id" => json!({"type": "string", "format": "uuid"}),
+        "limit" => json!({"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}),
+        "cursor" if path == "/asset" => json!({"type": "string", "maxLength": ID}),
+        "cursor" => json!({"type": "string", "pattern": "^[0-9]*$"}),
+        "state" => json!({"type": "string",
+            "enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED"]}),
+        "timeout" | "version" => json!({"type": "integer", "minimum": 1}),
+        "as_of" | "since" | "until" => json!({"type": "string", "format": "date-time"}),
+        "type" => json!({"type": "string", "enum": Event::KINDS}),
+        "actor" => json!({"type": "string", "minLength": 1, "maxLength": ACTOR_MAX}),
+        "after" => json!({"type": "string", "maxLength": AFTER_MAX}),
+        "reason" => json!({"type": "string", "maxLength": REASON_MAX,
+            "pattern": format!("^[^{UNSAFE}]*$")}),
+        "If-Match" => json!({"type": "string", "pattern": r#"^(\*|(W/)?"[^"]*")$"#}),
+        _ => return None,
+    })
+}
+
+fn complete_answers(path: &str, method: &str, operation: &mut Value) {
+    let names = operation["parameters"].as_array().into_iter().flatten();
+    let names: Vec<_> =
+        names.filter_map(|parameter| Some(parameter["name"].as_str()?.to_owned())).collect();
+    let reads_body = operation["responses"].get("413").is_some();
+    let Some(Value::Object(answers)) = operation.get_mut("responses") else { return };
+    for (status, answer) in answers.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
+        let codes = match status.as_str() {
+            "400" => invalid(&names, reads_body),
+            other => codes(path, method, other, &names),
+        };
+        let content = &mut answer["content"][PROBLEM_JSON];
+        let examples = codes.into_iter().map(|(code, detail)| {
+            let (name, status) = code.facts();
+            (name.to_owned(), json!({"value": problem(name, status, detail)}))
+        });
+        content["examples"] = Value::Object(examples.collect());
+    }
+}
+
+fn problem(code: &str, status: StatusCode, detail: &str) -> Value {
+    json!({
+        "type": "about:blank", "title": status.canonical_reason(), "status": status.as_u16(),
+        "detail": detail, "code": code, "request_id": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
+        "error_message": detail
+    })
+}
+
+/// A code, and the words that come with it.
+type Told = (Code, &'static str);
+
+/// What a request is refused for that cannot be read, by what it may hold.
+fn invalid(parameters: &[String], reads_body: bool) -> Vec<Told> {
+    let told = |name: &String| {
+        Some(match name.as_str() {
+            "limit" => (Code::LimitInvalid, "limit: must be a number from 1 to 1000"),
+            "cursor" => (Code::CursorInvalid, "cursor: must be the next_cursor of the page before"),
+            "state" => {
+                (Code::StateInvalid, "state: must be one of CREATED, RECEIVED, UPLOADED, DELETED")
+            }
+            "timeout" => (
+                Code::TimeoutInvalid,
+                "timeout: must be a whole number of seconds, 1 or more, in digits",
+            ),
+            "version" => {
+                (Code::VersionInvalid, "version: must be a whole number, 1 or more, in digits")
+            }
+            "as_of" => {
+                (Code::AsOfInvalid, "as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z")
+            }
+            "type" => (Code::TypeInvalid, "type: must be one of created, received, uploaded, …"),
+            "actor" => (Code::ActorInvalid, "actor: must be 1 to 128 bytes, as a history shows it"),
+            "since" => (Code::SinceInvalid, "since: must be an RFC 3339 time"),
+            "until" => (Code::UntilInvalid, "until: must be an RFC 3339 time"),
+            "after" => (Code::AfterInvalid, "after: must be the next of a page of this ledger"),
+            "reason" => (Code::QueryInvalid, "reason: must be at most 256 bytes, not 300"),
+            "If-Match" => {
+                (Code::IfMatchInvalid, "If-Match: must be one entity tag such as \"3\", or *")
+            }
+            _ => return None,
+        })
+    };
+    let mut all: Vec<_> = parameters.iter().filter_map(told).collect();
+    if reads_body {
+        all.push((Code::BodyInvalid, "size: must be a whole number of bytes"));
+    }
+    if !parameters.is_empty() && !all.iter().any(|(_, detail)| detail.starts_with("reason")) {
+        all.push((Code::QueryInvalid, "\"lmit\": is not a parameter of this path"));
+    }
+    all
+}
+
+const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
+
+/// What else a request is refused for.
+fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<Told> {
+    use Code as C;
+    let takes = |name: &str| parameters.iter().any(|it| it == name);
+    let on = |wanted: &str, code: C, detail| (path == wanted).then_some((code, detail));
+    let if_takes = |name: &str, code: C, detail| takes(name).then_some((code, detail));
+    let restore = "/asset/{id}/restore";
+    let told: Vec<Option<Told>> = match status {
+        "403" => vec![
+            Some((C::HostForbidden, "this server does not answer under that name")),
+            Some((C::OriginForbidden, "pages of this origin may not use this API")),
+            (path == "/asset/{id}" && method == "get").then_some((
+                C::AssetNotDownloadable,
+                "Unable to download: Asset 019aaf6b-5a00-7123-8456-0123456789ab is marked as \
+                 CREATED, must be marked UPLOADED to retrieve.",
+            )),
+        ],
+        "404" => vec![
+            if_takes("id", C::AssetNotFound, NOT_FOUND),
+            if_takes("version", C::VersionNotFound, "there is no such version"),
+            (!takes("id")).then_some((C::PathUnknown, "there is nothing at this path")),
+        ],
+        "408" => vec![Some((C::BodyTimeout, "the body did not come; send it again"))],
+        "409" => vec![
+            on(restore, C::AssetNotDeleted, "it is not deleted"),
+            on(restore, C::AssetBeingPurged, "it is being purged"),
+            on(restore, C::AssetBytesGone, "its bytes are gone"),
+            on("/asset/{id}/purge", C::AssetNotDeleted, "it is not deleted"),
+            on("/asset/{id}/upload-url", C::AssetNotAwaitingUpload, "bytes were received already"),
+        ],
+        "410" => vec![Some((C::AssetPurged, "it was purged"))],
+        "412" => vec![
+            if_takes("If-Match", C::VersionConflict, "the asset is at version 3"),
+            (method == "put").then_some((
+                C::AssetStateIncorrect,
+                "ASSET 019aaf6b-5a00-7123-8456-0123456789ab state incorrect: State: \"CREATED\" \
+                 must be one of ['RECEIVED', 'UPLOADED']",
+            )),
+            (method == "put").then_some((C::UploadMismatch, "the bytes are not as declared")),
+        ],
+        "413" => vec![
+            Some((C::BodyTooLarge, "the body is over 65536 bytes")),
+            on("/asset", C::UploadTooLarge, "size: must be at most 5368709120 bytes (5 GiB)"),
+        ],
+        "415" => {
+            vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
+        }
+        "500" => vec![Some((C::Internal, "something went wrong here; the log knows more"))],
+        "503" => vec![
+            on("/readyz", C::NotReady, "a part of the service is not ready"),
+            Some((C::StoreUnavailable, "a store is away; try again later")),
+            Some((C::RequestTimeout, "the request took too long; try again")),
+            (method != "get")
+                .then_some((C::AssetContended, "the asset is changing too fast; try again")),
+        ],
+        _ => Vec::new(),
+    };
+    told.into_iter().flatten().collect()
+}
