@@ -16,6 +16,12 @@ SENT_BY_PAGES = {
     "authorization", "content-type", "if-match", "x-request-id", "x-legacy-envelope",
     "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
 }
+# What a page sends to the bucket by a signed URL, and what it must see of the answers.
+SENT_TO_FILES = {"content-type", "if-none-match", "range", "x-amz-checksum-sha256"}
+SEEN_OF_FILES = {
+    "accept-ranges", "content-range", "content-disposition", "content-encoding", "etag",
+    "x-amz-checksum-sha256", "x-amz-version-id",
+}
 BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
 
 
@@ -170,6 +176,11 @@ def files_keep_every_version_and_tell_of_changes(stack):
                files.get("CorsConfiguration", {}).get("CorsRules", [])]
     if open_to != ([stack.ref("AllowedOrigins")] if stack.parameters["AllowedOrigins"] else []):
         yield f"Files: open to pages of {open_to}"
+    for rule in files.get("CorsConfiguration", {}).get("CorsRules", []):
+        unsent = SENT_TO_FILES - {name.lower() for name in rule.get("AllowedHeaders", [])}
+        unseen = SEEN_OF_FILES - {name.lower() for name in rule.get("ExposedHeaders", [])}
+        if unsent or unseen:
+            yield f"Files: pages may not send {sorted(unsent)} and see {sorted(unseen)}"
 
 
 def the_api_is_never_open(stack):
