@@ -3,6 +3,7 @@
 
 mod figures;
 mod folder;
+mod ground;
 mod inside;
 mod stores;
 mod strays;
@@ -23,12 +24,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::folder::Folder;
+use self::ground::Ground;
 pub(crate) use self::stores::BUCKET;
 use self::stores::Stores;
 use crate::bucket::{Bucket, Handled};
 use crate::checks;
 use crate::cors;
-use crate::http::{Api, Hosts, Limits, with_meter};
+use crate::http::{Api, Check, Hosts, Limits, with_meter};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{Receiver, Verdict};
@@ -68,7 +70,7 @@ pub struct Local {
     works: Tasks,
     s3: Tasks,
     drain: Duration,
-    _folder: Folder,
+    ground: Ground,
 }
 
 impl Local {
@@ -86,19 +88,21 @@ impl Local {
         let objects = Arc::new(stores.objects(&own_s3_url, &s3_url));
         let service = service(&stores, objects.clone(), options.tenant.clone());
 
+        let ground = Ground::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
         let (follower, figures) = (follower(&stores), Prometheus::start()?);
         let meter = figures::Local::new(figures.clone(), follower.progress(), stores.outbox());
+        works.start(ground.clone().keep_looking(works.stop.clone()));
         works.start(figures.keep_up(works.stop.clone()));
         works.start(follow(follower, works.stop.clone()));
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
         let s3_router = stores.s3_router(origins.clone());
         s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
         let hosts = cors::hosts(&options.cors_origins, options.any_host);
-        let router = cors::shared(api_router(&stores, service, objects, hosts), origins);
+        let router = cors::shared(api_router(&stores, service, objects, hosts, &ground), origins);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
-        Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, _folder: folder })
+        Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })
     }
 
     /// Where the API answers.
@@ -113,13 +117,29 @@ impl Local {
         self.s3_url.clone()
     }
 
+    /// Why the folder is not the one that was opened, as soon as that is so. Nothing is written
+    /// from then on; stop it.
+    pub fn lost(&self) -> impl Future<Output = String> + use<> {
+        let mut lost = self.ground.lost();
+        async move {
+            match lost.wait_for(Option::is_some).await {
+                Ok(why) => why.clone().unwrap_or_default(),
+                // It has ended.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
     /// Finishes what is under way: first the requests of both listeners, which share one deadline,
     /// then those who carry notifications and rows. What is not finished in time is taken up at the
-    /// next start.
+    /// next start. Last, the files are closed, and no write-ahead log is left beside them.
     pub async fn stop(self) {
         let deadline = Instant::now() + self.drain;
         tokio::join!(self.api.end(deadline), self.s3.end(deadline));
         self.works.end(deadline.max(Instant::now() + CARRIERS)).await;
+        if tokio::time::timeout(CARRIERS, self.ground.close()).await.is_err() {
+            tracing::warn!("the files were not closed in time; nothing acknowledged is lost");
+        }
     }
 }
 
@@ -134,15 +154,18 @@ fn api_router(
     service: Arc<Service>,
     objects: Arc<S3Objects>,
     hosts: Hosts,
+    ground: &Ground,
 ) -> Router {
     let rows = Arc::new(Current::new(stores.views.clone()));
+    let own: Arc<dyn Check> = Arc::new(ground.clone());
+    let checks = checks::all(stores.journal.clone(), rows.clone(), objects.clone());
     crate::http::router(Api {
         service,
-        reader: Reader::new(stores.journal.clone(), rows.clone()),
+        reader: Reader::new(stores.journal.clone(), rows),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner: Arc::clone(&objects) as _,
         effects: Arc::new(World),
-        checks: checks::all(stores.journal.clone(), rows, objects),
+        checks: checks.iter().cloned().chain([own]).collect(),
         limits: Limits::default(),
         hosts,
     })

@@ -6,15 +6,20 @@
 
 mod evidence;
 mod file;
+mod ground;
+mod log;
 mod readers;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use self::file::{connect, describe, migrate, steps_applied, translate, tune};
+use self::file::{LOG, connect, describe, empty_log, migrate, steps_applied, translate, tune};
+use self::ground::Ground;
 use self::readers::Readers;
 use crate::error::{Kind, StoreError};
 
@@ -22,6 +27,9 @@ use crate::error::{Kind, StoreError};
 const GROUP: usize = 512;
 /// Jobs waiting for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 4096;
+/// Groups between two looks at the length of the log.
+const LOOK_AT_LOG: u32 = 64;
+
 /// What a file must be: how it is recognised, and the steps that bring it up to date.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
@@ -48,13 +56,22 @@ pub enum Open {
     ReadOnly,
 }
 
-/// An open file. Dropping it commits what is waiting and ends the writer.
+/// An open file. Dropping it commits what is waiting, waits for the writer to end, and leaves no
+/// log behind.
 #[derive(Debug)]
 pub struct Database {
     name: &'static str,
     /// None where nothing is written.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    jobs: Option<mpsc::Sender<Message>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    ground: Option<Arc<Ground>>,
     readers: Arc<Readers>,
+}
+
+/// What the writer is told.
+enum Message {
+    Write(Box<dyn Job>),
+    Close,
 }
 
 impl Database {
@@ -67,9 +84,10 @@ impl Database {
         let name = schema.name;
         if open == Open::ReadOnly {
             let readers = Arc::new(Readers::of_evidence(path, schema)?);
-            return Ok(Self { name, jobs: None, readers });
+            return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
         }
         let failed = |error| describe(name, path, error);
+        refuse_strange_log(path)?;
         let mut writer = connect(path, open == Open::OrCreate).map_err(failed)?;
         // Nothing is written, not even the journal mode, before the file is known to be ours; and
         // a file that is up to date opens without waiting for whoever is writing to it.
@@ -78,13 +96,42 @@ impl Database {
         if applied < schema.steps.len() {
             migrate(&mut writer, path, schema)?;
         }
+        // Only now SQLite has all its files.
+        steps_applied(&writer, path, schema)?;
+        let cannot = |e| StoreError::caused(Kind::Unavailable, format!("{name}: cannot start"), e);
+        let ground = Arc::new(Ground::of(name, path).map_err(cannot)?);
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        std::thread::Builder::new()
+        let of = Arc::clone(&ground);
+        let thread = thread::Builder::new()
             .name(format!("{name}-writer"))
-            .spawn(move || write_groups(name, &mut writer, waiting))
-            .map_err(|e| StoreError::caused(Kind::Unavailable, "cannot start a writer", e))?;
-        let readers = Arc::new(Readers::shared(path, schema));
-        Ok(Self { name, jobs: Some(jobs), readers })
+            .spawn(move || write_groups(name, &mut writer, waiting, &of))
+            .map_err(cannot)?;
+        let readers = Arc::new(Readers::shared(path, schema, Arc::clone(&ground)));
+        let writer = Mutex::new(Some(thread));
+        Ok(Self { name, jobs: Some(jobs), writer, ground: Some(ground), readers })
+    }
+
+    /// Whether the file that is open is still the one at its path, with its folder and its log.
+    /// From the first time on that it is not, every write fails.
+    ///
+    /// # Errors
+    /// `Misconfigured` if it was moved, replaced or removed.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.ground.as_ref().map_or(Ok(()), |ground| ground.check())
+    }
+
+    /// Finishes the reads and writes under way, moves the log to the file, and ends the writer.
+    /// Whatever comes later fails.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(Message::Close).await; // fails where it has ended already
+        }
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let joined = tokio::task::spawn_blocking(move || writer.map(JoinHandle::join)).await;
+        if !matches!(joined, Ok(None | Some(Ok(())))) {
+            tracing::error!(store = self.name, "the writer did not end in good order");
+        }
     }
 
     /// Runs `job` in the writer's next transaction and answers once that has been committed.
@@ -116,7 +163,7 @@ impl Database {
             let why = format!("{}: opened to be read only", self.name);
             return Err(StoreError::new(Kind::Misconfigured, why));
         };
-        jobs.send(job).await.map_err(|_| gone())?;
+        jobs.send(Message::Write(job)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -177,23 +224,65 @@ where
     }
 }
 
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.readers.close_idle();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // A job that held the last handle is dropped by the writer itself.
+        if let Some(writer) = writer.filter(|it| it.thread().id() != thread::current().id()) {
+            let _ = writer.join();
+        }
+    }
+}
+
 fn write_groups(
     name: &'static str,
     connection: &mut Connection,
-    mut waiting: mpsc::Receiver<Box<dyn Job>>,
+    mut waiting: mpsc::Receiver<Message>,
+    ground: &Ground,
 ) {
-    let mut group = Vec::with_capacity(GROUP);
-    while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
-        let outcome = commit(connection, &mut group).map_err(|error| {
-            let error = translate(format!("{name}: a write failed"), error);
-            tracing::error!(store = name, kind = ?error.kind, jobs = group.len(),
-                cause = %crate::error::chain(&error), "a group of writes was rolled back");
-            error
-        });
+    let (mut told, mut group) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
+    let (mut closing, mut groups) = (false, 0_u32);
+    while !closing && waiting.blocking_recv_many(&mut told, GROUP) > 0 {
+        for message in told.drain(..) {
+            match message {
+                Message::Write(job) => group.push(job),
+                Message::Close => closing = true,
+            }
+        }
+        let outcome = commit_on(ground, name, connection, &mut group);
         for job in group.drain(..) {
             job.reply(outcome.clone());
         }
+        groups = groups.wrapping_add(1);
+        if groups.is_multiple_of(LOOK_AT_LOG) && ground.log_length() > u64::from(LOG) {
+            let emptied = empty_log(connection).unwrap_or(false);
+            tracing::info!(store = name, emptied, "the write-ahead log is long");
+        }
     }
+    if ground.check().is_ok() {
+        // Where somebody reads on, the log stays, and belongs to the file.
+        let _ = empty_log(connection);
+    }
+}
+
+/// Commits a group on the file that was opened: nothing is acknowledged that went to another one,
+/// or to none.
+fn commit_on(
+    ground: &Ground,
+    name: &'static str,
+    connection: &mut Connection,
+    group: &mut [Box<dyn Job>],
+) -> Result<(), StoreError> {
+    ground.check()?;
+    commit(connection, group).map_err(|error| {
+        let error = translate(format!("{name}: a write failed"), error);
+        tracing::error!(store = name, kind = ?error.kind, jobs = group.len(),
+            cause = %crate::error::chain(&error), "a group of writes was rolled back");
+        error
+    })?;
+    ground.check()
 }
 
 fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
@@ -204,42 +293,20 @@ fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> rusqlite::
     transaction.commit()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    use super::readers::READERS;
-    use super::*;
-
-    const EMPTY: Schema =
-        Schema { name: "test", application_id: 1, steps: &["SELECT 1"], durable: true };
-
-    #[tokio::test]
-    async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("test.sqlite");
-        let db = Arc::new(Database::open(&file, &EMPTY, Open::OrCreate).unwrap());
-        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..20 {
-            let reads = (0..READERS).map(|_| {
-                let (db, now, most) = (Arc::clone(&db), Arc::clone(&now), Arc::clone(&most));
-                tokio::spawn(async move {
-                    let query = move |_: &Connection| {
-                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        std::thread::sleep(Duration::from_millis(20));
-                        now.fetch_sub(1, Ordering::SeqCst);
-                        Ok(())
-                    };
-                    let _ = db.read(query).await;
-                })
-            });
-            let reads: Vec<_> = reads.collect();
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            reads.iter().for_each(tokio::task::JoinHandle::abort);
-        }
-        db.read(|_| Ok(())).await.unwrap();
-        let most = most.load(Ordering::SeqCst);
-        assert!(most <= READERS, "{most} reads at once");
+/// A log that nobody has open was left by a crash, and must be of the file it lies beside.
+fn refuse_strange_log(path: &Path) -> Result<(), StoreError> {
+    match File::open(path) {
+        Ok(probe) if !evidence::is_open_elsewhere(&probe) => log::check(path),
+        _ => Ok(()),
     }
 }
+
+/// The name of what SQLite has beside a file.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
 use ledger::journal::{DynamoJournal, MemoryJournal, SqliteJournal};
 use ledger::sqlite::Open;
-use ledger::testing::journal::{arrivals_conformance, conformance, scan_conformance};
+use ledger::testing::journal::{
+    arrivals_conformance, conformance, links_conformance, scan_conformance,
+};
 use ledger::testing::{Faults, Faulty, absences};
 use tempfile::TempDir;
 
@@ -36,10 +38,11 @@ async fn memory_notes_what_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_the_contract() {
-    let folders = [(); 3].map(|()| TempDir::new().unwrap());
+    let folders = [(); 4].map(|()| TempDir::new().unwrap());
     conformance(sqlite(&folders[0]).await).await;
     arrivals_conformance(sqlite(&folders[1]).await).await;
     scan_conformance(&*sqlite(&folders[2]).await).await;
+    links_conformance(&*sqlite(&folders[3]).await).await;
 }
 
 fn dynamo(tables: Tables) -> Arc<DynamoJournal> {

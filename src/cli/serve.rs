@@ -117,7 +117,7 @@ impl Serve {
             Store::Sqlite => {
                 let local = Local::start(self.on_folder()).await?;
                 greet(&local.api_url(), &local.s3_url());
-                stop.wait(local.stop()).await
+                stop.wait_unless(local.lost(), local.stop()).await
             }
             Store::Dynamodb => {
                 let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));

@@ -33,11 +33,23 @@ impl Stop {
     }
 
     /// Waits until told to stop, then for `end`.
-    pub(super) async fn wait(mut self, end: impl Future<Output = ()>) -> anyhow::Result<()> {
-        self.told().await;
+    pub(super) async fn wait(self, end: impl Future<Output = ()>) -> anyhow::Result<()> {
+        self.wait_unless(std::future::pending(), end).await
+    }
+
+    /// The same, and stops by itself as soon as `lost` tells why; that is a failure.
+    pub(super) async fn wait_unless(
+        mut self,
+        lost: impl Future<Output = String>,
+        end: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let lost = tokio::select! {
+            () = self.told() => None,
+            why = lost => Some(why),
+        };
         tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
         tokio::select! {
-            () = end => Ok(()),
+            () = end => lost.map_or(Ok(()), |why| bail!("stopped, for {why}")),
             () = self.told() => bail!("stopped at once; nothing acknowledged is lost"),
         }
     }

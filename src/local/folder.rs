@@ -1,24 +1,41 @@
 //! The data folder: private to its owner, and served by one process at a time.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// While this file is there, the journal is a part of what it is to be.
 const IMPORTING: &str = "import.unfinished";
 
+/// What whoever serves the folder has locked.
+const LOCK: &str = "serve.lock";
+
 /// Held for as long as this process serves the folder; the system lets go of it in a crash.
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    inode: (u64, u64),
+    lock: File,
 }
 
 impl Folder {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the path still names the folder that was claimed, and its lock.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let lock = self.path.join(LOCK);
+        let claimed = inode(&self.lock.metadata()?);
+        for (path, claimed) in [(&self.path, self.inode), (&lock, claimed)] {
+            let shown = path.display();
+            let found = path.metadata();
+            let found = found.with_context(|| format!("{shown} was moved or removed"))?;
+            ensure!(inode(&found) == claimed, "{shown} was replaced");
+        }
+        Ok(())
     }
 
     /// Makes the folder if it is missing and claims it.
@@ -74,10 +91,10 @@ impl Folder {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(path.join("serve.lock"))
+            .open(path.join(LOCK))
             .with_context(|| format!("--data {shown}: cannot write to the folder"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), inode: inode(&path.metadata()?), lock }),
             Err(TryLockError::WouldBlock) => {
                 bail!("--data {shown}: another `serve` runs on this folder; stop it first")
             }
@@ -86,6 +103,10 @@ impl Folder {
             }
         }
     }
+}
+
+fn inode(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 #[cfg(test)]

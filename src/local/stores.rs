@@ -57,6 +57,18 @@ impl Stores {
         Ok(Self { journal: Arc::new(journal), views: Arc::new(views), s3, credentials })
     }
 
+    /// Whether every file that is open is still the one at its path.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.journal.check()?;
+        self.views.check()?;
+        self.s3.check()
+    }
+
+    /// Ends the writers, and leaves no logs.
+    pub(super) async fn close(&self) {
+        tokio::join!(self.journal.close(), self.views.close(), self.s3.close());
+    }
+
     pub(super) fn s3_router(&self, origins: Vec<HeaderValue>) -> Router {
         self.s3.router(&self.credentials, origins)
     }

@@ -81,6 +81,19 @@ impl LocalS3 {
         Ok(Claimed(Self { store: Arc::new(store), effects }))
     }
 
+    /// As [`ledger::sqlite::Database::check`].
+    ///
+    /// # Errors
+    /// As [`ledger::sqlite::Database::check`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.store.check()
+    }
+
+    /// As [`ledger::sqlite::Database::close`].
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// What has not been delivered yet; [`Outbox::deliver`] delivers it.
     #[must_use]
     pub fn outbox(&self) -> Outbox {

@@ -73,6 +73,14 @@ impl Store {
         Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
     }
 
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.db.check()
+    }
+
+    pub(super) async fn close(&self) {
+        self.db.close().await;
+    }
+
     pub(super) async fn current(&self, key: &str) -> Result<Option<Version>, StoreError> {
         let key = key.to_owned();
         self.db.read(move |db| rows::current(db, &key)).await

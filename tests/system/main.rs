@@ -8,6 +8,7 @@ mod backup;
 mod command_line;
 mod crash;
 mod faults;
+mod ground;
 mod inputs;
 mod life;
 mod limits;

@@ -109,6 +109,22 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Waits until it ends by itself, and tells whether that was in good order.
+    pub(crate) fn ended(mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE * 2;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            if Instant::now() > deadline {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+                panic!("it goes on");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// `kill -9`: no farewell.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::watch;
 
 use super::scan::Stray;
-use super::{Appended, Arrival, Arrivals, Journal};
+use super::{Appended, Arrival, Arrivals, Journal, link};
+use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
 use crate::record::Line;
@@ -39,6 +40,16 @@ impl SqliteJournal {
         let last = database.read(last_arrival).await?;
         Ok(Self { database, latest: watch::Sender::new(last) })
     }
+
+    /// As [`Database::check`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.database.check()
+    }
+
+    /// As [`Database::close`].
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
 }
 
 #[async_trait]
@@ -62,26 +73,50 @@ impl Journal for SqliteJournal {
     }
 
     async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
-        let pk = key.partition();
+        let (pk, prev) = (key.partition(), link::prev(&line));
         let latest = self.latest.clone();
         let tell = move |(number, _): &(Option<u64>, _)| {
             number.map(|number| latest.send_replace(number));
         };
-        let insert = move |file: &Connection| insert(file, &pk, &line);
-        self.database.write_then(insert, tell).await.map(|(_, appended)| appended)
+        let insert = move |file: &Connection| insert(file, &pk, &line, prev);
+        let (_, placed) = self.database.write_then(insert, tell).await?;
+        placed.map_err(|refusal| link::broken(&key.partition(), &refusal))
     }
 }
 
-/// Inserts an event, and answers its arrival number if its version was free.
-fn insert(file: &Connection, pk: &str, new: &Line) -> rusqlite::Result<(Option<u64>, Appended)> {
+/// What became of it, or why it does not follow what is there.
+type Placed = Result<Appended, String>;
+
+/// Inserts an event, and answers its arrival number if its version was free. The transaction has
+/// the write lock already, so what is read here is what the insert meets.
+fn insert(
+    file: &Connection,
+    pk: &str,
+    new: &Line,
+    prev: Option<Hash>,
+) -> rusqlite::Result<(Option<u64>, Placed)> {
+    let last = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
+    let last = file.prepare_cached(last)?.query_row([pk], scan::item).optional()?.transpose();
+    let last = match last {
+        Ok(last) => last,
+        Err(stray) => return Ok((None, Err(stray.to_string()))),
+    };
+    if last.as_ref().is_some_and(|last| last.version >= new.version) {
+        let holder = "SELECT sk, body FROM events WHERE pk = ?1 AND sk = ?2";
+        let mut holder = file.prepare_cached(holder)?;
+        if let Some(holder) = holder.query_row(params![pk, new.version], line).optional()? {
+            return Ok((None, Ok(Appended::Taken(holder))));
+        }
+    }
+    if let Some(refusal) = link::refusal(new.version, prev, last.as_ref()) {
+        return Ok((None, Err(refusal)));
+    }
     let insert = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     let inserted = file.prepare_cached(insert)?.execute(params![pk, new.version, new.body])?;
-    if inserted == 1 {
-        return Ok((u64::try_from(file.last_insert_rowid()).ok(), Appended::Written));
+    if inserted == 0 {
+        return Ok((None, Err("the file did not take the event".to_owned())));
     }
-    let holder = "SELECT sk, body FROM events WHERE pk = ?1 AND sk = ?2";
-    let holder = file.prepare_cached(holder)?.query_row(params![pk, new.version], line)?;
-    Ok((None, Appended::Taken(holder)))
+    Ok((u64::try_from(file.last_insert_rowid()).ok(), Ok(Appended::Written)))
 }
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! Reading a file so that no byte of it, and none beside it, changes: for whoever looks at evidence,
-//! also on media that cannot be written.
+//! Reading a file so that no byte of it, and none beside it, changes: for whoever looks at
+//! evidence, also on media that cannot be written.
 //!
 //! SQLite's own read-only mode does not do: it makes `-shm` and `-wal` where they are missing, and
 //! cannot open a file in WAL mode where it may not make them. So there are three ways:
@@ -21,8 +21,8 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
 use tempfile::TempDir;
 
-use super::Schema;
 use super::file::{self, describe, steps_applied};
+use super::{Schema, beside, log};
 use crate::error::{Kind, StoreError};
 
 /// How often a copy is tried while somebody writes to the file.
@@ -136,14 +136,12 @@ fn choose(path: &Path, schema: &Schema) -> Result<(Way, File), StoreError> {
     if length == 0 && !has_log(path) {
         return Err(misconfigured(format!("{shown}: is empty; restore it from a backup")));
     }
-    let ways = [first_way(path, &probe)];
-    for way in ways.into_iter().flatten() {
-        // What a live process keeps to itself, or has not finished making, is read in a copy.
-        if let Ok(connection) = connect(&way, path)
-            && steps_applied(&connection, path, schema)? == schema.steps.len()
-        {
-            return Ok((way, probe));
-        }
+    // What a live process keeps to itself, or has not finished making, is read in a copy.
+    if let Some(way) = first_way(path, &probe)
+        && let Ok(connection) = connect(&way, path)
+        && steps_applied(&connection, path, schema)? == schema.steps.len()
+    {
+        return Ok((way, probe));
     }
     Ok((copied(path, schema)?, probe))
 }
@@ -191,11 +189,18 @@ fn copied(path: &Path, schema: &Schema) -> Result<Way, StoreError> {
         }
         // The log may have grown: a copy of it ends with the last transaction that is whole in it.
         if Stamp::of(path).file == before.file {
+            log::check(&copy).map_err(|error| of_original(error, &copy, path))?;
             bring_up_to_date(&copy, path, schema)?;
             return Ok(Way::Copy(Arc::new(folder)));
         }
     }
     Err(changed(path))
+}
+
+/// A failure of the copy as one of what it is of.
+fn of_original(error: StoreError, copy: &Path, path: &Path) -> StoreError {
+    let told = error.to_string().replace(&*copy.to_string_lossy(), &path.to_string_lossy());
+    StoreError::caused(error.kind, told, error)
 }
 
 fn bring_up_to_date(copy: &Path, path: &Path, schema: &Schema) -> Result<(), StoreError> {
@@ -220,7 +225,7 @@ fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Whether another process has the file open with SQLite, which holds a lock on it then.
-fn is_open_elsewhere(probe: &File) -> bool {
+pub(super) fn is_open_elsewhere(probe: &File) -> bool {
     let whole = Flock {
         start: 0,
         length: 0,
@@ -234,12 +239,6 @@ fn is_open_elsewhere(probe: &File) -> bool {
 fn has_log(path: &Path) -> bool {
     let has = |end| beside(path, end).metadata().is_ok_and(|log| log.len() > 0);
     has("-wal") || has("-journal")
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }
 
 fn inside(folder: &TempDir, path: &Path) -> PathBuf {

@@ -13,6 +13,11 @@ use crate::error::{Kind, StoreError};
 /// Pages in the write-ahead log before they are moved to the file: 16 MiB, since each move waits
 /// for the disk twice.
 const CHECKPOINT: u32 = 4_096;
+/// Bytes of the log that stay on disk to be written over, and beyond which the writer waits for
+/// readers to let go of it. Readers that never pause would let it grow without end.
+pub(super) const LOG: u32 = 64 << 20;
+/// How long it waits for them.
+const READERS_BUSY: Duration = Duration::from_secs(1);
 /// How long one process waits for another that holds the file's write lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long it pauses in between where SQLite does not wait by itself.
@@ -37,12 +42,21 @@ pub(super) fn be_patient(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)
 }
 
+/// Moves the log to the file and empties it, unless somebody reads on in it.
+pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.busy_timeout(READERS_BUSY)?;
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+    connection.busy_timeout(BUSY)?;
+    emptied.map(|blocked: i32| blocked == 0)
+}
+
 /// Settings of a connection to a file in use.
 pub(super) fn tune(connection: &Connection, schema: &Schema) -> rusqlite::Result<()> {
     write_ahead(connection)?;
     let synchronous = if schema.durable { "FULL" } else { "NORMAL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+    connection.pragma_update(None, "journal_size_limit", LOG)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::Schema;
 use super::evidence::Evidence;
 use super::file::{connect, describe, tune};
+use super::ground::Ground;
 use crate::error::StoreError;
 
 /// Reading connections, and so blocking reads, at once.
@@ -21,6 +22,8 @@ pub(super) struct Readers {
     schema: Schema,
     /// How the file is read where not a byte may change.
     evidence: Option<Evidence>,
+    /// What the writer stands on, where there is one.
+    ground: Option<Arc<Ground>>,
     /// Each with the look at the file that it was opened after: see [`Evidence::look`].
     idle: Mutex<Vec<(u64, Connection)>>,
     pub(super) permits: Arc<Semaphore>,
@@ -28,11 +31,16 @@ pub(super) struct Readers {
 
 impl Readers {
     /// Readers beside a writer.
-    pub(super) fn shared(path: &Path, schema: &Schema) -> Self {
+    pub(super) fn shared(path: &Path, schema: &Schema, ground: Arc<Ground>) -> Self {
+        Self { ground: Some(ground), ..Self::new(path, schema) }
+    }
+
+    fn new(path: &Path, schema: &Schema) -> Self {
         Self {
             path: path.to_owned(),
             schema: *schema,
             evidence: None,
+            ground: None,
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(READERS)),
         }
@@ -41,7 +49,7 @@ impl Readers {
     /// Readers that change nothing.
     pub(super) fn of_evidence(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
         let evidence = Some(Evidence::open(path, schema)?);
-        Ok(Self { evidence, ..Self::shared(path, schema) })
+        Ok(Self { evidence, ..Self::new(path, schema) })
     }
 
     /// Runs `query` on a connection of its own.
@@ -63,13 +71,30 @@ impl Readers {
         answer.map_err(failed)
     }
 
+    /// Closes the connections that nobody uses at the moment.
+    pub(super) fn close_idle(&self) {
+        self.idle().clear();
+    }
+
+    /// Waits for the reads under way, and lets nobody read any more.
+    pub(super) async fn close(&self) {
+        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
+        let reads = self.permits.acquire_many(all).await;
+        self.permits.close();
+        drop(reads);
+        self.close_idle();
+    }
+
     fn connect(&self) -> Result<Connection, StoreError> {
         if let Some(evidence) = &self.evidence {
             return evidence.connect();
         }
-        connect(&self.path, false)
+        let opened = connect(&self.path, false)
             .and_then(|new| tune(&new, &self.schema).map(|()| new))
-            .map_err(|error| describe(self.schema.name, &self.path, error))
+            .map_err(|error| describe(self.schema.name, &self.path, error));
+        // It must not read another file than the one that is written to.
+        self.ground.as_ref().map_or(Ok(()), |ground| ground.check())?;
+        opened
     }
 
     fn take(&self, look: u64) -> Option<Connection> {

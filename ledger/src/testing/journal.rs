@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 pub use scan::scan_conformance;
 
 use super::faults::persist;
+use crate::chain::Hash;
+use crate::error::Kind;
 use crate::id::{AssetId, Key};
 use crate::journal::{Appended, Arrival, Arrivals, Journal};
 use crate::record::Line;
@@ -49,6 +51,33 @@ pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
     assets_and_tenants_do_not_see_each_other(&*journal).await;
     long_histories_come_back_whole(&*journal).await;
     of_many_writers_one_wins(journal).await;
+}
+
+/// What [`Journal`] promises of what follows what, where a file keeps it.
+///
+/// # Panics
+/// If `journal` does not keep it.
+pub async fn links_conformance(journal: &dyn Journal) {
+    let key = key("main", 8);
+    let linked = |version: u64, prev: Hash| Line {
+        version,
+        body: format!("{{\"version\":{version},\"prev\":\"{prev}\"}}"),
+    };
+    let first = linked(1, Hash::ZERO);
+    let second = linked(2, first.hash());
+    let refused = async |line: &Line, before: &[Line]| {
+        let outcome = persist(|| journal.append(&key, line.clone())).await;
+        assert!(outcome.is_err_and(|error| error.kind == Kind::Corrupt), "{line:?} was taken");
+        assert_eq!(history(journal, &key).await, before, "and nothing was written");
+    };
+    refused(&second, &[]).await;
+    write(journal, &key, &first).await;
+    refused(&linked(2, Hash::ZERO), std::slice::from_ref(&first)).await;
+    refused(&linked(3, second.hash()), std::slice::from_ref(&first)).await;
+    refused(&line(5, "without a word of the one before"), std::slice::from_ref(&first)).await;
+    write(journal, &key, &second).await;
+    let late = linked(2, Hash::ZERO);
+    assert_eq!(append(journal, &key, &late).await, Appended::Taken(second.clone()));
 }
 
 /// The whole contract of [`Arrivals`], for a journal that is still empty.

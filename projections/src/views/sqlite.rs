@@ -59,6 +59,19 @@ impl SqliteViews {
         let database = Arc::new(Database::open(&folder.join(FILE), &SCHEMA, open)?);
         Ok(Self { database, generation: Generation::FIRST })
     }
+
+    /// As [`Database::check`].
+    ///
+    /// # Errors
+    /// As [`Database::check`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.database.check()
+    }
+
+    /// As [`Database::close`].
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
 }
 
 #[async_trait]

@@ -1,0 +1,73 @@
+//! Whether the files that are open are still those that their paths name. SQLite goes on writing to
+//! a file that was moved, replaced or removed, and whoever opens its path reads another one.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::beside;
+use crate::error::{Kind, StoreError};
+
+/// What an open file stands on, and whether it was lost.
+#[derive(Debug)]
+pub(super) struct Ground {
+    name: &'static str,
+    /// The file's folder, the file and what SQLite has beside it; each with its device and inode.
+    files: Vec<(PathBuf, Inode)>,
+    log: PathBuf,
+    lost: OnceLock<String>,
+}
+
+type Inode = (u64, u64);
+
+impl Ground {
+    /// Of a file that has just been opened and read.
+    pub(super) fn of(name: &'static str, path: &Path) -> io::Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let log = beside(path, "-wal");
+        let mut files = Vec::new();
+        for path in [folder.unwrap_or(Path::new(".")), path, &log, &beside(path, "-shm")] {
+            files.push((path.to_owned(), inode(path)?));
+        }
+        Ok(Self { name, files, log, lost: OnceLock::new() })
+    }
+
+    /// Fails from the first time on that a path names something else.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        let why = match self.lost.get() {
+            Some(why) => why,
+            None => match self.files.iter().find_map(moved) {
+                None => return Ok(()),
+                Some(why) => {
+                    tracing::error!(store = self.name, why, "nothing more is written");
+                    self.lost.get_or_init(|| why)
+                }
+            },
+        };
+        Err(StoreError::new(Kind::Misconfigured, format!("{}: {why}", self.name)))
+    }
+
+    /// Bytes in the write-ahead log.
+    pub(super) fn log_length(&self) -> u64 {
+        self.log.metadata().map_or(0, |log| log.len())
+    }
+}
+
+/// Why a path does not name what is open.
+fn moved((path, opened): &(PathBuf, Inode)) -> Option<String> {
+    let shown = path.display();
+    let then = "what was opened is not there any more, so writes would be lost. Put it back, or \
+                start again on the folder that is to be used";
+    match inode(path) {
+        Ok(found) if found == *opened => None,
+        Ok(_) => Some(format!("{shown} was replaced while it was open: {then}")),
+        Err(error) => {
+            Some(format!("{shown} was moved or removed while it was open ({error}): {then}"))
+        }
+    }
+}
+
+fn inode(path: &Path) -> io::Result<Inode> {
+    path.metadata().map(|file| (file.dev(), file.ino()))
+}
