@@ -5,6 +5,7 @@
 mod decide;
 pub(crate) mod declaration;
 mod event;
+mod invisible;
 mod state;
 
 pub use decide::{Command, Pin, Rejection, Sight, decide};

@@ -185,14 +185,14 @@ fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
     };
     let breaks_lines = |c: char| matches!(c, '\u{2028}' | '\u{2029}');
     let unsafe_to_show = |c: char| c.is_control() || turns_text(c) || breaks_lines(c);
-    match text.chars().find(|c| unsafe_to_show(*c)) {
-        None => Ok(()),
-        Some(c) => {
-            let code = u32::from(c);
-            let problem = format!("must not hold control characters; it holds U+{code:04X}");
-            Err(Invalid::new(field, problem))
-        }
+    let refuse = |c: char, what: &str| {
+        let code = u32::from(c);
+        Err(Invalid::new(field, format!("must not hold {what} characters; it holds U+{code:04X}")))
+    };
+    if let Some(c) = text.chars().find(|c| unsafe_to_show(*c)) {
+        return refuse(c, "control");
     }
+    super::invisible::invisible(text).map_or(Ok(()), |c| refuse(c, "invisible"))
 }
 
 #[cfg(test)]
@@ -234,6 +234,47 @@ mod tests {
             &long,
         ] {
             assert_eq!(named(name).unwrap_err().field, "filename", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_by_what_is_not_seen_are_refused() {
+        for name in [
+            "a\u{200b}b",
+            "\u{feff}a",
+            "a\u{ad}b",
+            "a\u{e0041}",
+            "\u{1f3f4}\u{e0067}\u{e0062}\u{e007f}",
+            "a\u{2060}b",
+            "a\u{34f}b",
+            "a\u{3164}b",
+            "a\u{115f}b",
+            "a\u{fff9}b",
+            "a\u{200d}b",
+            "a\u{200c}b",
+            "a\u{fe0f}",
+            "\u{fe0f}",
+            "\u{1f525}\u{200d}",
+            "\u{200d}\u{1f525}",
+            "\u{1f525}\u{fe0f}\u{fe0f}",
+            "\u{1f525}\u{200d}\u{200d}\u{1f525}",
+            "\u{6587}\u{200c}.txt",
+        ] {
+            let refused = named(name).unwrap_err();
+            assert_eq!(refused.field, "filename", "{name:?}");
+            assert!(refused.problem.contains("invisible"), "{name:?}: {}", refused.problem);
+        }
+        for name in [
+            "\u{2764}\u{fe0f}\u{200d}\u{1f525}.png",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "1\u{fe0f}\u{20e3}",
+            "\u{1f1e9}\u{1f1ea}",
+            "\u{1f44d}\u{1f3fd}",
+            "\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}.pdf",
+            "\u{915}\u{94d}\u{200d}\u{937}",
+            "\u{845b}\u{e0100}\u{98fe}",
+        ] {
+            assert_eq!(named(name).unwrap().filename.as_deref(), Some(name));
         }
     }
 

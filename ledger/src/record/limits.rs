@@ -146,6 +146,10 @@ mod tests {
             assert_eq!(created(change).unwrap_err().field, field);
         }
         assert_eq!(created(|it, _| it.at = time::FIRST), Ok(()));
+        // Releases before this one took names that hold what is not seen.
+        for name in ["a\u{200b}b", "\u{feff}a", "a\u{ad}b", "a\u{e0041}"] {
+            assert_eq!(created(|_, it| it.filename = Some(name.into())), Ok(()), "{name:?}");
+        }
         let last = |it: &mut Record| it.at = time::END - chrono::TimeDelta::microseconds(1);
         assert_eq!(created(|it, _| last(it)), Ok(()));
     }
