@@ -2,6 +2,7 @@
 //! run anywhere else. Their mains in `src/bin/` compose; here is what Lambda's forms mean.
 
 pub mod api;
+pub mod audit;
 pub mod bucket;
 pub mod compose;
 pub mod emf;

@@ -27,6 +27,7 @@ pub mod presign;
 mod prometheus;
 #[cfg(feature = "local")]
 pub mod s3;
+pub mod scheduled;
 #[cfg(feature = "local")]
 mod server;
 pub mod world;

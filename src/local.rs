@@ -8,6 +8,7 @@ mod inside;
 mod stores;
 mod strays;
 
+use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ledger::id::Tenant;
+use ledger::journal::SqliteJournal;
 use ledger::objects::Objects;
 use ledger::service::Service;
 use projections::feed::ArrivalFeed;
@@ -34,6 +36,7 @@ use crate::http::{Api, Check, Hosts, Limits, with_meter};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{Receiver, Verdict};
+use crate::scheduled::{Parts, Plan};
 use crate::server::{Bound, Speaks, Tasks};
 use crate::world::World;
 
@@ -76,6 +79,11 @@ pub struct Local {
 impl Local {
     /// Opens the folder and starts everything on it. When this answers, both addresses listen.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        Self::start_with(options, Plan::default()).await
+    }
+
+    /// The same, with what is to be done beside serving now and then.
+    pub async fn start_with(options: Options, plan: Plan) -> anyhow::Result<Self> {
         let origins = cors::origins(&options.cors_origins)?;
         let folder = Folder::claim(&options.data)?;
         let api_door = Bound::bind("--listen", options.listen).await?;
@@ -91,15 +99,21 @@ impl Local {
         let ground = Ground::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
         let (follower, figures) = (follower(&stores), Prometheus::start()?);
-        let meter = figures::Local::new(figures.clone(), follower.progress(), stores.outbox());
+        let schedule = plan.schedule(&options.data, scheduled(&stores, options.tenant))?;
+        let (status, outbox) = (schedule.status(), stores.outbox());
+        let meter =
+            figures::Local::new(figures.clone(), follower.progress(), outbox, Arc::clone(&status));
         works.start(ground.clone().keep_looking(works.stop.clone()));
         works.start(figures.keep_up(works.stop.clone()));
         works.start(follow(follower, works.stop.clone()));
+        works.start(schedule.run(works.stop.clone()));
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
         let s3_router = stores.s3_router(origins.clone());
         s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
         let hosts = cors::hosts(&options.cors_origins, options.any_host);
-        let router = cors::shared(api_router(&stores, service, objects, hosts, &ground), origins);
+        let own = iter::once(Arc::new(ground.clone()) as Arc<dyn Check>).chain(status.checks());
+        let router = api_router(&stores, service, objects, hosts, own.collect());
+        let router = cors::shared(router, origins);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
         Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })
@@ -154,21 +168,31 @@ fn api_router(
     service: Arc<Service>,
     objects: Arc<S3Objects>,
     hosts: Hosts,
-    ground: &Ground,
+    own: Vec<Arc<dyn Check>>,
 ) -> Router {
     let rows = Arc::new(Current::new(stores.views.clone()));
-    let own: Arc<dyn Check> = Arc::new(ground.clone());
-    let checks = checks::all(stores.journal.clone(), rows.clone(), objects.clone());
+    let ports = checks::all(stores.journal.clone(), rows.clone(), objects.clone());
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner: Arc::clone(&objects) as _,
         effects: Arc::new(World),
-        checks: checks.iter().cloned().chain([own]).collect(),
+        checks: ports.iter().cloned().chain(own).collect(),
         limits: Limits::default(),
         hosts,
     })
+}
+
+fn scheduled(stores: &Stores, tenant: Tenant) -> Parts<SqliteJournal> {
+    Parts {
+        journal: stores.journal.clone(),
+        views: stores.views.clone(),
+        inventory: Arc::new(stores.inventory()),
+        tenant,
+        bucket: BUCKET,
+        effects: Arc::new(World),
+    }
 }
 
 fn follower(stores: &Stores) -> Follower {

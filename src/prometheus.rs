@@ -65,15 +65,24 @@ fn describe() {
         "asset_ledger_consumed_units",
         "DynamoDB units, by command, operation and table"
     );
+    describe_counter!(
+        "asset_ledger_scheduled_failures",
+        "Times that a scheduled job could not be done, by job"
+    );
     describe_histogram!("asset_ledger_visible_lag_ms", "From an event to its row, in milliseconds");
 }
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 15] = [
     ("asset_ledger_events_recorded", "Events appended to the journal"),
     ("asset_ledger_rows_stale", "Rows that were as new already"),
     ("asset_ledger_rows_repaired", "Rows written by a redrive, that no word had led to"),
     ("asset_ledger_assets_parked", "Assets set aside for a person"),
-    ("asset_ledger_tamper", "Events of the journal changed or removed"),
+    (
+        "asset_ledger_tamper",
+        "Events of the journal changed or removed, and what verify found altered or lost",
+    ),
+    ("asset_ledger_verify_completed", "Times that this process verified the ledger to its end"),
+    ("asset_ledger_verify_findings", "Findings of all these, each told in the log"),
     ("asset_ledger_stream_gaps", "Times that a stream lost records"),
     ("asset_ledger_overwrite_attempts", "Versions put over a confirmed one"),
     ("asset_ledger_pins_missing", "Looks that did not find the pinned version of an asset"),
@@ -84,9 +93,12 @@ const COUNTERS: [(&str, &str); 13] = [
     ("asset_ledger_versions_swept", "Versions deleted of purged assets"),
 ];
 
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 7] = [
     ("asset_ledger_stream_lag_ms", "Age of the oldest of the stream that is not a row"),
     ("asset_ledger_arrivals_behind", "Events of the journal that are not rows yet"),
     ("asset_ledger_outbox_waiting", "Notifications of S3 that are to be handled"),
+    ("asset_ledger_verify_age_seconds", "Since the ledger was last verified to its end"),
+    ("asset_ledger_verify_last_findings", "Findings of that time"),
+    ("asset_ledger_checkpoint_age_seconds", "Since a checkpoint was last written"),
     ("asset_ledger_outbox_dead", "Notifications of S3 set aside for a person"),
 ];

@@ -7,11 +7,13 @@ JOURNAL = {
     "ApiRole": {"Query", "PutItem"},
     "BucketRole": {"Query", "PutItem"},
     "ProjectorRole": {"Query"},
+    "AuditRole": {"Query", "Scan"},
 }
 VIEWS = {
     "ApiRole": {"Query", "GetItem"},
     "BucketRole": {"GetItem", "PutItem", "DeleteItem"}, # of what is missing from the bucket
     "ProjectorRole": {"GetItem", "PutItem", "Query"},
+    "AuditRole": {"GetItem", "Query"},
 }
 TABLE_ACTIONS = [
     "BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "CreateBackup", "DeleteItem",
@@ -26,6 +28,7 @@ LOOKERS = {
     "ApiRole": {"GetObject", "GetObjectVersion", "PutObject", "DeleteObjectVersion"},
     "BucketRole": {"GetObject", "GetObjectVersion", "DeleteObjectVersion"},
     "ProjectorRole": set(),
+    "AuditRole": set(),
 }
 OBJECT_ACTIONS = [
     "GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion",

@@ -111,6 +111,21 @@ MUTANTS = [
      "\"$context.error.message\"", "$context.error.messageString"),
     ("nobody told of failures that were not kept",
      "MetricName: DestinationDeliveryFailures", "MetricName: Errors"),
+    ("a daily look that is switched off", "State: ENABLED", "State: DISABLED"),
+    ("a daily look that nobody may start",
+     "      SourceArn: !GetAtt EveryDay.Arn\n", "      SourceArn: !GetAtt FilesChanged.Arn\n"),
+    ("an alarm that does not miss the daily look",
+     "TreatMissingData: breaching", "TreatMissingData: notBreaching"),
+    ("an alarm that misses a daily look too late",
+     "EvaluationPeriods: 25", "EvaluationPeriods: 50"),
+    ("an audit that writes rows",
+     "Action: [dynamodb:GetItem, dynamodb:Query]\n                Resource: !GetAtt Views.Arn\n"
+     "              - Sid: ThroughTheKey\n                Effect: Allow\n"
+     "                Action: [kms:Decrypt, kms:DescribeKey]",
+     "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query]\n"
+     "                Resource: !GetAtt Views.Arn\n"
+     "              - Sid: ThroughTheKey\n                Effect: Allow\n"
+     "                Action: [kms:Decrypt, kms:DescribeKey]"),
     ("query strings in the log", "\"path\":\"$context.path\"", "\"path\":\"$context.requestUri\""),
 ]
 

@@ -27,11 +27,15 @@ AWS = {
     },
 }
 OURS = ("Service", "Function")
-FUNCTIONS = ["ApiFunction", "ProjectorFunction", "BucketFunction"]
+FUNCTIONS = ["ApiFunction", "ProjectorFunction", "BucketFunction", "AuditFunction"]
+# What is alarming when it is not there.
+MISSED = "asset_ledger_verify_completed"
 # Every way in which the ledger can be in trouble has its alarm.
 NEEDED = {
     ("asset_ledger_tamper", "ProjectorFunction"), ("asset_ledger_assets_parked", "ProjectorFunction"),
     ("asset_ledger_notifications_dropped", "BucketFunction"),
+    ("asset_ledger_verify_findings", "AuditFunction"),
+    ("asset_ledger_verify_completed", "AuditFunction"),
     ("IteratorAge", "ProjectorFunction"),
     ("OnFailureDestinationDeliveredEventCount", "ProjectorMapping"),
     ("DroppedEventCount", "ProjectorMapping"),
@@ -73,11 +77,26 @@ def alarms_look_at_metrics_that_exist(stack):
         wrong = _wrong_metric(stack, alarm["Namespace"], alarm["MetricName"], dimensions)
         if wrong:
             yield f"{name}: {wrong}"
-        if alarm.get("TreatMissingData") != "notBreaching":
+        if alarm["MetricName"] == MISSED:
+            yield from _rings_when_it_is_missed(name, alarm)
+        elif alarm.get("TreatMissingData") != "notBreaching":
             yield f"{name}: rings when nothing happens"
         topic = stack.parameters["AlarmTopic"]
         if alarm.get("AlarmActions", []) != ([topic] if topic else []):
             yield f"{name}: tells nobody, or somebody else"
+
+
+def _rings_when_it_is_missed(name, alarm):
+    """A look that is not done emits nothing: it must be missed for 25 hours, and then ring."""
+    agreed = {
+        "TreatMissingData": "breaching", "ComparisonOperator": "LessThanThreshold", "Threshold": 1,
+        "Statistic": "Sum", "Period": 3600, "EvaluationPeriods": 25,
+    }
+    for setting, value in agreed.items():
+        if alarm.get(setting) != value:
+            yield f"{name}: {setting} is {alarm.get(setting)}, and {value} misses a look of a day"
+    if alarm.get("DatapointsToAlarm", 25) != 25:
+        yield f"{name}: rings although the look was done"
 
 
 def every_trouble_has_its_alarm(stack):

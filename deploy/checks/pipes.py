@@ -126,7 +126,22 @@ def queues_give_up_at_last_and_keep_what_they_gave_up(stack):
             yield f"LooksPolicy: {statement['Sid']} lets others send"
 
 
+def the_whole_is_looked_at_every_day(stack):
+    rule = stack.properties("EveryDay")
+    if (rule.get("ScheduleExpression"), rule.get("State")) != ("rate(1 day)", "ENABLED"):
+        yield f"EveryDay: is {rule.get('State')}, {rule.get('ScheduleExpression')}"
+    if [target["Arn"] for target in rule["Targets"]] != [stack.arn("AuditFunction")]:
+        yield "EveryDay: starts something else"
+    if stack.properties("AuditFunction")["Timeout"] != 900:
+        yield "AuditFunction: has less time than there is"
+    permission = stack.properties("EveryDayMayInvoke")
+    told = (permission.get("FunctionName"), permission.get("Principal"), permission.get("SourceArn"))
+    if told != (stack.ref("AuditFunction"), "events.amazonaws.com", stack.arn("EveryDay")):
+        yield f"EveryDayMayInvoke: lets {told}"
+
+
 RULES = [
+    the_whole_is_looked_at_every_day,
     the_stream_reaches_the_projector,
     the_queue_reaches_the_bucket_function,
     filters_can_be_read_and_let_everything_through,

@@ -9,8 +9,8 @@ CHECKOV = {
     "rule does not know; with a KMS key EventBridge would need to be let into it",
     "CKV_AWS_115": "reserved concurrency would be taken from the account for ever; the API is "
     "limited at its stage, the queue's mapping and the stream's by their own limits",
-    "CKV_AWS_116": "no function is invoked asynchronously: the API answers, the mappings have "
-    "failure destinations of their own",
+    "CKV_AWS_116": "the API answers, the mappings have failure destinations of their own, and an "
+    "audit that failed has nothing to keep: it is missed by an alarm",
     "CKV_AWS_117": "there is nothing in a VPC to reach, and S3 and DynamoDB are reached by TLS",
     "CKV_AWS_158": "logs hold no URLs and no contents, and CloudWatch encrypts them by its own key",
     "CKV_AWS_173": "environment variables hold the names of tables and no secret",

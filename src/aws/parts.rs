@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledger::absences::Absences;
-use ledger::journal::{DynamoJournal, Journal};
+use ledger::journal::{DynamoJournal, Journal, Scan};
 use ledger::service::Service;
 use projections::feed::{DynamoLanes, LanedFeed, Lanes};
 use projections::views::DynamoViews;
@@ -20,6 +20,8 @@ pub struct Parts {
     pub config: Config,
     /// The events.
     pub journal: Arc<dyn Journal>,
+    /// The same, as a whole.
+    pub scan: Arc<dyn Scan>,
     /// The rows that are read.
     pub views: Arc<dyn Views>,
     /// The rows of every generation.
@@ -43,7 +45,8 @@ impl Parts {
         let absences = generations.clone();
         let views = Arc::new(Current::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(World)));
-        Self { config, journal, views, generations, absences, lanes, objects }
+        let scan = journal.clone();
+        Self { config, journal, scan, views, generations, absences, lanes, objects }
     }
 
     /// The commands.

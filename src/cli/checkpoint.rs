@@ -17,7 +17,7 @@ use crate::export::{Source, left_out_beside};
 use crate::plural::count;
 
 use key::Keygen;
-pub(super) use key::verifier;
+pub(super) use key::{secret, verifier};
 
 /// Write the head of every asset, to be kept where the ledger's keepers cannot change it.
 ///
@@ -92,7 +92,7 @@ impl Make {
     }
 
     async fn write(&self, out: &Path) -> anyhow::Result<(Rising, Vec<String>)> {
-        let key = self.key.as_deref().map(key::secret).transpose()?;
+        let key = self.key.as_deref().map(secret).transpose()?;
         let signer = key.as_ref().map(|key| key as &dyn Signer);
         let opened = self.stores.journal().await?;
         let source = Source { journal: &*opened.journal, scan: &*opened.scan };

@@ -1,7 +1,7 @@
 //! `asset-ledger replay`: the rows made anew from the events, while commands go on.
 
 mod bar;
-mod keep;
+pub(super) mod keep;
 mod report;
 
 use std::io::{self, Write};

@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
 use ledger::id::Tenant;
+use ledger::signer::Signer;
 
+use super::checkpoint::secret;
+use super::replay::keep;
 use super::stop::Stop;
 use super::stores::Store;
 use super::words;
@@ -16,6 +20,7 @@ use crate::aws::{
     BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
 };
 use crate::local::{Local, Options};
+use crate::scheduled::{Checkpoints, Plan};
 use crate::server::DRAIN;
 
 /// Run the API: alone on a data folder, or on DynamoDB and S3.
@@ -37,6 +42,9 @@ tool: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB,
 Examples:
   asset-ledger serve --data ./data
   curl -X POST http://127.0.0.1:8080/asset
+
+  asset-ledger serve --data ./data --verify-every 24h \\
+      --checkpoint-every 1h --checkpoint-key ledger.key --checkpoint-out /mnt/elsewhere
 
   asset-ledger serve --store dynamodb --journal-table journal --views-table views --bucket files
   curl http://127.0.0.1:8080/readyz"
@@ -70,6 +78,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     folder: Folder,
     #[command(flatten)]
+    looking: Looking,
+    #[command(flatten)]
     tables: Tables,
 }
 
@@ -89,6 +99,37 @@ struct Folder {
     #[arg(long, env = "ASSET_LEDGER_S3_LISTEN", default_value = "127.0.0.1:8081",
         value_parser = words::address)]
     s3_listen: SocketAddr,
+}
+
+/// What is done beside serving now and then.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Looking by itself (--store sqlite)")]
+struct Looking {
+    /// Verify everything this often, as `verify --objects` does, beside serving and slowly: 15m,
+    /// 24h, 7d. What is found is in the log, in /metrics and in /readyz, which then fails.
+    #[arg(long, env = "ASSET_LEDGER_VERIFY_EVERY", value_name = "DURATION", value_parser = every)]
+    verify_every: Option<Duration>,
+    /// Write a checkpoint this often, as `checkpoint` does, into --checkpoint-out.
+    #[arg(long, env = "ASSET_LEDGER_CHECKPOINT_EVERY", value_name = "DURATION",
+        value_parser = every, requires = "checkpoint_out")]
+    checkpoint_every: Option<Duration>,
+    /// The folder for checkpoints, a file for each time; not within --data.
+    #[arg(
+        long,
+        env = "ASSET_LEDGER_CHECKPOINT_OUT",
+        value_name = "DIR",
+        requires = "checkpoint_every"
+    )]
+    checkpoint_out: Option<PathBuf>,
+    /// The secret key that signs them, made by `checkpoint keygen`. Whoever can read it here can
+    /// sign what they like: a key of its own for this machine says no more than that it signed.
+    #[arg(
+        long,
+        env = "ASSET_LEDGER_CHECKPOINT_KEY",
+        value_name = "FILE",
+        requires = "checkpoint_every"
+    )]
+    checkpoint_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -115,11 +156,13 @@ impl Serve {
         let stop = Stop::heed()?;
         match self.store {
             Store::Sqlite => {
-                let local = Local::start(self.on_folder()).await?;
+                let plan = self.looking.plan()?;
+                let local = Local::start_with(self.on_folder(), plan).await?;
                 greet(&local.api_url(), &local.s3_url());
                 stop.wait_unless(local.lost(), local.stop()).await
             }
             Store::Dynamodb => {
+                self.looking.refuse()?;
                 let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));
                 let server = Server::serve(self.on_aws(), &sdk_config().await).await?;
                 greet(server.url(), &bucket);
@@ -176,6 +219,35 @@ impl Serve {
             drain: Duration::from_secs(self.drain_timeout),
         }
     }
+}
+
+impl Looking {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let key = self.checkpoint_key.as_deref().map(secret).transpose()?;
+        let signer = key.map(|key| Arc::new(key) as Arc<dyn Signer>);
+        let checkpoints = self.checkpoint_every.zip(self.checkpoint_out.clone());
+        let checkpoints = checkpoints.map(|(every, out)| Checkpoints { every, out, signer });
+        Ok(Plan { verify_every: self.verify_every, checkpoints })
+    }
+
+    /// Of several processes on the same tables each would look at everything, and none would know
+    /// when another had.
+    fn refuse(&self) -> anyhow::Result<()> {
+        if self.verify_every.is_none() && self.checkpoint_every.is_none() {
+            return Ok(());
+        }
+        bail!(
+            "--verify-every and --checkpoint-every are for --store sqlite: on DynamoDB the stack's \
+             function `audit` verifies every day, or a timer of yours runs `asset-ledger verify` \
+             and `asset-ledger checkpoint`"
+        )
+    }
+}
+
+/// A period, which is at least a second.
+fn every(text: &str) -> Result<Duration, String> {
+    let every = keep::parse(text)?.to_std().unwrap_or_default();
+    if every.is_zero() { Err(format!("{text} is no period")) } else { Ok(every) }
 }
 
 /// What a bucket and a key are appended to.

@@ -1,5 +1,6 @@
 //! Whether the process lives, and whether all that it stands on can be reached.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ pub trait Check: Send + Sync {
     /// Looks at the part. The failure is shown to whoever asks: it says what to mend, such as
     /// "the bucket is not versioned", and nothing that only the log may know.
     async fn check(&self) -> Result<(), NotReady>;
+
+    /// What there is to know of the part where nothing is wrong, such as how long ago it was
+    /// looked at.
+    fn says(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What is wrong with a part, for whoever asks.
@@ -38,13 +45,17 @@ pub(super) struct Health {
     /// `ok` or `ready`.
     #[schema(example = "ok")]
     pub(super) status: &'static str,
+    /// What parts say of themselves, by their names: how long ago the ledger was verified.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    pub(super) says: BTreeMap<&'static str, String>,
 }
 
 /// Whether the process lives
 #[utoipa::path(get, path = "/healthz", tag = "service", responses(
     (status = 200, description = "It does", body = Health)))]
 pub(super) async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    Json(Health { status: "ok", says: BTreeMap::new() })
 }
 
 /// Whether every part of the service can be reached
@@ -54,9 +65,15 @@ pub(super) async fn healthz() -> Json<Health> {
 pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     let failures = failures(&api.checks).await;
     if failures.is_empty() {
-        return Ok(Json(Health { status: "ready" }));
+        return Ok(Json(ready(&api.checks)));
     }
     Err(Problem::not_ready(failures))
+}
+
+/// Every part can be reached; what they say.
+pub(super) fn ready(checks: &[Arc<dyn Check>]) -> Health {
+    let says = checks.iter().filter_map(|check| Some((check.name(), check.says()?)));
+    Health { status: "ready", says: says.collect() }
 }
 
 /// What is not ready; nothing if all is.

@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::health::{Check, failures, healthz};
+use super::health::{Check, failures, healthz, ready};
 use super::meter::{Meter, metrics, with_meter};
 use super::shield;
 
@@ -28,7 +28,7 @@ pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn Meter>) -> Router {
 async fn readyz(State(checks): State<Arc<[Arc<dyn Check>]>>) -> (StatusCode, Json<Value>) {
     let failures = failures(&checks).await;
     if failures.is_empty() {
-        return (StatusCode::OK, Json(json!({ "status": "ready" })));
+        return (StatusCode::OK, Json(json!(ready(&checks))));
     }
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "failures": failures })))
 }

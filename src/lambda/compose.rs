@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 
 use super::api;
+use super::audit::Auditor;
 use super::bucket::Notifications;
 use super::projector::Projector;
 use crate::aws::{
@@ -45,6 +46,14 @@ pub async fn router() -> Result<Router, Invalid> {
 /// As [`router`].
 pub async fn projector() -> Result<Projector, Invalid> {
     Ok(Projector::new(reached_within(PROJECTOR_OPERATION).await?.runner()))
+}
+
+/// The handler of the schedule on which the stack looks at itself.
+///
+/// # Errors
+/// As [`router`].
+pub async fn auditor() -> Result<Auditor, Invalid> {
+    Ok(Auditor::new(reached_within(PROJECTOR_OPERATION).await?))
 }
 
 /// The handler of S3's notifications.

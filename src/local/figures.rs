@@ -1,5 +1,7 @@
 //! What `/metrics` tells of one machine: what was counted, and what waits.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ledger::error::chain;
 use metrics::gauge;
@@ -8,17 +10,24 @@ use projections::follower::Progress;
 use crate::http::Meter;
 use crate::prometheus::Prometheus;
 use crate::s3::Outbox;
+use crate::scheduled::Status;
 
 /// Knows what was counted and what waits.
 pub(super) struct Local {
     counted: Prometheus,
     rows: Progress,
     outbox: Outbox,
+    scheduled: Arc<Status>,
 }
 
 impl Local {
-    pub(super) fn new(counted: Prometheus, rows: Progress, outbox: Outbox) -> Self {
-        Self { counted, rows, outbox }
+    pub(super) fn new(
+        counted: Prometheus,
+        rows: Progress,
+        outbox: Outbox,
+        scheduled: Arc<Status>,
+    ) -> Self {
+        Self { counted, rows, outbox, scheduled }
     }
 }
 
@@ -34,6 +43,7 @@ impl Meter for Local {
             }
             Err(error) => tracing::warn!(cause = chain(&error), "the outbox cannot be counted"),
         }
+        self.scheduled.measure();
         self.counted.text()
     }
 }

@@ -17,7 +17,7 @@ use projections::views::SqliteViews;
 
 use super::{inside, strays};
 use crate::objects::{Connection, S3Objects};
-use crate::s3::{Credentials, LocalS3, Outbox, REGION};
+use crate::s3::{Beside, Credentials, LocalS3, Outbox, REGION};
 use crate::world::World;
 
 /// The name of the one bucket. Clients see it in URLs only.
@@ -80,6 +80,11 @@ impl Stores {
 
     pub(super) fn outbox(&self) -> Outbox {
         self.s3.outbox()
+    }
+
+    /// The bucket as a whole, for whoever checks what it holds.
+    pub(super) fn inventory(&self) -> Beside {
+        self.s3.inventory()
     }
 
     /// The bucket as on AWS: by the SDK, at `url`, with URLs signed for `public_url`. Its own calls

@@ -45,6 +45,11 @@ impl Beside {
         Ok(Self { store: Arc::new(Store::beside(dir, bucket, effects, open)?) })
     }
 
+    /// The bucket that this process serves.
+    pub(super) fn of(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
     async fn named(&self, key: &Key, id: &str) -> Result<Option<(Version, Content)>, StoreError> {
         let version = self.store.named(&key.object(), id).await?;
         Ok(version.and_then(|version| version.content.clone().map(|content| (version, content))))

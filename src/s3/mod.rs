@@ -94,6 +94,12 @@ impl LocalS3 {
         self.store.close().await;
     }
 
+    /// The same bucket, for who checks what it holds.
+    #[must_use]
+    pub fn inventory(&self) -> Beside {
+        Beside::of(Arc::clone(&self.store))
+    }
+
     /// What has not been delivered yet; [`Outbox::deliver`] delivers it.
     #[must_use]
     pub fn outbox(&self) -> Outbox {

@@ -8,7 +8,7 @@ from pathlib import Path
 from .saying import Failed, until
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONS = ["api", "projector", "bucket"]
+FUNCTIONS = ["api", "projector", "bucket", "audit"]
 CODE = "code-of-the-functions"
 
 

@@ -12,6 +12,7 @@ mod ground;
 mod inputs;
 mod life;
 mod limits;
+mod looking;
 mod media;
 mod replay;
 mod server;

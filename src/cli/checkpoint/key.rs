@@ -61,7 +61,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
 }
 
 /// The secret key of a file that nobody else can read.
-pub(super) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
+pub(in crate::cli) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("--key {shown}: cannot be read"))?;
     let mode = file.metadata().with_context(|| format!("--key {shown}: cannot be read"))?.mode();

@@ -1,0 +1,86 @@
+//! What the function finds, counts and asks for, on an engine.
+
+use engine::{Engine, Fault, Tables};
+use ledger::asset::Declaration;
+use ledger::record::Source;
+use ledger::service::Caller;
+use projections::runner::Hint;
+
+use super::*;
+use crate::aws::{Clients, Config};
+use crate::lambda::testing::{counted, logged};
+use crate::objects::Connection;
+
+struct Deployed {
+    engine: Engine,
+    parts: Parts,
+}
+
+/// A deployment with an asset and its row.
+async fn deployed() -> Deployed {
+    let engine = Engine::new();
+    let Tables { journal, views, .. } = engine.tables_with_streams().await;
+    let objects = Connection::local("http://127.0.0.1:1", "us-east-1", "key", "secret");
+    let clients = Clients { dynamodb: engine.client(), objects };
+    let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
+    let config = Config { journal, views, bucket, tenant, shards: 8 };
+    let parts = Parts::new(config, clients);
+    let actor = "anonymous".to_owned();
+    let caller = Caller { actor, source: Source::Api, request: "r".to_owned() };
+    let created = parts.service().create(&caller, Declaration::plain()).await.unwrap();
+    let hint = Hint { key: created.asset().key.clone(), version: 1, lines: Vec::new() };
+    assert_eq!(parts.runner().project(&[hint]).await.projected, 1);
+    Deployed { engine, parts }
+}
+
+impl Deployed {
+    async fn look(&self) -> (serde_json::Value, Result<Verified, StoreError>) {
+        counted(Auditor::new(self.parts.clone()).look()).await
+    }
+}
+
+#[tokio::test]
+async fn a_clean_ledger_is_looked_at_to_its_end_by_reading_alone() {
+    let deployed = deployed().await;
+    let _ = deployed.engine.take_tally();
+    let (metrics, verified) = deployed.look().await;
+    assert_eq!(verified.unwrap().looked, (1, 1, 1));
+    assert_eq!(metrics["asset_ledger_verify_completed"], 1);
+    assert_eq!(metrics["asset_ledger_tamper"], serde_json::Value::Null);
+    let asked = deployed.engine.take_tally();
+    let Config { journal, views, .. } = &deployed.parts.config;
+    // What the role `AuditRole` of the template allows.
+    let allowed = [(journal, "Scan"), (journal, "Query"), (views, "GetItem"), (views, "Query")];
+    let allowed = allowed.map(|(table, operation)| (table.as_str(), operation));
+    assert!(asked.of(journal, "Scan").requests > 0);
+    for (table, operation, _) in asked.operations() {
+        assert!(allowed.contains(&(table, operation)), "{operation} of {table}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_altered_is_counted_and_named() {
+    let deployed = deployed().await;
+    let (table, client) = (&deployed.parts.config.journal, deployed.engine.client());
+    let items = client.scan().table_name(table).send().await.unwrap().items.unwrap();
+    let mut item = items[0].clone();
+    let body = item["body"].as_s().unwrap().replace("anonymous", "mallory");
+    item.insert("body".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(body));
+    let put = client.put_item().table_name(table).set_item(Some(item.clone()));
+    put.send().await.unwrap();
+    let (lines, _guard) = logged();
+    let (metrics, verified) = deployed.look().await;
+    assert_eq!(verified.unwrap().tampered(), 1);
+    assert_eq!(metrics["asset_ledger_tamper"], 1);
+    let (log, asset) = (lines.text(), item["pk"].as_s().unwrap());
+    assert!(log.contains(asset) && log.contains("edited"), "{log}");
+}
+
+#[tokio::test]
+async fn a_look_that_broke_off_is_not_counted_as_done() {
+    let deployed = deployed().await;
+    deployed.engine.fail(|_| Some(Fault::Refused(400, "AccessDeniedException")));
+    let (metrics, verified) = deployed.look().await;
+    assert!(verified.is_err());
+    assert_eq!(metrics["asset_ledger_verify_completed"], serde_json::Value::Null);
+}

@@ -1,0 +1,196 @@
+//! The jobs of one machine, and their plan.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use async_trait::async_trait;
+use chrono::SecondsFormat;
+use ledger::Effects;
+use ledger::audit::Finding;
+use ledger::id::Tenant;
+use ledger::journal::{Journal, Scan};
+use ledger::objects::Inventory;
+use ledger::service::Service;
+use ledger::signer::Signer;
+use projections::Generations;
+use projections::audit::Audit;
+
+use super::pace::{Pace, Paced};
+use super::schedule::{Found, Job, Schedule};
+use super::verified::verified;
+use crate::audit::{Depth, Files};
+use crate::export::{Heard, Source};
+
+/// How long what is on its way may stand still before it is a finding.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Broken histories that a checkpoint logs; the rest are like them.
+const TOLD: u64 = 20;
+
+/// What is to be done beside serving.
+#[derive(Clone, Default)]
+pub struct Plan {
+    /// How often everything is verified.
+    pub verify_every: Option<Duration>,
+    /// How checkpoints are written.
+    pub checkpoints: Option<Checkpoints>,
+}
+
+/// Checkpoints that are written now and then.
+#[derive(Clone)]
+pub struct Checkpoints {
+    /// How often.
+    pub every: Duration,
+    /// Into which folder, a file for each time.
+    pub out: PathBuf,
+    /// Who signs them.
+    pub signer: Option<Arc<dyn Signer>>,
+}
+
+/// What the jobs look at.
+pub(crate) struct Parts<J> {
+    pub(crate) journal: Arc<J>,
+    pub(crate) views: Arc<dyn Generations>,
+    pub(crate) inventory: Arc<dyn Inventory>,
+    pub(crate) tenant: Tenant,
+    pub(crate) bucket: &'static str,
+    pub(crate) effects: Arc<dyn Effects>,
+}
+
+impl Plan {
+    /// The schedule of a folder; nothing if nothing is planned.
+    pub(crate) fn schedule<J: Journal + Scan + 'static>(
+        self,
+        folder: &Path,
+        parts: Parts<J>,
+    ) -> anyhow::Result<Schedule> {
+        let mut schedule = Schedule::on(folder, parts.effects.clone());
+        let paced = Arc::new(Paced::new(parts.journal, Arc::<Pace>::default()));
+        let effects = parts.effects;
+        if let Some(Checkpoints { every, out, signer }) = self.checkpoints {
+            refuse_within(folder, &out)?;
+            let (journal, scan, effects) = (paced.clone(), paced.clone(), effects.clone());
+            schedule.add(Box::new(Checkpoint { journal, scan, effects, out, signer }), every);
+        }
+        if let Some(every) = self.verify_every {
+            let (journal, scan): (Arc<dyn Journal>, Arc<dyn Scan>) = (paced.clone(), paced);
+            let audit = Audit {
+                journal,
+                scan,
+                views: parts.views,
+                tenant: parts.tenant,
+                effects,
+                patience: PATIENCE,
+                repair: false,
+                segments: 1,
+            };
+            let (inventory, bucket) = (parts.inventory, parts.bucket);
+            schedule.add(Box::new(Verify { audit, inventory, bucket }), every);
+        }
+        Ok(schedule)
+    }
+}
+
+/// Whoever alters a folder alters what is in it.
+fn refuse_within(data: &Path, out: &Path) -> anyhow::Result<()> {
+    let shown = out.display();
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("--checkpoint-out {shown}: cannot make the folder"))?;
+    let (data, real) = (data.canonicalize()?, out.canonicalize()?);
+    ensure!(
+        !real.starts_with(data),
+        "--checkpoint-out {shown} is within --data, where whoever alters the ledger alters its \
+         checkpoints too: name a folder elsewhere, best on another machine"
+    );
+    Ok(())
+}
+
+/// Looks at everything, as `verify --objects` does.
+struct Verify {
+    audit: Audit,
+    inventory: Arc<dyn Inventory>,
+    bucket: &'static str,
+}
+
+impl Verify {
+    fn files(&self) -> Files {
+        let Audit { journal, scan, tenant, effects, patience, .. } = self.audit.clone();
+        let objects = self.inventory.clone();
+        Files {
+            service: Service::new(journal.clone(), objects, effects, tenant, self.bucket),
+            journal,
+            scan,
+            inventory: self.inventory.clone(),
+            depth: Depth::Described,
+            repair: false,
+            accept_missing: false,
+            patience,
+            looked: AtomicU64::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Job for Verify {
+    fn name(&self) -> &'static str {
+        "verify"
+    }
+
+    async fn run(&self) -> anyhow::Result<Found> {
+        let files = self.files();
+        let looked = verified(async |findings, progress| {
+            self.audit.run(&findings, &progress).await?;
+            files.run(&findings).await
+        });
+        let verified = looked.await.context("the ledger could not be looked at")?;
+        Ok(Found { findings: verified.count(), tampered: verified.tampered() })
+    }
+}
+
+/// Writes a checkpoint, as the command does.
+struct Checkpoint {
+    journal: Arc<dyn Journal>,
+    scan: Arc<dyn Scan>,
+    effects: Arc<dyn Effects>,
+    out: PathBuf,
+    signer: Option<Arc<dyn Signer>>,
+}
+
+#[async_trait]
+impl Job for Checkpoint {
+    fn name(&self) -> &'static str {
+        "checkpoint"
+    }
+
+    async fn run(&self) -> anyhow::Result<Found> {
+        let at = self.effects.now().to_rfc3339_opts(SecondsFormat::Secs, true).replace(':', "-");
+        let out = self.out.join(format!("{at}.heads"));
+        let source = Source { journal: &*self.journal, scan: &*self.scan };
+        let mut log = Log::default();
+        let rising = source.checkpoint(&out, self.signer.as_deref(), &mut log).await?;
+        let (file, root) = (out.display(), rising.root());
+        tracing::info!(%file, assets = rising.count(), %root, "wrote a checkpoint");
+        Ok(Found::default())
+    }
+}
+
+/// Tells the log which histories are broken.
+#[derive(Default)]
+struct Log(u64);
+
+impl Heard for Log {
+    fn read(&mut self, _: u64) {}
+
+    fn broken(&mut self, findings: Vec<Finding>) {
+        for Finding { kind, asset, version, says, .. } in findings {
+            self.0 += 1;
+            if self.0 <= TOLD {
+                tracing::error!(%kind, asset, version, says, "no checkpoint of a broken history");
+            }
+        }
+    }
+
+    fn too_long(&mut self, _: &str, _: usize) {}
+}

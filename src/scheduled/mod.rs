@@ -1,0 +1,25 @@
+//! What a ledger does by itself now and then: it verifies itself, and writes checkpoints.
+//!
+//! On one machine a [`schedule`] runs beside serving, one job at a time and paced, and remembers in
+//! the data folder when each was last done. On AWS the function `audit` does the same look, started
+//! by a schedule of the stack.
+
+#[cfg(feature = "local")]
+mod jobs;
+mod pace;
+#[cfg(feature = "local")]
+mod schedule;
+#[cfg(feature = "local")]
+mod state;
+#[cfg(feature = "local")]
+mod status;
+mod verified;
+
+#[cfg(feature = "local")]
+pub(crate) use jobs::Parts;
+#[cfg(feature = "local")]
+pub use jobs::{Checkpoints, Plan};
+pub use pace::{Pace, Paced};
+#[cfg(feature = "local")]
+pub(crate) use status::Status;
+pub use verified::{Verified, verified};

@@ -1,0 +1,253 @@
+//! When what is done: one job at a time, each a while after it was last done.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use ledger::Effects;
+use metrics::counter;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::state::{Done, Last, State};
+use super::status::Status;
+
+/// From the start of the process to the first job: requests and rows that waited go first.
+const DELAY: Duration = Duration::from_secs(10);
+/// To the next look, after one that found something: whoever mended it wants to know.
+const AGAIN: Duration = Duration::from_mins(15);
+/// To the next try of what failed.
+const RETRY: Duration = Duration::from_mins(5);
+/// The longest sleep: a clock that is set, or a machine that slept, is noticed.
+const NAP: Duration = Duration::from_mins(1);
+
+/// What is done now and then.
+#[async_trait]
+pub(super) trait Job: Send + Sync {
+    /// Its stable name.
+    fn name(&self) -> &'static str;
+
+    /// Does it.
+    async fn run(&self) -> anyhow::Result<Found>;
+}
+
+/// What a job found.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found {
+    pub(super) findings: u64,
+    pub(super) tampered: u64,
+}
+
+/// Jobs and their times.
+pub(crate) struct Schedule {
+    jobs: Vec<Timed>,
+    effects: Arc<dyn Effects>,
+    state: State,
+    last: Last,
+    status: Arc<Status>,
+    delay: Duration,
+}
+
+struct Timed {
+    job: Box<dyn Job>,
+    every: Duration,
+    due: DateTime<Utc>,
+}
+
+impl Schedule {
+    /// Nothing to do yet, on a folder that remembers what was done.
+    pub(super) fn on(folder: &Path, effects: Arc<dyn Effects>) -> Self {
+        let state = State::of(folder);
+        let (last, status) = (state.load(), Arc::new(Status::new(effects.clone())));
+        Self { jobs: Vec::new(), effects, state, last, status, delay: DELAY }
+    }
+
+    /// One more job, every so often.
+    pub(super) fn add(&mut self, job: Box<dyn Job>, every: Duration) {
+        let (now, last) = (self.effects.now(), self.last.get(job.name()).cloned());
+        self.status.expect(job.name(), every, last.clone());
+        let soon = now + span(self.delay.min(every));
+        // A time to come is none of this clock: it is not waited for.
+        let next = last.filter(|last| last.at <= now).map_or(soon, |last| next(&last, every));
+        self.jobs.push(Timed { job, every, due: next.max(soon) });
+    }
+
+    /// What is known of the jobs.
+    pub(crate) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Does what is due until told to stop. A job that is cut off is done at the next start.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(async { self.go_on().await }).await;
+    }
+
+    async fn go_on(&mut self) {
+        while let Some(first) = (0..self.jobs.len()).min_by_key(|job| self.jobs[*job].due) {
+            let wait = self.jobs[first].due - self.effects.now();
+            match wait.to_std() {
+                Ok(wait) if !wait.is_zero() => sleep(wait.min(NAP)).await,
+                _ => self.turn(first).await,
+            }
+        }
+    }
+
+    async fn turn(&mut self, number: usize) {
+        let Timed { job, every, .. } = &self.jobs[number];
+        let (name, every) = (job.name(), *every);
+        let ran = job.run().await;
+        let now = self.effects.now();
+        self.jobs[number].due = match ran {
+            Ok(Found { findings, tampered }) => {
+                let done = Done { at: now, findings, tampered };
+                let due = next(&done, every);
+                self.keep(name, done);
+                due
+            }
+            Err(error) => {
+                tracing::error!(job = name, cause = format!("{error:#}"), "could not be done");
+                counter!("asset_ledger_scheduled_failures", "job" => name).increment(1);
+                self.status.ended(name, None);
+                now + span(RETRY.min(every))
+            }
+        };
+    }
+
+    fn keep(&mut self, name: &'static str, done: Done) {
+        self.last.insert(name.to_owned(), done.clone());
+        self.status.ended(name, Some(done));
+        if let Err(error) = self.state.save(&self.last) {
+            tracing::warn!(job = name, %error, "that it was done could not be kept");
+        }
+    }
+}
+
+/// When what was done is to be done again.
+fn next(last: &Done, every: Duration) -> DateTime<Utc> {
+    last.at + span(if last.findings > 0 { AGAIN.min(every) } else { every })
+}
+
+/// As the clock counts it. What is longer than it can count is never.
+fn span(of: Duration) -> TimeDelta {
+    TimeDelta::from_std(of).unwrap_or(TimeDelta::days(36_500))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tempfile::TempDir;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Tokio's time, which stands still in a test, as the clock.
+    struct Paused(Instant);
+
+    impl Effects for Paused {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH + span(self.0.elapsed())
+        }
+
+        fn random(&self) -> u128 {
+            0
+        }
+    }
+
+    /// Says when it ran, and finds, or fails, as it is told.
+    struct Told {
+        name: &'static str,
+        ran: Arc<Mutex<Vec<(&'static str, i64)>>>,
+        clock: Arc<Paused>,
+        finds: fn(usize) -> Option<u64>,
+    }
+
+    #[async_trait]
+    impl Job for Told {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        async fn run(&self) -> anyhow::Result<Found> {
+            sleep(Duration::from_secs(2)).await;
+            let mut ran = self.ran.lock().unwrap();
+            ran.push((self.name, (self.clock.now() - DateTime::UNIX_EPOCH).num_seconds()));
+            let findings = (self.finds)(ran.len());
+            let findings = findings.ok_or_else(|| anyhow::anyhow!("away"))?;
+            Ok(Found { findings, tampered: findings })
+        }
+    }
+
+    struct World {
+        folder: TempDir,
+        clock: Arc<Paused>,
+        ran: Arc<Mutex<Vec<(&'static str, i64)>>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let clock = Arc::new(Paused(Instant::now()));
+            Self { folder: tempfile::tempdir().unwrap(), clock, ran: Arc::default() }
+        }
+
+        /// Runs a schedule for so long, and says what ran when.
+        async fn live(
+            &self,
+            jobs: &[(&'static str, u64, fn(usize) -> Option<u64>)],
+            seconds: u64,
+        ) -> Vec<(&'static str, i64)> {
+            let mut schedule = Schedule::on(self.folder.path(), self.clock.clone());
+            for (name, every, finds) in jobs {
+                let (ran, clock) = (self.ran.clone(), self.clock.clone());
+                let job = Told { name, ran, clock, finds: *finds };
+                schedule.add(Box::new(job), Duration::from_secs(*every));
+            }
+            let stop = CancellationToken::new();
+            let run = schedule.run(stop.clone());
+            let _ = tokio::time::timeout(Duration::from_secs(seconds), run).await;
+            std::mem::take(&mut *self.ran.lock().unwrap())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_after_a_delay_and_then_every_so_often() {
+        let world = World::new();
+        let jobs: [(_, _, fn(usize) -> _); 2] =
+            [("verify", 100, |_| Some(0)), ("checkpoint", 60, |_| Some(0))];
+        let ran = world.live(&jobs, 180).await;
+        let expected = [
+            ("verify", 12),
+            ("checkpoint", 14),
+            ("checkpoint", 76),
+            ("verify", 114),
+            ("checkpoint", 138),
+        ];
+        assert_eq!(ran, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_neither_begins_anew_nor_forgets() {
+        let world = World::new();
+        let clean: [(_, _, fn(usize) -> _); 1] = [("verify", 1_000, |_| Some(0))];
+        assert_eq!(world.live(&clean, 100).await, [("verify", 12)]);
+        assert_eq!(world.live(&clean, 100).await, []);
+        assert_eq!(world.live(&clean, 1_000).await, [("verify", 1_014)]);
+        sleep(Duration::from_secs(5_000)).await;
+        assert_eq!(world.live(&clean, 100).await, [("verify", 6_212)], "older than its period");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_failed_is_tried_again_and_what_was_found_is_looked_at_sooner() {
+        let world = World::new();
+        let jobs: [(_, _, fn(usize) -> _); 1] = [("verify", 86_400, |run| match run {
+            1 => None,
+            2 => Some(3),
+            _ => Some(0),
+        })];
+        let ran = world.live(&jobs, 80_000).await;
+        let (retry, again) = (12 + 300 + 2, 12 + 300 + 2 + 900 + 2);
+        assert_eq!(ran, [("verify", 12), ("verify", retry), ("verify", again)]);
+    }
+}

@@ -1,0 +1,78 @@
+//! When each job was last done, kept in the data folder: a restart is no reason to begin anew, nor
+//! to forget what was found.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+/// The file's name in the folder.
+const FILE: &str = "scheduled.json";
+
+/// A job that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Done {
+    /// When it ended.
+    pub(crate) at: DateTime<Utc>,
+    /// What it found.
+    pub(crate) findings: u64,
+    /// How many of these are more than delays.
+    pub(crate) tampered: u64,
+}
+
+/// The last time that each job was done, by its name.
+pub(super) type Last = BTreeMap<String, Done>;
+
+/// Where that is kept.
+pub(super) struct State {
+    folder: PathBuf,
+}
+
+impl State {
+    pub(super) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// What was kept. A file that cannot be read says nothing: everything is done again.
+    pub(super) fn load(&self) -> Last {
+        let text = match fs::read_to_string(self.folder.join(FILE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Last::default(),
+            text => text,
+        };
+        let last = text.map_err(|e| e.to_string());
+        last.and_then(|text| serde_json::from_str(&text).map_err(|e| e.to_string()))
+            .inspect_err(|error| tracing::warn!(error, "{FILE} cannot be read: beginning anew"))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn save(&self, last: &Last) -> io::Result<()> {
+        let mut draft = NamedTempFile::with_prefix_in(".scheduled.", &self.folder)?;
+        draft.write_all(&serde_json::to_vec(last)?)?;
+        draft.as_file().sync_all()?;
+        draft.persist(self.folder.join(FILE))?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_known_after_a_restart_and_rubbish_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        assert_eq!(state.load(), Last::new());
+        let done = Done { at: DateTime::UNIX_EPOCH, findings: 3, tampered: 2 };
+        let last = Last::from([("verify".to_owned(), done)]);
+        state.save(&last).unwrap();
+        assert_eq!(State::of(folder.path()).load(), last);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        fs::write(folder.path().join(FILE), "{").unwrap();
+        assert_eq!(state.load(), Last::new());
+    }
+}

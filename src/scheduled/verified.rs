@@ -1,0 +1,125 @@
+//! A look at a whole ledger that nobody waits for: what is found goes to the log, asset by asset,
+//! and its number to the metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ledger::StoreError;
+use ledger::audit::{Finding, Kind};
+use metrics::counter;
+use projections::audit::{Findings, Progress};
+use tokio::sync::mpsc;
+
+/// Findings that may wait to be told before the look waits for them.
+const QUEUE: usize = 256;
+/// Findings that are logged one by one; the rest is counted.
+const TOLD: u64 = 100;
+
+/// What a look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Histories, their events, and rows that were looked at.
+    pub looked: (u64, u64, u64),
+    /// Findings by kind.
+    pub findings: BTreeMap<Kind, u64>,
+}
+
+impl Verified {
+    /// How many findings there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.findings.values().sum()
+    }
+
+    /// How many of them show that something was altered, removed or lost, and not only late.
+    #[must_use]
+    pub fn tampered(&self) -> u64 {
+        let evidence = self.findings.iter().filter(|(kind, _)| is_evidence(**kind));
+        evidence.map(|(_, count)| count).sum()
+    }
+}
+
+/// Whether a finding is more than what comes of a projection or a notification that did not run.
+fn is_evidence(kind: Kind) -> bool {
+    use Kind as K;
+    !matches!(
+        kind,
+        K::RowMissing
+            | K::RowStale
+            | K::Parked
+            | K::ObjectUnrecorded
+            | K::ObjectPresent
+            | K::UnknownType
+    )
+}
+
+/// Looks, and tells what is found as it is found.
+///
+/// # Errors
+/// If a store did not answer: then nothing is shown by what was not found.
+pub async fn verified<L>(
+    look: impl FnOnce(Findings, Arc<Progress>) -> L,
+) -> Result<Verified, StoreError>
+where
+    L: Future<Output = Result<(), StoreError>>,
+{
+    let (findings, heard) = mpsc::channel(QUEUE);
+    let progress = Arc::<Progress>::default();
+    let (looked, found) = tokio::join!(look(findings, progress.clone()), hear(heard));
+    looked?;
+    let verified = Verified { looked: progress.figures(), findings: found };
+    let ((assets, events, rows), findings) = (verified.looked, verified.count());
+    counter!("asset_ledger_verify_completed").increment(1);
+    counter!("asset_ledger_verify_findings").increment(findings);
+    counter!("asset_ledger_tamper").increment(verified.tampered());
+    if findings == 0 {
+        tracing::info!(assets, events, rows, "verified: everything is as it was left");
+    } else {
+        let kinds = format!("{:?}", verified.findings);
+        tracing::error!(
+            assets,
+            events,
+            rows,
+            findings,
+            kinds,
+            "verified: not everything is as it was left; run `asset-ledger verify`"
+        );
+    }
+    Ok(verified)
+}
+
+async fn hear(mut heard: mpsc::Receiver<Finding>) -> BTreeMap<Kind, u64> {
+    let (mut found, mut told) = (BTreeMap::new(), 0);
+    while let Some(Finding { kind, asset, version, says, .. }) = heard.recv().await {
+        *found.entry(kind).or_default() += 1;
+        told += 1;
+        if told <= TOLD {
+            tracing::error!(%kind, asset, version, says, "verify found something");
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_late_is_a_finding_and_no_tampering() {
+        let verified = verified(|findings, _| async move {
+            for kind in [Kind::Edited, Kind::RowStale, Kind::Edited, Kind::ObjectMissing] {
+                findings.send(Finding::new(kind, "main#a", "says")).await.unwrap();
+            }
+            Ok(())
+        });
+        let verified = verified.await.unwrap();
+        assert_eq!((verified.count(), verified.tampered()), (4, 3));
+        assert_eq!(verified.findings[&Kind::Edited], 2);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_broke_off_shows_nothing() {
+        let gone = || StoreError::new(ledger::error::Kind::Unavailable, "away");
+        assert!(verified(|_, _| async { Err(gone()) }).await.is_err());
+    }
+}
