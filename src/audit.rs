@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use ledger::audit::{Finding, Kind};
-use ledger::error::{self, StoreError, chain};
+use ledger::error::{StoreError, chain};
 use ledger::id::{Key, Tenant};
 use ledger::journal::scan::Chains;
 use ledger::journal::{Journal, Scan};
@@ -98,7 +98,7 @@ impl Files {
             Ok(Some(history)) => self.judge(&history).await,
             Ok(None) => Ok(Vec::new()),
             // What is wrong with a history is told elsewhere; of its files it proves nothing.
-            Err(error) if error.kind == error::Kind::Corrupt => Ok(Vec::new()),
+            Err(error) if error.kind.is_of_one_asset() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -155,7 +155,7 @@ impl Files {
         let Some(key) = Key::from_object(name) else { return Ok(false) };
         match self.journal.last(&key).await {
             Ok(last) => Ok(last.is_some()),
-            Err(error) if error.kind == error::Kind::Corrupt => Ok(true),
+            Err(error) if error.kind.is_of_one_asset() => Ok(true),
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::id::Key;
+
 /// Why a store could not answer. The kind is for code, the message for a reader of the log, and
 /// the source for whoever has to mend it; none of them is ever shown to a client.
 #[derive(Debug, Clone)]
@@ -23,8 +25,20 @@ pub enum Kind {
     Throttled,
     /// What is stored cannot be understood or has been altered: a person must look.
     Corrupt,
+    /// What is stored is sound as far as can be seen, but a newer version of this program wrote
+    /// it: this one must be upgraded.
+    Newer,
     /// Missing, of another shape, or refusing us: the deployment must be mended.
     Misconfigured,
+}
+
+impl Kind {
+    /// Whether the trouble is what is stored of one asset: others may go on, and asking again
+    /// does not help.
+    #[must_use]
+    pub fn is_of_one_asset(self) -> bool {
+        matches!(self, Self::Corrupt | Self::Newer)
+    }
 }
 
 impl StoreError {
@@ -40,6 +54,16 @@ impl StoreError {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self { kind, context: context.into(), source: Some(Arc::from(source.into())) }
+    }
+
+    /// The same error, naming the asset that was asked about.
+    #[must_use]
+    pub fn about(mut self, key: &Key) -> Self {
+        let name = key.partition();
+        if !self.context.contains(&name) {
+            self.context = format!("asset {name}: {}", self.context);
+        }
+        self
     }
 }
 

@@ -80,6 +80,15 @@ pub enum Fault {
     Impossible(#[from] Impossible),
 }
 
+impl Broken {
+    /// Whether nothing is wrong but that this program is too old: the event is of a type, schema
+    /// or source that it does not know, and stands in its place after a sound one.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.fault, Fault::Malformed(Malformed::Unknown(_)))
+    }
+}
+
 impl History {
     /// Reads the lines stored under `key`; `None` for no lines.
     pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<Self>, Broken> {
@@ -100,13 +109,17 @@ impl History {
         line: Line,
         earlier: impl FnOnce(&Self, &CommandId) -> Option<u64>,
     ) -> Result<Self, Fault> {
-        let entry = Entry { record: Record::read(&line.body)?, hash: line.hash(), line };
+        let record = match Record::read(&line.body) {
+            Ok(record) => record,
+            Err(malformed) => return Err(unread(malformed, history.as_ref(), key, &line)),
+        };
+        let entry = Entry { record, hash: line.hash(), line };
         let Some(mut history) = history else {
-            check_place(key, &entry, 1, Hash::ZERO)?;
+            Place::of(&entry).check(key, 1, Hash::ZERO)?;
             let asset = Asset::begin(key.clone(), &entry.record, entry.hash)?;
             return Ok(Self { entries: vec![entry], asset });
         };
-        check_place(key, &entry, history.asset.version + 1, history.asset.head)?;
+        Place::of(&entry).check(key, history.asset.version + 1, history.asset.head)?;
         if entry.record.at <= history.asset.updated_at {
             return Err(Fault::NotLater);
         }
@@ -195,17 +208,44 @@ fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, Impossible> {
     Ok(asset)
 }
 
-fn check_place(key: &Key, entry: &Entry, expected: u64, prev: Hash) -> Result<(), Fault> {
-    let Entry { record, line, .. } = entry;
-    if record.key != *key || record.version != line.version {
-        let asset = record.key.partition();
-        return Err(Fault::Elsewhere { asset, version: record.version });
+/// Why a line cannot be read. An event that only a newer program can read must still stand where
+/// it says that it does: else it is no event of that program.
+fn unread(malformed: Malformed, history: Option<&History>, key: &Key, line: &Line) -> Fault {
+    let Malformed::Unknown(unknown) = &malformed else { return malformed.into() };
+    let (version, prev) = history.map_or((0, Hash::ZERO), |h| (h.asset.version, h.asset.head));
+    let place = Place {
+        key: &unknown.key,
+        version: unknown.version,
+        prev: unknown.prev,
+        stored: line.version,
+    };
+    place.check(key, version + 1, prev).err().unwrap_or_else(|| malformed.into())
+}
+
+/// Where an event says that it stands, and under which version it is stored.
+struct Place<'a> {
+    key: &'a Key,
+    version: u64,
+    prev: Hash,
+    stored: u64,
+}
+
+impl<'a> Place<'a> {
+    fn of(Entry { record, line, .. }: &'a Entry) -> Self {
+        Self { key: &record.key, version: record.version, prev: record.prev, stored: line.version }
     }
-    if record.version != expected {
-        return Err(Fault::Gap { expected });
+
+    fn check(&self, key: &Key, expected: u64, prev: Hash) -> Result<(), Fault> {
+        if self.key != key || self.version != self.stored {
+            let asset = self.key.partition();
+            return Err(Fault::Elsewhere { asset, version: self.version });
+        }
+        if self.version != expected {
+            return Err(Fault::Gap { expected });
+        }
+        if self.prev != prev {
+            return Err(Fault::Unchained { prev: self.prev, expected: prev });
+        }
+        Ok(())
     }
-    if record.prev != prev {
-        return Err(Fault::Unchained { prev: record.prev, expected: prev });
-    }
-    Ok(())
 }

@@ -79,6 +79,13 @@ pub enum Source {
 }
 
 impl Source {
+    const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Cli, Self::Reconcile];
+
+    /// The source of a stored name, if this program knows it.
+    fn read(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == name)
+    }
+
     /// The stored name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -137,25 +144,31 @@ pub enum Malformed {
     /// They are not of the one form that all events have, or not of the form of their type.
     #[error("not an event of a known form: {0}")]
     Form(String),
-    /// They are of the one form, but of a type or schema that this program does not know.
+    /// They are of the one form, but of a type, schema or source that this program does not know.
     #[error("not an event of a known form: {0}")]
     Unknown(Box<Unknown>),
 }
 
-/// An event of a type that this program does not know: a newer one wrote it, or a forger.
+/// An event of a type, schema or source that this program does not know: a newer one wrote it, or
+/// a forger.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown event {kind:?} in schema {schema}: was it written by a newer version?")]
+#[error(
+    "unknown event {kind:?} in schema {schema} from source {source_name:?}: a newer version of \
+     this program wrote it; upgrade"
+)]
 pub struct Unknown {
     /// The type that it names.
     pub kind: String,
     /// The schema that it names.
     pub schema: u32,
+    /// The door that it names.
+    pub source_name: String,
     /// Whose asset, and which.
     pub key: Key,
     /// Its place in the asset's history.
     pub version: u64,
-    /// Who did it, through what, and in answer to what.
-    pub cause: Cause,
+    /// The identity of its command.
+    pub command: CommandId,
     /// When.
     pub at: DateTime<Utc>,
     /// The hash of the event before.
@@ -177,7 +190,8 @@ struct Envelope<'a> {
     data: &'a RawValue,
     #[serde(borrow)]
     actor: Cow<'a, str>,
-    source: Source,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
     #[serde(borrow)]
     at: Cow<'a, str>,
     #[serde(borrow)]
@@ -200,7 +214,7 @@ impl Record {
             schema: self.event.schema(),
             data: &self.event.data()?,
             actor: self.cause.actor.as_str().into(),
-            source: self.cause.source,
+            source: self.cause.source.as_str().into(),
             at: time::format(self.at).into(),
             request: self.cause.request.as_str().into(),
             command: self.cause.command.clone(),
@@ -215,20 +229,27 @@ impl Record {
         let tenant: Tenant = form.tenant.parse().map_err(|e| malformed(&e))?;
         let asset: AssetId = form.asset.parse().map_err(|e| malformed(&e))?;
         let event = match Event::read(&form.r#type, form.schema, form.data) {
-            Ok(event) => Ok(event),
-            Err(Unreadable::Unknown) => Err((form.r#type.into_owned(), form.schema)),
+            Ok(event) => Some(event),
+            Err(Unreadable::Unknown) => None,
             Err(error) => return Err(malformed(&error)),
         };
         let at = time::parse(&form.at).ok_or_else(|| {
             Malformed::Form(format!("{:?} is not a time with six digits", form.at))
         })?;
-        let (actor, request) = (form.actor.into_owned(), form.request.into_owned());
-        let cause = Cause { actor, source: form.source, request, command: form.command };
         let (key, version, prev) = (Key { tenant, asset }, form.version, form.prev);
-        match event {
-            Ok(event) => Ok(Self { key, version, event, cause, at, prev }),
-            Err((kind, schema)) => {
-                Err(Unknown { kind, schema, key, version, cause, at, prev }.into())
+        let command = form.command;
+        match (event, Source::read(&form.source)) {
+            (Some(event), Some(source)) => {
+                let (actor, request) = (form.actor.into_owned(), form.request.into_owned());
+                let cause = Cause { actor, source, request, command };
+                Ok(Self { key, version, event, cause, at, prev })
+            }
+            (None, _) | (_, None) => {
+                let (kind, source_name) = (form.r#type.into_owned(), form.source.into_owned());
+                let schema = form.schema;
+                let unknown =
+                    Unknown { kind, schema, source_name, key, version, command, at, prev };
+                Err(unknown.into())
             }
         }
     }
@@ -309,6 +330,24 @@ mod tests {
         ] {
             assert!(Record::read(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_type_schema_or_source_to_come_is_unknown_and_not_malformed() {
+        let good = SAMPLES[1].1.trim_end();
+        for (known, newer) in [
+            (r#""type":"received""#, r#""type":"scanned""#),
+            (r#""schema":1"#, r#""schema":2"#),
+            (r#""source":"s3""#, r#""source":"mail""#),
+        ] {
+            assert!(good.contains(known), "{known}");
+            let read = Record::read(&good.replace(known, newer));
+            let Err(Malformed::Unknown(unknown)) = read else { panic!("{newer}: {read:?}") };
+            assert_eq!(unknown.version, 2);
+        }
+        let source = good.replace(r#""source":"s3""#, r#""source":"mail""#);
+        let broken = source.replace(r#""data":{"#, r#""data":{"colour":"red","#);
+        assert!(matches!(Record::read(&broken), Err(Malformed::Form(_))));
     }
 
     #[test]

@@ -252,7 +252,7 @@ impl Service {
     /// Everything that happened to an asset; `None` if it never existed.
     pub async fn history(&self, asset: AssetId) -> Result<Option<History>, StoreError> {
         let key = self.key(asset);
-        read(&key, self.journal.history(&key).await?)
+        read(&key, self.journal.history(&key).await.map_err(|error| error.about(&key))?)
     }
 }
 
@@ -270,11 +270,16 @@ fn recorded() {
 
 /// A history read from what a journal holds.
 pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<History>, StoreError> {
-    History::read(key, lines).map_err(broken)
+    History::read(key, lines).map_err(|error| broken(key, error))
 }
 
-fn broken(error: Broken) -> StoreError {
-    StoreError::caused(Kind::Corrupt, "the journal holds a broken history", error)
+fn broken(key: &Key, error: Broken) -> StoreError {
+    let name = key.partition();
+    if error.is_unknown() {
+        let context = format!("the history of {name} holds an event of a newer version");
+        return StoreError::caused(Kind::Newer, context, error);
+    }
+    StoreError::caused(Kind::Corrupt, format!("the history of {name} is broken"), error)
 }
 
 /// The line of an event that is within its limits, which readers hold it to as well.

@@ -212,7 +212,7 @@ impl Walk {
             }
             // What is wrong with the history, the walk of the journal has told.
             Ok(Some(_)) => Ok(()),
-            Err(error) if error.kind == error::Kind::Corrupt => Ok(()),
+            Err(error) if error.kind.is_of_one_asset() => Ok(()),
             Err(error) => Err(error),
         }
     }

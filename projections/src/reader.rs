@@ -34,7 +34,7 @@ impl Reader {
     /// or whose head was altered, is noticed on every read and folded anew.
     pub async fn current(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         let (row, last) = tokio::join!(self.views.glance(key), self.journal.last(key));
-        let Some(last) = last? else { return Ok(None) };
+        let Some(last) = last.map_err(|error| error.about(key))? else { return Ok(None) };
         // A read table that is away costs speed, not answers: the journal is the truth.
         let row = row.unwrap_or_else(|error| {
             let asset = key.partition();
@@ -47,7 +47,8 @@ impl Reader {
         {
             return Ok(Some(row.clone()));
         }
-        let history = service::read(key, self.journal.history(key).await?)?;
+        let history = self.journal.history(key).await.map_err(|error| error.about(key))?;
+        let history = service::read(key, history)?;
         let asset = history.map(|history| history.asset().clone());
         tell_apart(row.as_ref(), asset.as_ref());
         Ok(asset)

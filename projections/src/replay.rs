@@ -59,6 +59,11 @@ pub struct Report {
     pub broken: Vec<Broken>,
     /// How many there are of them.
     pub broken_count: u64,
+    /// Histories with an event of a newer version of this program, as many as are named. They have
+    /// no rows, wait for a newer program, and keep no other rows from being read.
+    pub unknown: Vec<Broken>,
+    /// How many there are of them.
+    pub unknown_count: u64,
     /// How the new rows differ from those that are read.
     pub differences: Differences,
 }
@@ -231,8 +236,8 @@ impl Replay {
 fn report(progress: Progress, differences: Differences) -> Report {
     let sum = |of: fn(&Stretch) -> u64| progress.stretches.iter().map(of).sum();
     let (events, assets) = (sum(|it| it.events), sum(|it| it.assets));
-    let Progress { broken, broken_count, .. } = progress;
-    Report { events, assets, broken, broken_count, differences }
+    let Progress { broken, broken_count, unknown, unknown_count, .. } = progress;
+    Report { events, assets, broken, broken_count, unknown, unknown_count, differences }
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ impl Runner {
 
     /// What cannot be read is set aside; what did not answer is asked again.
     async fn failed(&self, told: &Told, error: StoreError, to: &Written) -> Projected {
-        if error.kind == Kind::Corrupt {
+        if error.kind.is_of_one_asset() {
             return self.park(told, &error, to).await;
         }
         Projected::Failed(error)
@@ -287,7 +287,7 @@ async fn version(to: &Written, key: &Key) -> Result<u64, StoreError> {
     let Some(rows) = to.first() else { return Ok(0) };
     match rows.get(key).await {
         Ok(row) => Ok(row.map_or(0, |row| row.version)),
-        Err(error) if error.kind == Kind::Corrupt => Ok(0),
+        Err(error) if error.kind.is_of_one_asset() => Ok(0),
         Err(error) => Err(error),
     }
 }

@@ -240,6 +240,8 @@ mod tests {
             stretches: Vec::new(),
             broken: Vec::new(),
             broken_count: 0,
+            unknown: Vec::new(),
+            unknown_count: 0,
         };
         assert!(views.save(None, &progress).await.unwrap());
     }

@@ -133,7 +133,8 @@ impl Problem {
     }
 }
 
-/// The client learns that a store is away; which, how and why is for the log.
+/// The client learns whose turn it is: its own, to ask again, or an operator's. Which store, how
+/// and why is for the log.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (kind, told) = (error.kind, chain(&error));
@@ -141,11 +142,31 @@ impl From<StoreError> for Problem {
             Kind::Unavailable | Kind::Throttled => {
                 tracing::warn!(?kind, error = told, "a store did not answer");
             }
-            Kind::Corrupt | Kind::Misconfigured => {
+            Kind::Corrupt | Kind::Newer | Kind::Misconfigured => {
                 tracing::error!(?kind, error = told, "a store needs a person");
             }
         }
-        Self::new(Code::StoreUnavailable, "a store is away; try again later")
+        let (code, detail) = match kind {
+            Kind::Unavailable | Kind::Throttled => {
+                (Code::StoreUnavailable, "a store is away; try again later")
+            }
+            Kind::Corrupt => (
+                Code::HistoryBroken,
+                "what is stored of this asset cannot be read as it was written; trying again does \
+                 not help: `asset-ledger verify` tells its operator more",
+            ),
+            Kind::Newer => (
+                Code::EventUnknown,
+                "this asset has an event that a newer version of asset-ledger wrote; trying again \
+                 does not help until this one is upgraded",
+            ),
+            Kind::Misconfigured => (
+                Code::StoreMisconfigured,
+                "a store is missing, of another shape, or refuses this service; trying again does \
+                 not help until its operator has mended the deployment",
+            ),
+        };
+        Self::new(code, detail)
     }
 }
 

@@ -9,7 +9,9 @@ pub(super) fn failed(error: &StoreError) -> S3Error {
     tracing::error!(kind = ?error.kind, cause = %chain(error), "the local bucket failed");
     match error.kind {
         Kind::Unavailable | Kind::Throttled => s3_error!(ServiceUnavailable, "Try again later."),
-        Kind::Corrupt | Kind::Misconfigured => s3_error!(InternalError, "The log says why."),
+        Kind::Corrupt | Kind::Newer | Kind::Misconfigured => {
+            s3_error!(InternalError, "The log says why.")
+        }
     }
 }
 

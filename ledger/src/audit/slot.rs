@@ -85,7 +85,7 @@ impl Words {
                 Ok((key, Self { key: name, version, hash, prev, at, command, record }))
             }
             Err(Malformed::Unknown(unknown)) => {
-                let (name, command) = (unknown.key.partition(), unknown.cause.command.clone());
+                let (name, command) = (unknown.key.partition(), unknown.command.clone());
                 let record = Err(unknown.to_string());
                 let (version, prev, at) = (unknown.version, unknown.prev, unknown.at);
                 Ok((unknown.key, Self { key: name, version, hash, prev, at, command, record }))

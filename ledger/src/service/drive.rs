@@ -7,6 +7,7 @@ use super::{
     Caller, Grounds, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, line, unwritten, vanished,
 };
 use crate::asset::{Asset, Command, Event, Rejection, Status, decide};
+use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
 use crate::journal::Appended;
@@ -114,8 +115,9 @@ impl Service {
             prev: asset.head,
         };
         let line = line(&record)?;
+        let about = |error: StoreError| error.about(&record.key);
         let longer = history.then(line.clone()).map_err(unwritten)?;
-        match self.journal.append(&record.key, line.clone()).await? {
+        match self.journal.append(&record.key, line.clone()).await.map_err(about)? {
             Appended::Taken(held) if held != line => Ok(None),
             Appended::Taken(_) | Appended::Written => {
                 super::recorded();

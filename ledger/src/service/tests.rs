@@ -499,3 +499,22 @@ async fn a_version_that_comes_back_is_pinned_again() {
         assert!(world.history(asset).await.asset().is_pinned(&newer));
     }
 }
+
+#[tokio::test]
+async fn an_event_of_a_newer_version_is_told_from_a_broken_history() {
+    let world = World::new();
+    let asset = world.received().await;
+    let key = world.service.key(asset);
+    let history = world.service.history(asset).await.unwrap().unwrap();
+    let mut lines: Vec<_> = history.entries().iter().map(|entry| entry.line.clone()).collect();
+    let newer = lines[1].body.replace("\"type\":\"received\"", "\"type\":\"scanned\"");
+    let elsewhere = newer.replace(&history.entries()[0].hash.to_string(), &Hash::ZERO.to_string());
+    for (body, kind) in
+        [(newer, Kind::Newer), (elsewhere, Kind::Corrupt), (String::new(), Kind::Corrupt)]
+    {
+        lines[1].body = body;
+        let error = read(&key, lines.clone()).unwrap_err();
+        assert_eq!(error.kind, kind, "{}", lines[1].body);
+        assert!(error.to_string().contains(&key.partition()), "{error}");
+    }
+}

@@ -51,7 +51,7 @@ impl Seen {
     pub(super) fn of(answer: Result<Option<Asset>, StoreError>) -> Result<Self, StoreError> {
         match answer {
             Ok(row) => Ok(Self::Row(row.map(Box::new))),
-            Err(error) if error.kind == error::Kind::Corrupt => {
+            Err(error) if error.kind.is_of_one_asset() => {
                 Ok(Self::Unreadable(error::chain(&error)))
             }
             Err(error) => Err(error),

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use ledger::audit::{Finding, Kind, examine};
-use ledger::error;
 use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::journal::scan::Chain;
@@ -99,7 +98,7 @@ impl Mender {
     async fn take_up(&self, parked: &Parked) -> Result<String, StoreError> {
         let reaches = match self.journal.last(&parked.key).await {
             Ok(last) => last.map(|last| last.version),
-            Err(error) if error.kind == error::Kind::Corrupt => {
+            Err(error) if error.kind.is_of_one_asset() => {
                 return Ok("nothing: its last event cannot be read".to_owned());
             }
             Err(error) => return Err(error),

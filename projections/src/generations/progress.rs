@@ -23,6 +23,12 @@ pub struct Progress {
     pub broken: Vec<Broken>,
     /// How many there are of them.
     pub broken_count: u64,
+    /// Histories with an event of a newer version, as many as are named.
+    #[serde(default)]
+    pub unknown: Vec<Broken>,
+    /// How many there are of them.
+    #[serde(default)]
+    pub unknown_count: u64,
 }
 
 /// A part of the journal, and how far it was read and written.

@@ -54,6 +54,8 @@ impl Replay {
             stretches: segments.into_iter().map(stretch).collect(),
             broken: Vec::new(),
             broken_count: 0,
+            unknown: Vec::new(),
+            unknown_count: 0,
         })
     }
 

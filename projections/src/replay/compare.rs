@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::asset::Asset;
-use ledger::error::Kind;
 use ledger::id::Key;
 use ledger::{StoreError, service};
 
@@ -198,13 +197,13 @@ impl Sides<'_> {
         let read = match persist(|| self.read.get(&key)).await {
             Ok(Some(read)) => Some(read),
             Ok(None) => return Ok(Some(Difference::Same)), // a tombstone, swept meanwhile
-            Err(error) if error.kind == Kind::Corrupt => None,
+            Err(error) if error.kind.is_of_one_asset() => None,
             Err(error) => return Err(error.into()),
         };
         let fold = match self.fold(&key).await {
             Ok(Some(fold)) => fold,
             Ok(None) => return Ok(Some(Difference::Orphaned)),
-            Err(error) if error.kind == Kind::Corrupt => return Ok(None),
+            Err(error) if error.kind.is_of_one_asset() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         if is_over(&fold, self.replay.effects.now()) {

@@ -52,7 +52,16 @@ struct Work {
 struct News {
     number: usize,
     stretch: Stretch,
+    aside: Aside,
+}
+
+/// Histories that no row was made of.
+#[derive(Default)]
+struct Aside {
+    /// They do not verify.
     broken: Vec<Broken>,
+    /// They hold an event of a newer version.
+    unknown: Vec<Broken>,
 }
 
 /// What a history comes to.
@@ -61,6 +70,8 @@ enum Folded {
     /// A tombstone that has expired already.
     Omitted,
     Broken(Broken, u64),
+    /// An event of a newer version, as far as can be seen.
+    Unknown(Broken, u64),
     /// A partition that is no asset's: it is passed over, as everywhere.
     Foreign,
 }
@@ -100,10 +111,13 @@ impl Replay {
     }
 }
 
-fn take(progress: &mut Progress, News { number, stretch, broken }: News) {
+fn take(progress: &mut Progress, News { number, stretch, aside }: News) {
+    let Aside { broken, unknown } = aside;
     progress.broken_count += broken.len() as u64;
-    let room = NAMED.saturating_sub(progress.broken.len());
-    progress.broken.extend(broken.into_iter().take(room));
+    progress.unknown_count += unknown.len() as u64;
+    let room = |named: &Vec<Broken>| NAMED.saturating_sub(named.len());
+    progress.broken.extend(broken.into_iter().take(room(&progress.broken)));
+    progress.unknown.extend(unknown.into_iter().take(room(&progress.unknown)));
     if let Some(there) = progress.stretches.get_mut(number) {
         *there = stretch;
     }
@@ -124,7 +138,7 @@ impl Work {
             let following =
                 async { if last { Ok(Batch::default()) } else { Batch::read(&mut chains).await } };
             // The next ones are read while these are written.
-            let ((rows, broken), next) =
+            let ((rows, aside), next) =
                 try_join!(self.write(read), following.map_err(Failure::from))?;
             batch = next;
             self.replay.tally.filled(events, rows);
@@ -132,21 +146,29 @@ impl Work {
             stretch.assets += rows;
             stretch.place = place;
             stretch.done = last;
-            let _ = say.send(News { number, stretch: stretch.clone(), broken }).await;
+            let _ = say.send(News { number, stretch: stretch.clone(), aside }).await;
         }
         Ok(())
     }
 
     /// Writes the rows of some assets; how many those were, and what could not be folded.
-    async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Vec<Broken>), Failure> {
+    async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Aside), Failure> {
         let now = self.replay.effects.now();
-        let (mut rows, mut broken) = (Vec::new(), Vec::new());
+        let (mut rows, mut aside) = (Vec::new(), Aside::default());
         for chain in batch {
             match fold(chain, now) {
                 Folded::Row(asset) => rows.push(*asset),
                 Folded::Broken(why, version) => {
+                    if self.replay.options.accept_broken {
+                        self.set_aside(&why, version, now).await?;
+                    } else {
+                        self.in_vain.store(true, Ordering::Relaxed);
+                    }
+                    aside.broken.push(why);
+                }
+                Folded::Unknown(why, version) => {
                     self.set_aside(&why, version, now).await?;
-                    broken.push(why);
+                    aside.unknown.push(why);
                 }
                 Folded::Omitted | Folded::Foreign => {}
             }
@@ -155,7 +177,7 @@ impl Work {
         if !self.in_vain.load(Ordering::Relaxed) {
             self.put_all(rows).await?;
         }
-        Ok((count, broken))
+        Ok((count, aside))
     }
 
     /// All at once, and each by itself that was not taken, or whose turn is to be waited for.
@@ -174,17 +196,13 @@ impl Work {
         persist(|| self.to.put(&asset)).await.map(drop)
     }
 
-    /// What does not verify has no row. Where that was accepted, it waits for a person.
+    /// What cannot be folded has no row. It waits for a person, or for a newer program.
     async fn set_aside(
         &self,
         broken: &Broken,
         version: u64,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        if !self.replay.options.accept_broken {
-            self.in_vain.store(true, Ordering::Relaxed);
-            return Ok(());
-        }
         let key = ledger::id::Key::from_partition(&broken.partition);
         let Some(key) = key else { return Ok(()) };
         let parked = Parked { key, version, error: broken.why.clone(), at };
@@ -222,18 +240,19 @@ impl Batch {
 fn fold(chain: Chain, now: DateTime<Utc>) -> Folded {
     let Some(key) = chain.key() else { return Folded::Foreign };
     let version = chain.lines.last().map_or(1, |line| line.version);
-    let broken = |mut why: String| {
+    let told = |mut why: String| {
         why.truncate(why.floor_char_boundary(WHY_MAX));
-        Folded::Broken(Broken { partition: key.partition(), why }, version)
+        Broken { partition: key.partition(), why }
     };
     if let Some(stray) = chain.strays.first() {
-        return broken(stray.to_string());
+        return Folded::Broken(told(stray.to_string()), version);
     }
     match History::read(&key, chain.lines) {
         Ok(Some(history)) if is_over(history.asset(), now) => Folded::Omitted,
         Ok(Some(history)) => Folded::Row(Box::new(history.asset().clone())),
         Ok(None) => Folded::Omitted,
-        Err(error) => broken(self::chain(&error)),
+        Err(error) if error.is_unknown() => Folded::Unknown(told(self::chain(&error)), version),
+        Err(error) => Folded::Broken(told(self::chain(&error)), version),
     }
 }
 

@@ -95,6 +95,6 @@ impl Hold {
 fn pass(error: StoreError) -> Result<bool, Failure> {
     match error.kind {
         Kind::Throttled | Kind::Unavailable => Ok(false),
-        Kind::Corrupt | Kind::Misconfigured => Err(error.into()),
+        Kind::Corrupt | Kind::Newer | Kind::Misconfigured => Err(error.into()),
     }
 }

@@ -429,6 +429,30 @@ async fn a_store_that_is_away_ends_it_and_the_next_goes_on() {
 }
 
 #[tokio::test]
+async fn an_event_of_a_newer_version_is_set_aside_and_keeps_no_other_row_from_being_read() {
+    let stories: Vec<_> = (1..=4).map(story).collect();
+    for (known, newer) in [
+        ("\"uploaded\"", "\"scanned\""),
+        ("\"schema\":1", "\"schema\":2"),
+        ("\"source\":\"api\"", "\"source\":\"mail\""),
+    ] {
+        let mut told = stories.clone();
+        let last = &mut told[2].lines[2].body;
+        assert!(last.contains(known), "{last}");
+        *last = last.replace(known, newer);
+        let world = World::with(&told).await;
+        let report = switched(world.replay().run().await);
+        assert_eq!((report.broken_count, report.unknown_count), (0, 1), "{newer}");
+        let why = &report.unknown[0].why;
+        assert!(why.contains("newer version") && why.contains("version 3"), "{why}");
+        world.assert_rows(&[&stories[..2], &stories[3..]].concat()).await;
+        let rows = world.table.rows(world.list().await.current);
+        let parked = rows.parked(&Tenant::default(), 9).await.unwrap();
+        assert_eq!(parked.iter().map(|it| &it.key).collect::<Vec<_>>(), [&stories[2].key]);
+    }
+}
+
+#[tokio::test]
 async fn what_no_ledger_wrote_and_is_no_assets_is_passed_over() {
     let world = World::with(&[story(1)]).await;
     assert_eq!(world.table.put(&story(1).asset()).await.unwrap(), Put::Written);

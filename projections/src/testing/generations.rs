@@ -128,8 +128,10 @@ fn begun(run: &str) -> Progress {
         at: Clock::default().0,
         stopped: false,
         stretches: vec![stretch],
-        broken: vec![broken],
+        broken: vec![broken.clone()],
         broken_count: 1,
+        unknown: vec![broken],
+        unknown_count: 1,
     }
 }
 

@@ -154,6 +154,15 @@ fn journal_cases(cases: &mut Vec<Case>) {
             &[("unknown-type", 6)],
         ),
         (
+            "append an event from a source that a newer program knows",
+            |l, story| {
+                let forged = l.forge(5, story.lines[4].hash());
+                let forged = forged.replace("\"source\":\"api\"", "\"source\":\"mail\"");
+                l.insert(6, forged.replace("\"version\":5", "\"version\":6"))
+            },
+            &[("unknown-type", 6)],
+        ),
+        (
             "append what is no event",
             |l, _| l.insert(6, "{\"type\":\"created\"}".to_owned()),
             &[("malformed", 6)],

@@ -302,7 +302,7 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
         Kind::Throttled | Kind::Unavailable => {
             tracing::warn!(cause, pause_ms, "following will go on after a pause");
         }
-        Kind::Corrupt | Kind::Misconfigured => {
+        Kind::Corrupt | Kind::Newer | Kind::Misconfigured => {
             tracing::error!(cause, pause_ms, "following cannot go on until this is mended");
         }
     }

@@ -35,7 +35,8 @@ const KINDS: [(Difference, &str); 9] = [
 /// Writes what was found.
 pub(super) fn write(report: &Report) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Report { events, assets, broken, broken_count, differences } = report;
+    let Report { events, assets, broken, broken_count, unknown, unknown_count, differences } =
+        report;
     let (events, assets) = (count(*events, "event"), count(*assets, "asset"));
     writeln!(out, "{events} of {assets}. The rows that are read, beside the new:")?;
     for (difference, name) in KINDS {
@@ -53,6 +54,17 @@ pub(super) fn write(report: &Report) -> io::Result<()> {
     }
     for broken in broken {
         let (partition, why) = (shown::line(&broken.partition), shown::line(&broken.why));
+        writeln!(out, "  {partition}: {why}")?;
+    }
+    if *unknown_count > 0 {
+        writeln!(
+            out,
+            "  {unknown_count:>10} with events of a newer version: no rows until a newer \
+             asset-ledger makes them"
+        )?;
+    }
+    for unknown in unknown {
+        let (partition, why) = (shown::line(&unknown.partition), shown::line(&unknown.why));
         writeln!(out, "  {partition}: {why}")?;
     }
     Ok(())

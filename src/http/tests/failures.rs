@@ -33,16 +33,23 @@ fn routes(id: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_to_be_asked_again_whatever_is_wrong_with_it() {
+async fn a_store_that_fails_says_whose_turn_it_is() {
     let world = World::new();
     let id = world.created().await;
-    for kind in [Kind::Unavailable, Kind::Throttled, Kind::Corrupt, Kind::Misconfigured] {
+    for (kind, status, code, retry) in [
+        (Kind::Unavailable, 503, "store.unavailable", Some("1")),
+        (Kind::Throttled, 503, "store.unavailable", Some("1")),
+        (Kind::Corrupt, 500, "history.broken", None),
+        (Kind::Newer, 500, "event.unknown", None),
+        (Kind::Misconfigured, 500, "store.misconfigured", None),
+    ] {
         world.journal.feel(Mood::Fails(kind));
         for line in routes(&id) {
             let answer = world.call(&line).await;
             let told = (answer.status.as_u16(), answer.code());
-            assert_eq!(told, (503, "store.unavailable".to_owned()), "{kind:?} {line}");
-            assert_eq!(answer.headers["retry-after"], "1");
+            assert_eq!(told, (status, code.to_owned()), "{kind:?} {line}");
+            let after = answer.headers.get("retry-after").map(|it| it.to_str().unwrap());
+            assert_eq!(after, retry, "{kind:?} {line}");
             assert!(!answer.body.contains("secret"), "{}", answer.body);
         }
     }
