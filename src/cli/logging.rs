@@ -2,13 +2,13 @@
 
 mod repeats;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use tracing_subscriber::prelude::*;
 
 use self::repeats::Repeats;
-use super::{Log, LogFormat};
+use super::{Log, LogFormat, shown};
 use crate::logging;
 
 pub(super) fn start(log: &Log, quiet: bool) -> anyhow::Result<()> {
@@ -16,9 +16,10 @@ pub(super) fn start(log: &Log, quiet: bool) -> anyhow::Result<()> {
     let wanted = log.log.as_deref().unwrap_or(default);
     let filter = logging::filter(wanted)
         .with_context(|| format!("--log: {wanted:?} is not a filter; try `info` or `debug`"))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let json = matches!(log.log_format, LogFormat::Json);
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || Escaped { json });
     // A line that cannot be written is lost: telling of it on the same stream would panic.
-    let lines = lines.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
+    let lines = lines.with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     let lines = match log.log_format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
@@ -26,4 +27,23 @@ pub(super) fn start(log: &Log, quiet: bool) -> anyhow::Result<()> {
     let repeats = Repeats::default();
     tracing_subscriber::registry().with(lines).with(filter).with(repeats.clone()).init();
     repeats.tell().context("cannot start a thread")
+}
+
+/// Standard error, on which what others wrote gives no orders. A line comes at once; what of the
+/// escape character is in a value, the lines' writer has escaped, and what is left are its colours.
+struct Escaped {
+    json: bool,
+}
+
+impl Write for Escaped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = if self.json { shown::json(&text) } else { shown::coloured(&text) };
+        io::stderr().write_all(text.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -16,6 +16,12 @@ pub(super) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_odd(c), |c| c.escape_unicode().to_string())
 }
 
+/// Lines of a log, in which an escape character begins a colour of ours.
+pub(super) fn coloured(text: &str) -> Cow<'_, str> {
+    let odd = |c| c != '\n' && c != '\u{1b}' && is_odd(c);
+    escaped(text, odd, |c| c.escape_unicode().to_string())
+}
+
 /// JSON, which says the same afterwards: such characters stand in its strings only.
 pub(super) fn json(text: &str) -> Cow<'_, str> {
     escaped(

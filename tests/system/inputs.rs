@@ -4,7 +4,16 @@
 use std::fs;
 use std::process::Command;
 
+use ledger::asset::{Declaration, Event};
+use ledger::chain::Hash;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::journal::{Journal, SqliteJournal};
+use ledger::record::{Cause, CommandId, Line, Record, Source};
+use ledger::sqlite::Open;
+use reqwest::Method;
+
 use crate::audit::Desk;
+use crate::server::Server;
 
 /// The program, for a shell that runs in the desk's folder.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_asset-ledger");
@@ -169,4 +178,41 @@ async fn a_packed_archive_is_refused_before_anything_is_read() {
         assert!(code == 1 && error.contains("NAME.tar --gzip"), "{error}");
         assert!(!desk.at(name).exists());
     }
+}
+
+/// What an earlier release imported, or somebody wrote who can write the file.
+async fn planted(desk: &Desk, nth: u128, at: &str, change: impl Fn(String) -> String) -> AssetId {
+    let at = at.parse().unwrap();
+    let key = Key { tenant: Tenant::default(), asset: AssetId::new(at, nth) };
+    let (actor, request) = ("anonymous".to_owned(), "r".to_owned());
+    let cause = Cause { actor, source: Source::Api, request, command: CommandId::fresh(nth) };
+    let event = Event::Created(Declaration::plain());
+    let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
+    let body = change(record.line().unwrap().body);
+    let journal = SqliteJournal::open(&desk.at("data"), Open::Existing).await.unwrap();
+    journal.append(&record.key, Line { version: 1, body }).await.unwrap();
+    record.key.asset
+}
+
+#[tokio::test]
+async fn what_the_ledger_would_not_have_written_so_is_named_and_goes_no_further() {
+    let desk = Desk::new().await;
+    let spaced = |body: String| body.replacen(',', ", ", 1);
+    let odd = planted(&desk, 1, "2026-11-23T08:00:00Z", spaced).await;
+    let last = planted(&desk, 2, "9999-12-31T23:59:59.999999Z", |body| body).await;
+    let (code, told, _) = desk.run(&["verify", "--data", "data", "--patience", "0", "--json"]);
+    let named = |kind: &str, asset: AssetId| {
+        let kind = format!("\"kind\":\"{kind}\"");
+        told.lines().any(|it| it.contains(&kind) && it.contains(&asset.to_string()))
+    };
+    assert!(code == 1 && named("odd-spelling", odd) && named("over-limit", last), "{told}");
+    // Nothing can come after it: said plainly, and nothing is written.
+    let server = Server::start(&desk.at("data"));
+    let answer = server.request(Method::DELETE, &format!("/asset/{last}")).send().await.unwrap();
+    let status = answer.status();
+    let said = answer.text().await.unwrap();
+    assert!(status == 409 && said.contains("asset.out_of_time"), "{status}: {said}");
+    assert!(server.stop());
+    let lines = desk.done(&["history", &last.to_string(), "--data", "data", "--format", "jsonl"]);
+    assert_eq!(lines.lines().count(), 1);
 }
