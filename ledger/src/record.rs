@@ -238,20 +238,16 @@ impl Record {
         })?;
         let (key, version, prev) = (Key { tenant, asset }, form.version, form.prev);
         let command = form.command;
-        match (event, Source::read(&form.source)) {
-            (Some(event), Some(source)) => {
-                let (actor, request) = (form.actor.into_owned(), form.request.into_owned());
-                let cause = Cause { actor, source, request, command };
-                Ok(Self { key, version, event, cause, at, prev })
-            }
-            (None, _) | (_, None) => {
-                let (kind, source_name) = (form.r#type.into_owned(), form.source.into_owned());
-                let schema = form.schema;
-                let unknown =
-                    Unknown { kind, schema, source_name, key, version, command, at, prev };
-                Err(unknown.into())
-            }
-        }
+        let (Some(event), Some(source)) = (event, Source::read(&form.source)) else {
+            let (kind, source_name) = (form.r#type.into_owned(), form.source.into_owned());
+            let schema = form.schema;
+            return Err(
+                Unknown { kind, schema, source_name, key, version, command, at, prev }.into()
+            );
+        };
+        let (actor, request) = (form.actor.into_owned(), form.request.into_owned());
+        let cause = Cause { actor, source, request, command };
+        Ok(Self { key, version, event, cause, at, prev })
     }
 }
 
