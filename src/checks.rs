@@ -8,6 +8,7 @@ use ledger::error::chain;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::Journal;
 use projections::Views;
+use projections::follower::Progress;
 
 use crate::http::{Check, NotReady};
 use crate::objects::S3Objects;
@@ -48,6 +49,31 @@ impl Check for ViewsRead {
 
     async fn check(&self) -> Result<(), NotReady> {
         self.0.get(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
+    }
+}
+
+/// On one machine: whether the rows follow this journal and no other.
+pub(crate) fn following(rows: Progress) -> Arc<dyn Check> {
+    Arc::new(Following(rows))
+}
+
+struct Following(Progress);
+
+#[async_trait]
+impl Check for Following {
+    fn name(&self) -> &'static str {
+        "rows"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        if self.0.is_lost() {
+            return Err(NotReady(
+                "the rows follow another journal than this one: see the log, and run \
+                 `asset-ledger verify`"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 

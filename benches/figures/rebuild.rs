@@ -162,6 +162,7 @@ where
             rate: None,
             keep: None,
             accept_broken: false,
+            accept_restored: false,
             fresh: false,
         },
         tally: Arc::default(),

@@ -158,6 +158,14 @@ impl History {
         search(&self.entries, command)
     }
 
+    /// Whether the event at this version has this hash.
+    #[must_use]
+    pub fn has(&self, version: u64, hash: Hash) -> bool {
+        let place = version.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+        let entry = place.and_then(|place| self.entries.get(place));
+        entry.is_some_and(|entry| entry.hash == hash)
+    }
+
     /// The asset as its first `version` events made it.
     #[must_use]
     pub fn at_version(&self, version: u64) -> Option<Asset> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
+use ledger::history::History;
 use ledger::id::{Key, Tenant};
 use tokio::time::Instant;
 
@@ -68,6 +69,10 @@ impl Views for Current {
         self.rows().await?.put(asset).await
     }
 
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        self.rows().await?.put_checked(history).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         self.rows().await?.list(query).await
     }
@@ -78,6 +83,10 @@ impl Views for Current {
 
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         self.rows().await?.parked(tenant, limit).await
+    }
+
+    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.rows().await?.contradicted(tenant, limit).await
     }
 
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {

@@ -1,25 +1,26 @@
 //! Following a local journal: every arrival is projected, none is skipped, in the order in which
 //! the journal took them.
 //!
-//! The position is saved after the rows, so a crash between the two projects a few assets twice,
-//! which changes nothing. A position that the journal does not know comes from another journal,
-//! one restored from a copy: then every row is doubtful, and all are made anew.
+//! Rows and position are saved in one transaction. A position that is not in the journal is one of
+//! another journal, or this one has lost events: the rows may then be the only witness of what is
+//! missing. So following stops, the rows stay as they are, and a person decides.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::StoreError;
-use ledger::error::chain;
+use ledger::error::{Kind, chain};
 use ledger::journal::{Arrival, Arrivals};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use crate::measure;
 use crate::position::{Position, Positions};
 use crate::runner::{Hint, Runner};
 
 /// Arrivals of one step: enough that reading them and saving the position costs little each.
 const BATCH: usize = 512;
-/// How often to look for what other processes appended, and whether they began a rebuild.
+/// How often to look for what other processes appended, and whether they moved the position.
 const POLL: Duration = Duration::from_secs(1);
 /// The wait after a first failure; it doubles with each.
 const BACK_OFF: Duration = Duration::from_millis(10);
@@ -27,6 +28,25 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// How often expired tombstones are dropped.
 const SWEEP: Duration = Duration::from_hours(1);
+
+/// How often the log says that following stands still.
+const REMIND: Duration = Duration::from_hours(1);
+/// What a person can do about rows that follow another journal.
+pub const LOST: &str = "the rows follow a journal that this is not: it lost events, or it was \
+    restored or copied from an earlier moment. Nothing is projected and no row is changed. Run \
+    `asset-ledger verify`; put the right journal back, or accept this one with `asset-ledger replay \
+    --accept-restored`";
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Something had arrived.
+    Moved,
+    /// Nothing had.
+    Idle,
+    /// The position is not in the journal.
+    Lost,
+}
 
 /// Keeps the rows up with a local journal.
 pub struct Follower {
@@ -36,6 +56,8 @@ pub struct Follower {
     /// Where the next step starts, once it was checked to be a place in this journal.
     position: Option<Position>,
     told: watch::Sender<u64>,
+    lost: watch::Sender<bool>,
+    reminded: Option<Instant>,
     swept: Option<Instant>,
 }
 
@@ -43,14 +65,16 @@ impl Follower {
     /// A follower of `arrivals` that keeps its position in `positions`, beside the rows that
     /// `runner` writes.
     pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
-        let told = watch::Sender::new(0);
-        Self { arrivals, positions, runner, position: None, told, swept: None }
+        let (told, lost) = (watch::Sender::new(0), watch::Sender::new(false));
+        let (position, reminded, swept) = (None, None, None);
+        Self { arrivals, positions, runner, position, told, lost, reminded, swept }
     }
 
     /// Tells how far the follower has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        Progress { latest: self.arrivals.latest(), position: self.told.subscribe() }
+        let (latest, position) = (self.arrivals.latest(), self.told.subscribe());
+        Progress { latest, position, lost: self.lost.subscribe() }
     }
 
     /// Follows until `shutdown` turns true or its sender is gone; a step that has begun is
@@ -61,9 +85,9 @@ impl Follower {
         while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
             latest.borrow_and_update();
             let pause = match self.step().await {
-                Ok(moved) => {
+                Ok(step) => {
                     failures = 0;
-                    if moved {
+                    if step == Step::Moved {
                         continue;
                     }
                     POLL
@@ -76,7 +100,7 @@ impl Follower {
             tokio::select! {
                 () = ended(&mut shutdown) => return,
                 Ok(()) = latest.changed(), if failures == 0 => {}
-                // Another process may have begun a rebuild: the position is read again.
+                // Another process may have moved the position, or the journal be another one.
                 () = sleep(pause) => self.position = None,
             }
         }
@@ -84,62 +108,58 @@ impl Follower {
 
     /// Projects whatever has arrived, and says how far that was.
     pub async fn catch_up(&mut self) -> Result<u64, StoreError> {
-        while self.step().await? {}
-        Ok(*self.told.borrow())
+        loop {
+            match self.step().await? {
+                Step::Moved => {}
+                Step::Idle => return Ok(*self.told.borrow()),
+                Step::Lost => return Err(StoreError::new(Kind::Corrupt, LOST)),
+            }
+        }
     }
 
-    /// Throws all rows away and makes them again, and says up to which arrival. A follower that
-    /// runs meanwhile helps.
-    pub async fn rebuild(&mut self) -> Result<u64, StoreError> {
-        self.position = None;
-        self.swept = None;
-        self.positions.reset().await?;
-        self.catch_up().await
-    }
-
-    /// Projects the next arrivals; `false` if there were none.
-    async fn step(&mut self) -> Result<bool, StoreError> {
-        let from = self.start().await?;
+    /// Projects the next arrivals.
+    async fn step(&mut self) -> Result<Step, StoreError> {
+        let Some(from) = self.start().await? else { return Ok(Step::Lost) };
         let batch = self.arrivals.arrivals(from.number, BATCH).await?;
         let Some(last) = batch.last() else {
             self.sweep().await;
-            return Ok(false);
+            return Ok(Step::Idle);
         };
-        let to = Position { number: last.number, hash: last.hash(), ..from };
+        let to = Position { number: last.number, hash: last.hash() };
         let hints: Vec<Hint> = batch.into_iter().map(hint).collect();
-        if let Some(failed) = self.runner.project(&hints).await.failed.into_iter().next() {
-            return Err(failed.error);
-        }
         // Forgotten first: an answer that is lost, or a follower that was faster, leaves us not
         // knowing the position, and then it is read again.
         self.position = None;
-        if self.positions.advance(&from, &to).await? {
+        if self.runner.follow(&hints, &*self.positions, &from, &to).await? {
             self.arrive(to);
         }
-        Ok(true)
+        Ok(Step::Moved)
     }
 
-    async fn start(&mut self) -> Result<Position, StoreError> {
+    /// Where to go on; `None` if that is no place in this journal.
+    async fn start(&mut self) -> Result<Option<Position>, StoreError> {
         if let Some(position) = self.position {
-            return Ok(position);
+            return Ok(Some(position));
         }
-        let mut position = self.positions.load().await?;
-        if !self.knows(&position).await? {
-            tracing::warn!(position = position.number, hash = %position.hash,
-                "the rows are of another journal than this one: making them anew");
-            self.positions.reset().await?;
-            position = self.positions.load().await?;
+        let position = self.positions.load().await?;
+        let lost = !position.is_in(&*self.arrivals).await?;
+        self.lost.send_if_modified(|told| std::mem::replace(told, lost) != lost);
+        measure::position_lost(lost);
+        if lost {
+            self.remind(&position);
+            return Ok(None);
         }
+        self.reminded = None;
         self.arrive(position);
-        Ok(position)
+        Ok(Some(position))
     }
 
-    /// Whether the journal has the position's event at the position's place.
-    async fn knows(&self, position: &Position) -> Result<bool, StoreError> {
-        let Some(before) = position.number.checked_sub(1) else { return Ok(true) };
-        let found = self.arrivals.arrivals(before, 1).await?;
-        let same = |it: &Arrival| it.number == position.number && it.hash() == position.hash;
-        Ok(found.first().is_some_and(same))
+    fn remind(&mut self, position: &Position) {
+        if self.reminded.is_some_and(|reminded| reminded.elapsed() < REMIND) {
+            return;
+        }
+        self.reminded = Some(Instant::now());
+        tracing::error!(position = position.number, hash = %position.hash, "{LOST}");
     }
 
     fn arrive(&mut self, position: Position) {
@@ -165,9 +185,16 @@ impl Follower {
 pub struct Progress {
     latest: watch::Receiver<u64>,
     position: watch::Receiver<u64>,
+    lost: watch::Receiver<bool>,
 }
 
 impl Progress {
+    /// Whether following stands still because the rows are of another journal.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        *self.lost.borrow()
+    }
+
     /// Arrivals that this process knows of and that are not rows yet, at most.
     #[must_use]
     pub fn lag(&self) -> u64 {
@@ -314,7 +341,7 @@ mod tests {
         for fault in [Fault::Before, Fault::After] {
             let journal = Arc::new(MemoryJournal::default());
             let mut once = Some(fault);
-            let plan = move |name| if name == "advance" { once.take() } else { None };
+            let plan = move |name| if name == "commit" { once.take() } else { None };
             let views = Arc::new(Faulty::new(MemoryViews::default(), plan));
             let stories = stories(3);
             append_mixed(&*journal, &stories).await;
@@ -403,39 +430,82 @@ mod tests {
         assert_eq!((&parked[0].key, parked[0].version, parked.len()), (&stories[1].key, 4, 1));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_restored_journal_has_the_rows_made_anew() {
-        let stories = stories(4);
-        // Shorter than the position, as long but with other events, and longer with others.
-        for others in [&stories[..1], &stories[1..3], &stories[1..4]] {
-            let views = Arc::new(MemoryViews::default());
-            let journal = Arc::new(MemoryJournal::default());
-            append_mixed(&*journal, &stories[..2]).await;
-            follower(&journal, &views).catch_up().await.unwrap();
-            let begun = views.load().await.unwrap();
+    /// A follower that went through the stories' events, and its rows.
+    async fn followed(stories: &[Story]) -> Arc<MemoryViews> {
+        let (journal, views) = in_memory();
+        append_mixed(&*journal, stories).await;
+        follower(&journal, &views).catch_up().await.unwrap();
+        views
+    }
 
+    #[tokio::test(start_paused = true)]
+    async fn rows_of_another_journal_stay_as_they_are() {
+        let stories = stories(4);
+        // None, shorter than the position, as long but with other events, and longer with others.
+        for others in [&stories[..0], &stories[..1], &stories[1..3], &stories[1..4]] {
+            let views = followed(&stories[..2]).await;
+            let begun = views.load().await.unwrap();
             let restored = Arc::new(MemoryJournal::default());
             append_mixed(&*restored, others).await;
-            let mut running = Running::start(follower(&restored, &views));
-            assert!(running.progress.caught_up().await);
-            assert_rows(&*views, others).await;
-            assert_eq!(views.load().await.unwrap().epoch, begun.epoch + 1);
+            let running = Running::start(follower(&restored, &views));
+            sleep(POLL * 3).await;
+            assert!(running.progress.is_lost());
             running.stop().await;
+            let error = follower(&restored, &views).catch_up().await.unwrap_err();
+            assert!(error.to_string().contains("--accept-restored"), "{error}");
+            assert_rows(&*views, &stories[..2]).await;
+            assert_eq!(views.load().await.unwrap(), begun);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_journal_restored_to_before_a_change_takes_the_change_back() {
-        let (journal, views) = in_memory();
-        let now = Story::begin("main", 1).received().uploaded();
-        now.append_to(&*journal).await;
-        follower(&journal, &views).catch_up().await.unwrap();
-
+    async fn following_goes_on_once_the_position_is_one_of_the_journal() {
+        let stories = stories(2);
+        let views = followed(&stories).await;
         let restored = Arc::new(MemoryJournal::default());
-        let before = Story::begin("main", 1);
-        before.append_to(&*restored).await;
-        follower(&restored, &views).catch_up().await.unwrap();
-        assert_rows(&*views, &[before]).await;
+        stories[0].append_to(&*restored).await;
+        let mut running = Running::start(follower(&restored, &views));
+        sleep(POLL * 3).await;
+        assert!(running.progress.is_lost());
+        let (from, to) =
+            (views.load().await.unwrap(), Position::last_of(&*restored).await.unwrap());
+        views.commit(&[], &[], &from, &to).await.unwrap();
+        let more = stories[0].clone().deleted();
+        more.append_to(&*restored).await;
+        assert!(running.progress.reached(4).await);
+        sleep(POLL * 3).await;
+        assert!(!running.progress.is_lost());
+        assert_eq!(views.get(&more.key).await.unwrap(), Some(more.asset()));
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_asset_whose_row_is_contradicted_is_set_aside_and_holds_up_nobody() {
+        let stories = stories(3);
+        let views = followed(&stories).await;
+        // The last event of the first asset is cut, and others come in its place.
+        let (cut, last) = (Arc::new(MemoryJournal::default()), &stories[2]);
+        let other = Story { lines: stories[0].lines[..2].to_vec(), ..stories[0].clone() };
+        let other = other.deleted().then(ledger::asset::Event::Restored);
+        for story in &stories {
+            for line in &story.lines[..2] {
+                cut.append(&story.key, line.clone()).await.unwrap();
+            }
+        }
+        for story in &stories[1..] {
+            cut.append(&story.key, story.lines[2].clone()).await.unwrap();
+        }
+        let from = views.load().await.unwrap();
+        let to = Position::last_of(&*cut).await.unwrap();
+        views.commit(&[], &[], &from, &to).await.unwrap();
+        let moved = last.clone().deleted();
+        other.append_to(&*cut).await;
+        moved.append_to(&*cut).await;
+        follower(&cut, &views).catch_up().await.unwrap();
+        assert_eq!(views.get(&other.key).await.unwrap(), Some(stories[0].asset()));
+        assert_eq!(views.get(&moved.key).await.unwrap(), Some(moved.asset()));
+        let parked = views.contradicted(&other.key.tenant, 9).await.unwrap();
+        assert_eq!((&parked[0].key, parked.len()), (&other.key, 1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -453,35 +523,6 @@ mod tests {
         }
         assert_rows(&*views, &stories).await;
         assert_eq!(views.load().await.unwrap().number, 2400);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rebuild_beside_a_running_follower_loses_nothing() {
-        let (journal, views) = in_memory();
-        let stories = stories(400);
-        let mut running = Running::start(follower(&journal, &views));
-        append_mixed(&*journal, &stories[..300]).await;
-        assert!(running.progress.reached(1).await);
-        assert_eq!(follower(&journal, &views).rebuild().await.unwrap(), 900);
-        append_mixed(&*journal, &stories[300..]).await;
-        assert!(running.progress.caught_up().await);
-        assert_rows(&*views, &stories).await;
-        running.stop().await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rebuild_that_was_only_begun_is_finished_by_the_follower_that_runs() {
-        let (journal, views) = in_memory();
-        let stories = stories(2);
-        append_mixed(&*journal, &stories).await;
-        let mut running = Running::start(follower(&journal, &views));
-        assert!(running.progress.caught_up().await);
-        running.progress.position.mark_unchanged();
-        views.reset().await.unwrap();
-        running.progress.position.changed().await.unwrap();
-        assert!(running.progress.caught_up().await);
-        assert_rows(&*views, &stories).await;
-        running.stop().await;
     }
 
     /// A journal that another process appends to: this one is not told.
@@ -517,7 +558,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn expired_tombstones_go_and_a_rebuild_leaves_them_out() {
+    async fn expired_tombstones_go() {
         let (journal, views) = in_memory();
         let purged = Story::begin("main", 1).received().deleted().purged();
         purged.append_to(&*journal).await;
@@ -526,8 +567,6 @@ mod tests {
             let runner = Runner::new(journal.clone(), views.clone(), Arc::new(at(days)));
             let mut follower = Follower::new(journal.clone(), views.clone(), runner);
             follower.catch_up().await.unwrap();
-            assert_eq!(views.get(&purged.key).await.unwrap().is_some(), there, "day {days}");
-            follower.rebuild().await.unwrap();
             assert_eq!(views.get(&purged.key).await.unwrap().is_some(), there, "day {days}");
         }
     }
@@ -545,7 +584,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_are_followed_across_restarts_and_a_restored_copy() {
+    async fn files_are_followed_across_restarts_and_not_over_a_restored_copy() {
         let [folder, copy] = [(); 2].map(|()| TempDir::new().unwrap());
         let stories = stories(50);
         for round in 1..=2 {
@@ -561,7 +600,7 @@ mod tests {
         let restored = SqliteJournal::open(copy.path(), Open::OrCreate).await.unwrap();
         append_mixed(&restored, &stories[10..20]).await;
         let views = Arc::new(SqliteViews::open(folder.path(), Open::Existing).unwrap());
-        follower(&Arc::new(restored), &views).catch_up().await.unwrap();
-        assert_rows(&*views, &stories[10..20]).await;
+        follower(&Arc::new(restored), &views).catch_up().await.unwrap_err();
+        assert_rows(&*views, &stories).await;
     }
 }

@@ -1,7 +1,7 @@
 //! What is measured of projecting, by the names under which operators find it.
 
 use chrono::{DateTime, Utc};
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 
 /// An event of `at` can be seen in its row from `now` on.
 pub(crate) fn visible(at: DateTime<Utc>, now: DateTime<Utc>) {
@@ -18,6 +18,11 @@ pub(crate) fn stale() {
 /// A row was written that nobody's word had led to.
 pub(crate) fn repaired() {
     counter!("asset_ledger_rows_repaired").increment(1);
+}
+
+/// Whether the rows follow a journal that is not the one that is there.
+pub(crate) fn position_lost(lost: bool) {
+    gauge!("asset_ledger_position_lost").set(if lost { 1.0 } else { 0.0 });
 }
 
 /// An asset was set aside for a person.

@@ -44,6 +44,9 @@ pub struct Options {
     pub keep: Option<TimeDelta>,
     /// Whether to switch although a history does not verify or rows speak against the journal.
     pub accept_broken: bool,
+    /// Whether to switch although rows speak against the journal, because a person restored it to
+    /// an earlier moment. The rows that are read now are then kept as evidence.
+    pub accept_restored: bool,
     /// Whether to begin anew where an earlier replay left off.
     pub fresh: bool,
 }
@@ -155,13 +158,15 @@ impl Replay {
         Ok(self.change(List::rolled_back).await?.current)
     }
 
-    /// Gives up the generation that an earlier replay left unfinished and the one that is kept.
+    /// Gives up the generation that an earlier replay left unfinished, the one that is kept, and
+    /// those that are kept as evidence.
     pub async fn abandon(&self) -> Result<(), Failure> {
         if let Some(building) = self.list().await?.building {
             self.listen(&building, self.saved().await?.as_ref()).await?;
         }
         let now = self.effects.now();
-        self.change(|list| Ok(list.given_up(now).unkept(now))).await.map(drop)
+        let drop_all = |list: &List| list.given_up(now).unkept(now).without_evidence(now);
+        self.change(|list| Ok(drop_all(list))).await.map(drop)
     }
 
     async fn build(&self, hold: &Hold) -> Result<Outcome, Failure> {
@@ -172,11 +177,15 @@ impl Replay {
         let Some(report) = self.compared(rows, filled, self.announcing().as_ref()).await? else {
             return Ok(Outcome::Stopped);
         };
-        if report.is_doubtful() && !self.options.accept_broken {
+        let accepted = self.options.accept_restored && report.broken_count == 0;
+        if report.is_doubtful() && !self.options.accept_broken && !accepted {
             self.give_up().await?;
             return Ok(Outcome::Refused(report));
         }
         self.switch(generation).await?;
+        if self.options.accept_restored {
+            self.forgive(generation).await?;
+        }
         Ok(Outcome::Switched(generation, report))
     }
 
@@ -229,7 +238,19 @@ impl Replay {
     async fn switch(&self, to: Generation) -> Result<(), Failure> {
         self.tally.enter(Phase::Switching);
         let (keep, now) = (self.options.keep, self.effects.now());
+        if self.options.accept_restored {
+            return self.change(|list| list.accepted(to, now)).await.map(drop);
+        }
         self.change(|list| list.switched(to, keep, now)).await.map(drop)
+    }
+
+    /// The rows that contradicted the journal are read no more, so nothing is contradicted.
+    async fn forgive(&self, read: Generation) -> Result<(), Failure> {
+        let (rows, tenant) = (self.table.rows(read), &self.options.tenant);
+        for parked in persist(|| rows.contradicted(tenant, usize::MAX)).await? {
+            persist(|| rows.let_go(&parked)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
+use ledger::history::History;
 use ledger::id::{Key, Tenant};
 
 use crate::views::{Page, Parked, Put, Query, Views};
@@ -76,6 +77,10 @@ impl<T: Views + ?Sized> Views for Arc<T> {
         (**self).put_all(assets).await
     }
 
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        (**self).put_checked(history).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         (**self).list(query).await
     }
@@ -86,6 +91,10 @@ impl<T: Views + ?Sized> Views for Arc<T> {
 
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         (**self).parked(tenant, limit).await
+    }
+
+    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        (**self).contradicted(tenant, limit).await
     }
 
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {

@@ -21,8 +21,9 @@ use ledger::record::Line;
 use ledger::{Effects, StoreError, behalf, service};
 
 use crate::feed::{Announcer, Lane, News};
-use crate::generations::{self, Generations};
+use crate::generations::{self, Generation, Generations};
 use crate::measure;
+use crate::position::{Commit, Position, Positions};
 use crate::rows::Rows;
 use crate::views::{Parked, Put};
 
@@ -154,26 +155,100 @@ impl Runner {
         Ok(tombstones + generations::tidy(&*self.views, now).await?)
     }
 
+    /// Projects the hints and moves a position with them, rows and position in one transaction;
+    /// whether it was moved. What is to be set aside is, before the position passes it by.
+    pub(crate) async fn follow(
+        &self,
+        hints: &[Hint],
+        positions: &dyn Positions,
+        from: &Position,
+        to: &Position,
+    ) -> Result<bool, StoreError> {
+        behalf::named("project", self.follow_all(hints, positions, from, to)).await
+    }
+
+    async fn follow_all(
+        &self,
+        hints: &[Hint],
+        positions: &dyn Positions,
+        from: &Position,
+        to: &Position,
+    ) -> Result<bool, StoreError> {
+        let generations: Vec<_> = self.views.generations().await?.written().collect();
+        let written = self.rows_of(&generations);
+        let (mut told, mut histories) = (Vec::new(), Vec::new());
+        for (folded, it) in self.fold_all(by_asset(hints), &written).await {
+            match folded {
+                Ok(folded) => {
+                    told.push(it);
+                    histories.push(folded.history);
+                }
+                Err(error) => settled(self.failed(&it, error, &written).await)?,
+            }
+        }
+        loop {
+            let apart = match positions.commit(&generations, &histories, from, to).await? {
+                Commit::Elsewhere => return Ok(false),
+                Commit::Moved(puts) => {
+                    for ((told, history), put) in told.iter().zip(&histories).zip(puts) {
+                        self.measure(told, history.asset(), put);
+                    }
+                    return Ok(true);
+                }
+                Commit::Apart(apart) => apart,
+            };
+            let (told_now, histories_now) =
+                (std::mem::take(&mut told), std::mem::take(&mut histories));
+            for (it, history) in told_now.into_iter().zip(histories_now) {
+                if apart.contains(&it.key) {
+                    settled(self.written_to(&it, &history, &written).await)?;
+                } else {
+                    told.push(it);
+                    histories.push(history);
+                }
+            }
+        }
+    }
+
     async fn written(&self) -> Result<Written, StoreError> {
         let list = self.views.generations().await?;
-        Ok(list.written().map(|generation| self.views.rows(generation)).collect())
+        Ok(self.rows_of(&list.written().collect::<Vec<_>>()))
+    }
+
+    fn rows_of(&self, generations: &[Generation]) -> Written {
+        generations.iter().map(|generation| self.views.rows(*generation)).collect()
     }
 
     /// Folds all, then announces all, then writes all: what is announced together takes few
     /// places.
     async fn run(&self, told: Vec<Told>, to: &Written) -> Vec<(Told, Projected)> {
-        let fold = |told: Told| async move { (self.folded(&told, to).await, told) };
-        let folded: Vec<_> = stream::iter(told).map(fold).buffered(AT_ONCE).collect().await;
-        let unheard = &self.announce(&folded).await;
         let write = |(folded, told): (Result<Folded, StoreError>, Told)| async move {
-            let outcome = match (folded, unheard.get(&Lane::of(&told.key))) {
-                (Ok(_), Some(error)) => Projected::Failed(error.clone()),
-                (Ok(folded), None) => self.written_to(&told, folded.history.asset(), to).await,
-                (Err(error), _) => self.failed(&told, error, to).await,
+            let outcome = match folded {
+                Ok(folded) => self.written_to(&told, &folded.history, to).await,
+                Err(error) => self.failed(&told, error, to).await,
             };
             (told, outcome)
         };
+        let folded = self.fold_all(told, to).await;
         stream::iter(folded).map(write).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    /// Folds all and announces all. What could not be announced is not to be written, and an error.
+    async fn fold_all(
+        &self,
+        told: Vec<Told>,
+        to: &Written,
+    ) -> Vec<(Result<Folded, StoreError>, Told)> {
+        let fold = |told: Told| async move { (self.folded(&told, to).await, told) };
+        let folded: Vec<_> = stream::iter(told).map(fold).buffered(AT_ONCE).collect().await;
+        let unheard = self.announce(&folded).await;
+        let heard = |(folded, told): (Result<Folded, StoreError>, Told)| match unheard
+            .get(&Lane::of(&told.key))
+        {
+            Some(error) if folded.is_ok() => (Err(error.clone()), told),
+            _ => (folded, told),
+        };
+        folded.into_iter().map(heard).collect()
     }
 
     async fn folded(&self, told: &Told, to: &Written) -> Result<Folded, StoreError> {
@@ -196,8 +271,9 @@ impl Runner {
         announcer.announce(news).await
     }
 
-    async fn written_to(&self, told: &Told, asset: &Asset, to: &Written) -> Projected {
-        match self.write(told, asset, to).await {
+    async fn written_to(&self, told: &Told, history: &History, to: &Written) -> Projected {
+        match self.write(told, history, to).await {
+            Ok(Put::Contradicted(version)) => self.contradicted(told, version, to).await,
             Ok(put) => Projected::Row(put),
             Err(error) => self.failed(told, error, to).await,
         }
@@ -205,22 +281,79 @@ impl Runner {
 
     /// What cannot be read is set aside; what did not answer is asked again.
     async fn failed(&self, told: &Told, error: StoreError, to: &Written) -> Projected {
-        if error.kind.is_of_one_asset() {
-            return self.park(told, &error, to).await;
+        if !error.kind.is_of_one_asset() {
+            return Projected::Failed(error);
         }
-        Projected::Failed(error)
+        // A row would void a plain parking, also one that remembers what the history lacks.
+        match self.contradiction(&told.key, to).await {
+            Ok(Some(version)) => self.contradicted(told, version, to).await,
+            Ok(None) => self.park(told, &error, to).await,
+            Err(error) => Projected::Failed(error),
+        }
     }
 
-    async fn write(&self, told: &Told, asset: &Asset, to: &Written) -> Result<Put, StoreError> {
-        let puts = try_join_all(to.iter().map(|rows| rows.put(asset))).await?;
-        let put = puts.first().copied().unwrap_or(Put::Stale);
+    /// The version of the asset's row, if it is of an event that its history does not have. The
+    /// row is read before the history. A history that is broken contradicts nothing here: that is
+    /// what it is set aside for.
+    async fn contradiction(&self, key: &Key, to: &Written) -> Result<Option<u64>, StoreError> {
+        let Some(rows) = to.first() else { return Ok(None) };
+        let row = match rows.get(key).await {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind.is_of_one_asset() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let history = match self.journal.history(key).await {
+            Ok(lines) => service::read(key, lines),
+            Err(error) => Err(error),
+        };
+        match history {
+            Ok(Some(history)) if history.has(row.version, row.head) => Ok(None),
+            Ok(_) => Ok(Some(row.version)),
+            Err(error) if error.kind.is_of_one_asset() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn write(&self, told: &Told, history: &History, to: &Written) -> Result<Put, StoreError> {
+        let mut put = put_checked(history, to).await?;
+        if matches!(put, Put::Contradicted(_)) {
+            // Others may have written a newer row since: what it shows, the journal has by now.
+            if let Some(fresh) = service::read(&told.key, self.journal.history(&told.key).await?)? {
+                put = put_checked(&fresh, to).await?;
+            }
+        }
+        self.measure(told, history.asset(), put);
+        Ok(put)
+    }
+
+    fn measure(&self, told: &Told, asset: &Asset, put: Put) {
         match put {
             // A redrive comes as late as the person who asked for it, and says nothing of lag.
             Put::Written if told.hints.is_empty() => measure::repaired(),
             Put::Written => measure::visible(asset.updated_at, self.effects.now()),
             Put::Stale => measure::stale(),
+            Put::Contradicted(_) => {}
         }
-        Ok(put)
+    }
+
+    /// Sets aside an asset whose row, of this version, its history contradicts.
+    async fn contradicted(&self, told: &Told, version: u64, to: &Written) -> Projected {
+        let error = format!(
+            "the row is of version {version}, whose event the journal does not have: the journal \
+             was changed or cut, or the row was. `verify` tells more; `replay --asset {} \
+             --accept-restored` accepts the journal's version",
+            told.key.asset
+        );
+        tracing::error!(
+            asset = told.key.partition(),
+            version,
+            cause = error,
+            "an asset is contradicted: its row was left as it is, and commands on it are refused"
+        );
+        let (key, at) = (told.key.clone(), self.effects.now());
+        let version = version.max(told.version);
+        self.set_aside(Parked { key, version, error, at, contradicted: true }, to).await
     }
 
     async fn fold(&self, told: &Told) -> Result<History, StoreError> {
@@ -240,7 +373,11 @@ impl Runner {
         let asset = told.key.partition();
         tracing::error!(asset, version = told.version, cause, "an asset was parked");
         let (key, version, at) = (told.key.clone(), told.version, self.effects.now());
-        let parked = Parked { key, version, error: cause, at };
+        let parked = Parked { key, version, error: cause, at, contradicted: false };
+        self.set_aside(parked, to).await
+    }
+
+    async fn set_aside(&self, parked: Parked, to: &Written) -> Projected {
         match try_join_all(to.first().map(|rows| rows.park(&parked))).await {
             Ok(_) => {
                 measure::parked();
@@ -262,7 +399,7 @@ impl Report {
         match outcome {
             Projected::Row(Put::Written) => self.projected += 1,
             Projected::Row(Put::Stale) => self.stale += 1,
-            Projected::Parked => self.parked += 1,
+            Projected::Row(Put::Contradicted(_)) | Projected::Parked => self.parked += 1,
             Projected::Failed(error) => {
                 let failed = |hint: &usize| Failed { hint: *hint, error: error.clone() };
                 self.failed.extend(hints.iter().map(failed));
@@ -279,6 +416,21 @@ struct Folded {
     history: History,
     /// How many of its events its row stands for, and so the feed.
     announced: u64,
+}
+
+/// Writes the row of a history to every generation: what became of the one that is read, or the
+/// first contradiction.
+async fn put_checked(history: &History, to: &Written) -> Result<Put, StoreError> {
+    let puts = try_join_all(to.iter().map(|rows| rows.put_checked(history))).await?;
+    let contradicted = puts.iter().find(|put| matches!(put, Put::Contradicted(_)));
+    Ok(contradicted.or(puts.first()).copied().unwrap_or(Put::Stale))
+}
+
+fn settled(outcome: Projected) -> Result<(), StoreError> {
+    match outcome {
+        Projected::Failed(error) => Err(error),
+        Projected::Row(_) | Projected::Parked => Ok(()),
+    }
 }
 
 /// The version of an asset's row in the generation that is read. A row that cannot be read stands

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
+use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
 pub use dynamodb::DynamoViews;
@@ -27,6 +28,9 @@ pub enum Put {
     Written,
     /// A row as new or newer is there already, which is as good.
     Stale,
+    /// The row that is there, of this version, speaks of an event that the history does not have.
+    /// It is evidence, and was left as it is.
+    Contradicted(u64),
 }
 
 /// Which rows a list is of.
@@ -73,6 +77,9 @@ pub struct Parked {
     pub error: String,
     /// When that was found.
     pub at: DateTime<Utc>,
+    /// Whether its row speaks of another event than its history has at that version. Then no row
+    /// that comes later lets go of it, and commands on it are refused.
+    pub contradicted: bool,
 }
 
 /// The rows of all assets, and those set aside.
@@ -80,13 +87,17 @@ pub struct Parked {
 /// # Contract
 /// * `put` writes the whole row, and only if none is there of the same or a later version. Puts of
 ///   the same assets in any order, any number of times, leave the same rows.
+/// * `put_checked` does the same for the row that a whole history makes, and overwrites no row
+///   whose head is not the hash of that version in the history. Comparing and writing are one step.
 /// * A row comes back as the asset that was put.
 /// * `get` sees every `put` that was answered before; `glance` and `list` may lag by moments.
 /// * A walk by the cursor, page by page, gives every listed asset that was there when it began
 ///   exactly once, newest first, also while newer ones are added.
 /// * A purged asset's row is a tombstone: `get` gives it, so that a late duplicate cannot bring the
 ///   asset back; `list` does not. It goes when it expires, not before.
-/// * A row at or beyond the version of a parked asset voids the parking, whichever came first.
+/// * A row at or beyond the version of a parked asset voids the parking, whichever came first;
+///   but not of one that is contradicted. That is replaced only by another contradiction, and let
+///   go of only by who says that it is one.
 /// * Tenants do not see each other's rows, nor what was set aside.
 /// * A call that fails may have taken effect; repeating it is safe. `Corrupt` means that this
 ///   asset is the trouble and others may still be written.
@@ -104,6 +115,10 @@ pub trait Views: Send + Sync {
     /// Writes the row of `asset` if it is newer.
     async fn put(&self, asset: &Asset) -> Result<Put, StoreError>;
 
+    /// Writes the row that a whole history makes if it is newer, unless the row that is there
+    /// contradicts the history.
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError>;
+
     /// Writes rows of different assets, each as [`Views::put`] does, and answers for each in turn.
     /// As it stands here it is for a store in which many at once cost no less than each alone.
     async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
@@ -119,6 +134,15 @@ pub trait Views: Send + Sync {
 
     /// The tenant's assets that are set aside, oldest first, at most `limit`.
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError>;
+
+    /// The tenant's assets that are contradicted, at most `limit`. As it stands here it is for a
+    /// store in which listing what is set aside costs little.
+    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        let mut parked = self.parked(tenant, usize::MAX).await?;
+        parked.retain(|parked| parked.contradicted);
+        parked.truncate(limit);
+        Ok(parked)
+    }
 
     /// Takes an asset off what is set aside, unless it was set aside again, at a later version.
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError>;

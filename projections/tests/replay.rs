@@ -43,6 +43,7 @@ fn replay(
             rate: None,
             keep: Some(TimeDelta::hours(1)),
             accept_broken: false,
+            accept_restored: false,
             fresh: false,
         },
         tally: Arc::default(),

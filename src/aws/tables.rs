@@ -229,7 +229,10 @@ mod tests {
         let (lane, place) = (Lane::of(&key), Place { number: 1, text: "{}".to_owned() });
         views.put(&story.asset()).await.unwrap();
         views.lanes().unwrap().put(&lane, &place).await.unwrap();
-        views.park(&Parked { key, version: 9, error: "strange".to_owned(), at }).await.unwrap();
+        views
+            .park(&Parked { key, version: 9, error: "strange".to_owned(), at, contradicted: false })
+            .await
+            .unwrap();
         let list = List::default().announced("run", at).unwrap();
         assert!(views.replace(&List::default(), &list).await.unwrap());
         let progress = Progress {

@@ -3,6 +3,7 @@
 mod bar;
 pub(super) mod keep;
 mod report;
+mod restored;
 
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -22,6 +23,7 @@ use projections::views::SqliteViews;
 use projections::{Generations, replay};
 use tokio::sync::watch;
 
+use self::restored::Followed;
 use super::stop::Stop;
 use super::stores::Stores;
 use crate::plural::count;
@@ -50,6 +52,7 @@ const SEGMENTS: i64 = 64;
   asset-ledger replay --data ./data --rollback    # go back to them
   asset-ledger replay --data ./data --clean       # or let go of them now
   asset-ledger replay --data ./data --asset $id   # one asset, also one that was set aside
+  asset-ledger replay --data ./data --accept-restored   # the journal was restored from a copy
   asset-ledger replay --store dynamodb --journal-table journal --views-table views --rate 500")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Replay {
@@ -83,6 +86,11 @@ pub(super) struct Replay {
     /// history does not verify have no row then, and are set aside.
     #[arg(long, conflicts_with = "deed")]
     accept_broken: bool,
+    /// The journal was restored from an earlier copy, and that is meant: switch although rows know
+    /// what it does not, and follow it from here. The old rows are kept as evidence until --clean.
+    /// With --asset: accept what the journal tells of this asset, whatever its row remembers.
+    #[arg(long, conflicts_with_all = ["dry_run", "rollback", "clean"])]
+    accept_restored: bool,
     #[command(flatten)]
     stores: Stores,
 }
@@ -131,6 +139,7 @@ impl Replay {
                 rate: self.rate,
                 keep: Some(self.keep).filter(|keep| !keep.is_zero()),
                 accept_broken: self.accept_broken,
+                accept_restored: self.accept_restored,
                 fresh: self.fresh,
             },
             tally: Arc::new(Tally::default()),
@@ -139,9 +148,20 @@ impl Replay {
     }
 
     async fn all(&self, replay: &replay::Replay) -> anyhow::Result<()> {
+        // Before the scan begins: what comes later is followed.
+        let followed = Followed::open(&self.stores).await?;
+        if let (Some(followed), false) = (&followed, self.accept_restored) {
+            followed.refuse_another().await?;
+        }
         match bar::beside(replay, replay.run()).await {
             Ok(Outcome::Switched(generation, report)) => {
                 report::write(&report)?;
+                if self.accept_restored {
+                    if let Some(followed) = followed {
+                        followed.accept().await?;
+                    }
+                    return Ok(report::accepted(generation)?);
+                }
                 report::switched(generation, replay.options.keep, World.now())?;
                 if replay.options.keep.is_none() { clean(&*replay.table).await } else { Ok(()) }
             }
@@ -161,7 +181,9 @@ impl Replay {
         let (journal, views) = (replay.journal.clone(), replay.table.clone());
         let mender = Mender { journal, views, effects: Arc::new(World) };
         let key = Key { tenant: self.stores.tenant.clone(), asset };
-        let said = match mender.mend(&key).await.context("a store does not answer")? {
+        let mended =
+            if self.accept_restored { mender.accept(&key).await } else { mender.mend(&key).await };
+        let said = match mended.context("a store does not answer")? {
             Mended::Sound => "its row is as its events make it",
             Mended::Anew => "its row is made anew",
             Mended::Parked => bail!(
@@ -169,6 +191,9 @@ impl Replay {
                 shows why. It is set aside"
             ),
             Mended::Disputed(findings) => bail!(report::disputed(asset, &findings)),
+            Mended::Unknown if self.accept_restored => {
+                "the journal has no event of it; its row was taken away"
+            }
             Mended::Unknown => bail!("there is no asset {asset} of tenant {}", key.tenant),
         };
         Ok(writeln!(io::stdout(), "{asset}: {said}")?)

@@ -37,7 +37,8 @@ impl Stores {
         let journal = journal.map_err(|error| {
             mend(
                 error,
-                "the journal is the truth: restore it from a backup, and remove views.sqlite",
+                "the journal is the truth: restore it from a backup, then run `asset-ledger replay \
+                 --accept-restored`",
             )
         })?;
         let views = SqliteViews::open(folder, Open::OrCreate).map_err(|error| {

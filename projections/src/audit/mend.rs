@@ -65,13 +65,43 @@ impl Mender {
             Some(_) if examine(&chain).is_empty() => return Ok(Mended::Disputed(findings)),
             Some(_) => {} // a broken history, which parks it
         }
-        match self.runner().redrive(key).await {
+        let projected = self.runner().redrive(key).await;
+        if matches!(projected, Some(Projected::Row(Put::Written | Put::Stale))) {
+            // Its row and its events are at one, whatever was wrong before.
+            self.let_go(key).await?;
+        }
+        match projected {
+            Some(Projected::Row(Put::Contradicted(_))) => Ok(Mended::Parked),
             Some(Projected::Row(Put::Stale)) if findings.is_empty() => Ok(Mended::Sound),
             Some(Projected::Row(_)) => Ok(Mended::Anew),
             Some(Projected::Parked) => Ok(Mended::Parked),
             Some(Projected::Failed(error)) => Err(error),
             None => Ok(Mended::Unknown),
         }
+    }
+
+    /// Accepts what the journal tells of an asset, whatever its row remembers, because a person
+    /// says so: the row is taken away and made again, and nothing is set aside any more.
+    pub async fn accept(&self, key: &Key) -> Result<Mended, StoreError> {
+        self.erase(key).await?;
+        self.let_go(key).await?;
+        match self.runner().redrive(key).await {
+            Some(Projected::Row(Put::Written | Put::Stale)) => Ok(Mended::Anew),
+            Some(Projected::Row(Put::Contradicted(_)) | Projected::Parked) => Ok(Mended::Parked),
+            Some(Projected::Failed(error)) => Err(error),
+            None => Ok(Mended::Unknown),
+        }
+    }
+
+    /// Takes the asset off what is set aside.
+    async fn let_go(&self, key: &Key) -> Result<(), StoreError> {
+        let rows = self.rows().await?;
+        for parked in rows.parked(&key.tenant, usize::MAX).await? {
+            if parked.key == *key {
+                rows.let_go(&parked).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes the row away, whatever it is.
@@ -85,7 +115,9 @@ impl Mender {
         let said = match self.runner().redrive(key).await {
             Some(Projected::Row(Put::Written)) => "the row was written again from its events",
             Some(Projected::Row(Put::Stale)) => "nothing: its row came meanwhile",
-            Some(Projected::Parked) => "nothing: its events make no row",
+            Some(Projected::Row(Put::Contradicted(_)) | Projected::Parked) => {
+                "nothing: its events make no row, or not the one that is there"
+            }
             Some(Projected::Failed(error)) => return Err(error),
             None => "nothing: the journal has no event of it",
         };
@@ -93,8 +125,8 @@ impl Mender {
     }
 
     /// Projects an asset that was set aside, if its events reach as far as it was said to have
-    /// come. If they do not, they were lost or never there, and nothing here shows which; without
-    /// any, there is no asset to wait for, and what is known of it is in the finding.
+    /// come. If they do not, they were lost or never there, and nothing here shows which. One that
+    /// is contradicted is let go of only if its row and its events are at one again.
     async fn take_up(&self, parked: &Parked) -> Result<String, StoreError> {
         let reaches = match self.journal.last(&parked.key).await {
             Ok(last) => last.map(|last| last.version),
@@ -104,10 +136,20 @@ impl Mender {
             Err(error) => return Err(error),
         };
         match reaches {
-            None => {
-                self.rows().await?.let_go(parked).await?;
-                Ok("it was let go: the journal has no event of it".to_owned())
-            }
+            None => Ok(format!(
+                "nothing: the journal has no event of it: either it lost them, or this was set \
+                 aside wrongly; `replay --asset {} --accept-restored` lets go of it",
+                parked.key.asset
+            )),
+            Some(_) if parked.contradicted => match self.mend(&parked.key).await? {
+                Mended::Sound | Mended::Anew => {
+                    Ok("it was let go: its row and its events are at one".to_owned())
+                }
+                _ => Ok(format!(
+                    "nothing: `replay --asset {} --accept-restored` accepts the journal's version",
+                    parked.key.asset
+                )),
+            },
             Some(reaches) if reaches < parked.version => Ok(format!(
                 "nothing: the journal ends at version {reaches}: either it lost events, or this \
                  was set aside wrongly"
@@ -169,10 +211,12 @@ impl Walk {
                 mender.erase(key).await?;
                 mender.project(key).await.map(Some)
             }
-            Kind::RowOrphaned => {
-                mender.erase(key).await?;
-                Ok(Some("the row was taken away".to_owned()))
-            }
+            // It may be all that is left of an asset whose events were removed.
+            Kind::RowOrphaned => Ok(Some(format!(
+                "nothing: the row may be evidence; `replay --asset {} --accept-restored` takes it \
+                 away",
+                key.asset
+            ))),
             _ => Ok(None),
         }
     }

@@ -25,6 +25,10 @@ pub struct List {
     pub dropped: Vec<Dropped>,
     /// The last number that was given.
     pub last: Generation,
+    /// Rows of another journal, which a person accepted to be restored: they say what that one
+    /// knew, and are neither written nor read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Generation>,
 }
 
 /// A generation in the making.
@@ -62,7 +66,7 @@ pub enum NotSo {
     /// One at a time.
     #[error("generation {0} is being built already")]
     Building(Generation),
-    /// Somebody gave it up, or the read table was reset.
+    /// Somebody gave it up.
     #[error("generation {0} is not being built any more")]
     Gone(Generation),
     /// There is no way back.
@@ -73,7 +77,8 @@ pub enum NotSo {
 impl Default for List {
     fn default() -> Self {
         let (current, last) = (Generation::FIRST, Generation::FIRST);
-        Self { current, building: None, kept: None, dropped: Vec::new(), last }
+        let (dropped, evidence) = (Vec::new(), Vec::new());
+        Self { current, building: None, kept: None, dropped, last, evidence }
     }
 }
 
@@ -163,10 +168,23 @@ impl List {
         next
     }
 
-    /// With the one that is read alone, after every row was thrown away.
+    /// With `built` as the one that is read, and the one before as evidence: it is of another
+    /// journal, so nothing is written to it any more, and it stays until a person drops it.
+    pub fn accepted(&self, built: Generation, now: DateTime<Utc>) -> Result<Self, NotSo> {
+        let mut next = self.switched(built, None, now)?;
+        next.dropped.retain(|it| it.generation != self.current);
+        next.evidence.push(self.current);
+        Ok(next)
+    }
+
+    /// Without those that are kept as evidence.
     #[must_use]
-    pub fn reset(&self) -> Self {
-        Self { building: None, kept: None, dropped: Vec::new(), ..self.clone() }
+    pub fn without_evidence(&self, now: DateTime<Utc>) -> Self {
+        let mut next = self.clone();
+        for generation in std::mem::take(&mut next.evidence) {
+            next.drop_from(generation, now);
+        }
+        next
     }
 
     fn drop_from(&mut self, generation: Generation, now: DateTime<Utc>) {
@@ -220,10 +238,7 @@ mod tests {
     fn numbers_are_never_used_again() {
         let list =
             List::default().announced("a", at(0)).unwrap().given_up(at(0)).removed(Generation(2));
-        assert_eq!(
-            list.reset().announced("b", at(0)).unwrap().building.unwrap().generation.number(),
-            3
-        );
+        assert_eq!(list.announced("b", at(0)).unwrap().building.unwrap().generation.number(), 3);
     }
 
     #[test]
@@ -241,6 +256,17 @@ mod tests {
         let keep = Some(TimeDelta::seconds(60));
         let next = switched().announced("b", at(0)).unwrap().switched(Generation(3), keep, at(9));
         assert_eq!(numbers(&next.unwrap()), [3, 2]);
+    }
+
+    #[test]
+    fn evidence_is_neither_written_nor_removed_before_a_person_drops_it() {
+        let list = switched().announced("b", at(0)).unwrap().accepted(Generation(3), at(0));
+        let list = list.unwrap();
+        assert_eq!((numbers(&list), list.evidence.clone()), (vec![3], vec![Generation(2)]));
+        assert_eq!(list.removable(at(9_999)).collect::<Vec<_>>(), [Generation(1)]);
+        let next = list.announced("c", at(0)).unwrap().switched(Generation(4), None, at(0));
+        assert_eq!(next.unwrap().expired(at(9_999)).evidence, [Generation(2)]);
+        assert!(list.without_evidence(at(0)).removable(at(9_999)).any(|it| it == Generation(2)));
     }
 
     #[test]

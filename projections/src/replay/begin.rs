@@ -32,7 +32,7 @@ impl Replay {
             let usable =
                 saved.filter(|it| it.generation == building.generation && it.broken_count == 0);
             match usable {
-                Some(saved) if !self.options.fresh => {
+                Some(saved) if !self.options.fresh && !self.options.accept_restored => {
                     if let Some(ours) = self.take_over(&saved, &run).await? {
                         return Ok(ours);
                     }

@@ -205,7 +205,7 @@ impl Work {
     ) -> Result<(), StoreError> {
         let key = ledger::id::Key::from_partition(&broken.partition);
         let Some(key) = key else { return Ok(()) };
-        let parked = Parked { key, version, error: broken.why.clone(), at };
+        let parked = Parked { key, version, error: broken.why.clone(), at, contradicted: false };
         persist(|| self.to.park(&parked)).await
     }
 }

@@ -30,7 +30,15 @@ fn world() -> World {
 fn options() -> Options {
     let keep = Some(TimeDelta::hours(1));
     let tenant = Tenant::default();
-    Options { tenant, segments: 3, rate: None, keep, accept_broken: false, fresh: false }
+    Options {
+        tenant,
+        segments: 3,
+        rate: None,
+        keep,
+        accept_broken: false,
+        accept_restored: false,
+        fresh: false,
+    }
 }
 
 fn story(nth: u32) -> Story {
@@ -366,16 +374,17 @@ async fn one_that_was_taken_over_gives_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_are_thrown_away_meanwhile_end_it() {
-    use crate::position::Positions;
+async fn a_generation_that_is_given_up_meanwhile_ends_it() {
     let world = World::with(&(1..=50).map(story).collect::<Vec<_>>()).await;
     let mut slow = world.replay();
     slow.options.rate = Some(2);
-    let reset = async {
+    let given_up = async {
         tokio::time::sleep(std::time::Duration::from_millis(4_500)).await;
-        world.table.reset().await.unwrap();
+        let list = world.list().await;
+        let without = list.given_up(Clock::default().0);
+        assert!(world.table.replace(&list, &without).await.unwrap());
     };
-    let (slow, ()) = tokio::join!(slow.run(), reset);
+    let (slow, ()) = tokio::join!(slow.run(), given_up);
     assert!(matches!(slow, Err(Failure::NotSo(NotSo::Gone(_)))), "{slow:?}");
     assert_eq!(world.list().await.current, Generation::FIRST);
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::Kind;
+use ledger::history::History;
 use ledger::id::{Key, Tenant};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal};
 use ledger::record::Line;
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::feed::{Lane, Lanes, Place, Placed};
 use crate::generations::{Generation, Generations, List, Progress};
-use crate::position::{Position, Positions};
+use crate::position::{Commit, Position, Positions};
 use crate::rows::{Batch, Rows};
 use crate::views::{Page, Parked, Put, Query, Views};
 
@@ -74,6 +75,10 @@ impl<T: Views> Views for Faulty<T> {
         self.call("put", self.inner.put(asset)).await
     }
 
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        self.call("put", self.inner.put_checked(history)).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         self.call("list", self.inner.list(query)).await
     }
@@ -84,6 +89,10 @@ impl<T: Views> Views for Faulty<T> {
 
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         self.call("parked", self.inner.parked(tenant, limit)).await
+    }
+
+    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.call("parked", self.inner.contradicted(tenant, limit)).await
     }
 
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
@@ -156,12 +165,14 @@ impl<T: Positions> Positions for Faulty<T> {
         self.call("load", self.inner.load()).await
     }
 
-    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
-        self.call("advance", self.inner.advance(from, to)).await
-    }
-
-    async fn reset(&self) -> Result<(), StoreError> {
-        self.call("reset", self.inner.reset()).await
+    async fn commit(
+        &self,
+        generations: &[Generation],
+        histories: &[History],
+        from: &Position,
+        to: &Position,
+    ) -> Result<Commit, StoreError> {
+        self.call("commit", self.inner.commit(generations, histories, from, to)).await
     }
 }
 

@@ -174,7 +174,8 @@ async fn what_was_set_aside_is_of_no_generation(table: impl Generations) {
     let [first, second, _] = three(&table);
     let story = Story::begin("main", 1).received();
     let (key, at) = (story.key.clone(), Clock::default().0);
-    let aside = Parked { key, version: 2, error: "no version 2".to_owned(), at };
+    let aside =
+        Parked { key, version: 2, error: "no version 2".to_owned(), at, contradicted: false };
     settle(async || first.park(&aside).await).await;
     assert_eq!(parked(&second).await, [story.key.asset]);
     put(&second, &story.asset()).await;

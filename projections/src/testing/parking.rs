@@ -26,7 +26,13 @@ async fn parked(views: &impl Views) -> Vec<(AssetId, u64)> {
 
 fn set_aside(story: &Story, version: u64, minute: i64) -> Parked {
     let at = Clock::default().0 + TimeDelta::minutes(minute);
-    Parked { key: story.key.clone(), version, error: format!("no version {version} 🧩"), at }
+    Parked {
+        key: story.key.clone(),
+        version,
+        error: format!("no version {version} 🧩"),
+        at,
+        contradicted: false,
+    }
 }
 
 async fn parked_assets_wait_oldest_first(views: impl Views) {

@@ -1,10 +1,12 @@
 //! The contract of [`Positions`], as far as one process can show it.
 
 use ledger::chain::Hash;
+use ledger::history::History;
 
-use super::{Clock, Story, settle};
-use crate::position::{Position, Positions};
-use crate::views::{Parked, Query, Views};
+use super::{Story, settle};
+use crate::generations::Generation;
+use crate::position::{Commit, Position, Positions};
+use crate::views::{Put, Views};
 
 /// Shows that what `make` makes, empty each time, keeps the contract of [`Positions`].
 ///
@@ -13,55 +15,69 @@ use crate::views::{Parked, Query, Views};
 pub async fn positions<T: Views + Positions>(make: impl AsyncFn() -> T) {
     a_new_view_starts_at_the_beginning(make().await).await;
     a_position_moves_on_only_from_where_it_was_found(make().await).await;
-    a_rebuild_forgets_everything_and_is_never_moved_over(make().await).await;
+    rows_are_saved_with_the_position_or_not_at_all(make().await).await;
+    a_row_that_is_contradicted_keeps_all_from_being_saved(make().await).await;
 }
 
 async fn load(positions: &impl Positions) -> Position {
     settle(async || positions.load().await).await.0
 }
 
-async fn advance(positions: &impl Positions, from: &Position, to: &Position) -> (bool, bool) {
-    settle(async || positions.advance(from, to).await).await
+async fn commit(
+    positions: &impl Positions,
+    histories: &[History],
+    from: &Position,
+    to: &Position,
+) -> (Commit, bool) {
+    let to_first = [Generation::FIRST];
+    settle(async || positions.commit(&to_first, histories, from, to).await).await
+}
+
+fn place(nth: u64) -> Position {
+    Position { number: nth, hash: Hash::of(&nth.to_be_bytes()) }
 }
 
 async fn a_new_view_starts_at_the_beginning(views: impl Positions) {
-    let start = load(&views).await;
-    assert_eq!((start.number, start.hash), (0, Hash::ZERO));
+    assert_eq!(load(&views).await, Position::BEGINNING);
 }
 
 async fn a_position_moves_on_only_from_where_it_was_found(views: impl Positions) {
     let start = load(&views).await;
-    let [one, other] = [b"1", b"2"].map(|of| Position { number: 7, hash: Hash::of(of), ..start });
-    let (moved, first_try) = advance(&views, &start, &one).await;
-    assert!(moved || !first_try);
+    let (one, other) = (place(7), Position { hash: Hash::of(b"2"), ..place(7) });
+    let (moved, first_try) = commit(&views, &[], &start, &one).await;
+    assert!(moved == Commit::Moved(Vec::new()) || !first_try);
     assert_eq!(load(&views).await, one);
     for gone in [start, other] {
-        assert!(!advance(&views, &gone, &other).await.0, "it had moved on from {gone:?}");
+        assert_eq!(commit(&views, &[], &gone, &other).await.0, Commit::Elsewhere, "{gone:?}");
     }
     assert_eq!(load(&views).await, one);
 }
 
-async fn a_rebuild_forgets_everything_and_is_never_moved_over(views: impl Views + Positions) {
-    let story = Story::begin("main", 1);
-    settle(async || views.put(&story.asset()).await).await;
-    let (key, at) = (Story::begin("main", 2).key, Clock::default().0);
-    let parked = Parked { key, version: 1, error: "no event".to_owned(), at };
-    settle(async || views.park(&parked).await).await;
+async fn rows_are_saved_with_the_position_or_not_at_all(views: impl Views + Positions) {
+    let stories = [1, 2].map(|nth| Story::begin("main", nth).received());
+    let row = async |story: &Story| settle(async || views.get(&story.key).await).await.0;
     let start = load(&views).await;
-    let there = Position { number: 7, hash: Hash::of(b"7"), ..start };
-    advance(&views, &start, &there).await;
-    settle(async || views.reset().await).await;
+    let first = [stories[0].history()];
+    assert_eq!(commit(&views, &first, &place(9), &place(1)).await.0, Commit::Elsewhere);
+    assert_eq!(row(&stories[0]).await, None);
+    let (moved, first_try) = commit(&views, &first, &start, &place(1)).await;
+    assert!(moved == Commit::Moved(vec![Put::Written]) || !first_try, "{moved:?}");
+    assert_eq!((row(&stories[0]).await, load(&views).await), (Some(stories[0].asset()), place(1)));
+    let both = stories.each_ref().map(Story::history);
+    let (moved, first_try) = commit(&views, &both, &place(1), &place(2)).await;
+    assert!(moved == Commit::Moved(vec![Put::Stale, Put::Written]) || !first_try, "{moved:?}");
+    assert_eq!((row(&stories[1]).await, load(&views).await), (Some(stories[1].asset()), place(2)));
+}
 
-    let again = load(&views).await;
-    assert_eq!((again.number, again.hash), (0, Hash::ZERO));
-    assert_eq!(settle(async || views.get(&story.key).await).await.0, None);
-    let all = Query { tenant: story.key.tenant.clone(), state: None, after: None, limit: 9 };
-    assert_eq!(settle(async || views.list(&all).await).await.0.assets, []);
-    assert_eq!(settle(async || views.parked(&story.key.tenant, 9).await).await.0, []);
-    // Neither from before the rebuild, nor because a place looks the same after it.
-    let before = [start, there].map(|it| Position { epoch: start.epoch, ..it });
-    for position in before {
-        assert!(!advance(&views, &position, &there).await.0, "{position:?} was before the reset");
-    }
-    assert_eq!(load(&views).await, again);
+async fn a_row_that_is_contradicted_keeps_all_from_being_saved(views: impl Views + Positions) {
+    let (there, fine) = (Story::begin("main", 1).received(), Story::begin("main", 2));
+    let other = Story::begin("main", 1).deleted().received();
+    settle(async || views.put(&there.asset()).await).await;
+    let start = load(&views).await;
+    let both = [fine.history(), other.history()];
+    let apart = Commit::Apart(vec![other.key.clone()]);
+    assert_eq!(commit(&views, &both, &start, &place(1)).await.0, apart);
+    assert_eq!(load(&views).await, start);
+    assert_eq!(settle(async || views.get(&fine.key).await).await.0, None);
+    assert_eq!(settle(async || views.get(&there.key).await).await.0, Some(there.asset()));
 }

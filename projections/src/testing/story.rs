@@ -127,6 +127,17 @@ impl Story {
         self.lines.len() as u64
     }
 
+    /// Everything that happened.
+    ///
+    /// # Panics
+    /// If the events make no history.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "tests ask for what they told")]
+    pub fn history(&self) -> History {
+        let history = History::read(&self.key, self.lines.clone()).expect("a history");
+        history.expect("an event")
+    }
+
     /// The asset after its first `version` events.
     ///
     /// # Panics

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
-use ledger::chain::Hash;
+use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
 use super::{Page, Parked, Put, Query, Views};
 use crate::generations::{Generation, Generations, List, Progress};
-use crate::position::{Position, Positions};
+use crate::position::{Commit, Position, Positions};
 use crate::row;
 use crate::rows::{Batch, Rows, Stored};
 
@@ -45,15 +45,32 @@ struct Tables {
 
 impl Default for Tables {
     fn default() -> Self {
-        Self::empty(1)
+        let (assets, parked) = (HashMap::new(), BTreeMap::new());
+        let position = Position::BEGINNING;
+        Self { assets, parked, position, list: List::default(), progress: None }
     }
 }
 
 impl Tables {
-    fn empty(epoch: u64) -> Self {
-        let position = Position { epoch, number: 0, hash: Hash::ZERO };
-        let (assets, parked) = (HashMap::new(), BTreeMap::new());
-        Self { assets, parked, position, list: List::default(), progress: None }
+    fn put(&mut self, of: Generation, asset: &Asset) -> Put {
+        if self.reaches(of, &asset.key, asset.version) {
+            return Put::Stale;
+        }
+        let Key { tenant, asset: id } = asset.key.clone();
+        self.assets.entry((of, tenant)).or_default().insert(id, asset.clone());
+        Put::Written
+    }
+
+    fn contradiction(&self, of: Generation, history: &History) -> Option<u64> {
+        let row = self.get(of, &history.asset().key)?;
+        Some(row.version).filter(|version| !history.has(*version, row.head))
+    }
+
+    fn put_checked(&mut self, of: Generation, history: &History) -> Put {
+        match self.contradiction(of, history) {
+            Some(version) => Put::Contradicted(version),
+            None => self.put(of, history.asset()),
+        }
     }
 
     fn get(&self, of: Generation, key: &Key) -> Option<&Asset> {
@@ -67,7 +84,7 @@ impl Tables {
     /// Lets go of what was set aside and a row has reached since.
     fn void(&mut self, of: Generation) {
         let mut parked = std::mem::take(&mut self.parked);
-        parked.retain(|key, parked| !self.reaches(of, key, parked.version));
+        parked.retain(|key, it| it.contradicted || !self.reaches(of, key, it.version));
         self.parked = parked;
     }
 }
@@ -85,14 +102,11 @@ impl Views for MemoryViews {
     }
 
     async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
-        let mut tables = self.tables();
-        if tables.reaches(self.generation, &asset.key, asset.version) {
-            return Ok(Put::Stale);
-        }
-        let Key { tenant, asset: id } = asset.key.clone();
-        let rows = tables.assets.entry((self.generation, tenant)).or_default();
-        rows.insert(id, asset.clone());
-        Ok(Put::Written)
+        Ok(self.tables().put(self.generation, asset))
+    }
+
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        Ok(self.tables().put_checked(self.generation, history))
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
@@ -112,8 +126,10 @@ impl Views for MemoryViews {
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
         let mut tables = self.tables();
-        let later = tables.parked.get(&parked.key).is_some_and(|p| p.version > parked.version);
-        if !later && !tables.reaches(self.generation, &parked.key, parked.version) {
+        let rank = |it: &Parked| (it.contradicted, it.version);
+        let later = tables.parked.get(&parked.key).is_some_and(|it| rank(it) > rank(parked));
+        let reached = tables.reaches(self.generation, &parked.key, parked.version);
+        if !later && (parked.contradicted || !reached) {
             tables.parked.insert(parked.key.clone(), parked.clone());
         }
         Ok(())
@@ -123,7 +139,7 @@ impl Views for MemoryViews {
         let tables = self.tables();
         let waits = |parked: &&Parked| {
             let reached = tables.reaches(self.generation, &parked.key, parked.version);
-            parked.key.tenant == *tenant && !reached
+            parked.key.tenant == *tenant && (parked.contradicted || !reached)
         };
         let mut parked: Vec<_> = tables.parked.values().filter(waits).cloned().collect();
         parked.sort_by_key(|parked| parked.at);
@@ -133,7 +149,9 @@ impl Views for MemoryViews {
 
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
         let mut tables = self.tables();
-        if tables.parked.get(&parked.key).is_some_and(|there| there.version <= parked.version) {
+        let same =
+            |it: &Parked| it.version <= parked.version && it.contradicted <= parked.contradicted;
+        if tables.parked.get(&parked.key).is_some_and(same) {
             tables.parked.remove(&parked.key);
         }
         Ok(())
@@ -160,20 +178,35 @@ impl Positions for MemoryViews {
         Ok(self.tables().position)
     }
 
-    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
+    async fn commit(
+        &self,
+        generations: &[Generation],
+        histories: &[History],
+        from: &Position,
+        to: &Position,
+    ) -> Result<Commit, StoreError> {
         let mut tables = self.tables();
-        let still = tables.position == *from;
-        if still {
-            tables.position = *to;
+        if tables.position != *from {
+            return Ok(Commit::Elsewhere);
         }
-        Ok(still)
-    }
-
-    async fn reset(&self) -> Result<(), StoreError> {
-        let mut tables = self.tables();
-        let list = tables.list.reset();
-        *tables = Tables { list, ..Tables::empty(tables.position.epoch + 1) };
-        Ok(())
+        let contradicts = |history: &&History| {
+            generations.iter().any(|of| tables.contradiction(*of, history).is_some())
+        };
+        let apart = histories.iter().filter(contradicts).map(|it| it.asset().key.clone());
+        let apart: Vec<_> = apart.collect();
+        if !apart.is_empty() {
+            return Ok(Commit::Apart(apart));
+        }
+        let mut puts = Vec::new();
+        for (nth, generation) in generations.iter().enumerate() {
+            let put = |history: &History| tables.put(*generation, history.asset());
+            let some: Vec<_> = histories.iter().map(put).collect();
+            if nth == 0 {
+                puts = some;
+            }
+        }
+        tables.position = *to;
+        Ok(Commit::Moved(puts))
     }
 }
 

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
 use ledger::error::Kind;
+use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::sqlite::{Database, Open, Schema};
 use ledger::time;
@@ -21,18 +22,21 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::{Page, Parked, Put, Query, Views};
 use crate::generations::Generation;
 use crate::row::{Row, Tags};
-use statements::{AFTER_ALL, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
+use statements::{AFTER_ALL, CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
 
 /// The file in a data folder.
 const FILE: &str = "views.sqlite";
 
-/// Not durable: commits reach the disk in their order, rows before the position that follows
-/// them, so a power cut takes the latest rows together with the position, and following again
-/// brings both back. An fsync for each would only slow that down.
+/// Not durable: rows and the position after them are one commit, so a power cut takes the latest
+/// rows together with the position, and following again brings both back. An fsync for each would
+/// only slow that down.
 const SCHEMA: Schema = Schema {
     name: "views",
     application_id: 0x616c_7631, // "alv1"
-    steps: &[include_str!("../../../migrations/sqlite/views.1.sql")],
+    steps: &[
+        include_str!("../../../migrations/sqlite/views.1.sql"),
+        include_str!("../../../migrations/sqlite/views.2.sql"),
+    ],
     durable: false,
 };
 
@@ -87,7 +91,12 @@ impl Views for SqliteViews {
 
     async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
         let values = values(self.generation, asset)?;
-        self.database.write(|file| put(file, values)).await
+        self.database.write(move |file| put(file, &values)).await
+    }
+
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        let (of, history) = (self.generation, Checked::of(history)?);
+        self.database.write(move |file| history.put(file, of)).await
     }
 
     /// Handed over once: a thread that is woken for each row does little else.
@@ -96,9 +105,8 @@ impl Views for SqliteViews {
             assets.iter().map(|asset| values(self.generation, asset)).collect();
         let written = match rows {
             Ok(rows) => {
-                let put_all = move |file: &Connection| {
-                    rows.into_iter().map(|values| put(file, values)).collect()
-                };
+                let put_all =
+                    move |file: &Connection| rows.iter().map(|values| put(file, values)).collect();
                 self.database.write(put_all).await
             }
             Err(error) => Err(error),
@@ -129,7 +137,7 @@ impl Views for SqliteViews {
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
-        let Parked { key, version, error, at } = parked.clone();
+        let Parked { key, version, error, at, contradicted } = parked.clone();
         let (of, version) = (self.generation, whole(version)?);
         let park = move |file: &Connection| {
             let (pk, sk) = (key.tenant.as_str(), key.asset.to_string());
@@ -139,7 +147,8 @@ impl Views for SqliteViews {
                 sk,
                 version,
                 error,
-                time::format(at)
+                time::format(at),
+                contradicted
             ])
         };
         self.database.write(park).await.map(drop)
@@ -151,16 +160,17 @@ impl Views for SqliteViews {
         let rows = self.database.read(move |file| {
             let mut select = file.prepare_cached(PARKED)?;
             let rows = select.query_map(params![of, pk, limit], |row| row.try_into())?;
-            rows.collect::<rusqlite::Result<Vec<(String, String, u64, String, String)>>>()
+            rows.collect::<rusqlite::Result<Vec<Aside>>>()
         });
         rows.await?.into_iter().map(parked).collect()
     }
 
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
         let (key, version) = (parked.key.clone(), whole(parked.version)?);
+        let contradicted = parked.contradicted;
         let let_go = move |file: &Connection| {
             let (pk, sk) = (key.tenant.as_str(), key.asset.to_string());
-            file.prepare_cached(LET_GO)?.execute(params![pk, sk, version])
+            file.prepare_cached(LET_GO)?.execute(params![pk, sk, version, contradicted])
         };
         self.database.write(let_go).await.map(drop)
     }
@@ -194,7 +204,52 @@ fn values(of: Generation, asset: &Asset) -> Result<Vec<Value>, StoreError> {
     })
 }
 
-fn put(file: &Connection, values: Vec<Value>) -> rusqlite::Result<Put> {
+/// A row to be written, and every event that an older row may be of.
+struct Checked {
+    values: Vec<Value>,
+    key: Key,
+    hashes: Vec<String>,
+}
+
+impl Checked {
+    fn of(history: &History) -> Result<Self, StoreError> {
+        let asset = history.asset();
+        // Which generation, each write says.
+        let values = values(Generation::FIRST, asset)?;
+        let hashes = history.entries().iter().map(|entry| entry.hash.to_string()).collect();
+        Ok(Self { values, key: asset.key.clone(), hashes })
+    }
+
+    /// The version of the row that is there, if it is of an event that the history does not have.
+    fn contradiction(&self, file: &Connection, of: Generation) -> rusqlite::Result<Option<u64>> {
+        let (pk, sk) = (self.key.tenant.as_str(), self.key.asset.to_string());
+        let claim = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let mut select = file.prepare_cached(CLAIM)?;
+        let claim: Option<(i64, String)> =
+            select.query_row(params![of, pk, sk], claim).optional()?;
+        let Some((version, head)) = claim else { return Ok(None) };
+        let place = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
+        let known = place.and_then(|place| self.hashes.get(place)).is_some_and(|it| *it == head);
+        Ok(if known { None } else { Some(u64::try_from(version).unwrap_or_default()) })
+    }
+
+    fn write(&self, file: &Connection, of: Generation) -> rusqlite::Result<Put> {
+        let mut values = self.values.clone();
+        if let Some(generation) = values.first_mut() {
+            *generation = of.number().into();
+        }
+        put(file, &values)
+    }
+
+    fn put(&self, file: &Connection, of: Generation) -> rusqlite::Result<Put> {
+        match self.contradiction(file, of)? {
+            Some(version) => Ok(Put::Contradicted(version)),
+            None => self.write(file, of),
+        }
+    }
+}
+
+fn put(file: &Connection, values: &[Value]) -> rusqlite::Result<Put> {
     let written = file.prepare_cached(&SQL.put)?.execute(params_from_iter(values))?;
     Ok(if written == 0 { Put::Stale } else { Put::Written })
 }
@@ -206,12 +261,15 @@ fn key(tenant: &Tenant, sk: &str) -> Result<Key, StoreError> {
     Ok(Key { tenant: tenant.clone(), asset })
 }
 
-fn parked(row: (String, String, u64, String, String)) -> Result<Parked, StoreError> {
-    let (pk, sk, version, error, at) = row;
+/// What lies there of an asset that is set aside.
+type Aside = (String, String, u64, String, String, bool);
+
+fn parked(row: Aside) -> Result<Parked, StoreError> {
+    let (pk, sk, version, error, at, contradicted) = row;
     let corrupt = || StoreError::new(Kind::Corrupt, format!("views: {pk}#{sk} is parked wrongly"));
     let tenant: Tenant = pk.parse().map_err(|_| corrupt())?;
     let at = time::parse(&at).ok_or_else(corrupt)?;
-    Ok(Parked { key: key(&tenant, &sk)?, version, error, at })
+    Ok(Parked { key: key(&tenant, &sk)?, version, error, at, contradicted })
 }
 
 fn whole(version: u64) -> Result<i64, StoreError> {

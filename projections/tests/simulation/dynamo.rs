@@ -167,11 +167,30 @@ impl Positions for Beside {
         self.position.load().await
     }
 
-    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
-        self.position.advance(from, to).await
-    }
-
-    async fn reset(&self) -> Result<(), StoreError> {
-        panic!("nothing in a run throws rows away")
+    /// The rows first: what is lost between the two is written again.
+    async fn commit(
+        &self,
+        generations: &[Generation],
+        histories: &[History],
+        from: &Position,
+        to: &Position,
+    ) -> Result<Commit, StoreError> {
+        let (mut puts, mut apart) = (Vec::new(), Vec::new());
+        for (nth, generation) in generations.iter().enumerate() {
+            for history in histories {
+                match self.rows(*generation).put_checked(history).await? {
+                    Put::Contradicted(_) => apart.push(history.asset().key.clone()),
+                    put if nth == 0 => puts.push(put),
+                    _ => {}
+                }
+            }
+        }
+        if !apart.is_empty() {
+            return Ok(Commit::Apart(apart));
+        }
+        Ok(match self.position.commit(&[], &[], from, to).await? {
+            Commit::Moved(_) => Commit::Moved(puts),
+            other => other,
+        })
     }
 }

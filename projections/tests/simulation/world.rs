@@ -18,7 +18,7 @@ use ledger::service::{Caller, Service};
 use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
 use projections::feed::{Cursor, Lanes};
 use projections::generations::{Generation, List, Progress};
-use projections::position::{Position, Positions};
+use projections::position::{Commit, Position, Positions};
 use projections::rows::Batch;
 use projections::views::{Page, Parked, Put, Query, Views};
 use projections::{Current, Generations, Reader, Rows, Runner};
@@ -284,6 +284,10 @@ impl Views for Distant<dyn Rows> {
         self.faults.around(self.views.put(asset)).await
     }
 
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        self.faults.around(self.views.put_checked(history)).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         self.faults.around(self.views.list(query)).await
     }
@@ -311,11 +315,13 @@ impl<V: Positions> Positions for Distant<V> {
         self.faults.around(self.views.load()).await
     }
 
-    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
-        self.faults.around(self.views.advance(from, to)).await
-    }
-
-    async fn reset(&self) -> Result<(), StoreError> {
-        self.faults.around(self.views.reset()).await
+    async fn commit(
+        &self,
+        generations: &[Generation],
+        histories: &[History],
+        from: &Position,
+        to: &Position,
+    ) -> Result<Commit, StoreError> {
+        self.faults.around(self.views.commit(generations, histories, from, to)).await
     }
 }

@@ -15,7 +15,8 @@ use crate::plural::count;
 /// Why the new rows are not read.
 pub(super) const REFUSED: &str = "the rows stay as they were: made from this journal, new ones \
     could hide that it was tampered with. `asset-ledger verify` tells more. If it is known why, \
-    --accept-broken switches all the same";
+    --accept-restored switches from rows that know more than the journal, and keeps them; \
+    --accept-broken also where histories do not verify";
 /// The same of a dry run.
 pub(super) const WOULD_REFUSE: &str = "nothing was changed, and nothing would be: made from this \
     journal, new rows could hide that it was tampered with. `asset-ledger verify` tells more";
@@ -88,13 +89,23 @@ pub(super) fn switched(
     }
 }
 
+/// Writes what is read now that a restored journal was accepted.
+pub(super) fn accepted(to: Generation) -> io::Result<()> {
+    writeln!(
+        io::stdout(),
+        "generation {to} is read: within five seconds by every process. The rows before it are \
+         kept as evidence of what the other journal knew, until --clean removes them"
+    )
+}
+
 /// Why the row of an asset was left as it is.
 pub(super) fn disputed(asset: AssetId, findings: &[Finding]) -> String {
     let told = findings.iter().map(|it| format!("{}, {}", it.kind, it.says));
     let told = told.collect::<Vec<_>>().join("; ");
     format!(
         "the row of {asset} and its events speak against each other ({told}). It may be the \
-         journal that was changed, so the row was left as it is: `asset-ledger verify` tells more"
+         journal that was changed, so the row was left as it is: `asset-ledger verify` tells more, \
+         and --accept-restored accepts the journal's version"
     )
 }
 

@@ -248,6 +248,10 @@ impl Views for Folding {
         Ok(Put::Stale)
     }
 
+    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+        Ok(if history.entries().is_empty() { Put::Written } else { Put::Stale })
+    }
+
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         self.0.bear().await?;
         let mut lines: BTreeMap<Key, Vec<Line>> = BTreeMap::new();

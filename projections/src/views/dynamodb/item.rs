@@ -5,6 +5,7 @@ use std::error::Error;
 use aws_sdk_dynamodb::types::AttributeValue;
 use ledger::StoreError;
 use ledger::asset::Asset;
+use ledger::chain::Hash;
 use ledger::dynamodb::{Item, Unfit, number, text};
 use ledger::error::Kind;
 use ledger::id::{AssetId, Key, Tenant};
@@ -27,6 +28,10 @@ pub(super) const VERSION: &str = "version";
 pub(super) const BODY: &str = "body";
 /// Why it was set aside.
 const ERROR: &str = "error";
+/// That its row contradicts its history; not there otherwise.
+pub(super) const CONTRADICTED: &str = "contradicted";
+/// The hash of the event that a row is of.
+pub(super) const HEAD: &str = "head";
 /// When that was.
 const AT: &str = "at";
 
@@ -75,12 +80,22 @@ pub(super) fn id(item: &Item) -> Result<AssetId, StoreError> {
 }
 
 /// Why an asset was set aside, but for its key.
-pub(super) fn reasons(parked: &Parked) -> [(&'static str, AttributeValue); 3] {
-    [
+pub(super) fn reasons(parked: &Parked) -> Vec<(&'static str, AttributeValue)> {
+    let mut reasons = vec![
         (VERSION, AttributeValue::N(parked.version.to_string())),
         (ERROR, AttributeValue::S(parked.error.clone())),
         (AT, AttributeValue::S(time::format(parked.at))),
-    ]
+    ];
+    if parked.contradicted {
+        reasons.push((CONTRADICTED, AttributeValue::Bool(true)));
+    }
+    reasons
+}
+
+/// The event that a row claims to be of.
+pub(super) fn claim(item: &Item) -> Result<(u64, Option<Hash>), StoreError> {
+    let claim = || Ok((number(item, VERSION)?, text(item, HEAD)?.parse().ok()));
+    claim().map_err(|e: Unfit| corrupt("the row that is there", "read", e))
 }
 
 /// An asset that was set aside.
@@ -92,7 +107,8 @@ pub(super) fn parked(tenant: &Tenant, item: &Item) -> Result<Parked, StoreError>
         Ok((number(item, VERSION)?, text(item, ERROR)?.to_owned(), at))
     };
     let (version, error, at) = read().map_err(|e: Unfit| corrupt(&name, "read", e))?;
-    Ok(Parked { key, version, error, at })
+    let contradicted = item.contains_key(CONTRADICTED);
+    Ok(Parked { key, version, error, at, contradicted })
 }
 
 fn tags(item: &mut Item) -> Result<Tags, Box<dyn Error + Send + Sync>> {

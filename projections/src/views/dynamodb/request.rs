@@ -5,14 +5,17 @@ use aws_sdk_dynamodb::operation::get_item::builders::GetItemFluentBuilder;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
+use ledger::chain::Hash;
 use ledger::dynamodb::Item;
 use ledger::id::{AssetId, Key, Tenant};
 
 use super::super::{Parked, Query};
-use super::item::{BODY, PK, SK, VERSION, attributes, reasons};
+use super::item::{BODY, CONTRADICTED, HEAD, PK, SK, VERSION, attributes, reasons};
 use super::merge::share;
 use crate::generations::Generation;
 use crate::row;
@@ -65,11 +68,49 @@ impl Table {
         Ok(self.unless(put, "<", asset.version))
     }
 
-    /// An asset that is set aside, unless it was at a later version.
+    /// An asset's row, if there is none or an older one of one of these events.
+    pub(super) fn put_after(
+        &self,
+        put: PutItemFluentBuilder,
+        asset: &Asset,
+        events: &[Hash],
+    ) -> Result<PutItemFluentBuilder, StoreError> {
+        let none = format!("attribute_not_exists({PK})");
+        let put = self
+            .put(put, asset)?
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        if events.is_empty() {
+            // A name or a value that no condition uses is refused.
+            return Ok(put
+                .condition_expression(none)
+                .set_expression_attribute_names(None)
+                .set_expression_attribute_values(None));
+        }
+        let marks: Vec<_> = (0..events.len()).map(|nth| format!(":h{nth}")).collect();
+        let put = put.expression_attribute_names("#head", HEAD).condition_expression(format!(
+            "{none} OR (#version < :version AND #head IN ({}))",
+            marks.join(", ")
+        ));
+        let value = |hash: &Hash| AttributeValue::S(hash.to_string());
+        let each = marks.iter().zip(events);
+        Ok(each.fold(put, |put, (mark, hash)| put.expression_attribute_values(mark, value(hash))))
+    }
+
+    /// An asset that is set aside, unless it was at a later version. A contradiction is replaced by
+    /// another alone.
     pub(super) fn park(&self, put: PutItemFluentBuilder, parked: &Parked) -> PutItemFluentBuilder {
         let put = put.item(PK, aside(&parked.key.tenant)).item(SK, sort(parked.key.asset));
         let put = reasons(parked).into_iter().fold(put, |put, (name, value)| put.item(name, value));
-        self.unless(put, "<=", parked.version)
+        let put = self.unless(put, "<=", parked.version);
+        let (none, plain) = (
+            format!("attribute_not_exists({PK})"),
+            format!("attribute_not_exists({CONTRADICTED})"),
+        );
+        put.condition_expression(if parked.contradicted {
+            format!("{none} OR {plain} OR #version <= :version")
+        } else {
+            format!("{none} OR ({plain} AND #version <= :version)")
+        })
     }
 
     /// Writes where nothing is, or something of a version that is `older` than this one.
@@ -127,7 +168,11 @@ impl Table {
             .table_name(&self.name)
             .key(PK, aside(&parked.key.tenant))
             .key(SK, sort(parked.key.asset))
-            .condition_expression("#version <= :version")
+            .condition_expression(if parked.contradicted {
+                "#version <= :version".to_owned()
+            } else {
+                format!("#version <= :version AND attribute_not_exists({CONTRADICTED})")
+            })
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":version", version)
             .return_consumed_capacity(CONSUMED)

@@ -36,7 +36,13 @@ fn story(nth: u32) -> Story {
 
 fn parked(story: &Story) -> Parked {
     let at = Clock::default().0;
-    Parked { key: story.key.clone(), version: 4, error: "a gap".to_owned(), at }
+    Parked {
+        key: story.key.clone(),
+        version: 4,
+        error: "a gap".to_owned(),
+        at,
+        contradicted: false,
+    }
 }
 
 fn query(state: Option<Status>, limit: usize) -> Query {

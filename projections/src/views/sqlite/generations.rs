@@ -126,14 +126,6 @@ fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> 
     Ok(Stored { id, asset })
 }
 
-/// Forgets every generation but the one that is read, and whatever replay was under way.
-pub(super) fn forget(file: &Connection) -> rusqlite::Result<()> {
-    file.execute("DELETE FROM notes WHERE name = ?1", [PROGRESS])?;
-    let Some(list) = note::<List>(file, LIST)? else { return Ok(()) };
-    let body = serde_json::to_string(&list.reset()).map_err(unfit)?;
-    file.execute("UPDATE notes SET body = ?2 WHERE name = ?1", [LIST, &body]).map(drop)
-}
-
 fn note<T: DeserializeOwned>(file: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
     let mut select = file.prepare_cached("SELECT body FROM notes WHERE name = ?1")?;
     let body: Option<String> = select.query_row([name], |row| row.get(0)).optional()?;

@@ -3,52 +3,82 @@
 use async_trait::async_trait;
 use ledger::StoreError;
 use ledger::error::Kind;
+use ledger::history::History;
+use ledger::id::Key;
 use rusqlite::{Connection, params};
 
-use super::SqliteViews;
-use super::generations::forget;
-use crate::position::{Position, Positions};
+use super::{Checked, SqliteViews};
+use crate::generations::Generation;
+use crate::position::{Commit, Position, Positions};
+
+const LOAD: &str = "SELECT number, hash FROM position";
+const MOVE: &str = "UPDATE position SET number = ?1, hash = ?2 WHERE number = ?3 AND hash = ?4";
 
 #[async_trait]
 impl Positions for SqliteViews {
     async fn load(&self) -> Result<Position, StoreError> {
-        let select = "SELECT epoch, number, hash FROM position";
         let load =
-            |file: &Connection| file.prepare_cached(select)?.query_row([], |row| row.try_into());
-        let (epoch, number, hash): (u64, u64, String) = self.database.read(load).await?;
+            |file: &Connection| file.prepare_cached(LOAD)?.query_row([], |row| row.try_into());
+        let (number, hash): (u64, String) = self.database.read(load).await?;
         let hash = hash.parse().map_err(|e| {
             StoreError::caused(Kind::Corrupt, "views: the position cannot be read", e)
         })?;
-        Ok(Position { epoch, number, hash })
+        Ok(Position { number, hash })
     }
 
-    async fn advance(&self, from: &Position, to: &Position) -> Result<bool, StoreError> {
-        let (from, to) = (*from, *to);
-        let advance = "UPDATE position SET epoch = ?1, number = ?2, hash = ?3 \
-                       WHERE epoch = ?4 AND number = ?5 AND hash = ?6";
-        let moved = self.database.write(move |file| {
-            file.prepare_cached(advance)?.execute(params![
-                to.epoch,
-                to.number,
-                to.hash.to_string(),
-                from.epoch,
-                from.number,
-                from.hash.to_string(),
-            ])
-        });
-        Ok(moved.await? == 1)
-    }
-
-    async fn reset(&self) -> Result<(), StoreError> {
-        self.database.write(reset).await
+    async fn commit(
+        &self,
+        generations: &[Generation],
+        histories: &[History],
+        from: &Position,
+        to: &Position,
+    ) -> Result<Commit, StoreError> {
+        let (mut rows, mut unfit) = (Vec::with_capacity(histories.len()), Vec::new());
+        for history in histories {
+            match Checked::of(history) {
+                Ok(row) => rows.push(row),
+                Err(_) => unfit.push(history.asset().key.clone()),
+            }
+        }
+        if !unfit.is_empty() {
+            return Ok(Commit::Apart(unfit));
+        }
+        let (generations, from, to) = (generations.to_vec(), *from, *to);
+        self.database.write(move |file| commit(file, &generations, &rows, &from, &to)).await
     }
 }
 
-const RESET: &str = "DELETE FROM assets; DELETE FROM parked; \
-    UPDATE position SET epoch = epoch + 1, number = 0, \
-    hash = '0000000000000000000000000000000000000000000000000000000000000000';";
-
-fn reset(file: &Connection) -> rusqlite::Result<()> {
-    forget(file)?;
-    file.execute_batch(RESET)
+/// Everything is looked at before anything is written: others share the transaction.
+fn commit(
+    file: &Connection,
+    generations: &[Generation],
+    rows: &[Checked],
+    from: &Position,
+    to: &Position,
+) -> rusqlite::Result<Commit> {
+    let mut apart: Vec<Key> = Vec::new();
+    for row in rows {
+        for generation in generations {
+            if row.contradiction(file, *generation)?.is_some() {
+                apart.push(row.key.clone());
+                break;
+            }
+        }
+    }
+    if !apart.is_empty() {
+        return Ok(Commit::Apart(apart));
+    }
+    let place = params![to.number, to.hash.to_string(), from.number, from.hash.to_string()];
+    if file.prepare_cached(MOVE)?.execute(place)? == 0 {
+        return Ok(Commit::Elsewhere);
+    }
+    let mut puts = Vec::new();
+    for (nth, generation) in generations.iter().enumerate() {
+        let some = rows.iter().map(|row| row.write(file, *generation));
+        let some = some.collect::<rusqlite::Result<Vec<_>>>()?;
+        if nth == 0 {
+            puts = some;
+        }
+    }
+    Ok(Commit::Moved(puts))
 }

@@ -7,23 +7,29 @@ use crate::row::Row;
 /// Sorts after every asset id, which are of lower-case hex digits and hyphens.
 pub(super) const AFTER_ALL: &str = "~";
 
-pub(super) const PARK: &str = "INSERT INTO parked (pk, sk, version, error, at) \
-    SELECT ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM assets \
+pub(super) const PARK: &str = "INSERT INTO parked (pk, sk, version, error, at, contradicted) \
+    SELECT ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?7 OR NOT EXISTS (SELECT 1 FROM assets \
         WHERE generation = ?1 AND pk = ?2 AND sk = ?3 AND version >= ?4) \
-    ON CONFLICT (pk, sk) DO UPDATE \
-    SET version = excluded.version, error = excluded.error, at = excluded.at \
-    WHERE excluded.version >= parked.version";
+    ON CONFLICT (pk, sk) DO UPDATE SET version = excluded.version, error = excluded.error, \
+        at = excluded.at, contradicted = excluded.contradicted \
+    WHERE (excluded.contradicted, excluded.version) >= (parked.contradicted, parked.version)";
 
-pub(super) const PARKED: &str = "SELECT pk, sk, version, error, at FROM parked WHERE pk = ?2 \
-    AND NOT EXISTS (SELECT 1 FROM assets WHERE generation = ?1 \
-        AND pk = parked.pk AND sk = parked.sk AND version >= parked.version) \
+pub(super) const PARKED: &str = "SELECT pk, sk, version, error, at, contradicted \
+    FROM parked WHERE pk = ?2 AND (contradicted OR NOT EXISTS (SELECT 1 FROM assets \
+        WHERE generation = ?1 AND pk = parked.pk AND sk = parked.sk \
+        AND version >= parked.version)) \
     ORDER BY at, sk LIMIT ?3";
 
-pub(super) const LET_GO: &str = "DELETE FROM parked WHERE pk = ?1 AND sk = ?2 AND version <= ?3";
+pub(super) const LET_GO: &str = "DELETE FROM parked WHERE pk = ?1 AND sk = ?2 AND version <= ?3 \
+    AND contradicted <= ?4";
 
 /// Lets go of what was set aside and a row has reached since.
-pub(super) const VOID: &str = "DELETE FROM parked WHERE EXISTS (SELECT 1 FROM assets \
+pub(super) const VOID: &str = "DELETE FROM parked WHERE NOT contradicted AND EXISTS (SELECT 1 FROM assets \
     WHERE generation = ?1 AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
+
+/// What a row claims: which event it is of.
+pub(super) const CLAIM: &str =
+    "SELECT version, head FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
 
 pub(super) const SWEEP: &str = "DELETE FROM assets WHERE generation = ?1 AND expires_at <= ?2";
 

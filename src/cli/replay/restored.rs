@@ -1,0 +1,54 @@
+//! A journal that was put back from a copy, beside rows that followed another one.
+
+use anyhow::{Context, bail};
+use ledger::journal::SqliteJournal;
+use ledger::sqlite::Open;
+use projections::follower::LOST;
+use projections::position::{Commit, Position, Positions};
+use projections::views::SqliteViews;
+
+use crate::cli::stores::{Store, Stores};
+
+/// The journal of a data folder and how far its rows have followed it.
+pub(super) struct Followed {
+    journal: SqliteJournal,
+    views: SqliteViews,
+    /// The journal's end when this was opened: whatever came before is in a scan that begins later.
+    end: Position,
+}
+
+impl Followed {
+    /// Of a data folder; tables on AWS keep no position.
+    pub(super) async fn open(stores: &Stores) -> anyhow::Result<Option<Self>> {
+        if stores.store != Store::Sqlite {
+            return Ok(None);
+        }
+        let journal = SqliteJournal::open(stores.folder(), Open::Existing).await?;
+        let views = SqliteViews::open(stores.folder(), Open::OrCreate)?;
+        let end = Position::last_of(&journal).await?;
+        Ok(Some(Self { journal, views, end }))
+    }
+
+    /// Refuses rows that followed another journal: a person says whether that is meant.
+    pub(super) async fn refuse_another(&self) -> anyhow::Result<()> {
+        if self.views.load().await?.is_in(&self.journal).await? {
+            return Ok(());
+        }
+        bail!("{LOST}")
+    }
+
+    /// Lets following go on from where the journal ended before its rows were made, if it could
+    /// not go on from where it is.
+    pub(super) async fn accept(&self) -> anyhow::Result<()> {
+        loop {
+            let from = self.views.load().await?;
+            if from.is_in(&self.journal).await? {
+                return Ok(());
+            }
+            let moved = self.views.commit(&[], &[], &from, &self.end).await;
+            if matches!(moved.context("the position was not moved")?, Commit::Moved(_)) {
+                return Ok(());
+            }
+        }
+    }
+}
