@@ -21,7 +21,7 @@ use ledger::journal::SqliteJournal;
 use ledger::objects::Objects;
 use ledger::service::Service;
 use projections::feed::ArrivalFeed;
-use projections::{Current, Follower, Reader, Runner};
+use projections::{Contradicted, Current, Follower, Reader, Runner};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -94,11 +94,14 @@ impl Local {
 
         let stores = Arc::new(Stores::open(folder.path()).await?);
         let objects = Arc::new(stores.objects(&own_s3_url, &s3_url));
-        let service = service(&stores, objects.clone(), options.tenant.clone());
+        let contradicted = Arc::new(Contradicted::new(stores.views.clone()));
+        let service =
+            service(&stores, objects.clone(), options.tenant.clone(), contradicted.clone());
 
         let ground = Ground::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
-        let (follower, figures) = (follower(&stores), Prometheus::start()?);
+        let (follower, figures) = (follower(&stores, contradicted), Prometheus::start()?);
+        let rows = checks::following(follower.progress());
         let schedule = plan.schedule(&options.data, scheduled(&stores, options.tenant))?;
         let (status, outbox) = (schedule.status(), stores.outbox());
         let meter =
@@ -111,7 +114,8 @@ impl Local {
         let s3_router = stores.s3_router(origins.clone());
         s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
         let hosts = cors::hosts(&options.cors_origins, options.any_host);
-        let own = iter::once(Arc::new(ground.clone()) as Arc<dyn Check>).chain(status.checks());
+        let own = [Arc::new(ground.clone()) as Arc<dyn Check>, rows];
+        let own = own.into_iter().chain(status.checks());
         let router = api_router(&stores, service, objects, hosts, own.collect());
         let router = cors::shared(router, origins);
         let router = with_meter(router, Arc::new(meter));
@@ -157,10 +161,15 @@ impl Local {
     }
 }
 
-fn service(stores: &Stores, objects: Arc<dyn Objects>, tenant: Tenant) -> Arc<Service> {
+fn service(
+    stores: &Stores,
+    objects: Arc<dyn Objects>,
+    tenant: Tenant,
+    contradicted: Arc<Contradicted>,
+) -> Arc<Service> {
     let journal = Arc::clone(&stores.journal);
     let service = Service::new(journal, objects, Arc::new(World), tenant, BUCKET);
-    Arc::new(service.noting(stores.absences()))
+    Arc::new(service.noting(stores.absences()).guarded(contradicted))
 }
 
 fn api_router(
@@ -195,14 +204,14 @@ fn scheduled(stores: &Stores, tenant: Tenant) -> Parts<SqliteJournal> {
     }
 }
 
-fn follower(stores: &Stores) -> Follower {
+fn follower(stores: &Stores, contradicted: Arc<Contradicted>) -> Follower {
     let (journal, views) = (stores.journal.clone(), stores.views.clone());
     let runner = Runner::new(journal.clone(), views.clone(), Arc::new(World));
-    Follower::new(journal, views, runner)
+    Follower::new(journal, views, runner.telling(contradicted))
 }
 
-/// Projects what arrives in the journal. It may be cut off anywhere: the position is saved after
-/// the rows, and writes of rows commute.
+/// Projects what arrives in the journal. It may be cut off anywhere: rows and position are saved
+/// together.
 async fn follow(follower: Follower, stop: CancellationToken) {
     let (_running, never) = tokio::sync::watch::channel(false);
     stop.run_until_cancelled(follower.run(never)).await;

@@ -11,7 +11,8 @@ JOURNAL = {
 }
 VIEWS = {
     "ApiRole": {"Query", "GetItem"},
-    "BucketRole": {"GetItem", "PutItem", "DeleteItem"}, # of what is missing from the bucket
+    # Of what is missing from the bucket; the query is for what is contradicted.
+    "BucketRole": {"GetItem", "PutItem", "DeleteItem", "Query"},
     "ProjectorRole": {"GetItem", "PutItem", "Query"},
     "AuditRole": {"GetItem", "Query"},
 }

@@ -17,6 +17,7 @@ pub mod history;
 pub mod id;
 pub mod journal;
 pub mod objects;
+pub mod quarantine;
 pub mod record;
 pub mod service;
 pub mod signer;

@@ -19,6 +19,7 @@ use crate::history::{Broken, History};
 use crate::id::{AssetId, Key, Tenant};
 use crate::journal::{Appended, Journal};
 use crate::objects::Objects;
+use crate::quarantine::Quarantine;
 use crate::record::{Cause, CommandId, Line, Record, Source};
 use crate::time;
 
@@ -48,6 +49,9 @@ pub enum Refusal {
     /// Others were faster, again and again; nothing was appended.
     #[error("the asset is changing too fast")]
     Contended,
+    /// Something remembers another event than its history has; a person has to decide.
+    #[error("the asset's history is contradicted; `verify` tells more")]
+    Contradicted,
     /// A store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,6 +101,7 @@ pub struct Service {
     effects: Arc<dyn Effects>,
     tenant: Tenant,
     bucket: String,
+    quarantine: Option<Arc<dyn Quarantine>>,
 }
 
 impl Service {
@@ -109,13 +114,20 @@ impl Service {
         bucket: impl Into<String>,
     ) -> Self {
         let absences = Arc::new(MemoryAbsences::default());
-        Self { journal, objects, absences, effects, tenant, bucket: bucket.into() }
+        let (bucket, quarantine) = (bucket.into(), None);
+        Self { journal, objects, absences, effects, tenant, bucket, quarantine }
     }
 
     /// The same, noting durably what is missing. Without that, notes end with the process.
     #[must_use]
     pub fn noting(self, absences: Arc<dyn Absences>) -> Self {
         Self { absences, ..self }
+    }
+
+    /// Refuses commands on the assets that `quarantine` holds.
+    #[must_use]
+    pub fn guarded(self, quarantine: Arc<dyn Quarantine>) -> Self {
+        Self { quarantine: Some(quarantine), ..self }
     }
 
     /// Whose assets these are.

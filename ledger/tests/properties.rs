@@ -437,7 +437,7 @@ async fn toggle(service: &Service, asset: AssetId, name: &str, delete: bool) -> 
     };
     match outcome {
         Ok(history) => history.entries().iter().any(|e| e.record.cause.request == name),
-        Err(Refusal::Contended | Refusal::Rejected(_)) => false,
+        Err(Refusal::Contended | Refusal::Contradicted | Refusal::Rejected(_)) => false,
         Err(Refusal::Store(error)) => panic!("{}", ledger::error::chain(&error)),
     }
 }

@@ -24,6 +24,7 @@ use crate::feed::{Announcer, Lane, News};
 use crate::generations::{self, Generation, Generations};
 use crate::measure;
 use crate::position::{Commit, Position, Positions};
+use crate::quarantine::Contradicted;
 use crate::rows::Rows;
 use crate::views::{Parked, Put};
 
@@ -85,6 +86,7 @@ pub struct Runner {
     views: Arc<dyn Generations>,
     effects: Arc<dyn Effects>,
     announcer: Option<Announcer>,
+    told: Option<Arc<Contradicted>>,
 }
 
 impl Runner {
@@ -96,13 +98,19 @@ impl Runner {
         effects: Arc<dyn Effects>,
     ) -> Self {
         let announcer = views.lanes().map(Announcer::new);
-        Self { journal, views, effects, announcer }
+        Self { journal, views, effects, announcer, told: None }
     }
 
     /// Announces what happened also where the read table keeps no feed of its own.
     #[must_use]
     pub fn announcing(self, announcer: Announcer) -> Self {
         Self { announcer: Some(announcer), ..self }
+    }
+
+    /// Tells those who take commands in this process of what is contradicted.
+    #[must_use]
+    pub fn telling(self, told: Arc<Contradicted>) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     /// Projects each asset that the hints name, once, as it is now. One asset's trouble never
@@ -353,7 +361,12 @@ impl Runner {
         );
         let (key, at) = (told.key.clone(), self.effects.now());
         let version = version.max(told.version);
-        self.set_aside(Parked { key, version, error, at, contradicted: true }, to).await
+        let parked = Parked { key, version, error, at, contradicted: true };
+        let outcome = self.set_aside(parked, to).await;
+        if let (Projected::Parked, Some(commands)) = (&outcome, &self.told) {
+            commands.tell(&told.key);
+        }
+        outcome
     }
 
     async fn fold(&self, told: &Told) -> Result<History, StoreError> {

@@ -7,7 +7,7 @@ use ledger::journal::{DynamoJournal, Journal, Scan};
 use ledger::service::Service;
 use projections::feed::{DynamoLanes, LanedFeed, Lanes};
 use projections::views::DynamoViews;
-use projections::{Current, Feed, Generations, Reader, Runner, Views};
+use projections::{Contradicted, Current, Feed, Generations, Reader, Runner, Views};
 
 use super::{Clients, Config};
 use crate::objects::S3Objects;
@@ -55,7 +55,8 @@ impl Parts {
         let (journal, objects) = (self.journal.clone(), self.objects.clone());
         let Config { tenant, bucket, .. } = &self.config;
         let service = Service::new(journal, objects, Arc::new(World), tenant.clone(), bucket);
-        Arc::new(service.noting(self.absences.clone()))
+        let contradicted = Arc::new(Contradicted::new(self.generations.clone()));
+        Arc::new(service.noting(self.absences.clone()).guarded(contradicted))
     }
 
     /// The reads.

@@ -181,9 +181,9 @@ impl Replay {
         let (journal, views) = (replay.journal.clone(), replay.table.clone());
         let mender = Mender { journal, views, effects: Arc::new(World) };
         let key = Key { tenant: self.stores.tenant.clone(), asset };
-        let mended =
+        let outcome =
             if self.accept_restored { mender.accept(&key).await } else { mender.mend(&key).await };
-        let said = match mended.context("a store does not answer")? {
+        let said = match outcome.context("a store does not answer")? {
             Mended::Sound => "its row is as its events make it",
             Mended::Anew => "its row is made anew",
             Mended::Parked => bail!(

@@ -99,6 +99,13 @@ impl Problem {
             Refusal::Contended => {
                 Self::new(Code::AssetContended, "the asset is changing too fast; try again")
             }
+            Refusal::Contradicted => Self::new(
+                Code::HistoryContradicted,
+                format!(
+                    "ASSET {id}: its history and its row contradict each other; nothing is changed \
+                     until the operator has decided"
+                ),
+            ),
             Refusal::Store(error) => error.into(),
         }
     }

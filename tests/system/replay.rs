@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
 use ledger::journal::SqliteJournal;
 use ledger::sqlite::Open;
-use projections::Generations;
 use projections::generations::List;
-use projections::testing::Story;
+use projections::testing::{Clock, Story};
 use projections::views::SqliteViews;
+use projections::{Follower, Generations, Runner};
 
 use crate::server::{PATIENCE, Server, program};
 
@@ -257,4 +258,67 @@ async fn a_journal_that_was_tampered_with_is_not_replayed() {
     }
     let told = said(&data, &["--accept-broken"]);
     assert!(told.contains("generation 4 is read"), "{told}");
+}
+
+/// Deletes the journal's newest event as somebody would who can write the file.
+fn cut_newest(data: &Path) {
+    let file = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    let triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
+    let names: Vec<String> = file
+        .prepare(triggers)
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    for name in names {
+        file.execute_batch(&format!("DROP TRIGGER \"{name}\"")).unwrap();
+    }
+    let cut = "DELETE FROM events WHERE arrival = (SELECT max(arrival) FROM events)";
+    assert_eq!(file.execute(cut, []), Ok(1));
+}
+
+async fn follow(data: &Path) -> Result<u64, ledger::StoreError> {
+    let journal = Arc::new(SqliteJournal::open(data, Open::Existing).await.unwrap());
+    let views = Arc::new(views(data));
+    let runner = Runner::new(journal.clone(), views.clone(), Arc::new(Clock::default()));
+    Follower::new(journal, views, runner).catch_up().await
+}
+
+#[tokio::test]
+async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let journal = SqliteJournal::open(data, Open::OrCreate).await.unwrap();
+    for nth in 1..=3 {
+        Story::begin("main", nth).received().append_to(&journal).await;
+    }
+    drop(journal);
+    follow(data).await.unwrap();
+    assert_clean(data);
+    cut_newest(data);
+
+    let found = || {
+        let said = run(data, "verify", &["--patience", "1"]);
+        let text = String::from_utf8(said.stdout).unwrap();
+        assert!(!said.status.success() && text.contains("truncated"), "{text}");
+    };
+    found();
+    follow(data).await.unwrap_err();
+    found();
+    let refused = run(data, "replay", &[]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && why.contains("--accept-restored"), "{why}");
+    found();
+    let refused = run(data, "replay", &["--accept-broken"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(!run(data, "verify", &["--repair", "--patience", "1"]).status.success());
+    found();
+
+    said(data, &["--accept-restored"]);
+    assert_clean(data);
+    let list = list(data).await;
+    assert_eq!((list.current.number(), list.evidence.len(), list.kept), (2, 1, None));
+    follow(data).await.unwrap();
+    assert_clean(data);
 }

@@ -30,6 +30,13 @@ impl Service {
     ) -> Result<History, Refusal> {
         let own = CommandId::fresh(self.effects.random());
         let mut history = self.history(asset).await?.ok_or(Rejection::NotFound)?;
+        if let Some(quarantine) = &self.quarantine
+            && quarantine.holds(&self.key(asset)).await?
+        {
+            tracing::error!(%asset, "refused: the asset is contradicted; `verify` tells more, and \
+                `replay --asset ID --accept-restored` accepts the journal's version");
+            return Err(Refusal::Contradicted);
+        }
         let (mut lost, mut steps) = (0, 0);
         while steps < STEPS {
             if history.by_command(&own).is_some() {

@@ -71,10 +71,9 @@ impl Mender {
             self.let_go(key).await?;
         }
         match projected {
-            Some(Projected::Row(Put::Contradicted(_))) => Ok(Mended::Parked),
+            Some(Projected::Row(Put::Contradicted(_)) | Projected::Parked) => Ok(Mended::Parked),
             Some(Projected::Row(Put::Stale)) if findings.is_empty() => Ok(Mended::Sound),
             Some(Projected::Row(_)) => Ok(Mended::Anew),
-            Some(Projected::Parked) => Ok(Mended::Parked),
             Some(Projected::Failed(error)) => Err(error),
             None => Ok(Mended::Unknown),
         }

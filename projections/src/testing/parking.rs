@@ -12,6 +12,7 @@ pub(super) async fn conformance<V: Views>(make: &impl AsyncFn() -> V) {
     parked_assets_wait_oldest_first(make().await).await;
     a_later_version_replaces_a_parked_one(make().await).await;
     rows_void_parking_whichever_came_first(make().await).await;
+    a_contradiction_stays_until_it_is_named(make().await).await;
     what_is_let_go_waits_no_more_unless_it_was_set_aside_again(make().await).await;
 }
 
@@ -78,6 +79,28 @@ async fn rows_void_parking_whichever_came_first(views: impl Views) {
     }
     park(&views, &set_aside(&story, 5, 4)).await;
     assert_eq!(parked(&views).await, [waits, (story.key.asset, 5)]);
+}
+
+async fn a_contradiction_stays_until_it_is_named(views: impl Views) {
+    let story = Story::begin("main", 1).received().uploaded().deleted();
+    let contradiction = Parked { contradicted: true, ..set_aside(&story, 2, 1) };
+    let waits = [(story.key.asset, 2)];
+    put(&views, &story.asset()).await;
+    park(&views, &contradiction).await;
+    assert_eq!(parked(&views).await, waits, "whatever its row is");
+    // Neither a row, nor a plain parking of a later version, nor letting go of one.
+    park(&views, &set_aside(&story, 9, 2)).await;
+    settle(async || views.let_go(&set_aside(&story, 9, 2)).await).await;
+    settle(async || views.sweep(Clock::default().0).await).await;
+    let there = settle(async || views.contradicted(&tenant("main"), 9).await).await.0;
+    assert_eq!((parked(&views).await, there), (waits.to_vec(), vec![contradiction.clone()]));
+    assert_eq!(settle(async || views.contradicted(&tenant("main"), 0).await).await.0, []);
+    settle(async || views.let_go(&contradiction).await).await;
+    assert_eq!(parked(&views).await, []);
+    // A plain one gives way to it.
+    park(&views, &set_aside(&story, 9, 1)).await;
+    park(&views, &contradiction).await;
+    assert_eq!(parked(&views).await, waits);
 }
 
 async fn what_is_let_go_waits_no_more_unless_it_was_set_aside_again(views: impl Views) {

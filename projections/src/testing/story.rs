@@ -121,6 +121,12 @@ impl Story {
         self.then(Event::PurgeRequested).then(Event::Purged)
     }
 
+    /// Only the first of the events; what comes then is another one than was cut off.
+    #[must_use]
+    pub fn first(&self, events: usize) -> Self {
+        Self { lines: self.lines[..events].to_vec(), ..self.clone() }
+    }
+
     /// How often something happened.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -18,6 +18,8 @@ use crate::views::{Page, Put, Query, Views};
 pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
     a_row_comes_back_as_it_was_put(make().await).await;
     only_newer_rows_are_written(make().await).await;
+    a_row_that_the_history_does_not_have_is_never_overwritten(make().await).await;
+    a_long_history_is_put_over_any_of_its_rows(make().await).await;
     puts_in_any_order_leave_the_same_row(&make).await;
     many_rows_at_once_are_as_each_alone(make().await).await;
     lists_are_newest_first_and_whole(make().await).await;
@@ -137,6 +139,40 @@ async fn only_newer_rows_are_written(views: impl Views) {
     let (answer, first_try) = put(&views, &story.at(3)).await;
     assert!(answer == Put::Written || !first_try);
     assert_eq!(get(&views, &story.key).await, Some(story.at(3)));
+}
+
+async fn a_row_that_the_history_does_not_have_is_never_overwritten(views: impl Views) {
+    let checked = async |story: &Story| {
+        let history = story.history();
+        settle(async || views.put_checked(&history).await).await
+    };
+    let story = Story::begin("main", 1).received().uploaded();
+    let begun = story.first(1);
+    let (written, first_try) = checked(&begun).await;
+    assert!(written == Put::Written || !first_try, "{written:?}");
+    let (written, first_try) = checked(&story).await;
+    assert!(written == Put::Written || !first_try, "{written:?}");
+    assert_eq!(checked(&story).await.0, Put::Stale);
+    // Cut; another event in its place; and later ones after that.
+    let other = Story::begin("main", 1).received().deleted();
+    let longer = other.clone().then(Event::Restored);
+    for of in [begun, other, longer] {
+        assert_eq!(checked(&of).await.0, Put::Contradicted(3), "version {}", of.version());
+        assert_eq!(get(&views, &story.key).await, Some(story.asset()));
+    }
+}
+
+async fn a_long_history_is_put_over_any_of_its_rows(views: impl Views) {
+    let mut story = Story::begin("main", 1).received().uploaded();
+    while story.version() < 250 {
+        story = story.deleted().then(Event::Restored);
+    }
+    for version in [1, 100, 120, story.version()] {
+        let history = story.first(usize::try_from(version).unwrap_or_default()).history();
+        let (put, first_try) = settle(async || views.put_checked(&history).await).await;
+        assert!(put == Put::Written || !first_try, "version {version}: {put:?}");
+        assert_eq!(get(&views, &story.key).await, Some(history.asset().clone()));
+    }
 }
 
 async fn puts_in_any_order_leave_the_same_row<V: Views>(make: &impl AsyncFn() -> V) {

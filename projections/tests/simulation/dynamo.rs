@@ -10,14 +10,15 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use engine::{Engine, Fault, Tables};
 use ledger::StoreError;
+use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::{Appended, Arrival, Arrivals, DynamoJournal, Journal, MemoryJournal};
 use ledger::record::Line;
 use ledger::testing::Chance;
 use projections::feed::DynamoLanes;
 use projections::generations::{Generation, List, Progress};
-use projections::position::{Position, Positions};
-use projections::views::{DynamoViews, MemoryViews};
+use projections::position::{Commit, Position, Positions};
+use projections::views::{DynamoViews, MemoryViews, Put, Views};
 use projections::{Generations, Rows};
 use tokio::sync::watch;
 

@@ -273,7 +273,8 @@ impl World {
     async fn park(&self, Case { story, .. }: &Case) {
         self.force_row(&story.at(4)).await;
         let (key, version, error) = (story.key.clone(), 5, "it could not be read".to_owned());
-        let parked = Parked { key, version, error, at: Clock::default().0 };
+        let (at, contradicted) = (Clock::default().0, false);
+        let parked = Parked { key, version, error, at, contradicted };
         let current = self.views.generations().await.unwrap().current;
         self.views.rows(current).park(&parked).await.unwrap();
     }
@@ -302,9 +303,11 @@ async fn rows_are_mended_and_the_journal_is_not(world: &World, cases: &[Case], s
     }
     let left: Vec<_> = world.findings().await.iter().map(|f| (f.asset.clone(), f.kind)).collect();
     let journal = cases.iter().flat_map(|case| case.expected.iter().map(move |e| (case, e.0)));
-    let expected = journal.filter(|(_, name)| !rows(name)).count();
+    // A row without events may be all that is left of an asset.
+    let mended = |name: &str| rows(name) && name != "row-orphaned";
+    let expected = journal.filter(|(_, name)| !mended(name)).count();
     assert_eq!(left.len(), expected, "{store}: {left:?}");
-    assert!(left.iter().all(|(_, kind)| !rows(kind.name())), "{store}: {left:?}");
+    assert!(left.iter().all(|(_, kind)| !mended(kind.name())), "{store}: {left:?}");
 }
 
 /// Commits everything, each on an asset of its own, and looks once.

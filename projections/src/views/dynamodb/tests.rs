@@ -137,13 +137,15 @@ fn what_is_set_aside_lies_beside_the_rows() {
     let (client, story) = (Engine::new().client(), story(1));
     let park = table().park(client.put_item(), &parked(&story)).as_input().clone();
     let park = park.build().unwrap();
-    let condition = "attribute_not_exists(pk) OR #version <= :version";
+    let condition =
+        "attribute_not_exists(pk) OR (attribute_not_exists(contradicted) AND #version <= :version)";
     assert_eq!(park.condition_expression(), Some(condition));
     let item = park.item().unwrap();
     assert_eq!(item["pk"], text("main#parked"));
     assert_eq!(item["sk"], text(&story.key.asset.to_string()));
     let void = table().void(client.delete_item(), &parked(&story)).as_input().clone();
-    assert_eq!(void.build().unwrap().condition_expression(), Some("#version <= :version"));
+    let condition = "#version <= :version AND attribute_not_exists(contradicted)";
+    assert_eq!(void.build().unwrap().condition_expression(), Some(condition));
 }
 
 #[tokio::test]

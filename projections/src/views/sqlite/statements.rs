@@ -20,12 +20,14 @@ pub(super) const PARKED: &str = "SELECT pk, sk, version, error, at, contradicted
         AND version >= parked.version)) \
     ORDER BY at, sk LIMIT ?3";
 
-pub(super) const LET_GO: &str = "DELETE FROM parked WHERE pk = ?1 AND sk = ?2 AND version <= ?3 \
+pub(super) const LET_GO: &str = "DELETE FROM parked \
+    WHERE pk = ?1 AND sk = ?2 AND version <= ?3 \
     AND contradicted <= ?4";
 
 /// Lets go of what was set aside and a row has reached since.
-pub(super) const VOID: &str = "DELETE FROM parked WHERE NOT contradicted AND EXISTS (SELECT 1 FROM assets \
-    WHERE generation = ?1 AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
+pub(super) const VOID: &str = "DELETE FROM parked \
+    WHERE NOT contradicted AND EXISTS (SELECT 1 FROM assets WHERE generation = ?1 \
+        AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
 
 /// What a row claims: which event it is of.
 pub(super) const CLAIM: &str =

@@ -1,0 +1,174 @@
+//! The assets whose rows contradict their histories, known to whoever takes commands.
+//!
+//! The list is short, and read now and then for all commands together. Whoever sets an asset aside
+//! in this process says so here, and is believed at once.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ledger::StoreError;
+use ledger::error::chain;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::quarantine::Quarantine;
+use tokio::time::Instant;
+
+use crate::generations::Generations;
+use crate::views::Views;
+
+/// How long what was read is believed.
+pub const MEMORY: Duration = Duration::from_secs(10);
+
+/// What a read table says is contradicted.
+pub struct Contradicted {
+    views: Arc<dyn Generations>,
+    known: Mutex<HashMap<Tenant, Known>>,
+}
+
+/// What was read of one tenant, and what was told since.
+#[derive(Default)]
+struct Known {
+    assets: HashSet<AssetId>,
+    /// Told by this process, and when.
+    told: HashMap<AssetId, Instant>,
+    read: Option<Instant>,
+}
+
+impl Known {
+    fn holds(&self, asset: AssetId) -> bool {
+        self.assets.contains(&asset) || self.told.contains_key(&asset)
+    }
+}
+
+impl Contradicted {
+    /// What `views` says is contradicted.
+    #[must_use]
+    pub fn new(views: Arc<dyn Generations>) -> Self {
+        Self { views, known: Mutex::default() }
+    }
+
+    /// An asset was set aside just now.
+    pub(crate) fn tell(&self, key: &Key) {
+        let mut known = self.known();
+        let known = known.entry(key.tenant.clone()).or_default();
+        known.told.insert(key.asset, Instant::now());
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Tenant, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self, tenant: &Tenant) -> Result<HashSet<AssetId>, StoreError> {
+        let rows = self.views.rows(self.views.generations().await?.current);
+        let parked = rows.contradicted(tenant, usize::MAX).await?;
+        Ok(parked.into_iter().map(|parked| parked.key.asset).collect())
+    }
+}
+
+#[async_trait]
+impl Quarantine for Contradicted {
+    /// Where the list cannot be read, the last one is believed; without any, nobody knows, and the
+    /// command is to come again.
+    async fn holds(&self, key: &Key) -> Result<bool, StoreError> {
+        let begun = Instant::now();
+        let fresh = |known: &Known| known.read.is_some_and(|read| begun - read < MEMORY);
+        if let Some(known) = self.known().get(&key.tenant).filter(|known| fresh(known)) {
+            return Ok(known.holds(key.asset));
+        }
+        let read = self.read(&key.tenant).await;
+        let mut known = self.known();
+        let known = known.entry(key.tenant.clone()).or_default();
+        match read {
+            Ok(assets) => {
+                // What was told while the list was read may not be in it.
+                known.told.retain(|_, told| *told >= begun);
+                (known.assets, known.read) = (assets, Some(begun));
+            }
+            Err(error) if known.read.is_none() => return Err(error),
+            Err(error) => {
+                tracing::warn!(cause = chain(&error), "what is contradicted was not read again");
+            }
+        }
+        Ok(known.holds(key.asset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::asset::Declaration;
+    use ledger::journal::{Journal, MemoryJournal};
+    use ledger::record::Source;
+    use ledger::service::{Caller, Refusal, Service};
+    use ledger::testing::{MemoryBucket, TestEffects};
+
+    use super::*;
+    use crate::runner::{Hint, Runner};
+    use crate::testing::{Clock, Fault, Faulty, Story};
+    use crate::views::{MemoryViews, Parked};
+
+    fn aside(story: &Story) -> Parked {
+        let (key, version, at) = (story.key.clone(), story.version(), Clock::default().0);
+        Parked { key, version, error: "cut".to_owned(), at, contradicted: true }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_list_is_read_for_many_commands_and_believed_for_ten_seconds() {
+        let (reads, story) = (Arc::new(Mutex::new(0)), Story::begin("main", 1));
+        let (counted, away) = (reads.clone(), Arc::new(Mutex::new(false)));
+        let is_away = away.clone();
+        let views = Arc::new(Faulty::new(MemoryViews::default(), move |name| {
+            *counted.lock().unwrap() += u32::from(name == "parked");
+            is_away.lock().unwrap().then_some(Fault::Before)
+        }));
+        let contradicted = Contradicted::new(views.clone());
+        *away.lock().unwrap() = true;
+        contradicted.holds(&story.key).await.unwrap_err();
+        *away.lock().unwrap() = false;
+        for _ in 0..9 {
+            assert!(!contradicted.holds(&story.key).await.unwrap());
+        }
+        assert_eq!(*reads.lock().unwrap(), 1, "the first call failed before");
+        views.inner().park(&aside(&story)).await.unwrap();
+        tokio::time::advance(MEMORY).await;
+        assert!(contradicted.holds(&story.key).await.unwrap());
+        *away.lock().unwrap() = true;
+        tokio::time::advance(MEMORY).await;
+        assert!(contradicted.holds(&story.key).await.unwrap(), "the last list is believed");
+        *away.lock().unwrap() = false;
+        views.inner().let_go(&aside(&story)).await.unwrap();
+        tokio::time::advance(MEMORY).await;
+        assert!(!contradicted.holds(&story.key).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn commands_do_not_launder_a_cut() {
+        let (journal, views) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+        let whole = Story::begin("main", 1).received().uploaded().deleted();
+        let hint = |version| Hint { key: whole.key.clone(), version, lines: Vec::new() };
+        views.put(&whole.asset()).await.unwrap();
+        // The delete was cut: the journal says that it is uploaded.
+        let cut = whole.first(3);
+        cut.append_to(&*journal).await;
+        let contradicted = Arc::new(Contradicted::new(views.clone()));
+        let runner = Runner::new(journal.clone(), views.clone(), Arc::new(Clock::default()));
+        let runner = runner.telling(contradicted.clone());
+        let effects = Arc::new(TestEffects::seeded(1));
+        let bucket = Arc::<MemoryBucket>::default();
+        let tenant = whole.key.tenant.clone();
+        let service = Service::new(journal.clone(), bucket, effects, tenant, "files")
+            .guarded(contradicted.clone());
+        let caller = Caller { actor: "a".into(), source: Source::Api, request: "r".into() };
+        let asset = whole.key.asset;
+        // The first command is taken, since nobody has looked; its event is another than was cut.
+        service.delete(&caller, asset, None, None).await.unwrap();
+        assert_eq!(runner.project(&[hint(4)]).await.parked, 1);
+        let refused = service.restore(&caller, asset, None).await.unwrap_err();
+        assert!(matches!(refused, Refusal::Contradicted), "{refused}");
+        let refused = service.look(&caller, asset).await.unwrap_err();
+        assert!(matches!(refused, Refusal::Contradicted), "{refused}");
+        assert_eq!(views.get(&whole.key).await.unwrap(), Some(whole.asset()), "the witness");
+        assert_eq!(journal.history(&whole.key).await.unwrap().len(), 4);
+        service.create(&caller, Declaration::plain()).await.unwrap();
+    }
+}
