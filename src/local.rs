@@ -8,7 +8,6 @@ mod inside;
 mod stores;
 mod strays;
 
-use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,7 +115,7 @@ impl Local {
         let hosts = cors::hosts(&options.cors_origins, options.any_host);
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, rows];
         let own = own.into_iter().chain(status.checks());
-        let router = api_router(&stores, service, objects, hosts, own.collect());
+        let router = api_router(&stores, service, &objects, hosts, own.collect());
         let router = cors::shared(router, origins);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
@@ -175,17 +174,17 @@ fn service(
 fn api_router(
     stores: &Stores,
     service: Arc<Service>,
-    objects: Arc<S3Objects>,
+    objects: &Arc<S3Objects>,
     hosts: Hosts,
     own: Vec<Arc<dyn Check>>,
 ) -> Router {
     let rows = Arc::new(Current::new(stores.views.clone()));
-    let ports = checks::all(stores.journal.clone(), rows.clone(), objects.clone());
+    let ports = checks::all(stores.journal.clone(), rows.clone(), Arc::clone(objects));
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
-        presigner: Arc::clone(&objects) as _,
+        presigner: Arc::clone(objects) as _,
         effects: Arc::new(World),
         checks: ports.iter().cloned().chain(own).collect(),
         limits: Limits::default(),

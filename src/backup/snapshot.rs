@@ -118,8 +118,8 @@ pub(super) fn each_listed(
         let mut select = list.prepare_cached(sql)?;
         let page = select.query_map(params![after, LISTED], listed)?;
         let page = page.collect::<rusqlite::Result<Vec<_>>>()?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after.clone_from(&last.id);
+        let Some(newest) = page.last() else { return Ok(()) };
+        after.clone_from(&newest.id);
         page.into_iter().try_for_each(&mut each)?;
     }
 }
@@ -169,8 +169,8 @@ impl Said {
             Ok(None) => {}
             Ok(Some(history)) => {
                 let asset = history.asset();
-                let lives = !matches!(asset.status(), Status::Purging | Status::Purged);
-                let pin = asset.pin.as_ref().filter(|_| lives);
+                let is_gone = matches!(asset.status(), Status::Purging | Status::Purged);
+                let pin = asset.pin.as_ref().filter(|_| !is_gone);
                 self.pinned.extend(pin.map(|pin| pin.version_id.clone()));
             }
             Err(_) => self.broken.push(partition.to_owned()),

@@ -186,6 +186,9 @@ mod tests {
         ran: Arc<Mutex<Vec<(&'static str, i64)>>>,
     }
 
+    /// What the nth run of a job finds; `None` if it fails.
+    type Finds = fn(usize) -> Option<u64>;
+
     impl World {
         fn new() -> Self {
             let clock = Arc::new(Paused(Instant::now()));
@@ -195,7 +198,7 @@ mod tests {
         /// Runs a schedule for so long, and says what ran when.
         async fn live(
             &self,
-            jobs: &[(&'static str, u64, fn(usize) -> Option<u64>)],
+            jobs: &[(&'static str, u64, Finds)],
             seconds: u64,
         ) -> Vec<(&'static str, i64)> {
             let mut schedule = Schedule::on(self.folder.path(), self.clock.clone());
@@ -214,7 +217,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_at_a_time_after_a_delay_and_then_every_so_often() {
         let world = World::new();
-        let jobs: [(_, _, fn(usize) -> _); 2] =
+        let jobs: [(_, _, Finds); 2] =
             [("verify", 100, |_| Some(0)), ("checkpoint", 60, |_| Some(0))];
         let ran = world.live(&jobs, 180).await;
         let expected = [

@@ -149,8 +149,8 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    fn done(clock: &Set, findings: u64) -> Option<Done> {
-        Some(Done { at: clock.now(), findings, tampered: findings / 2 })
+    fn done(clock: &Set, findings: u64) -> Done {
+        Done { at: clock.now(), findings, tampered: findings / 2 }
     }
 
     #[tokio::test]
@@ -167,13 +167,13 @@ mod tests {
         assert_eq!(wrong().await.unwrap(), "not done yet, and it is not done: see the log");
         status.ended("verify", None);
         assert_eq!(wrong().await.unwrap(), "not done yet, and it fails: see the log");
-        status.ended("verify", done(&clock, 0));
+        status.ended("verify", Some(done(&clock, 0)));
         clock.0.fetch_add(7, Ordering::Relaxed);
         assert_eq!(
             (wrong().await, check.says().unwrap()),
             (None, "0 findings, 7 s ago".to_owned())
         );
-        status.ended("verify", done(&clock, 5));
+        status.ended("verify", Some(done(&clock, 5)));
         let told = wrong().await.unwrap();
         assert!(told.starts_with("5 findings, 0 s ago, 2 of them tampering"), "{told}");
         status.ended("verify", None);
@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_was_off_for_long_has_time_to_look_again() {
         let clock = Arc::new(Set::default());
-        let last = done(&clock, 0);
+        let last = Some(done(&clock, 0));
         clock.0.store(30 * DAY, Ordering::Relaxed);
         let status = Arc::new(Status::new(clock.clone()));
         status.expect("verify", Duration::from_hours(24), last);

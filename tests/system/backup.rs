@@ -108,8 +108,8 @@ async fn load(api: String, client: usize, over: Arc<AtomicBool>, all: Arc<Mutex<
             changes.push((Method::POST, format!("{path}/purge")));
         }
         for (method, path) in changes {
-            let changed = http.request(method, path).send().await.unwrap();
-            let tag = changed.headers().get("etag").and_then(|tag| tag.to_str().ok());
+            let answer = http.request(method, path).send().await.unwrap();
+            let tag = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
             let version = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
             let mut all = all.lock().unwrap();
             all[place].version = version.unwrap_or(all[place].version);

@@ -93,7 +93,9 @@ async fn checkpoints_come_by_themselves_and_can_be_verified_against() {
     let kept = || {
         let files = std::fs::read_dir(folder.path().join("kept")).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-        let mut heads: Vec<_> = names.filter(|name| name.ends_with(".heads")).collect();
+        let mut heads: Vec<_> = names
+            .filter(|name| Path::new(name).extension().is_some_and(|it| it == "heads"))
+            .collect();
         heads.sort();
         heads
     };

@@ -110,7 +110,7 @@ type Change = fn(Lines, &Story) -> Lines;
 type Told = (&'static str, Change, Names);
 
 fn journal_cases(cases: &mut Vec<Case>) {
-    let table: [Told; 18] = [
+    let table: [Told; 19] = [
         ("edit a body", |l, _| l.edit(2), &[("edited", 2)]),
         ("edit the first body", |l, _| l.edit(1), &[("edited", 1)]),
         ("edit a body and the next prev", |l, _| l.edit(2).relink(3), &[("edited", 3)]),
