@@ -232,9 +232,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_that_is_gone_is_a_503_that_tells_strangers_nothing() {
+    async fn a_table_that_is_gone_is_a_500_that_tells_strangers_nothing() {
         let (engine, router) = world().await;
         engine.fail(|_| Some(Fault::Refused(400, "ResourceNotFoundException")));
-        assert_eq!(create(&router).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(create(&router).await, (StatusCode::INTERNAL_SERVER_ERROR, None));
     }
 }
