@@ -82,6 +82,13 @@ impl Database {
     /// for one that is damaged, `Unavailable` for one that another process keeps locked.
     pub fn open(path: &Path, schema: &Schema, open: Open) -> Result<Self, StoreError> {
         let name = schema.name;
+        if open == Open::ReadOnly && ground::is_open_here(path) {
+            let ground = Ground::of(name, path).map_err(|error| {
+                StoreError::caused(Kind::Unavailable, format!("{name}: cannot start"), error)
+            })?;
+            let readers = Arc::new(Readers::shared(path, schema, Arc::new(ground)));
+            return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
+        }
         if open == Open::ReadOnly {
             let readers = Arc::new(Readers::of_evidence(path, schema)?);
             return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
@@ -295,6 +302,9 @@ fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> rusqlite::
 
 /// A log that nobody has open was left by a crash, and must be of the file it lies beside.
 fn refuse_strange_log(path: &Path) -> Result<(), StoreError> {
+    if ground::is_open_here(path) {
+        return Ok(());
+    }
     match File::open(path) {
         Ok(probe) if !evidence::is_open_elsewhere(&probe) => log::check(path),
         _ => Ok(()),

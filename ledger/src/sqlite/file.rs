@@ -30,7 +30,7 @@ pub(super) fn connect(path: &Path, create: bool) -> rusqlite::Result<Connection>
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
         // Made for its owner alone, whatever folder it is in; the files beside it follow. What
         // cannot be made is told by SQLite.
-        let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let _ = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path);
     }
     let connection = Connection::open_with_flags(path, flags)?;
     be_patient(&connection)?;

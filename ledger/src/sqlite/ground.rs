@@ -1,10 +1,11 @@
 //! Whether the files that are open are still those that their paths name. SQLite goes on writing to
 //! a file that was moved, replaced or removed, and whoever opens its path reads another one.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::beside;
 use crate::error::{Kind, StoreError};
@@ -17,9 +18,44 @@ pub(super) struct Ground {
     files: Vec<(PathBuf, Inode)>,
     log: PathBuf,
     lost: OnceLock<String>,
+    _open: Open,
 }
 
 type Inode = (u64, u64);
+
+/// Files that this process has open with SQLite, and how often. POSIX takes all locks of a process
+/// off a file when it closes any descriptor of it, also one that was opened only to look: another
+/// process would then remove the log that is being written. So nobody looks into such a file.
+static OPEN: Mutex<BTreeMap<Inode, usize>> = Mutex::new(BTreeMap::new());
+
+/// A file that is open with SQLite for as long as this lives.
+#[derive(Debug)]
+struct Open(Inode);
+
+impl Open {
+    fn new(inode: Inode) -> Self {
+        *OPEN.lock().unwrap_or_else(PoisonError::into_inner).entry(inode).or_default() += 1;
+        Self(inode)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = open.get(&self.0).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            open.remove(&self.0);
+        } else {
+            open.insert(self.0, left);
+        }
+    }
+}
+
+/// Whether this process has the file open with SQLite.
+pub(super) fn is_open_here(path: &Path) -> bool {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    inode(path).is_ok_and(|inode| open.contains_key(&inode))
+}
 
 impl Ground {
     /// Of a file that has just been opened and read.
@@ -30,7 +66,8 @@ impl Ground {
         for path in [folder.unwrap_or(Path::new(".")), path, &log, &beside(path, "-shm")] {
             files.push((path.to_owned(), inode(path)?));
         }
-        Ok(Self { name, files, log, lost: OnceLock::new() })
+        let open = Open::new(inode(path)?);
+        Ok(Self { name, files, log, lost: OnceLock::new(), _open: open })
     }
 
     /// Fails from the first time on that a path names something else.

@@ -206,3 +206,27 @@ async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
     let most = most.load(Ordering::SeqCst);
     assert!(most <= READERS, "{most} reads at once");
 }
+
+/// POSIX locks are a process's: closing a descriptor that only looked would let go of them all,
+/// and another process would remove the log beneath.
+#[tokio::test]
+async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
+    use std::os::unix::fs::MetadataExt;
+
+    let desk = Desk::new();
+    let db = desk.open(Open::OrCreate).unwrap();
+    fill(&db, 1).await;
+    let inode = format!(":{}", desk.file().metadata().unwrap().ino());
+    let locks = || {
+        let all = fs::read_to_string("/proc/locks").unwrap();
+        let of_file = |line: &&str| line.split_whitespace().any(|word| word.ends_with(&inode));
+        all.lines().filter(of_file).count()
+    };
+    let held = locks();
+    assert!(held > 0, "the first has a lock");
+    for again in [Open::OrCreate, Open::Existing, Open::ReadOnly] {
+        drop(desk.open(again).unwrap());
+        assert_eq!(locks(), held, "{again:?}");
+    }
+    assert_eq!(count(&db).await.unwrap(), 1);
+}

@@ -109,8 +109,8 @@ pub(super) fn look(
 fn of_this_ledger(Met { heads, removed, others }: Met) -> anyhow::Result<()> {
     ensure!(
         heads > 0 || removed == 0 || others == 0,
-        "none of the {} of the checkpoint is here, but {others} others: it is of another ledger, or \
-         all of this one was replaced",
+        "none of the {} of the checkpoint is here, but {others} others: it is of another ledger, \
+         or all of this one was replaced",
         count(removed, "asset"),
     );
     Ok(())
