@@ -7,6 +7,9 @@
 //! Where the feed is kept in lanes, what an asset's row lacks is announced there before the row is
 //! written: so no row is ever ahead of the feed, and the row says what is still to be announced.
 
+mod batch;
+mod follow;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,67 +20,23 @@ use ledger::error::{Kind, chain};
 use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::Journal;
-use ledger::record::Line;
 use ledger::{Effects, StoreError, behalf, service};
 
 use crate::feed::{Announcer, Lane, News};
 use crate::generations::{self, Generation, Generations};
 use crate::measure;
-use crate::position::{Commit, Position, Positions};
 use crate::quarantine::Contradicted;
 use crate::rows::Rows;
 use crate::views::{Parked, Put};
+
+pub use batch::{Failed, Hint, Projected, Report};
+use batch::{Told, by_asset};
 
 /// Assets projected at once. Enough that their writes share a group commit and the round trips to
 /// a remote store overlap; few enough not to throttle it.
 const AT_ONCE: usize = 16;
 /// Bytes kept of what is wrong with a parked asset: a forged event may make the message long.
 const ERROR_MAX: usize = 1024;
-
-/// Word that an asset has reached a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// Which asset.
-    pub key: Key,
-    /// The version that it has reached.
-    pub version: u64,
-    /// Events of the asset that came with the word, in any order. If those of a batch make its
-    /// whole history, the journal need not be read.
-    pub lines: Vec<Line>,
-}
-
-/// What became of a batch, counted in assets.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Rows written.
-    pub projected: usize,
-    /// Rows found to be as new already.
-    pub stale: usize,
-    /// Assets set aside for a person.
-    pub parked: usize,
-    /// Hints to give again, because a store could not answer; by their place, lowest first.
-    pub failed: Vec<Failed>,
-}
-
-/// A hint that was not followed and must be given again.
-#[derive(Debug, Clone)]
-pub struct Failed {
-    /// Its place in the batch, from 0.
-    pub hint: usize,
-    /// Why.
-    pub error: StoreError,
-}
-
-/// What became of one asset.
-#[derive(Debug, Clone)]
-pub enum Projected {
-    /// Its row is written, or was as new already.
-    Row(Put),
-    /// It is set aside for a person.
-    Parked,
-    /// A store could not answer.
-    Failed(StoreError),
-}
 
 /// Writes rows folded from the journal, to every generation that there is.
 #[derive(Clone)]
@@ -161,61 +120,6 @@ impl Runner {
         let list = self.views.generations().await?;
         let tombstones = self.views.rows(list.current).sweep(now).await?;
         Ok(tombstones + generations::tidy(&*self.views, now).await?)
-    }
-
-    /// Projects the hints and moves a position with them, rows and position in one transaction;
-    /// whether it was moved. What is to be set aside is, before the position passes it by.
-    pub(crate) async fn follow(
-        &self,
-        hints: &[Hint],
-        positions: &dyn Positions,
-        from: &Position,
-        to: &Position,
-    ) -> Result<bool, StoreError> {
-        behalf::named("project", self.follow_all(hints, positions, from, to)).await
-    }
-
-    async fn follow_all(
-        &self,
-        hints: &[Hint],
-        positions: &dyn Positions,
-        from: &Position,
-        to: &Position,
-    ) -> Result<bool, StoreError> {
-        let generations: Vec<_> = self.views.generations().await?.written().collect();
-        let written = self.rows_of(&generations);
-        let (mut told, mut histories) = (Vec::new(), Vec::new());
-        for (folded, it) in self.fold_all(by_asset(hints), &written).await {
-            match folded {
-                Ok(folded) => {
-                    told.push(it);
-                    histories.push(folded.history);
-                }
-                Err(error) => settled(self.failed(&it, error, &written).await)?,
-            }
-        }
-        loop {
-            let apart = match positions.commit(&generations, &histories, from, to).await? {
-                Commit::Elsewhere => return Ok(false),
-                Commit::Moved(puts) => {
-                    for ((told, history), put) in told.iter().zip(&histories).zip(puts) {
-                        self.measure(told, history.asset(), put);
-                    }
-                    return Ok(true);
-                }
-                Commit::Apart(apart) => apart,
-            };
-            let (told_now, histories_now) =
-                (std::mem::take(&mut told), std::mem::take(&mut histories));
-            for (it, history) in told_now.into_iter().zip(histories_now) {
-                if apart.contains(&it.key) {
-                    settled(self.written_to(&it, &history, &written).await)?;
-                } else {
-                    told.push(it);
-                    histories.push(history);
-                }
-            }
-        }
     }
 
     async fn written(&self) -> Result<Written, StoreError> {
@@ -325,11 +229,11 @@ impl Runner {
 
     async fn write(&self, told: &Told, history: &History, to: &Written) -> Result<Put, StoreError> {
         let mut put = put_checked(history, to).await?;
-        if matches!(put, Put::Contradicted(_)) {
-            // Others may have written a newer row since: what it shows, the journal has by now.
-            if let Some(fresh) = service::read(&told.key, self.journal.history(&told.key).await?)? {
-                put = put_checked(&fresh, to).await?;
-            }
+        // Others may have written a newer row since, of events that the journal has by now. What
+        // this history lacks is not written here: it was not announced.
+        if matches!(put, Put::Contradicted(_)) && self.contradiction(&told.key, to).await?.is_none()
+        {
+            put = Put::Stale;
         }
         self.measure(told, history.asset(), put);
         Ok(put)
@@ -401,26 +305,6 @@ impl Runner {
     }
 }
 
-impl Report {
-    /// Nothing was done, and every hint must be given again.
-    fn failed(hints: usize, error: &StoreError) -> Self {
-        let failed = (0..hints).map(|hint| Failed { hint, error: error.clone() });
-        Self { failed: failed.collect(), ..Self::default() }
-    }
-
-    fn count(&mut self, outcome: Projected, hints: &[usize]) {
-        match outcome {
-            Projected::Row(Put::Written) => self.projected += 1,
-            Projected::Row(Put::Stale) => self.stale += 1,
-            Projected::Row(Put::Contradicted(_)) | Projected::Parked => self.parked += 1,
-            Projected::Failed(error) => {
-                let failed = |hint: &usize| Failed { hint: *hint, error: error.clone() };
-                self.failed.extend(hints.iter().map(failed));
-            }
-        }
-    }
-}
-
 /// The generations to write, the one that is read first.
 type Written = Vec<Arc<dyn Rows>>;
 
@@ -439,13 +323,6 @@ async fn put_checked(history: &History, to: &Written) -> Result<Put, StoreError>
     Ok(contradicted.or(puts.first()).copied().unwrap_or(Put::Stale))
 }
 
-fn settled(outcome: Projected) -> Result<(), StoreError> {
-    match outcome {
-        Projected::Failed(error) => Err(error),
-        Projected::Row(_) | Projected::Parked => Ok(()),
-    }
-}
-
 /// The version of an asset's row in the generation that is read. A row that cannot be read stands
 /// for nothing: announcing twice is better than leaving out.
 async fn version(to: &Written, key: &Key) -> Result<u64, StoreError> {
@@ -455,43 +332,6 @@ async fn version(to: &Written, key: &Key) -> Result<u64, StoreError> {
         Err(error) if error.kind.is_of_one_asset() => Ok(0),
         Err(error) => Err(error),
     }
-}
-
-/// Everything that a batch says of one asset.
-struct Told {
-    key: Key,
-    version: u64,
-    lines: Vec<Line>,
-    hints: Vec<usize>,
-}
-
-impl Told {
-    /// The history that the batch itself makes, if it is whole and a chain.
-    fn history(&self) -> Option<History> {
-        let mut lines = self.lines.clone();
-        lines.sort_by_key(|line| line.version);
-        lines.dedup();
-        let whole = lines.iter().map(|line| line.version).eq(1..=lines.len() as u64);
-        let enough = lines.len() as u64 >= self.version;
-        // What is wrong with them, the journal will tell.
-        (whole && enough).then(|| History::read(&self.key, lines).ok().flatten())?
-    }
-}
-
-fn by_asset(hints: &[Hint]) -> Vec<Told> {
-    let mut assets = BTreeMap::<&Key, Told>::new();
-    for (place, hint) in hints.iter().enumerate() {
-        let told = assets.entry(&hint.key).or_insert_with(|| Told {
-            key: hint.key.clone(),
-            version: 0,
-            lines: Vec::new(),
-            hints: Vec::new(),
-        });
-        told.version = told.version.max(hint.version);
-        told.lines.extend_from_slice(&hint.lines);
-        told.hints.push(place);
-    }
-    assets.into_values().collect()
 }
 
 fn too_short(told: &Told, history: Option<&History>) -> StoreError {

@@ -1,0 +1,71 @@
+//! Projecting with a position that follows a local journal: rows and position in one transaction.
+
+use ledger::{StoreError, behalf};
+
+use super::Runner;
+use super::batch::{Hint, Projected, by_asset};
+use crate::position::{Commit, Position, Positions};
+
+impl Runner {
+    /// Projects the hints and moves a position with them, rows and position in one transaction;
+    /// whether it was moved. What is to be set aside is, before the position passes it by.
+    pub(crate) async fn follow(
+        &self,
+        hints: &[Hint],
+        positions: &dyn Positions,
+        from: &Position,
+        to: &Position,
+    ) -> Result<bool, StoreError> {
+        behalf::named("project", self.follow_all(hints, positions, from, to)).await
+    }
+
+    async fn follow_all(
+        &self,
+        hints: &[Hint],
+        positions: &dyn Positions,
+        from: &Position,
+        to: &Position,
+    ) -> Result<bool, StoreError> {
+        let generations: Vec<_> = self.views.generations().await?.written().collect();
+        let written = self.rows_of(&generations);
+        let (mut told, mut histories) = (Vec::new(), Vec::new());
+        for (folded, it) in self.fold_all(by_asset(hints), &written).await {
+            match folded {
+                Ok(folded) => {
+                    told.push(it);
+                    histories.push(folded.history);
+                }
+                Err(error) => settled(self.failed(&it, error, &written).await)?,
+            }
+        }
+        loop {
+            let apart = match positions.commit(&generations, &histories, from, to).await? {
+                Commit::Elsewhere => return Ok(false),
+                Commit::Moved(puts) => {
+                    for ((told, history), put) in told.iter().zip(&histories).zip(puts) {
+                        self.measure(told, history.asset(), put);
+                    }
+                    return Ok(true);
+                }
+                Commit::Apart(apart) => apart,
+            };
+            let (told_now, histories_now) =
+                (std::mem::take(&mut told), std::mem::take(&mut histories));
+            for (it, history) in told_now.into_iter().zip(histories_now) {
+                if apart.contains(&it.key) {
+                    settled(self.written_to(&it, &history, &written).await)?;
+                } else {
+                    told.push(it);
+                    histories.push(history);
+                }
+            }
+        }
+    }
+}
+
+fn settled(outcome: Projected) -> Result<(), StoreError> {
+    match outcome {
+        Projected::Failed(error) => Err(error),
+        Projected::Row(_) | Projected::Parked => Ok(()),
+    }
+}
