@@ -319,8 +319,7 @@ struct Folded {
 /// first contradiction.
 async fn put_checked(history: &History, to: &Written) -> Result<Put, StoreError> {
     let puts = try_join_all(to.iter().map(|rows| rows.put_checked(history))).await?;
-    let contradicted = puts.iter().find(|put| matches!(put, Put::Contradicted(_)));
-    Ok(contradicted.or(puts.first()).copied().unwrap_or(Put::Stale))
+    Ok(puts.first().copied().unwrap_or(Put::Stale))
 }
 
 /// The version of an asset's row in the generation that is read. A row that cannot be read stands

@@ -57,12 +57,14 @@ fn commit(
     to: &Position,
 ) -> rusqlite::Result<Commit> {
     let mut apart: Vec<Key> = Vec::new();
+    // The rows that are read are the witnesses. A replay's may be newer than this batch, and those
+    // that are kept may be of another journal: what does not go on from them leaves them alone.
+    let read = generations.first();
     for row in rows {
-        for generation in generations {
-            if row.contradiction(file, *generation)?.is_some() {
-                apart.push(row.key.clone());
-                break;
-            }
+        if let Some(read) = read
+            && row.contradiction(file, *read)?.is_some()
+        {
+            apart.push(row.key.clone());
         }
     }
     if !apart.is_empty() {
@@ -74,7 +76,7 @@ fn commit(
     }
     let mut puts = Vec::new();
     for (nth, generation) in generations.iter().enumerate() {
-        let some = rows.iter().map(|row| row.write(file, *generation));
+        let some = rows.iter().map(|row| row.put(file, *generation));
         let some = some.collect::<rusqlite::Result<Vec<_>>>()?;
         if nth == 0 {
             puts = some;
