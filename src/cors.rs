@@ -28,6 +28,10 @@ pub(crate) fn layer(origins: Vec<HeaderValue>) -> CorsLayer {
         .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_ENCODING,
+            header::CONTENT_RANGE,
             header::ETAG,
             header::LINK,
             header::LOCATION,

@@ -16,7 +16,8 @@ pub struct Presigned {
     pub method: String,
     /// Where to send it.
     pub url: String,
-    /// The headers that are in the signature: exactly what the client must send.
+    /// The headers that are in the signature: exactly what the client must set. `Host` and
+    /// `Content-Length` are not among them, though signed: every client sends them of itself.
     pub headers: BTreeMap<String, String>,
     /// When the signature ends.
     pub expires_at: DateTime<Utc>,
@@ -30,7 +31,9 @@ pub struct Presigned {
 /// * An upload URL of a plain declaration is signed for `host` only.
 /// * An upload URL of any other declaration never replaces an object that is there, and takes only
 ///   the bytes that were declared; `headers` then holds what the client must send.
-/// * A download URL is for one version, and tells browsers to save the file, never to show it.
+/// * A download URL is for one version, and tells browsers to save the file, never to show it. It
+///   says itself how the bytes are encoded (not at all), in which language, and how long they may
+///   be kept (by their reader, until the URL ends): no word of the uploader's counts.
 /// * A URL may end earlier than asked, with the credentials that signed it; the answer says so.
 #[async_trait]
 pub trait Presigner: Send + Sync {

@@ -250,15 +250,28 @@ fn every(text: &str) -> Result<Duration, String> {
     if every.is_zero() { Err(format!("{text} is no period")) } else { Ok(every) }
 }
 
-/// What a bucket and a key are appended to.
+/// What a bucket and a key are appended to, as clients will spell it: whoever signs for a default
+/// port or a host in upper case signs what no client sends.
 fn s3_url(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|error| format!("{error}"))?;
-    let web = matches!(uri.scheme_str(), Some("http" | "https"));
-    let bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
-    let named = uri.authority().is_some_and(|it| !it.host().is_empty() && !text.contains('@'));
-    (web && bare && named)
-        .then(|| text.to_owned())
-        .ok_or_else(|| "it is http://host[:port] or https://host[:port], and no more".to_owned())
+    let refused = || "it is http://host[:port] or https://host[:port], and no more".to_owned();
+    if text.contains(['@', '#']) {
+        return Err(refused());
+    }
+    let uri: http::Uri = text.parse().map_err(|error| format!("{error}: {}", refused()))?;
+    let bare = uri.path() == "/" && uri.query().is_none();
+    let host = uri.host().filter(|host| bare && !host.is_empty()).ok_or_else(refused)?;
+    let port = uri.authority().and_then(|it| it.as_str().strip_prefix(host)).unwrap_or_default();
+    let port = match port.trim_start_matches(':') {
+        "" => None,
+        digits => Some(digits.parse::<u16>().map_err(|_| refused())?),
+    };
+    let host = host.to_ascii_lowercase();
+    let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
+    match (&*scheme, port) {
+        ("http", None | Some(80)) | ("https", None | Some(443)) => Ok(format!("{scheme}://{host}")),
+        ("http" | "https", Some(port)) => Ok(format!("{scheme}://{host}:{port}")),
+        _ => Err(refused()),
+    }
 }
 
 fn greet(api: &str, s3: &str) {
@@ -275,4 +288,40 @@ Then download it, and see what happened to it:
   curl {api}/asset/ID
   curl {api}/asset/ID/history"
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_s3_url_is_spelt_as_clients_spell_it() {
+        for (text, url) in [
+            ("https://files.example", "https://files.example"),
+            ("https://Files.Example:443/", "https://files.example"),
+            ("HTTP://files.example:80", "http://files.example"),
+            ("http://files.example:443", "http://files.example:443"),
+            ("https://files.example:8443", "https://files.example:8443"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("http://[::1]:9000", "http://[::1]:9000"),
+        ] {
+            assert_eq!(s3_url(text).as_deref(), Ok(url), "{text}");
+        }
+        for text in [
+            "",
+            "files.example",
+            "files.example:9000",
+            "ftp://files.example",
+            "https://files.example#x",
+            "https://files.example/#",
+            "https://files.example/path",
+            "https://files.example//",
+            "https://files.example?x=1",
+            "https://me@files.example",
+            "https://:443",
+            "https://files.example:99999",
+        ] {
+            assert!(s3_url(text).is_err(), "{text}");
+        }
+    }
 }

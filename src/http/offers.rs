@@ -54,7 +54,8 @@ pub(super) struct Upload {
     method: String,
     /// Where to send it.
     url: String,
-    /// Exactly the headers that the client must send.
+    /// Exactly the headers that the client must set. `Host` and `Content-Length`, which every
+    /// client sends of itself, are in the signature where they were declared, but not here.
     headers: BTreeMap<String, String>,
     /// When the signature ends.
     #[schema(value_type = String, format = DateTime)]

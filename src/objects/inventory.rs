@@ -1,7 +1,7 @@
 //! The bucket as a whole: what it says of a version, what its bytes are, and what else it holds.
 
 use async_trait::async_trait;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, EncodingType};
 use ledger::chain::Hash;
 use ledger::error::{Kind, StoreError};
 use ledger::id::Key;
@@ -9,7 +9,7 @@ use ledger::objects::{Inventory, ObjectVersion};
 use sha2::{Digest, Sha256};
 
 use super::failure::{describe, is_gone, raw};
-use super::{S3Objects, version};
+use super::{S3Objects, plain, version};
 
 #[async_trait]
 impl Inventory for S3Objects {
@@ -47,13 +47,14 @@ impl Inventory for S3Objects {
 
     async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
         let request = self.client.list_object_versions().bucket(&self.bucket).prefix(prefix);
+        let request = request.encoding_type(EncodingType::Url);
         let mut request = request.set_key_marker(after.map(str::to_owned));
         loop {
             let page = request.clone().send().await;
             let page = page.map_err(|error| describe(self.context("ListObjectVersions"), error))?;
             let versions = page.versions().iter().filter_map(|version| version.key());
             let markers = page.delete_markers().iter().filter_map(|marker| marker.key());
-            let mut names: Vec<_> = versions.chain(markers).map(str::to_owned).collect();
+            let mut names: Vec<_> = versions.chain(markers).map(plain).collect();
             names.sort();
             names.dedup();
             // A page may end amid the versions of a key, and so begin with some of the one asked.
@@ -62,7 +63,7 @@ impl Inventory for S3Objects {
                 return Ok(names);
             }
             request = request
-                .set_key_marker(page.next_key_marker)
+                .set_key_marker(page.next_key_marker.as_deref().map(plain))
                 .set_version_id_marker(page.next_version_id_marker);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumMode};
+use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumMode, EncodingType};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ledger::Effects;
@@ -100,6 +100,8 @@ impl Objects for S3Objects {
     async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
         let name = key.object();
         let request = self.client.list_object_versions().bucket(&self.bucket).prefix(&name);
+        // A key may hold what XML cannot.
+        let request = request.encoding_type(EncodingType::Url);
         let mut ids = Vec::new();
         let (mut key_marker, mut version_marker) = (None, None);
         loop {
@@ -109,12 +111,14 @@ impl Objects for S3Objects {
             let versions = page.versions().iter().map(|v| (v.key(), v.version_id()));
             let markers = page.delete_markers().iter().map(|m| (m.key(), m.version_id()));
             // A prefix also finds longer keys.
-            let ours = versions.chain(markers).filter(|(key, _)| *key == Some(&name));
+            let ours =
+                versions.chain(markers).filter(|(key, _)| key.map(plain).as_ref() == Some(&name));
             ids.extend(ours.filter_map(|(_, id)| id.map(str::to_owned)));
             if page.is_truncated() != Some(true) || page.next_key_marker.is_none() {
                 return Ok(ids);
             }
-            (key_marker, version_marker) = (page.next_key_marker, page.next_version_id_marker);
+            key_marker = page.next_key_marker.as_deref().map(plain);
+            version_marker = page.next_version_id_marker;
         }
     }
 
@@ -126,6 +130,12 @@ impl Objects for S3Objects {
             Err(error) => Err(describe(self.context("DeleteObject"), error)),
         }
     }
+}
+
+/// A key as `encoding-type=url` has it, which is as a form has it.
+fn plain(encoded: &str) -> String {
+    let spaced = encoded.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn version(head: HeadObjectOutput) -> Result<ObjectVersion, StoreError> {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
+use aws_sdk_s3::primitives::DateTime as Time;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,6 +19,13 @@ use crate::presign::{Presigned, Presigner};
 
 /// A URL of nothing but its own seconds is an error; S3 takes 0 and lets it die at birth.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// What a download says of itself whatever the uploader sent: an unsigned header of an upload must
+/// change nothing that a reader gets. `identity`, for S3 passes over an empty value.
+const ENCODING: &str = "identity";
+/// The language that is not known.
+const LANGUAGE: &str = "und";
+/// With `Expires`, which no age overrules: kept by its reader only, and no longer than the URL.
+const CACHE: &str = "private, must-revalidate";
 /// What S3 allows.
 const LONGEST: Duration = Duration::from_hours(7 * 24);
 
@@ -59,12 +67,23 @@ impl Presigner for S3Objects {
             .version_id(version_id)
             // Never shown in place: whatever was uploaded must not run as a page of the bucket's.
             .response_content_disposition(attachment(filename))
-            .set_response_content_type(content_type.map(str::to_owned));
+            .set_response_content_type(content_type.map(str::to_owned))
+            .response_content_encoding(ENCODING)
+            .response_content_language(LANGUAGE)
+            .response_cache_control(CACHE);
         let start = self.effects.now();
-        let signed = request.presigned(window(start, expires_in)?).await;
-        let signed =
-            signed.map_err(|error| describe(self.context("presigned GetObject"), error))?;
-        Ok(tell(&signed, start, expires_in, self.lifetime.expiry()))
+        let mut ends = end(start, expires_in);
+        loop {
+            let request = request.clone().response_expires(Time::from_secs(ends.timestamp()));
+            let signed = request.presigned(window(start, expires_in)?).await;
+            let signed =
+                signed.map_err(|error| describe(self.context("presigned GetObject"), error))?;
+            let told = tell(&signed, start, expires_in, self.lifetime.expiry());
+            if told.expires_at >= ends {
+                return Ok(told);
+            }
+            ends = told.expires_at; // the credentials, known by now, die before the URL would
+        }
     }
 }
 
@@ -85,6 +104,12 @@ fn base64_of(sha256: &str) -> Result<String, StoreError> {
     bytes.map(|b| STANDARD.encode(b)).ok_or_else(|| refuse("not a SHA-256 in hex".to_owned()))
 }
 
+/// The second in which a signature that is made at `start` ends.
+fn end(start: DateTime<Utc>, expires_in: Duration) -> DateTime<Utc> {
+    let start = DateTime::from_timestamp(start.timestamp(), 0).unwrap_or(start);
+    start + TimeDelta::seconds(i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX))
+}
+
 /// The signature counts whole seconds from the second it was made in, and no longer than the
 /// credentials live.
 fn tell(
@@ -94,8 +119,7 @@ fn tell(
     credentials: Option<SystemTime>,
 ) -> Presigned {
     let start = DateTime::from_timestamp(start.timestamp(), 0).unwrap_or(start);
-    let seconds = i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX);
-    let own = start + TimeDelta::seconds(seconds);
+    let own = end(start, expires_in);
     let expires_at = credentials.map_or(own, |dies| own.min(DateTime::from(dies)));
     let left = (expires_at - start).num_seconds();
     Presigned {
@@ -103,7 +127,8 @@ fn tell(
         url: signed.uri().to_owned(),
         headers: signed
             .headers()
-            .filter(|(name, _)| *name != "host")
+            // Those that every client sends of itself, and a browser's script may not set.
+            .filter(|(name, _)| !matches!(*name, "host" | "content-length"))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         expires_at,
@@ -190,7 +215,6 @@ mod tests {
                 &all,
                 "content-length;content-type;host;if-none-match;x-amz-checksum-sha256",
                 map([
-                    ("content-length", "0"),
                     ("content-type", "text/plain"),
                     ("if-none-match", "*"),
                     ("x-amz-checksum-sha256", checksum),
@@ -217,6 +241,10 @@ mod tests {
             ("X-Amz-Date", "20231114T221320Z"),
             ("X-Amz-Expires", "60"),
             ("X-Amz-SignedHeaders", "host"),
+            ("response-cache-control", "private, must-revalidate"),
+            ("response-content-encoding", "identity"),
+            ("response-content-language", "und"),
+            ("response-expires", "Tue, 14 Nov 2023 22:14:20 GMT"),
             (
                 "response-content-disposition",
                 "attachment; filename=\"Gr__e.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt",
@@ -256,5 +284,8 @@ mod tests {
         let signed = bucket.upload(&key(), &Declaration::plain(), life).await.unwrap();
         assert_eq!(signed.expires_at, DateTime::<Utc>::from(dies));
         assert_eq!(signed.expires_in, 30);
+        let signed = bucket.download(&key(), "v1", None, None, life).await.unwrap();
+        assert_eq!(signed.expires_at, DateTime::<Utc>::from(dies));
+        assert_eq!(parameters(&signed.url)["response-expires"], "Tue, 14 Nov 2023 22:13:50 GMT");
     }
 }

@@ -7,6 +7,9 @@ use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use s3s::{S3Error, S3ErrorCode as Code, S3Result, s3_error};
 
+use super::refusal;
+use super::signature::{self, Claim};
+
 /// Seven days, the longest that S3 lets a URL live.
 const LONGEST_LIFE: u32 = 604_800;
 
@@ -25,33 +28,49 @@ const PARAMETERS: [&str; 10] = [
     "x-amz-user-agent",
 ];
 
-/// Passes a request that is signed the new way, whole, and for no longer than it may be.
+/// What of a key S3 knows to be posted, and this bucket does not do.
+const POSTED: [&str; 4] = ["uploads", "uploadId", "restore", "select"];
+
+/// Passes a request that is signed the new way, whole, by the key that is known, and for no longer
+/// than it may be: what it claims to have signed.
 ///
 /// # Errors
 /// What S3 answers to each.
-pub(super) fn check(request: &Parts) -> S3Result<()> {
+pub(super) fn check(request: &Parts, access_key: &str) -> S3Result<Claim> {
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&request.uri)
         .map_err(|_| s3_error!(InvalidURI))?;
     let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let authorization = request.headers.get(header::AUTHORIZATION);
     if request.method == Method::POST {
         // Forms with a policy, multipart uploads, batch deletes: none of them is served.
-        return Err(s3_error!(NotImplemented));
+        let of_key = request.uri.path().splitn(3, '/').nth(2).is_some_and(|key| !key.is_empty());
+        let served = !of_key || POSTED.iter().any(|name| asked(name).is_some());
+        return Err(if served { s3_error!(NotImplemented) } else { refusal::posted() });
     }
     if asked("AWSAccessKeyId").is_some() || asked("Signature").is_some() {
         return Err(old_signature());
     }
-    let signed = match (authorization, asked("X-Amz-Signature")) {
+    let claim = match (authorization, asked("X-Amz-Signature")) {
         (Some(_), Some(_)) => return Err(s3_error!(InvalidArgument, "Only one auth mechanism")),
         (None, None) => return Err(s3_error!(AccessDenied, "Access Denied")),
-        (Some(value), None) => in_header(value.to_str().unwrap_or_default())?,
+        (Some(value), None) => {
+            let value = value.to_str().unwrap_or_default();
+            if !value.starts_with("AWS4-HMAC-SHA256") {
+                return Err(old_signature());
+            }
+            signature::in_header(request, query)?
+        }
         (None, Some(_)) => {
             lives(asked("X-Amz-Expires"))?;
             only_known(&query)?;
-            asked("X-Amz-SignedHeaders").unwrap_or_default()
+            signature::in_query(&query)?
         }
     };
-    all_signed(&request.headers, signed)
+    if claim.access_key != access_key {
+        return Err(s3_error!(InvalidAccessKeyId));
+    }
+    all_signed(&request.headers, &claim.signed)?;
+    Ok(claim)
 }
 
 fn old_signature() -> S3Error {
@@ -60,13 +79,6 @@ fn old_signature() -> S3Error {
         "The authorization mechanism you have provided is not supported. \
          Please use AWS4-HMAC-SHA256."
     )
-}
-
-/// The signed headers that an `Authorization` header names.
-fn in_header(value: &str) -> S3Result<&str> {
-    let fields = value.strip_prefix("AWS4-HMAC-SHA256").ok_or_else(old_signature)?;
-    let named = fields.split(',').find_map(|field| field.trim().strip_prefix("SignedHeaders="));
-    named.ok_or_else(|| s3_error!(AuthorizationHeaderMalformed))
 }
 
 fn lives(expires: Option<&str>) -> S3Result<()> {
@@ -114,16 +126,16 @@ mod tests {
     use super::*;
     use http::Request;
 
-    const URL: &str = "/b/k?X-Amz-Algorithm=A&X-Amz-Credential=C&X-Amz-Date=D\
-                       &X-Amz-SignedHeaders=host&X-Amz-Signature=S";
+    const URL: &str = "/b/k?X-Amz-Algorithm=A&X-Amz-Credential=C/D/us-east-1/s3/aws4_request\
+                       &X-Amz-Date=D&X-Amz-SignedHeaders=host&X-Amz-Signature=S";
 
     fn told(method: &str, uri: &str, headers: &[(&str, &str)]) -> String {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = check(&request.body(()).unwrap().into_parts().0);
-        answer.map_or_else(|error| error.code().as_str().to_owned(), |()| "passes".to_owned())
+        let answer = check(&request.body(()).unwrap().into_parts().0, "C");
+        answer.map_or_else(|error| error.code().as_str().to_owned(), |_| "passes".to_owned())
     }
 
     #[test]
@@ -147,8 +159,17 @@ mod tests {
     #[test]
     fn what_is_not_signed_whole_is_refused() {
         let url = format!("{URL}&X-Amz-Expires=60");
-        let v4 = "AWS4-HMAC-SHA256 Credential=C, SignedHeaders=host;x-amz-date, Signature=S";
-        let no_host = "AWS4-HMAC-SHA256 Credential=C, SignedHeaders=x-amz-date, Signature=S";
+        let by = |scope: &str, signed: &str| {
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={signed}, Signature=S")
+        };
+        let (here, both) = ("C/D/us-east-1/s3/aws4_request", "host;x-amz-date");
+        let (v4, no_host) = (&*by(here, both), &*by(here, "x-amz-date"));
+        let stranger = &*by("D/D/us-east-1/s3/aws4_request", both);
+        let elsewhere = &*by("C/D/eu-west-1/s3/aws4_request", both);
+        let other = &*by("C/D/us-east-1/sts/aws4_request", both);
+        let short = &*by("C", both);
+        let url_elsewhere = url.replace("us-east-1", "eu-west-1");
+        let url_stranger = url.replace("=C/", "=D/");
         let meta = ("x-amz-meta-a", "1");
         for (method, uri, headers, answer) in [
             ("PUT", "/b/k", vec![("authorization", v4)], "passes"),
@@ -156,6 +177,12 @@ mod tests {
             ("PUT", "/b/k", vec![("authorization", v4), meta], "AccessDenied"),
             ("PUT", "/b/k", vec![("authorization", no_host)], "AccessDenied"),
             ("PUT", "/b/k", vec![("authorization", "AWS A:B")], "InvalidRequest"),
+            ("PUT", "/b/k", vec![("authorization", stranger)], "InvalidAccessKeyId"),
+            ("PUT", "/b/k", vec![("authorization", elsewhere)], "AuthorizationHeaderMalformed"),
+            ("PUT", "/b/k", vec![("authorization", other)], "AuthorizationHeaderMalformed"),
+            ("PUT", "/b/k", vec![("authorization", short)], "AuthorizationHeaderMalformed"),
+            ("PUT", &url_elsewhere, vec![], "AuthorizationQueryParametersError"),
+            ("PUT", &url_stranger, vec![], "InvalidAccessKeyId"),
             ("PUT", "/b/k", vec![], "AccessDenied"),
             ("PUT", &url, vec![meta], "AccessDenied"),
             ("PUT", &url, vec![("content-type", "text/plain")], "passes"),
@@ -163,6 +190,10 @@ mod tests {
             ("PUT", &format!("{url}&x-amz-acl=public-read"), vec![], "NotImplemented"),
             ("GET", "/b/k?AWSAccessKeyId=A&Signature=S&Expires=9", vec![], "InvalidRequest"),
             ("POST", "/b", vec![("content-type", "multipart/form-data")], "NotImplemented"),
+            ("POST", "/b/?delete", vec![], "NotImplemented"),
+            ("POST", "/b/k?uploads", vec![], "NotImplemented"),
+            ("POST", "/b/k", vec![], "MethodNotAllowed"),
+            ("POST", "/b/k/", vec![("authorization", v4)], "MethodNotAllowed"),
         ] {
             assert_eq!(told(method, uri, &headers), answer, "{method} {uri} {headers:?}");
         }

@@ -4,12 +4,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use http_body::Frame;
 use ledger::Effects;
 use ledger::absences::Absences;
 use ledger::error::StoreError;
@@ -19,6 +22,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 mod absences;
 mod beside;
 mod checked;
+mod conditions;
 mod credentials;
 mod deliver;
 mod event;
@@ -26,9 +30,11 @@ mod folder;
 mod guard;
 mod listing;
 mod outbox;
+mod range;
 mod refusal;
 mod rows;
 mod service;
+mod signature;
 mod staged;
 mod store;
 #[cfg(test)]
@@ -46,6 +52,7 @@ use crate::cors;
 use event::Caller;
 use service::Service;
 use store::Store;
+use view::View;
 
 /// A bucket in a folder, and the notifications that it sends.
 pub struct LocalS3 {
@@ -119,7 +126,9 @@ impl LocalS3 {
         let mut service = S3ServiceBuilder::new(Service { store: Arc::clone(&self.store) });
         let secret = credentials.secret_key.clone();
         service.set_auth(SimpleAuth::from_single(credentials.access_key.clone(), secret));
-        let door = Door { service: service.build(), effects: Arc::clone(&self.effects) };
+        service.set_route(View { store: Arc::clone(&self.store) });
+        let (credentials, effects) = (Arc::new(credentials.clone()), Arc::clone(&self.effects));
+        let door = Door { service: service.build(), credentials, effects };
         Router::new().fallback(answer).with_state(door).layer(cors::layer(origins))
     }
 }
@@ -152,6 +161,7 @@ impl Claimed {
 #[derive(Clone)]
 struct Door {
     service: S3Service,
+    credentials: Arc<Credentials>,
     effects: Arc<dyn Effects>,
 }
 
@@ -163,21 +173,58 @@ async fn answer(State(door): State<Door>, request: Request) -> Response {
     parts.extensions.insert(Caller { request_id: request_id.clone(), source_ip });
     // The path only: a query holds a signature.
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let answered = match guard::check(&parts) {
-        Ok(()) => {
-            let body = s3s::Body::http_body_unsync(body);
-            door.service.call(Request::from_parts(parts, body)).await.ok()
+    let Credentials { access_key, secret_key } = &*door.credentials;
+    let (answered, refused) = match guard::check(&parts, access_key) {
+        Ok(claim) => {
+            if let Some(host) = claim.host(&parts, secret_key) {
+                parts.headers.insert(header::HOST, host);
+            }
+            let (seen, body) = (parts.clone(), s3s::Body::http_body_unsync(body));
+            let answered = door.service.call(Request::from_parts(parts, body)).await.ok();
+            (answered, Some((seen, claim)))
         }
-        Err(refusal) => refusal.to_http_response().ok(),
+        Err(refusal) => (refusal.to_http_response().ok(), None),
     };
-    let mut response = answered.map_or_else(
+    let spelt = answered.map(|mut answered| {
+        let failed = answered.status().is_client_error() || answered.status().is_server_error();
+        if failed {
+            let expected = || refused.map(|(seen, claim)| claim.expected(&seen));
+            let expected = || expected().unwrap_or_default();
+            refusal::spell(&mut answered, &path, &request_id, expected);
+        }
+        answered
+    });
+    let mut response = spelt.map_or_else(
         || StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         IntoResponse::into_response,
     );
+    if response.status() == StatusCode::NOT_MODIFIED {
+        *response.body_mut() = axum::body::Body::new(Absent);
+    }
     let status = response.status().as_u16();
     tracing::debug!(%method, path, status, request_id, "answered");
     mark(&mut response, &request_id);
     response
+}
+
+/// The body of an answer that has none. One that is empty has a length, of which axum would tell;
+/// it would be taken for the object's.
+struct Absent;
+
+impl http_body::Body for Absent {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
 }
 
 /// Headers of every answer.

@@ -1,8 +1,10 @@
 //! Answers that are errors, in S3's words and with S3's headers.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ledger::error::{Kind, StoreError, chain};
-use s3s::{S3Error, S3ErrorCode as Code, s3_error};
+use s3s::{Body, HttpResponse, S3Error, S3ErrorCode as Code, s3_error};
+
+use super::event::REGION;
 
 /// A store that failed us: the client hears that, the log hears why.
 pub(super) fn failed(error: &StoreError) -> S3Error {
@@ -25,16 +27,40 @@ pub(super) fn marker(version_id: &str) -> S3Error {
     let mut error = marked(Code::MethodNotAllowed, version_id);
     if let Some(headers) = error.headers() {
         let mut headers = headers.clone();
-        headers.insert(http::header::ALLOW, HeaderValue::from_static("DELETE"));
+        headers.insert(header::ALLOW, HeaderValue::from_static("DELETE"));
         error.set_headers(headers);
     }
     error
 }
 
+/// A range that begins behind the last byte.
+pub(super) fn beyond(size: u64) -> S3Error {
+    let mut error = S3Error::new(Code::InvalidRange);
+    let mut headers = xml();
+    if let Ok(all) = HeaderValue::from_str(&format!("bytes */{size}")) {
+        headers.insert(header::CONTENT_RANGE, all);
+    }
+    error.set_headers(headers);
+    error
+}
+
+/// A key that something was posted to.
+pub(super) fn posted() -> S3Error {
+    let mut error = S3Error::new(Code::MethodNotAllowed);
+    let mut headers = xml();
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT, DELETE"));
+    error.set_headers(headers);
+    error
+}
+
+/// What s3s lets replace its own headers.
+fn xml() -> HeaderMap {
+    let xml = HeaderValue::from_static("application/xml");
+    HeaderMap::from_iter([(header::CONTENT_TYPE, xml)])
+}
+
 fn marked(code: Code, version_id: &str) -> S3Error {
-    let mut headers = HeaderMap::new();
-    // s3s lets these replace its own.
-    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    let mut headers = xml();
     headers
         .insert(HeaderName::from_static("x-amz-delete-marker"), HeaderValue::from_static("true"));
     if let Ok(id) = HeaderValue::from_str(version_id) {
@@ -43,4 +69,84 @@ fn marked(code: Code, version_id: &str) -> S3Error {
     let mut error = S3Error::new(code);
     error.set_headers(headers);
     error
+}
+
+/// An error of s3s as S3 would word it: with a message whatever it is, the resource, the request,
+/// and for a signature that does not hold (`expected`) what it should have been made of.
+pub(super) fn spell(
+    response: &mut HttpResponse,
+    resource: &str,
+    request_id: &str,
+    expected: impl FnOnce() -> Vec<(&'static str, String)>,
+) {
+    let found = response.body().bytes().unwrap_or_default();
+    let found = String::from_utf8_lossy(&found);
+    let Some(code) = element(&found, "Code") else { return };
+    let message = element(&found, "Message").or_else(|| message(code));
+    let message = message.or_else(|| response.status().canonical_reason()).unwrap_or_default();
+    let mut text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <Error><Code>{code}</Code><Message>{message}</Message>"
+    );
+    let mut add = |name: &str, value: &str| {
+        let value = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        text.extend(["<", name, ">", &value, "</", name, ">"]);
+    };
+    if code == "SignatureDoesNotMatch" {
+        expected().iter().for_each(|(name, value)| add(name, value));
+    }
+    if message.contains("the region &apos;") || message.contains("the region '") {
+        add("Region", REGION);
+    }
+    add("Resource", resource);
+    add("RequestId", request_id);
+    text.push_str("</Error>");
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = Body::from(text);
+}
+
+/// What an element of s3s' errors holds, still escaped.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
+}
+
+/// What S3 says where s3s says nothing.
+fn message(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "AccessDenied" => "Access Denied",
+        "BadDigest" => "The Content-MD5 you specified did not match what we received.",
+        "EntityTooLarge" => "Your proposed upload exceeds the maximum allowed object size.",
+        "IncompleteBody" => {
+            "You did not provide the number of bytes specified by the Content-Length HTTP header."
+        }
+        "InternalError" => "We encountered an internal error. Please try again.",
+        "InvalidAccessKeyId" => "The AWS Access Key Id you provided does not exist in our records.",
+        "InvalidBucketName" => "The specified bucket is not valid.",
+        "InvalidDigest" => "The Content-MD5 you specified is not valid.",
+        "InvalidRange" => "The requested range is not satisfiable",
+        "InvalidURI" => "Couldn't parse the specified URI.",
+        "KeyTooLongError" => "Your key is too long",
+        "MethodNotAllowed" => "The specified method is not allowed against this resource.",
+        "MissingContentLength" => "You must provide the Content-Length HTTP header.",
+        "NoSuchBucket" => "The specified bucket does not exist",
+        "NoSuchKey" => "The specified key does not exist.",
+        "NoSuchVersion" => "The specified version does not exist.",
+        "NotImplemented" => {
+            "A header or parameter you provided implies functionality that is not implemented"
+        }
+        "PreconditionFailed" => "At least one of the pre-conditions you specified did not hold",
+        "RequestTimeout" => {
+            "Your socket connection to the server was not read from or written to within the \
+             timeout period. Idle connections will be closed."
+        }
+        "SignatureDoesNotMatch" => {
+            "The request signature we calculated does not match the signature you provided. \
+             Check your key and signing method."
+        }
+        "XAmzContentSHA256Mismatch" => {
+            "The provided 'x-amz-content-sha256' header does not match what was computed."
+        }
+        _ => return None,
+    })
 }

@@ -1,12 +1,12 @@
-//! The operations of S3 that this bucket knows; s3s answers `NotImplemented` to all others.
+//! The operations of S3 that this bucket knows, but for the reads of objects, which are in `view`;
+//! s3s answers `NotImplemented` to all others.
 
 use std::sync::Arc;
 
 use s3s::dto::{
     BucketVersioningStatus, DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition,
-    GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectInput, GetObjectOutput,
-    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectVersionsInput,
-    ListObjectVersionsOutput, PutObjectInput, PutObjectOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput,
+    ListObjectVersionsInput, ListObjectVersionsOutput, PutObjectInput, PutObjectOutput,
 };
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
@@ -16,7 +16,7 @@ use super::refusal::failed;
 use super::rows::{Content, Headers};
 use super::store::{New, Store};
 use super::upload::{self, Declared};
-use super::view::{self, checksum};
+use super::view::checksum;
 
 /// The headers of a PUT that are understood. S3 has many more, each of which changes what is
 /// stored or who may see it: an upload that carries one must not go through as if it had none.
@@ -64,26 +64,6 @@ impl S3 for Service {
         let version = self.store.publish(staged, new).await.map_err(|e| failed(&e))?;
         let version = version.ok_or_else(taken)?;
         Ok(S3Response::new(PutObjectOutput { version_id: Some(version.id), ..output }))
-    }
-
-    async fn get_object(
-        &self,
-        request: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = request.input;
-        self.here(&input.bucket)?;
-        whole(input.part_number)?;
-        view::get(&self.store, &input).await.map(S3Response::new)
-    }
-
-    async fn head_object(
-        &self,
-        request: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = request.input;
-        self.here(&input.bucket)?;
-        whole(input.part_number)?;
-        view::head(&self.store, input).await.map(S3Response::new)
     }
 
     async fn delete_object(
@@ -156,9 +136,12 @@ impl Service {
 /// Whether the upload may only be the first. Refuses every other condition and every header
 /// that asks for something this bucket does not do.
 fn condition(request: &S3Request<PutObjectInput>) -> S3Result<bool> {
-    let strange = request.headers.keys().map(http::HeaderName::as_str).find(|name| {
-        let free = name.starts_with("x-amz-meta-") || upload::is_checksum(name);
-        name.starts_with("x-amz-") && !free && !UNDERSTOOD.contains(name)
+    let strange = request.headers.iter().find(|(name, value)| {
+        let name = name.as_str();
+        // What all that is here is: nobody but the owner may read it.
+        let private = name == "x-amz-acl" && *value == "private";
+        let free = private || name.starts_with("x-amz-meta-") || upload::is_checksum(name);
+        name.starts_with("x-amz-") && !free && !UNDERSTOOD.contains(&name)
     });
     let input = &request.input;
     match (strange, &input.if_match, &input.if_none_match) {
@@ -173,10 +156,6 @@ fn condition(request: &S3Request<PutObjectInput>) -> S3Result<bool> {
 
 fn taken() -> S3Error {
     s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
-}
-
-fn whole(part: Option<i32>) -> S3Result<()> {
-    if part.is_none() { Ok(()) } else { Err(s3_error!(NotImplemented)) }
 }
 
 fn said(input: &PutObjectInput) -> Headers {

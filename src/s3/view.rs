@@ -1,23 +1,31 @@
-//! Looking at one version: which one is meant, whether the caller's conditions hold, and its
-//! bytes or what is known of them.
+//! `GetObject` and `HeadObject`: which version is meant, whether the caller's conditions hold, and
+//! its bytes or what is known of them. Read from the request itself: s3s refuses as malformed
+//! what S3 passes over.
 
+use std::borrow::Cow;
 use std::io::SeekFrom;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use axum::extract::Query;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use s3s::dto::{
-    ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    Metadata, StreamingBlob, Timestamp,
-};
-use s3s::{S3Result, s3_error};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use percent_encoding::percent_decode_str;
+use s3s::dto::{StreamingBlob, Timestamp};
+use s3s::path::{S3Path, parse_path_style};
+use s3s::route::S3Route;
+use s3s::{Body, S3Error, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::checked::checked;
+use super::conditions::{Validators, Verdict, same, weigh, whole_seconds};
 use super::folder::broken;
-use super::refusal::{failed, hidden, marker};
+use super::range::{Span, asked};
+use super::refusal::{beyond, failed, hidden, marker};
 use super::rows::{Content, Version};
 use super::store::Store;
 
@@ -25,44 +33,68 @@ use super::store::Store;
 const BLOCK: usize = 32 * 1024;
 /// What S3 says of bytes that nobody described.
 const UNTYPED: &str = "binary/octet-stream";
+/// What else of an object may be asked for: s3s answers that it is not implemented.
+const OTHERS: [&str; 8] = [
+    "acl",
+    "attributes",
+    "legal-hold",
+    "partNumber",
+    "retention",
+    "tagging",
+    "torrent",
+    "uploadId",
+];
+/// Parameters by which the signer of a URL says what the answer says. S3 passes over empty ones.
+static OVERRIDES: [(&str, HeaderName); 6] = [
+    ("response-cache-control", header::CACHE_CONTROL),
+    ("response-content-disposition", header::CONTENT_DISPOSITION),
+    ("response-content-encoding", header::CONTENT_ENCODING),
+    ("response-content-language", header::CONTENT_LANGUAGE),
+    ("response-content-type", header::CONTENT_TYPE),
+    ("response-expires", header::EXPIRES),
+];
+/// Headers of bytes, which an answer without them has not.
+static OF_BYTES: [HeaderName; 5] = [
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+];
 
-/// `GetObject`.
-pub(super) async fn get(store: &Store, input: &GetObjectInput) -> S3Result<GetObjectOutput> {
-    let look = look(store, input).await?;
-    let body = body(store, &look).await?;
-    Ok(GetObjectOutput { body: Some(body), ..described(look) })
+/// The reads of objects, which come here once their signature holds.
+pub(super) struct View {
+    pub(super) store: Arc<Store>,
 }
 
-/// `HeadObject`: all of `GetObject` but the bytes. The SHA-256 is told whether or not it was asked
-/// for, since it is always known.
-pub(super) async fn head(store: &Store, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
-    let asked = GetObjectInput {
-        key: input.key,
-        version_id: input.version_id,
-        range: input.range,
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-        if_modified_since: input.if_modified_since,
-        if_unmodified_since: input.if_unmodified_since,
-        ..GetObjectInput::default()
-    };
-    let seen = described(look(store, &asked).await?);
-    Ok(HeadObjectOutput {
-        accept_ranges: seen.accept_ranges,
-        cache_control: input.response_cache_control.or(seen.cache_control),
-        checksum_sha256: seen.checksum_sha256,
-        content_disposition: input.response_content_disposition.or(seen.content_disposition),
-        content_encoding: input.response_content_encoding.or(seen.content_encoding),
-        content_language: input.response_content_language.or(seen.content_language),
-        content_length: seen.content_length,
-        content_range: seen.content_range,
-        content_type: input.response_content_type.or(seen.content_type),
-        e_tag: seen.e_tag,
-        last_modified: seen.last_modified,
-        metadata: seen.metadata,
-        version_id: seen.version_id,
-        ..HeadObjectOutput::default()
-    })
+#[async_trait::async_trait]
+impl S3Route for View {
+    fn is_match(&self, method: &Method, uri: &Uri, _: &HeaderMap, _: &mut Extensions) -> bool {
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let other = || parameters(uri).iter().any(|(name, _)| OTHERS.contains(&name.as_str()));
+        reads && path(uri).is_some_and(|path| path.as_object().is_some()) && !other()
+    }
+
+    async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
+        let path = path(&request.uri).ok_or_else(|| s3_error!(InvalidURI))?;
+        let (bucket, key) = path.as_object().ok_or_else(|| s3_error!(InvalidURI))?;
+        if bucket != self.store.bucket {
+            return Err(s3_error!(NoSuchBucket));
+        }
+        let parameters = parameters(&request.uri);
+        let id = parameters.iter().find(|(name, _)| name == "versionId");
+        let (version, content) = find(&self.store, key, id.map(|(_, id)| id.as_str())).await?;
+        let look = look(&request.headers, version, content)?;
+        let mut response = S3Response::new(Body::empty());
+        response.headers = look.headers(&parameters)?;
+        response.status = Some(look.status());
+        if look.span.is_none() {
+            OF_BYTES.iter().for_each(|name| drop(response.headers.remove(name)));
+        } else if request.method == Method::GET {
+            response.output = look.body(&self.store).await?;
+        }
+        Ok(response)
+    }
 }
 
 pub(super) fn checksum(content: &Content) -> String {
@@ -70,7 +102,7 @@ pub(super) fn checksum(content: &Content) -> String {
 }
 
 pub(super) fn stamp(at: DateTime<Utc>) -> Timestamp {
-    Timestamp::from(std::time::SystemTime::from(at))
+    Timestamp::from(SystemTime::from(at))
 }
 
 /// A size as S3's types have it.
@@ -78,22 +110,39 @@ pub(super) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-/// A version that the caller may see, and which of its bytes were asked for.
+fn path(uri: &Uri) -> Option<S3Path> {
+    let path: Cow<'_, str> = percent_decode_str(uri.path()).decode_utf8().ok()?;
+    parse_path_style(&path).ok()
+}
+
+fn parameters(uri: &Uri) -> Vec<(String, String)> {
+    Query::try_from_uri(uri).map(|Query(all)| all).unwrap_or_default()
+}
+
+/// A version that the caller may see, and which of its bytes were asked for: none, if the caller
+/// has it already.
 struct Look {
     version: Version,
     content: Content,
-    span: Range<u64>,
+    span: Option<Range<u64>>,
     part: bool,
 }
 
-async fn look(store: &Store, input: &GetObjectInput) -> S3Result<Look> {
-    let (version, content) = find(store, &input.key, input.version_id.as_deref()).await?;
-    hold(input, &ETag::Strong(content.etag()), version.at)?;
-    let span = input.range.as_ref().map_or(Ok(0..content.size), |r| r.check(content.size))?;
-    let part = input.range.is_some();
-    if part && span.is_empty() {
-        return Err(s3_error!(InvalidRange)); // the last bytes of nothing
-    }
+fn look(headers: &HeaderMap, version: Version, content: Content) -> S3Result<Look> {
+    let etag = content.etag();
+    let modified = whole_seconds(version.at.into());
+    let object = Validators { etag: &etag, modified };
+    let all = || 0..content.size;
+    let (span, part) = match weigh(headers, &object) {
+        Verdict::Failed => return Err(s3_error!(PreconditionFailed)),
+        Verdict::Unchanged => (None, false),
+        Verdict::Read if !same(headers, &object) => (Some(all()), false),
+        Verdict::Read => match asked(headers, content.size) {
+            Span::Whole => (Some(all()), false),
+            Span::Part(part) => (Some(part), true),
+            Span::Beyond => return Err(beyond(content.size)),
+        },
+    };
     Ok(Look { version, content, span, part })
 }
 
@@ -110,60 +159,78 @@ async fn find(store: &Store, key: &str, id: Option<&str>) -> S3Result<(Version, 
     Ok((version, content))
 }
 
-/// Conditions, in the order of RFC 9110, section 13.2.2: a time counts only where no tag is given.
-fn hold(input: &GetObjectInput, tag: &ETag, at: DateTime<Utc>) -> S3Result<()> {
-    let fits = |condition: &ETagCondition| condition.as_etag().is_none_or(|t| t.weak_cmp(tag));
-    // HTTP's times have no fractions.
-    let at = DateTime::from_timestamp(at.timestamp(), 0).map(stamp).unwrap_or_default();
-    match (&input.if_match, &input.if_unmodified_since) {
-        (Some(wanted), _) if !fits(wanted) => return Err(s3_error!(PreconditionFailed)),
-        (None, Some(time)) if at > *time => return Err(s3_error!(PreconditionFailed)),
-        _ => {}
+impl Look {
+    fn status(&self) -> StatusCode {
+        match (&self.span, self.part) {
+            (None, _) => StatusCode::NOT_MODIFIED,
+            (Some(_), true) => StatusCode::PARTIAL_CONTENT,
+            (Some(_), false) => StatusCode::OK,
+        }
     }
-    match (&input.if_none_match, &input.if_modified_since) {
-        (Some(known), _) if fits(known) => Err(s3_error!(NotModified)),
-        (None, Some(time)) if at <= *time => Err(s3_error!(NotModified)),
-        _ => Ok(()),
-    }
-}
 
-fn described(look: Look) -> GetObjectOutput {
-    let Look { version, content, span, part } = look;
-    let shown = || format!("bytes {}-{}/{}", span.start, span.end - 1, content.size);
-    let headers = &content.headers;
-    let metadata: Metadata = headers.metadata.clone().into_iter().collect();
-    GetObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        cache_control: headers.cache_control.clone(),
-        // Of the whole: a part has another one.
-        checksum_sha256: (!part).then(|| checksum(&content)),
-        content_disposition: headers.content_disposition.clone(),
-        content_encoding: headers.content_encoding.clone(),
-        content_language: headers.content_language.clone(),
-        content_length: Some(signed(span.end - span.start)),
-        content_range: part.then(shown),
-        content_type: headers.content_type.clone().or_else(|| Some(UNTYPED.to_owned())),
-        e_tag: Some(ETag::Strong(content.etag())),
-        last_modified: Some(stamp(version.at)),
-        metadata: Some(metadata).filter(|all| !all.is_empty()),
-        version_id: Some(version.id),
-        ..GetObjectOutput::default()
+    /// The SHA-256 is told whether or not it was asked for, since it is always known.
+    fn headers(&self, parameters: &[(String, String)]) -> S3Result<HeaderMap> {
+        let Self { version, content, span, part } = self;
+        let said = &content.headers;
+        let content_type = said.content_type.as_deref().unwrap_or(UNTYPED);
+        let modified = httpdate::fmt_http_date(version.at.into());
+        let mut told = HeaderMap::new();
+        let mut tell = |name: HeaderName, value: &str| match HeaderValue::from_str(value) {
+            Ok(value) => drop(told.insert(name, value)),
+            Err(_) => tracing::warn!(%name, "what is kept of an object is no header"),
+        };
+        tell(header::ACCEPT_RANGES, "bytes");
+        tell(header::ETAG, &format!("\"{}\"", content.etag()));
+        tell(header::LAST_MODIFIED, &modified);
+        tell(HeaderName::from_static("x-amz-version-id"), &version.id);
+        tell(header::CONTENT_TYPE, content_type);
+        for (name, value) in [
+            (header::CACHE_CONTROL, &said.cache_control),
+            (header::CONTENT_DISPOSITION, &said.content_disposition),
+            (header::CONTENT_ENCODING, &said.content_encoding),
+            (header::CONTENT_LANGUAGE, &said.content_language),
+        ] {
+            value.iter().for_each(|value| tell(name.clone(), value));
+        }
+        for (name, value) in &said.metadata {
+            let name = HeaderName::try_from(format!("x-amz-meta-{name}"));
+            name.into_iter().for_each(|name| tell(name, value));
+        }
+        if let Some(span) = span {
+            tell(header::CONTENT_LENGTH, &(span.end - span.start).to_string());
+            if *part {
+                let shown = format!("bytes {}-{}/{}", span.start, span.end - 1, content.size);
+                tell(header::CONTENT_RANGE, &shown);
+            } else {
+                // Of the whole: a part has another one.
+                tell(HeaderName::from_static("x-amz-checksum-sha256"), &checksum(content));
+            }
+        }
+        for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+            let header = OVERRIDES.iter().find(|(parameter, _)| parameter == name);
+            let Some((_, header)) = header else { continue };
+            let refuse = |_| S3Error::with_message(s3s::S3ErrorCode::InvalidArgument, name.clone());
+            told.insert(header, HeaderValue::from_str(value).map_err(refuse)?);
+        }
+        Ok(told)
     }
-}
 
-async fn body(store: &Store, look: &Look) -> S3Result<StreamingBlob> {
-    let file = store.bytes(&look.version, look.content.size).await;
-    let file = file.map_err(|error| failed(&error))?.ok_or_else(|| s3_error!(NoSuchVersion))?;
-    let mut file = tokio::fs::File::from_std(file);
-    file.set_max_buf_size(BLOCK);
-    if look.span.start > 0 {
-        let sought = file.seek(SeekFrom::Start(look.span.start)).await;
-        sought.map_err(|error| failed(&broken("an object", error)))?;
+    async fn body(&self, store: &Store) -> S3Result<Body> {
+        let span = self.span.clone().unwrap_or_default();
+        let file = store.bytes(&self.version, self.content.size).await;
+        let file = file.map_err(|error| failed(&error))?;
+        let mut file = tokio::fs::File::from_std(file.ok_or_else(|| s3_error!(NoSuchVersion))?);
+        file.set_max_buf_size(BLOCK);
+        if span.start > 0 {
+            let sought = file.seek(SeekFrom::Start(span.start)).await;
+            sought.map_err(|error| failed(&broken("an object", error)))?;
+        }
+        let part = file.take(span.end - span.start);
+        let blocks = ReaderStream::with_capacity(part, BLOCK);
+        if span != (0..self.content.size) {
+            return Ok(Body::from(StreamingBlob::wrap(blocks))); // of a part no hash is known
+        }
+        let checked = checked(blocks, &self.version, &self.content);
+        Ok(Body::from(StreamingBlob::wrap(Box::pin(checked))))
     }
-    let part = file.take(look.span.end - look.span.start);
-    let blocks = ReaderStream::with_capacity(part, BLOCK);
-    if look.span != (0..look.content.size) {
-        return Ok(StreamingBlob::wrap(blocks)); // of a part no hash is known
-    }
-    Ok(StreamingBlob::wrap(Box::pin(checked(blocks, &look.version, &look.content))))
 }

@@ -50,6 +50,7 @@ fn a_wrong_flag_is_exit_code_two() {
         &["serve", "--data", "x", "--s3-url", "ftp://files.example"],
         &["serve", "--data", "x", "--s3-url", "https://files.example/path"],
         &["serve", "--data", "x", "--s3-url", "https://files.example?x=1"],
+        &["serve", "--data", "x", "--s3-url", "https://files.example#x"],
         &["history", "not-an-id", "--data", "x"],
         &["fly"],
     ] {

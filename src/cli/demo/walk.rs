@@ -85,11 +85,11 @@ impl Walk {
         for (name, value) in headers {
             let value = value.as_str().with_context(|| format!("header {name} is no text"))?;
             request = request.header(name, value);
-            if name != "content-length" {
-                write!(curl, " -H '{name}: {value}'")?; // curl says the length by itself
-            }
+            write!(curl, " -H '{name}: {value}'")?;
         }
         let opened = tokio::fs::File::open(&file.path).await?;
+        // Of a stream nobody knows the length; curl says it of itself.
+        request = request.header("content-length", opened.metadata().await?.len());
         let bytes = tokio_util::io::ReaderStream::new(opened);
         let answer = send(request.body(reqwest::Body::wrap_stream(bytes))).await?;
         self.show_answer(&format!("{curl} '{url}'"), &answer)?;

@@ -371,9 +371,6 @@ impl Presigner for Signer {
         if declared.upload == UploadKind::Declared {
             signed.headers.insert("if-none-match".to_owned(), "*".to_owned());
         }
-        if let Some(size) = declared.size {
-            signed.headers.insert("content-length".to_owned(), size.to_string());
-        }
         Ok(signed)
     }
 

@@ -1,0 +1,83 @@
+//! `Range`: which bytes of an object are asked for. As in S3, one range is answered with a part,
+//! and what is malformed, of another unit or several at once is answered with the whole.
+
+use std::ops::Range;
+
+use http::{HeaderMap, header};
+
+/// What a range comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Span {
+    /// No range, or none that counts.
+    Whole,
+    /// These bytes.
+    Part(Range<u64>),
+    /// 416: there are no such bytes.
+    Beyond,
+}
+
+/// What of `size` bytes is asked for.
+pub(super) fn asked(headers: &HeaderMap, size: u64) -> Span {
+    let mut lines = headers.get_all(header::RANGE).iter();
+    let (line, more) = (lines.next().and_then(|line| line.to_str().ok()), lines.next());
+    line.filter(|_| more.is_none()).and_then(|line| span(line, size)).unwrap_or(Span::Whole)
+}
+
+/// `None` for what is no range.
+fn span(line: &str, size: u64) -> Option<Span> {
+    let (unit, set) = line.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = set.trim().split_once('-')?;
+    let part = if first.is_empty() {
+        size.saturating_sub(number(last)?)..size
+    } else if last.is_empty() {
+        number(first)?..size
+    } else {
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return None;
+        }
+        first..size.min(last.saturating_add(1))
+    };
+    Some(if part.is_empty() { Span::Beyond } else { Span::Part(part) })
+}
+
+/// A number too large for a size is beyond every end.
+fn number(digits: &str) -> Option<u64> {
+    let fits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_a_part_or_beyond_or_none() {
+        for (line, size, expected) in [
+            ("bytes=0-0", 10, Some(Span::Part(0..1))),
+            ("bytes=3-", 10, Some(Span::Part(3..10))),
+            ("bytes=3-99", 10, Some(Span::Part(3..10))),
+            ("bytes=-3", 10, Some(Span::Part(7..10))),
+            ("bytes=-99", 10, Some(Span::Part(0..10))),
+            ("bytes=0-99999999999999999999", 10, Some(Span::Part(0..10))),
+            ("bytes=10-", 10, Some(Span::Beyond)),
+            ("bytes=99999999999999999999-", 10, Some(Span::Beyond)),
+            ("bytes=-0", 10, Some(Span::Beyond)),
+            ("bytes=0-", 0, Some(Span::Beyond)),
+            ("bytes=-1", 0, Some(Span::Beyond)),
+            ("bytes=2-1", 10, None),
+            ("bytes=0-1,3-4", 10, None),
+            ("bytes=0-1,", 10, None),
+            ("bytes=-", 10, None),
+            ("bytes=+1-2", 10, None),
+            ("bytes=a-b", 10, None),
+            ("bytes", 10, None),
+            ("lines=0-1", 10, None),
+        ] {
+            assert_eq!(span(line, size), expected, "{line} of {size}");
+        }
+    }
+}
