@@ -39,6 +39,8 @@ pub enum Dropped {
     ForeignKey,
     /// Not a notification of S3.
     Unreadable,
+    /// Of an asset that has as many events as an asset may have.
+    Full,
 }
 
 /// Why a notification is to be handled again.
@@ -110,6 +112,11 @@ impl Bucket {
                 Handled::Looked(looked)
             }
             Err(Refusal::Rejected(Rejection::NotFound)) => Handled::Later(Later::UnknownAsset),
+            Err(Refusal::Rejected(Rejection::Full)) => {
+                tracing::warn!(asset = %key.asset, "a notification of an asset that has as many \
+                    events as an asset may have was dropped");
+                Handled::Dropped(Dropped::Full)
+            }
             Err(error) => {
                 tracing::warn!(asset = %key.asset, cause = %chain(&error), "a look failed");
                 Handled::Later(Later::Unavailable)

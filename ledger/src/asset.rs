@@ -8,7 +8,7 @@ mod event;
 mod invisible;
 mod state;
 
-pub use decide::{Command, Pin, Rejection, Sight, decide};
+pub use decide::{Command, EVENTS_MAX, Pin, Rejection, Sight, decide, has_room};
 pub use declaration::{
     CONTENT_TYPE_MAX, Declaration, FILENAME_MAX, Invalid, REASON_MAX, Reason, SIZE_MAX,
     TAGS_BYTES_MAX, TAGS_MAX,

@@ -26,6 +26,9 @@ use crate::time;
 /// Races that a command may lose before it gives up: beyond this the asset is being fought over.
 const TRIES: u32 = 5;
 
+/// Events from which on a history is long: reading so many takes a millisecond or more.
+const LONG: usize = 128;
+
 /// The actor of what S3 reports. Who held the URL is not known to S3 either.
 pub const S3_ACTOR: &str = "s3.amazonaws.com";
 
@@ -264,7 +267,7 @@ impl Service {
     /// Everything that happened to an asset; `None` if it never existed.
     pub async fn history(&self, asset: AssetId) -> Result<Option<History>, StoreError> {
         let key = self.key(asset);
-        read(&key, self.journal.history(&key).await.map_err(|error| error.about(&key))?)
+        fold(&key, self.journal.history(&key).await.map_err(|error| error.about(&key))?).await
     }
 }
 
@@ -278,6 +281,20 @@ impl Caller {
 /// Counts an event whose append was answered.
 fn recorded() {
     metrics::counter!("asset_ledger_events_recorded").increment(1);
+}
+
+/// A history read from what a journal holds. A long one is read beside the threads that serve
+/// others.
+pub async fn fold(key: &Key, lines: Vec<Line>) -> Result<Option<History>, StoreError> {
+    if lines.len() < LONG {
+        return read(key, lines);
+    }
+    let (whose, name) = (key.clone(), key.partition());
+    let read = tokio::task::spawn_blocking(move || read(&whose, lines));
+    read.await.map_err(|error| {
+        let context = format!("reading the history of {name} was cut off");
+        StoreError::caused(Kind::Unavailable, context, error)
+    })?
 }
 
 /// A history read from what a journal holds.

@@ -48,7 +48,7 @@ impl Reader {
             return Ok(Some(row.clone()));
         }
         let history = self.journal.history(key).await.map_err(|error| error.about(key))?;
-        let history = service::read(key, history)?;
+        let history = service::fold(key, history).await?;
         let asset = history.map(|history| history.asset().clone());
         tell_apart(row.as_ref(), asset.as_ref());
         Ok(asset)

@@ -276,7 +276,7 @@ impl Runner {
     async fn fold(&self, told: &Told) -> Result<History, StoreError> {
         let history = match told.history() {
             Some(history) => Some(history),
-            None => service::read(&told.key, self.journal.history(&told.key).await?)?,
+            None => service::fold(&told.key, self.journal.history(&told.key).await?).await?,
         };
         match history {
             Some(history) if history.asset().version >= told.version => Ok(history),

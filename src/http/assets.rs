@@ -59,7 +59,7 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
 ), responses(
     (status = 200, description = "A page of assets", body = List, headers(
         ("Link" = String, description = "The next page, as `rel=\"next\"`; absent on the last"))),
-    (status = 400, description = "A parameter cannot be taken"),
+    (status = 400, description = "A parameter cannot be taken, or is not known"),
 ))]
 pub(super) async fn list(State(api): State<Api>, mut given: Params) -> Result<Response, Problem> {
     let (limit, state) = (given.take("limit")?, given.take("state")?);
@@ -69,6 +69,7 @@ pub(super) async fn list(State(api): State<Api>, mut given: Params) -> Result<Re
         after: params::asset_cursor(given.take("cursor")?.as_deref())?,
         limit: params::limit(limit.as_deref())?,
     };
+    given.done()?;
     Ok(listed(&query, &api.reader.list(&query).await?))
 }
 
@@ -123,6 +124,7 @@ pub(super) async fn download(
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`If-Match` is malformed"),
     (status = 404, description = "There is no such asset"),
+    (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "No bytes are there, they are not the declared ones, or the \
         asset is at another version"),
 ))]
@@ -151,6 +153,7 @@ pub(super) async fn confirm(
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`reason` or `If-Match` cannot be taken"),
     (status = 404, description = "There is no such asset"),
+    (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "The asset is at another version"),
 ))]
 pub(super) async fn delete(

@@ -58,9 +58,11 @@ impl Api {
     }
 
     async fn as_of(&self, id: AssetId, text: &str) -> Result<Asset, Problem> {
-        let at = params::as_of(text, self.effects.now())?;
+        let at = params::as_of(text)?;
         let missing = || format!("ASSET {id} was not yet created then");
-        let asset = self.past(id).await?.as_of(at);
+        let history = self.past(id).await?;
+        params::past(at, self.effects.now(), history.asset().updated_at)?;
+        let asset = history.as_of(at);
         asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
     }
 

@@ -87,6 +87,15 @@ pub enum Rejection {
     /// A download is of confirmed bytes.
     #[error("the asset is {}, not uploaded", .0.shown())]
     NotDownloadable(Status),
+    /// The asset has as many events as an asset may have; those that end it are still taken.
+    #[error(
+        "the asset has as many events as an asset may have ({}, the last {} of them for its \
+         deletion and purge): create a new asset for what comes; this one can be read, deleted and \
+         purged",
+        EVENTS_MAX,
+        ENDING_MAX
+    )]
+    Full,
     /// The last event has the last time that can be recorded, or the clock is past it.
     #[error("the event would be at a time that cannot be recorded")]
     OutOfTime,
@@ -96,6 +105,18 @@ pub enum Rejection {
         /// The version it is at.
         actual: u64,
     },
+}
+
+/// Events of one asset at most: its whole history is loaded for every command.
+pub const EVENTS_MAX: u64 = 10_000;
+/// How many of them are kept for the asset's end: a deletion, the request of a purge, its success.
+const ENDING_MAX: u64 = 3;
+
+/// Refuses an event beyond the most that an asset may have.
+pub fn has_room(asset: &Asset, event: &Event) -> Result<(), Rejection> {
+    let ends = matches!(event, Event::SoftDeleted { .. } | Event::PurgeRequested | Event::Purged);
+    let most = if ends { EVENTS_MAX } else { EVENTS_MAX - ENDING_MAX };
+    if asset.version < most { Ok(()) } else { Err(Rejection::Full) }
 }
 
 /// Decides what a command does to an asset.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Caller, Grounds, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, line, unwritten, vanished,
 };
-use crate::asset::{Asset, Command, Event, Rejection, Status, decide};
+use crate::asset::{Asset, Command, Event, Rejection, Status, decide, has_room};
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
@@ -45,6 +45,7 @@ impl Service {
             check_version(history.asset(), expected)?;
             let next = self.next(&history, intent, looked).await?;
             let Some((event, command)) = next else { return Ok(history) };
+            has_room(history.asset(), &event)?;
             let mut cause = caller.cause(command.unwrap_or_else(|| own.clone()));
             if seen_in_s3(&event, intent) {
                 cause.source = Source::S3;

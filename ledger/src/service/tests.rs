@@ -6,7 +6,7 @@ mod world;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::asset::{Status, Status as S};
+use crate::asset::{EVENTS_MAX, Status, Status as S};
 use world::{Mishap, World, caller, kinds};
 
 fn swept(recorded: u32, swept: usize) -> Looked {
@@ -517,4 +517,40 @@ async fn an_event_of_a_newer_version_is_told_from_a_broken_history() {
         assert_eq!(error.kind, kind, "{}", lines[1].body);
         assert!(error.to_string().contains(&key.partition()), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
+    let world = World::new();
+    let asset = world.received().await;
+    let history = world.service.history(asset).await.unwrap().unwrap();
+    let mut prev = history.asset().head;
+    let mut at = history.asset().updated_at;
+    for version in 3..=EVENTS_MAX - 3 {
+        at += TimeDelta::microseconds(1);
+        let event =
+            if version % 2 == 1 { Event::SoftDeleted { reason: None } } else { Event::Restored };
+        let cause = caller().cause(CommandId::fresh(u128::from(version) << 8));
+        let key = world.service.key(asset);
+        let line = Record { key: key.clone(), version, event, cause, at, prev }.line().unwrap();
+        prev = line.hash();
+        assert_eq!(world.append(&key, line).await, Appended::Written);
+    }
+    let caller = caller();
+    let full = |refused: Result<History, Refusal>| {
+        matches!(refused, Err(Refusal::Rejected(Rejection::Full)))
+    };
+    let service = &world.service;
+    let before = service.history(asset).await.unwrap().unwrap();
+    assert_eq!(before.asset().version, EVENTS_MAX - 3);
+    if before.asset().status() == S::Deleted {
+        assert!(full(service.restore(&caller, asset, None).await));
+    } else {
+        assert!(full(service.confirm(&caller, asset, None).await));
+        service.delete(&caller, asset, None, None).await.unwrap();
+        assert!(full(service.restore(&caller, asset, None).await));
+    }
+    let end = service.purge(&caller, asset, None).await.unwrap();
+    assert_eq!(end.asset().status(), S::Purged);
+    assert!(end.asset().version <= EVENTS_MAX);
 }

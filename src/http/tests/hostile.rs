@@ -20,7 +20,6 @@ async fn refused(world: &World, line: &str, headers: &[(&str, &str)], body: &str
 async fn ids_that_are_none() {
     let world = World::new();
     let long = "a".repeat(5_000);
-    let upper = world.created().await.to_uppercase();
     let ids = [
         "x",
         "0",
@@ -36,7 +35,6 @@ async fn ids_that_are_none() {
         "%E2%80%AEfdp",
         "%zz",
         "*",
-        &upper,
         &long,
     ];
     for id in ids {
@@ -60,6 +58,48 @@ async fn ids_that_are_none() {
     }
     let told = refused(&world, "GET /asset/%FF%FE", &[], "").await;
     assert_eq!(told, (404, "asset.not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn an_id_in_upper_case_is_the_same_id() {
+    let world = World::new();
+    let id = world.uploaded().await;
+    let upper = id.to_uppercase();
+    assert_ne!(id, upper);
+    for (line, status) in [
+        ("GET /asset/{id}", 202),
+        ("PUT /asset/{id}", 202),
+        ("GET /asset/{id}/state", 200),
+        ("GET /asset/{id}/history", 200),
+        ("GET /asset/{id}/proof", 200),
+        ("GET /asset?cursor={id}", 200),
+        ("DELETE /asset/{id}", 204),
+        ("POST /asset/{id}/restore", 200),
+    ] {
+        let answer = world.call(&line.replace("{id}", &upper)).await;
+        assert_eq!(answer.status, status, "{line}: {}", answer.body);
+        assert!(!answer.body.contains(&upper), "{line}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn lists_refuse_parameters_that_they_do_not_know_and_take_an_empty_cursor() {
+    let world = World::new();
+    let id = world.created().await;
+    for line in ["GET /asset?lmit=3", "GET /events?lmit=3", "GET /asset/{id}/history?lmit=3"] {
+        let answer = world.call(&line.replace("{id}", &id)).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "query.invalid"));
+        assert!(answer.body.contains("lmit"), "{line}: {}", answer.body);
+    }
+    for (line, list) in [
+        ("GET /asset?cursor=", "items"),
+        ("GET /events?after=", "events"),
+        ("GET /asset/{id}/history?cursor=", "events"),
+    ] {
+        let answer = world.call(&line.replace("{id}", &id)).await;
+        assert_eq!(answer.status, 200, "{line}: {}", answer.body);
+        assert_eq!(answer.json()[list].as_array().unwrap().len(), 1, "{line}");
+    }
 }
 
 #[tokio::test]

@@ -193,6 +193,11 @@ impl World {
         self.road.journal.append(&record.key, line).await.unwrap();
     }
 
+    /// Appends what somebody else made.
+    pub(super) async fn append(&self, key: &Key, line: Line) -> Appended {
+        self.road.journal.append(key, line).await.unwrap()
+    }
+
     pub(super) async fn received(&self) -> AssetId {
         let asset = self.created().await;
         self.put(asset);
