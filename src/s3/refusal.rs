@@ -93,7 +93,9 @@ pub(super) fn spell(
         text.extend(["<", name, ">", &value, "</", name, ">"]);
     };
     if code == "SignatureDoesNotMatch" {
-        expected().iter().for_each(|(name, value)| add(name, value));
+        for (name, value) in &expected() {
+            add(name, value);
+        }
     }
     if message.contains("the region &apos;") || message.contains("the region '") {
         add("Region", REGION);

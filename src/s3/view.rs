@@ -89,7 +89,9 @@ impl S3Route for View {
         response.headers = look.headers(&parameters)?;
         response.status = Some(look.status());
         if look.span.is_none() {
-            OF_BYTES.iter().for_each(|name| drop(response.headers.remove(name)));
+            for name in &OF_BYTES {
+                drop(response.headers.remove(name));
+            }
         } else if request.method == Method::GET {
             response.output = look.body(&self.store).await?;
         }
@@ -175,9 +177,12 @@ impl Look {
         let content_type = said.content_type.as_deref().unwrap_or(UNTYPED);
         let modified = httpdate::fmt_http_date(version.at.into());
         let mut told = HeaderMap::new();
-        let mut tell = |name: HeaderName, value: &str| match HeaderValue::from_str(value) {
-            Ok(value) => drop(told.insert(name, value)),
-            Err(_) => tracing::warn!(%name, "what is kept of an object is no header"),
+        let mut tell = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                drop(told.insert(name, value));
+            } else {
+                tracing::warn!(%name, "what is kept of an object is no header");
+            }
         };
         tell(header::ACCEPT_RANGES, "bytes");
         tell(header::ETAG, &format!("\"{}\"", content.etag()));
@@ -190,11 +195,15 @@ impl Look {
             (header::CONTENT_ENCODING, &said.content_encoding),
             (header::CONTENT_LANGUAGE, &said.content_language),
         ] {
-            value.iter().for_each(|value| tell(name.clone(), value));
+            if let Some(value) = value {
+                tell(name.clone(), value);
+            }
         }
         for (name, value) in &said.metadata {
             let name = HeaderName::try_from(format!("x-amz-meta-{name}"));
-            name.into_iter().for_each(|name| tell(name, value));
+            if let Ok(name) = name {
+                tell(name, value);
+            }
         }
         if let Some(span) = span {
             tell(header::CONTENT_LENGTH, &(span.end - span.start).to_string());
