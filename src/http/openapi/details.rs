@@ -243,6 +243,10 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
         ],
         "408" => vec![Some((C::BodyTimeout, "the body did not come; send it again"))],
         "409" => vec![
+            (path.contains("{id}") && method != "get").then_some((
+                C::AssetFull,
+                "the asset has as many events as one can have; delete and purge it",
+            )),
             on(restore, C::AssetNotDeleted, "it is not deleted"),
             on(restore, C::AssetBeingPurged, "it is being purged"),
             on(restore, C::AssetBytesGone, "its bytes are gone"),
