@@ -316,7 +316,6 @@ async fn queries_that_cannot_be_taken() {
         ),
         ("GET /events?limit=0", "limit.invalid"),
         ("GET /events?limit=1001", "limit.invalid"),
-        ("GET /events?after=", "after.invalid"),
         ("GET /events?after=a1", "after.invalid"),
         ("GET /events?after=a99-0123456789abcdef", "after.invalid"),
         ("GET /events?after=a-1-0123456789abcdef", "after.invalid"),
