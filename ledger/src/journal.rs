@@ -1,6 +1,7 @@
 //! The port to the truth: the append-only history of every asset.
 
 mod dynamodb;
+#[cfg(feature = "sqlite")]
 mod link;
 mod memory;
 pub mod scan;
