@@ -8,6 +8,7 @@ use ledger::error::chain;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::Journal;
 use projections::Views;
+#[cfg(feature = "local")]
 use projections::follower::Progress;
 
 use crate::http::{Check, NotReady};
@@ -53,12 +54,15 @@ impl Check for ViewsRead {
 }
 
 /// On one machine: whether the rows follow this journal and no other.
+#[cfg(feature = "local")]
 pub(crate) fn following(rows: Progress) -> Arc<dyn Check> {
     Arc::new(Following(rows))
 }
 
+#[cfg(feature = "local")]
 struct Following(Progress);
 
+#[cfg(feature = "local")]
 #[async_trait]
 impl Check for Following {
     fn name(&self) -> &'static str {
