@@ -11,6 +11,7 @@ mod log;
 mod readers;
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -196,12 +197,14 @@ impl Database {
 /// A unit of writing that waits for its transaction.
 trait Job: Send {
     fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()>;
+    /// Remembers that it panicked: what it wrote was taken back, whatever becomes of the group.
+    fn failed(&mut self, error: StoreError);
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 struct Waiting<F, T, C> {
     job: Option<F>,
-    done: Option<T>,
+    done: Option<Result<T, StoreError>>,
     committed: C,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -214,15 +217,19 @@ where
 {
     fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()> {
         if let Some(job) = self.job.take() {
-            self.done = Some(job(transaction)?);
+            self.done = Some(Ok(job(transaction)?));
         }
         Ok(())
+    }
+
+    fn failed(&mut self, error: StoreError) {
+        self.done = Some(Err(error));
     }
 
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { done, committed, reply, .. } = *self;
         let not_run = || StoreError::new(Kind::Unavailable, "the write did not run");
-        let outcome = outcome.and_then(|()| done.ok_or_else(not_run));
+        let outcome = outcome.and_then(|()| done.ok_or_else(not_run)?);
         if let Ok(done) = &outcome {
             committed(done);
         }
@@ -260,7 +267,11 @@ fn write_groups(
         }
         let outcome = commit_on(ground, name, connection, &mut group);
         for job in group.drain(..) {
-            job.reply(outcome.clone());
+            let outcome = outcome.clone();
+            // What a caller does with the news is no matter of the writer's.
+            if catch_unwind(AssertUnwindSafe(|| job.reply(outcome))).is_err() {
+                tracing::error!(store = name, "what follows a write panicked");
+            }
         }
         groups = groups.wrapping_add(1);
         if groups.is_multiple_of(LOOK_AT_LOG) && ground.log_length() > u64::from(LOG) {
@@ -283,7 +294,7 @@ fn commit_on(
     group: &mut [Box<dyn Job>],
 ) -> Result<(), StoreError> {
     ground.check()?;
-    commit(connection, group).map_err(|error| {
+    commit(name, connection, group).map_err(|error| {
         let error = translate(format!("{name}: a write failed"), error);
         tracing::error!(store = name, kind = ?error.kind, jobs = group.len(),
             cause = %crate::error::chain(&error), "a group of writes was rolled back");
@@ -292,12 +303,42 @@ fn commit_on(
     ground.check()
 }
 
-fn commit(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+fn commit(
+    name: &'static str,
+    connection: &mut Connection,
+    group: &mut [Box<dyn Job>],
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in group {
-        job.run(&transaction)?;
+        run_apart(name, &transaction, job.as_mut())?;
     }
     transaction.commit()
+}
+
+/// Runs a job so that a panic, which is a fault of this program, takes back and fails that job
+/// alone: the others of its group and the writer go on.
+fn run_apart(
+    name: &'static str,
+    transaction: &Connection,
+    job: &mut dyn Job,
+) -> rusqlite::Result<()> {
+    let say = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
+    say("SAVEPOINT job")?;
+    // What the job may have left half done is in the transaction, and that is taken back.
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(transaction)));
+    if ran.is_err() {
+        say("ROLLBACK TO job")?;
+        tracing::error!(store = name, "a write panicked and was taken back");
+        job.failed(panicked(name));
+    } else if let Ok(outcome) = ran {
+        outcome?;
+    }
+    say("RELEASE job")
+}
+
+/// What a caller is told whose job panicked. The panic itself is in the log, with its place.
+fn panicked(name: &'static str) -> StoreError {
+    StoreError::new(Kind::Unavailable, format!("{name}: a fault of this program, see its log"))
 }
 
 /// A log that nobody has open was left by a crash, and must be of the file it lies beside.

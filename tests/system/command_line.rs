@@ -70,7 +70,10 @@ fn the_first_ctrl_c_ends_in_good_order_however_soon() {
 #[test]
 fn a_terminal_that_hangs_up_ends_in_good_order_unless_it_was_to_be_outlived() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(Server::start(&folder.path().join("data")).stop_by("-HUP"));
+    // The tests themselves may have been started to outlive a terminal, and that is inherited.
+    let mut plain = Command::new("env");
+    plain.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_asset-ledger")]);
+    assert!(Server::start_as(plain, &folder.path().join("data")).stop_by("-HUP"));
     let mut nohup = Command::new("sh");
     nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_asset-ledger")]);
     let server = Server::start_as(nohup, &folder.path().join("data"));

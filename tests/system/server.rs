@@ -109,7 +109,7 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until it ends by itself, and tells whether that was in good order.
+    /// Waits until it ends, and tells whether that was in good order.
     pub(crate) fn ended(mut self) -> bool {
         let deadline = Instant::now() + PATIENCE * 2;
         loop {
@@ -137,9 +137,9 @@ impl Server {
     }
 
     /// The same by another signal.
-    pub(crate) fn stop_by(mut self, signal: &str) -> bool {
+    pub(crate) fn stop_by(self, signal: &str) -> bool {
         self.signal(signal);
-        self.child.wait().unwrap().success()
+        self.ended()
     }
 
     pub(crate) fn signal(&self, signal: &str) {

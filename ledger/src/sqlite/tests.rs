@@ -230,3 +230,35 @@ async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
     }
     assert_eq!(count(&db).await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
+    let desk = Desk::new();
+    let db = desk.open(Open::OrCreate).unwrap();
+    // Holds the writer, so that the three that follow wait together and are one group.
+    let busy = db.write(|_| {
+        thread::sleep(Duration::from_millis(50));
+        Ok(())
+    });
+    let faulty = db.write(|file| {
+        file.execute("INSERT INTO parts VALUES (zeroblob(7))", [])?;
+        if file.changes() == 1 {
+            panic!("a fault of the job");
+        }
+        Ok(())
+    });
+    let (busy, before, failed, after) = tokio::join!(busy, add(&db, 1), faulty, add(&db, 1));
+    assert!(busy.is_ok() && before.is_ok() && after.is_ok(), "{before:?} {after:?}");
+    assert!(failed.is_err());
+    assert_eq!(count(&db).await.unwrap(), 2, "what the job wrote was not taken back");
+
+    let told = db.write_then(|_| Ok(()), |()| panic!("a fault of who was told")).await;
+    assert!(told.is_err());
+    let read = db.read(|_| -> rusqlite::Result<()> { panic!("a fault of the query") }).await;
+    assert!(read.is_err());
+    for _ in 0..2 * READERS {
+        assert_eq!(count(&db).await.unwrap(), 2, "the readers live on");
+    }
+    fill(&db, 1).await;
+    assert_eq!(count(&db).await.unwrap(), 3, "the writer lives on");
+}
