@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::StatusCode;
+
 use super::world::World;
 
 /// The program's one table, as text: whoever adds a code cannot leave it out here.
@@ -25,11 +27,11 @@ fn of_the_program() -> BTreeMap<String, u16> {
 
 /// The number of a status that is a constant of `StatusCode`.
 fn status_of(constant: &str) -> u16 {
-    let is = |status: &axum::http::StatusCode| {
+    let is = |status: &StatusCode| {
         let words = status.canonical_reason().unwrap_or_default();
         words.to_uppercase().replace([' ', '-'], "_") == constant
     };
-    let all = (400..600).filter_map(|it| axum::http::StatusCode::from_u16(it).ok());
+    let all = (400..600).filter_map(|it| StatusCode::from_u16(it).ok());
     all.into_iter().find(is).unwrap_or_else(|| panic!("{constant}")).as_u16()
 }
 
