@@ -247,6 +247,10 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
                 C::AssetFull,
                 "the asset has as many events as one can have; delete and purge it",
             )),
+            (path.contains("{id}") && method != "get").then_some((
+                C::AssetOutOfTime,
+                "the event would be at a time that cannot be recorded",
+            )),
             on(restore, C::AssetNotDeleted, "it is not deleted"),
             on(restore, C::AssetBeingPurged, "it is being purged"),
             on(restore, C::AssetBytesGone, "its bytes are gone"),
