@@ -56,6 +56,9 @@ pub struct Options {
     pub s3_url: Option<String>,
     /// Web origins that may use both, beside those of this machine.
     pub cors_origins: Vec<String>,
+    /// The URLs under which clients reach the API, where a proxy stands before it; each as
+    /// [`crate::http::spelt`].
+    pub public_urls: Vec<String>,
     /// Whose assets these are.
     pub tenant: Tenant,
     /// Whether the API answers under names other than this machine's own.
@@ -83,7 +86,7 @@ impl Local {
 
     /// The same, with what is to be done beside serving now and then.
     pub async fn start_with(options: Options, plan: Plan) -> anyhow::Result<Self> {
-        let origins = cors::origins(&options.cors_origins)?;
+        let pages = cors::pages(&options.cors_origins, &options.public_urls)?;
         let folder = Folder::claim(&options.data)?;
         let api_door = Bound::bind("--listen", options.listen).await?;
         let s3_door = Bound::bind("--s3-listen", options.s3_listen).await?;
@@ -110,13 +113,13 @@ impl Local {
         works.start(follow(follower, works.stop.clone()));
         works.start(schedule.run(works.stop.clone()));
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
-        let s3_router = stores.s3_router(origins.clone());
+        let s3_router = stores.s3_router(pages.clone());
         s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
-        let hosts = cors::hosts(&options.cors_origins, options.any_host);
+        let hosts = cors::hosts(&pages, options.any_host);
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, rows];
         let own = own.into_iter().chain(status.checks());
         let router = api_router(&stores, service, &objects, hosts, own.collect());
-        let router = cors::shared(router, origins);
+        let router = cors::shared(router, pages);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
         Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })

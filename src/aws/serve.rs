@@ -31,6 +31,9 @@ pub struct Options {
     pub s3_url: Option<String>,
     /// Web origins that may use the API, beside those of this machine.
     pub cors_origins: Vec<String>,
+    /// The URLs under which clients reach the API, where a proxy stands before it; each as
+    /// [`crate::http::spelt`].
+    pub public_urls: Vec<String>,
     /// Whether the API answers under names other than this machine's own.
     pub any_host: bool,
     /// How long requests under way may take when this is told to stop.
@@ -61,15 +64,15 @@ pub struct Server {
 impl Server {
     /// Starts the API. When this answers, its address listens.
     pub async fn serve(options: Options, shared: &SdkConfig) -> anyhow::Result<Self> {
-        let origins = cors::origins(&options.cors_origins)?;
-        let hosts = cors::hosts(&options.cors_origins, options.any_host);
+        let pages = cors::pages(&options.cors_origins, &options.public_urls)?;
+        let hosts = cors::hosts(&pages, options.any_host);
         let door = Bound::bind("--listen", options.listen).await?;
         let clients = Clients::new(shared, API_OPERATION).signing_for(options.s3_url.as_deref());
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Parts::new(options.config, clients);
         let api = api(&parts, &tables, hosts);
         Self::start(door, Tasks::default(), options.drain, |meter| {
-            with_meter(cors::shared(router(api), origins), meter)
+            with_meter(cors::shared(router(api), pages), meter)
         })
     }
 

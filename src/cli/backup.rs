@@ -11,6 +11,7 @@ use ledger::id::Tenant;
 
 use crate::aws::TENANT;
 use crate::backup::{Watch, restore, take};
+use crate::plural::count;
 use crate::world::World;
 
 /// Between two lines about how far it has come, on a terminal and elsewhere.
@@ -76,9 +77,9 @@ impl Backup {
         let taken = watched(&watch, async { work.await? }).await?;
         writeln!(
             io::stdout(),
-            "backed up {} events and {} files: {} copied, {} removed",
-            taken.events,
-            taken.files,
+            "backed up {} and {}: {} copied, {} removed",
+            count(taken.events, "event"),
+            count(taken.files, "file"),
             taken.copied,
             taken.removed
         )?;
@@ -93,9 +94,9 @@ impl Restore {
         let restored = watched(&watch, work).await?;
         writeln!(
             io::stdout(),
-            "restored {} events and {} files as of {}",
-            restored.events,
-            restored.files,
+            "restored {} and {} as of {}",
+            count(restored.events, "event"),
+            count(restored.files, "file"),
             restored.at
         )?;
         let found = restored.findings.into_iter();

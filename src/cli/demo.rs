@@ -59,6 +59,7 @@ fn options(data: PathBuf) -> Options {
         s3_listen: any_port,
         s3_url: None,
         cors_origins: Vec::new(),
+        public_urls: Vec::new(),
         tenant: Tenant::default(),
         any_host: false,
         drain: DRAIN,

@@ -19,6 +19,7 @@ use crate::aws::serve::{self, Server};
 use crate::aws::{
     BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
 };
+use crate::http::spelt;
 use crate::local::{Local, Options};
 use crate::scheduled::{Checkpoints, Plan};
 use crate::server::DRAIN;
@@ -64,6 +65,11 @@ pub(super) struct Serve {
     /// Can be given more than once.
     #[arg(long, env = "ASSET_LEDGER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<String>,
+    /// The API as clients reach it through a proxy that keeps their `Host`: its name is then one
+    /// of this server's, and its pages may call. Can be given more than once.
+    #[arg(long, env = "ASSET_LEDGER_PUBLIC_URL", value_name = "URL", value_delimiter = ',',
+        value_parser = public_url)]
+    public_url: Vec<String>,
     /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
@@ -195,6 +201,7 @@ impl Serve {
             s3_listen: self.folder.s3_listen,
             s3_url: self.s3_url,
             cors_origins: self.cors_origin,
+            public_urls: self.public_url,
             tenant: self.tenant,
             any_host: self.insecure_no_auth,
             drain: Duration::from_secs(self.drain_timeout),
@@ -215,6 +222,7 @@ impl Serve {
             listen: self.listen,
             s3_url: self.s3_url,
             cors_origins: self.cors_origin,
+            public_urls: self.public_url,
             any_host: self.insecure_no_auth,
             drain: Duration::from_secs(self.drain_timeout),
         }
@@ -253,25 +261,12 @@ fn every(text: &str) -> Result<Duration, String> {
 /// What a bucket and a key are appended to, as clients will spell it: whoever signs for a default
 /// port or a host in upper case signs what no client sends.
 fn s3_url(text: &str) -> Result<String, String> {
-    let refused = || "it is http://host[:port] or https://host[:port], and no more".to_owned();
-    if text.contains(['@', '#']) {
-        return Err(refused());
-    }
-    let uri: http::Uri = text.parse().map_err(|error| format!("{error}: {}", refused()))?;
-    let bare = uri.path() == "/" && uri.query().is_none();
-    let host = uri.host().filter(|host| bare && !host.is_empty()).ok_or_else(refused)?;
-    let port = uri.authority().and_then(|it| it.as_str().strip_prefix(host)).unwrap_or_default();
-    let port = match port.trim_start_matches(':') {
-        "" => None,
-        digits => Some(digits.parse::<u16>().map_err(|_| refused())?),
-    };
-    let host = host.to_ascii_lowercase();
-    let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
-    match (&*scheme, port) {
-        ("http", None | Some(80)) | ("https", None | Some(443)) => Ok(format!("{scheme}://{host}")),
-        ("http" | "https", Some(port)) => Ok(format!("{scheme}://{host}:{port}")),
-        _ => Err(refused()),
-    }
+    spelt(text)
+}
+
+/// Where clients reach the API.
+fn public_url(text: &str) -> Result<String, String> {
+    spelt(text).map_err(|why| format!("{why}, such as https://ledger.example"))
 }
 
 fn greet(api: &str, s3: &str) {
@@ -288,40 +283,4 @@ Then download it, and see what happened to it:
   curl {api}/asset/ID
   curl {api}/asset/ID/history"
     ));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_s3_url_is_spelt_as_clients_spell_it() {
-        for (text, url) in [
-            ("https://files.example", "https://files.example"),
-            ("https://Files.Example:443/", "https://files.example"),
-            ("HTTP://files.example:80", "http://files.example"),
-            ("http://files.example:443", "http://files.example:443"),
-            ("https://files.example:8443", "https://files.example:8443"),
-            ("http://[::1]:80", "http://[::1]"),
-            ("http://[::1]:9000", "http://[::1]:9000"),
-        ] {
-            assert_eq!(s3_url(text).as_deref(), Ok(url), "{text}");
-        }
-        for text in [
-            "",
-            "files.example",
-            "files.example:9000",
-            "ftp://files.example",
-            "https://files.example#x",
-            "https://files.example/#",
-            "https://files.example/path",
-            "https://files.example//",
-            "https://files.example?x=1",
-            "https://me@files.example",
-            "https://:443",
-            "https://files.example:99999",
-        ] {
-            assert!(s3_url(text).is_err(), "{text}");
-        }
-    }
 }

@@ -18,6 +18,7 @@ mod meter;
 mod offers;
 mod openapi;
 mod origin;
+mod pages;
 mod params;
 mod problem;
 mod proof;
@@ -43,6 +44,9 @@ pub use actor::{Actor, Nameless};
 pub use health::{Check, NotReady};
 pub use meter::{Meter, with_meter};
 pub use origin::Hosts;
+#[cfg(feature = "local")]
+pub(crate) use pages::bare;
+pub use pages::{Pages, spelt};
 pub use request_id::RequestId;
 pub use watch::watch;
 

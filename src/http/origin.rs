@@ -4,29 +4,37 @@
 //! comes from (`Origin`), and when it had its own name point here (DNS rebinding) the name shows
 //! (`Host`).
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
-use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::code::Code;
+use super::pages::Pages;
 use super::problem::Problem;
 
+/// For whoever stands behind a proxy that keeps `Host`, and did not say so.
+const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a name of this machine, \
+    or of the URL that `serve --public-url` gives it behind a proxy";
+/// For whoever has pages elsewhere.
+const NOT_OURS: &str = "pages of other sites may not call this server: `serve --public-url` names \
+    its own site behind a proxy, and `--cors-origin` another";
+
 /// The names under which the server may be called, and whose pages may call it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// This machine's own names: `localhost`, 127.0.0.0/8 and `[::1]`, at any port.
-    #[default]
-    Loopback,
-    /// This machine's own names and these, in lower case and without a port.
-    Named(Arc<[String]>),
+    /// This machine's own names (`localhost`, 127.0.0.0/8 and `[::1]`, at any port), and those of
+    /// these pages.
+    Named(Pages),
     /// Any. For a server behind something that knows who asks, as on Lambda.
     Any,
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Self::Named(Pages::default())
+    }
 }
 
 /// Refuses what other sites' pages sent.
@@ -39,43 +47,22 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
 
 impl Hosts {
     fn check(&self, request: &Request) -> Result<(), Problem> {
-        if *self == Self::Any {
-            return Ok(());
-        }
+        let Self::Named(pages) = self else { return Ok(()) };
         let absolute = request.uri().authority().is_some();
-        let called = request.uri().authority().is_none_or(|a| self.permit(a.as_str()));
+        let called = request.uri().authority().is_none_or(|a| pages.name(a.as_str()));
         let host = only(request.headers(), &header::HOST);
-        if !called || !host.map_or(absolute, |host| self.permit(host)) {
-            let detail = "this server is not called that; Host must be a name of this machine";
-            return Err(Problem::new(Code::HostForbidden, detail));
+        if !called || !host.map_or(absolute, |host| pages.name(host)) {
+            return Err(Problem::new(Code::HostForbidden, NOT_CALLED_THAT));
         }
         if !request.headers().contains_key(header::ORIGIN) {
             return Ok(());
         }
-        let origin = only(request.headers(), &header::ORIGIN).and_then(|origin| {
-            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-        });
-        if origin.is_some_and(|origin| self.permit(origin)) {
+        let origin = only(request.headers(), &header::ORIGIN);
+        if origin.is_some_and(|origin| pages.let_in(origin)) {
             return Ok(());
         }
-        Err(Problem::new(Code::OriginForbidden, "pages of other sites may not call this server"))
+        Err(Problem::new(Code::OriginForbidden, NOT_OURS))
     }
-
-    fn permit(&self, authority: &str) -> bool {
-        let Ok(authority) = authority.parse::<Authority>() else { return false };
-        let host = authority.host().to_ascii_lowercase();
-        let ours = match self {
-            Self::Any => true,
-            Self::Loopback => false,
-            Self::Named(names) => names.contains(&host),
-        };
-        !authority.as_str().contains('@') && (ours || is_loopback(&host))
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A header's value, if it is there exactly once and can be read.
@@ -101,7 +88,7 @@ mod tests {
     #[test]
     fn this_machine_is_known_by_its_own_names_only() {
         for host in ["localhost", "LOCALHOST:9000", "127.0.0.1:80", "127.9.9.9", "[::1]:80"] {
-            assert!(!refused(&Hosts::Loopback, &[("host", host)]), "{host}");
+            assert!(!refused(&Hosts::default(), &[("host", host)]), "{host}");
         }
         for host in [
             "evil.example",
@@ -114,28 +101,28 @@ mod tests {
             "",
             "localhost evil",
         ] {
-            assert!(refused(&Hosts::Loopback, &[("host", host)]), "{host}");
+            assert!(refused(&Hosts::default(), &[("host", host)]), "{host}");
         }
-        assert!(refused(&Hosts::Loopback, &[]), "no host at all");
-        assert!(refused(&Hosts::Loopback, &[("host", "localhost"), ("host", "evil.example")]));
+        assert!(refused(&Hosts::default(), &[]), "no host at all");
+        assert!(refused(&Hosts::default(), &[("host", "localhost"), ("host", "evil.example")]));
     }
 
     #[test]
     fn pages_of_other_sites_are_refused() {
         let host = ("host", "localhost:8080");
         for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:80"] {
-            assert!(!refused(&Hosts::Loopback, &[host, ("origin", origin)]), "{origin}");
+            assert!(!refused(&Hosts::default(), &[host, ("origin", origin)]), "{origin}");
         }
         for origin in
             ["null", "", "https://evil.example", "http://localhost.evil.example", "file://"]
         {
-            assert!(refused(&Hosts::Loopback, &[host, ("origin", origin)]), "{origin}");
+            assert!(refused(&Hosts::default(), &[host, ("origin", origin)]), "{origin}");
         }
     }
 
     #[test]
     fn other_names_are_permitted_by_name_or_altogether() {
-        let named = Hosts::Named(["ledger.example".to_owned()].into());
+        let named = Hosts::Named(Pages::of(["https://ledger.example".to_owned()]));
         assert!(!refused(&named, &[("host", "Ledger.example:443")]));
         assert!(!refused(&named, &[("host", "localhost")]));
         assert!(refused(&named, &[("host", "evil.example")]));

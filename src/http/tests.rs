@@ -1,5 +1,6 @@
 //! The contract as clients see it: what the whole router answers.
 
+mod codes;
 mod contract;
 mod failures;
 mod hostile;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use http::HeaderValue;
 use ledger::StoreError;
 use ledger::absences::Absences;
 use ledger::error::Kind;
@@ -16,6 +15,7 @@ use ledger::sqlite::Open;
 use projections::views::SqliteViews;
 
 use super::{inside, strays};
+use crate::http::Pages;
 use crate::objects::{Connection, S3Objects};
 use crate::s3::{Beside, Credentials, LocalS3, Outbox, REGION};
 use crate::world::World;
@@ -70,8 +70,8 @@ impl Stores {
         tokio::join!(self.journal.close(), self.views.close(), self.s3.close());
     }
 
-    pub(super) fn s3_router(&self, origins: Vec<HeaderValue>) -> Router {
-        self.s3.router(&self.credentials, origins)
+    pub(super) fn s3_router(&self, pages: Pages) -> Router {
+        self.s3.router(&self.credentials, pages)
     }
 
     /// What is missing from the bucket.
@@ -91,7 +91,7 @@ impl Stores {
     /// The bucket as on AWS: by the SDK, at `url`, with URLs signed for `public_url`. Its own calls
     /// take no socket.
     pub(super) fn objects(&self, url: &str, public_url: &str) -> S3Objects {
-        let client = inside::client(self.s3_router(Vec::new()));
+        let client = inside::client(self.s3_router(Pages::default()));
         let Credentials { access_key, secret_key } = &self.credentials;
         let connection = Connection::local(url, REGION, access_key, secret_key).by(client);
         S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(World))

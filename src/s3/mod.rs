@@ -49,6 +49,7 @@ pub use event::REGION;
 pub use outbox::{Backlog, Outbox};
 
 use crate::cors;
+use crate::http::Pages;
 use event::Caller;
 use service::Service;
 use store::Store;
@@ -120,16 +121,16 @@ impl LocalS3 {
     }
 
     /// The endpoint, for requests signed with `credentials`. Scripts of pages on this machine and
-    /// of `origins` may use it. Serve it with connect info, or notifications tell 127.0.0.1 as
+    /// of `pages` may use it. Serve it with connect info, or notifications tell 127.0.0.1 as
     /// every client's address.
-    pub fn router(&self, credentials: &Credentials, origins: Vec<HeaderValue>) -> Router {
+    pub fn router(&self, credentials: &Credentials, pages: Pages) -> Router {
         let mut service = S3ServiceBuilder::new(Service { store: Arc::clone(&self.store) });
         let secret = credentials.secret_key.clone();
         service.set_auth(SimpleAuth::from_single(credentials.access_key.clone(), secret));
         service.set_route(View { store: Arc::clone(&self.store) });
         let (credentials, effects) = (Arc::new(credentials.clone()), Arc::clone(&self.effects));
         let door = Door { service: service.build(), credentials, effects };
-        Router::new().fallback(answer).with_state(door).layer(cors::layer(origins))
+        Router::new().fallback(answer).with_state(door).layer(cors::layer(pages))
     }
 }
 

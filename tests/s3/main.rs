@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asset_ledger::http::Pages;
 use asset_ledger::objects::{Connection, S3Objects};
 use asset_ledger::presign::{Presigned, Presigner};
 use asset_ledger::s3::{Backlog, Credentials, LocalS3, Outbox, REGION, Receiver, Verdict};
@@ -66,7 +67,7 @@ impl World {
         let effects: Arc<dyn Effects> = Arc::new(Clock(TimeDelta::zero()));
         let local = LocalS3::open(dir, BUCKET, Arc::clone(&effects)).await.unwrap();
         let credentials = Credentials::load_or_create(dir, &*effects).unwrap();
-        let router = local.router(&credentials, vec!["https://ours.example".parse().unwrap()]);
+        let router = local.router(&credentials, Pages::of(["https://ours.example".to_owned()]));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

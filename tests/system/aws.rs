@@ -58,7 +58,7 @@ impl Cloud {
     fn serve(&self) -> Process {
         let mut serve = self.program();
         serve.args(["serve", "--store", "dynamodb", "--listen", "127.0.0.1:0"]).args(TABLES);
-        serve.args(["--bucket", "assets"]);
+        serve.args(["--bucket", "assets", "--public-url", "https://ledger.example"]);
         Process::start(serve)
     }
 

@@ -148,24 +148,25 @@ async fn idle_connections_never_keep_out_who_works() {
 async fn who_finds_no_room_is_told_to_come_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_as(with_descriptors(256), &folder.path().join("data"));
-    for (address, word) in
-        [(parts(&server.api).0, "server.busy"), (parts(&server.s3).0, "SlowDown")]
-    {
-        let head = b"POST /asset HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n";
+    let upload = server.create().await["upload_url"].as_str().unwrap().to_owned();
+    for (address, line, word, form) in [
+        (parts(&server.api).0, "POST /asset".to_owned(), "server.busy", "application/problem+json"),
+        // Signed, or it would be refused at once, and nothing would stay busy.
+        (parts(&upload).0, format!("PUT {}", parts(&upload).1), "SlowDown", "application/xml"),
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 9\r\n\r\n");
         let busy: Vec<_> = (0..40)
             .map(|_| {
                 let mut stream = connect(address);
-                stream.write_all(head).map(|()| stream)
+                stream.write_all(head.as_bytes()).map(|()| stream)
             })
             .collect();
         let mut answer = String::new();
         let mut stream = connect(address);
         let _ = stream.read_to_string(&mut answer);
-        if word == "SlowDown" {
-            continue; // POST is refused there at once, so that nothing stays busy
-        }
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(word), "{answer}");
         assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+        assert!(answer.contains(&format!("content-type: {form}\r\n")), "{answer}");
         drop(busy);
     }
     let deadline = Instant::now() + PATIENCE;

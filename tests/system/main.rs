@@ -14,6 +14,7 @@ mod life;
 mod limits;
 mod looking;
 mod media;
+mod pages;
 mod replay;
 mod server;
 mod terminal;

@@ -247,6 +247,10 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
                 C::AssetFull,
                 "the asset has as many events as one can have; delete and purge it",
             )),
+            (path.contains("{id}") && method != "get").then_some((
+                C::AssetOutOfTime,
+                "the event would be at a time that cannot be recorded",
+            )),
             on(restore, C::AssetNotDeleted, "it is not deleted"),
             on(restore, C::AssetBeingPurged, "it is being purged"),
             on(restore, C::AssetBytesGone, "its bytes are gone"),
@@ -270,7 +274,16 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
         "415" => {
             vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
         }
-        "500" => vec![Some((C::Internal, "something went wrong here; the log knows more"))],
+        "500" => vec![
+            Some((C::Internal, "something went wrong here; the log knows more")),
+            Some((C::StoreMisconfigured, "a store is missing, or of another shape")),
+            Some((C::HistoryBroken, "what is stored cannot be read as it was written")),
+            Some((C::EventUnknown, "a newer version of asset-ledger wrote an event of it")),
+            (method != "get").then_some((
+                C::HistoryContradicted,
+                "its history and its row contradict each other; nothing is changed",
+            )),
+        ],
         "503" => vec![
             on("/readyz", C::NotReady, "a part of the service is not ready"),
             Some((C::StoreUnavailable, "a store is away; try again later")),

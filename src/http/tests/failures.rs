@@ -149,7 +149,7 @@ async fn a_change_names_the_version_that_it_was_meant_for() {
 
 #[tokio::test]
 async fn other_sites_are_kept_away_where_nobody_is_asked_who_they_are() {
-    let world = World::with(Hosts::Loopback, Limits::default());
+    let world = World::with(Hosts::default(), Limits::default());
     let host = ("host", "localhost:8080");
     for (headers, status, code) in [
         (vec![host], 201, "none"),

@@ -1,0 +1,84 @@
+//! The codes of errors: those of the program, of docs/API.md and of the description are the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+
+use super::world::World;
+
+/// The program's one table, as text: whoever adds a code cannot leave it out here.
+const CODE: &str = include_str!("../code.rs");
+const CONTRACT: &str = include_str!("../../../docs/API.md");
+/// What a listener says before there is a router.
+const BEFORE_ANY_ROUTE: (&str, u16) = ("server.busy", 503);
+/// What belongs to no operation of the description.
+const OF_NO_OPERATION: [&str; 4] =
+    ["request.invalid", "method.not_allowed", "caller.nameless", "server.busy"];
+
+fn of_the_program() -> BTreeMap<String, u16> {
+    let named = |line: &str| {
+        let (name, status) = line.split_once("=> (\"")?.1.split_once("\", S::")?;
+        let status = status.trim_end_matches("),");
+        Some((name.to_owned(), status_of(status)))
+    };
+    let own = CODE.lines().filter_map(named);
+    own.chain([(BEFORE_ANY_ROUTE.0.to_owned(), BEFORE_ANY_ROUTE.1)]).collect()
+}
+
+/// The number of a status that is a constant of `StatusCode`.
+fn status_of(constant: &str) -> u16 {
+    let is = |status: &StatusCode| {
+        let words = status.canonical_reason().unwrap_or_default();
+        words.to_uppercase().replace([' ', '-'], "_") == constant
+    };
+    let all = (400..600).filter_map(|it| StatusCode::from_u16(it).ok());
+    all.into_iter().find(is).unwrap_or_else(|| panic!("{constant}")).as_u16()
+}
+
+/// The rows of the contract's table: code, status, whose turn it is, `Retry-After`.
+fn of_the_contract() -> Vec<[String; 4]> {
+    let table = CONTRACT.split("## Every error").nth(1).expect("the table's heading");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [code, status, turn, again] = cells[..] else { panic!("{row}") };
+        [code.trim_matches('`'), status, turn, again].map(str::to_owned)
+    })
+    .collect()
+}
+
+#[test]
+fn every_code_is_in_the_contract_with_its_status() {
+    let (program, rows) = (of_the_program(), of_the_contract());
+    let told: BTreeMap<_, _> =
+        rows.iter().map(|row| (row[0].clone(), row[1].parse::<u16>().unwrap())).collect();
+    assert_eq!(told.len(), rows.len(), "a code stands twice");
+    assert_eq!(told, program);
+    for [code, status, turn, again] in &rows {
+        assert!(!turn.is_empty(), "{code}: whose turn?");
+        assert_eq!(again, if status == "503" { "yes" } else { "" }, "{code}: Retry-After");
+    }
+}
+
+#[tokio::test]
+async fn every_code_is_shown_by_the_description_at_its_status() {
+    let document = World::new().call("GET /openapi.json").await.json();
+    let (program, mut shown) = (of_the_program(), BTreeSet::new());
+    let operations = document["paths"].as_object().unwrap().values();
+    for operation in operations.flat_map(|item| item.as_object().unwrap().values()) {
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let examples = &answer["content"]["application/problem+json"]["examples"];
+            for code in examples.as_object().into_iter().flat_map(|all| all.keys()) {
+                assert_eq!(program[code].to_string(), *status, "{code}");
+                shown.insert(code.clone());
+            }
+        }
+    }
+    let missing = program.keys().filter(|code| !shown.contains(*code));
+    assert_eq!(missing.collect::<Vec<_>>(), {
+        let mut expected = OF_NO_OPERATION.to_vec();
+        expected.sort_unstable();
+        expected
+    });
+}
