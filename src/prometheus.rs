@@ -72,9 +72,13 @@ fn describe() {
     describe_histogram!("asset_ledger_visible_lag_ms", "From an event to its row, in milliseconds");
 }
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("asset_ledger_events_recorded", "Events appended to the journal"),
     ("asset_ledger_rows_stale", "Rows that were as new already"),
+    (
+        "asset_ledger_rows_unreadable",
+        "Rows of lists that this program could not read; the journal told of their assets",
+    ),
     ("asset_ledger_rows_repaired", "Rows written by a redrive, that no word had led to"),
     ("asset_ledger_assets_parked", "Assets set aside for a person"),
     (

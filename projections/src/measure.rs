@@ -20,6 +20,11 @@ pub(crate) fn repaired() {
     counter!("asset_ledger_rows_repaired").increment(1);
 }
 
+/// A row of a list could not be read, and its asset was folded from the journal instead.
+pub(crate) fn unreadable() {
+    counter!("asset_ledger_rows_unreadable").increment(1);
+}
+
 /// Whether the rows follow a journal that is not the one that is there.
 pub(crate) fn position_lost(lost: bool) {
     gauge!("asset_ledger_position_lost").set(if lost { 1.0 } else { 0.0 });

@@ -4,8 +4,10 @@
 //! the load just when the runner is behind; a row that was altered is at its version already, and
 //! a put of the same version would not replace it. It is reported; a rebuild mends it.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::chain;
@@ -13,7 +15,11 @@ use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::service;
 
-use crate::views::{Page, Query, Views};
+use crate::measure;
+use crate::views::{Page, Query, Unreadable, Views};
+
+/// Histories that are read at once in place of rows that cannot be.
+const FOLDS: usize = 16;
 
 /// The read side's front door.
 #[derive(Clone)]
@@ -47,16 +53,48 @@ impl Reader {
         {
             return Ok(Some(row.clone()));
         }
-        let history = self.journal.history(key).await.map_err(|error| error.about(key))?;
-        let history = service::fold(key, history).await?;
-        let asset = history.map(|history| history.asset().clone());
+        let asset = self.folded(key).await?;
         tell_apart(row.as_ref(), asset.as_ref());
         Ok(asset)
     }
 
     /// A page of assets, newest first; it may lag by moments.
+    ///
+    /// An asset whose row cannot be read is folded from the journal. One whose history cannot be
+    /// read either is left out: it keeps nobody from the others.
     pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        self.views.list(query).await
+        let mut page = self.views.list(query).await?;
+        let unreadable = std::mem::take(&mut page.unreadable);
+        if unreadable.is_empty() {
+            return Ok(page);
+        }
+        let folds = unreadable.into_iter().map(|row| self.instead(query, row));
+        let folded: Vec<_> = stream::iter(folds).buffered(FOLDS).try_collect().await?;
+        page.assets.extend(folded.into_iter().flatten());
+        page.assets.sort_unstable_by_key(|asset| Reverse(asset.key.asset));
+        Ok(page)
+    }
+
+    /// What the journal tells of an asset whose row cannot be read, if it belongs to the list.
+    async fn instead(&self, query: &Query, row: Unreadable) -> Result<Option<Asset>, StoreError> {
+        let key = Key { tenant: query.tenant.clone(), asset: row.asset };
+        let asset = key.partition();
+        measure::unreadable();
+        tracing::warn!(asset, cause = row.error, "a row of a list was not read");
+        match self.folded(&key).await {
+            Ok(found) => Ok(found.filter(|found| query.takes(found.status()))),
+            Err(error) if error.kind.is_of_one_asset() => {
+                tracing::warn!(asset, cause = chain(&error), "an asset was left out of a list");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn folded(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        let history = self.journal.history(key).await.map_err(|error| error.about(key))?;
+        let history = service::fold(key, history).await?;
+        Ok(history.map(|history| history.asset().clone()))
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use ledger::StoreError;
 use ledger::asset::{Asset, Status};
+use ledger::error::chain;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
@@ -47,22 +48,78 @@ pub struct Query {
     pub limit: usize,
 }
 
+impl Query {
+    /// Whether an asset of this status belongs to the list.
+    pub(crate) fn takes(&self, status: Status) -> bool {
+        status != Status::Purged && self.state.is_none_or(|state| state.shown() == status.shown())
+    }
+}
+
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// The rows. A filtered page may be short, or empty, and still not be the last.
     pub assets: Vec<Asset>,
+    /// Rows of the page that could not be read, newest first: altered, or of a newer program.
+    pub unreadable: Vec<Unreadable>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<AssetId>,
 }
 
+/// A row of a list that this program cannot read: the asset is there, and its history tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which asset.
+    pub asset: AssetId,
+    /// Why it cannot be read, for a person.
+    pub error: String,
+}
+
+/// A row of a list, read or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Listed {
+    Read(Asset),
+    Unreadable(Unreadable),
+}
+
+impl Listed {
+    /// What was read of the row of an asset.
+    fn of(id: AssetId, row: Result<Asset, StoreError>) -> Self {
+        row.map_or_else(
+            |error| Self::Unreadable(Unreadable { asset: id, error: chain(&error) }),
+            Self::Read,
+        )
+    }
+
+    fn id(&self) -> AssetId {
+        match self {
+            Self::Read(asset) => asset.key.asset,
+            Self::Unreadable(row) => row.asset,
+        }
+    }
+}
+
+/// What a list makes of a row that is not of an asset: there is nothing to show, and no history
+/// to look at. `verify` names it.
+fn no_asset(error: &StoreError) -> Option<Listed> {
+    tracing::warn!(cause = chain(error), "a row of a list is not of an asset");
+    None
+}
+
 impl Page {
     /// The page that the first rows make, where at least one more than `limit` was looked for.
-    fn cut(mut assets: Vec<Asset>, limit: usize) -> Self {
-        let more = assets.len() > limit;
-        assets.truncate(limit);
-        let next = assets.last().filter(|_| more).map(|last| last.key.asset);
-        Self { assets, next }
+    fn cut(mut rows: Vec<Listed>, limit: usize) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let mut page =
+            Self { next: rows.last().filter(|_| more).map(Listed::id), ..Self::default() };
+        for row in rows {
+            match row {
+                Listed::Read(asset) => page.assets.push(asset),
+                Listed::Unreadable(row) => page.unreadable.push(row),
+            }
+        }
+        page
     }
 }
 
@@ -91,6 +148,7 @@ pub struct Parked {
 ///   whose head is not the hash of that version in the history. Comparing and writing are one step.
 /// * A row comes back as the asset that was put.
 /// * `get` sees every `put` that was answered before; `glance` and `list` may lag by moments.
+/// * A row that cannot be read fails no list: it is named among the unreadable ones of its page.
 /// * A walk by the cursor, page by page, gives every listed asset that was there when it began
 ///   exactly once, newest first, also while newer ones are added.
 /// * A purged asset's row is a tombstone: `get` gives it, so that a late duplicate cannot bring the
@@ -162,11 +220,12 @@ mod tests {
     #[test]
     fn only_a_page_with_more_behind_it_names_a_next_one() {
         let found: Vec<_> = (1..=3).rev().map(|nth| Story::begin("main", nth).asset()).collect();
+        let rows = || found.iter().cloned().map(Listed::Read).collect::<Vec<_>>();
         let last_of = |limit: usize| found.get(limit - 1).map(|last| last.key.asset);
-        assert_eq!(Page::cut(found.clone(), 2).next, last_of(2));
-        assert_eq!(Page::cut(found.clone(), 2).assets, found[..2]);
+        assert_eq!(Page::cut(rows(), 2).next, last_of(2));
+        assert_eq!(Page::cut(rows(), 2).assets, found[..2]);
         for limit in [3, 4] {
-            assert_eq!(Page::cut(found.clone(), limit), Page { assets: found.clone(), next: None });
+            assert_eq!(Page::cut(rows(), limit), Page { assets: found.clone(), ..Page::default() });
         }
     }
 }

@@ -15,8 +15,8 @@ use super::pages::Pages;
 use super::problem::Problem;
 
 /// For whoever stands behind a proxy that keeps `Host`, and did not say so.
-const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a name of this machine, \
-    or of the URL that `serve --public-url` gives it behind a proxy";
+const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a name of this \
+    machine, or of the URL that `serve --public-url` gives it behind a proxy";
 /// For whoever has pages elsewhere.
 const NOT_OURS: &str = "pages of other sites may not call this server: `serve --public-url` names \
     its own site behind a proxy, and `--cors-origin` another";

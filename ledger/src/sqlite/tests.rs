@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::file::LOG;
 use super::readers::READERS;
 use super::*;
 

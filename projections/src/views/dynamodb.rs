@@ -77,9 +77,9 @@ impl DynamoViews {
         let answer = request.send().await.map_err(|e| failed("views: no list was read", e))?;
         self.meter.count("Query", answer.consumed_capacity());
         let end = answer.last_evaluated_key.as_ref().map(item::id).transpose()?;
-        let assets = answer.items.unwrap_or_default().into_iter();
-        let assets = assets.map(|item| item::listed(&query.tenant, item));
-        Ok(Part { assets: assets.collect::<Result<_, _>>()?, end })
+        let items = answer.items.unwrap_or_default().into_iter();
+        let rows = items.filter_map(|item| item::listed(&query.tenant, item)).collect();
+        Ok(Part { rows, end })
     }
 
     async fn all_parked(&self, tenant: &Tenant) -> Result<Vec<Parked>, StoreError> {

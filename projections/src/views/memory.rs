@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
-use ledger::asset::{Asset, Status};
+use ledger::asset::Asset;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
-use super::{Page, Parked, Put, Query, Views};
+use super::{Listed, Page, Parked, Put, Query, Views};
 use crate::generations::{Generation, Generations, List, Progress};
 use crate::position::{Commit, Position, Positions};
 use crate::row;
@@ -114,13 +114,10 @@ impl Views for MemoryViews {
         let rows = tables.assets.get(&(self.generation, query.tenant.clone()));
         let Some(rows) = rows else { return Ok(Page::default()) };
         let older = (Bound::Unbounded, query.after.map_or(Bound::Unbounded, Bound::Excluded));
-        let shown = |row: &&Asset| {
-            let status = row.status();
-            let asked = query.state.is_none_or(|state| state.shown() == status.shown());
-            asked && status != Status::Purged
-        };
+        let shown = |row: &&Asset| query.takes(row.status());
         let newest_first = rows.range(older).rev().map(|(_, row)| row).filter(shown);
-        let more = newest_first.take(query.limit.saturating_add(1)).cloned().collect();
+        let more =
+            newest_first.take(query.limit.saturating_add(1)).cloned().map(Listed::Read).collect();
         Ok(Page::cut(more, query.limit))
     }
 

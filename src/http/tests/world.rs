@@ -269,7 +269,7 @@ impl Views for Folding {
         let more = assets.len() > query.limit;
         assets.truncate(query.limit);
         let next = assets.last().map(|asset| asset.key.asset).filter(|_| more);
-        Ok(Page { assets, next })
+        Ok(Page { assets, next, ..Page::default() })
     }
 
     async fn park(&self, _: &Parked) -> Result<(), StoreError> {

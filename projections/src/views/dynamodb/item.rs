@@ -12,7 +12,7 @@ use ledger::id::{AssetId, Key, Tenant};
 use ledger::time;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 
-use super::super::Parked;
+use super::super::{Listed, Parked, no_asset};
 use crate::row::{Row, Tags};
 use crate::rows::Stored;
 
@@ -38,7 +38,7 @@ const AT: &str = "at";
 /// A row as it lies there.
 pub(super) fn stored(tenant: &Tenant, item: Item) -> Result<Stored, StoreError> {
     let id = text(&item, SK).map_err(|e| corrupt("a row", "read", e))?.to_owned();
-    Ok(Stored { id, asset: listed(tenant, item) })
+    Ok(Stored { id, asset: of_tenant(tenant, item) })
 }
 
 /// An asset's attributes, but for its key.
@@ -68,7 +68,14 @@ pub(super) fn asset(key: &Key, mut item: Item) -> Result<Asset, StoreError> {
 }
 
 /// The asset of a row found in a list.
-pub(super) fn listed(tenant: &Tenant, item: Item) -> Result<Asset, StoreError> {
+pub(super) fn listed(tenant: &Tenant, item: Item) -> Option<Listed> {
+    match id(&item) {
+        Ok(id) => Some(Listed::of(id, of_tenant(tenant, item))),
+        Err(error) => no_asset(&error),
+    }
+}
+
+fn of_tenant(tenant: &Tenant, item: Item) -> Result<Asset, StoreError> {
     let key = Key { tenant: tenant.clone(), asset: id(&item)? };
     asset(&key, item)
 }

@@ -4,10 +4,9 @@
 //! So nothing is given out that is older than the newest such place, the horizon; whatever is
 //! newer, of all shards, is complete.
 
-use ledger::asset::Asset;
 use ledger::id::AssetId;
 
-use super::super::{Page, Query};
+use super::super::{Listed, Page, Query};
 
 /// Rows that one request looks at, at most.
 const MOST: usize = 1_000;
@@ -23,7 +22,7 @@ pub(super) fn share(limit: usize, shards: u8) -> i32 {
 /// What one request found of a shard.
 pub(super) struct Part {
     /// The rows that the filter let through.
-    pub(super) assets: Vec<Asset>,
+    pub(super) rows: Vec<Listed>,
     /// The last row that was looked at; `None` if it was the shard's last.
     pub(super) end: Option<AssetId>,
 }
@@ -35,7 +34,7 @@ pub(super) struct Merge {
 }
 
 struct Shard {
-    assets: Vec<Asset>,
+    rows: Vec<Listed>,
     read: Read,
 }
 
@@ -50,7 +49,7 @@ enum Read {
 
 impl Merge {
     pub(super) fn new(shards: u8, query: &Query) -> Self {
-        let shard = |_| Shard { assets: Vec::new(), read: Read::Nothing(query.after) };
+        let shard = |_| Shard { rows: Vec::new(), read: Read::Nothing(query.after) };
         Self { limit: query.limit, shards: (0..shards).map(shard).collect() }
     }
 
@@ -58,8 +57,8 @@ impl Merge {
     /// not full, those that hold nothing in reserve beyond the horizon.
     pub(super) fn wanted(&self) -> Vec<(u8, Option<AssetId>)> {
         let horizon = self.horizon();
-        let given = self.shards.iter().flat_map(|shard| &shard.assets);
-        let full = given.filter(|asset| Some(asset.key.asset) >= horizon).count() >= self.limit;
+        let given = self.shards.iter().flat_map(|shard| &shard.rows);
+        let full = given.filter(|row| Some(row.id()) >= horizon).count() >= self.limit;
         let wants = |shard: &Shard| match shard.read {
             Read::Nothing(after) => Some(after),
             Read::UpTo(end) if !full && !shard.has_reserve(horizon) => Some(Some(end)),
@@ -70,17 +69,17 @@ impl Merge {
 
     pub(super) fn add(&mut self, shard: u8, part: Part) {
         let Some(shard) = self.shards.get_mut(usize::from(shard)) else { return };
-        shard.assets.extend(part.assets);
+        shard.rows.extend(part.rows);
         shard.read = part.end.map_or(Read::All, Read::UpTo);
     }
 
     /// The page that was made.
     pub(super) fn page(self) -> Page {
         let (horizon, limit) = (self.horizon(), self.limit);
-        let mut assets: Vec<_> = self.shards.into_iter().flat_map(|shard| shard.assets).collect();
-        assets.retain(|asset| Some(asset.key.asset) >= horizon);
-        assets.sort_unstable_by_key(|asset| std::cmp::Reverse(asset.key.asset));
-        let page = Page::cut(assets, limit);
+        let mut rows: Vec<_> = self.shards.into_iter().flat_map(|shard| shard.rows).collect();
+        rows.retain(|row| Some(row.id()) >= horizon);
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id()));
+        let page = Page::cut(rows, limit);
         Page { next: page.next.or(horizon), ..page }
     }
 
@@ -96,12 +95,13 @@ impl Shard {
     }
 
     fn has_reserve(&self, horizon: Option<AssetId>) -> bool {
-        self.assets.iter().any(|asset| Some(asset.key.asset) < horizon)
+        self.rows.iter().any(|row| Some(row.id()) < horizon)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ledger::asset::Asset;
     use ledger::id::Tenant;
     use ledger::testing::Chance;
 
@@ -136,7 +136,7 @@ mod tests {
             let looked = &rows[..rows.len().min(self.share)];
             let end = (rows.len() > self.share).then(|| looked[self.share - 1].0.key.asset);
             let shown = looked.iter().filter(|(_, shown)| *shown);
-            Part { assets: shown.map(|(asset, _)| asset.clone()).collect(), end }
+            Part { rows: shown.map(|(asset, _)| Listed::Read(asset.clone())).collect(), end }
         }
 
         fn page(&self, query: &Query) -> Page {

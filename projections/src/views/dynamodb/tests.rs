@@ -235,6 +235,9 @@ async fn a_row_that_was_altered_is_corrupt_and_others_are_not() {
         assert_eq!(bad[0].id, story(1).key.asset.to_string());
         assert_eq!(bad[0].asset.as_ref().unwrap_err().kind, Kind::Corrupt, "{name} {value:?}");
         assert!(good[0].asset.is_ok());
+        let list = world.views.list(&query(None, 9)).await.unwrap();
+        assert_eq!(list.assets, [story(2).asset()], "{name} {value:?}");
+        assert_eq!(list.unreadable[0].asset, story(1).key.asset);
         // What cannot be read has reached nothing, so its asset can be set aside.
         world.views.park(&parked(&story(1))).await.unwrap();
         assert_eq!(world.views.parked(&Tenant::default(), 9).await.unwrap().len(), 1);

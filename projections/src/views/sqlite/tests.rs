@@ -1,10 +1,12 @@
 //! What only this store promises: its columns, its indexes, its files.
 
 use futures::future::join_all;
+use ledger::journal::MemoryJournal;
 use tempfile::TempDir;
 
 use super::*;
 use crate::position::{Commit, Position, Positions};
+use crate::reader::Reader;
 use crate::rows::Rows;
 use crate::testing::Story;
 
@@ -83,6 +85,35 @@ async fn rows_and_position_are_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_list_takes_from_the_journal_what_no_row_tells() {
+    let (views, _folder) = views();
+    let views = Arc::new(views);
+    let stories = [Story::begin("main", 1), Story::begin("main", 2).received().deleted()];
+    let known = MemoryJournal::default();
+    for story in &stories {
+        story.append_to(&known).await;
+    }
+    let stranger = Story::begin("main", 3);
+    for story in stories.iter().chain([&stranger]) {
+        views.put(&story.asset()).await.unwrap();
+    }
+    for alter in ["tags = '{'", "head = 'none'", "state = 'ARCHIVED'"] {
+        let alter = format!("UPDATE assets SET {alter}");
+        views.database.write(move |file| file.execute(&alter, [])).await.unwrap();
+    }
+    let reader = Reader::new(Arc::new(known), views);
+    let mut query = Query { tenant: Tenant::default(), state: None, after: None, limit: 9 };
+    let list = reader.list(&query).await.unwrap();
+    assert_eq!(list.assets, [stories[1].asset(), stories[0].asset()]);
+    assert_eq!((list.unreadable, list.next), (Vec::new(), None));
+    query.limit = 2;
+    let list = reader.list(&query).await.unwrap();
+    assert_eq!(list.assets, [stories[1].asset()], "what has no history is left out");
+    query.after = list.next;
+    assert_eq!(reader.list(&query).await.unwrap().assets, [stories[0].asset()]);
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
     let (views, _folder) = views();
     let stories = [1, 2, 3].map(|nth| Story::begin("main", nth));
@@ -92,6 +123,14 @@ async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
     let alter = "UPDATE assets SET tags = 'not JSON' WHERE sk = ?1";
     let altered = stories[1].key.asset.to_string();
     views.database.write(move |file| file.execute(alter, [altered])).await.unwrap();
+    let query = Query { tenant: Tenant::default(), state: None, after: None, limit: 2 };
+    let list = views.list(&query).await.unwrap();
+    assert_eq!(list.assets, [stories[2].asset()]);
+    assert_eq!(list.unreadable[0].asset, stories[1].key.asset);
+    assert!(list.unreadable[0].error.contains("cannot be read"), "{:?}", list.unreadable);
+    let next = Query { after: list.next, ..query };
+    assert_eq!(views.list(&next).await.unwrap().assets, [stories[0].asset()]);
+
     let page = views.page(&stories[0].key.tenant, 0, None).await.unwrap();
     let ids: Vec<_> = page.rows.iter().map(|row| row.id.clone()).collect();
     assert_eq!(ids, stories.clone().map(|story| story.key.asset.to_string()));
