@@ -13,6 +13,8 @@ use projections::follower::Progress;
 
 use crate::http::{Check, NotReady};
 use crate::objects::S3Objects;
+#[cfg(feature = "local")]
+use crate::plural::count;
 
 /// One look at each part.
 pub(crate) fn all(
@@ -79,6 +81,10 @@ impl Check for Following {
         }
         Ok(())
     }
+
+    fn says(&self) -> Option<String> {
+        Some(format!("{} behind", count(self.0.lag(), "event")))
+    }
 }
 
 struct Versioned(Arc<S3Objects>);
@@ -100,7 +106,7 @@ fn nobody() -> Key {
 }
 
 /// Paths and causes are for the log; whoever asks is told the kind.
-fn not_ready(error: &StoreError) -> NotReady {
+pub(crate) fn not_ready(error: &StoreError) -> NotReady {
     tracing::warn!(cause = %chain(error), "a check failed");
     NotReady(format!("{:?}: see the log", error.kind))
 }

@@ -7,6 +7,7 @@ mod ground;
 mod inside;
 mod stores;
 mod strays;
+mod writes;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use ledger::journal::SqliteJournal;
 use ledger::objects::Objects;
 use ledger::service::Service;
 use projections::feed::ArrivalFeed;
+use projections::follower::Progress;
 use projections::{Contradicted, Current, Follower, Reader, Runner};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ pub use self::folder::Folder;
 use self::ground::Ground;
 pub(crate) use self::stores::BUCKET;
 use self::stores::Stores;
+use self::writes::Writes;
 use crate::bucket::{Bucket, Handled};
 use crate::checks;
 use crate::cors;
@@ -103,7 +106,7 @@ impl Local {
         let ground = Ground::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
         let (follower, figures) = (follower(&stores, contradicted), Prometheus::start()?);
-        let rows = checks::following(follower.progress());
+        let (progress, rows) = (follower.progress(), checks::following(follower.progress()));
         let schedule = plan.schedule(&options.data, scheduled(&stores, options.tenant))?;
         let (status, outbox) = (schedule.status(), stores.outbox());
         let meter =
@@ -116,9 +119,10 @@ impl Local {
         let s3_router = stores.s3_router(pages.clone());
         s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
         let hosts = cors::hosts(&pages, options.any_host);
-        let own = [Arc::new(ground.clone()) as Arc<dyn Check>, rows];
+        let writes = Arc::new(Writes::new(Arc::clone(&stores)));
+        let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
-        let router = api_router(&stores, service, &objects, hosts, own.collect());
+        let router = api_router(&stores, service, &objects, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
@@ -180,12 +184,13 @@ fn api_router(
     objects: &Arc<S3Objects>,
     hosts: Hosts,
     own: Vec<Arc<dyn Check>>,
+    progress: Progress,
 ) -> Router {
     let rows = Arc::new(Current::new(stores.views.clone()));
     let ports = checks::all(stores.journal.clone(), rows.clone(), Arc::clone(objects));
     crate::http::router(Api {
         service,
-        reader: Reader::new(stores.journal.clone(), rows),
+        reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner: Arc::clone(objects) as _,
         effects: Arc::new(World),

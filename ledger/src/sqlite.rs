@@ -119,6 +119,19 @@ impl Database {
         self.ground.as_ref().map_or(Ok(()), |ground| ground.check())
     }
 
+    /// Whether a write reaches the disk: one page is committed that says what it said before.
+    ///
+    /// # Errors
+    /// Those of [`Database::write`]: another process that holds the lock, a full disk, a writer
+    /// that has ended.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.write(|file| {
+            let steps: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            file.pragma_update(None, "user_version", steps)
+        })
+        .await
+    }
+
     /// Finishes the reads and writes under way, moves the log to the file, and ends the writer.
     /// Whatever comes later fails.
     pub async fn close(&self) {

@@ -57,6 +57,8 @@ pub struct Follower {
     position: Option<Position>,
     told: watch::Sender<u64>,
     lost: watch::Sender<bool>,
+    /// What was to be made into rows when it began; `None` before that is known.
+    goal: watch::Sender<Option<u64>>,
     reminded: Option<Instant>,
     swept: Option<Instant>,
 }
@@ -66,15 +68,16 @@ impl Follower {
     /// `runner` writes.
     pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
         let (told, lost) = (watch::Sender::new(0), watch::Sender::new(false));
-        let (position, reminded, swept) = (None, None, None);
-        Self { arrivals, positions, runner, position, told, lost, reminded, swept }
+        let (position, reminded, swept, goal) = (None, None, None, watch::Sender::new(None));
+        Self { arrivals, positions, runner, position, told, lost, goal, reminded, swept }
     }
 
     /// Tells how far the follower has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let (latest, position) = (self.arrivals.latest(), self.told.subscribe());
-        Progress { latest, position, lost: self.lost.subscribe() }
+        let (lost, goal) = (self.lost.subscribe(), self.goal.subscribe());
+        Progress { latest, position, lost, goal }
     }
 
     /// Follows until `shutdown` turns true or its sender is gone; a step that has begun is
@@ -150,8 +153,18 @@ impl Follower {
             return Ok(None);
         }
         self.reminded = None;
+        self.begin(&position);
         self.arrive(position);
         Ok(Some(position))
+    }
+
+    /// Notes, once, how much there was to do: rows that were never made, or far behind, make lists
+    /// that lack most of what there is.
+    fn begin(&self, position: &Position) {
+        let latest = *self.arrivals.latest().borrow();
+        let far = latest.saturating_sub(position.number) > BATCH as u64;
+        let goal = if far || position.number == 0 { latest } else { 0 };
+        self.goal.send_if_modified(|told| told.is_none() && told.replace(goal).is_none());
     }
 
     fn remind(&mut self, position: &Position) {
@@ -186,6 +199,7 @@ pub struct Progress {
     latest: watch::Receiver<u64>,
     position: watch::Receiver<u64>,
     lost: watch::Receiver<bool>,
+    goal: watch::Receiver<Option<u64>>,
 }
 
 impl Progress {
@@ -193,6 +207,12 @@ impl Progress {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
+    }
+
+    /// Whether the rows are still being made from what was there when following began.
+    #[must_use]
+    pub fn is_filling(&self) -> bool {
+        self.goal.borrow().is_some_and(|goal| *self.position.borrow() < goal)
     }
 
     /// Arrivals that this process knows of and that are not rows yet, at most.
@@ -237,6 +257,7 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use ledger::id::Tenant;
     use ledger::journal::{Journal, MemoryJournal, SqliteJournal};
     use ledger::sqlite::Open;
     use tempfile::TempDir;
@@ -244,6 +265,7 @@ mod tests {
 
     use super::*;
     use crate::generations::Generations;
+    use crate::reader::Reader;
     use crate::testing::{Clock, Fault, Faulty, Story};
     use crate::views::{MemoryViews, Query, SqliteViews, Views};
 
@@ -315,6 +337,29 @@ mod tests {
         assert_eq!(running.progress.lag(), 0);
         assert_rows(&*views, &stories).await;
         running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_that_are_still_to_be_made_are_known_to_be_missing() {
+        let (journal, views) = in_memory();
+        let mut first = follower(&journal, &views);
+        first.start().await.unwrap();
+        let stories = stories(200);
+        append_mixed(&*journal, &stories).await;
+        assert!(!first.progress().is_filling(), "what comes later is a lag of moments");
+
+        let mut again = follower(&journal, &views);
+        let reader = Reader::new(journal, views).made_by(again.progress());
+        let all = Query { tenant: Tenant::default(), state: None, after: None, limit: 999 };
+        again.start().await.unwrap();
+        for (step, incomplete) in [(0, true), (1, true), (2, false)] {
+            if step > 0 {
+                assert_eq!(again.step().await.unwrap(), Step::Moved);
+            }
+            let page = reader.list(&all).await.unwrap();
+            assert_eq!(page.incomplete, incomplete, "{step}");
+        }
+        assert_eq!(reader.list(&all).await.unwrap().assets.len(), 200);
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::service;
 
+use crate::follower::Progress;
 use crate::measure;
 use crate::views::{Page, Query, Unreadable, Views};
 
@@ -26,12 +27,19 @@ const FOLDS: usize = 16;
 pub struct Reader {
     journal: Arc<dyn Journal>,
     views: Arc<dyn Views>,
+    rows: Option<Progress>,
 }
 
 impl Reader {
     /// Reads rows from `views` and checks them against `journal`.
     pub fn new(journal: Arc<dyn Journal>, views: Arc<dyn Views>) -> Self {
-        Self { journal, views }
+        Self { journal, views, rows: None }
+    }
+
+    /// The same where a follower makes the rows in this process, and is known to be not there yet.
+    #[must_use]
+    pub fn made_by(self, rows: Progress) -> Self {
+        Self { rows: Some(rows), ..self }
     }
 
     /// The asset as it is now, purged ones too; `None` if it never existed.
@@ -63,7 +71,10 @@ impl Reader {
     /// An asset whose row cannot be read is folded from the journal. One whose history cannot be
     /// read either is left out: it keeps nobody from the others.
     pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        // Asked before: what becomes complete meanwhile is no harm.
+        let incomplete = self.rows.as_ref().is_some_and(Progress::is_filling);
         let mut page = self.views.list(query).await?;
+        page.incomplete |= incomplete;
         let unreadable = std::mem::take(&mut page.unreadable);
         if unreadable.is_empty() {
             return Ok(page);

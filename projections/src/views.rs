@@ -64,6 +64,8 @@ pub struct Page {
     pub unreadable: Vec<Unreadable>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<AssetId>,
+    /// Whether the rows are still being made: there may be assets that no page has.
+    pub incomplete: bool,
 }
 
 /// A row of a list that this program cannot read: the asset is there, and its history tells it.
@@ -78,8 +80,14 @@ pub struct Unreadable {
 /// A row of a list, read or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Listed {
-    Read(Asset),
+    Read(Box<Asset>),
     Unreadable(Unreadable),
+}
+
+impl From<Asset> for Listed {
+    fn from(asset: Asset) -> Self {
+        Self::Read(Box::new(asset))
+    }
 }
 
 impl Listed {
@@ -87,7 +95,7 @@ impl Listed {
     fn of(id: AssetId, row: Result<Asset, StoreError>) -> Self {
         row.map_or_else(
             |error| Self::Unreadable(Unreadable { asset: id, error: chain(&error) }),
-            Self::Read,
+            Self::from,
         )
     }
 
@@ -115,7 +123,7 @@ impl Page {
             Self { next: rows.last().filter(|_| more).map(Listed::id), ..Self::default() };
         for row in rows {
             match row {
-                Listed::Read(asset) => page.assets.push(asset),
+                Listed::Read(asset) => page.assets.push(*asset),
                 Listed::Unreadable(row) => page.unreadable.push(row),
             }
         }
@@ -220,7 +228,7 @@ mod tests {
     #[test]
     fn only_a_page_with_more_behind_it_names_a_next_one() {
         let found: Vec<_> = (1..=3).rev().map(|nth| Story::begin("main", nth).asset()).collect();
-        let rows = || found.iter().cloned().map(Listed::Read).collect::<Vec<_>>();
+        let rows = || found.iter().cloned().map(Listed::from).collect::<Vec<_>>();
         let last_of = |limit: usize| found.get(limit - 1).map(|last| last.key.asset);
         assert_eq!(Page::cut(rows(), 2).next, last_of(2));
         assert_eq!(Page::cut(rows(), 2).assets, found[..2]);

@@ -70,7 +70,12 @@ pub(super) async fn list(State(api): State<Api>, mut given: Params) -> Result<Re
         limit: params::limit(limit.as_deref())?,
     };
     given.done()?;
-    Ok(listed(&query, &api.reader.list(&query).await?))
+    let page = api.reader.list(&query).await?;
+    if page.incomplete {
+        let detail = "the rows that lists are made of are still being made; try again";
+        return Err(Problem::new(Code::ListIncomplete, detail));
+    }
+    Ok(listed(&query, &page))
 }
 
 fn listed(query: &Query, page: &Page) -> Response {

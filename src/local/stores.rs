@@ -65,6 +65,13 @@ impl Stores {
         self.s3.check()
     }
 
+    /// Whether a write to each file reaches the disk.
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        self.journal.probe().await?;
+        self.views.probe().await?;
+        self.s3.probe().await
+    }
+
     /// Ends the writers, and leaves no logs.
     pub(super) async fn close(&self) {
         tokio::join!(self.journal.close(), self.views.close(), self.s3.close());

@@ -97,6 +97,14 @@ impl LocalS3 {
         self.store.check()
     }
 
+    /// As [`ledger::sqlite::Database::probe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.store.probe().await
+    }
+
     /// As [`ledger::sqlite::Database::close`].
     pub async fn close(&self) {
         self.store.close().await;

@@ -77,6 +77,11 @@ impl Store {
         self.db.check()
     }
 
+    /// As [`Database::probe`].
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        self.db.probe().await
+    }
+
     pub(super) async fn close(&self) {
         self.db.close().await;
     }

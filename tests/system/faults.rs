@@ -1,11 +1,12 @@
 //! Bad luck below: a locked file, a full disk, a damaged file.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::server::{Server, program};
+use crate::server::{PATIENCE, Server, program};
 
 #[tokio::test]
 async fn a_locked_journal_is_503_and_heals() {
@@ -21,9 +22,23 @@ async fn a_locked_journal_is_503_and_heals() {
     assert_eq!(problem["code"], "store.unavailable");
     assert!(!problem.to_string().contains("sqlite"), "the answer tells of our insides: {problem}");
     assert!(server.log_text().contains("locked"), "the log does not say why");
+    let (status, told) = ready(&server).await;
+    assert!(status == 503 && told.contains("writes"), "{status} {told}");
     lock.execute_batch("ROLLBACK").unwrap();
     server.create().await;
+    let deadline = Instant::now() + PATIENCE;
+    while ready(&server).await.0 != 200 {
+        assert!(Instant::now() < deadline, "it stays unready: {}", ready(&server).await.1);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let told = ready(&server).await.1;
+    assert!(told.contains("0 events behind"), "{told}");
     assert!(server.stop());
+}
+
+async fn ready(server: &Server) -> (u16, String) {
+    let answer = server.get("/readyz").await;
+    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 /// An empty ledger in its place would pass for the truth.
@@ -81,6 +96,8 @@ async fn a_full_disk_is_503_and_the_process_survives() {
     let too_much = server.http.put(created).body(vec![7; 1 << 20]).send().await.unwrap();
     assert!(too_much.status().is_server_error(), "{}", too_much.status());
     assert_eq!(server.get("/healthz").await.status(), 200);
+    let (status, told) = ready(&server).await;
+    assert!(status == 503 && told.contains("writes"), "{status} {told}");
     server.kill();
 
     let server = Server::start(&data);

@@ -46,6 +46,11 @@ impl SqliteJournal {
         self.database.check()
     }
 
+    /// As [`Database::probe`].
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.database.probe().await
+    }
+
     /// As [`Database::close`].
     pub async fn close(&self) {
         self.database.close().await;

@@ -117,7 +117,7 @@ impl Views for MemoryViews {
         let shown = |row: &&Asset| query.takes(row.status());
         let newest_first = rows.range(older).rev().map(|(_, row)| row).filter(shown);
         let more =
-            newest_first.take(query.limit.saturating_add(1)).cloned().map(Listed::Read).collect();
+            newest_first.take(query.limit.saturating_add(1)).cloned().map(Listed::from).collect();
         Ok(Page::cut(more, query.limit))
     }
 

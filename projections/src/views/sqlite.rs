@@ -72,6 +72,14 @@ impl SqliteViews {
         self.database.check()
     }
 
+    /// As [`Database::probe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.database.probe().await
+    }
+
     /// As [`Database::close`].
     pub async fn close(&self) {
         self.database.close().await;

@@ -286,6 +286,8 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
         ],
         "503" => vec![
             on("/readyz", C::NotReady, "a part of the service is not ready"),
+            (path == "/asset" && method == "get")
+                .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
             Some((C::StoreUnavailable, "a store is away; try again later")),
             Some((C::RequestTimeout, "the request took too long; try again")),
             (method != "get")

@@ -56,6 +56,19 @@ async fn a_store_that_fails_says_whose_turn_it_is() {
 }
 
 #[tokio::test]
+async fn a_list_of_rows_that_are_still_being_made_is_not_taken_for_the_whole() {
+    let world = World::new();
+    let id = world.created().await;
+    world.journal.feel(Mood::Fills);
+    let answer = world.call("GET /asset").await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (503, "list.incomplete".to_owned()));
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(world.call(&format!("GET /asset/{id}/state")).await.status, 200);
+    world.journal.feel(Mood::Well);
+    assert_eq!(world.call("GET /asset").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_panic_is_a_bug_of_ours_and_says_nothing_of_itself() {
     let world = World::new();
     let id = world.created().await;

@@ -136,7 +136,7 @@ mod tests {
             let looked = &rows[..rows.len().min(self.share)];
             let end = (rows.len() > self.share).then(|| looked[self.share - 1].0.key.asset);
             let shown = looked.iter().filter(|(_, shown)| *shown);
-            Part { rows: shown.map(|(asset, _)| Listed::Read(asset.clone())).collect(), end }
+            Part { rows: shown.map(|(asset, _)| Listed::from(asset.clone())).collect(), end }
         }
 
         fn page(&self, query: &Query) -> Page {
