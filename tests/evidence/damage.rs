@@ -37,7 +37,7 @@ fn copy_all(from: &Path, to: &Path) {
 
 /// One damage at random, and what it was.
 pub(crate) async fn some(day: &mut Day) -> String {
-    match day.chance.below(9) {
+    match day.chance.below(10) {
         0 => cut(day, 1),
         1 => {
             let tail = 2 + day.chance.below(4);
@@ -51,6 +51,12 @@ pub(crate) async fn some(day: &mut Day) -> String {
              WHERE pk = ?1 AND sk = (SELECT max(sk) FROM events WHERE pk = ?1)",
         ),
         4 => moved(day),
+        9 => alter(
+            day,
+            "cut the newest event of",
+            "DELETE FROM events WHERE pk = ?1 AND sk > 1 \
+             AND sk = (SELECT max(sk) FROM events WHERE pk = ?1)",
+        ),
         5 => put_back(day, &PARTS),
         6 => put_back(day, &PARTS[..1]),
         _ => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::chain::Hash;
 use ledger::testing::Chance;
+use reqwest::Client;
 use tempfile::TempDir;
 
 use crate::damage::{self, Copy};
@@ -13,8 +14,10 @@ use crate::operate::{self, Operation};
 
 /// A data folder, and what is remembered of it outside.
 pub(crate) struct Day {
+    pub(crate) seed: u64,
     pub(crate) chance: Chance,
     pub(crate) root: TempDir,
+    pub(crate) http: Client,
     pub(crate) data: PathBuf,
     /// Copies of the folder from earlier moments, oldest first.
     pub(crate) copies: Vec<Copy>,
@@ -29,13 +32,15 @@ pub(crate) struct Day {
 
 impl Day {
     /// A folder with a few assets, as two mornings left it.
-    pub(crate) async fn begin(seed: u64) -> Self {
+    pub(crate) async fn begin(seed: u64, http: Client) -> Self {
         let memory = Path::new("/dev/shm");
         let root = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
         let data = root.path().join("data");
         let mut day = Self {
+            seed,
             chance: Chance::new(seed),
             root,
+            http,
             data,
             copies: Vec::new(),
             acknowledged: BTreeMap::new(),

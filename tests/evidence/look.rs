@@ -29,6 +29,8 @@ use crate::operate::Deaf;
 const JOURNAL: &str = "journal";
 /// The folder as a whole, where it is refused.
 const FOLDER: &str = "folder";
+/// Before the name of an asset, where a checkpoint speaks of it.
+const KEPT: &str = "heads: ";
 
 /// What is named, and as what.
 #[derive(Debug, Clone, Default)]
@@ -46,12 +48,20 @@ impl Named {
         self.0.entry(name).or_default().insert(finding.kind.name());
     }
 
+    /// What only heads that were kept elsewhere show: the folder's own witnesses are not to hide
+    /// behind it.
+    fn tell_kept(&mut self, finding: &Finding) {
+        let name = format!("{KEPT}{}", finding.asset);
+        self.0.entry(name).or_default().insert(finding.kind.name());
+    }
+
     pub(crate) fn something(&self) -> bool {
         !self.0.is_empty()
     }
 
     pub(crate) fn speaks_of(&self, asset: &str) -> bool {
-        [asset, JOURNAL, FOLDER].into_iter().any(|name| self.0.contains_key(name))
+        let kept = format!("{KEPT}{asset}");
+        [asset, &kept, JOURNAL, FOLDER].into_iter().any(|name| self.0.contains_key(name))
     }
 
     /// Whether all of it is named by another too, or what is not. How it is called may change as
@@ -92,7 +102,7 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
     let views = Arc::new(SqliteViews::open(&day.data, open)?);
     for heads in &day.checkpoints {
         let against = Against::open(heads, None)?;
-        against.journal(&*journal, &mut |finding| named.tell(&finding)).await?;
+        against.journal(&*journal, &mut |finding| named.tell_kept(&finding)).await?;
     }
     followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
     // As on the command line: nothing is mended from such a journal.

@@ -17,9 +17,12 @@ mod look;
 mod operate;
 
 use day::Day;
+use futures::{StreamExt, stream};
 
 /// Seeds, unless the environment says how many: the gate runs twenty times as many.
 const SEEDS: u64 = 100;
+/// Days at once.
+const AT_ONCE: usize = 3;
 
 #[expect(clippy::disallowed_methods, reason = "how many seeds is asked of the environment")]
 fn variable(name: &str) -> Option<u64> {
@@ -33,18 +36,27 @@ async fn evidence_outlives_every_bad_day() {
         None => 0..variable("ASSET_LEDGER_EVIDENCE_SEEDS").unwrap_or(SEEDS),
     };
     let (count, mut failed, mut named) = (seeds.end - seeds.start, 0, 0);
-    for seed in seeds {
-        let mut day = Day::begin(seed).await;
-        match day.live().await {
-            Ok(()) => named += u64::from(day.ever_named),
-            Err(why) => {
-                failed += 1;
-                println!("seed {seed}: {why}\n  {}", day.steps.join("\n  "));
-                println!("  again: ASSET_LEDGER_EVIDENCE_SEED={seed} cargo test --test evidence");
-            }
+    let http = reqwest::Client::new();
+    let days = stream::iter(seeds).map(|seed| live(seed, http.clone()));
+    let mut days = days.buffered(AT_ONCE);
+    while let Some((day, lived)) = days.next().await {
+        named += u64::from(day.ever_named);
+        if let Err(why) = &lived {
+            failed += 1;
+            println!("seed {}: {why}", day.seed);
+            println!("  again: ASSET_LEDGER_EVIDENCE_SEED={} cargo test --test evidence", day.seed);
+        }
+        if lived.is_err() || count == 1 {
+            println!("  {}", day.steps.join("\n  "));
         }
     }
     println!("evidence: {count} seeds, {failed} failed; {named} had something to name");
     assert_eq!(failed, 0);
     assert!(count == 1 || named * 2 > count, "the days were not bad enough");
+}
+
+async fn live(seed: u64, http: reqwest::Client) -> (Day, Result<(), String>) {
+    let mut day = Day::begin(seed, http).await;
+    let lived = day.live().await;
+    (day, lived)
 }

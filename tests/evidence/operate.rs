@@ -82,7 +82,7 @@ async fn start(day: &Day) -> anyhow::Result<Local> {
 
 async fn serve(day: &Day) -> anyhow::Result<()> {
     let local = start(day).await?;
-    quiet(&Client::new(), &local.api_url()).await;
+    quiet(&day.http, &local.api_url()).await;
     local.stop().await;
     Ok(())
 }
@@ -105,7 +105,7 @@ async fn quiet(http: &Client, api: &str) {
 /// Serves, and takes commands; once in a while, somebody copies the folder meanwhile.
 pub(crate) async fn commands(day: &mut Day, steps: u64) -> anyhow::Result<()> {
     let local = start(day).await?;
-    let (http, api) = (Client::new(), local.api_url());
+    let (http, api) = (day.http.clone(), local.api_url());
     let mut told = Vec::new();
     for _ in 0..steps {
         let known: Vec<_> = day.acknowledged.keys().map(|(asset, _)| asset.clone()).collect();
