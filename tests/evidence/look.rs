@@ -105,8 +105,8 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         against.journal(&*journal, &mut |finding| named.tell_kept(&finding)).await?;
     }
     followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
-    // As on the command line: nothing is mended from such a journal.
-    let repair = repair && !named.something();
+    // As on the command line without `--against`: nothing is mended from such a journal.
+    let repair = repair && !named.0.contains_key(JOURNAL);
     let inventory = Arc::new(Beside::open(&day.data.join("s3"), "assets", Arc::new(World), open)?);
     let (effects, patience, tenant) = (Arc::new(World), Duration::ZERO, "main".parse()?);
     let audit = Audit {

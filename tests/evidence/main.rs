@@ -16,6 +16,8 @@ mod day;
 mod look;
 mod operate;
 
+use std::io::Write;
+
 use day::Day;
 use futures::{StreamExt, stream};
 
@@ -50,7 +52,9 @@ async fn evidence_outlives_every_bad_day() {
             println!("  {}", day.steps.join("\n  "));
         }
     }
-    println!("evidence: {count} seeds, {failed} failed; {named} had something to name");
+    // Past the harness, which hides what a test that passes prints: the gate reads it.
+    let said = format!("evidence: {count} seeds, {failed} failed; {named} had something to name");
+    writeln!(std::io::stderr(), "{said}").unwrap();
     assert_eq!(failed, 0);
     assert!(count == 1 || named * 2 > count, "the days were not bad enough");
 }

@@ -270,7 +270,13 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
         "415" => {
             vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
         }
-        "500" => vec![Some((C::Internal, "something went wrong here; the log knows more"))],
+        "500" => vec![
+            Some((C::Internal, "something went wrong here; the log knows more")),
+            (method != "get" && path != "/asset").then_some((
+                C::HistoryContradicted,
+                "the asset's history and its row contradict each other; a person is to look",
+            )),
+        ],
         "503" => vec![
             on("/readyz", C::NotReady, "a part of the service is not ready"),
             Some((C::StoreUnavailable, "a store is away; try again later")),
