@@ -6,6 +6,7 @@
 //! history, so that a history that is shorter than its row has lost events; and a row that is
 //! behind has time to come.
 
+mod followed;
 mod judge;
 mod mend;
 mod suspects;
@@ -31,6 +32,7 @@ use crate::generations::Generations;
 use crate::rows::{Rows, Stored};
 use crate::views::Views;
 
+pub use self::followed::followed;
 pub use self::mend::{Mended, Mender};
 
 /// Assets of a segment looked at together: their reads overlap, and their histories are held.

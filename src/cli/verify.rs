@@ -15,14 +15,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use ledger::journal::SqliteJournal;
 use ledger::service::Service;
 use ledger::sqlite::Open;
-use projections::audit::{Audit, Progress};
+use projections::Positions;
+use projections::audit::{Audit, Progress, followed};
+use projections::views::SqliteViews;
 use tokio::sync::mpsc;
 
 use self::offline::Offline;
 use self::report::Report;
-use super::stores::OrFile;
+use super::stores::{OrFile, Store};
 use crate::audit::{Depth, Files};
 use crate::export::{Against, Checked};
 use crate::world::World;
@@ -65,8 +68,9 @@ pub(super) struct Verify {
     #[arg(long)]
     json: bool,
     /// Make rows that are wrong again from their events, and say so. The journal is never touched,
-    /// nor is a row whose events are broken: it is evidence. A row without events is taken away;
-    /// what it showed is in the finding. Where --against finds something, nothing is mended.
+    /// nor is a row that may be evidence: one without events, of broken events, or of an event
+    /// that the journal does not have. Where --against finds something, or the rows have followed
+    /// another journal, nothing is mended.
     #[arg(long)]
     repair: bool,
     /// Look at the files too: is every pinned version there, with the bytes that were recorded, and
@@ -116,6 +120,10 @@ impl Verify {
         let mut report = Report::new(self.json, &self.stores.tenant);
         // First, because rows are not to be mended from a journal that was rewritten.
         let compared = offline::compare(against, &audit, &mut report).await;
+        let compared = match compared {
+            Ok(()) => self.followed(&mut report).await,
+            Err(error) => Err(error),
+        };
         if self.repair && report.count() > 0 {
             writeln!(io::stderr(), "--repair: nothing is mended from such a journal")?;
             audit.repair = false;
@@ -128,6 +136,21 @@ impl Verify {
             Err(error) => Err(error),
         };
         conclude(report, progress.figures(), looked)
+    }
+
+    /// Tells if the rows of a data folder know more than its journal.
+    async fn followed(&self, report: &mut Report) -> anyhow::Result<()> {
+        let folder = self.stores.folder();
+        if self.stores.store != Store::Sqlite || !SqliteViews::is_there(folder) {
+            return Ok(());
+        }
+        // The position first: what it has followed, the journal has.
+        let position = SqliteViews::open(folder, Open::ReadOnly)?.load().await?;
+        let journal = SqliteJournal::open(folder, Open::ReadOnly).await?;
+        if let Some(finding) = followed(&position, &journal).await? {
+            report.tell(finding)?;
+        }
+        Ok(())
     }
 
     fn file(&self, path: &Path, against: Option<&Against>) -> anyhow::Result<ExitCode> {

@@ -67,7 +67,7 @@ fn complete(operation: &mut Operation) {
     }
     for (status, description) in [
         ("403", "The caller may not call this server"),
-        ("500", "A bug here"),
+        ("500", "A bug here, or a history that is broken or contradicted: a person is to look"),
         ("503", "A store is away or the asset contended: try again after `Retry-After`"),
     ] {
         let described = || ResponseBuilder::new().description(description).build().into();

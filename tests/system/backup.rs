@@ -161,3 +161,98 @@ async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
     assert!(restore(&restored).status.success());
     assert_eq!(Server::start(&restored).state(id).await["state"], "RECEIVED");
 }
+
+#[tokio::test]
+async fn a_deep_look_names_the_file_that_was_altered() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let created = server.create().await;
+    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
+    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
+    server.wait_for(id, "RECEIVED").await;
+    assert!(server.stop());
+    let verify = |how| {
+        let mut verify = program();
+        verify.args(["verify", how, "--patience", "0", "--json", "--data"]).arg(&data);
+        verify.output().unwrap()
+    };
+    assert!(verify("--objects=deep").status.success());
+    let file = std::fs::read_dir(data.join("s3/objects")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "jello").unwrap();
+    assert!(verify("--objects").status.success(), "what is not read is not seen");
+    let found = verify("--objects=deep");
+    assert_eq!(found.status.code(), Some(1), "{}", text(&found));
+    let said = text(&found);
+    assert!(said.contains("object-altered") && said.contains(id), "{said}");
+}
+
+/// Files that take a moment to copy.
+const FILES: usize = 24;
+
+#[tokio::test]
+async fn a_backup_that_is_stopped_or_killed_spoils_nothing_and_the_next_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    for nth in 0..FILES {
+        let created = server.create().await;
+        let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
+        let bytes = vec![u8::try_from(nth).unwrap(); 4 << 20];
+        assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
+        server.wait_for(id, "RECEIVED").await;
+    }
+    for signal in ["-INT", "-KILL"] {
+        let [out, restored] =
+            ["out", "restored"].map(|name| folder.path().join(format!("{name}{signal}")));
+        let restore = || run(&["restore"], [&out, &restored], ["--from", "--data"]);
+        cut_off(&data, &out, signal);
+        let refused = restore();
+        assert!(!refused.status.success() && text(&refused).contains("no whole backup"));
+        assert!(!restored.exists());
+        let next = run(&["backup"], [&data, &out], ["--data", "--out"]);
+        assert!(next.status.success(), "{signal}: {}", text(&next));
+        assert!(restore().status.success());
+        let mut verify = program();
+        verify.args(["verify", "--objects=deep", "--patience", "0", "--data"]).arg(&restored);
+        let found = verify.output().unwrap();
+        assert!(found.status.success(), "{signal}: {}", text(&found));
+        // One that is cut off later leaves the one before it as it was.
+        let created = server.create().await;
+        let url = created["upload_url"].as_str().unwrap();
+        assert_eq!(server.http.put(url).body("more").send().await.unwrap().status(), 200);
+        let manifest = std::fs::read(out.join("backup.json")).unwrap();
+        std::fs::remove_dir_all(&restored).unwrap();
+        let mut again = program();
+        again.args(["backup", "--deep", "--data"]).arg(&data).arg("--out").arg(&out);
+        let mut again = again.stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        send(&again, signal);
+        if !again.wait().unwrap().success() {
+            assert_eq!(std::fs::read(out.join("backup.json")).unwrap(), manifest);
+        }
+        assert!(restore().status.success(), "{signal}: the one before, or the next");
+        let next = run(&["backup"], [&data, &out], ["--data", "--out"]);
+        assert!(next.status.success(), "{signal}: {}", text(&next));
+    }
+    assert!(server.stop());
+}
+
+/// A first backup that is ended among its files.
+fn cut_off(data: &Path, out: &Path, signal: &str) {
+    let mut backup = program();
+    backup.args(["backup", "--data"]).arg(data).arg("--out").arg(out);
+    let mut backup = backup.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let begun = || std::fs::read_dir(out.join("objects")).is_ok_and(|mut it| it.next().is_some());
+    while !begun() {
+        assert!(backup.try_wait().unwrap().is_none(), "it ended before it began");
+        std::thread::yield_now();
+    }
+    send(&backup, signal);
+    assert!(!backup.wait().unwrap().success(), "{signal}: it was faster than the signal");
+}
+
+fn send(to: &std::process::Child, signal: &str) {
+    let pid = to.id().to_string();
+    let _ = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+}

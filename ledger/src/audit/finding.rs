@@ -109,6 +109,8 @@ kinds! {
     RowOrphaned "row-orphaned",
     /// A row that does not show what its events made.
     RowAltered "row-altered",
+    /// The rows have followed a journal to a place that this one does not have.
+    PositionLost "position-lost",
     /// An asset that could not be projected and waits for a person.
     Parked "parked",
     /// The pinned version of the object is gone.

@@ -89,6 +89,17 @@ pub(super) fn judge(chain: &Chain, seen: &Seen, now: DateTime<Utc>) -> Verdict {
     }
 }
 
+/// Whether a row is of an event that the history does not have. It is then no row that was made
+/// wrong: it may be the last that remembers what was cut or edited, also where the history went on.
+pub(super) fn is_witness(chain: &Chain, seen: &Seen) -> bool {
+    match seen {
+        Seen::Row(Some(row)) => {
+            !chain.lines.iter().any(|line| Hash::of(line.body.as_bytes()) == row.head)
+        }
+        Seen::Row(None) | Seen::Unreadable(_) => false,
+    }
+}
+
 fn orphaned(chain: &Chain, seen: &Seen) -> Option<Finding> {
     let finding = |says: &str| Finding::new(Kind::RowOrphaned, &chain.partition, says);
     match seen {

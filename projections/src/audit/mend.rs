@@ -15,7 +15,7 @@ use ledger::journal::Journal;
 use ledger::journal::scan::Chain;
 use ledger::{Effects, StoreError};
 
-use super::judge::{Seen, judge};
+use super::judge::{Seen, is_witness, judge};
 use super::{Audit, Walk};
 use crate::generations::Generations;
 use crate::rows::Rows;
@@ -61,6 +61,9 @@ impl Mender {
         let findings = judge(&chain, &seen, self.effects.now()).findings();
         match findings.first().map(|finding| finding.kind) {
             None | Some(Kind::RowMissing | Kind::RowStale) => {}
+            Some(Kind::RowAltered) if is_witness(&chain, &seen) => {
+                return Ok(Mended::Disputed(findings));
+            }
             Some(Kind::RowAltered) => self.erase(key).await?,
             Some(_) if examine(&chain).is_empty() => return Ok(Mended::Disputed(findings)),
             Some(_) => {} // a broken history, which parks it
@@ -206,10 +209,7 @@ impl Walk {
         let mender = self.mender();
         match kind {
             Kind::RowMissing | Kind::RowStale => mender.project(key).await.map(Some),
-            Kind::RowAltered => {
-                mender.erase(key).await?;
-                mender.project(key).await.map(Some)
-            }
+            Kind::RowAltered => Ok(Some(altered(key, &mender.mend(key).await?))),
             // It may be all that is left of an asset whose events were removed.
             Kind::RowOrphaned => Ok(Some(format!(
                 "nothing: the row may be evidence; `replay --asset {} --accept-restored` takes it \
@@ -224,6 +224,23 @@ impl Walk {
         let Audit { journal, views, effects, .. } = &self.audit;
         let (journal, views, effects) = (journal.clone(), views.clone(), effects.clone());
         Mender { journal, views, effects }
+    }
+}
+
+/// What became of a row that its events did not make.
+fn altered(key: &Key, mended: &Mended) -> String {
+    match mended {
+        Mended::Anew => "the row was written again from its events".to_owned(),
+        Mended::Sound => "nothing: its row came meanwhile".to_owned(),
+        Mended::Parked => {
+            "nothing: its events make no row, or not the one that is there".to_owned()
+        }
+        Mended::Unknown => "nothing: the journal has no event of it".to_owned(),
+        Mended::Disputed(_) => format!(
+            "nothing: the row is of an event that the journal does not have, and may be evidence; \
+             `replay --asset {} --accept-restored` accepts the journal's version",
+            key.asset
+        ),
     }
 }
 
@@ -278,6 +295,11 @@ mod tests {
             let Mended::Disputed(findings) = said else { panic!("{said:?}") };
             assert_eq!((findings[0].kind, there), (kind, row));
         }
+        // An event was cut, and others came in its place.
+        let replaced = Some(Asset { head: Hash::of(b"x"), ..story().at(2) });
+        let (said, there) = mended(3, replaced.clone()).await;
+        let Mended::Disputed(findings) = said else { panic!("{said:?}") };
+        assert_eq!((findings[0].kind, there), (Kind::RowAltered, replaced));
         assert_eq!(mended(0, beyond.clone()).await, (Mended::Unknown, beyond));
         assert_eq!(mended(0, None).await, (Mended::Unknown, None));
     }

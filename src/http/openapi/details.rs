@@ -279,7 +279,7 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<T
             Some((C::StoreMisconfigured, "a store is missing, or of another shape")),
             Some((C::HistoryBroken, "what is stored cannot be read as it was written")),
             Some((C::EventUnknown, "a newer version of asset-ledger wrote an event of it")),
-            (method != "get").then_some((
+            (method != "get" && path != "/asset").then_some((
                 C::HistoryContradicted,
                 "its history and its row contradict each other; nothing is changed",
             )),

@@ -1,0 +1,216 @@
+//! What can be seen of a folder: by `verify`, by checkpoints, and by a look at its files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use asset_ledger::audit::{Depth, Files};
+use asset_ledger::export::{Against, Source};
+use asset_ledger::s3::Beside;
+use asset_ledger::world::World;
+use ledger::audit::{Finding, Kind};
+use ledger::chain::Hash;
+use ledger::id::{AssetId, Key};
+use ledger::journal::{Journal, SqliteJournal};
+use ledger::service::Service;
+use ledger::sqlite::Open;
+use projections::Positions;
+use projections::audit::{Audit, followed};
+use projections::views::SqliteViews;
+use tokio::sync::mpsc;
+
+use crate::day::Day;
+use crate::operate::Deaf;
+
+/// The journal as a whole, where the rows have followed another.
+const JOURNAL: &str = "journal";
+/// The folder as a whole, where it is refused.
+const FOLDER: &str = "folder";
+/// Before the name of an asset, where a checkpoint speaks of it.
+const KEPT: &str = "heads: ";
+
+/// What is named, and as what.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Named(BTreeMap<String, BTreeSet<&'static str>>);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl Named {
+    fn tell(&mut self, finding: &Finding) {
+        let Some(name) = evidence(finding) else { return };
+        self.0.entry(name).or_default().insert(finding.kind.name());
+    }
+
+    /// What only heads that were kept elsewhere show: the folder's own witnesses are not to hide
+    /// behind it.
+    fn tell_kept(&mut self, finding: &Finding) {
+        let name = format!("{KEPT}{}", finding.asset);
+        self.0.entry(name).or_default().insert(finding.kind.name());
+    }
+
+    pub(crate) fn something(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    pub(crate) fn speaks_of(&self, asset: &str) -> bool {
+        let kept = format!("{KEPT}{asset}");
+        [asset, &kept, JOURNAL, FOLDER].into_iter().any(|name| self.0.contains_key(name))
+    }
+
+    /// Whether all of it is named by another too, or what is not. How it is called may change as
+    /// the history goes on; a folder that is refused shows nothing more.
+    pub(crate) fn is_still_in(&self, other: &Self) -> Result<(), String> {
+        let names = |it: &&String| !other.0.contains_key(*it) && !other.0.contains_key(FOLDER);
+        match self.0.keys().find(names) {
+            Some(gone) => Err(format!("{gone} {:?}", self.0[gone])),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a finding is about, if it is evidence and not merely on its way.
+fn evidence(finding: &Finding) -> Option<String> {
+    match finding.kind {
+        Kind::RowMissing | Kind::RowStale | Kind::ObjectUnrecorded => None,
+        // In `s3/objects` or in `s3/lost`, it is the same file.
+        Kind::ObjectStray => finding.asset.rsplit('/').next().map(str::to_owned),
+        _ => Some(finding.asset.clone()),
+    }
+}
+
+/// Everything that is named, by the folder itself and by what was kept elsewhere.
+pub(crate) async fn named(day: &Day) -> Named {
+    look(day, false).await.unwrap_or_else(|error| {
+        let why: &'static str = Box::leak(format!("{error:#}").into_boxed_str());
+        Named(BTreeMap::from([(FOLDER.to_owned(), BTreeSet::from([why]))]))
+    })
+}
+
+/// As `verify --objects=deep --against`, and `--repair`.
+pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
+    let mut named = Named::default();
+    let position = SqliteViews::open(&day.data, Open::ReadOnly)?.load().await?;
+    let open = if repair { Open::Existing } else { Open::ReadOnly };
+    let journal = Arc::new(SqliteJournal::open(&day.data, open).await?);
+    let views = Arc::new(SqliteViews::open(&day.data, open)?);
+    for heads in &day.checkpoints {
+        let against = Against::open(heads, None)?;
+        against.journal(&*journal, &mut |finding| named.tell_kept(&finding)).await?;
+    }
+    followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
+    // As on the command line without `--against`: nothing is mended from such a journal.
+    let repair = repair && !named.0.contains_key(JOURNAL);
+    let inventory = Arc::new(Beside::open(&day.data.join("s3"), "assets", Arc::new(World), open)?);
+    let (effects, patience, tenant) = (Arc::new(World), Duration::ZERO, "main".parse()?);
+    let audit = Audit {
+        journal: journal.clone(),
+        scan: journal.clone(),
+        views,
+        tenant,
+        effects: effects.clone(),
+        repair,
+        patience,
+        segments: 1,
+    };
+    let tenant = audit.tenant.clone();
+    let files = Files {
+        service: Service::new(journal.clone(), inventory.clone(), effects, tenant, "assets"),
+        journal: journal.clone(),
+        scan: journal,
+        inventory,
+        depth: Depth::Deep,
+        repair,
+        accept_missing: false,
+        patience,
+        looked: AtomicU64::new(0),
+    };
+    let (findings, mut heard) = mpsc::channel(64);
+    let looking = async move {
+        audit.run(&findings, &Arc::default()).await?;
+        files.run(&findings).await
+    };
+    let hearing = async {
+        while let Some(finding) = heard.recv().await {
+            named.tell(&finding);
+        }
+    };
+    let (looked, ()) = tokio::join!(looking, hearing);
+    looked?;
+    Ok(named)
+}
+
+/// Writes the heads of all sound histories to a file outside.
+pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
+    let out = day.fresh("heads");
+    let journal = SqliteJournal::open(&day.data, Open::ReadOnly).await?;
+    let source = Source { journal: &journal, scan: &journal };
+    source.checkpoint_of_the_sound(&out, None, &mut Deaf).await?;
+    Ok(out)
+}
+
+/// Keeps the heads of what is about to be damaged, as an operator does by the hour.
+pub(crate) async fn keep_heads(day: &mut Day) {
+    if let Ok(heads) = checkpoint(day).await {
+        day.checkpoints.push(heads);
+    }
+}
+
+/// Remembers what was acknowledged, as it is in the journal.
+pub(crate) async fn acknowledge(day: &mut Day, told: impl Iterator<Item = (String, u64)>) {
+    let told: Vec<_> = told.collect();
+    let journal = SqliteJournal::open(&day.data, Open::ReadOnly).await.unwrap();
+    for (id, version) in told {
+        let asset: AssetId = id.parse().unwrap();
+        let key = Key { tenant: "main".parse().unwrap(), asset };
+        let lines = journal.history(&key).await.unwrap();
+        let line = lines.iter().find(|line| line.version == version);
+        let line = line.unwrap_or_else(|| panic!("{id} {version} was acknowledged"));
+        day.acknowledged.insert((key.partition(), version), Hash::of(line.body.as_bytes()));
+    }
+}
+
+/// The assets of which something that was acknowledged is not in the journal.
+pub(crate) fn missing(day: &Day) -> Vec<String> {
+    let there = events(&day.data);
+    let lost = |(place, hash): &(&(String, u64), &Hash)| there.get(*place) != Some(*hash);
+    day.acknowledged.iter().filter(lost).map(|((asset, _), _)| asset.clone()).collect()
+}
+
+/// Every event as the file has it, past all checks; none if it cannot be read.
+fn events(data: &Path) -> BTreeMap<(String, u64), Hash> {
+    let (copy, mut all) = (tempfile::tempdir().unwrap(), BTreeMap::new());
+    for name in ["journal.sqlite", "journal.sqlite-wal"] {
+        let _ = std::fs::copy(data.join(name), copy.path().join(name));
+    }
+    let file = rusqlite::Connection::open(copy.path().join("journal.sqlite")).unwrap();
+    let Ok(mut query) = file.prepare("SELECT pk, sk, body FROM events") else { return all };
+    let Ok(mut rows) = query.query([]) else { return all };
+    while let Ok(Some(row)) = rows.next() {
+        let body: String = row.get(2).unwrap();
+        all.insert((row.get(0).unwrap(), row.get(1).unwrap()), Hash::of(body.as_bytes()));
+    }
+    all
+}
+
+/// A person has accepted this journal as it is: what it lacks is not missed any more.
+pub(crate) async fn let_go(day: &mut Day) {
+    let there = events(&day.data);
+    day.acknowledged.retain(|place, hash| there.get(place) == Some(hash));
+    day.checkpoints.clear();
+    keep_heads(day).await;
+}
+
+/// The contents of every file of an object, wherever it lies.
+pub(crate) fn bytes(data: &Path) -> BTreeSet<String> {
+    let folders = ["objects", "tmp", "lost"].map(|name| data.join("s3").join(name));
+    let files = folders.iter().filter_map(|it| std::fs::read_dir(it).ok()).flatten();
+    let paths = files.map(|file| file.unwrap().path());
+    paths.map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned()).collect()
+}
