@@ -36,7 +36,7 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 /// One damage at random, and what it was.
-pub(crate) async fn some(day: &mut Day) -> String {
+pub(crate) fn some(day: &mut Day) -> String {
     match day.chance.below(10) {
         0 => cut(day, 1),
         1 => {

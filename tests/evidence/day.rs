@@ -66,7 +66,7 @@ impl Day {
     pub(crate) async fn live(&mut self) -> Result<(), String> {
         for _ in 0..=self.chance.below(2) {
             look::keep_heads(self).await;
-            let done = damage::some(self).await;
+            let done = damage::some(self);
             self.steps.push(format!("damage: {done}"));
             let mut named = look::named(self).await;
             self.steps.push(format!("  named: {named}"));

@@ -72,6 +72,7 @@ async fn start(day: &Day) -> anyhow::Result<Local> {
         listen: "127.0.0.1:0".parse()?,
         s3_listen: "127.0.0.1:0".parse()?,
         s3_url: None,
+        public_urls: Vec::new(),
         cors_origins: Vec::new(),
         tenant: "main".parse()?,
         any_host: false,
@@ -196,12 +197,15 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
     };
     let outcome = replay.run().await?;
     anyhow::ensure!(matches!(outcome, Outcome::Switched(..)), "refused");
-    while accept {
-        let from = views.load().await?;
-        if from.is_in(&*journal).await?
-            || matches!(views.commit(&[], &[], &from, &end).await?, Commit::Moved(_))
-        {
-            break;
+    if accept {
+        // A follower of another process may move it meanwhile, and then it is read again.
+        loop {
+            let from = views.load().await?;
+            if from.is_in(&*journal).await?
+                || matches!(views.commit(&[], &[], &from, &end).await?, Commit::Moved(_))
+            {
+                break;
+            }
         }
     }
     Ok(())
