@@ -72,12 +72,16 @@ fn describe() {
     describe_histogram!("asset_ledger_visible_lag_ms", "From an event to its row, in milliseconds");
 }
 
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     ("asset_ledger_events_recorded", "Events appended to the journal"),
     ("asset_ledger_rows_stale", "Rows that were as new already"),
     (
         "asset_ledger_rows_unreadable",
         "Rows of lists that this program could not read; the journal told of their assets",
+    ),
+    (
+        "asset_ledger_list_left_out",
+        "Assets left out of a list: neither row nor history is readable",
     ),
     ("asset_ledger_rows_repaired", "Rows written by a redrive, that no word had led to"),
     ("asset_ledger_assets_parked", "Assets set aside for a person"),

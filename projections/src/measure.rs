@@ -25,6 +25,11 @@ pub(crate) fn unreadable() {
     counter!("asset_ledger_rows_unreadable").increment(1);
 }
 
+/// A list left out an asset of which neither row nor history can be read.
+pub(crate) fn left_out() {
+    counter!("asset_ledger_list_left_out").increment(1);
+}
+
 /// Whether the rows follow a journal that is not the one that is there.
 pub(crate) fn position_lost(lost: bool) {
     gauge!("asset_ledger_position_lost").set(if lost { 1.0 } else { 0.0 });

@@ -92,12 +92,15 @@ impl Reader {
         let asset = key.partition();
         measure::unreadable();
         tracing::warn!(asset, cause = row.error, "a row of a list was not read");
+        let left_out = |cause: &str| {
+            measure::left_out();
+            tracing::warn!(asset, cause, "an asset was left out of a list");
+            Ok(None)
+        };
         match self.folded(&key).await {
-            Ok(found) => Ok(found.filter(|found| query.takes(found.status()))),
-            Err(error) if error.kind.is_of_one_asset() => {
-                tracing::warn!(asset, cause = chain(&error), "an asset was left out of a list");
-                Ok(None)
-            }
+            Ok(Some(found)) => Ok(Some(found).filter(|found| query.takes(found.status()))),
+            Ok(None) => left_out("it has no event"),
+            Err(error) if error.kind.is_of_one_asset() => left_out(&chain(&error)),
             Err(error) => Err(error),
         }
     }
@@ -126,6 +129,9 @@ fn tell_apart(row: Option<&Asset>, asset: Option<&Asset>) {
         tracing::debug!(asset = name, row = at, journal = reached, "a row lags");
     }
 }
+
+#[cfg(test)]
+mod unreadable;
 
 #[cfg(test)]
 mod tests {

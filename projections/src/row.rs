@@ -206,6 +206,12 @@ pub fn expires_at(asset: &Asset) -> Option<DateTime<Utc>> {
     (asset.life == Life::Purged).then(|| asset.updated_at + TOMBSTONE)
 }
 
+/// Every state that a row may say.
+pub(crate) const STATES: [Status; 6] = {
+    use Status as S;
+    [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged]
+};
+
 pub(crate) fn state(status: Status) -> &'static str {
     match status {
         Status::Purging => "PURGING",

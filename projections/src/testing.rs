@@ -8,6 +8,7 @@ mod lanes;
 mod parking;
 mod positions;
 mod story;
+mod unread;
 mod views;
 
 pub use faulty::{Fault, Faulty};
@@ -16,6 +17,7 @@ pub use generations::generations;
 pub use lanes::lanes;
 pub use positions::positions;
 pub use story::{Clock, Story};
+pub use unread::unreadable_rows;
 pub use views::conformance;
 
 use std::fmt::Debug;

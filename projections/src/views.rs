@@ -14,6 +14,9 @@ use ledger::error::chain;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
+use crate::measure;
+use crate::rows::Stored;
+
 pub use dynamodb::DynamoViews;
 pub use memory::MemoryViews;
 #[cfg(feature = "sqlite")]
@@ -99,6 +102,12 @@ impl Listed {
         )
     }
 
+    /// A row that was found for a list.
+    fn found(row: Stored) -> Option<Self> {
+        let Ok(id) = row.id.parse() else { return no_asset(&row.id) };
+        Some(Self::of(id, row.asset))
+    }
+
     fn id(&self) -> AssetId {
         match self {
             Self::Read(asset) => asset.key.asset,
@@ -109,8 +118,9 @@ impl Listed {
 
 /// What a list makes of a row that is not of an asset: there is nothing to show, and no history
 /// to look at. `verify` names it.
-fn no_asset(error: &StoreError) -> Option<Listed> {
-    tracing::warn!(cause = chain(error), "a row of a list is not of an asset");
+fn no_asset(key: &str) -> Option<Listed> {
+    measure::unreadable();
+    tracing::warn!(key, "a row of a list is not of an asset");
     None
 }
 
@@ -164,6 +174,8 @@ pub struct Parked {
 /// * A row at or beyond the version of a parked asset voids the parking, whichever came first;
 ///   but not of one that is contradicted. That is replaced only by another contradiction, and let
 ///   go of only by who says that it is one.
+/// * A row that cannot be read fails no list: its key is on the page in its place, also where the
+///   list is of a state that the row may have in truth.
 /// * Tenants do not see each other's rows, nor what was set aside.
 /// * A call that fails may have taken effect; repeating it is safe. `Corrupt` means that this
 ///   asset is the trouble and others may still be written.

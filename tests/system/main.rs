@@ -16,6 +16,7 @@ mod looking;
 mod media;
 mod pages;
 mod replay;
+mod rows;
 mod server;
 mod terminal;
 mod verify;

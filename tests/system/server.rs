@@ -88,6 +88,15 @@ impl Server {
         }
     }
 
+    /// Waits until the list has the asset.
+    pub(crate) async fn wait_for_row(&self, id: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.list().await.iter().any(|item| item["asset_id"] == id) {
+            assert!(Instant::now() < deadline, "no row of {id}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Every asset in the list, walked page by page.
     pub(crate) async fn list(&self) -> Vec<Value> {
         let (mut all, mut path) = (Vec::new(), "/asset?limit=1000".to_owned());

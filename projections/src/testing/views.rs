@@ -40,7 +40,7 @@ async fn get(views: &impl Views, key: &Key) -> Option<Asset> {
     settle(async || views.get(key).await).await.0
 }
 
-async fn list(views: &impl Views, query: &Query) -> Page {
+pub(super) async fn list(views: &impl Views, query: &Query) -> Page {
     let (page, _) = settle(async || views.list(query).await).await;
     assert!(page.assets.len() <= query.limit, "more than {} rows", query.limit);
     let ids = ids(&page.assets);
@@ -60,7 +60,7 @@ async fn walk(views: &impl Views, mut query: Query) -> Vec<Asset> {
     }
 }
 
-fn all(limit: usize) -> Query {
+pub(super) fn all(limit: usize) -> Query {
     Query { tenant: tenant("main"), state: None, after: None, limit }
 }
 

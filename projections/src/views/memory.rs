@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
+use ledger::error::Kind;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
@@ -37,6 +38,8 @@ impl Default for MemoryViews {
 #[derive(Debug)]
 struct Tables {
     assets: HashMap<(Generation, Tenant), BTreeMap<AssetId, Asset>>,
+    /// Rows that cannot be read, and why; what would be read of them is among the others.
+    unread: HashMap<(Generation, Key), String>,
     parked: BTreeMap<Key, Parked>,
     position: Position,
     list: List,
@@ -45,9 +48,9 @@ struct Tables {
 
 impl Default for Tables {
     fn default() -> Self {
-        let (assets, parked) = (HashMap::new(), BTreeMap::new());
+        let (assets, unread, parked) = (HashMap::new(), HashMap::new(), BTreeMap::new());
         let position = Position::BEGINNING;
-        Self { assets, parked, position, list: List::default(), progress: None }
+        Self { assets, unread, parked, position, list: List::default(), progress: None }
     }
 }
 
@@ -56,6 +59,7 @@ impl Tables {
         if self.reaches(of, &asset.key, asset.version) {
             return Put::Stale;
         }
+        self.unread.remove(&(of, asset.key.clone()));
         let Key { tenant, asset: id } = asset.key.clone();
         self.assets.entry((of, tenant)).or_default().insert(id, asset.clone());
         Put::Written
@@ -77,6 +81,13 @@ impl Tables {
         self.assets.get(&(of, key.tenant.clone()))?.get(&key.asset)
     }
 
+    fn read(&self, of: Generation, row: &Asset) -> Result<Asset, StoreError> {
+        match self.unread.get(&(of, row.key.clone())) {
+            None => Ok(row.clone()),
+            Some(why) => Err(StoreError::new(Kind::Corrupt, why.clone())),
+        }
+    }
+
     fn reaches(&self, of: Generation, key: &Key, version: u64) -> bool {
         self.get(of, key).is_some_and(|row| row.version >= version)
     }
@@ -90,6 +101,11 @@ impl Tables {
 }
 
 impl MemoryViews {
+    /// Makes of the row of `key` one that cannot be read, until a newer one is put.
+    pub fn damage(&self, key: &Key, why: &str) {
+        self.tables().unread.insert((self.generation, key.clone()), why.to_owned());
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +114,8 @@ impl MemoryViews {
 #[async_trait]
 impl Views for MemoryViews {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        Ok(self.tables().get(self.generation, key).cloned())
+        let tables = self.tables();
+        tables.get(self.generation, key).map(|row| tables.read(self.generation, row)).transpose()
     }
 
     async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
@@ -114,10 +131,14 @@ impl Views for MemoryViews {
         let rows = tables.assets.get(&(self.generation, query.tenant.clone()));
         let Some(rows) = rows else { return Ok(Page::default()) };
         let older = (Bound::Unbounded, query.after.map_or(Bound::Unbounded, Bound::Excluded));
-        let shown = |row: &&Asset| query.takes(row.status());
-        let newest_first = rows.range(older).rev().map(|(_, row)| row).filter(shown);
-        let more =
-            newest_first.take(query.limit.saturating_add(1)).cloned().map(Listed::from).collect();
+        let shown = |row: &Listed| match row {
+            Listed::Read(row) => query.takes(row.status()),
+            Listed::Unreadable(_) => true,
+        };
+        let found =
+            |(id, row): (&AssetId, &Asset)| Listed::of(*id, tables.read(self.generation, row));
+        let newest_first = rows.range(older).rev().map(found).filter(shown);
+        let more = newest_first.take(query.limit.saturating_add(1)).collect();
         Ok(Page::cut(more, query.limit))
     }
 
@@ -218,7 +239,9 @@ impl Rows for MemoryViews {
         let rows = tables.assets.get(&(self.generation, of.clone()));
         let rows = rows.into_iter().flatten().map(|(id, row)| (id.to_string(), row));
         let beyond = rows.filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
-        let stored = beyond.take(PAGE).map(|(id, row)| Stored { id, asset: Ok(row.clone()) });
+        let stored = beyond
+            .take(PAGE)
+            .map(|(id, row)| Stored { id, asset: tables.read(self.generation, row) });
         let rows: Vec<_> = stored.collect();
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
         Ok(Batch { rows, next })
@@ -230,7 +253,9 @@ impl Rows for MemoryViews {
 
     async fn erase(&self, of: &Tenant, _: u8, id: &str) -> Result<(), StoreError> {
         let Ok(asset) = id.parse() else { return Ok(()) };
-        if let Some(rows) = self.tables().assets.get_mut(&(self.generation, of.clone())) {
+        let mut tables = self.tables();
+        tables.unread.remove(&(self.generation, Key { tenant: of.clone(), asset }));
+        if let Some(rows) = tables.assets.get_mut(&(self.generation, of.clone())) {
             rows.remove(&asset);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The read table in a SQLite file: the embedded default.
 
 mod generations;
+mod list;
 mod position;
 mod statements;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
-use ledger::asset::{Asset, Status};
+use ledger::asset::Asset;
 use ledger::error::Kind;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
@@ -19,10 +20,10 @@ use ledger::time;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::{Listed, Page, Parked, Put, Query, Views, no_asset};
+use super::{Page, Parked, Put, Query, Views};
 use crate::generations::Generation;
 use crate::row::{Row, Tags};
-use statements::{AFTER_ALL, CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
+use statements::{CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
 
 /// The file in a data folder.
 const FILE: &str = "views.sqlite";
@@ -126,28 +127,9 @@ impl Views for SqliteViews {
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        let (tenant, limit) = (query.tenant.clone(), query.limit);
-        let shown = query.state.map(Status::shown);
-        let after = query.after.map_or_else(|| AFTER_ALL.to_owned(), |after| after.to_string());
-        let count = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-        let (of, pk) = (self.generation, query.tenant.to_string());
-        let rows = self.database.read(move |file| {
-            let mut select = file.prepare_cached(SQL.list(shown.is_some()))?;
-            // A value of another type is the trouble of its row, not of the list.
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0), Row::read(row, 1)));
-            let rows = match shown {
-                Some(shown) => select.query_map(params![of, pk, after, count, shown], read)?,
-                None => select.query_map(params![of, pk, after, count], read)?,
-            };
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        });
-        let rows = rows.await?;
-        let more = rows.len() > limit;
-        let rows: Vec<_> =
-            rows.into_iter().filter_map(|(sk, row)| listed(&tenant, sk, row)).collect();
-        let last = rows.last().filter(|_| more).map(Listed::id);
-        let page = Page::cut(rows, limit);
-        Ok(Page { next: page.next.or(last), ..page })
+        let (of, asked) = (self.generation, query.clone());
+        let rows = self.database.read(move |file| list::rows(file, of, &asked)).await?;
+        Ok(Page::cut(rows, query.limit))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
@@ -266,25 +248,6 @@ impl Checked {
 fn put(file: &Connection, values: &[Value]) -> rusqlite::Result<Put> {
     let written = file.prepare_cached(&SQL.put)?.execute(params_from_iter(values))?;
     Ok(if written == 0 { Put::Stale } else { Put::Written })
-}
-
-/// A row of a list. `None` if it is not of an asset: nothing could be shown of it.
-fn listed(
-    tenant: &Tenant,
-    sk: rusqlite::Result<String>,
-    row: rusqlite::Result<Row>,
-) -> Option<Listed> {
-    match sk.map_err(unfit).and_then(|sk| key(tenant, &sk)) {
-        Ok(key) => {
-            let id = key.asset;
-            Some(Listed::of(id, row.map_err(unfit).and_then(|row| row.asset(key))))
-        }
-        Err(error) => no_asset(&error),
-    }
-}
-
-fn unfit(error: rusqlite::Error) -> StoreError {
-    StoreError::caused(Kind::Corrupt, "views: a row cannot be read", error)
 }
 
 fn key(tenant: &Tenant, sk: &str) -> Result<Key, StoreError> {

@@ -7,7 +7,7 @@ use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::chain::Hash;
 use ledger::dynamodb::{Item, Unfit, number, text};
-use ledger::error::Kind;
+use ledger::error::{Kind, chain};
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::time;
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
@@ -69,9 +69,9 @@ pub(super) fn asset(key: &Key, mut item: Item) -> Result<Asset, StoreError> {
 
 /// The asset of a row found in a list.
 pub(super) fn listed(tenant: &Tenant, item: Item) -> Option<Listed> {
-    match id(&item) {
-        Ok(id) => Some(Listed::of(id, of_tenant(tenant, item))),
-        Err(error) => no_asset(&error),
+    match stored(tenant, item) {
+        Ok(row) => Listed::found(row),
+        Err(error) => no_asset(&chain(&error)),
     }
 }
 

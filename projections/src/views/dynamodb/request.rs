@@ -273,21 +273,26 @@ impl Table {
 }
 
 /// Only what is shown in this state; purged assets never are.
+/// Only what is shown in this state. A row that says nothing of its state, or something that this
+/// program does not know, may be in any.
 fn shown(query: QueryFluentBuilder, state: Option<Status>) -> QueryFluentBuilder {
     let value = |status| AttributeValue::S(row::state(status).to_owned());
     let query = query.expression_attribute_names("#state", "state");
-    match state {
-        None => query
-            .filter_expression("#state <> :hidden")
-            .expression_attribute_values(":hidden", value(Status::Purged)),
-        Some(Status::Deleted | Status::Purging) => query
-            .filter_expression("#state IN (:deleted, :purging)")
-            .expression_attribute_values(":deleted", value(Status::Deleted))
-            .expression_attribute_values(":purging", value(Status::Purging)),
-        Some(state) => query
-            .filter_expression("#state = :state")
-            .expression_attribute_values(":state", value(state)),
-    }
+    let Some(state) = state else {
+        return query
+            .filter_expression("#state <> :PURGED")
+            .expression_attribute_values(":PURGED", value(Status::Purged));
+    };
+    let all = row::STATES.map(|status| format!(":{}", row::state(status)));
+    let asked = match state {
+        Status::Deleted | Status::Purging => ":DELETED, :PURGING".to_owned(),
+        state => format!(":{}", row::state(state)),
+    };
+    let unknown = format!("attribute_not_exists(#state) OR NOT (#state IN ({}))", all.join(", "));
+    let query = query.filter_expression(format!("#state IN ({asked}) OR {unknown}"));
+    row::STATES.iter().zip(all).fold(query, |query, (status, mark)| {
+        query.expression_attribute_values(mark, value(*status))
+    })
 }
 
 fn sort(asset: AssetId) -> AttributeValue {

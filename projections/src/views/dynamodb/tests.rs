@@ -119,17 +119,19 @@ fn a_list_asks_each_shard_for_its_share() {
     let all = part(None, None);
     assert_eq!(all.key_condition_expression(), Some("pk = :pk"));
     assert_eq!(all.expression_attribute_values().unwrap()[":pk"], text("main#1#3"));
-    assert_eq!(all.filter_expression(), Some("#state <> :hidden"));
+    assert_eq!(all.filter_expression(), Some("#state <> :PURGED"));
     assert_eq!((all.scan_index_forward(), all.limit()), (Some(false), Some(25)));
     assert_eq!((all.consistent_read(), all.index_name()), (None, None));
 
     let after = story(1).key.asset;
     let deleted = part(Some(Status::Deleted), Some(after));
     assert_eq!(deleted.key_condition_expression(), Some("pk = :pk AND sk < :after"));
-    assert_eq!(deleted.filter_expression(), Some("#state IN (:deleted, :purging)"));
+    let filter = "#state IN (:DELETED, :PURGING) OR attribute_not_exists(#state) OR NOT \
+        (#state IN (:CREATED, :RECEIVED, :UPLOADED, :DELETED, :PURGING, :PURGED))";
+    assert_eq!(deleted.filter_expression(), Some(filter));
     let values = deleted.expression_attribute_values().unwrap();
     assert_eq!(values[":after"], text(&after.to_string()));
-    assert_eq!(values[":purging"], text("PURGING"));
+    assert_eq!(values[":PURGING"], text("PURGING"));
 }
 
 #[test]
@@ -257,6 +259,32 @@ async fn listing_what_is_set_aside_lets_go_of_what_a_row_has_reached() {
     assert_eq!(aside().await, 1, "a put is one write");
     assert_eq!(world.views.parked(&Tenant::default(), 9).await.unwrap(), []);
     assert_eq!(aside().await, 0);
+}
+
+/// A page of them alone, after which the shard is not at its end, does not end the list.
+#[tokio::test]
+async fn rows_of_no_asset_do_not_end_a_list() {
+    let world = world().await;
+    let views = DynamoViews::new(world.tables.client.clone(), &world.tables.views, 1);
+    let stories = [story(1), story(2)];
+    for story in &stories {
+        views.put(&story.asset()).await.unwrap();
+        let plant = world.tables.client.put_item().table_name(&world.tables.views);
+        let plant = plant.item("pk", text("main#1#0")).item("state", text("UPLOADED"));
+        let sk = text(&format!("zz{}", story.key.asset));
+        plant.item("sk", sk).send().await.unwrap();
+    }
+    for state in [None, Some(Status::Uploaded)] {
+        let mut found = Vec::new();
+        let mut query = query(state, 1);
+        loop {
+            let page = views.list(&query).await.unwrap();
+            found.extend(page.assets);
+            let Some(next) = page.next else { break };
+            query.after = Some(next);
+        }
+        assert_eq!(found, [stories[1].asset(), stories[0].asset()], "{state:?}");
+    }
 }
 
 #[tokio::test]

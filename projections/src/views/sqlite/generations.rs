@@ -113,8 +113,8 @@ impl Rows for SqliteViews {
 }
 
 /// A row as it lies there: the file may have been written to by another program.
-fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
-    let id: String = row.get(0)?;
+pub(super) fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
+    let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
     let corrupt = |why: String| {
         StoreError::new(Kind::Corrupt, format!("the row of {tenant}#{id} cannot be read: {why}"))
     };

@@ -33,6 +33,10 @@ pub(super) const VOID: &str = "DELETE FROM parked \
 pub(super) const CLAIM: &str =
     "SELECT version, head FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
 
+/// The state after this one in which rows are shown.
+pub(super) const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
+    WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
+
 pub(super) const SWEEP: &str = "DELETE FROM assets WHERE generation = ?1 AND expires_at <= ?2";
 
 pub(super) const ERASE: &str = "DELETE FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
@@ -59,7 +63,8 @@ impl Statements {
         let select = format!("SELECT sk, {names} FROM assets");
         let of = "generation = ?1 AND pk = ?2";
         let page = format!("{of} AND sk < ?3 AND state <> 'PURGED'");
-        let newest = "ORDER BY sk DESC LIMIT ?4";
+        // Without a limit: how many of the rows have a place in the list is for the reader to say.
+        let newest = "ORDER BY sk DESC";
         Self {
             get: format!("{select} WHERE {of} AND sk = ?3"),
             put: format!(
@@ -71,7 +76,7 @@ impl Statements {
             // Named, because the planner would rather walk the table, tombstones and all.
             list: format!("{select} INDEXED BY assets_listed WHERE {page} {newest}"),
             list_state: format!(
-                "{select} INDEXED BY assets_by_state WHERE {page} AND shown = ?5 {newest}"
+                "{select} INDEXED BY assets_by_state WHERE {page} AND shown = ?4 {newest}"
             ),
         }
     }

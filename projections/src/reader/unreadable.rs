@@ -1,0 +1,100 @@
+//! Lists among whose rows are some that cannot be read.
+
+use std::sync::Arc;
+
+use ledger::asset::{Asset, Status};
+use ledger::error::Kind;
+use ledger::id::Tenant;
+use ledger::journal::{Journal, MemoryJournal};
+
+use crate::reader::Reader;
+use crate::testing::{Fault, Faulty, Story};
+use crate::views::{MemoryViews, Query, Views};
+
+struct World {
+    journal: Arc<MemoryJournal>,
+    views: Arc<MemoryViews>,
+    stories: Vec<Story>,
+}
+
+/// Three assets with their rows, of which that of the second cannot be read.
+async fn world() -> World {
+    let stories: Vec<_> = (1..=3).map(|nth| Story::begin("main", nth).received()).collect();
+    let world = World { journal: Arc::default(), views: Arc::default(), stories };
+    for story in &world.stories {
+        story.append_to(&*world.journal).await;
+        world.views.put(&story.asset()).await.unwrap();
+    }
+    world.views.damage(&world.stories[1].key, "the row is garbage");
+    world
+}
+
+fn query(state: Option<Status>, limit: usize) -> Query {
+    Query { tenant: Tenant::default(), state, after: None, limit }
+}
+
+impl World {
+    fn reader(&self) -> Reader {
+        Reader::new(self.journal.clone(), self.views.clone())
+    }
+
+    fn newest_first(&self, which: &[usize]) -> Vec<Asset> {
+        which.iter().rev().map(|nth| self.stories[*nth].asset()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_folded_in_its_place() {
+    let world = world().await;
+    for state in [None, Some(Status::Received)] {
+        let page = world.reader().list(&query(state, 9)).await.unwrap();
+        assert_eq!(page.assets, world.newest_first(&[0, 1, 2]), "{state:?}");
+        assert_eq!((page.unreadable, page.next), (Vec::new(), None));
+    }
+    let page = world.reader().list(&query(Some(Status::Created), 9)).await.unwrap();
+    assert_eq!(page.assets, [], "what it is in truth decides");
+}
+
+#[tokio::test]
+async fn a_walk_gives_it_once() {
+    let world = world().await;
+    let (mut query, mut found) = (query(None, 1), Vec::new());
+    loop {
+        let page = world.reader().list(&query).await.unwrap();
+        found.extend(page.assets);
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
+    }
+    assert_eq!(found, world.newest_first(&[0, 1, 2]));
+}
+
+#[tokio::test]
+async fn an_asset_that_has_no_history_that_can_be_read_is_left_out_and_the_others_are_not() {
+    let mut world = world().await;
+    let mut garbled = world.stories[1].lines.clone();
+    garbled[1].body = "garbage".to_owned();
+    // One event of a type that only a newer program knows; none at all; and what nobody can read.
+    let mut newer = world.stories[1].lines.clone();
+    newer[1].body = newer[1].body.replace("received", "archived");
+    for lines in [garbled, newer, Vec::new()] {
+        let journal = MemoryJournal::default();
+        for story in [&world.stories[0], &world.stories[2]] {
+            story.append_to(&journal).await;
+        }
+        for line in lines {
+            journal.append(&world.stories[1].key, line).await.unwrap();
+        }
+        world.journal = Arc::new(journal);
+        let page = world.reader().list(&query(None, 9)).await.unwrap();
+        assert_eq!(page.assets, world.newest_first(&[0, 2]));
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_away_is_worth_another_try() {
+    let world = world().await;
+    let away = Faulty::new(MemoryJournal::default(), |_| Some(Fault::Before));
+    let reader = Reader::new(Arc::new(away), world.views.clone());
+    let error = reader.list(&query(None, 9)).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unavailable);
+}
