@@ -11,9 +11,9 @@ use tokio::time::timeout;
 /// Bytes of an answer that is not counted: what a connection costs anyway.
 const SMALL: u64 = 64 << 10;
 /// KiB of all longer answers together.
-const ROOM: u32 = 32 << 10;
+const ROOM: u32 = 24 << 10;
 /// Answers that wait for room, which are in memory too.
-const WAITING: usize = 32;
+const WAITING: usize = 16;
 /// How long one waits: longer than it takes to cut off a client that takes nothing.
 const WAIT: Duration = Duration::from_secs(8);
 

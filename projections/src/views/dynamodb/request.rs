@@ -272,7 +272,6 @@ impl Table {
     }
 }
 
-/// Only what is shown in this state; purged assets never are.
 /// Only what is shown in this state. A row that says nothing of its state, or something that this
 /// program does not know, may be in any.
 fn shown(query: QueryFluentBuilder, state: Option<Status>) -> QueryFluentBuilder {
