@@ -19,6 +19,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::Watch;
+use crate::s3::drafts_of;
 
 /// How long a writer is waited for.
 const BUSY: Duration = Duration::from_secs(30);
@@ -62,6 +63,11 @@ impl Snapshot {
         }
         still.execute_batch("ROLLBACK")?;
         Ok(Self { journal, objects })
+    }
+
+    /// The list of objects, as it is pinned.
+    pub(super) fn list(&self) -> &Connection {
+        &self.objects
     }
 
     /// Copies both.
@@ -190,8 +196,10 @@ pub(super) fn continues(older: &Path, newer: &Path) -> anyhow::Result<bool> {
     Ok(there == Some(last))
 }
 
-/// The path of a version's bytes in the data folder that is being served: where it belongs, or
-/// where it waits.
-pub(super) fn places(data: &Path, id: &str) -> [PathBuf; 2] {
-    [data.join("s3/objects").join(id), data.join("s3/tmp").join(id)]
+/// Where a version's bytes may be in the data folder that is being served, in the order in which
+/// they pass through: whoever looks in that order does not miss a file that moves meanwhile.
+pub(super) fn places(data: &Path, id: &str) -> [PathBuf; 3] {
+    let [coming, going] = drafts_of(id);
+    let passing = data.join("s3/tmp");
+    [passing.join(coming), data.join("s3/objects").join(id), passing.join(going)]
 }

@@ -1,6 +1,7 @@
 //! Making a backup: most files first, then journal and list as of one moment, then what came
 //! meanwhile; at last the manifest.
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use anyhow::{Context, bail};
 use ledger::Effects;
 use ledger::chain::Hash;
 use ledger::time;
+use rusqlite::Connection;
 
 use super::Watch;
 use super::copy::{self, Copied, copy, draft_of, hash_of, private, private_folder, sync};
@@ -15,7 +17,7 @@ use super::manifest::{Manifest, Part};
 use super::snapshot::{self, Listed, Said, Snapshot, continues, each_listed, is_listed, places};
 
 /// Moments that are tried: each after one in which a version was purged before it was copied.
-const TRIES: u32 = 10;
+const TRIES: u32 = 20;
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ pub fn take(
     let _lock = claim(data, out)?;
     let before = Manifest::read(out)?;
     let run = before.as_ref().map_or(1, |before| before.run + 1);
-    let work = Work { data, out, deep, watch };
+    let mut work = Work { data, out, deep, watch, whole: HashSet::new() };
     let mut taken = Taken::default();
     // Most of it while nobody waits; what is gone before it is copied is of no interest.
     let live = snapshot::open(&data.join("s3/objects.sqlite"))?;
@@ -90,13 +92,18 @@ struct Work<'a> {
     out: &'a Path,
     deep: bool,
     watch: &'a Watch,
+    /// The versions whose bytes this run found or copied whole: none is looked at twice.
+    whole: HashSet<String>,
 }
 
 impl Work<'_> {
     /// Copies journal and list to their drafts as of one moment of which every file is there, then
     /// gives both their names. Answers which versions have no bytes in the ledger itself.
+    ///
+    /// The files come first. Both databases stay as they are pinned for as long as it takes, but
+    /// a version of that moment may be purged in the next.
     fn as_of_one_moment(
-        &self,
+        &mut self,
         journal: &Path,
         list: &Path,
         taken: &mut Taken,
@@ -105,9 +112,8 @@ impl Work<'_> {
         for _ in 0..TRIES {
             remove(&drafts)?;
             let snapshot = Snapshot::pin(self.data)?;
-            snapshot.copy(&drafts[0], &drafts[1], self.watch)?;
-            drop(snapshot);
-            if let Some(lacking) = self.rest(&drafts[1], taken)? {
+            if let Some(lacking) = self.rest(snapshot.list(), taken)? {
+                snapshot.copy(&drafts[0], &drafts[1], self.watch)?;
                 fs::rename(&drafts[0], journal)?;
                 fs::rename(&drafts[1], list)?;
                 sync(self.out)?;
@@ -119,11 +125,15 @@ impl Work<'_> {
 
     /// Copies what is listed and not there yet. `None` if a version was deleted meanwhile: then
     /// another moment is to be copied, in which it was.
-    fn rest(&self, list: &Path, taken: &mut Taken) -> anyhow::Result<Option<Vec<String>>> {
+    fn rest(
+        &mut self,
+        list: &Connection,
+        taken: &mut Taken,
+    ) -> anyhow::Result<Option<Vec<String>>> {
         let live = snapshot::open(&self.data.join("s3/objects.sqlite"))?;
         let (mut lacking, mut again) = (Vec::new(), false);
         taken.files = 0;
-        each_listed(&snapshot::open(list)?, |listed| {
+        each_listed(list, |listed| {
             match self.fetch(&listed, taken)? {
                 Copied::Whole => taken.files += 1,
                 Copied::Missing | Copied::Altered if !is_listed(&live, &listed.id)? => again = true,
@@ -135,7 +145,18 @@ impl Work<'_> {
     }
 
     /// Copies the bytes of a version, unless they are there.
-    fn fetch(&self, listed: &Listed, taken: &mut Taken) -> anyhow::Result<Copied> {
+    fn fetch(&mut self, listed: &Listed, taken: &mut Taken) -> anyhow::Result<Copied> {
+        if self.whole.contains(&listed.id) {
+            return Ok(Copied::Whole);
+        }
+        let found = self.look(listed, taken)?;
+        if found == Copied::Whole {
+            self.whole.insert(listed.id.clone());
+        }
+        Ok(found)
+    }
+
+    fn look(&self, listed: &Listed, taken: &mut Taken) -> anyhow::Result<Copied> {
         self.watch.file();
         self.watch.go_on()?;
         let to = self.out.join("objects").join(&listed.id);

@@ -168,15 +168,19 @@ impl Folder {
         Ok(ids.filter(|id| is_id(id)).map(str::to_owned).collect())
     }
 
-    /// Where a version's bytes stand on their way in, and out.
     fn drafts_of(&self, id: &str) -> [PathBuf; 2] {
-        [self.drafts.join(id), self.drafts.join(format!("{id}{GOING}"))]
+        drafts_of(id).map(|name| self.drafts.join(name))
     }
 
     /// The names of the files that were set aside.
     pub(super) async fn lost(&self) -> Result<Vec<String>, StoreError> {
         if self.lost.is_dir() { files(self.lost.clone()).await } else { Ok(Vec::new()) }
     }
+}
+
+/// The names of a version's bytes on their way in, and out.
+pub(crate) fn drafts_of(id: &str) -> [String; 2] {
+    [id.to_owned(), format!("{id}{GOING}")]
 }
 
 /// What the names of files end with whose version is being deleted.

@@ -42,6 +42,7 @@ mod testing;
 mod upload;
 mod view;
 
+pub(crate) use self::folder::drafts_of;
 pub use beside::Beside;
 pub use credentials::Credentials;
 pub use deliver::{Receiver, Verdict};
