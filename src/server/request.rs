@@ -188,4 +188,30 @@ mod tests {
         poll_fn(|cx| told(pace.is_too_slow(cx))).await;
         assert!(began.elapsed() <= 2 * WINDOW + Duration::from_secs(1), "{:?}", began.elapsed());
     }
+
+    /// What a handler reads of a request whose client falls silent after the first byte.
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_is_told_of_a_client_that_sends_too_little() {
+        use hyper::service::service_fn;
+        use hyper_util::rt::TokioIo;
+        use tokio::io::AsyncWriteExt;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.write_all(b"PUT / HTTP/1.1\r\ncontent-length: 99\r\n\r\nx").await.unwrap();
+        let (told, mut tells) = tokio::sync::mpsc::channel(1);
+        let read = service_fn(move |request: hyper::Request<Incoming>| {
+            let (told, unread) = (told.clone(), Arc::default());
+            async move {
+                let body = RequestBody::new(request.into_body(), false, unread);
+                let error = body.collect().await.map(|_| ()).unwrap_err();
+                told.send(error.to_string()).await.unwrap();
+                Ok::<_, std::convert::Infallible>(hyper::Response::new(String::new()))
+            }
+        });
+        let socket = TokioIo::new(listener.accept().await.unwrap().0);
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(socket, read));
+        let error = timeout(2 * WINDOW, tells.recv()).await.expect("it is never told");
+        assert_eq!(error.as_deref(), Some(TOO_SLOW));
+    }
 }

@@ -170,3 +170,28 @@ async fn a_history_that_was_edited_is_shown_and_refused() {
     assert!(lines.contains("somebody"), "what is there is not shown");
     assert!(error.contains("version 2"), "the place is not told: {error}");
 }
+
+#[tokio::test]
+async fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut open = Command::new("bash");
+    let line = "umask 0; exec \"$0\" \"$@\"";
+    open.args(["-c", line]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
+    let server = Server::start_as(open, &data);
+    let created = server.create().await;
+    let put = server.http.put(created["upload_url"].as_str().unwrap()).body("x").send().await;
+    assert_eq!(put.unwrap().status(), 200);
+    let (mut left, mut seen) = (vec![data], 0);
+    while let Some(path) = left.pop() {
+        let Ok(about) = path.symlink_metadata() else { continue }; // a draft that has moved on
+        assert_eq!(about.mode() & 0o077, 0, "{} is {:o}", path.display(), about.mode());
+        seen += 1;
+        if about.is_dir() {
+            left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    assert!(seen > 10, "{seen} files and folders");
+    assert!(server.stop());
+}

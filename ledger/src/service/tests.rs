@@ -554,3 +554,25 @@ async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
     assert_eq!(end.asset().status(), S::Purged);
     assert!(end.asset().version <= EVENTS_MAX);
 }
+
+/// On the one thread of this test, what runs beside comes to its turn only if the fold lets go.
+#[tokio::test]
+async fn a_long_history_is_folded_beside_the_thread_that_serves() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    for (changes, beside) in [(10, false), (LONG, true)] {
+        let world = World::new();
+        let asset = world.received().await;
+        for _ in 0..changes / 2 {
+            world.service.delete(&caller(), asset, None, None).await.unwrap();
+            world.service.restore(&caller(), asset, None).await.unwrap();
+        }
+        let history = world.service.history(asset).await.unwrap().unwrap();
+        let lines = history.entries().iter().map(|entry| entry.line.clone()).collect();
+        let turn = Arc::new(AtomicBool::new(false));
+        let other = Arc::clone(&turn);
+        let other = tokio::spawn(async move { other.store(true, Ordering::Relaxed) });
+        fold(&world.service.key(asset), lines).await.unwrap();
+        assert_eq!(turn.load(Ordering::Relaxed), beside, "{changes} changes");
+        other.await.unwrap();
+    }
+}
