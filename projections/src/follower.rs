@@ -59,7 +59,9 @@ pub struct Follower {
     position: Option<Position>,
     told: watch::Sender<u64>,
     lost: watch::Sender<bool>,
-    /// What was to be made into rows when it began; `None` before that is known.
+    /// What had arrived when this was made: what comes later lags by moments, and is not missing.
+    there: u64,
+    /// How much of that was to be made into rows; `None` before that is known.
     goal: watch::Sender<Option<u64>>,
     reminded: Option<Instant>,
     swept: Option<Instant>,
@@ -71,7 +73,8 @@ impl Follower {
     pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
         let (told, lost) = (watch::Sender::new(0), watch::Sender::new(false));
         let (position, reminded, swept, goal) = (None, None, None, watch::Sender::new(None));
-        Self { arrivals, positions, runner, position, told, lost, goal, reminded, swept }
+        let there = *arrivals.latest().borrow();
+        Self { arrivals, positions, runner, position, told, lost, there, goal, reminded, swept }
     }
 
     /// Tells how far the follower has come.
@@ -163,9 +166,8 @@ impl Follower {
     /// Notes, once, how much there was to do: rows that were never made, or far behind, make lists
     /// that lack most of what there is.
     fn begin(&self, position: &Position) {
-        let latest = *self.arrivals.latest().borrow();
-        let far = latest.saturating_sub(position.number) > BATCH as u64;
-        let goal = if far || position.number == 0 { latest } else { 0 };
+        let far = self.there.saturating_sub(position.number) > BATCH as u64;
+        let goal = if far || position.number == 0 { self.there } else { 0 };
         self.goal.send_if_modified(|told| told.is_none() && told.replace(goal).is_none());
     }
 
@@ -358,9 +360,9 @@ mod tests {
     async fn rows_that_are_still_to_be_made_are_known_to_be_missing() {
         let (journal, views) = in_memory();
         let mut first = follower(&journal, &views);
-        first.start().await.unwrap();
         let stories = stories(200);
         append_mixed(&*journal, &stories).await;
+        first.start().await.unwrap();
         assert!(!first.progress().is_filling().await, "what comes later is a lag of moments");
 
         let mut again = follower(&journal, &views);
