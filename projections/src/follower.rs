@@ -12,7 +12,7 @@ use ledger::StoreError;
 use ledger::error::{Kind, chain};
 use ledger::journal::{Arrival, Arrivals};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::measure;
 use crate::position::{Position, Positions};
@@ -26,6 +26,8 @@ const POLL: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_millis(10);
 /// The longest wait after a failure.
 const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// How long a list waits for following to begin, which takes some reads of the two stores.
+const BEGINNING: Duration = Duration::from_secs(1);
 /// How often expired tombstones are dropped.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -57,7 +59,9 @@ pub struct Follower {
     position: Option<Position>,
     told: watch::Sender<u64>,
     lost: watch::Sender<bool>,
-    /// What was to be made into rows when it began; `None` before that is known.
+    /// What had arrived when this was made: what comes later lags by moments, and is not missing.
+    there: u64,
+    /// How much of that was to be made into rows; `None` before that is known.
     goal: watch::Sender<Option<u64>>,
     reminded: Option<Instant>,
     swept: Option<Instant>,
@@ -69,7 +73,8 @@ impl Follower {
     pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
         let (told, lost) = (watch::Sender::new(0), watch::Sender::new(false));
         let (position, reminded, swept, goal) = (None, None, None, watch::Sender::new(None));
-        Self { arrivals, positions, runner, position, told, lost, goal, reminded, swept }
+        let there = *arrivals.latest().borrow();
+        Self { arrivals, positions, runner, position, told, lost, there, goal, reminded, swept }
     }
 
     /// Tells how far the follower has come.
@@ -161,9 +166,8 @@ impl Follower {
     /// Notes, once, how much there was to do: rows that were never made, or far behind, make lists
     /// that lack most of what there is.
     fn begin(&self, position: &Position) {
-        let latest = *self.arrivals.latest().borrow();
-        let far = latest.saturating_sub(position.number) > BATCH as u64;
-        let goal = if far || position.number == 0 { latest } else { 0 };
+        let far = self.there.saturating_sub(position.number) > BATCH as u64;
+        let goal = if far || position.number == 0 { self.there } else { 0 };
         self.goal.send_if_modified(|told| told.is_none() && told.replace(goal).is_none());
     }
 
@@ -209,10 +213,23 @@ impl Progress {
         *self.lost.borrow()
     }
 
-    /// Whether the rows are still being made from what was there when following began.
-    #[must_use]
-    pub fn is_filling(&self) -> bool {
-        self.goal.borrow().is_some_and(|goal| *self.position.borrow() < goal)
+    /// Whether the rows are still being made from what was there when following began. Where that
+    /// has not begun, it is waited for: until then nobody knows what the rows lack.
+    pub async fn is_filling(&self) -> bool {
+        let _ = timeout(BEGINNING, self.begun()).await;
+        match *self.goal.borrow() {
+            Some(goal) => *self.position.borrow() < goal,
+            // Of another journal's rows nothing more is made.
+            None => !self.is_lost(),
+        }
+    }
+
+    async fn begun(&self) {
+        let (mut goal, mut lost) = (self.goal.clone(), self.lost.clone());
+        tokio::select! {
+            _ = goal.wait_for(Option::is_some) => (),
+            _ = lost.wait_for(|lost| *lost) => (),
+        }
     }
 
     /// Arrivals that this process knows of and that are not rows yet, at most.
@@ -343,14 +360,15 @@ mod tests {
     async fn rows_that_are_still_to_be_made_are_known_to_be_missing() {
         let (journal, views) = in_memory();
         let mut first = follower(&journal, &views);
-        first.start().await.unwrap();
         let stories = stories(200);
         append_mixed(&*journal, &stories).await;
-        assert!(!first.progress().is_filling(), "what comes later is a lag of moments");
+        first.start().await.unwrap();
+        assert!(!first.progress().is_filling().await, "what comes later is a lag of moments");
 
         let mut again = follower(&journal, &views);
         let reader = Reader::new(journal, views).made_by(again.progress());
         let all = Query { tenant: Tenant::default(), state: None, after: None, limit: 999 };
+        assert!(reader.list(&all).await.unwrap().incomplete, "nobody knows yet");
         again.start().await.unwrap();
         for (step, incomplete) in [(0, true), (1, true), (2, false)] {
             if step > 0 {
@@ -434,10 +452,10 @@ mod tests {
         append_mixed(&*journal, &stories).await;
         let mut running = Running::start(follower(&journal, &views));
         let hour = Duration::from_hours(1);
-        tokio::time::timeout(hour, running.progress.caught_up()).await.unwrap_err();
+        timeout(hour, running.progress.caught_up()).await.unwrap_err();
         assert_eq!(running.progress.lag(), 3);
         away.send_replace(false);
-        let soon = tokio::time::timeout(BACK_OFF_MAX, running.progress.caught_up());
+        let soon = timeout(BACK_OFF_MAX, running.progress.caught_up());
         assert!(soon.await.unwrap());
         assert_rows(views.inner(), &stories).await;
         running.stop().await;

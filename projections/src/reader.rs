@@ -72,7 +72,10 @@ impl Reader {
     /// read either is left out: it keeps nobody from the others.
     pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
         // Asked before: what becomes complete meanwhile is no harm.
-        let incomplete = self.rows.as_ref().is_some_and(Progress::is_filling);
+        let incomplete = match &self.rows {
+            Some(rows) => rows.is_filling().await,
+            None => false,
+        };
         let mut page = self.views.list(query).await?;
         page.incomplete |= incomplete;
         let unreadable = std::mem::take(&mut page.unreadable);
