@@ -25,6 +25,8 @@ pub(crate) struct Day {
     pub(crate) acknowledged: BTreeMap<(String, u64), Hash>,
     /// Files of heads, as they were before each damage.
     pub(crate) checkpoints: Vec<PathBuf>,
+    /// Assets that something is named of: commands go there more often than chance would have it.
+    pub(crate) hurt: Vec<String>,
     pub(crate) steps: Vec<String>,
     pub(crate) ever_named: bool,
     pub(crate) made: u64,
@@ -45,6 +47,7 @@ impl Day {
             copies: Vec::new(),
             acknowledged: BTreeMap::new(),
             checkpoints: Vec::new(),
+            hurt: Vec::new(),
             steps: Vec::new(),
             ever_named: false,
             made: 0,
@@ -101,6 +104,7 @@ impl Day {
     /// Everything that was acknowledged is in the journal, or its absence is named.
     fn whole(&mut self, named: &Named) -> Result<(), String> {
         self.ever_named |= named.something();
+        self.hurt = named.assets();
         let missing: BTreeSet<_> = look::missing(self).into_iter().collect();
         match missing.into_iter().find(|asset| !named.speaks_of(asset)) {
             Some(asset) => Err(format!("{asset} lost what was acknowledged, and nothing says so")),

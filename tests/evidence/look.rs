@@ -59,6 +59,11 @@ impl Named {
         !self.0.is_empty()
     }
 
+    /// The assets that the folder itself speaks of.
+    pub(crate) fn assets(&self) -> Vec<String> {
+        self.0.keys().filter(|name| name.starts_with("main#")).cloned().collect()
+    }
+
     pub(crate) fn speaks_of(&self, asset: &str) -> bool {
         let kept = format!("{KEPT}{asset}");
         [asset, &kept, JOURNAL, FOLDER].into_iter().any(|name| self.0.contains_key(name))

@@ -109,7 +109,9 @@ pub(crate) async fn commands(day: &mut Day, steps: u64) -> anyhow::Result<()> {
     let (http, api) = (day.http.clone(), local.api_url());
     let mut told = Vec::new();
     for _ in 0..steps {
-        let known: Vec<_> = day.acknowledged.keys().map(|(asset, _)| asset.clone()).collect();
+        let known = day.acknowledged.keys().map(|(asset, _)| asset.clone());
+        let hurt = Some(day.hurt.clone()).filter(|it| !it.is_empty() && day.chance.happens(500));
+        let known = hurt.unwrap_or_else(|| known.collect());
         match day.chance.pick(&known).filter(|_| day.chance.happens(600)) {
             Some(asset) => {
                 let id = asset.trim_start_matches("main#");

@@ -233,17 +233,7 @@ async fn a_journal_that_was_tampered_with_is_not_replayed() {
     let data = folder.path().join("data");
     filled(&data).await;
     said(&data, &["--keep", "1h"]);
-    let file = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
-    let triggers: Vec<String> = file
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    for trigger in triggers {
-        file.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
-    }
+    let file = by_hand(&data);
     let asset = Story::begin("main", 7).key;
     let forged = "UPDATE events SET body = replace(body, 'anonymous', 'nobody') \
         WHERE pk = ?1 AND sk = 1";
@@ -261,6 +251,12 @@ async fn a_journal_that_was_tampered_with_is_not_replayed() {
 
 /// Deletes the journal's newest event as somebody would who can write the file.
 fn cut_newest(data: &Path) {
+    let cut = "DELETE FROM events WHERE arrival = (SELECT max(arrival) FROM events)";
+    assert_eq!(by_hand(data).execute(cut, []), Ok(1));
+}
+
+/// The journal without its triggers.
+fn by_hand(data: &Path) -> rusqlite::Connection {
     let file = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
     let triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
     let names: Vec<String> = file
@@ -273,8 +269,7 @@ fn cut_newest(data: &Path) {
     for name in names {
         file.execute_batch(&format!("DROP TRIGGER \"{name}\"")).unwrap();
     }
-    let cut = "DELETE FROM events WHERE arrival = (SELECT max(arrival) FROM events)";
-    assert_eq!(file.execute(cut, []), Ok(1));
+    file
 }
 
 async fn follow(data: &Path) -> Result<u64, ledger::StoreError> {
@@ -301,6 +296,7 @@ async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
         let said = run(data, "verify", &["--patience", "1"]);
         let text = String::from_utf8(said.stdout).unwrap();
         assert!(!said.status.success() && text.contains("truncated"), "{text}");
+        assert!(text.contains("position-lost") && text.contains("older than its rows"), "{text}");
     };
     found();
     follow(data).await.unwrap_err();
@@ -320,4 +316,44 @@ async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
     assert_eq!((list.current.number(), list.evidence.len(), list.kept), (2, 1, None));
     follow(data).await.unwrap();
     assert_clean(data);
+}
+
+/// Somebody puts yesterday's `journal.sqlite` back: that is no edit of each asset, and said once.
+#[tokio::test]
+async fn a_journal_that_is_older_than_its_rows_is_told_apart_from_an_edit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy.sqlite"));
+    std::fs::create_dir(&data).unwrap();
+    for nth in 1..=4 {
+        let journal = SqliteJournal::open(&data, Open::OrCreate).await.unwrap();
+        Story::begin("main", nth).received().append_to(&journal).await;
+        drop(journal);
+        if nth == 2 {
+            std::fs::copy(data.join("journal.sqlite"), &copy).unwrap();
+        }
+    }
+    follow(&data).await.unwrap();
+    let verify = || {
+        let said = run(&data, "verify", &["--json", "--repair", "--patience", "0"]);
+        let mut lines: Vec<_> =
+            str::from_utf8(&said.stdout).unwrap().lines().map(str::to_owned).collect();
+        lines.sort(); // rows are looked at side by side
+        lines.join("\n")
+    };
+    let newest = std::fs::read(data.join("journal.sqlite")).unwrap();
+    let edit = "UPDATE events SET body = replace(body, 'anonymous', 'nobody') WHERE arrival = 1";
+    let file = by_hand(&data);
+    assert_eq!(file.execute(edit, []), Ok(1));
+    drop(file);
+    let edited = verify();
+    assert!(edited.contains("edited") && !edited.contains("position-lost"), "{edited}");
+    std::fs::write(data.join("journal.sqlite"), newest).unwrap();
+    assert_clean(&data);
+
+    std::fs::copy(&copy, data.join("journal.sqlite")).unwrap();
+    let older = verify();
+    assert!(older.contains("position-lost") && older.contains("older than its rows"), "{older}");
+    assert!(older.contains("replay --accept-restored"), "{older}");
+    assert!(!older.contains("edited"), "{older}");
+    assert_eq!(verify(), older, "nothing was mended away");
 }

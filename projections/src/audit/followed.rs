@@ -29,8 +29,9 @@ pub async fn followed(
         )
     } else {
         format!(
-            "the rows have followed another journal than this: its arrival {number} is another \
-             event, or none. Events were cut, or it was put back and written to; {REMEDY}"
+            "the rows have followed another journal than this: its arrival {number} is not the \
+             event that they saw. That was edited, or cut and written over, or the journal was put \
+             back and written to; {REMEDY}"
         )
     };
     let finding = Finding::new(Kind::PositionLost, "journal", says);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::asset::Asset;
+use ledger::history::History;
 use ledger::id::Key;
 use ledger::{StoreError, service};
 
@@ -39,7 +40,8 @@ pub enum Difference {
     Unreadable,
     /// It is a tombstone that has expired: a replay leaves it out.
     Expired,
-    /// Its last event is of the same version as the journal's, and is another: either was forged.
+    /// Its last event is another than the journal has at that version: either was forged, or the
+    /// journal was cut and written to again.
     Rewritten,
     /// It knows later events than the journal has.
     Beyond,
@@ -161,7 +163,10 @@ impl Sides<'_> {
         let difference = match (read.map(|row| row.asset), built) {
             (None, _) => Some(Difference::Missing),
             (Some(Err(_)), Some(_)) => Some(Difference::Unreadable),
-            (Some(Ok(read)), Some(built)) if read.version <= built.version => {
+            (Some(Ok(read)), Some(built)) if read.version < built.version => {
+                Some(self.behind(&read).await?)
+            }
+            (Some(Ok(read)), Some(built)) if read.version == built.version => {
                 Some(tell_apart(&read, &built))
             }
             (Some(_), _) => self.look_again(&id).await?,
@@ -171,6 +176,18 @@ impl Sides<'_> {
             found.add(id, difference);
         }
         Ok(())
+    }
+
+    /// Whether a row that shows an earlier version is merely late. One of an event that the history
+    /// does not have may be the last that remembers what was cut before others were appended.
+    async fn behind(&self, read: &Asset) -> Result<Difference, Failure> {
+        match self.fold(&read.key).await {
+            Ok(Some(history)) => Ok(late(read, &history)),
+            Ok(None) => Ok(Difference::Orphaned),
+            // That it does not verify is told by the filling.
+            Err(error) if error.kind.is_of_one_asset() => Ok(Difference::Lagging),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Projects an asset whose row that is read says too little, which announces what it lacks.
@@ -200,23 +217,34 @@ impl Sides<'_> {
             Err(error) if error.kind.is_of_one_asset() => None,
             Err(error) => return Err(error.into()),
         };
-        let fold = match self.fold(&key).await {
-            Ok(Some(fold)) => fold,
+        let history = match self.fold(&key).await {
+            Ok(Some(history)) => history,
             Ok(None) => return Ok(Some(Difference::Orphaned)),
             Err(error) if error.kind.is_of_one_asset() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if is_over(&fold, self.replay.effects.now()) {
+        let fold = history.asset();
+        if is_over(fold, self.replay.effects.now()) {
             return Ok(Some(Difference::Expired));
         }
-        persist(|| self.built.put(&fold)).await?;
-        Ok(Some(read.map_or(Difference::Unreadable, |read| tell_apart(&read, &fold))))
+        persist(|| self.built.put(fold)).await?;
+        Ok(Some(match read {
+            None => Difference::Unreadable,
+            Some(read) if read.version < fold.version => late(&read, &history),
+            Some(read) => tell_apart(&read, fold),
+        }))
     }
 
-    async fn fold(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+    async fn fold(&self, key: &Key) -> Result<Option<History>, StoreError> {
         let lines = persist(|| self.replay.journal.history(key)).await?;
-        Ok(service::read(key, lines)?.map(|history| history.asset().clone()))
+        service::read(key, lines)
     }
+}
+
+/// What a row is that shows an earlier version than its history has come to.
+fn late(read: &Asset, history: &History) -> Difference {
+    let known = history.has(read.version, read.head);
+    if known { Difference::Lagging } else { Difference::Rewritten }
 }
 
 fn tell_apart(read: &Asset, made: &Asset) -> Difference {

@@ -191,8 +191,12 @@ async fn rows_that_know_what_the_journal_does_not_are_a_reason_to_refuse() {
     let (known, other) = (story(1), story(2));
     let mut rewritten = known.asset();
     rewritten.head = Hash::of(b"another last event");
+    // An event was cut, and others were appended in its place.
+    let mut replaced = known.first(known.lines.len() - 1).asset();
+    replaced.head = Hash::of(b"the event that was cut");
     let cases = [
         (rewritten, Difference::Rewritten),
+        (replaced, Difference::Rewritten),
         (known.clone().deleted().asset(), Difference::Beyond),
         (other.asset(), Difference::Orphaned),
     ];

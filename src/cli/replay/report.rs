@@ -28,7 +28,7 @@ const KINDS: [(Difference, &str); 9] = [
     (Difference::Altered, "altered: same event, other attributes"),
     (Difference::Unreadable, "unreadable"),
     (Difference::Expired, "expired tombstones, left out"),
-    (Difference::Rewritten, "of another last event than the journal's"),
+    (Difference::Rewritten, "of an event that the journal does not have"),
     (Difference::Beyond, "know later events than the journal has"),
     (Difference::Orphaned, "of assets that the journal does not know"),
 ];
