@@ -3,17 +3,25 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use reqwest::{Client, Method};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::server::{Server, program};
 
 /// Rounds, but for as many as the environment says.
 const ROUNDS: u64 = 3;
 const CLIENTS: usize = 6;
+
+/// What the clients do now.
+#[derive(Clone, Copy, PartialEq)]
+enum Load {
+    Running,
+    Paused,
+    Over,
+}
 
 /// An asset, and the newest version of it that a client was told of.
 #[derive(Clone)]
@@ -47,12 +55,15 @@ async fn backups_under_load_restore_whole() {
     let folder = tempfile::tempdir().unwrap();
     let [data, out, restored] = ["data", "out", "restored"].map(|name| folder.path().join(name));
     let server = Server::start(&data);
-    let (over, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+    let (phase, told) = (watch::Sender::new(Load::Running), Arc::new(Mutex::new(Vec::new())));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| tokio::spawn(load(server.api.clone(), client, over.clone(), told.clone())))
+        .map(|client| {
+            tokio::spawn(load(server.api.clone(), client, phase.subscribe(), told.clone()))
+        })
         .collect();
     let (mut assets, mut copied) = (0, Vec::new());
     for round in 0..rounds {
+        phase.send_replace(Load::Running);
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         let before: Vec<Told> = told.lock().unwrap().clone();
         let backup = ["backup"];
@@ -60,6 +71,8 @@ async fn backups_under_load_restore_whole() {
         let taken =
             tokio::task::spawn_blocking(move || run(&backup, [&from, &to], ["--data", "--out"]));
         let taken = taken.await.unwrap();
+        // A load that went on while the copy is read would make each round longer than the last.
+        phase.send_replace(Load::Paused);
         assert!(taken.status.success(), "round {round}: {}", text(&taken));
         copied.push(text(&taken).trim().to_owned());
         let brought = run(&["restore"], [&out, &restored], ["--from", "--data"]);
@@ -72,7 +85,7 @@ async fn backups_under_load_restore_whole() {
         assets = before.len();
         std::fs::remove_dir_all(&restored).unwrap();
     }
-    over.store(true, Ordering::Relaxed);
+    phase.send_replace(Load::Over);
     for client in clients {
         client.await.unwrap();
     }
@@ -83,10 +96,15 @@ async fn backups_under_load_restore_whole() {
 }
 
 /// Creates, uploads and confirms; deletes some and purges some of them.
-async fn load(api: String, client: usize, over: Arc<AtomicBool>, all: Arc<Mutex<Vec<Told>>>) {
+async fn load(
+    api: String,
+    client: usize,
+    mut phase: watch::Receiver<Load>,
+    all: Arc<Mutex<Vec<Told>>>,
+) {
     let http = Client::new();
     let mut step = client;
-    while !over.load(Ordering::Relaxed) {
+    while *phase.wait_for(|it| *it != Load::Paused).await.unwrap() == Load::Running {
         step += 1;
         let created: Value =
             http.post(format!("{api}/asset")).send().await.unwrap().json().await.unwrap();

@@ -78,6 +78,28 @@ async fn whoever_is_refused_while_still_sending_hears_the_answer() {
     }
 }
 
+/// A client that is refused keeps its connection, whatever it was still sending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_body_leaves_its_connection_usable() {
+    let (_folder, server) = served();
+    let body = vec![7; 8 << 20];
+    for (address, status) in [(parts(&server.s3).0, "403"), (parts(&server.api).0, "404")] {
+        let mut stream = connect(address);
+        for round in 0..5 {
+            let head = format!("PUT /nothing HTTP/1.1\r\nhost: {address}\r\ncontent-length: ");
+            stream.write_all(format!("{head}{}\r\n\r\n", body.len()).as_bytes()).unwrap();
+            stream.write_all(&body).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            let answer = head_of(&mut stream)
+                .unwrap_or_else(|error| panic!("{address}, round {round}: {error}"))
+                .to_lowercase();
+            assert!(answer.starts_with(&format!("http/1.1 {status}")), "{answer}");
+            let (_, length) = answer.split_once("content-length: ").expect("an answer's length");
+            let (length, _) = length.split_once('\r').unwrap();
+            stream.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_before_sending_is_refused_before_sending() {
     let (_folder, server) = served();

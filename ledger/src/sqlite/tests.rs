@@ -107,6 +107,17 @@ async fn whoever_closes_leaves_no_log() {
 }
 
 #[tokio::test]
+async fn a_writer_that_has_ended_fails_the_probe() {
+    let desk = Desk::new();
+    let db = desk.open(Open::OrCreate).unwrap();
+    db.probe().await.unwrap();
+    db.jobs.as_ref().unwrap().send(Message::Close).await.ok().unwrap();
+    db.writer.lock().unwrap().take().unwrap().join().unwrap();
+    let error = db.probe().await.unwrap_err();
+    assert!(error.to_string().contains("no writer"), "{error}");
+}
+
+#[tokio::test]
 async fn an_older_file_beside_a_newer_log_is_refused_and_left_as_it_was() {
     let desk = Desk::new();
     let db = desk.open(Open::OrCreate).unwrap();
