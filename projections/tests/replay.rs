@@ -284,8 +284,10 @@ async fn one_that_is_cut_off_anywhere_is_gone_on_with() {
         let at = |hours| Clock(Clock::default().0 + TimeDelta::hours(hours));
         (work.effects, again.effects) = (Arc::new(at(2 * hour)), Arc::new(at(2 * hour + 1)));
         let short = tokio::time::timeout(Duration::from_millis(millis), work.run()).await;
-        if short.is_err() {
-            assert_eq!(table.generations().await.unwrap().current, before, "{millis} ms");
+        let now = table.generations().await.unwrap().current;
+        if short.is_err() && now != before {
+            // The switch was its last step: it was handed over, and only its answer was cut off.
+            assert_no_drift(IN_FILES, &*table, &BTreeMap::new()).await;
         }
         let report = switched(again.run().await.unwrap());
         assert_eq!((report.events, report.assets), (u64::from(IN_FILES) * 2, u64::from(IN_FILES)));
