@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use ledger::error::{StoreError, chain};
 use ledger::id::{Key, Tenant};
 use ledger::journal::scan::Chains;
 use ledger::journal::{Journal, Scan};
-use ledger::objects::Inventory;
-use ledger::record::Source;
-use ledger::service::{Caller, Refusal, S3_ACTOR, Service, read};
+use ledger::objects::ObjectInventory;
+use ledger::record::EventSource;
+use ledger::service::{Caller, LedgerService, Refusal, S3_ACTOR, read};
 use projections::audit::Findings;
 use tokio::time::{Instant, sleep};
 
 use crate::plural::count;
 
-pub use judge::Depth;
+pub use judge::ObjectAuditDepth;
 
 /// Assets whose files are looked at together.
 const AT_ONCE: usize = 16;
@@ -33,17 +33,17 @@ const MOST: usize = 10_000;
 const WAIT: Duration = Duration::from_millis(250);
 
 /// What is audited.
-pub struct Files {
+pub struct ObjectAudit {
     /// The journal, for a second look at an asset.
     pub journal: Arc<dyn Journal>,
     /// The same, as a whole.
     pub scan: Arc<dyn Scan>,
     /// The bucket.
-    pub inventory: Arc<dyn Inventory>,
+    pub inventory: Arc<dyn ObjectInventory>,
     /// What looks, and records.
-    pub service: Service,
+    pub service: LedgerService,
     /// Whether bytes are read.
-    pub depth: Depth,
+    pub depth: ObjectAuditDepth,
     /// Whether to look through the service where the ledger and the bucket differ.
     pub repair: bool,
     /// Whether to record too that pinned bytes are gone, which cannot be taken back.
@@ -54,7 +54,7 @@ pub struct Files {
     pub looked: AtomicU64,
 }
 
-impl Files {
+impl ObjectAudit {
     /// Looks at the files of every asset, and at every file for its asset.
     pub async fn run(&self, findings: &Findings) -> Result<(), StoreError> {
         for segment in self.scan.segments(1).await? {
@@ -132,7 +132,7 @@ impl Files {
         for path in self.inventory.unlisted().await? {
             let says = "a file of no version that the bucket lists: its list is older than this \
                         file; see OPERATIONS.md";
-            let _ = findings.send(Finding::new(Kind::ObjectStray, path, says)).await;
+            let _ = findings.send(Finding::new(FindingKind::ObjectStray, path, says)).await;
         }
         let prefix = format!("{}/", self.tenant());
         let mut after = None;
@@ -144,7 +144,7 @@ impl Files {
                 for (name, _) in some.iter().zip(known).filter(|(_, known)| !known) {
                     let says = "there is such an object, but no event speaks of it";
                     // Whoever does not listen any more has stopped the audit.
-                    let _ = findings.send(Finding::new(Kind::ObjectStray, name, says)).await;
+                    let _ = findings.send(Finding::new(FindingKind::ObjectStray, name, says)).await;
                 }
             }
             after = Some(last);
@@ -176,22 +176,24 @@ impl Files {
     }
 
     /// Looks at an asset's object as a notification would have, and says what came of it.
-    async fn reconcile(&self, key: &Key, kind: Kind) -> Result<Option<String>, StoreError> {
+    async fn reconcile(&self, key: &Key, kind: FindingKind) -> Result<Option<String>, StoreError> {
         let said = |text: &str| Ok(Some(text.to_owned()));
         match kind {
-            Kind::ObjectUnrecorded | Kind::ObjectPresent => {}
-            Kind::ObjectMissing if self.accept_missing => {}
-            Kind::ObjectMissing => return said("nothing: bring it back, or --accept-missing"),
+            FindingKind::ObjectUnrecorded | FindingKind::ObjectPresent => {}
+            FindingKind::ObjectMissing if self.accept_missing => {}
+            FindingKind::ObjectMissing => {
+                return said("nothing: bring it back, or --accept-missing");
+            }
             _ => return Ok(None),
         }
         let (actor, request) = (S3_ACTOR.to_owned(), "verify".to_owned());
-        let caller = Caller { actor, source: Source::Reconcile, request };
+        let caller = Caller { actor, source: EventSource::Reconcile, request };
         let looked = match kind {
-            Kind::ObjectMissing => self.service.accept_missing(&caller, key.asset).await,
+            FindingKind::ObjectMissing => self.service.accept_missing(&caller, key.asset).await,
             _ => self.service.look(&caller, key.asset).await,
         };
         match looked {
-            Ok(looked) if kind == Kind::ObjectMissing && looked.recorded == 0 => {
+            Ok(looked) if kind == FindingKind::ObjectMissing && looked.recorded == 0 => {
                 said("nothing: the bucket lists it still; bring its bytes back")
             }
             Ok(looked) => {
@@ -211,5 +213,8 @@ impl Files {
 
 /// Whether somebody may be about to put it right.
 fn may_pass(finding: &Finding) -> bool {
-    matches!(finding.kind, Kind::ObjectUnrecorded | Kind::ObjectPresent | Kind::ObjectMissing)
+    matches!(
+        finding.kind,
+        FindingKind::ObjectUnrecorded | FindingKind::ObjectPresent | FindingKind::ObjectMissing
+    )
 }

@@ -46,24 +46,24 @@ Examples:
   asset-ledger verify --data ./data")]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
     #[command(flatten)]
-    log: Log,
+    log: LogOptions,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     Serve(serve::Serve),
     Project(project::Project),
     Migrate(migrate::Migrate),
     Demo(demo::Demo),
-    History(history::History),
-    Replay(replay::Replay),
-    Verify(verify::Verify),
+    History(history::HistoryCommand),
+    Replay(replay::ReplayCommand),
+    Verify(verify::VerifyCommand),
     Export(export::Export),
-    Import(import::Import),
-    Checkpoint(checkpoint::Checkpoint),
-    Proof(proof::Proof),
+    Import(import::ImportCommand),
+    Checkpoint(checkpoint::CheckpointCommand),
+    Proof(proof::ProofCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
 }
@@ -71,7 +71,7 @@ enum Command {
 /// How the program tells what it does.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging (on standard error)")]
-struct Log {
+struct LogOptions {
     /// Text for people, JSON (one object a line) for machines.
     #[arg(long, global = true, env = "ASSET_LEDGER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-impl Command {
+impl CliCommand {
     /// Whether only warnings are logged by default, because the command speaks for itself.
     fn quiet(&self) -> bool {
         !matches!(self, Self::Serve(_) | Self::Project(_))

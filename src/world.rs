@@ -5,9 +5,9 @@ use ledger::Effects;
 
 /// The machine's clock and its source of randomness.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct World;
+pub struct SystemEffects;
 
-impl Effects for World {
+impl Effects for SystemEffects {
     #[allow(clippy::disallowed_methods)] // the one implementation that the rule points to
     fn now(&self) -> DateTime<Utc> {
         Utc::now()

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity};
 
 use crate::behalf;
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// An item as the SDK gives it.
-pub type Item = HashMap<String, AttributeValue>;
+pub type DynamoItem = HashMap<String, AttributeValue>;
 
 /// A request that was not answered as hoped. `doing` says what it was for.
 pub fn failed<E>(doing: impl Into<String>, error: SdkError<E, HttpResponse>) -> StoreError
@@ -43,7 +43,7 @@ fn remedy(code: &str, message: &str) -> Option<&'static str> {
 }
 
 /// What a caller can do about it.
-fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Kind {
+fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> StoreErrorKind {
     match error {
         SdkError::ServiceError(answer) => {
             let (code, message) = (answer.err().code(), answer.err().message());
@@ -53,31 +53,33 @@ fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Kind {
                 message.unwrap_or_default(),
             )
         }
-        SdkError::ConstructionFailure(_) => Kind::Misconfigured,
-        SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Misconfigured,
+        SdkError::ConstructionFailure(_) => StoreErrorKind::Misconfigured,
+        SdkError::DispatchFailure(failure) if failure.is_user() => StoreErrorKind::Misconfigured,
         // Timeouts, broken connections, and answers that are not DynamoDB's.
-        _ => Kind::Unavailable,
+        _ => StoreErrorKind::Unavailable,
     }
 }
 
-fn refused(status: u16, code: &str, message: &str) -> Kind {
+fn refused(status: u16, code: &str, message: &str) -> StoreErrorKind {
     match code {
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
-        | "RequestLimitExceeded" => Kind::Throttled,
+        | "RequestLimitExceeded" => StoreErrorKind::Throttled,
         // Refused because somebody else was at it at the same moment.
-        "TransactionConflictException" | "ReplicatedWriteConflictException" => Kind::Unavailable,
+        "TransactionConflictException" | "ReplicatedWriteConflictException" => {
+            StoreErrorKind::Unavailable
+        }
         // This one item is the trouble, and other items are none.
-        "ItemCollectionSizeLimitExceededException" => Kind::Corrupt,
-        "ValidationException" if message.contains("Item size") => Kind::Corrupt,
-        _ if status >= 500 => Kind::Unavailable,
-        _ => Kind::Misconfigured,
+        "ItemCollectionSizeLimitExceededException" => StoreErrorKind::Corrupt,
+        "ValidationException" if message.contains("Item size") => StoreErrorKind::Corrupt,
+        _ if status >= 500 => StoreErrorKind::Unavailable,
+        _ => StoreErrorKind::Misconfigured,
     }
 }
 
 /// Why an item is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum ItemError {
     /// It is not there, or not of its type.
     #[error("attribute {0:?} is missing or of another type")]
     Attribute(&'static str),
@@ -87,27 +89,27 @@ pub enum Unfit {
 }
 
 /// A text attribute.
-pub fn text<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, Unfit> {
+pub fn text<'a>(item: &'a DynamoItem, name: &'static str) -> Result<&'a str, ItemError> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
-    value.map(String::as_str).ok_or(Unfit::Attribute(name))
+    value.map(String::as_str).ok_or(ItemError::Attribute(name))
 }
 
 /// A number attribute.
-pub fn number<T: FromStr>(item: &Item, name: &'static str) -> Result<T, Unfit> {
+pub fn number<T: FromStr>(item: &DynamoItem, name: &'static str) -> Result<T, ItemError> {
     let value = item.get(name).and_then(|value| value.as_n().ok());
-    value.and_then(|digits| digits.parse().ok()).ok_or(Unfit::Attribute(name))
+    value.and_then(|digits| digits.parse().ok()).ok_or(ItemError::Attribute(name))
 }
 
 /// Counts the units that a table's requests consume, as `asset_ledger_consumed_units`.
 ///
 /// Units come in halves and counters are whole: what is left over is carried to the next request.
 #[derive(Debug)]
-pub struct Meter {
+pub struct CapacityMeter {
     table: String,
     carried: Mutex<BTreeMap<(&'static str, &'static str), f64>>,
 }
 
-impl Meter {
+impl CapacityMeter {
     /// A meter of one table.
     #[must_use]
     pub fn new(table: String) -> Self {
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_of_the_kind_that_its_code_says() {
-        use Kind as K;
+        use StoreErrorKind as K;
         for (status, code, message, kind) in [
             (400, "ProvisionedThroughputExceededException", "", K::Throttled),
             (400, "ThrottlingException", "", K::Throttled),
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn attributes_are_of_their_type_or_refused() {
         let number_of = |digits: &str| AttributeValue::N(digits.to_owned());
-        let item = Item::from([
+        let item = DynamoItem::from([
             ("text".to_owned(), AttributeValue::S("7".to_owned())),
             ("number".to_owned(), number_of("7")),
             ("negative".to_owned(), number_of("-7")),
@@ -187,15 +189,15 @@ mod tests {
         ]);
         assert_eq!(text(&item, "text"), Ok("7"));
         assert_eq!(number::<u64>(&item, "number"), Ok(7));
-        assert_eq!(text(&item, "number"), Err(Unfit::Attribute("number")));
+        assert_eq!(text(&item, "number"), Err(ItemError::Attribute("number")));
         for name in ["text", "negative", "fraction", "missing"] {
-            assert_eq!(number::<u64>(&item, name), Err(Unfit::Attribute(name)));
+            assert_eq!(number::<u64>(&item, name), Err(ItemError::Attribute(name)));
         }
     }
 
     #[test]
     fn half_units_are_carried_until_they_are_whole() {
-        let meter = Meter::new("table".to_owned());
+        let meter = CapacityMeter::new("table".to_owned());
         let counted: Vec<_> =
             [0.5, 0.5, 1.5, 2.0, 0.5].map(|u| meter.carry(("get", "Query"), u)).into();
         assert_eq!(counted, [0, 1, 1, 2, 1]);

@@ -20,10 +20,10 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use self::file::{connect, describe, migrate, steps_applied, tune};
-use self::ground::Ground;
+use self::ground::FileIdentity;
 use self::readers::Readers;
 use self::writer::{Message, Waiting, write_groups};
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// Jobs waiting for the writer before callers wait to hand theirs over.
 const QUEUE: usize = 4096;
@@ -43,7 +43,7 @@ pub struct Schema {
 
 /// Whether a missing file is made or is an error, and whether anything is written at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Open {
+pub enum OpenMode {
     /// Make the file when it is missing.
     OrCreate,
     /// The file must be there.
@@ -62,7 +62,7 @@ pub struct Database {
     /// None where nothing is written.
     jobs: Option<mpsc::Sender<Message>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    ground: Option<Arc<Ground>>,
+    ground: Option<Arc<FileIdentity>>,
     readers: Arc<Readers>,
 }
 
@@ -72,22 +72,26 @@ impl Database {
     /// # Errors
     /// `Misconfigured` for a file that is missing, foreign or newer than this program, `Corrupt`
     /// for one that is damaged, `Unavailable` for one that another process keeps locked.
-    pub fn open(path: &Path, schema: &Schema, open: Open) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, schema: &Schema, open: OpenMode) -> Result<Self, StoreError> {
         let name = schema.name;
-        if open == Open::ReadOnly && ground::is_open_here(path) {
-            let ground = Ground::of(name, path).map_err(|error| {
-                StoreError::caused(Kind::Unavailable, format!("{name}: cannot start"), error)
+        if open == OpenMode::ReadOnly && ground::is_open_here(path) {
+            let ground = FileIdentity::of(name, path).map_err(|error| {
+                StoreError::caused(
+                    StoreErrorKind::Unavailable,
+                    format!("{name}: cannot start"),
+                    error,
+                )
             })?;
             let readers = Arc::new(Readers::shared(path, schema, Arc::new(ground)));
             return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
         }
-        if open == Open::ReadOnly {
+        if open == OpenMode::ReadOnly {
             let readers = Arc::new(Readers::of_evidence(path, schema)?);
             return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
         }
         let failed = |error| describe(name, path, error);
         refuse_strange_log(path)?;
-        let mut writer = connect(path, open == Open::OrCreate).map_err(failed)?;
+        let mut writer = connect(path, open == OpenMode::OrCreate).map_err(failed)?;
         // Nothing is written, not even the journal mode, before the file is known to be ours; and
         // a file that is up to date opens without waiting for whoever is writing to it.
         let applied = steps_applied(&writer, path, schema)?;
@@ -97,8 +101,9 @@ impl Database {
         }
         // Only now SQLite has all its files.
         steps_applied(&writer, path, schema)?;
-        let cannot = |e| StoreError::caused(Kind::Unavailable, format!("{name}: cannot start"), e);
-        let ground = Arc::new(Ground::of(name, path).map_err(cannot)?);
+        let cannot =
+            |e| StoreError::caused(StoreErrorKind::Unavailable, format!("{name}: cannot start"), e);
+        let ground = Arc::new(FileIdentity::of(name, path).map_err(cannot)?);
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let of = Arc::clone(&ground);
         let thread = thread::Builder::new()
@@ -170,10 +175,11 @@ impl Database {
     {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Waiting::new(job, committed, reply));
-        let gone = || StoreError::new(Kind::Unavailable, format!("{}: no writer", self.name));
+        let gone =
+            || StoreError::new(StoreErrorKind::Unavailable, format!("{}: no writer", self.name));
         let Some(jobs) = &self.jobs else {
             let why = format!("{}: opened to be read only", self.name);
-            return Err(StoreError::new(Kind::Misconfigured, why));
+            return Err(StoreError::new(StoreErrorKind::Misconfigured, why));
         };
         jobs.send(Message::Write(job)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -186,7 +192,9 @@ impl Database {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let readers = Arc::clone(&self.readers);
-        let cut = || StoreError::new(Kind::Unavailable, format!("{}: reading was cut", self.name));
+        let cut = || {
+            StoreError::new(StoreErrorKind::Unavailable, format!("{}: reading was cut", self.name))
+        };
         let permits = Arc::clone(&self.readers.permits);
         let permit = permits.acquire_owned().await.map_err(|_| cut())?;
         // The permit goes along: a caller that hangs up does not end the work.

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
 use ledger::journal::{DynamoJournal, MemoryJournal, SqliteJournal};
-use ledger::sqlite::Open;
+use ledger::sqlite::OpenMode;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
-use ledger::testing::{Faults, Faulty, absences};
+use ledger::testing::{Faults, FaultyJournal, absences};
 use tempfile::TempDir;
 
 async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
-    Arc::new(SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap())
+    Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap())
 }
 
 /// Memory, at whose door half of all calls fail.
-fn faulty(seed: u64) -> Arc<Faulty<Arc<MemoryJournal>>> {
-    Arc::new(Faulty::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
+fn faulty(seed: u64) -> Arc<FaultyJournal<Arc<MemoryJournal>>> {
+    Arc::new(FaultyJournal::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
 }
 
 #[tokio::test(flavor = "multi_thread")]

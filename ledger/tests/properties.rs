@@ -8,16 +8,18 @@ use std::thread;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use ledger::asset::{Asset, Command, Declaration, Event, Pin, Reason, Sight, UploadKind, decide};
+use ledger::asset::{
+    Asset, Command, Declaration, Event, ObservedObject, PinnedVersion, Reason, UploadKind, decide,
+};
 use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::history::History;
 use ledger::id::{AssetId, Key};
 use ledger::journal::{Appended, Journal, MemoryJournal, SqliteJournal};
-use ledger::objects::{Current, ObjectVersion};
-use ledger::record::{Cause, CommandId, Line, Record, Source};
-use ledger::service::{Caller, Refusal, Service};
-use ledger::sqlite::Open;
+use ledger::objects::{CurrentObject, ObjectVersion};
+use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
+use ledger::service::{Caller, LedgerService, Refusal};
+use ledger::sqlite::OpenMode;
 use ledger::testing::{MemoryBucket, TestEffects};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -58,15 +60,15 @@ struct Twice {
 
 #[async_trait]
 impl Journal for Twice {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.journal.history(key).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.journal.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         let append = self.appends.fetch_add(1, Ordering::Relaxed);
         if self.which >> (append % 64) & 1 == 1 {
             self.journal.append(key, line.clone()).await?;
@@ -77,13 +79,13 @@ impl Journal for Twice {
 
 /// One asset, and what its bucket holds.
 struct World {
-    service: Service,
+    service: LedgerService,
     bucket: Arc<MemoryBucket>,
     asset: AssetId,
 }
 
 fn caller(request: &str) -> Caller {
-    Caller { actor: "anonymous".into(), source: Source::Api, request: request.into() }
+    Caller { actor: "anonymous".into(), source: EventSource::Api, request: request.into() }
 }
 
 impl World {
@@ -120,9 +122,9 @@ impl World {
     }
 }
 
-fn service(journal: Arc<dyn Journal>, bucket: &Arc<MemoryBucket>, seed: u64) -> Service {
+fn service(journal: Arc<dyn Journal>, bucket: &Arc<MemoryBucket>, seed: u64) -> LedgerService {
     let effects = Arc::new(TestEffects::seeded(seed));
-    Service::new(journal, bucket.clone(), effects, "main".parse().unwrap(), "files")
+    LedgerService::new(journal, bucket.clone(), effects, "main".parse().unwrap(), "files")
 }
 
 fn run<T>(doing: impl Future<Output = T>) -> T {
@@ -202,17 +204,17 @@ proptest! {
     fn whatever_is_recorded_is_read_back(record in any_record()) {
         let line = record.line().unwrap();
         prop_assert!(!line.body.contains(['\n', '\r']), "one line");
-        let read = Record::read(&line.body).unwrap();
+        let read = EventRecord::read(&line.body).unwrap();
         prop_assert_eq!(read.line().unwrap(), line);
         prop_assert_eq!(read, record);
     }
 
     #[test]
     fn whatever_the_bytes_are_reading_them_does_not_panic(text: String, cut in 0..500_usize) {
-        let _ = Record::read(&text);
+        let _ = EventRecord::read(&text);
         let sample = include_str!("../../migrations/events/created.v1.json");
         let cut = sample.floor_char_boundary(cut);
-        let _ = Record::read(&format!("{}{text}{}", &sample[..cut], &sample[cut..]));
+        let _ = EventRecord::read(&format!("{}{text}{}", &sample[..cut], &sample[cut..]));
     }
 }
 
@@ -239,15 +241,24 @@ fn version() -> impl Strategy<Value = ObjectVersion> {
 
 fn command() -> impl Strategy<Value = Command> {
     let current = prop_oneof![
-        Just(Current::Absent),
-        Just(Current::DeleteMarker { version_id: "m".into() }),
-        version().prop_map(Current::Object),
+        Just(CurrentObject::Absent),
+        Just(CurrentObject::DeleteMarker { version_id: "m".into() }),
+        version().prop_map(CurrentObject::Object),
     ];
     prop_oneof![
-        current.prop_map(|current| Command::Observe(Sight::Key { current, pin: Pin::There })),
-        Just(Command::Observe(Sight::Key { current: Current::Absent, pin: Pin::Gone })),
-        Just(Command::Observe(Sight::Key { current: Current::Absent, pin: Pin::Missing })),
-        (0..2_usize).prop_map(|left| Command::Observe(Sight::Swept { left })),
+        current.prop_map(|current| Command::Observe(ObservedObject::Key {
+            current,
+            pin: PinnedVersion::There
+        })),
+        Just(Command::Observe(ObservedObject::Key {
+            current: CurrentObject::Absent,
+            pin: PinnedVersion::Gone
+        })),
+        Just(Command::Observe(ObservedObject::Key {
+            current: CurrentObject::Absent,
+            pin: PinnedVersion::Missing
+        })),
+        (0..2_usize).prop_map(|left| Command::Observe(ObservedObject::Swept { left })),
         Just(Command::Confirm),
         Just(Command::Delete(Reason::new("why".into()).ok())),
         any::<bool>().prop_map(|pin_exists| Command::Restore { pin_exists }),
@@ -265,29 +276,29 @@ fn made_of(events: Vec<Event>) -> Asset {
     asset
 }
 
-fn record(version: u64, event: Event) -> Record {
+fn record(version: u64, event: Event) -> EventRecord {
     let at = DateTime::from_timestamp_micros(i64::try_from(version).unwrap()).unwrap();
     let key = Key { tenant: "main".parse().unwrap(), asset: AssetId::new(at, 1) };
     let (actor, request) = ("anonymous".into(), "r".into());
     let command = CommandId::fresh(u128::from(version));
-    let cause = Cause { actor, source: Source::Api, request, command };
-    Record { key, version, event, cause, at, prev: Hash::ZERO }
+    let cause = Cause { actor, source: EventSource::Api, request, command };
+    EventRecord { key, version, event, cause, at, prev: Hash::ZERO }
 }
 
 /// Any text at all in every field that holds text: limits are the doors' affair.
-fn any_record() -> impl Strategy<Value = Record> {
+fn any_record() -> impl Strategy<Value = EventRecord> {
     let texts = prop::collection::vec(prop_oneof![any::<String>(), "[\\x00-\\x1f\"\\\\/]*"], 6);
     let micros = 0..253_402_300_799_999_999_i64; // up to the end of the year 9999
     (any_event(), texts, micros, any::<[u64; 3]>()).prop_map(|(event, texts, micros, numbers)| {
         let at = DateTime::from_timestamp_micros(micros).unwrap();
         let asset = AssetId::new(DateTime::UNIX_EPOCH, numbers[0].into());
         let key = Key { tenant: "a-tenant-9".parse().unwrap(), asset };
-        let source = [Source::Api, Source::S3, Source::Cli, Source::Reconcile];
+        let source = [EventSource::Api, EventSource::S3, EventSource::Cli, EventSource::Reconcile];
         let source = source[usize::try_from(numbers[1] % 4).unwrap()];
         let command = CommandId::of_sight(&texts[0], &key, &texts[1], &texts[2], Some(&texts[3]));
         let cause = Cause { actor: texts[4].clone(), source, request: texts[5].clone(), command };
         let prev = Hash::of(texts[0].as_bytes());
-        Record { key, version: numbers[2], event, cause, at, prev }
+        EventRecord { key, version: numbers[2], event, cause, at, prev }
     })
 }
 
@@ -328,7 +339,7 @@ fn full_history() -> History {
     })
 }
 
-fn lines(history: &History) -> Vec<Line> {
+fn lines(history: &History) -> Vec<StoredLine> {
     history.entries().iter().map(|entry| entry.line.clone()).collect()
 }
 
@@ -385,7 +396,7 @@ fn of_many_threads_on_one_asset_in_memory_no_update_is_lost() {
 #[test]
 fn of_many_threads_on_one_asset_in_sqlite_no_update_is_lost() {
     let folder = TempDir::new().unwrap();
-    let journal = run(SqliteJournal::open(folder.path(), Open::OrCreate)).unwrap();
+    let journal = run(SqliteJournal::open(folder.path(), OpenMode::OrCreate)).unwrap();
     let journal: Arc<dyn Journal> = Arc::new(journal);
     no_update_is_lost(&journal);
 }
@@ -419,7 +430,7 @@ fn no_update_is_lost(journal: &Arc<dyn Journal>) {
 
 /// Deletes and restores by turns until enough of it was acknowledged with an event of its own, and
 /// gives the names of those commands. Somebody always wins a race, so everybody comes to an end.
-fn change(service: &Service, asset: AssetId, writer: &str) -> Vec<String> {
+fn change(service: &LedgerService, asset: AssetId, writer: &str) -> Vec<String> {
     let names = (0_u64..).map(|nth| (nth, format!("{writer}, command {nth}")));
     names
         .filter(|(nth, name)| run(toggle(service, asset, name, nth % 2 == 0)))
@@ -429,7 +440,7 @@ fn change(service: &Service, asset: AssetId, writer: &str) -> Vec<String> {
 }
 
 /// Deletes or restores, and says whether that was acknowledged with an event of its own.
-async fn toggle(service: &Service, asset: AssetId, name: &str, delete: bool) -> bool {
+async fn toggle(service: &LedgerService, asset: AssetId, name: &str, delete: bool) -> bool {
     let outcome = if delete {
         service.delete(&caller(name), asset, None, None).await
     } else {

@@ -21,12 +21,12 @@ pub mod runner;
 pub mod testing;
 pub mod views;
 
-pub use current::Current;
+pub use current::CurrentGeneration;
 pub use feed::Feed;
-pub use follower::Follower;
+pub use follower::JournalFollower;
 pub use generations::{Generation, Generations};
 pub use position::Positions;
-pub use quarantine::Contradicted;
+pub use quarantine::ContradictedAssets;
 pub use reader::Reader;
 pub use replay::Replay;
 pub use rows::Rows;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::StoreError;
-use ledger::asset::{Asset, Declaration, Life, Status, UploadKind};
-use ledger::error::Kind;
+use ledger::asset::{Asset, AssetStatus, Declaration, Life, UploadKind};
+use ledger::error::StoreErrorKind;
 use ledger::id::Key;
 use ledger::objects::ObjectVersion;
 use ledger::time;
@@ -102,7 +102,7 @@ row! {
 /// An attribute that is not of its form: the row was altered, or a newer program wrote it.
 #[derive(Debug, thiserror::Error)]
 #[error("attribute {0:?} is not of its form")]
-struct Unfit(&'static str);
+struct AttributeError(&'static str);
 
 impl From<&Asset> for Row {
     fn from(asset: &Asset) -> Self {
@@ -139,19 +139,23 @@ impl Row {
     pub fn asset(self, key: Key) -> Result<Asset, StoreError> {
         let name = key.partition();
         self.parse(key).map_err(|unfit| {
-            StoreError::caused(Kind::Corrupt, format!("the row of {name} cannot be read"), unfit)
+            StoreError::caused(
+                StoreErrorKind::Corrupt,
+                format!("the row of {name} cannot be read"),
+                unfit,
+            )
         })
     }
 
-    fn parse(self, key: Key) -> Result<Asset, Unfit> {
+    fn parse(self, key: Key) -> Result<Asset, AttributeError> {
         let (pin, life) = (self.pin()?, self.life()?);
         let (reason, expires_at) = (self.reason.clone(), self.expires_at);
         let asset = Asset {
             key,
             version: self.version,
-            head: self.head.parse().map_err(|_| Unfit("head"))?,
-            created_at: time::parse(&self.created_at).ok_or(Unfit("created_at"))?,
-            updated_at: time::parse(&self.updated_at).ok_or(Unfit("updated_at"))?,
+            head: self.head.parse().map_err(|_| AttributeError("head"))?,
+            created_at: time::parse(&self.created_at).ok_or(AttributeError("created_at"))?,
+            updated_at: time::parse(&self.updated_at).ok_or(AttributeError("updated_at"))?,
             declared: Declaration {
                 upload: read_upload(&self.upload)?,
                 filename: self.filename,
@@ -166,35 +170,35 @@ impl Row {
         };
         // What the asset does not say itself has to follow from it.
         if state(asset.status()) != self.state {
-            return Err(Unfit("state"));
+            return Err(AttributeError("state"));
         }
         if self::reason(&asset.life) != reason {
-            return Err(Unfit("reason"));
+            return Err(AttributeError("reason"));
         }
         if self::expires_at(&asset).map(|at| at.timestamp()) != expires_at {
-            return Err(Unfit("expires_at"));
+            return Err(AttributeError("expires_at"));
         }
         Ok(asset)
     }
 
-    fn pin(&self) -> Result<Option<ObjectVersion>, Unfit> {
+    fn pin(&self) -> Result<Option<ObjectVersion>, AttributeError> {
         let sha256 = self.sha256.clone();
         match (self.version_id.clone(), self.size, self.etag.clone()) {
             (Some(version_id), Some(size), Some(etag)) => {
                 Ok(Some(ObjectVersion { version_id, size, sha256, etag }))
             }
             (None, None, None) if sha256.is_none() => Ok(None),
-            _ => Err(Unfit("version_id")),
+            _ => Err(AttributeError("version_id")),
         }
     }
 
-    fn life(&self) -> Result<Life, Unfit> {
+    fn life(&self) -> Result<Life, AttributeError> {
         match self.state.as_str() {
             "CREATED" | "RECEIVED" | "UPLOADED" => Ok(Life::Live),
             "DELETED" => Ok(Life::Deleted { reason: self.reason.clone() }),
             "PURGING" => Ok(Life::Purging),
             "PURGED" => Ok(Life::Purged),
-            _ => Err(Unfit("state")),
+            _ => Err(AttributeError("state")),
         }
     }
 }
@@ -207,14 +211,14 @@ pub fn expires_at(asset: &Asset) -> Option<DateTime<Utc>> {
 }
 
 /// Every state that a row may say.
-pub(crate) const STATES: [Status; 6] = {
-    use Status as S;
+pub(crate) const STATES: [AssetStatus; 6] = {
+    use AssetStatus as S;
     [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged]
 };
 
-pub(crate) fn state(status: Status) -> &'static str {
+pub(crate) fn state(status: AssetStatus) -> &'static str {
     match status {
-        Status::Purging => "PURGING",
+        AssetStatus::Purging => "PURGING",
         shown => shown.shown(),
     }
 }
@@ -230,11 +234,11 @@ fn upload(kind: UploadKind) -> &'static str {
     }
 }
 
-fn read_upload(text: &str) -> Result<UploadKind, Unfit> {
+fn read_upload(text: &str) -> Result<UploadKind, AttributeError> {
     match text {
         "plain" => Ok(UploadKind::Plain),
         "declared" => Ok(UploadKind::Declared),
-        _ => Err(Unfit("upload")),
+        _ => Err(AttributeError("upload")),
     }
 }
 
@@ -362,7 +366,7 @@ mod tests {
             let mut row = Row::from(&asset);
             alter(&mut row);
             let error = row.asset(asset.key.clone()).unwrap_err();
-            assert_eq!(error.kind, Kind::Corrupt);
+            assert_eq!(error.kind, StoreErrorKind::Corrupt);
             assert!(ledger::error::chain(&error).contains(attribute), "{error:?}");
         }
     }

@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Tables};
 use ledger::id::Key;
-use ledger::sqlite::Open;
-use projections::testing::{self, Fault, Faulty};
+use ledger::sqlite::OpenMode;
+use projections::testing::{self, FaultyViews, InjectedFault};
 use projections::views::{DynamoViews, MemoryViews, SqliteViews};
 use tempfile::TempDir;
 
 /// Fails calls in a pattern that meets every kind of call with every kind of fault.
-fn faulty<T>(store: T) -> Faulty<T> {
+fn faulty<T>(store: T) -> FaultyViews<T> {
     let mut calls = 0;
-    Faulty::new(store, move |_| {
+    FaultyViews::new(store, move |_| {
         calls += 1;
         match calls % 5 {
-            1 => Some(Fault::After),
-            3 => Some(Fault::Before),
+            1 => Some(InjectedFault::After),
+            3 => Some(InjectedFault::Before),
             _ => None,
         }
     })
@@ -50,7 +50,7 @@ impl Files {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.path().join(number.to_string());
         std::fs::create_dir(&folder).unwrap();
-        SqliteViews::open(&folder, Open::OrCreate).unwrap()
+        SqliteViews::open(&folder, OpenMode::OrCreate).unwrap()
     }
 }
 

@@ -1,29 +1,29 @@
 //! An asset's files held against its history.
 
-use ledger::asset::{Asset, Event, Status};
-use ledger::audit::{Finding, Kind};
+use ledger::asset::{Asset, AssetStatus, Event};
+use ledger::audit::{Finding, FindingKind};
 use ledger::error::{self, StoreError, chain};
 use ledger::history::History;
 use ledger::objects::ObjectVersion;
 use ledger::service::Refusal;
 
-use super::Files;
+use super::ObjectAudit;
 use crate::plural::{count, count_are};
 
 /// How closely an object is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
+pub enum ObjectAuditDepth {
     /// What the bucket says of it.
     Described,
     /// Its bytes, read and hashed.
     Deep,
 }
 
-impl Files {
+impl ObjectAudit {
     /// What of an asset's files is not as its history says.
     pub(super) async fn judge(&self, history: &History) -> Result<Vec<Finding>, StoreError> {
         let asset = history.asset();
-        if matches!(asset.status(), Status::Purging | Status::Purged) {
+        if matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged) {
             return Ok(self.destroyed(asset).await?.into_iter().collect());
         }
         let pinned = match &asset.pin {
@@ -35,27 +35,27 @@ impl Files {
             Ok(Some(Event::Purged) | None) => None,
             Ok(Some(event)) => {
                 let says = format!("the bucket shows what no event records: {}", event.kind());
-                Some(tell(Kind::ObjectUnrecorded, asset, says))
+                Some(tell(FindingKind::ObjectUnrecorded, asset, says))
             }
             Err(Refusal::Store(error)) => return Err(error),
-            Err(refusal) => Some(tell(Kind::ObjectUnrecorded, asset, chain(&refusal))),
+            Err(refusal) => Some(tell(FindingKind::ObjectUnrecorded, asset, chain(&refusal))),
         };
         Ok(pinned.into_iter().chain(news).collect())
     }
 
     async fn destroyed(&self, asset: &Asset) -> Result<Option<Finding>, StoreError> {
         let left = self.inventory.versions(&asset.key).await?.len();
-        let purged = asset.status() == Status::Purged;
+        let purged = asset.status() == AssetStatus::Purged;
         Ok(match left {
             0 if purged => None,
             0 => {
                 let says = "the bucket shows what no event records: purged".to_owned();
-                Some(tell(Kind::ObjectUnrecorded, asset, says))
+                Some(tell(FindingKind::ObjectUnrecorded, asset, says))
             }
             left => {
                 let when = if purged { "was destroyed" } else { "is to be destroyed" };
                 let says = format!("it {when}, and {} there", count_are(left as u64, "version"));
-                Some(tell(Kind::ObjectPresent, asset, says))
+                Some(tell(FindingKind::ObjectPresent, asset, says))
             }
         })
     }
@@ -66,10 +66,10 @@ impl Files {
         pin: &ObjectVersion,
     ) -> Result<Option<Finding>, StoreError> {
         let id = &pin.version_id;
-        let altered = |says| Ok(Some(tell(Kind::ObjectAltered, asset, says)));
+        let altered = |says| Ok(Some(tell(FindingKind::ObjectAltered, asset, says)));
         let gone = || {
             let says = format!("version {id} is not there");
-            Ok(Some(tell(Kind::ObjectMissing, asset, says)))
+            Ok(Some(tell(FindingKind::ObjectMissing, asset, says)))
         };
         match self.inventory.version(&asset.key, id).await {
             Ok(None) => return gone(),
@@ -78,10 +78,12 @@ impl Files {
                     return altered(says);
                 }
             }
-            Err(error) if error.kind == error::Kind::Corrupt => return altered(chain(&error)),
+            Err(error) if error.kind == error::StoreErrorKind::Corrupt => {
+                return altered(chain(&error));
+            }
             Err(error) => return Err(error),
         }
-        if self.depth == Depth::Described {
+        if self.depth == ObjectAuditDepth::Described {
             return Ok(None);
         }
         match self.inventory.digest(&asset.key, id).await? {
@@ -115,6 +117,6 @@ fn differs(pin: &ObjectVersion, found: &ObjectVersion) -> Option<String> {
     (recorded != now).then(|| format!("its entity tag is {now}, not {recorded}"))
 }
 
-fn tell(kind: Kind, asset: &Asset, says: String) -> Finding {
+fn tell(kind: FindingKind, asset: &Asset, says: String) -> Finding {
     Finding::new(kind, asset.key.partition(), says).at(asset.version)
 }

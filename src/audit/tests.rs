@@ -9,24 +9,24 @@ use tokio::sync::mpsc;
 use super::*;
 
 struct World {
-    files: Files,
+    files: ObjectAudit,
     bucket: Arc<MemoryBucket>,
     journal: Arc<MemoryJournal>,
 }
 
-fn service(journal: &Arc<MemoryJournal>, bucket: &Arc<MemoryBucket>, seed: u64) -> Service {
+fn service(journal: &Arc<MemoryJournal>, bucket: &Arc<MemoryBucket>, seed: u64) -> LedgerService {
     let effects = Arc::new(TestEffects::seeded(seed));
-    Service::new(journal.clone(), bucket.clone(), effects, Tenant::default(), "files")
+    LedgerService::new(journal.clone(), bucket.clone(), effects, Tenant::default(), "files")
 }
 
 fn world() -> World {
     let (journal, bucket) = (Arc::<MemoryJournal>::default(), Arc::<MemoryBucket>::default());
-    let files = Files {
+    let files = ObjectAudit {
         journal: journal.clone(),
         scan: journal.clone(),
         inventory: bucket.clone(),
         service: service(&journal, &bucket, 1),
-        depth: Depth::Deep,
+        depth: ObjectAuditDepth::Deep,
         repair: false,
         accept_missing: false,
         patience: Duration::from_secs(5),
@@ -36,7 +36,7 @@ fn world() -> World {
 }
 
 fn caller() -> Caller {
-    Caller { actor: "anonymous".into(), source: Source::Api, request: "r".into() }
+    Caller { actor: "anonymous".into(), source: EventSource::Api, request: "r".into() }
 }
 
 impl World {
@@ -112,7 +112,7 @@ async fn a_notification_that_was_lost_is_found_and_made_up_for() {
     assert_eq!((world.version(&received).await, world.version(&marked).await), (2, 4));
     assert_eq!(world.names().await, [""; 0]);
     let history = world.files.service.history(received.asset).await.unwrap().unwrap();
-    assert_eq!(history.entries()[1].record.cause.source, Source::Reconcile);
+    assert_eq!(history.entries()[1].record.cause.source, EventSource::Reconcile);
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,7 @@ pub async fn sdk_config() -> SdkConfig {
 
 /// The configuration of a function.
 #[cfg(any(feature = "lambda", test))]
-pub(crate) async fn function_config() -> Result<SdkConfig, super::Invalid> {
+pub(crate) async fn function_config() -> Result<SdkConfig, super::ConfigError> {
     super::given::given_config(behavior()).await
 }
 

@@ -12,28 +12,28 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use super::config::{Invalid, variable};
+use super::config::{ConfigError, variable};
 
 /// The configuration that the variables give.
-pub(crate) async fn given_config(behavior: BehaviorVersion) -> Result<SdkConfig, Invalid> {
+pub(crate) async fn given_config(behavior: BehaviorVersion) -> Result<SdkConfig, ConfigError> {
     let region = EnvironmentVariableRegionProvider::new().region().await;
     let credentials = EnvironmentVariableCredentialsProvider::new().provide_credentials().await;
-    let credentials = credentials.map_err(|_| Invalid::Missing("AWS_ACCESS_KEY_ID"))?;
+    let credentials = credentials.map_err(|_| ConfigError::Missing("AWS_ACCESS_KEY_ID"))?;
     let fips = variable("AWS_USE_FIPS_ENDPOINT").is_some_and(|value| value == "true");
     let config = SdkConfig::builder()
         .behavior_version(behavior)
-        .region(region.ok_or(Invalid::Missing("AWS_REGION"))?)
+        .region(region.ok_or(ConfigError::Missing("AWS_REGION"))?)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .service_config(Endpoints(variable))
+        .service_config(EndpointVariables(variable))
         .use_fips(fips);
     Ok(config.build())
 }
 
 /// The variables that name endpoints other than those of AWS.
 #[derive(Debug)]
-struct Endpoints(fn(&str) -> Option<String>);
+struct EndpointVariables(fn(&str) -> Option<String>);
 
-impl LoadServiceConfig for Endpoints {
+impl LoadServiceConfig for EndpointVariables {
     /// One service's own, such as `AWS_ENDPOINT_URL_S3`, before that of all.
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_uppercase().replace(' ', "_");
@@ -48,7 +48,7 @@ mod tests {
     fn look(service: &'static str, variables: fn(&str) -> Option<String>) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id(service);
         let key = key.env("AWS_ENDPOINT_URL").profile("endpoint_url").build().unwrap();
-        Endpoints(variables).load_config(key)
+        EndpointVariables(variables).load_config(key)
     }
 
     #[test]

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use ledger::absences::Absences;
 use ledger::journal::{DynamoJournal, Journal, Scan};
-use ledger::service::Service;
+use ledger::service::LedgerService;
 use projections::feed::{DynamoLanes, LanedFeed, Lanes};
 use projections::views::DynamoViews;
-use projections::{Contradicted, Current, Feed, Generations, Reader, Runner, Views};
+use projections::{
+    ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, Views,
+};
 
 use super::{Clients, Config};
 use crate::objects::S3Objects;
-use crate::world::World;
+use crate::world::SystemEffects;
 
 /// The parts of a deployment.
 #[derive(Clone)]
-pub struct Parts {
+pub struct Deployment {
     /// Which deployment.
     pub config: Config,
     /// The events.
@@ -34,7 +36,7 @@ pub struct Parts {
     pub objects: Arc<S3Objects>,
 }
 
-impl Parts {
+impl Deployment {
     /// The parts of `config`, reached by `clients`.
     #[must_use]
     pub fn new(config: Config, clients: Clients) -> Self {
@@ -43,19 +45,20 @@ impl Parts {
         let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
         let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
         let absences = generations.clone();
-        let views = Arc::new(Current::new(generations.clone()));
-        let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(World)));
+        let views = Arc::new(CurrentGeneration::new(generations.clone()));
+        let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
         let scan = journal.clone();
         Self { config, journal, scan, views, generations, absences, lanes, objects }
     }
 
     /// The commands.
     #[must_use]
-    pub fn service(&self) -> Arc<Service> {
+    pub fn service(&self) -> Arc<LedgerService> {
         let (journal, objects) = (self.journal.clone(), self.objects.clone());
         let Config { tenant, bucket, .. } = &self.config;
-        let service = Service::new(journal, objects, Arc::new(World), tenant.clone(), bucket);
-        let contradicted = Arc::new(Contradicted::new(self.generations.clone()));
+        let service =
+            LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant.clone(), bucket);
+        let contradicted = Arc::new(ContradictedAssets::new(self.generations.clone()));
         Arc::new(service.noting(self.absences.clone()).guarded(contradicted))
     }
 
@@ -75,6 +78,6 @@ impl Parts {
     #[must_use]
     pub fn runner(&self) -> Runner {
         let (journal, generations) = (self.journal.clone(), self.generations.clone());
-        Runner::new(journal, generations, Arc::new(World))
+        Runner::new(journal, generations, Arc::new(SystemEffects))
     }
 }

@@ -8,10 +8,10 @@ use anyhow::Context;
 use tracing_subscriber::prelude::*;
 
 use self::repeats::Repeats;
-use super::{Log, LogFormat, shown};
+use super::{LogFormat, LogOptions, shown};
 use crate::logging;
 
-pub(super) fn start(log: &Log, quiet: bool) -> anyhow::Result<()> {
+pub(super) fn start(log: &LogOptions, quiet: bool) -> anyhow::Result<()> {
     let default = if quiet { "warn" } else { "info" };
     let wanted = log.log.as_deref().unwrap_or(default);
     let filter = logging::filter(wanted)

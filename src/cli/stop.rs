@@ -7,13 +7,13 @@ use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Heeds signals from its making on: before anything is acknowledged.
-pub(super) struct Stop {
+pub(super) struct SignalListener {
     interrupt: Signal,
     terminate: Signal,
     hangup: Option<Signal>,
 }
 
-impl Stop {
+impl SignalListener {
     pub(super) fn heed() -> anyhow::Result<Self> {
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
         Ok(Self {

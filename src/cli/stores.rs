@@ -9,8 +9,8 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use ledger::StoreError;
 use ledger::id::Tenant;
 use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
-use ledger::objects::Inventory;
-use ledger::sqlite::Open;
+use ledger::objects::ObjectInventory;
+use ledger::sqlite::OpenMode;
 use projections::Generations;
 use projections::views::{DynamoViews, MemoryViews, SqliteViews};
 
@@ -18,14 +18,14 @@ use crate::aws::{
     BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
     VIEWS_TABLE, sdk_config,
 };
-use crate::local::{self, Folder};
+use crate::local::{self, FolderLock};
 use crate::objects::S3Objects;
-use crate::s3::Beside;
-use crate::world::World;
+use crate::s3::OfflineBucket;
+use crate::world::SystemEffects;
 
 /// Where events and rows are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Store {
+pub(super) enum StoreKind {
     /// In files of the data folder, with an S3 endpoint beside the API.
     Sqlite,
     /// In two DynamoDB tables, with the files in an S3 bucket.
@@ -35,10 +35,10 @@ pub(super) enum Store {
 /// Which ledger a command works on. On a folder it works beside a running `serve`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which ledger")]
-pub(super) struct Stores {
+pub(super) struct StoreOptions {
     /// Where events and rows are kept.
-    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = Store::Sqlite)]
-    pub(super) store: Store,
+    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
+    pub(super) store: StoreKind,
     /// The data folder, which `serve` and `import` make where it is missing.
     #[arg(
         long,
@@ -68,30 +68,31 @@ pub(super) struct Stores {
 
 /// The same for a command that can look at a file instead, by its `--file`.
 #[derive(Debug, Clone)]
-pub(super) struct OrFile(Stores);
+pub(super) struct StoreOrFile(StoreOptions);
 
-impl Deref for OrFile {
-    type Target = Stores;
+impl Deref for StoreOrFile {
+    type Target = StoreOptions;
 
-    fn deref(&self) -> &Stores {
+    fn deref(&self) -> &StoreOptions {
         &self.0
     }
 }
 
-impl Args for OrFile {
+impl Args for StoreOrFile {
     fn augment_args(command: Command) -> Command {
         let unless = ["store", "file"];
-        Stores::augment_args(command).mut_arg("data", |it| it.required_unless_present_any(unless))
+        StoreOptions::augment_args(command)
+            .mut_arg("data", |it| it.required_unless_present_any(unless))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Stores::augment_args_for_update(command)
+        StoreOptions::augment_args_for_update(command)
     }
 }
 
-impl FromArgMatches for OrFile {
+impl FromArgMatches for StoreOrFile {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Stores::from_arg_matches(matches).map(Self)
+        StoreOptions::from_arg_matches(matches).map(Self)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -100,48 +101,48 @@ impl FromArgMatches for OrFile {
 }
 
 /// The journal, by each of its doors.
-pub(super) struct Opened {
+pub(super) struct OpenedJournal {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) scan: Arc<dyn Scan>,
 }
 
-impl Stores {
+impl StoreOptions {
     /// The journal, which must be there, to be read only: not a byte of its folder changes.
-    pub(super) async fn journal(&self) -> anyhow::Result<Opened> {
-        self.journal_as(Open::ReadOnly).await
+    pub(super) async fn journal(&self) -> anyhow::Result<OpenedJournal> {
+        self.journal_as(OpenMode::ReadOnly).await
     }
 
     /// The same, also to append to it.
-    pub(super) async fn journal_as(&self, open: Open) -> anyhow::Result<Opened> {
+    pub(super) async fn journal_as(&self, open: OpenMode) -> anyhow::Result<OpenedJournal> {
         match self.store {
-            Store::Sqlite => {
+            StoreKind::Sqlite => {
                 let journal = SqliteJournal::open(self.whole_folder()?, open).await;
-                Ok(Opened::new(self.found("journal", journal)?))
+                Ok(OpenedJournal::new(self.found("journal", journal)?))
             }
-            Store::Dynamodb => {
+            StoreKind::Dynamodb => {
                 let client = self.clients().await.dynamodb;
                 let table = self.journal_table.as_deref().unwrap_or_default();
-                Ok(Opened::new(DynamoJournal::new(client, table)))
+                Ok(OpenedJournal::new(DynamoJournal::new(client, table)))
             }
         }
     }
 
     /// The rows of every generation, to be read only; where their file is not there, no rows.
     pub(super) async fn views_if_any(&self) -> anyhow::Result<Arc<dyn Generations>> {
-        if self.store == Store::Sqlite && !SqliteViews::is_there(self.folder()) {
+        if self.store == StoreKind::Sqlite && !SqliteViews::is_there(self.folder()) {
             return Ok(Arc::new(MemoryViews::default()));
         }
-        self.views_as(Open::ReadOnly).await
+        self.views_as(OpenMode::ReadOnly).await
     }
 
     /// The rows of every generation; a table must be there.
-    pub(super) async fn views_as(&self, open: Open) -> anyhow::Result<Arc<dyn Generations>> {
+    pub(super) async fn views_as(&self, open: OpenMode) -> anyhow::Result<Arc<dyn Generations>> {
         match self.store {
-            Store::Sqlite => {
+            StoreKind::Sqlite => {
                 let views = SqliteViews::open(self.whole_folder()?, open);
                 Ok(Arc::new(self.found("read table", views)?))
             }
-            Store::Dynamodb => {
+            StoreKind::Dynamodb => {
                 let client = self.clients().await.dynamodb;
                 let table = self.views_table.as_deref().unwrap_or_default();
                 Ok(Arc::new(DynamoViews::new(client, table, self.shards)))
@@ -150,20 +151,24 @@ impl Stores {
     }
 
     /// The bucket, which must be there, and its name.
-    pub(super) async fn files(&self, open: Open) -> anyhow::Result<(Arc<dyn Inventory>, String)> {
+    pub(super) async fn files(
+        &self,
+        open: OpenMode,
+    ) -> anyhow::Result<(Arc<dyn ObjectInventory>, String)> {
         match (self.store, &self.bucket) {
-            (Store::Sqlite, _) => {
+            (StoreKind::Sqlite, _) => {
                 let folder = self.whole_folder()?.join("s3");
-                let files = Beside::open(&folder, local::BUCKET, Arc::new(World), open);
+                let files =
+                    OfflineBucket::open(&folder, local::BUCKET, Arc::new(SystemEffects), open);
                 Ok((Arc::new(self.found("bucket", files)?), local::BUCKET.to_owned()))
             }
-            (Store::Dynamodb, Some(bucket)) => {
+            (StoreKind::Dynamodb, Some(bucket)) => {
                 let objects = self.clients().await.objects;
-                let files = S3Objects::new(objects, bucket, Arc::new(World));
+                let files = S3Objects::new(objects, bucket, Arc::new(SystemEffects));
                 files.ready().await?;
                 Ok((Arc::new(files), bucket.clone()))
             }
-            (Store::Dynamodb, None) => bail!("which bucket? give --bucket"),
+            (StoreKind::Dynamodb, None) => bail!("which bucket? give --bucket"),
         }
     }
 
@@ -178,7 +183,7 @@ impl Stores {
 
     /// The data folder, unless an import into it is not finished.
     fn whole_folder(&self) -> anyhow::Result<&Path> {
-        Folder::refuse_half(self.folder())?;
+        FolderLock::refuse_half(self.folder())?;
         Ok(self.folder())
     }
 
@@ -188,7 +193,7 @@ impl Stores {
     }
 }
 
-impl Opened {
+impl OpenedJournal {
     fn new<J: Journal + Scan + 'static>(journal: J) -> Self {
         let journal = Arc::new(journal);
         Self { journal: journal.clone(), scan: journal }

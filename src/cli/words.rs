@@ -8,19 +8,19 @@ use ledger::id::{AssetId, Key, Tenant};
 
 /// An asset as tables and findings show it: its id, or with its tenant, `main#<id>`.
 #[derive(Debug, Clone)]
-pub(super) struct Named {
+pub(super) struct AssetLabel {
     tenant: Option<Tenant>,
     asset: AssetId,
 }
 
-impl Named {
+impl AssetLabel {
     /// The asset's key; of this tenant, if it does not say another.
     pub(super) fn key(&self, tenant: &Tenant) -> Key {
         Key { tenant: self.tenant.as_ref().unwrap_or(tenant).clone(), asset: self.asset }
     }
 }
 
-impl FromStr for Named {
+impl FromStr for AssetLabel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -76,10 +76,13 @@ mod tests {
             (format!("main#{ID}"), format!("main#{ID}")),
             (format!("other/{ID}"), format!("other#{ID}")),
         ] {
-            assert_eq!(text.parse::<Named>().unwrap().key(&main).partition(), key);
+            assert_eq!(text.parse::<AssetLabel>().unwrap().key(&main).partition(), key);
         }
         for other in ["", "x", "#", &format!("{ID}#main"), &format!("Not Me#{ID}")] {
-            assert!(other.parse::<Named>().unwrap_err().contains("such as 019aaf6b"), "{other}");
+            assert!(
+                other.parse::<AssetLabel>().unwrap_err().contains("such as 019aaf6b"),
+                "{other}"
+            );
         }
     }
 

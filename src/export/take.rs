@@ -1,22 +1,22 @@
 //! Takes histories out of a journal: those that verify, in the order of their keys.
 
 use anyhow::{Context, ensure};
-use ledger::audit::{Examined, Finding, inspect_with};
-use ledger::checkpoint::{Head, Rising};
+use ledger::audit::{Examination, Finding, inspect_with};
+use ledger::checkpoint::{Head, SortedHeads};
 use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::scan::{Chain, Segment};
 use ledger::journal::{Journal, Scan};
 
-use super::filter::Filter;
+use super::filter::ExportFilter;
 use super::form::{HISTORY, bytes};
-use super::sorted::Sorted;
-use super::writer::Writer;
+use super::sorted::SortedHistories;
+use super::writer::ExportWriter;
 use crate::plural::count;
 
 /// A journal by both of its doors.
 #[derive(Clone, Copy)]
-pub struct Source<'a> {
+pub struct ExportSource<'a> {
     /// One history.
     pub journal: &'a dyn Journal,
     /// All of them.
@@ -24,7 +24,7 @@ pub struct Source<'a> {
 }
 
 /// What is heard while histories are taken.
-pub trait Heard {
+pub trait ExportObserver {
     /// A history was read.
     fn read(&mut self, events: u64);
 
@@ -36,20 +36,20 @@ pub trait Heard {
 }
 
 /// Histories that verify, one after the other; those that do not are told of.
-enum Taken<'a> {
-    All(Sorted<'a>),
+enum VerifiedHistories<'a> {
+    All(SortedHistories<'a>),
     Some(&'a dyn Journal, std::vec::IntoIter<Key>),
 }
 
-impl Source<'_> {
+impl ExportSource<'_> {
     /// Writes what `wanted` takes, or the assets of these keys alone. Gives back how many do not
     /// verify, or are too long: they are left out.
     pub async fn export(
         &self,
         keys: Vec<Key>,
-        wanted: &Filter,
-        writer: &mut Writer,
-        hears: &mut impl Heard,
+        wanted: &ExportFilter,
+        writer: &mut ExportWriter,
+        hears: &mut impl ExportObserver,
     ) -> anyhow::Result<u64> {
         self.export_up_to(HISTORY, keys, wanted, writer, hears).await
     }
@@ -58,9 +58,9 @@ impl Source<'_> {
         &self,
         most: usize,
         keys: Vec<Key>,
-        wanted: &Filter,
-        writer: &mut Writer,
-        hears: &mut impl Heard,
+        wanted: &ExportFilter,
+        writer: &mut ExportWriter,
+        hears: &mut impl ExportObserver,
     ) -> anyhow::Result<u64> {
         let (whole, mut left_out) = (self.scan.segments(1).await?, 0);
         let mut taken = self.taken(keys, &whole).await?;
@@ -86,8 +86,8 @@ impl Source<'_> {
     pub async fn heads(
         &self,
         to: &mut (impl std::io::Write + Send),
-        hears: &mut (impl Heard + Send),
-    ) -> anyhow::Result<Rising> {
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<SortedHeads> {
         let (rising, broken) = self.sound_heads(to, hears).await?;
         ensure!(
             broken.is_empty(),
@@ -102,10 +102,11 @@ impl Source<'_> {
     pub async fn sound_heads(
         &self,
         to: &mut (impl std::io::Write + Send),
-        hears: &mut (impl Heard + Send),
-    ) -> anyhow::Result<(Rising, Vec<String>)> {
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
         let (whole, mut broken) = (self.scan.segments(1).await?, Vec::new());
-        let (mut rising, mut taken) = (Rising::default(), self.taken(Vec::new(), &whole).await?);
+        let (mut rising, mut taken) =
+            (SortedHeads::default(), self.taken(Vec::new(), &whole).await?);
         while let Some(chain) = taken.next().await? {
             let Some(history) = examined(&chain, hears) else {
                 broken.push(chain.partition);
@@ -123,18 +124,18 @@ impl Source<'_> {
         &'b self,
         mut keys: Vec<Key>,
         whole: &'b [Segment],
-    ) -> anyhow::Result<Taken<'b>> {
+    ) -> anyhow::Result<VerifiedHistories<'b>> {
         if keys.is_empty() {
             let segment = whole.first().context("a journal has a segment")?;
-            return Ok(Taken::All(Sorted::of(self.scan, segment).await?));
+            return Ok(VerifiedHistories::All(SortedHistories::of(self.scan, segment).await?));
         }
         keys.sort();
         keys.dedup();
-        Ok(Taken::Some(self.journal, keys.into_iter()))
+        Ok(VerifiedHistories::Some(self.journal, keys.into_iter()))
     }
 }
 
-impl Taken<'_> {
+impl VerifiedHistories<'_> {
     async fn next(&mut self) -> anyhow::Result<Option<Chain>> {
         match self {
             Self::All(sorted) => sorted.next().await,
@@ -148,9 +149,9 @@ impl Taken<'_> {
     }
 }
 
-fn examined(chain: &Chain, hears: &mut impl Heard) -> Option<History> {
+fn examined(chain: &Chain, hears: &mut impl ExportObserver) -> Option<History> {
     hears.read(chain.lines.len() as u64);
-    let Examined { history, findings } = inspect_with(chain, &[]);
+    let Examination { history, findings } = inspect_with(chain, &[]);
     if findings.is_empty() {
         return history;
     }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use ledger::id::AssetId;
-use ledger::record::Line;
-use projections::feed::Outline;
+use ledger::record::StoredLine;
+use projections::feed::EventHeader;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// Something that happened to an asset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-pub(super) struct Happened<'a> {
+pub(super) struct EventView<'a> {
     /// Its place in the history, from 1.
     pub(super) version: u64,
     /// What happened.
@@ -38,11 +38,11 @@ pub(super) struct Happened<'a> {
     prev: Cow<'a, str>,
 }
 
-impl<'a> Happened<'a> {
+impl<'a> EventView<'a> {
     /// The event as it is stored; `None` for what is no event.
-    pub(super) fn of(line: &'a Line) -> Option<Self> {
-        let Outline { version, kind, at, actor, source, request, data, prev } =
-            Outline::read(&line.body)?;
+    pub(super) fn of(line: &'a StoredLine) -> Option<Self> {
+        let EventHeader { version, kind, at, actor, source, request, data, prev } =
+            EventHeader::read(&line.body)?;
         let hash = line.hash().to_string();
         Some(Self { version, r#type: kind, at, actor, source, request, data, hash, prev })
     }
@@ -51,17 +51,17 @@ impl<'a> Happened<'a> {
 /// Something that happened to one of all assets.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AssetEvent)]
-pub(super) struct HappenedTo<'a> {
+pub(super) struct FeedEventView<'a> {
     /// To which asset.
     asset_id: String,
     /// What happened.
     #[serde(flatten)]
-    event: Happened<'a>,
+    event: EventView<'a>,
 }
 
-impl<'a> HappenedTo<'a> {
+impl<'a> FeedEventView<'a> {
     /// The event as it is stored; `None` for what is no event.
-    pub(super) fn of(asset: AssetId, line: &'a Line) -> Option<Self> {
-        Some(Self { asset_id: asset.to_string(), event: Happened::of(line)? })
+    pub(super) fn of(asset: AssetId, line: &'a StoredLine) -> Option<Self> {
+        Some(Self { asset_id: asset.to_string(), event: EventView::of(line)? })
     }
 }

@@ -35,18 +35,18 @@ use std::time::Duration;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use ledger::Effects;
-use ledger::service::Service;
+use ledger::service::LedgerService;
 use projections::{Feed, Reader};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use actor::{Actor, Nameless};
+pub use actor::{Actor, MissingActor};
 pub use health::{Check, NotReady};
-pub use meter::{Meter, with_meter};
-pub use origin::Hosts;
+pub use meter::{MetricsSource, with_meter};
+pub use origin::AllowedHosts;
 #[cfg(feature = "local")]
 pub(crate) use pages::bare;
-pub use pages::{Pages, spelt};
+pub use pages::{AllowedOrigins, spelt};
 pub use request_id::RequestId;
 pub use watch::watch;
 
@@ -56,7 +56,7 @@ use crate::presign::Presigner;
 #[derive(Clone)]
 pub struct Api {
     /// The commands.
-    pub service: Arc<Service>,
+    pub service: Arc<LedgerService>,
     /// The reads.
     pub reader: Reader,
     /// What happens to all assets.
@@ -70,7 +70,7 @@ pub struct Api {
     /// How long things may last.
     pub limits: Limits,
     /// Under which names the server may be called.
-    pub hosts: Hosts,
+    pub hosts: AllowedHosts,
 }
 
 /// How long things may last.

@@ -7,7 +7,7 @@ use ledger::asset::{Asset, UploadKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{File, Stamp, Standing};
+use super::answers::{FileView, LifecycleView, Timestamp};
 use crate::presign::Presigned;
 
 /// What every such answer says to caches.
@@ -29,26 +29,26 @@ pub(super) struct Created {
     upload_url: String,
     /// When the URL ends.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Stamp,
+    expires_at: Timestamp,
     /// Seconds until then.
     expires_in: u64,
     /// Where the asset stands.
     #[serde(flatten)]
-    standing: Standing,
+    standing: LifecycleView,
     /// What was declared of the file.
     #[serde(flatten)]
-    file: File,
+    file: FileView,
     /// The client's own words about the file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
     /// The whole request to make, for an asset that was created with a body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    upload: Option<Upload>,
+    upload: Option<UploadRequest>,
 }
 
 /// A request that is signed already.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Upload {
+pub(super) struct UploadRequest {
     /// The request's method.
     #[schema(example = "PUT")]
     method: String,
@@ -59,24 +59,24 @@ pub(super) struct Upload {
     headers: BTreeMap<String, String>,
     /// When the signature ends.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Stamp,
+    expires_at: Timestamp,
     /// Seconds until then.
     expires_in: u64,
 }
 
 impl Created {
     pub(super) fn of(asset: &Asset, signed: Presigned) -> Self {
-        let expires_at = Stamp(signed.expires_at);
+        let expires_at = Timestamp(signed.expires_at);
         let (upload_url, expires_in) = (signed.url.clone(), signed.expires_in);
         let Presigned { method, url, headers, .. } = signed;
-        let upload = Upload { method, url, headers, expires_at, expires_in };
+        let upload = UploadRequest { method, url, headers, expires_at, expires_in };
         Self {
             id: asset.key.asset.to_string(),
             upload_url,
             expires_at,
             expires_in,
-            standing: Standing::of(asset),
-            file: File::of(asset),
+            standing: LifecycleView::of(asset),
+            file: FileView::of(asset),
             tags: asset.declared.tags.clone(),
             upload: (asset.declared.upload == UploadKind::Declared).then_some(upload),
         }
@@ -93,36 +93,36 @@ impl Created {
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:09.000000Z",
     "size": 11, "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
 }))]
-pub(super) struct Offer {
+pub(super) struct UploadView {
     /// The asset's id.
     asset_id: String,
     /// GET the file here.
     download_url: String,
     /// When the URL ends.
     #[schema(value_type = String, format = DateTime)]
-    expires_at: Stamp,
+    expires_at: Timestamp,
     /// Seconds until then.
     expires_in: u64,
     /// The version of the object that the URL is for.
     version_id: String,
     /// Where the asset stands.
     #[serde(flatten)]
-    standing: Standing,
+    standing: LifecycleView,
     /// What is known of the file.
     #[serde(flatten)]
-    file: File,
+    file: FileView,
 }
 
-impl Offer {
+impl UploadView {
     pub(super) fn of(asset: &Asset, version_id: String, signed: Presigned) -> Self {
         Self {
             asset_id: asset.key.asset.to_string(),
             download_url: signed.url,
-            expires_at: Stamp(signed.expires_at),
+            expires_at: Timestamp(signed.expires_at),
             expires_in: signed.expires_in,
             version_id,
-            standing: Standing::of(asset),
-            file: File::of(asset),
+            standing: LifecycleView::of(asset),
+            file: FileView::of(asset),
         }
     }
 }

@@ -11,11 +11,11 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::health::{Check, failures, healthz, ready};
-use super::meter::{Meter, metrics, with_meter};
+use super::meter::{MetricsSource, metrics, with_meter};
 use super::shield;
 
 /// `/healthz`, `/readyz` and `/metrics` alone.
-pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn Meter>) -> Router {
+pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {
     let routes = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

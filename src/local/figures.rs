@@ -5,27 +5,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ledger::error::chain;
 use metrics::gauge;
-use projections::follower::Progress;
+use projections::follower::FollowerProgress;
 
-use crate::http::Meter;
+use crate::http::MetricsSource;
 use crate::prometheus::Prometheus;
 use crate::s3::Outbox;
-use crate::scheduled::Status;
+use crate::scheduled::ScheduleStatus;
 
 /// Knows what was counted and what waits.
-pub(super) struct Local {
+pub(super) struct LocalMetrics {
     counted: Prometheus,
-    rows: Progress,
+    rows: FollowerProgress,
     outbox: Outbox,
-    scheduled: Arc<Status>,
+    scheduled: Arc<ScheduleStatus>,
 }
 
-impl Local {
+impl LocalMetrics {
     pub(super) fn new(
         counted: Prometheus,
-        rows: Progress,
+        rows: FollowerProgress,
         outbox: Outbox,
-        scheduled: Arc<Status>,
+        scheduled: Arc<ScheduleStatus>,
     ) -> Self {
         Self { counted, rows, outbox, scheduled }
     }
@@ -33,7 +33,7 @@ impl Local {
 
 #[async_trait]
 #[allow(clippy::cast_precision_loss, reason = "nothing of which there are 2^52")]
-impl Meter for Local {
+impl MetricsSource for LocalMetrics {
     async fn text(&self) -> String {
         gauge!("asset_ledger_arrivals_behind").set(self.rows.lag() as f64);
         match self.outbox.backlog().await {

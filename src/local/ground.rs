@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::folder::Folder;
-use super::stores::Stores;
+use super::folder::FolderLock;
+use super::stores::LocalStores;
 use crate::http::{Check, NotReady};
 
 /// How often it is looked at while nobody writes.
@@ -17,14 +17,14 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// The folder and the files that are open in it.
 #[derive(Clone)]
-pub(super) struct Ground {
-    folder: Arc<Folder>,
-    stores: Arc<Stores>,
+pub(super) struct FolderIdentity {
+    folder: Arc<FolderLock>,
+    stores: Arc<LocalStores>,
     lost: watch::Sender<Option<String>>,
 }
 
-impl Ground {
-    pub(super) fn new(folder: Folder, stores: Arc<Stores>) -> Self {
+impl FolderIdentity {
+    pub(super) fn new(folder: FolderLock, stores: Arc<LocalStores>) -> Self {
         Self { folder: Arc::new(folder), stores, lost: watch::Sender::new(None) }
     }
 
@@ -66,7 +66,7 @@ impl Ground {
 }
 
 #[async_trait]
-impl Check for Ground {
+impl Check for FolderIdentity {
     fn name(&self) -> &'static str {
         "folder"
     }

@@ -9,31 +9,31 @@ use anyhow::{Context, bail};
 use axum::Router;
 use ledger::StoreError;
 use ledger::absences::Absences;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::journal::SqliteJournal;
-use ledger::sqlite::Open;
+use ledger::sqlite::OpenMode;
 use projections::views::SqliteViews;
 
 use super::{inside, strays};
-use crate::http::Pages;
+use crate::http::AllowedOrigins;
 use crate::objects::{Connection, S3Objects};
-use crate::s3::{Beside, Credentials, LocalS3, Outbox, REGION};
-use crate::world::World;
+use crate::s3::{Credentials, LocalS3, OfflineBucket, Outbox, REGION};
+use crate::world::SystemEffects;
 
 /// The name of the one bucket. Clients see it in URLs only.
 pub(crate) const BUCKET: &str = "assets";
 
-pub(super) struct Stores {
+pub(super) struct LocalStores {
     pub(super) journal: Arc<SqliteJournal>,
     pub(super) views: Arc<SqliteViews>,
     s3: LocalS3,
     credentials: Credentials,
 }
 
-impl Stores {
+impl LocalStores {
     pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
         refuse_lost_journal(folder)?;
-        let journal = SqliteJournal::open(folder, Open::OrCreate).await;
+        let journal = SqliteJournal::open(folder, OpenMode::OrCreate).await;
         let journal = journal.map_err(|error| {
             mend(
                 error,
@@ -41,7 +41,7 @@ impl Stores {
                  --accept-restored`",
             )
         })?;
-        let views = SqliteViews::open(folder, Open::OrCreate).map_err(|error| {
+        let views = SqliteViews::open(folder, OpenMode::OrCreate).map_err(|error| {
             mend(error, "rows are made from the journal: remove views.sqlite and start again")
         })?;
         let bucket = folder.join("s3");
@@ -49,12 +49,13 @@ impl Stores {
         let made = made.and_then(|()| File::open(folder)?.sync_all());
         made.context("cannot make the folder of the bucket")?;
         let damaged = |error| mend(error, "restore the folder s3 from a backup");
-        let s3 = LocalS3::claim(&bucket, BUCKET, Arc::new(World)).map_err(damaged)?;
+        let s3 = LocalS3::claim(&bucket, BUCKET, Arc::new(SystemEffects)).map_err(damaged)?;
         strays::refuse_pinned(&journal, &s3, folder).await?;
         let s3 = s3.settle().await.map_err(damaged)?;
-        let credentials = Credentials::load_or_create(&bucket, &World).map_err(|error| {
-            mend(error, "restore it, or remove it: a new key is made, and URLs given out end")
-        })?;
+        let credentials =
+            Credentials::load_or_create(&bucket, &SystemEffects).map_err(|error| {
+                mend(error, "restore it, or remove it: a new key is made, and URLs given out end")
+            })?;
         Ok(Self { journal: Arc::new(journal), views: Arc::new(views), s3, credentials })
     }
 
@@ -77,7 +78,7 @@ impl Stores {
         tokio::join!(self.journal.close(), self.views.close(), self.s3.close());
     }
 
-    pub(super) fn s3_router(&self, pages: Pages) -> Router {
+    pub(super) fn s3_router(&self, pages: AllowedOrigins) -> Router {
         self.s3.router(&self.credentials, pages)
     }
 
@@ -91,17 +92,17 @@ impl Stores {
     }
 
     /// The bucket as a whole, for whoever checks what it holds.
-    pub(super) fn inventory(&self) -> Beside {
+    pub(super) fn inventory(&self) -> OfflineBucket {
         self.s3.inventory()
     }
 
     /// The bucket as on AWS: by the SDK, at `url`, with URLs signed for `public_url`. Its own calls
     /// take no socket.
     pub(super) fn objects(&self, url: &str, public_url: &str) -> S3Objects {
-        let client = inside::client(self.s3_router(Pages::default()));
+        let client = inside::client(self.s3_router(AllowedOrigins::default()));
         let Credentials { access_key, secret_key } = &self.credentials;
         let connection = Connection::local(url, REGION, access_key, secret_key).by(client);
-        S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(World))
+        S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(SystemEffects))
     }
 }
 
@@ -123,7 +124,7 @@ fn refuse_lost_journal(folder: &Path) -> anyhow::Result<()> {
 
 /// A store that cannot be opened, and what a person can do about it if it is damaged.
 fn mend(error: StoreError, remedy: &str) -> anyhow::Error {
-    let corrupt = error.kind == Kind::Corrupt;
+    let corrupt = error.kind == StoreErrorKind::Corrupt;
     let error = anyhow::Error::new(error);
     if corrupt { error.context(format!("a file is damaged ({remedy})")) } else { error }
 }

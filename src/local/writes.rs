@@ -8,26 +8,26 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::stores::Stores;
+use super::stores::LocalStores;
 use crate::checks::not_ready;
 use crate::http::{Check, NotReady};
 
 /// How long an answer holds: each costs three commits, and anybody may ask.
 const HOLDS: Duration = Duration::from_secs(1);
 
-pub(super) struct Writes {
-    stores: Arc<Stores>,
+pub(super) struct WriteCheck {
+    stores: Arc<LocalStores>,
     last: Mutex<Option<(Instant, Result<(), NotReady>)>>,
 }
 
-impl Writes {
-    pub(super) fn new(stores: Arc<Stores>) -> Self {
+impl WriteCheck {
+    pub(super) fn new(stores: Arc<LocalStores>) -> Self {
         Self { stores, last: Mutex::default() }
     }
 }
 
 #[async_trait]
-impl Check for Writes {
+impl Check for WriteCheck {
     fn name(&self) -> &'static str {
         "writes"
     }

@@ -62,7 +62,7 @@ fn missed(tx: &Connection, absence: &Absence, at: DateTime<Utc>) -> rusqlite::Re
 
 #[cfg(test)]
 mod tests {
-    use ledger::sqlite::Open;
+    use ledger::sqlite::OpenMode;
     use ledger::testing::absences::conformance;
 
     use super::super::rows::SCHEMA;
@@ -73,7 +73,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("objects.sqlite");
         conformance(async || {
-            let db = Database::open(&file, &SCHEMA, Open::OrCreate).unwrap();
+            let db = Database::open(&file, &SCHEMA, OpenMode::OrCreate).unwrap();
             SqliteAbsences { db: Arc::new(db) }
         })
         .await;

@@ -12,14 +12,14 @@ use ledger::Effects;
 use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::id::Key;
-use ledger::objects::{Current, Inventory, ObjectVersion, Objects};
-use ledger::sqlite::Open;
+use ledger::objects::{CurrentObject, ObjectInventory, ObjectVersion, Objects};
+use ledger::sqlite::OpenMode;
 use sha2::{Digest, Sha256};
 
-use super::event::Caller;
+use super::event::NotificationSource;
 use super::folder::broken;
-use super::rows::{After, Content, Version};
-use super::store::Store;
+use super::rows::{Content, Version, VersionCursor};
+use super::store::ObjectStore;
 
 /// Versions that are listed at a time.
 const PAGE: usize = 1000;
@@ -27,11 +27,11 @@ const PAGE: usize = 1000;
 const BLOCK: usize = 128 * 1024;
 
 /// A bucket in a folder, without its endpoint.
-pub struct Beside {
-    store: Arc<Store>,
+pub struct OfflineBucket {
+    store: Arc<ObjectStore>,
 }
 
-impl Beside {
+impl OfflineBucket {
     /// The bucket in `dir`, which must be there.
     ///
     /// # Errors
@@ -40,13 +40,13 @@ impl Beside {
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
-        open: Open,
+        open: OpenMode,
     ) -> Result<Self, StoreError> {
-        Ok(Self { store: Arc::new(Store::beside(dir, bucket, effects, open)?) })
+        Ok(Self { store: Arc::new(ObjectStore::beside(dir, bucket, effects, open)?) })
     }
 
     /// The bucket that this process serves.
-    pub(super) fn of(store: Arc<Store>) -> Self {
+    pub(super) fn of(store: Arc<ObjectStore>) -> Self {
         Self { store }
     }
 
@@ -65,14 +65,14 @@ impl Beside {
 }
 
 #[async_trait]
-impl Objects for Beside {
-    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+impl Objects for OfflineBucket {
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
         let Some(version) = self.store.current(&key.object()).await? else {
-            return Ok(Current::Absent);
+            return Ok(CurrentObject::Absent);
         };
         Ok(match version.content {
-            Some(content) => Current::Object(described(version.id, &content)),
-            None => Current::DeleteMarker { version_id: version.id },
+            Some(content) => CurrentObject::Object(described(version.id, &content)),
+            None => CurrentObject::DeleteMarker { version_id: version.id },
         })
     }
 
@@ -84,7 +84,7 @@ impl Objects for Beside {
 
     async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
         let name = key.object();
-        let (mut ids, mut after) = (Vec::new(), After::default());
+        let (mut ids, mut after) = (Vec::new(), VersionCursor::default());
         loop {
             let page = self.store.list(name.clone(), after, PAGE).await?;
             let full = page.len() == PAGE;
@@ -93,7 +93,7 @@ impl Objects for Beside {
             ids.extend(ours.map(|(version, _)| version.id.clone()));
             match page.into_iter().last() {
                 Some((last, _)) if full => {
-                    after = After { key: last.key, change: Some(last.change) };
+                    after = VersionCursor { key: last.key, change: Some(last.change) };
                 }
                 _ => return Ok(ids),
             }
@@ -101,13 +101,16 @@ impl Objects for Beside {
     }
 
     async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
-        let caller = Caller { request_id: "verify".to_owned(), source_ip: "127.0.0.1".to_owned() };
+        let caller = NotificationSource {
+            request_id: "verify".to_owned(),
+            source_ip: "127.0.0.1".to_owned(),
+        };
         self.store.remove(&key.object(), version_id, &caller).await.map(drop)
     }
 }
 
 #[async_trait]
-impl Inventory for Beside {
+impl ObjectInventory for OfflineBucket {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let Some((version, content)) = self.named(key, id).await? else { return Ok(None) };
         // Of another length, it is `Corrupt`.
@@ -124,7 +127,7 @@ impl Inventory for Beside {
     }
 
     async fn names(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
-        let after = After { key: after.unwrap_or_default().to_owned(), change: None };
+        let after = VersionCursor { key: after.unwrap_or_default().to_owned(), change: None };
         let page = self.store.list(prefix.to_owned(), after, PAGE).await?;
         let names: BTreeSet<_> = page.into_iter().map(|(version, _)| version.key).collect();
         Ok(names.into_iter().collect())

@@ -16,10 +16,10 @@ mod status;
 mod verified;
 
 #[cfg(feature = "local")]
-pub(crate) use jobs::Parts;
+pub(crate) use jobs::JobContext;
 #[cfg(feature = "local")]
-pub use jobs::{Checkpoints, Plan};
-pub use pace::{Pace, Paced};
+pub use jobs::{CheckpointPlan, SchedulePlan};
+pub use pace::{PacedScan, ReadPace};
 #[cfg(feature = "local")]
-pub(crate) use status::Status;
-pub use verified::{Verified, verified};
+pub(crate) use status::ScheduleStatus;
+pub use verified::{VerifiedSummary, verified};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ledger::StoreError;
 use ledger::id::Key;
-use ledger::journal::scan::{Place, Scanned, Segment};
+use ledger::journal::scan::{ScanPosition, Scanned, Segment};
 use ledger::journal::{Appended, Journal, Scan};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -19,9 +19,9 @@ const OWED: Duration = Duration::from_millis(20);
 
 /// One reader at a time, that rests longer than it reads.
 #[derive(Debug, Default)]
-pub struct Pace(Mutex<Duration>);
+pub struct ReadPace(Mutex<Duration>);
 
-impl Pace {
+impl ReadPace {
     async fn take<T>(&self, work: impl Future<Output = T>) -> T {
         let mut owed = self.0.lock().await;
         let begun = Instant::now();
@@ -35,35 +35,35 @@ impl Pace {
 }
 
 /// A journal that is read at a pace. Several that share one take turns.
-pub struct Paced<J> {
+pub struct PacedScan<J> {
     journal: Arc<J>,
-    pace: Arc<Pace>,
+    pace: Arc<ReadPace>,
 }
 
-impl<J> Paced<J> {
+impl<J> PacedScan<J> {
     /// Reads `journal` at `pace`.
-    pub fn new(journal: Arc<J>, pace: Arc<Pace>) -> Self {
+    pub fn new(journal: Arc<J>, pace: Arc<ReadPace>) -> Self {
         Self { journal, pace }
     }
 }
 
 #[async_trait]
-impl<J: Journal> Journal for Paced<J> {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+impl<J: Journal> Journal for PacedScan<J> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.pace.take(self.journal.history(key)).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.pace.take(self.journal.last(key)).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.journal.append(key, line).await
     }
 }
 
 #[async_trait]
-impl<J: Scan> Scan for Paced<J> {
+impl<J: Scan> Scan for PacedScan<J> {
     fn ordered(&self) -> bool {
         self.journal.ordered()
     }
@@ -76,7 +76,11 @@ impl<J: Scan> Scan for Paced<J> {
         self.journal.segments(count).await
     }
 
-    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
         self.pace.take(self.journal.page(segment, after)).await
     }
 }
@@ -87,8 +91,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn three_quarters_of_the_time_are_left_to_others_and_readers_take_turns() {
-        let (pace, began) = (Arc::new(Pace::default()), Instant::now());
-        let read = |pace: Arc<Pace>| async move {
+        let (pace, began) = (Arc::new(ReadPace::default()), Instant::now());
+        let read = |pace: Arc<ReadPace>| async move {
             for _ in 0..10 {
                 pace.take(async { sleep(Duration::from_millis(10)).await }).await;
             }

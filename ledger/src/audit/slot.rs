@@ -7,32 +7,32 @@ use chrono::{DateTime, Utc};
 use crate::chain::Hash;
 use crate::id::Key;
 use crate::journal::scan::Chain;
-use crate::record::{CommandId, Line, Malformed, Record};
+use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
 
 /// A place of a stored history.
 #[derive(Debug, Clone)]
-pub(super) struct Slot {
+pub(super) struct StoredEvent {
     /// The version that it is stored under.
     pub(super) version: u64,
     /// The hash of what stands there.
     pub(super) hash: Hash,
     /// What that says of itself.
-    pub(super) said: Said,
+    pub(super) said: EventSchema,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Said {
+pub(super) enum EventSchema {
     /// That it is this asset's.
-    Own(Words),
+    Own(EventFields),
     /// That it is another asset's.
-    Other(Words),
+    Other(EventFields),
     /// Nothing that can be read.
     Nothing(String),
 }
 
 /// What an event says of itself, whatever its type.
 #[derive(Debug, Clone)]
-pub(super) struct Words {
+pub(super) struct EventFields {
     pub(super) key: String,
     pub(super) version: u64,
     pub(super) hash: Hash,
@@ -40,10 +40,10 @@ pub(super) struct Words {
     pub(super) at: DateTime<Utc>,
     pub(super) command: CommandId,
     /// What happened, or the type that this program does not know.
-    pub(super) record: Result<Record, String>,
+    pub(super) record: Result<EventRecord, String>,
 }
 
-impl Slot {
+impl StoredEvent {
     /// The places of `chain`, by rising version.
     pub(super) fn all(chain: &Chain, key: &Key) -> Vec<Self> {
         let mut slots: Vec<_> = chain.lines.iter().map(|line| Self::of(line, key)).collect();
@@ -51,20 +51,20 @@ impl Slot {
         slots
     }
 
-    fn of(line: &Line, key: &Key) -> Self {
+    fn of(line: &StoredLine, key: &Key) -> Self {
         let hash = line.hash();
-        let said = match Words::read(&line.body, hash) {
-            Ok((whose, words)) if whose == *key => Said::Own(words),
-            Ok((_, words)) => Said::Other(words),
-            Err(why) => Said::Nothing(why),
+        let said = match EventFields::read(&line.body, hash) {
+            Ok((whose, words)) if whose == *key => EventSchema::Own(words),
+            Ok((_, words)) => EventSchema::Other(words),
+            Err(why) => EventSchema::Nothing(why),
         };
         Self { version: line.version, hash, said }
     }
 
-    pub(super) fn own(&self) -> Option<&Words> {
+    pub(super) fn own(&self) -> Option<&EventFields> {
         match &self.said {
-            Said::Own(words) => Some(words),
-            Said::Other(_) | Said::Nothing(_) => None,
+            EventSchema::Own(words) => Some(words),
+            EventSchema::Other(_) | EventSchema::Nothing(_) => None,
         }
     }
 
@@ -74,17 +74,17 @@ impl Slot {
     }
 }
 
-impl Words {
+impl EventFields {
     fn read(body: &str, hash: Hash) -> Result<(Key, Self), String> {
-        match Record::read(body) {
+        match EventRecord::read(body) {
             Ok(record) => {
-                let Record { key, version, at, prev, .. } = record.clone();
+                let EventRecord { key, version, at, prev, .. } = record.clone();
                 let command = record.cause.command.clone();
                 let name = key.partition();
                 let record = Ok(record);
                 Ok((key, Self { key: name, version, hash, prev, at, command, record }))
             }
-            Err(Malformed::Unknown(unknown)) => {
+            Err(RecordError::Unknown(unknown)) => {
                 let (name, command) = (unknown.key.partition(), unknown.command.clone());
                 let record = Err(unknown.to_string());
                 let (version, prev, at) = (unknown.version, unknown.prev, unknown.at);
@@ -97,22 +97,22 @@ impl Words {
     /// The hash that it would have if it followed `prev`.
     pub(super) fn hash_after(&self, prev: Hash) -> Option<Hash> {
         let record = self.record.as_ref().ok()?;
-        Record { prev, ..record.clone() }.line().ok().map(|line| line.hash())
+        EventRecord { prev, ..record.clone() }.line().ok().map(|line| line.hash())
     }
 }
 
 /// Which events are followed, and by whom last: asked at every place of a history, so no answer may
 /// take a walk along the whole of it.
 #[derive(Default)]
-pub(super) struct Followers {
+pub(super) struct SuccessorIndex {
     /// The last place of an event that names this one, under any version.
     any: BTreeMap<Hash, usize>,
     /// The same under one version.
     of: BTreeMap<(Hash, u64), usize>,
 }
 
-impl Followers {
-    pub(super) fn of(slots: &[Slot]) -> Self {
+impl SuccessorIndex {
+    pub(super) fn of(slots: &[StoredEvent]) -> Self {
         let mut followers = Self::default();
         for (at, words) in slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.own()?)))
         {
@@ -135,7 +135,7 @@ impl Followers {
 
 /// The places whose events stand in each other's places: each says that its own is the next
 /// one's, and the last one's is the first.
-pub(super) fn circles(slots: &[Slot]) -> Vec<Vec<usize>> {
+pub(super) fn circles(slots: &[StoredEvent]) -> Vec<Vec<usize>> {
     let places: BTreeMap<u64, usize> =
         slots.iter().enumerate().map(|(at, slot)| (slot.version, at)).collect();
     let next = |at: usize| slots[at].says().and_then(|says| places.get(&says).copied());
@@ -167,11 +167,11 @@ fn closed(way: &[usize], end: usize) -> Option<Vec<usize>> {
 
 /// Puts every event of a circle into its own place, if each has a neighbour there that it belongs
 /// to: else they only say that they are each other's.
-pub(super) fn put_back(slots: &mut [Slot], circle: &[usize]) -> bool {
+pub(super) fn put_back(slots: &mut [StoredEvent], circle: &[usize]) -> bool {
     let events: Vec<_> = circle.iter().map(|at| slots[*at].clone()).collect();
     for (place, event) in circle.iter().cycle().skip(1).zip(&events) {
         let version = slots[*place].version;
-        slots[*place] = Slot { version, ..event.clone() };
+        slots[*place] = StoredEvent { version, ..event.clone() };
     }
     let fit = circle.iter().all(|at| is_linked(slots, *at));
     if !fit {
@@ -181,9 +181,9 @@ pub(super) fn put_back(slots: &mut [Slot], circle: &[usize]) -> bool {
 }
 
 /// Whether an event follows the one before it, or is followed by the one after it.
-fn is_linked(slots: &[Slot], at: usize) -> bool {
+fn is_linked(slots: &[StoredEvent], at: usize) -> bool {
     let before = at.checked_sub(1).map_or(Hash::ZERO, |before| slots[before].hash);
     let follows = slots[at].own().is_some_and(|words| words.prev == before);
-    let next = slots.get(at + 1).and_then(Slot::own);
+    let next = slots.get(at + 1).and_then(StoredEvent::own);
     follows || next.is_some_and(|next| next.prev == slots[at].hash)
 }

@@ -12,30 +12,30 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 
 use super::{Appended, Journal};
-use crate::dynamodb::{Item, Meter, Unfit, failed, number, text};
-use crate::error::{Kind, StoreError};
+use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, number, text};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::id::Key;
-use crate::record::Line;
+use crate::record::StoredLine;
 
 /// A journal in a DynamoDB table.
 #[derive(Debug)]
 pub struct DynamoJournal {
     client: Client,
     table: String,
-    meter: Meter,
+    meter: CapacityMeter,
 }
 
 impl DynamoJournal {
     /// The journal in `table`. The client's timeouts and retries are the caller's choice.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { client, meter: Meter::new(table.clone()), table }
+        Self { client, meter: CapacityMeter::new(table.clone()), table }
     }
 }
 
 #[async_trait]
 impl Journal for DynamoJournal {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         let query = request::history(self.client.query(), &self.table, key);
         let mut pages = query.into_paginator().send();
         let mut lines = Vec::new();
@@ -49,14 +49,14 @@ impl Journal for DynamoJournal {
         Ok(lines)
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         let query = request::last(self.client.query(), &self.table, key).send().await;
         let answer = query.map_err(|e| failed("journal: the last event was not read", e))?;
         self.meter.count("Query", answer.consumed_capacity());
         answer.items().first().map(|item| event(key, item)).transpose()
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         let put = request::append(self.client.put_item(), &self.table, key, line).send().await;
         let error = match put {
             Ok(answer) => {
@@ -76,27 +76,30 @@ impl Journal for DynamoJournal {
 }
 
 /// An event of `key`.
-fn event(key: &Key, item: &Item) -> Result<Line, StoreError> {
+fn event(key: &Key, item: &DynamoItem) -> Result<StoredLine, StoreError> {
     let line = match text(item, request::PK) {
         // An answer of the wrong item would be worse than none.
-        Ok(pk) if pk != key.partition() => Err(Unfit::Key),
+        Ok(pk) if pk != key.partition() => Err(ItemError::Key),
         pk => pk.and_then(|_| read(item)),
     };
     line.map_err(|unfit| {
         let context = format!("journal: an event of {} cannot be read", key.partition());
-        StoreError::caused(Kind::Corrupt, context, unfit)
+        StoreError::caused(StoreErrorKind::Corrupt, context, unfit)
     })
 }
 
 /// The line that an item holds.
-fn read(item: &Item) -> Result<Line, Unfit> {
-    Ok(Line { version: number(item, request::SK)?, body: text(item, request::BODY)?.to_owned() })
+fn read(item: &DynamoItem) -> Result<StoredLine, ItemError> {
+    Ok(StoredLine {
+        version: number(item, request::SK)?,
+        body: text(item, request::BODY)?.to_owned(),
+    })
 }
 
 /// An endpoint of before 2023, or an imitation.
 fn untold() -> StoreError {
     let context = "journal: the endpoint does not tell who holds a version that is taken";
-    StoreError::new(Kind::Misconfigured, context)
+    StoreError::new(StoreErrorKind::Misconfigured, context)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 
 use crate::chain::Hash;
-use crate::error::{Kind, StoreError};
-use crate::record::Line;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::record::StoredLine;
 
 /// What an event says of the one before it. A line that says nothing, which no ledger wrote,
 /// only demands that there is one.
-pub(super) fn prev(new: &Line) -> Option<Hash> {
+pub(super) fn prev(new: &StoredLine) -> Option<Hash> {
     #[derive(Deserialize)]
     struct Linked {
         prev: Hash,
@@ -17,9 +17,13 @@ pub(super) fn prev(new: &Line) -> Option<Hash> {
 }
 
 /// Why `version`, which names `prev` as the event before it, is not the next after `last`.
-pub(super) fn refusal(version: u64, prev: Option<Hash>, last: Option<&Line>) -> Option<String> {
+pub(super) fn refusal(
+    version: u64,
+    prev: Option<Hash>,
+    last: Option<&StoredLine>,
+) -> Option<String> {
     let end = last.map_or(0, |last| last.version);
-    let names = |last: &&Line| prev.is_none_or(|prev| prev == last.hash());
+    let names = |last: &&StoredLine| prev.is_none_or(|prev| prev == last.hash());
     if end >= version {
         Some(format!("the history has no version {version}, and yet a version {end}"))
     } else if end + 1 < version {
@@ -36,5 +40,5 @@ pub(super) fn broken(partition: &str, refusal: &str) -> StoreError {
     let context = format!(
         "journal: nothing was appended to {partition}: {refusal}. Look at it with `verify`"
     );
-    StoreError::new(Kind::Corrupt, context)
+    StoreError::new(StoreErrorKind::Corrupt, context)
 }

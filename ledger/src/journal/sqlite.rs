@@ -13,8 +13,8 @@ use super::{Appended, Arrival, Arrivals, Journal, link};
 use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
-use crate::record::Line;
-use crate::sqlite::{Database, Open, Schema};
+use crate::record::StoredLine;
+use crate::sqlite::{Database, OpenMode, Schema};
 
 /// The file in a data folder.
 const FILE: &str = "journal.sqlite";
@@ -35,7 +35,7 @@ pub struct SqliteJournal {
 
 impl SqliteJournal {
     /// Opens the journal of a data folder.
-    pub async fn open(folder: &Path, open: Open) -> Result<Self, StoreError> {
+    pub async fn open(folder: &Path, open: OpenMode) -> Result<Self, StoreError> {
         let database = Database::open(&folder.join(FILE), &SCHEMA, open)?;
         let last = database.read(last_arrival).await?;
         Ok(Self { database, latest: watch::Sender::new(last) })
@@ -59,7 +59,7 @@ impl SqliteJournal {
 
 #[async_trait]
 impl Journal for SqliteJournal {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         let pk = key.partition();
         let query = move |file: &Connection| {
             file.prepare_cached("SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk")?
@@ -69,7 +69,7 @@ impl Journal for SqliteJournal {
         self.database.read(query).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         let pk = key.partition();
         let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
         let query =
@@ -77,7 +77,7 @@ impl Journal for SqliteJournal {
         self.database.read(query).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         let (pk, prev) = (key.partition(), link::prev(&line));
         let latest = self.latest.clone();
         let tell = move |(number, _): &(Option<u64>, _)| {
@@ -90,16 +90,16 @@ impl Journal for SqliteJournal {
 }
 
 /// What became of it, or why it does not follow what is there.
-type Placed = Result<Appended, String>;
+type AppendOutcome = Result<Appended, String>;
 
 /// Inserts an event, and answers its arrival number if its version was free. The transaction has
 /// the write lock already, so what is read here is what the insert meets.
 fn insert(
     file: &Connection,
     pk: &str,
-    new: &Line,
+    new: &StoredLine,
     prev: Option<Hash>,
-) -> rusqlite::Result<(Option<u64>, Placed)> {
+) -> rusqlite::Result<(Option<u64>, AppendOutcome)> {
     let last = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
     let last = file.prepare_cached(last)?.query_row([pk], scan::item).optional()?.transpose();
     let last = match last {
@@ -144,8 +144,8 @@ impl Arrivals for SqliteJournal {
     }
 }
 
-fn line(row: &Row<'_>) -> rusqlite::Result<Line> {
-    Ok(Line { version: row.get(0)?, body: row.get(1)? })
+fn line(row: &Row<'_>) -> rusqlite::Result<StoredLine> {
+    Ok(StoredLine { version: row.get(0)?, body: row.get(1)? })
 }
 
 /// The number of the last event that is an asset's.
@@ -160,7 +160,7 @@ fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
     Ok(0)
 }
 
-type Arrived = (u64, String, Result<Line, Stray>);
+type Arrived = (u64, String, Result<StoredLine, Stray>);
 
 fn arrived(file: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Arrived>> {
     let query = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use super::{
-    Caller, Grounds, Intent, Looked, Refusal, S3_ACTOR, Service, TRIES, line, unwritten, vanished,
+    AbsenceProof, Caller, Intent, LedgerService, Reconciled, Refusal, S3_ACTOR, TRIES, line,
+    unwritten, vanished,
 };
-use crate::asset::{Asset, Command, Event, Rejection, Status, decide, has_room};
+use crate::asset::{Asset, AssetStatus, Command, Event, Rejection, decide, has_room};
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
 use crate::journal::Appended;
-use crate::record::{Cause, CommandId, Record, Source};
+use crate::record::{Cause, CommandId, EventRecord, EventSource};
 use crate::time;
 
 /// Events that one look may record in a row; each is a change of the object seen in between.
@@ -19,14 +20,14 @@ const STEPS: u32 = 8;
 /// The longest wait after the first lost race; it doubles with each.
 const BACK_OFF: Duration = Duration::from_millis(8);
 
-impl Service {
+impl LedgerService {
     pub(super) async fn drive(
         &self,
         caller: &Caller,
         asset: AssetId,
         mut expected: Option<u64>,
         intent: &Intent,
-        looked: &mut Looked,
+        looked: &mut Reconciled,
     ) -> Result<History, Refusal> {
         let own = CommandId::fresh(self.effects.random());
         let mut history = self.history(asset).await?.ok_or(Rejection::NotFound)?;
@@ -48,7 +49,7 @@ impl Service {
             has_room(history.asset(), &event)?;
             let mut cause = caller.cause(command.unwrap_or_else(|| own.clone()));
             if seen_in_s3(&event, intent) {
-                cause.source = Source::S3;
+                cause.source = EventSource::S3;
                 S3_ACTOR.clone_into(&mut cause.actor);
             }
             if let Some(longer) = self.append(history, event, cause).await? {
@@ -74,21 +75,21 @@ impl Service {
         &self,
         history: &History,
         intent: &Intent,
-        looked: &mut Looked,
+        looked: &mut Reconciled,
     ) -> Result<Option<(Event, Option<CommandId>)>, Refusal> {
         let asset = history.asset();
-        let awaits_bytes = matches!(asset.status(), Status::Created | Status::Received);
+        let awaits_bytes = matches!(asset.status(), AssetStatus::Created | AssetStatus::Received);
         let command = match intent {
             Intent::Look(grounds) => return self.observe(history, grounds, looked).await,
             Intent::Confirm => {
                 if awaits_bytes {
-                    let seen = self.observe(history, &Grounds::NotAsked, looked).await?;
+                    let seen = self.observe(history, &AbsenceProof::NotAsked, looked).await?;
                     if seen.is_some() {
                         return Ok(seen);
                     }
                     if looked.missing {
                         // As of an asset without bytes: there are none to confirm.
-                        return Err(Rejection::NotReceived(Status::Created).into());
+                        return Err(Rejection::NotReceived(AssetStatus::Created).into());
                     }
                 }
                 Command::Confirm
@@ -96,7 +97,7 @@ impl Service {
             Intent::Delete(reason) => Command::Delete(reason.clone()),
             Intent::Restore => {
                 // What the rules refuse anyway is refused without a look.
-                let matters = asset.status() == Status::Deleted;
+                let matters = asset.status() == AssetStatus::Deleted;
                 Command::Restore { pin_exists: !matters || self.pin_exists(asset).await? }
             }
             Intent::Purge => Command::Purge,
@@ -114,7 +115,7 @@ impl Service {
         cause: Cause,
     ) -> Result<Option<History>, Refusal> {
         let asset = history.asset();
-        let record = Record {
+        let record = EventRecord {
             key: asset.key.clone(),
             version: asset.version + 1,
             event,

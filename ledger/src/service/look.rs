@@ -2,43 +2,46 @@
 
 use chrono::TimeDelta;
 
-use super::{Grounds, Looked, Refusal, Service};
+use super::{AbsenceProof, LedgerService, Reconciled, Refusal};
 use crate::absences::Absence;
-use crate::asset::{Asset, Command, Event, Pin, Rejection, Sight, Status, decide};
+use crate::asset::{
+    Asset, AssetStatus, Command, Event, ObservedObject, PinnedVersion, Rejection, decide,
+};
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::Key;
-use crate::objects::Current;
+use crate::objects::CurrentObject;
 use crate::record::CommandId;
 
 /// How long after a pinned version was first found missing a look finds it gone.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
 
-impl Service {
+impl LedgerService {
     /// What an asset's object shows, and what comes of it. `grounds`: for believing that a pinned
     /// version that is missing is gone.
     pub(super) async fn observe(
         &self,
         history: &History,
-        grounds: &Grounds,
-        looked: &mut Looked,
+        grounds: &AbsenceProof,
+        looked: &mut Reconciled,
     ) -> Result<Option<(Event, Option<CommandId>)>, Refusal> {
         let asset = history.asset();
         let mut sight = match asset.status() {
-            Status::Purging | Status::Purged => self.sweep(&asset.key, looked).await?,
+            AssetStatus::Purging | AssetStatus::Purged => self.sweep(&asset.key, looked).await?,
             _ => self.sight(asset).await?,
         };
-        if let Sight::Key { pin: pin @ Pin::Missing, .. } = &mut sight
+        if let ObservedObject::Key { pin: pin @ PinnedVersion::Missing, .. } = &mut sight
             && self.is_gone(asset, grounds).await?
         {
-            *pin = Pin::Gone;
+            *pin = PinnedVersion::Gone;
         }
         looked.overwrite = is_overwrite(asset, &sight);
-        looked.missing = matches!(sight, Sight::Key { pin: Pin::Missing, .. });
+        looked.missing = matches!(sight, ObservedObject::Key { pin: PinnedVersion::Missing, .. });
         let news = self.news(history, &sight)?;
-        let there = asset.pin.is_some() && matches!(sight, Sight::Key { pin: Pin::There, .. });
+        let there = asset.pin.is_some()
+            && matches!(sight, ObservedObject::Key { pin: PinnedVersion::There, .. });
         // An event that was recorded just now has made any note one of another version.
-        let noted = looked.recorded == 0 && *grounds != Grounds::NotAsked;
+        let noted = looked.recorded == 0 && *grounds != AbsenceProof::NotAsked;
         if news.is_none() && there && noted {
             self.absences.ended(&asset.key).await?;
         }
@@ -46,13 +49,13 @@ impl Service {
     }
 
     /// Whether a pinned version that a look did not find is gone for good.
-    async fn is_gone(&self, asset: &Asset, grounds: &Grounds) -> Result<bool, StoreError> {
+    async fn is_gone(&self, asset: &Asset, grounds: &AbsenceProof) -> Result<bool, StoreError> {
         let Some(pin) = &asset.pin else { return Ok(false) };
         match grounds {
-            Grounds::NotAsked => return Ok(false),
-            Grounds::Accepted => return Ok(true),
-            Grounds::Removed(version_id) if *version_id == pin.version_id => return Ok(true),
-            Grounds::Removed(_) | Grounds::Time => {}
+            AbsenceProof::NotAsked => return Ok(false),
+            AbsenceProof::Accepted => return Ok(true),
+            AbsenceProof::Removed(version_id) if *version_id == pin.version_id => return Ok(true),
+            AbsenceProof::Removed(_) | AbsenceProof::Time => {}
         }
         let (key, version_id) = (asset.key.clone(), pin.version_id.clone());
         let absence = Absence { key, version_id, asset_version: asset.version };
@@ -65,7 +68,7 @@ impl Service {
     /// changed. For an asset whose bytes are to be destroyed, or are, a look does more than record.
     pub async fn unrecorded(&self, history: &History) -> Result<Option<Event>, Refusal> {
         let asset = history.asset();
-        if matches!(asset.status(), Status::Purging | Status::Purged) {
+        if matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged) {
             return Ok(None);
         }
         let sight = self.sight(asset).await?;
@@ -75,7 +78,7 @@ impl Service {
     fn news(
         &self,
         history: &History,
-        sight: &Sight,
+        sight: &ObservedObject,
     ) -> Result<Option<(Event, CommandId)>, Rejection> {
         let asset = history.asset();
         let event = decide(asset, &Command::Observe(sight.clone()))?;
@@ -89,20 +92,20 @@ impl Service {
     }
 
     /// What S3 shows now. Whether the pinned version exists is asked only where it matters.
-    async fn sight(&self, asset: &Asset) -> Result<Sight, StoreError> {
+    async fn sight(&self, asset: &Asset) -> Result<ObservedObject, StoreError> {
         let current = self.objects.current(&asset.key).await?;
         let pin_exists = match &current {
-            Current::Object(seen) if asset.is_pinned(&seen.version_id) => true,
-            Current::Object(_) if asset.status() == Status::Received => true, // it is replaced
+            CurrentObject::Object(seen) if asset.is_pinned(&seen.version_id) => true,
+            CurrentObject::Object(_) if asset.status() == AssetStatus::Received => true, // it is replaced
             _ => self.pin_exists(asset).await?,
         };
         if pin_exists {
-            return Ok(Sight::Key { current, pin: Pin::There });
+            return Ok(ObservedObject::Key { current, pin: PinnedVersion::There });
         }
         // A version that is gone stays gone, but others may have come since the first question:
         // asked again, the answers fit together, and nobody's fresh bytes are taken for none.
         let current = self.objects.current(&asset.key).await?;
-        Ok(Sight::Key { current, pin: Pin::Missing })
+        Ok(ObservedObject::Key { current, pin: PinnedVersion::Missing })
     }
 
     pub(super) async fn pin_exists(&self, asset: &Asset) -> Result<bool, StoreError> {
@@ -112,24 +115,37 @@ impl Service {
         }
     }
 
-    async fn sweep(&self, key: &Key, looked: &mut Looked) -> Result<Sight, StoreError> {
+    async fn sweep(
+        &self,
+        key: &Key,
+        looked: &mut Reconciled,
+    ) -> Result<ObservedObject, StoreError> {
         let versions = self.objects.versions(key).await?;
         for version_id in &versions {
             self.objects.delete(key, version_id).await?;
         }
         looked.swept += versions.len();
         let left = if versions.is_empty() { versions } else { self.objects.versions(key).await? };
-        Ok(Sight::Swept { left: left.len() })
+        Ok(ObservedObject::Swept { left: left.len() })
     }
 
-    fn command_of_sight(&self, history: &History, event: &Event, sight: &Sight) -> CommandId {
+    fn command_of_sight(
+        &self,
+        history: &History,
+        event: &Event,
+        sight: &ObservedObject,
+    ) -> CommandId {
         let asset = history.asset();
         let pin = asset.pin.as_ref().map(|pin| pin.version_id.as_str());
         let (version_id, replaced) = match (event, sight) {
             (Event::Received(seen), _) => (seen.version_id.as_str(), pin),
-            (_, Sight::Key { current: Current::DeleteMarker { version_id }, pin: Pin::There }) => {
-                (version_id.as_str(), None)
-            }
+            (
+                _,
+                ObservedObject::Key {
+                    current: CurrentObject::DeleteMarker { version_id },
+                    pin: PinnedVersion::There,
+                },
+            ) => (version_id.as_str(), None),
             _ => (pin.unwrap_or_default(), None),
         };
         let of = |replaced| {
@@ -147,9 +163,11 @@ impl Service {
     }
 }
 
-fn is_overwrite(asset: &Asset, sight: &Sight) -> bool {
-    let Sight::Key { current: Current::Object(seen), pin: Pin::There } = sight else {
+fn is_overwrite(asset: &Asset, sight: &ObservedObject) -> bool {
+    let ObservedObject::Key { current: CurrentObject::Object(seen), pin: PinnedVersion::There } =
+        sight
+    else {
         return false;
     };
-    asset.status() == Status::Uploaded && !asset.is_pinned(&seen.version_id)
+    asset.status() == AssetStatus::Uploaded && !asset.is_pinned(&seen.version_id)
 }

@@ -23,55 +23,55 @@ use tempfile::TempDir;
 
 use super::file::{self, describe, steps_applied};
 use super::{Schema, beside, log};
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// How often a copy is tried while somebody writes to the file.
 const TRIES: u32 = 5;
 
 /// A file that is only read.
-pub(super) struct Evidence {
+pub(super) struct EvidenceFile {
     path: PathBuf,
     schema: Schema,
-    state: Mutex<State>,
+    state: Mutex<FileState>,
 }
 
-struct State {
+struct FileState {
     /// Counts the looks at the file after which the way was chosen.
     look: u64,
-    way: Way,
+    way: ReadMethod,
     /// Kept open: closing it would drop SQLite's locks on the file in this process.
     _probe: File,
 }
 
 #[derive(Clone)]
-enum Way {
+enum ReadMethod {
     /// Beside a process that has the file open.
     Live,
     /// As it lies.
-    Still(Stamp),
+    Still(FileStamp),
     /// In a private copy.
     Copy(Arc<TempDir>),
 }
 
 /// What tells one state of a file, and of the log beside it, from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    file: Option<Written>,
-    log: Option<Written>,
+struct FileStamp {
+    file: Option<WalFrames>,
+    log: Option<WalFrames>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Written {
+struct WalFrames {
     inode: (u64, u64),
     length: u64,
     at: (i64, i64),
 }
 
-impl Evidence {
+impl EvidenceFile {
     /// Chooses the way; a file of an older form is brought up to date in a copy.
     pub(super) fn open(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
         let (way, probe) = choose(path, schema)?;
-        let state = State { look: 0, way, _probe: probe };
+        let state = FileState { look: 0, way, _probe: probe };
         let path = path.to_owned();
         Ok(Self { path, schema: *schema, state: Mutex::new(state) })
     }
@@ -80,9 +80,9 @@ impl Evidence {
     /// tells which connections are still good.
     pub(super) fn look(&self) -> Result<u64, StoreError> {
         let mut state = self.state();
-        if matches!(state.way, Way::Still(stamp) if stamp != Stamp::of(&self.path)) {
+        if matches!(state.way, ReadMethod::Still(stamp) if stamp != FileStamp::of(&self.path)) {
             let (way, probe) = choose(&self.path, &self.schema)?;
-            *state = State { look: state.look + 1, way, _probe: probe };
+            *state = FileState { look: state.look + 1, way, _probe: probe };
         }
         Ok(state.look)
     }
@@ -91,8 +91,8 @@ impl Evidence {
     pub(super) fn still_as_looked_at(&self, look: u64) -> Result<(), StoreError> {
         let state = self.state();
         let same = match state.way {
-            Way::Still(stamp) => stamp.file == Stamp::of(&self.path).file,
-            Way::Live | Way::Copy(_) => true,
+            ReadMethod::Still(stamp) => stamp.file == FileStamp::of(&self.path).file,
+            ReadMethod::Live | ReadMethod::Copy(_) => true,
         };
         if state.look == look && same { Ok(()) } else { Err(changed(&self.path)) }
     }
@@ -103,20 +103,20 @@ impl Evidence {
         connect(&way, &self.path).map_err(|error| describe(self.schema.name, &self.path, error))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FileState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Self {
-        let stamp = |path: &Path| path.metadata().ok().as_ref().map(Written::of);
+        let stamp = |path: &Path| path.metadata().ok().as_ref().map(WalFrames::of);
         let log = stamp(&beside(path, "-wal")).filter(|log| log.length > 0);
         Self { file: stamp(path), log }
     }
 }
 
-impl Written {
+impl WalFrames {
     fn of(file: &Metadata) -> Self {
         Self {
             inode: (file.dev(), file.ino()),
@@ -126,12 +126,12 @@ impl Written {
     }
 }
 
-fn choose(path: &Path, schema: &Schema) -> Result<(Way, File), StoreError> {
+fn choose(path: &Path, schema: &Schema) -> Result<(ReadMethod, File), StoreError> {
     let shown = path.display();
-    let misconfigured = |why: String| StoreError::new(Kind::Misconfigured, why);
+    let misconfigured = |why: String| StoreError::new(StoreErrorKind::Misconfigured, why);
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (length, probe) = opened.map_err(|error| {
-        StoreError::caused(Kind::Misconfigured, format!("{shown}: cannot be read"), error)
+        StoreError::caused(StoreErrorKind::Misconfigured, format!("{shown}: cannot be read"), error)
     })?;
     if length == 0 && !has_log(path) {
         return Err(misconfigured(format!("{shown}: is empty; restore it from a backup")));
@@ -147,23 +147,23 @@ fn choose(path: &Path, schema: &Schema) -> Result<(Way, File), StoreError> {
 }
 
 /// The way without a copy, if there is one.
-fn first_way(path: &Path, probe: &File) -> Option<Way> {
-    let stamp = Stamp::of(path);
+fn first_way(path: &Path, probe: &File) -> Option<ReadMethod> {
+    let stamp = FileStamp::of(path);
     if is_open_elsewhere(probe) {
-        return Some(Way::Live);
+        return Some(ReadMethod::Live);
     }
-    (!has_log(path)).then_some(Way::Still(stamp))
+    (!has_log(path)).then_some(ReadMethod::Still(stamp))
 }
 
-fn connect(way: &Way, path: &Path) -> rusqlite::Result<Connection> {
+fn connect(way: &ReadMethod, path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match way {
-        Way::Live => Connection::open_with_flags(path, flags),
-        Way::Still(_) => {
+        ReadMethod::Live => Connection::open_with_flags(path, flags),
+        ReadMethod::Still(_) => {
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
             Connection::open_with_flags(uri(path), flags)
         }
-        Way::Copy(folder) => Connection::open_with_flags(inside(folder, path), flags),
+        ReadMethod::Copy(folder) => Connection::open_with_flags(inside(folder, path), flags),
     }?;
     file::be_patient(&connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -174,24 +174,24 @@ fn connect(way: &Way, path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The file and its log as they were at one moment, brought to the form of this program.
-fn copied(path: &Path, schema: &Schema) -> Result<Way, StoreError> {
+fn copied(path: &Path, schema: &Schema) -> Result<ReadMethod, StoreError> {
     let shown = path.display();
     let failed = |error| {
         let why = format!("{shown}: a private copy in $TMPDIR could not be made, to read it from");
-        StoreError::caused(Kind::Unavailable, why, error)
+        StoreError::caused(StoreErrorKind::Unavailable, why, error)
     };
     let folder = tempfile::tempdir().map_err(failed)?;
     let copy = inside(&folder, path);
     for _ in 0..TRIES {
-        let before = Stamp::of(path);
+        let before = FileStamp::of(path);
         for end in ["", "-wal", "-journal"] {
             copy_one(&beside(path, end), &beside(&copy, end)).map_err(failed)?;
         }
         // The log may have grown: a copy of it ends with the last transaction that is whole in it.
-        if Stamp::of(path).file == before.file {
+        if FileStamp::of(path).file == before.file {
             log::check(&copy).map_err(|error| of_original(error, &copy, path))?;
             bring_up_to_date(&copy, path, schema)?;
-            return Ok(Way::Copy(Arc::new(folder)));
+            return Ok(ReadMethod::Copy(Arc::new(folder)));
         }
     }
     Err(changed(path))
@@ -266,7 +266,7 @@ fn uri(path: &Path) -> String {
 fn changed(path: &Path) -> StoreError {
     let why =
         format!("{}: was written to while it was read; run the command again", path.display());
-    StoreError::new(Kind::Unavailable, why)
+    StoreError::new(StoreErrorKind::Unavailable, why)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::Schema;
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// Pages in the write-ahead log before they are moved to the file: 16 MiB, since each move waits
 /// for the disk twice.
@@ -86,7 +86,7 @@ pub(super) fn steps_applied(
 ) -> Result<usize, StoreError> {
     let failed = |error| describe(schema.name, path, error);
     let refuse = |why: String| {
-        Err(StoreError::new(Kind::Misconfigured, format!("{}: {why}", path.display())))
+        Err(StoreError::new(StoreErrorKind::Misconfigured, format!("{}: {why}", path.display())))
     };
     // One statement, so that all three are of the same moment.
     let form = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \
@@ -136,10 +136,10 @@ pub(super) fn describe(name: &str, path: &Path, error: rusqlite::Error) -> Store
 pub(super) fn translate(context: String, error: rusqlite::Error) -> StoreError {
     use ErrorCode as C;
     let kind = match error.sqlite_error_code() {
-        Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => Kind::Misconfigured,
+        Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => StoreErrorKind::Misconfigured,
         // No code at all: a value that is not of the type its column was declared with.
-        Some(C::DatabaseCorrupt | C::NotADatabase) | None => Kind::Corrupt,
-        Some(_) => Kind::Unavailable,
+        Some(C::DatabaseCorrupt | C::NotADatabase) | None => StoreErrorKind::Corrupt,
+        Some(_) => StoreErrorKind::Unavailable,
     };
     StoreError::caused(kind, context, error)
 }

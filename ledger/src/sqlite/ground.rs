@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::beside;
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// What an open file stands on, and whether it was lost.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct FileIdentity {
     name: &'static str,
     /// The file's folder, the file and what SQLite has beside it; each with its device and inode.
     files: Vec<(PathBuf, Inode)>,
     log: PathBuf,
     lost: OnceLock<String>,
-    _open: Open,
+    _open: OpenFile,
 }
 
 type Inode = (u64, u64);
@@ -30,16 +30,16 @@ static OPEN: Mutex<BTreeMap<Inode, usize>> = Mutex::new(BTreeMap::new());
 
 /// A file that is open with SQLite for as long as this lives.
 #[derive(Debug)]
-struct Open(Inode);
+struct OpenFile(Inode);
 
-impl Open {
+impl OpenFile {
     fn new(inode: Inode) -> Self {
         *OPEN.lock().unwrap_or_else(PoisonError::into_inner).entry(inode).or_default() += 1;
         Self(inode)
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenFile {
     fn drop(&mut self) {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let left = open.get(&self.0).map_or(0, |count| count.saturating_sub(1));
@@ -57,7 +57,7 @@ pub(super) fn is_open_here(path: &Path) -> bool {
     inode(path).is_ok_and(|inode| open.contains_key(&inode))
 }
 
-impl Ground {
+impl FileIdentity {
     /// Of a file that has just been opened and read.
     pub(super) fn of(name: &'static str, path: &Path) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -66,7 +66,7 @@ impl Ground {
         for path in [folder.unwrap_or(Path::new(".")), path, &log, &beside(path, "-shm")] {
             files.push((path.to_owned(), inode(path)?));
         }
-        let open = Open::new(inode(path)?);
+        let open = OpenFile::new(inode(path)?);
         Ok(Self { name, files, log, lost: OnceLock::new(), _open: open })
     }
 
@@ -82,7 +82,7 @@ impl Ground {
                 }
             },
         };
-        Err(StoreError::new(Kind::Misconfigured, format!("{}: {why}", self.name)))
+        Err(StoreError::new(StoreErrorKind::Misconfigured, format!("{}: {why}", self.name)))
     }
 
     /// Bytes in the write-ahead log.

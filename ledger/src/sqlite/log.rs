@@ -13,7 +13,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::beside;
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// Bytes of the log's header, and of the header of each page in it.
 const HEADER: usize = 32;
@@ -25,7 +25,7 @@ const LOCK_BYTE: u64 = 1 << 30;
 
 /// What the log's whole transactions say.
 #[derive(Debug, Default)]
-struct Log {
+struct WalContents {
     page: u32,
     /// Pages of the file after the last transaction.
     count: u32,
@@ -37,17 +37,21 @@ struct Log {
 /// Fails if the log beside `path` is of another file, or of another time of it.
 pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     let read = || -> io::Result<Option<String>> {
-        let Some(log) = Log::read(&beside(path, "-wal"))? else { return Ok(None) };
+        let Some(log) = WalContents::read(&beside(path, "-wal"))? else { return Ok(None) };
         stranger(path, &log)
     };
     let shown = path.display();
     let failed = |error| {
-        StoreError::caused(Kind::Unavailable, format!("{shown}: its log cannot be read"), error)
+        StoreError::caused(
+            StoreErrorKind::Unavailable,
+            format!("{shown}: its log cannot be read"),
+            error,
+        )
     };
     match read().map_err(failed)? {
         None => Ok(()),
         Some(why) => Err(StoreError::new(
-            Kind::Misconfigured,
+            StoreErrorKind::Misconfigured,
             format!(
                 "{shown}-wal does not belong to the file beside it ({why}); nothing was changed. \
                  Bring back both from one copy. A copy of a stopped folder has no -wal: if the \
@@ -58,7 +62,7 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Why the file is not the one that the log was written for.
-fn stranger(path: &Path, log: &Log) -> io::Result<Option<String>> {
+fn stranger(path: &Path, log: &WalContents) -> io::Result<Option<String>> {
     let (mut file, mut head) = (File::open(path)?, [0; 100]);
     let length = file.metadata()?.len();
     if length > 0 && length < 512 {
@@ -92,7 +96,7 @@ fn stranger(path: &Path, log: &Log) -> io::Result<Option<String>> {
     })
 }
 
-impl Log {
+impl WalContents {
     /// Reads the transactions that are whole, as SQLite does after a crash. `None` if there are
     /// none.
     fn read(path: &Path) -> io::Result<Option<Self>> {

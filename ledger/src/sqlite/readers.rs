@@ -8,9 +8,9 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::Schema;
-use super::evidence::Evidence;
+use super::evidence::EvidenceFile;
 use super::file::{connect, describe, tune};
-use super::ground::Ground;
+use super::ground::FileIdentity;
 use crate::error::StoreError;
 
 /// Reading connections, and so blocking reads, at once.
@@ -21,17 +21,17 @@ pub(super) struct Readers {
     path: PathBuf,
     schema: Schema,
     /// How the file is read where not a byte may change.
-    evidence: Option<Evidence>,
+    evidence: Option<EvidenceFile>,
     /// What the writer stands on, where there is one.
-    ground: Option<Arc<Ground>>,
-    /// Each with the look at the file that it was opened after: see [`Evidence::look`].
+    ground: Option<Arc<FileIdentity>>,
+    /// Each with the look at the file that it was opened after: see [`EvidenceFile::look`].
     idle: Mutex<Vec<(u64, Connection)>>,
     pub(super) permits: Arc<Semaphore>,
 }
 
 impl Readers {
     /// Readers beside a writer.
-    pub(super) fn shared(path: &Path, schema: &Schema, ground: Arc<Ground>) -> Self {
+    pub(super) fn shared(path: &Path, schema: &Schema, ground: Arc<FileIdentity>) -> Self {
         Self { ground: Some(ground), ..Self::new(path, schema) }
     }
 
@@ -48,7 +48,7 @@ impl Readers {
 
     /// Readers that change nothing.
     pub(super) fn of_evidence(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
-        let evidence = Some(Evidence::open(path, schema)?);
+        let evidence = Some(EvidenceFile::open(path, schema)?);
         Ok(Self { evidence, ..Self::new(path, schema) })
     }
 
@@ -58,7 +58,7 @@ impl Readers {
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let failed = |error| describe(self.schema.name, &self.path, error);
-        let look = self.evidence.as_ref().map_or(Ok(0), Evidence::look)?;
+        let look = self.evidence.as_ref().map_or(Ok(0), EvidenceFile::look)?;
         let connection = match self.take(look) {
             Some(connection) => connection,
             None => self.connect()?,

@@ -28,7 +28,7 @@ impl Desk {
         self.0.path().join("test.sqlite")
     }
 
-    fn open(&self, open: Open) -> Result<Database, StoreError> {
+    fn open(&self, open: OpenMode) -> Result<Database, StoreError> {
         Database::open(&self.file(), &SCHEMA, open)
     }
 
@@ -63,13 +63,13 @@ fn crashed(of: &Desk) -> Desk {
 #[tokio::test]
 async fn a_file_that_was_moved_and_copied_is_not_written_to_any_more() {
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     add(&db, 1).await.unwrap();
     db.check().unwrap();
     let old = desk.0.path().join("old.sqlite");
     fs::rename(desk.file(), &old).unwrap();
     fs::copy(&old, desk.file()).unwrap();
-    assert!(add(&db, 1).await.is_err_and(|error| error.kind == Kind::Misconfigured));
+    assert!(add(&db, 1).await.is_err_and(|error| error.kind == StoreErrorKind::Misconfigured));
     assert!(count(&db).await.is_err(), "nor does a reader read another file");
     fs::rename(&old, desk.file()).unwrap();
     assert!(add(&db, 1).await.is_err(), "what was lost once may have been written to");
@@ -80,7 +80,7 @@ async fn a_file_that_was_moved_and_copied_is_not_written_to_any_more() {
 async fn what_was_removed_acknowledges_nothing() {
     for gone in ["", "-wal", "-shm"] {
         let desk = Desk::new();
-        let db = desk.open(Open::OrCreate).unwrap();
+        let db = desk.open(OpenMode::OrCreate).unwrap();
         add(&db, 1).await.unwrap();
         fs::remove_file(beside(&desk.file(), gone)).unwrap();
         assert!(add(&db, 1).await.is_err(), "{gone:?}");
@@ -91,7 +91,7 @@ async fn what_was_removed_acknowledges_nothing() {
 #[tokio::test]
 async fn whoever_closes_leaves_no_log() {
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     fill(&db, 9).await;
     assert_eq!(count(&db).await.unwrap(), 9);
     assert!(desk.log() > 0);
@@ -99,7 +99,7 @@ async fn whoever_closes_leaves_no_log() {
     assert_eq!(desk.log(), 0);
     assert!(add(&db, 1).await.is_err() && count(&db).await.is_err());
     drop(db);
-    let db = desk.open(Open::Existing).unwrap();
+    let db = desk.open(OpenMode::Existing).unwrap();
     assert_eq!(count(&db).await.unwrap(), 9);
     add(&db, 1).await.unwrap();
     drop(db);
@@ -109,7 +109,7 @@ async fn whoever_closes_leaves_no_log() {
 #[tokio::test]
 async fn a_writer_that_has_ended_fails_the_probe() {
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     db.probe().await.unwrap();
     db.jobs.as_ref().unwrap().send(Message::Close).await.ok().unwrap();
     db.writer.lock().unwrap().take().unwrap().join().unwrap();
@@ -120,34 +120,38 @@ async fn a_writer_that_has_ended_fails_the_probe() {
 #[tokio::test]
 async fn an_older_file_beside_a_newer_log_is_refused_and_left_as_it_was() {
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     fill(&db, 9).await;
     drop(db);
     let older = fs::read(desk.file()).unwrap();
-    let db = desk.open(Open::Existing).unwrap();
+    let db = desk.open(OpenMode::Existing).unwrap();
     fill(&db, 90).await;
     drop(db);
-    let db = desk.open(Open::Existing).unwrap();
+    let db = desk.open(OpenMode::Existing).unwrap();
     fill(&db, 3).await;
     let whole = crashed(&desk);
     assert!(whole.log() > 0);
     let mixed = crashed(&desk);
     fs::write(mixed.file(), &older).unwrap();
-    for open in [Open::OrCreate, Open::Existing, Open::ReadOnly] {
+    for open in [OpenMode::OrCreate, OpenMode::Existing, OpenMode::ReadOnly] {
         let refused = mixed.open(open).err().unwrap();
         assert!(refused.to_string().contains("does not belong"), "{refused}");
         assert!(refused.to_string().contains(mixed.file().to_str().unwrap()), "{refused}");
     }
     assert!(fs::read(mixed.file()).unwrap() == older && mixed.log() == whole.log());
-    assert_eq!(count(&whole.open(Open::ReadOnly).unwrap()).await.unwrap(), 102);
-    assert_eq!(count(&whole.open(Open::Existing).unwrap()).await.unwrap(), 102, "a crash is none");
+    assert_eq!(count(&whole.open(OpenMode::ReadOnly).unwrap()).await.unwrap(), 102);
+    assert_eq!(
+        count(&whole.open(OpenMode::Existing).unwrap()).await.unwrap(),
+        102,
+        "a crash is none"
+    );
 }
 
 /// At any point of a log, also of one that was moved to the file in part.
 #[tokio::test]
 async fn a_crash_at_any_moment_is_recovered() {
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     let stranger = Connection::open(desk.file()).unwrap();
     for nth in 1..60 {
         add(&db, nth * 100).await.unwrap();
@@ -155,14 +159,14 @@ async fn a_crash_at_any_moment_is_recovered() {
             stranger.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
         }
         let crashed = crashed(&desk);
-        assert_eq!(count(&crashed.open(Open::Existing).unwrap()).await.unwrap(), nth);
+        assert_eq!(count(&crashed.open(OpenMode::Existing).unwrap()).await.unwrap(), nth);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_never_pause_do_not_let_the_log_grow_without_end() {
     let desk = Desk::new();
-    let db = Arc::new(desk.open(Open::OrCreate).unwrap());
+    let db = Arc::new(desk.open(OpenMode::OrCreate).unwrap());
     let stop = Arc::new(AtomicBool::new(false));
     let readers = (0..3_u64).map(|nth| {
         let (db, stop) = (Arc::clone(&db), Arc::clone(&stop));
@@ -195,7 +199,7 @@ async fn readers_that_never_pause_do_not_let_the_log_grow_without_end() {
 async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("test.sqlite");
-    let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate).unwrap());
+    let db = Arc::new(Database::open(&file, &SCHEMA, OpenMode::OrCreate).unwrap());
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for _ in 0..20 {
         let reads = (0..READERS).map(|_| {
@@ -226,7 +230,7 @@ async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
     use std::os::unix::fs::MetadataExt;
 
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     fill(&db, 1).await;
     let inode = format!(":{}", desk.file().metadata().unwrap().ino());
     let locks = || {
@@ -236,7 +240,7 @@ async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
     };
     let held = locks();
     assert!(held > 0, "the first has a lock");
-    for again in [Open::OrCreate, Open::Existing, Open::ReadOnly] {
+    for again in [OpenMode::OrCreate, OpenMode::Existing, OpenMode::ReadOnly] {
         drop(desk.open(again).unwrap());
         assert_eq!(locks(), held, "{again:?}");
     }
@@ -246,7 +250,7 @@ async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
 #[tokio::test]
 async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
     let desk = Desk::new();
-    let db = desk.open(Open::OrCreate).unwrap();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
     // Holds the writer, so that the three that follow wait together and are one group.
     let busy = db.write(|_| {
         thread::sleep(Duration::from_millis(50));

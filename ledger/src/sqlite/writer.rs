@@ -6,8 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::{LOG, empty_log, translate};
-use super::ground::Ground;
-use crate::error::{Kind, StoreError, chain};
+use super::ground::FileIdentity;
+use crate::error::{StoreError, StoreErrorKind, chain};
 
 /// Jobs in one commit. Groups of 64 already reach the disk's best rate; more only adds latency.
 const GROUP: usize = 512;
@@ -16,12 +16,12 @@ const LOOK_AT_LOG: u32 = 64;
 
 /// What the writer is told.
 pub(super) enum Message {
-    Write(Box<dyn Job>),
+    Write(Box<dyn WriteJob>),
     Close,
 }
 
 /// A unit of writing that waits for its transaction.
-pub(super) trait Job: Send {
+pub(super) trait WriteJob: Send {
     fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()>;
     /// Remembers that it panicked: what it wrote was taken back, whatever becomes of the group.
     fn failed(&mut self, error: StoreError);
@@ -41,7 +41,7 @@ impl<F, T, C> Waiting<F, T, C> {
     }
 }
 
-impl<F, T, C> Job for Waiting<F, T, C>
+impl<F, T, C> WriteJob for Waiting<F, T, C>
 where
     T: Send,
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
@@ -60,7 +60,7 @@ where
 
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { done, committed, reply, .. } = *self;
-        let not_run = || StoreError::new(Kind::Unavailable, "the write did not run");
+        let not_run = || StoreError::new(StoreErrorKind::Unavailable, "the write did not run");
         let outcome = outcome.and_then(|()| done.ok_or_else(not_run)?);
         if let Ok(done) = &outcome {
             committed(done);
@@ -75,7 +75,7 @@ pub(super) fn write_groups(
     name: &'static str,
     connection: &mut Connection,
     mut waiting: mpsc::Receiver<Message>,
-    ground: &Ground,
+    ground: &FileIdentity,
 ) {
     let (mut told, mut group) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
     let (mut closing, mut groups) = (false, 0_u32);
@@ -109,10 +109,10 @@ pub(super) fn write_groups(
 /// Commits a group on the file that was opened: nothing is acknowledged that went to another one,
 /// or to none.
 fn commit_on(
-    ground: &Ground,
+    ground: &FileIdentity,
     name: &'static str,
     connection: &mut Connection,
-    group: &mut [Box<dyn Job>],
+    group: &mut [Box<dyn WriteJob>],
 ) -> Result<(), StoreError> {
     ground.check()?;
     commit(name, connection, group).map_err(|error| {
@@ -127,7 +127,7 @@ fn commit_on(
 fn commit(
     name: &'static str,
     connection: &mut Connection,
-    group: &mut [Box<dyn Job>],
+    group: &mut [Box<dyn WriteJob>],
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for job in group {
@@ -141,7 +141,7 @@ fn commit(
 fn run_apart(
     name: &'static str,
     transaction: &Connection,
-    job: &mut dyn Job,
+    job: &mut dyn WriteJob,
 ) -> rusqlite::Result<()> {
     let say = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
     say("SAVEPOINT job")?;
@@ -159,5 +159,8 @@ fn run_apart(
 
 /// What a caller is told whose job panicked. The panic itself is in the log, with its place.
 fn panicked(name: &'static str) -> StoreError {
-    StoreError::new(Kind::Unavailable, format!("{name}: a fault of this program, see its log"))
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        format!("{name}: a fault of this program, see its log"),
+    )
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 /// The fields of an event as they are stored.
 #[derive(Debug, Deserialize)]
-pub struct Outline<'a> {
+pub struct EventHeader<'a> {
     /// Its place in the asset's history, from 1.
     pub version: u64,
     /// What happened.
@@ -34,7 +34,7 @@ pub struct Outline<'a> {
     pub prev: Cow<'a, str>,
 }
 
-impl<'a> Outline<'a> {
+impl<'a> EventHeader<'a> {
     /// Reads an event's stored bytes; `None` for what is no event.
     #[must_use]
     pub fn read(body: &'a str) -> Option<Self> {
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn an_event_of_a_type_to_come_can_be_passed_on() {
         let newer = SAMPLE.replace("soft_deleted", "held");
-        let outline = Outline::read(newer.trim_end()).unwrap();
+        let outline = EventHeader::read(newer.trim_end()).unwrap();
         assert_eq!((outline.version, &*outline.kind), (4, "held"));
         assert!(SAMPLE.contains(outline.data.get()) && SAMPLE.contains(&*outline.actor));
     }
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn what_is_no_event_has_none() {
         for body in ["", "{}", "[]", "null", "not JSON", r#"{"version":1,"type":"created"}"#] {
-            assert!(Outline::read(body).is_none(), "{body}");
+            assert!(EventHeader::read(body).is_none(), "{body}");
         }
     }
 }

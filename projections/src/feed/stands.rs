@@ -2,8 +2,8 @@
 
 use ledger::chain::Hash;
 
-use super::lanes::{LANES, Place};
-use super::{Cursor, NoPage};
+use super::lanes::{LANES, LaneEntry};
+use super::{FeedCursor, FeedError};
 
 /// Hexadecimal digits of what is kept of a place's text, so that lanes that were made anew are not
 /// taken for those that the cursor is of.
@@ -11,7 +11,7 @@ const DIGITS: usize = 8;
 
 /// Where a reader stands in one lane: behind so many references of a place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Stand {
+pub(super) struct LanePosition {
     /// The place; 0 before the first.
     pub(super) number: u64,
     /// How many of its references were read.
@@ -19,9 +19,9 @@ pub(super) struct Stand {
     check: String,
 }
 
-impl Stand {
+impl LanePosition {
     /// Goes behind the first `read` references of a place.
-    pub(super) fn step(&mut self, place: &Place, read: usize) {
+    pub(super) fn step(&mut self, place: &LaneEntry, read: usize) {
         if self.number != place.number {
             (self.number, self.check) = (place.number, check(place));
         }
@@ -29,7 +29,7 @@ impl Stand {
     }
 
     /// Whether this is the place that it stands in.
-    pub(super) fn is_in(&self, place: &Place) -> bool {
+    pub(super) fn is_in(&self, place: &LaneEntry) -> bool {
         (self.number, &self.check) == (place.number, &check(place))
     }
 
@@ -52,7 +52,7 @@ impl Stand {
     }
 }
 
-fn check(place: &Place) -> String {
+fn check(place: &LaneEntry) -> String {
     let mut check = Hash::of(place.text.as_bytes()).to_string();
     check.truncate(DIGITS);
     check
@@ -60,26 +60,26 @@ fn check(place: &Place) -> String {
 
 /// Where a reader stands in every lane, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stands(pub(super) Vec<Stand>);
+pub(super) struct LanePositions(pub(super) Vec<LanePosition>);
 
-impl Default for Stands {
+impl Default for LanePositions {
     /// Before everything.
     fn default() -> Self {
-        Self(vec![Stand::default(); usize::from(LANES)])
+        Self(vec![LanePosition::default(); usize::from(LANES)])
     }
 }
 
-impl Stands {
-    pub(super) fn cursor(&self) -> Cursor {
-        let stands: Vec<_> = self.0.iter().map(Stand::text).collect();
-        Cursor(format!("l{}", stands.join("-")))
+impl LanePositions {
+    pub(super) fn cursor(&self) -> FeedCursor {
+        let stands: Vec<_> = self.0.iter().map(LanePosition::text).collect();
+        FeedCursor(format!("l{}", stands.join("-")))
     }
 
-    pub(super) fn read(cursor: &Cursor) -> Result<Self, NoPage> {
-        let text = cursor.0.strip_prefix('l').ok_or(NoPage::Foreign)?;
-        let stands: Option<Vec<_>> = text.split('-').map(Stand::parse).collect();
+    pub(super) fn read(cursor: &FeedCursor) -> Result<Self, FeedError> {
+        let text = cursor.0.strip_prefix('l').ok_or(FeedError::Foreign)?;
+        let stands: Option<Vec<_>> = text.split('-').map(LanePosition::parse).collect();
         let stands = stands.filter(|stands| stands.len() == usize::from(LANES));
-        stands.map(Self).ok_or(NoPage::Foreign)
+        stands.map(Self).ok_or(FeedError::Foreign)
     }
 }
 
@@ -89,14 +89,14 @@ mod tests {
 
     #[test]
     fn a_cursor_says_where_a_reader_stands_and_has_one_spelling() {
-        let place = Place { number: 12, text: "x".to_owned() };
-        let mut stands = Stands::default();
+        let place = LaneEntry { number: 12, text: "x".to_owned() };
+        let mut stands = LanePositions::default();
         assert_eq!(stands.cursor().0, "l0-0-0-0");
         stands.0[1].step(&place, 3);
         assert_eq!(stands.cursor().0, "l0-12.3.2d711642-0-0");
-        assert_eq!(Stands::read(&stands.cursor()).unwrap(), stands);
+        assert_eq!(LanePositions::read(&stands.cursor()).unwrap(), stands);
         assert!(stands.0[1].is_in(&place));
-        assert!(!stands.0[1].is_in(&Place { text: "y".to_owned(), ..place }));
+        assert!(!stands.0[1].is_in(&LaneEntry { text: "y".to_owned(), ..place }));
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             "l0-0-0--1.1.x",
             "l0-0-0-99999999999999999999.1.x",
         ] {
-            assert!(Stands::read(&Cursor(text.to_owned())).is_err(), "{text}");
+            assert!(LanePositions::read(&FeedCursor(text.to_owned())).is_err(), "{text}");
         }
     }
 }

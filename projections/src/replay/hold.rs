@@ -4,11 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ledger::StoreError;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use tokio::time::sleep;
 
-use super::{Failure, Replay};
-use crate::generations::{NotSo, Progress};
+use super::{Replay, ReplayError};
+use crate::generations::{GenerationsError, ReplayProgress};
 
 /// How often a replay gives a sign of life, and saves how far it came: what is lost by a kill is
 /// the work of a second.
@@ -18,32 +18,32 @@ const BEAT: Duration = Duration::from_secs(1);
 const GOODBYES: u32 = 5;
 
 /// A replay's hold on the generation that it makes.
-pub(super) struct Hold {
+pub(super) struct ReplayLease {
     replay: Replay,
     /// How far it came.
-    progress: Mutex<Progress>,
+    progress: Mutex<ReplayProgress>,
     /// What is saved of that.
-    saved: tokio::sync::Mutex<Progress>,
+    saved: tokio::sync::Mutex<ReplayProgress>,
 }
 
-impl Hold {
-    pub(super) fn new(replay: Replay, begun: Progress) -> Self {
+impl ReplayLease {
+    pub(super) fn new(replay: Replay, begun: ReplayProgress) -> Self {
         let saved = tokio::sync::Mutex::new(begun.clone());
         Self { replay, progress: Mutex::new(begun), saved }
     }
 
     /// How far it came.
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> ReplayProgress {
         self.lock().clone()
     }
 
     /// Notes how far it came.
-    pub(super) fn note(&self, progress: &Progress) {
+    pub(super) fn note(&self, progress: &ReplayProgress) {
         self.lock().clone_from(progress);
     }
 
     /// Gives signs of life for as long as nobody else has taken over.
-    pub(super) async fn keep_up(&self) -> Failure {
+    pub(super) async fn keep_up(&self) -> ReplayError {
         loop {
             sleep(BEAT).await;
             if let Err(lost) = self.save(false).await {
@@ -64,10 +64,10 @@ impl Hold {
     }
 
     /// Saves how far it came; `false` if it is not known to be saved.
-    async fn save(&self, stopped: bool) -> Result<bool, Failure> {
+    async fn save(&self, stopped: bool) -> Result<bool, ReplayError> {
         let mut saved = self.saved.lock().await;
         let at = self.replay.effects.now();
-        let next = Progress { at, stopped, ..self.progress() };
+        let next = ReplayProgress { at, stopped, ..self.progress() };
         let answer = self.replay.table.save(Some(&saved), &next).await;
         if answer.as_ref().is_ok_and(|saved| *saved) {
             *saved = next;
@@ -79,22 +79,24 @@ impl Hold {
                 *saved = there;
                 Ok(*saved == next)
             }
-            Ok(Some(_)) => Err(Failure::TakenOver(next.generation)),
+            Ok(Some(_)) => Err(ReplayError::TakenOver(next.generation)),
             // The rows were thrown away: they were of another journal.
-            Ok(None) => Err(NotSo::Gone(next.generation).into()),
+            Ok(None) => Err(GenerationsError::Gone(next.generation).into()),
             Err(error) => pass(error),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, ReplayProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A store that is away for a while takes nothing from anybody.
-fn pass(error: StoreError) -> Result<bool, Failure> {
+fn pass(error: StoreError) -> Result<bool, ReplayError> {
     match error.kind {
-        Kind::Throttled | Kind::Unavailable => Ok(false),
-        Kind::Corrupt | Kind::Newer | Kind::Misconfigured => Err(error.into()),
+        StoreErrorKind::Throttled | StoreErrorKind::Unavailable => Ok(false),
+        StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Misconfigured => {
+            Err(error.into())
+        }
     }
 }

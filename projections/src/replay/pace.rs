@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ledger::StoreError;
 use ledger::asset::Asset;
-use ledger::error::{Kind, chain};
+use ledger::error::{StoreErrorKind, chain};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::row::Row;
@@ -21,12 +21,12 @@ const TRIES: u32 = 9;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Lets so many units through a second.
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     unit: Option<Duration>,
     next: Mutex<Instant>,
 }
 
-impl Pace {
+impl RateLimit {
     pub(super) fn new(units_a_second: Option<u32>) -> Self {
         let unit = units_a_second.map(|rate| Duration::from_secs(1) / rate.max(1));
         Self { unit, next: Mutex::new(Instant::now()) }
@@ -64,7 +64,7 @@ pub(super) async fn persist<T, C>(mut call: impl FnMut() -> C) -> Result<T, Stor
 where
     C: Future<Output = Result<T, StoreError>>,
 {
-    let mut patience = Patience::default();
+    let mut patience = Backoff::default();
     loop {
         match call().await {
             Ok(answer) => return Ok(answer),
@@ -75,11 +75,11 @@ where
 
 /// Bears what may pass, for some time.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct Backoff {
     tries: u32,
 }
 
-impl Patience {
+impl Backoff {
     /// Pauses before another try, longer each time; gives back what will not pass.
     pub(super) async fn bear(&mut self, error: StoreError) -> Result<(), StoreError> {
         if !passes(&error) || self.tries == TRIES {
@@ -93,7 +93,7 @@ impl Patience {
 }
 
 fn passes(error: &StoreError) -> bool {
-    matches!(error.kind, Kind::Throttled | Kind::Unavailable)
+    matches!(error.kind, StoreErrorKind::Throttled | StoreErrorKind::Unavailable)
 }
 
 #[cfg(test)]
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_units_a_second_than_were_asked_for() {
-        let (pace, asset) = (Pace::new(Some(100)), Story::begin("main", 1).asset());
+        let (pace, asset) = (RateLimit::new(Some(100)), Story::begin("main", 1).asset());
         let begun = Instant::now();
         for _ in 0..251 {
             pace.wait(&asset).await;
@@ -121,7 +121,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_may_pass_is_asked_again_and_what_will_not_is_told_at_once() {
-        for (kind, calls) in [(Kind::Throttled, TRIES + 1), (Kind::Misconfigured, 1)] {
+        for (kind, calls) in
+            [(StoreErrorKind::Throttled, TRIES + 1), (StoreErrorKind::Misconfigured, 1)]
+        {
             let mut called = 0;
             let failed = persist(|| {
                 called += 1;

@@ -20,16 +20,16 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use futures::future::try_join_all;
 use ledger::StoreError;
-use ledger::asset::{Asset, Status};
-use ledger::dynamodb::{Meter, failed};
-use ledger::error::Kind;
+use ledger::asset::{Asset, AssetStatus};
+use ledger::dynamodb::{CapacityMeter, failed};
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
-use super::{Page, Parked, Put, Query, Views};
+use super::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use crate::generations::Generation;
-use merge::{Merge, Part};
-use request::Table;
+use merge::{PageMerge, ShardPart};
+use request::RowTable;
 
 /// Rounds of queries that one page may take. One is enough but for bad luck, and for filters that
 /// hold much back: then the page stays short, and its cursor goes on.
@@ -46,8 +46,8 @@ const PUTS: usize = 5;
 #[derive(Debug, Clone)]
 pub struct DynamoViews {
     client: Client,
-    table: Table,
-    meter: Arc<Meter>,
+    table: RowTable,
+    meter: Arc<CapacityMeter>,
 }
 
 impl DynamoViews {
@@ -55,8 +55,8 @@ impl DynamoViews {
     /// are the caller's choice.
     pub fn new(client: Client, table: impl Into<String>, shards: u8) -> Self {
         let (name, generation) = (table.into(), Generation::FIRST);
-        let meter = Arc::new(Meter::new(name.clone()));
-        Self { client, table: Table { name, shards: shards.max(1), generation }, meter }
+        let meter = Arc::new(CapacityMeter::new(name.clone()));
+        Self { client, table: RowTable { name, shards: shards.max(1), generation }, meter }
     }
 
     async fn row(&self, key: &Key, consistent: bool) -> Result<Option<Asset>, StoreError> {
@@ -69,10 +69,10 @@ impl DynamoViews {
     /// The newest rows of one shard that are older than `after`.
     async fn part(
         &self,
-        query: &Query,
+        query: &ListQuery,
         shard: u8,
         after: Option<AssetId>,
-    ) -> Result<Part, StoreError> {
+    ) -> Result<ShardPart, StoreError> {
         let (mut rows, mut from) = (Vec::new(), None);
         for _ in 0..ROUNDS {
             let request = self.table.part(self.client.query(), query, shard, after);
@@ -81,14 +81,19 @@ impl DynamoViews {
             self.meter.count("Query", answer.consumed_capacity());
             let items = answer.items.unwrap_or_default().into_iter();
             rows.extend(items.filter_map(|item| item::listed(&query.tenant, item)));
-            let Some(last) = answer.last_evaluated_key else { return Ok(Part { rows, end: None }) };
+            let Some(last) = answer.last_evaluated_key else {
+                return Ok(ShardPart { rows, end: None });
+            };
             if let Ok(end) = item::id(&last) {
-                return Ok(Part { rows, end: Some(end) });
+                return Ok(ShardPart { rows, end: Some(end) });
             }
             // No cursor can name a row of no asset, so it is read past.
             from = Some(last);
         }
-        Err(StoreError::new(Kind::Corrupt, "views: a shard holds too many rows of no asset"))
+        Err(StoreError::new(
+            StoreErrorKind::Corrupt,
+            "views: a shard holds too many rows of no asset",
+        ))
     }
 
     async fn all_parked(&self, tenant: &Tenant) -> Result<Vec<Parked>, StoreError> {
@@ -110,7 +115,7 @@ impl DynamoViews {
     async fn reached(&self, parked: &Parked) -> Result<bool, StoreError> {
         match self.row(&parked.key, true).await {
             Ok(row) => Ok(row.is_some_and(|row| row.version >= parked.version)),
-            Err(error) if error.kind == Kind::Corrupt => Ok(false),
+            Err(error) if error.kind == StoreErrorKind::Corrupt => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -127,15 +132,15 @@ impl Views for DynamoViews {
         self.row(key, false).await
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         let put = self.table.put(self.client.put_item(), asset)?.send().await;
         match put {
             Ok(answer) => {
                 self.meter.count("PutItem", answer.consumed_capacity());
-                Ok(Put::Written)
+                Ok(PutOutcome::Written)
             }
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Put::Stale),
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(PutOutcome::Stale),
                 _ => Err(failed("views: the row was not written", error)),
             },
         }
@@ -143,7 +148,7 @@ impl Views for DynamoViews {
 
     /// The condition names the events that the row that is there may be of, so nothing is read
     /// before. Only where it is of an earlier one is it put again, after that one.
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         let asset = history.asset();
         let before = &history.entries()[..history.entries().len().saturating_sub(1)];
         let last = &before[before.len().saturating_sub(EVENTS)..];
@@ -153,7 +158,7 @@ impl Views for DynamoViews {
             let error = match put {
                 Ok(answer) => {
                     self.meter.count("PutItem", answer.consumed_capacity());
-                    return Ok(Put::Written);
+                    return Ok(PutOutcome::Written);
                 }
                 Err(error) => error,
             };
@@ -164,19 +169,19 @@ impl Views for DynamoViews {
             };
             let (version, head) = item::claim(there.item().ok_or_else(untold)?)?;
             match head.filter(|head| history.has(version, *head)) {
-                None => return Ok(Put::Contradicted(version)),
-                Some(_) if version >= asset.version => return Ok(Put::Stale),
+                None => return Ok(PutOutcome::Contradicted(version)),
+                Some(_) if version >= asset.version => return Ok(PutOutcome::Stale),
                 Some(head) => events = vec![head],
             }
         }
-        Err(StoreError::new(Kind::Unavailable, "views: the row moves on all the time"))
+        Err(StoreError::new(StoreErrorKind::Unavailable, "views: the row moves on all the time"))
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
-        if query.state == Some(Status::Purged) {
-            return Ok(Page::default());
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
+        if query.state == Some(AssetStatus::Purged) {
+            return Ok(AssetPage::default());
         }
-        let mut merge = Merge::new(self.table.shards, query);
+        let mut merge = PageMerge::new(self.table.shards, query);
         for _ in 0..ROUNDS {
             let wanted = merge.wanted();
             if wanted.is_empty() {
@@ -251,7 +256,7 @@ impl Views for DynamoViews {
 /// An endpoint of before 2023, or an imitation.
 fn untold() -> StoreError {
     let context = "views: the endpoint does not tell which row is in the way";
-    StoreError::new(Kind::Misconfigured, context)
+    StoreError::new(StoreErrorKind::Misconfigured, context)
 }
 
 #[cfg(test)]

@@ -12,15 +12,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::sqlite::{Database, Open, Schema};
+use ledger::sqlite::{Database, OpenMode, Schema};
 use ledger::time;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::{Page, Parked, Put, Query, Views};
+use super::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use crate::generations::Generation;
 use crate::row::{Row, Tags};
 use statements::{CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
@@ -60,7 +60,7 @@ impl SqliteViews {
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub fn open(folder: &Path, open: Open) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, open: OpenMode) -> Result<Self, StoreError> {
         let database = Arc::new(Database::open(&folder.join(FILE), &SCHEMA, open)?);
         Ok(Self { database, generation: Generation::FIRST })
     }
@@ -98,18 +98,18 @@ impl Views for SqliteViews {
         row.await?.map(|row| row.asset(key.clone())).transpose()
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         let values = values(self.generation, asset)?;
         self.database.write(move |file| put(file, &values)).await
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
-        let (of, history) = (self.generation, Checked::of(history)?);
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
+        let (of, history) = (self.generation, CheckedRow::of(history)?);
         self.database.write(move |file| history.put(file, of)).await
     }
 
     /// Handed over once: a thread that is woken for each row does little else.
-    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
         let rows: Result<Vec<_>, _> =
             assets.iter().map(|asset| values(self.generation, asset)).collect();
         let written = match rows {
@@ -126,10 +126,10 @@ impl Views for SqliteViews {
         }
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         let (of, asked) = (self.generation, query.clone());
         let rows = self.database.read(move |file| list::rows(file, of, &asked)).await?;
-        Ok(Page::cut(rows, query.limit))
+        Ok(AssetPage::cut(rows, query.limit))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
@@ -156,7 +156,7 @@ impl Views for SqliteViews {
         let rows = self.database.read(move |file| {
             let mut select = file.prepare_cached(PARKED)?;
             let rows = select.query_map(params![of, pk, limit], |row| row.try_into())?;
-            rows.collect::<rusqlite::Result<Vec<Aside>>>()
+            rows.collect::<rusqlite::Result<Vec<ParkedColumns>>>()
         });
         rows.await?.into_iter().map(parked).collect()
     }
@@ -196,18 +196,18 @@ fn values(of: Generation, asset: &Asset) -> Result<Vec<Value>, StoreError> {
     let values: rusqlite::Result<Vec<Value>> = key.into_iter().map(Ok).chain(columns).collect();
     values.map_err(|error| {
         let context = format!("the row of {} cannot be written", asset.key.partition());
-        StoreError::caused(Kind::Corrupt, context, error)
+        StoreError::caused(StoreErrorKind::Corrupt, context, error)
     })
 }
 
 /// A row to be written, and every event that an older row may be of.
-struct Checked {
+struct CheckedRow {
     values: Vec<Value>,
     key: Key,
     hashes: Vec<String>,
 }
 
-impl Checked {
+impl CheckedRow {
     fn of(history: &History) -> Result<Self, StoreError> {
         let asset = history.asset();
         // Which generation, each write says.
@@ -229,7 +229,7 @@ impl Checked {
         Ok(if known { None } else { Some(u64::try_from(version).unwrap_or_default()) })
     }
 
-    fn write(&self, file: &Connection, of: Generation) -> rusqlite::Result<Put> {
+    fn write(&self, file: &Connection, of: Generation) -> rusqlite::Result<PutOutcome> {
         let mut values = self.values.clone();
         if let Some(generation) = values.first_mut() {
             *generation = of.number().into();
@@ -237,40 +237,46 @@ impl Checked {
         put(file, &values)
     }
 
-    fn put(&self, file: &Connection, of: Generation) -> rusqlite::Result<Put> {
+    fn put(&self, file: &Connection, of: Generation) -> rusqlite::Result<PutOutcome> {
         match self.contradiction(file, of)? {
-            Some(version) => Ok(Put::Contradicted(version)),
+            Some(version) => Ok(PutOutcome::Contradicted(version)),
             None => self.write(file, of),
         }
     }
 }
 
-fn put(file: &Connection, values: &[Value]) -> rusqlite::Result<Put> {
+fn put(file: &Connection, values: &[Value]) -> rusqlite::Result<PutOutcome> {
     let written = file.prepare_cached(&SQL.put)?.execute(params_from_iter(values))?;
-    Ok(if written == 0 { Put::Stale } else { Put::Written })
+    Ok(if written == 0 { PutOutcome::Stale } else { PutOutcome::Written })
 }
 
 fn key(tenant: &Tenant, sk: &str) -> Result<Key, StoreError> {
     let asset: AssetId = sk.parse().map_err(|e| {
-        StoreError::caused(Kind::Corrupt, format!("views: {sk:?} is not an asset's key"), e)
+        StoreError::caused(
+            StoreErrorKind::Corrupt,
+            format!("views: {sk:?} is not an asset's key"),
+            e,
+        )
     })?;
     Ok(Key { tenant: tenant.clone(), asset })
 }
 
 /// What lies there of an asset that is set aside.
-type Aside = (String, String, u64, String, String, bool);
+type ParkedColumns = (String, String, u64, String, String, bool);
 
-fn parked(row: Aside) -> Result<Parked, StoreError> {
+fn parked(row: ParkedColumns) -> Result<Parked, StoreError> {
     let (pk, sk, version, error, at, contradicted) = row;
-    let corrupt = || StoreError::new(Kind::Corrupt, format!("views: {pk}#{sk} is parked wrongly"));
+    let corrupt =
+        || StoreError::new(StoreErrorKind::Corrupt, format!("views: {pk}#{sk} is parked wrongly"));
     let tenant: Tenant = pk.parse().map_err(|_| corrupt())?;
     let at = time::parse(&at).ok_or_else(corrupt)?;
     Ok(Parked { key: key(&tenant, &sk)?, version, error, at, contradicted })
 }
 
 fn whole(version: u64) -> Result<i64, StoreError> {
-    i64::try_from(version)
-        .map_err(|e| StoreError::caused(Kind::Corrupt, "no asset has this many events", e))
+    i64::try_from(version).map_err(|e| {
+        StoreError::caused(StoreErrorKind::Corrupt, "no asset has this many events", e)
+    })
 }
 
 impl ToSql for Generation {

@@ -6,15 +6,15 @@
 
 use std::fmt::Write as _;
 
-use engine::{Tally, Used};
+use engine::{UnitTally, Used};
 use ledger::Effects;
 use ledger::id::{AssetId, Tenant};
 use projections::Views;
-use projections::feed::{self, Cursor, Feed as _};
+use projections::feed::{self, Feed as _, FeedCursor};
 use projections::testing::{Story, walk};
-use projections::views::Query;
+use projections::views::ListQuery;
 
-use crate::world::{World, typical, world};
+use crate::world::{DynamoFixture, typical, world};
 
 /// Dollars for a million units: on demand, table class Standard, us-east-1, since 2024-11-01.
 const WRITES: f64 = 0.625;
@@ -72,11 +72,11 @@ const BUDGET: [Budget; 13] = [
     budget(FEED_AT_ITS_END, &[("views", "Query", 4)], 0.0, 4.0),
 ];
 
-fn page_of_the_feed(after: Option<Cursor>) -> feed::Query {
-    feed::Query { tenant: Tenant::default(), after, limit: 100, kind: None, actor: None }
+fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
+    feed::FeedQuery { tenant: Tenant::default(), after, limit: 100, kind: None, actor: None }
 }
 
-impl World {
+impl DynamoFixture {
     /// An asset in the state that `what` is usually done in.
     async fn prepared(&self, what: &str) -> AssetId {
         let asset = self.create().await;
@@ -146,12 +146,12 @@ impl World {
         }
     }
 
-    async fn hear(&self, after: Option<Cursor>) -> usize {
+    async fn hear(&self, after: Option<FeedCursor>) -> usize {
         self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
     }
 
     async fn list(&self) {
-        let query = Query { tenant: Tenant::default(), state: None, after: None, limit: 100 };
+        let query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 100 };
         let page = self.reader.list(&query).await.unwrap();
         assert_eq!((page.assets.len(), page.next.is_some()), (100, true));
     }
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// What one `what` costs, with its projection.
-    async fn cost(&self, what: &str) -> Tally {
+    async fn cost(&self, what: &str) -> UnitTally {
         self.warm().await;
         let (asset, before, mut cost);
         if what == "create" {
@@ -181,7 +181,7 @@ impl World {
         cost
     }
 
-    fn requests(&self, tally: &Tally) -> Vec<(&'static str, String, u64)> {
+    fn requests(&self, tally: &UnitTally) -> Vec<(&'static str, String, u64)> {
         let name = |table: &str| if table == self.tables.views { "views" } else { "journal" };
         let requests = tally.operations().into_iter();
         requests.map(|(table, operation, times)| (name(table), operation.into(), times)).collect()

@@ -9,20 +9,20 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Fault};
-use ledger::asset::Status;
-use ledger::error::Kind;
+use ledger::asset::AssetStatus;
+use ledger::error::StoreErrorKind;
 use ledger::id::{AssetId, Tenant};
 use ledger::journal::DynamoJournal;
 use ledger::service::Refusal;
 use projections::Runner;
 use projections::Views;
-use projections::feed::{Feed as _, Query};
-use projections::runner::Hint;
+use projections::feed::{Feed as _, FeedQuery};
+use projections::runner::ProjectionHint;
 
-use crate::world::{World, reached_by, world};
+use crate::world::{DynamoFixture, reached_by, world};
 
 /// Reached as the functions reach it: a second a try, three tries.
-async fn patient() -> World {
+async fn patient() -> DynamoFixture {
     let engine = Engine::new();
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(1));
     let retries = RetryConfig::standard().with_max_attempts(3);
@@ -31,7 +31,7 @@ async fn patient() -> World {
     reached_by(engine, client).await
 }
 
-impl World {
+impl DynamoFixture {
     /// Fails the next puts so, one after another.
     fn fail_puts(&self, faults: &[Fault]) {
         let mut faults: Vec<_> = faults.iter().rev().copied().collect();
@@ -51,7 +51,7 @@ impl World {
         history.entries().iter().map(|entry| entry.record.event.kind()).collect()
     }
 
-    async fn refused(&self, asset: AssetId) -> Kind {
+    async fn refused(&self, asset: AssetId) -> StoreErrorKind {
         match self.service.delete(&self.caller(), asset, None, None).await {
             Err(Refusal::Store(error)) => error.kind,
             answer => panic!("answered {answer:?}"),
@@ -80,7 +80,7 @@ async fn what_is_throttled_did_not_happen_and_happens_later() {
     let world = world().await;
     let asset = world.confirmed().await;
     world.fail_puts(&[Fault::THROTTLED]);
-    assert_eq!(world.refused(asset).await, Kind::Throttled);
+    assert_eq!(world.refused(asset).await, StoreErrorKind::Throttled);
     assert_eq!(world.kinds(asset).await, CONFIRMED);
     world.delete(asset).await;
     assert_eq!(world.kinds(asset).await, DELETED);
@@ -113,7 +113,7 @@ async fn a_server_that_hangs_is_given_up_on_and_nothing_is_acknowledged() {
     let asset = world.confirmed().await;
     world.engine.fail(|_| Some(Fault::Hang));
     let started = tokio::time::Instant::now();
-    assert_eq!(world.refused(asset).await, Kind::Unavailable);
+    assert_eq!(world.refused(asset).await, StoreErrorKind::Unavailable);
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(world.kinds(asset).await, CONFIRMED);
 }
@@ -132,9 +132,9 @@ async fn tables_that_are_gone_are_for_the_deployment_to_mend() {
     let world = world().await;
     let asset = world.confirmed().await;
     world.tables.client.delete_table().table_name(&world.tables.journal).send().await.unwrap();
-    assert_eq!(world.refused(asset).await, Kind::Misconfigured);
+    assert_eq!(world.refused(asset).await, StoreErrorKind::Misconfigured);
     let read = world.reader.current(&world.service.key(asset)).await;
-    assert_eq!(read.unwrap_err().kind, Kind::Misconfigured);
+    assert_eq!(read.unwrap_err().kind, StoreErrorKind::Misconfigured);
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_read_table_that_is_gone_costs_lists_and_no_answers() {
     let asset = world.confirmed().await;
     world.tables.client.delete_table().table_name(&world.tables.views).send().await.unwrap();
     let read = world.reader.current(&world.service.key(asset)).await.unwrap().unwrap();
-    assert_eq!(read.status(), Status::Uploaded);
+    assert_eq!(read.status(), AssetStatus::Uploaded);
 }
 
 /// One asset's trouble is a person's, and its neighbours go on.
@@ -155,9 +155,12 @@ async fn an_event_that_cannot_be_read_is_refused_by_commands_and_parked_by_the_p
         let world = world().await;
         let (broken, sound) = (world.confirmed().await, world.confirmed().await);
         world.forge(broken, 4, body).await;
-        assert_eq!(world.refused(broken).await, Kind::Corrupt, "{body:?}");
-        let hint =
-            |asset, version| Hint { key: world.service.key(asset), version, lines: Vec::new() };
+        assert_eq!(world.refused(broken).await, StoreErrorKind::Corrupt, "{body:?}");
+        let hint = |asset, version| ProjectionHint {
+            key: world.service.key(asset),
+            version,
+            lines: Vec::new(),
+        };
         let report = world.runner.project(&[hint(broken, 4), hint(sound, 3)]).await;
         assert_eq!((report.projected, report.parked, report.failed.len()), (1, 1, 0), "{body:?}");
         let parked = world.views.parked(&Tenant::default(), 9).await.unwrap();
@@ -170,12 +173,15 @@ async fn a_projection_that_is_throttled_says_which_hints_to_give_again() {
     let world = world().await;
     let asset = world.confirmed().await;
     let key = world.service.key(asset);
-    let hint = Hint { key: key.clone(), version: 3, lines: Vec::new() };
+    let hint = ProjectionHint { key: key.clone(), version: 3, lines: Vec::new() };
     world.fail_puts(&[Fault::THROTTLED]);
     let report = world.runner.project(std::slice::from_ref(&hint)).await;
-    assert_eq!(report.failed.first().map(|failed| failed.error.kind), Some(Kind::Throttled));
+    assert_eq!(
+        report.failed.first().map(|failed| failed.error.kind),
+        Some(StoreErrorKind::Throttled)
+    );
     assert_eq!(world.runner.project(&[hint]).await.projected, 1);
-    assert_eq!(world.views.get(&key).await.unwrap().unwrap().status(), Status::Uploaded);
+    assert_eq!(world.views.get(&key).await.unwrap().unwrap().status(), AssetStatus::Uploaded);
 }
 
 /// Also those who mend a row by hand: a row that is ahead of the feed would hide its events for
@@ -187,7 +193,8 @@ async fn whoever_writes_rows_here_announces_first() {
     let journal = Arc::new(DynamoJournal::new(world.tables.client.clone(), &world.tables.journal));
     let mending = Runner::new(journal, world.views.clone(), world.effects.clone());
     mending.redrive(&world.service.key(asset)).await;
-    let page = Query { tenant: Tenant::default(), after: None, limit: 9, kind: None, actor: None };
+    let page =
+        FeedQuery { tenant: Tenant::default(), after: None, limit: 9, kind: None, actor: None };
     let told = world.feed.page(&page).await.unwrap().events;
     assert_eq!(told.iter().map(|event| event.line.version).collect::<Vec<_>>(), [1, 2, 3]);
 }

@@ -8,42 +8,42 @@ use engine::{Engine, Tables};
 use ledger::asset::{Declaration, UploadKind};
 use ledger::id::{AssetId, Tenant};
 use ledger::journal::DynamoJournal;
-use ledger::record::Source;
-use ledger::service::{Caller, Service};
+use ledger::record::EventSource;
+use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
-use projections::feed::{Cursor, DynamoLanes, LanedFeed};
-use projections::runner::Hint;
+use projections::feed::{DynamoLanes, FeedCursor, LanedFeed};
+use projections::runner::ProjectionHint;
 use projections::views::DynamoViews;
-use projections::{Current, Reader, Runner};
+use projections::{CurrentGeneration, Reader, Runner};
 
-pub(crate) struct World {
+pub(crate) struct DynamoFixture {
     pub(crate) engine: Engine,
     pub(crate) tables: Tables,
     pub(crate) effects: Arc<TestEffects>,
     pub(crate) bucket: Arc<MemoryBucket>,
     pub(crate) views: Arc<DynamoViews>,
-    pub(crate) service: Service,
+    pub(crate) service: LedgerService,
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) feed: LanedFeed,
     /// Where a listener stands who has heard of everything.
-    pub(crate) end: OnceLock<Cursor>,
+    pub(crate) end: OnceLock<FeedCursor>,
 }
 
 /// Reached by a client that tries once.
-pub(crate) async fn world() -> World {
+pub(crate) async fn world() -> DynamoFixture {
     let engine = Engine::new();
     let client = engine.client();
     reached_by(engine, client).await
 }
 
 /// Reached by this client of the engine.
-pub(crate) async fn reached_by(engine: Engine, client: Client) -> World {
+pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture {
     let tables = engine.tables().await.through(client);
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
     let views = Arc::new(DynamoViews::new(tables.client.clone(), &tables.views, 8));
     let (effects, bucket) = (Arc::new(TestEffects::seeded(1)), Arc::<MemoryBucket>::default());
-    let service = Service::new(
+    let service = LedgerService::new(
         journal.clone(),
         bucket.clone(),
         effects.clone(),
@@ -53,8 +53,8 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> World {
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());
-    let reader = Reader::new(journal, Arc::new(Current::new(views.clone())));
-    World {
+    let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
+    DynamoFixture {
         engine,
         tables,
         effects,
@@ -68,11 +68,11 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> World {
     }
 }
 
-impl World {
+impl DynamoFixture {
     pub(crate) fn caller(&self) -> Caller {
         self.effects.advance(TimeDelta::seconds(1));
         let request = "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00".to_owned();
-        Caller { actor: "anonymous".to_owned(), source: Source::Api, request }
+        Caller { actor: "anonymous".to_owned(), source: EventSource::Api, request }
     }
 
     pub(crate) async fn create(&self) -> AssetId {
@@ -101,7 +101,7 @@ impl World {
         let history = self.service.history(asset).await.unwrap().unwrap();
         drop(self.engine.take_tally());
         let key = history.asset().key.clone();
-        let hints = history.entries().iter().skip(version).map(|entry| Hint {
+        let hints = history.entries().iter().skip(version).map(|entry| ProjectionHint {
             key: key.clone(),
             version: entry.record.version,
             lines: vec![entry.line.clone()],

@@ -7,7 +7,7 @@ use ledger::audit::Finding;
 use ledger::id::AssetId;
 use ledger::time;
 use projections::Generation;
-use projections::replay::{Difference, Report};
+use projections::replay::{Difference, ReplayReport};
 
 use crate::cli::shown;
 use crate::plural::count;
@@ -34,9 +34,9 @@ const KINDS: [(Difference, &str); 9] = [
 ];
 
 /// Writes what was found.
-pub(super) fn write(report: &Report) -> io::Result<()> {
+pub(super) fn write(report: &ReplayReport) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Report { events, assets, broken, broken_count, unknown, unknown_count, differences } =
+    let ReplayReport { events, assets, broken, broken_count, unknown, unknown_count, differences } =
         report;
     let (events, assets) = (count(*events, "event"), count(*assets, "asset"));
     writeln!(out, "{events} of {assets}. The rows that are read, beside the new:")?;

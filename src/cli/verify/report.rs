@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
 use ledger::id::Tenant;
 use serde::Serialize;
@@ -19,17 +19,17 @@ const SHOWN: usize = 1000;
 const SHORT: usize = 12;
 
 /// Takes findings as they come.
-pub(super) struct Report {
+pub(super) struct VerifyReport {
     json: bool,
     tenant: Tenant,
     shown: Vec<Finding>,
-    counts: BTreeMap<Kind, u64>,
+    counts: BTreeMap<FindingKind, u64>,
 }
 
 /// The last line for machines.
 #[derive(Serialize)]
-struct End {
-    checked: Checked,
+struct ReportSummary {
+    checked: VerifiedCounts,
     findings: BTreeMap<&'static str, u64>,
     /// Whether that was everything.
     whole: bool,
@@ -37,13 +37,13 @@ struct End {
 
 /// How much was looked at.
 #[derive(Serialize)]
-struct Checked {
+struct VerifiedCounts {
     assets: u64,
     events: u64,
     rows: u64,
 }
 
-impl Report {
+impl VerifyReport {
     /// The assets of `tenant` are shown by their ids alone.
     pub(super) fn new(json: bool, tenant: &Tenant) -> Self {
         Self { json, tenant: tenant.clone(), shown: Vec::new(), counts: BTreeMap::new() }
@@ -82,17 +82,17 @@ impl Report {
             return Ok(0);
         }
         let (assets, events, rows) = looked;
-        let checked = Checked { assets, events, rows };
+        let checked = VerifiedCounts { assets, events, rows };
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
-            unless_closed(line(&End { checked, findings, whole }))?;
+            unless_closed(line(&ReportSummary { checked, findings, whole }))?;
         } else {
             unless_closed(self.table(&checked, count, whole))?;
         }
         Ok(count)
     }
 
-    fn table(&self, checked: &Checked, count: u64, whole: bool) -> io::Result<()> {
+    fn table(&self, checked: &VerifiedCounts, count: u64, whole: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if count > 0 {
             let headers = ["finding", "asset", "#", "expected", "found", "what", "repair"];
@@ -103,7 +103,7 @@ impl Report {
         for (kind, count) in &self.counts {
             writeln!(out, "{count:>8} {kind}")?;
         }
-        let Checked { assets, events, rows } = checked;
+        let VerifiedCounts { assets, events, rows } = checked;
         let (but, so_far) = if whole { ("", "") } else { (", but not all", " so far") };
         writeln!(
             out,

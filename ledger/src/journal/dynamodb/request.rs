@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::{
 };
 
 use crate::id::Key;
-use crate::journal::scan::{Place, Segment};
-use crate::record::Line;
+use crate::journal::scan::{ScanPosition, Segment};
+use crate::record::StoredLine;
 
 /// `<tenant>#<asset>`.
 pub(super) const PK: &str = "pk";
@@ -42,7 +42,7 @@ pub(super) fn append(
     put: PutItemFluentBuilder,
     table: &str,
     key: &Key,
-    line: Line,
+    line: StoredLine,
 ) -> PutItemFluentBuilder {
     put.table_name(table)
         .item(PK, AttributeValue::S(key.partition()))
@@ -61,7 +61,7 @@ pub(super) fn scan(
     scan: ScanFluentBuilder,
     table: &str,
     segment: &Segment,
-    after: Option<&Place>,
+    after: Option<&ScanPosition>,
 ) -> ScanFluentBuilder {
     let scan = scan
         .table_name(table)
@@ -71,7 +71,7 @@ pub(super) fn scan(
         .return_consumed_capacity(ReturnConsumedCapacity::Total);
     match after {
         None => scan,
-        Some(Place { partition, version }) => scan
+        Some(ScanPosition { partition, version }) => scan
             .exclusive_start_key(PK, AttributeValue::S(partition.clone()))
             .exclusive_start_key(SK, AttributeValue::N(version.clone())),
     }

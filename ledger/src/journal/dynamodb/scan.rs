@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::{DynamoJournal, read, request};
-use crate::dynamodb::{Item, failed, text};
-use crate::error::{Kind, StoreError};
-use crate::journal::scan::{Place, Scan, Scanned, Segment, Stored, Stray};
+use crate::dynamodb::{DynamoItem, failed, text};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::journal::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem, Stray};
 
 #[async_trait]
 impl Scan for DynamoJournal {
@@ -22,7 +22,11 @@ impl Scan for DynamoJournal {
         Ok((0..of).map(|number| Segment { number, of, from: None, until: None }).collect())
     }
 
-    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
         let scan = request::scan(self.client.scan(), &self.table, segment, after);
         let answer = scan.send().await.map_err(|e| failed("journal: it was not scanned", e))?;
         self.meter.count("Scan", answer.consumed_capacity());
@@ -32,19 +36,20 @@ impl Scan for DynamoJournal {
 }
 
 /// An item as it lies there. One without a partition cannot be: it is half of the key.
-fn stored(item: &Item) -> Stored {
+fn stored(item: &DynamoItem) -> StoredItem {
     let partition = text(item, request::PK).unwrap_or_default().to_owned();
     let line = read(item).map_err(|unfit| Stray { version: version(item), why: unfit.to_string() });
-    Stored { partition, line }
+    StoredItem { partition, line }
 }
 
-fn place(key: &Item) -> Result<Place, StoreError> {
-    let unread = |e| StoreError::caused(Kind::Corrupt, "journal: a place cannot be read", e);
+fn place(key: &DynamoItem) -> Result<ScanPosition, StoreError> {
+    let unread =
+        |e| StoreError::caused(StoreErrorKind::Corrupt, "journal: a place cannot be read", e);
     let partition = text(key, request::PK).map_err(unread)?.to_owned();
-    Ok(Place { partition, version: version(key) })
+    Ok(ScanPosition { partition, version: version(key) })
 }
 
-fn version(item: &Item) -> String {
+fn version(item: &DynamoItem) -> String {
     let digits = item.get(request::SK).and_then(|value| value.as_n().ok());
     digits.cloned().unwrap_or_default()
 }

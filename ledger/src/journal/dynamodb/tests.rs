@@ -16,8 +16,8 @@ fn key(of: u128) -> Key {
     Key { tenant: "main".parse().unwrap(), asset: AssetId::new(DateTime::UNIX_EPOCH, of) }
 }
 
-fn event(version: u64) -> Line {
-    Line { version, body: format!("{{\"version\":{version}}}") }
+fn event(version: u64) -> StoredLine {
+    StoredLine { version, body: format!("{{\"version\":{version}}}") }
 }
 
 struct World {
@@ -51,7 +51,7 @@ impl World {
         put.send().await.unwrap();
     }
 
-    async fn kinds(&self) -> [Kind; 3] {
+    async fn kinds(&self) -> [StoreErrorKind; 3] {
         let (key, journal) = (key(1), &self.journal);
         [
             journal.history(&key).await.unwrap_err().kind,
@@ -97,13 +97,13 @@ async fn reads_are_consistent_queries_of_one_key() {
 async fn what_is_refused_or_breaks_is_of_the_kind_that_callers_act_on() {
     let world = world().await;
     for (fault, kind) in [
-        (Fault::THROTTLED, Kind::Throttled),
-        (Fault::THROTTLED_ACCOUNT, Kind::Throttled),
-        (Fault::INTERNAL, Kind::Unavailable),
-        (Fault::Lost, Kind::Unavailable),
-        (Fault::ReplyLost, Kind::Unavailable),
-        (Fault::Refused(400, "AccessDeniedException"), Kind::Misconfigured),
-        (Fault::Refused(400, "ValidationException"), Kind::Misconfigured),
+        (Fault::THROTTLED, StoreErrorKind::Throttled),
+        (Fault::THROTTLED_ACCOUNT, StoreErrorKind::Throttled),
+        (Fault::INTERNAL, StoreErrorKind::Unavailable),
+        (Fault::Lost, StoreErrorKind::Unavailable),
+        (Fault::ReplyLost, StoreErrorKind::Unavailable),
+        (Fault::Refused(400, "AccessDeniedException"), StoreErrorKind::Misconfigured),
+        (Fault::Refused(400, "ValidationException"), StoreErrorKind::Misconfigured),
     ] {
         world.engine.fail(move |_| Some(fault));
         assert_eq!(world.kinds().await, [kind; 3], "{fault:?}");
@@ -114,11 +114,11 @@ async fn what_is_refused_or_breaks_is_of_the_kind_that_callers_act_on() {
 async fn a_table_that_is_missing_or_of_another_shape_is_for_the_deployment_to_mend() {
     let mut world = world().await;
     world.journal = DynamoJournal::new(world.tables.client.clone(), "nobody-s");
-    assert_eq!(world.kinds().await, [Kind::Misconfigured; 3]);
+    assert_eq!(world.kinds().await, [StoreErrorKind::Misconfigured; 3]);
     // Its sort key is text there.
     world.journal = DynamoJournal::new(world.tables.client.clone(), &world.tables.views);
     let refused = world.journal.append(&key(1), event(1)).await.unwrap_err();
-    assert_eq!(refused.kind, Kind::Misconfigured);
+    assert_eq!(refused.kind, StoreErrorKind::Misconfigured);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,9 +126,12 @@ async fn a_server_that_hangs_is_not_waited_on_for_ever() {
     let world = world().await;
     let journal = world.impatient(1);
     world.engine.fail(|_| Some(Fault::Hang));
-    assert_eq!(journal.history(&key(1)).await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(journal.last(&key(1)).await.unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(journal.append(&key(1), event(1)).await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(journal.history(&key(1)).await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    assert_eq!(journal.last(&key(1)).await.unwrap_err().kind, StoreErrorKind::Unavailable);
+    assert_eq!(
+        journal.append(&key(1), event(1)).await.unwrap_err().kind,
+        StoreErrorKind::Unavailable
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,22 +173,25 @@ async fn an_item_that_is_not_an_event_is_for_a_person_to_look_at() {
             world.journal.history(&key).await.unwrap_err().kind,
             world.journal.last(&key).await.unwrap_err().kind,
         ];
-        assert_eq!(kinds, [Kind::Corrupt; 2], "{attributes:?}");
+        assert_eq!(kinds, [StoreErrorKind::Corrupt; 2], "{attributes:?}");
     }
     // Whoever comes second is not told that a broken item holds its version, but that it is broken.
     let taken = world.journal.append(&key(1), event(1)).await.unwrap_err();
-    assert_eq!(taken.kind, Kind::Corrupt);
+    assert_eq!(taken.kind, StoreErrorKind::Corrupt);
 }
 
 #[test]
 fn an_item_of_another_asset_is_refused() {
-    let item = Item::from([
+    let item = DynamoItem::from([
         ("pk".to_owned(), AttributeValue::S(key(2).partition())),
         ("sk".to_owned(), AttributeValue::N("1".into())),
         ("body".to_owned(), AttributeValue::S("{}".into())),
     ]);
-    assert_eq!(super::event(&key(1), &item).map_err(|error| error.kind), Err(Kind::Corrupt));
-    assert_eq!(super::event(&key(2), &item).unwrap(), Line { version: 1, body: "{}".into() });
+    assert_eq!(
+        super::event(&key(1), &item).map_err(|error| error.kind),
+        Err(StoreErrorKind::Corrupt)
+    );
+    assert_eq!(super::event(&key(2), &item).unwrap(), StoredLine { version: 1, body: "{}".into() });
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteJournal;
 use crate::error::StoreError;
-use crate::journal::scan::{Place, Scan, Scanned, Segment, Stored, Stray};
-use crate::record::Line;
+use crate::journal::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem, Stray};
+use crate::record::StoredLine;
 
 /// Items in one page: some 700 KB of typical events.
 const PAGE: usize = 1000;
@@ -30,7 +30,11 @@ impl Scan for SqliteJournal {
         self.database.read(move |file| segments(file, of)).await
     }
 
-    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
         let (segment, after) = (segment.clone(), after.cloned());
         self.database.read(move |file| page(file, &segment, after.as_ref())).await
     }
@@ -60,7 +64,11 @@ fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
         .collect())
 }
 
-fn page(file: &Connection, of: &Segment, after: Option<&Place>) -> rusqlite::Result<Scanned> {
+fn page(
+    file: &Connection,
+    of: &Segment,
+    after: Option<&ScanPosition>,
+) -> rusqlite::Result<Scanned> {
     // Bytes of a partition that somebody else wrote need not be text, but must be gone past.
     let select = "SELECT sk, body, pk FROM events WHERE (pk, sk) > (CAST(?1 AS TEXT), ?2) \
                   AND (?3 IS NULL OR pk < CAST(?3 AS TEXT)) ORDER BY pk, sk LIMIT ?4";
@@ -73,7 +81,7 @@ fn page(file: &Connection, of: &Segment, after: Option<&Place>) -> rusqlite::Res
     let mut select = file.prepare_cached(select)?;
     let items = select.query_map(bound, stored)?.collect::<rusqlite::Result<Vec<_>>>()?;
     let full = items.len() == PAGE;
-    let next = items.last().filter(|_| full).map(|last| Place {
+    let next = items.last().filter(|_| full).map(|last| ScanPosition {
         partition: last.partition.clone(),
         version: match &last.line {
             Ok(line) => line.version.to_string(),
@@ -83,8 +91,8 @@ fn page(file: &Connection, of: &Segment, after: Option<&Place>) -> rusqlite::Res
     Ok(Scanned { items, next })
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    Ok(Stored { line: item(row)?, partition: partition(row, 2)? })
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
+    Ok(StoredItem { line: item(row)?, partition: partition(row, 2)? })
 }
 
 /// A partition's name. One that is no text is named by its bytes, as no asset ever is.
@@ -101,11 +109,11 @@ fn bytes(partition: &str) -> Vec<u8> {
 }
 
 /// An item as it lies there, `sk` and `body` first: another program may have written to the file.
-pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<Result<Line, Stray>> {
+pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<Result<StoredLine, Stray>> {
     let version: i64 = row.get(0)?;
     let line = match (u64::try_from(version), row.get_ref(1)?) {
         (Ok(version), ValueRef::Text(text)) => match std::str::from_utf8(text) {
-            Ok(body) => Ok(Line { version, body: body.to_owned() }),
+            Ok(body) => Ok(StoredLine { version, body: body.to_owned() }),
             Err(error) => Err(error.to_string()),
         },
         (Err(_), _) => Err("a version is a number from 1".to_owned()),

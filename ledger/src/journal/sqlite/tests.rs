@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::error::Kind;
+use crate::error::StoreErrorKind;
 use crate::id::AssetId;
 use crate::journal::scan::{Chains, Scan};
 
@@ -21,7 +21,7 @@ impl Folder {
     }
 
     async fn open(&self) -> Result<SqliteJournal, StoreError> {
-        SqliteJournal::open(self.0.path(), Open::OrCreate).await
+        SqliteJournal::open(self.0.path(), OpenMode::OrCreate).await
     }
 
     fn file(&self) -> std::path::PathBuf {
@@ -39,11 +39,11 @@ fn key(of: u128) -> Key {
     Key { tenant: "main".parse().unwrap(), asset }
 }
 
-fn line(version: u64, text: &str) -> Line {
-    Line { version, body: format!("{{\"text\":{text:?}}}") }
+fn line(version: u64, text: &str) -> StoredLine {
+    StoredLine { version, body: format!("{{\"text\":{text:?}}}") }
 }
 
-fn kind<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> Kind {
+fn kind<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> StoreErrorKind {
     outcome.unwrap_err().kind
 }
 
@@ -56,7 +56,7 @@ async fn what_was_answered_is_there_when_the_file_is_opened_again() {
     }
     let (before, latest) = (journal.arrivals(0, 9).await.unwrap(), *journal.latest().borrow());
     drop(journal);
-    let again = SqliteJournal::open(folder.0.path(), Open::Existing).await.unwrap();
+    let again = SqliteJournal::open(folder.0.path(), OpenMode::Existing).await.unwrap();
     assert_eq!(again.arrivals(0, 9).await.unwrap(), before);
     assert_eq!((before.len(), *again.latest().borrow()), (3, latest));
 }
@@ -93,8 +93,8 @@ async fn events_are_not_changed_deleted_or_replaced_by_accident() {
 #[tokio::test]
 async fn a_missing_file_is_made_only_when_that_is_asked_for() {
     let folder = Folder::new();
-    let missing = SqliteJournal::open(folder.0.path(), Open::Existing).await;
-    assert_eq!(kind(missing), Kind::Misconfigured);
+    let missing = SqliteJournal::open(folder.0.path(), OpenMode::Existing).await;
+    assert_eq!(kind(missing), StoreErrorKind::Misconfigured);
     assert!(!folder.file().exists());
 }
 
@@ -106,7 +106,7 @@ async fn a_file_that_is_not_ours_is_refused_and_left_as_it_was() {
     for script in [somebody_elses, another_program, only_versioned] {
         let folder = Folder::new();
         folder.stranger().execute_batch(script).unwrap();
-        assert_eq!(refused(&folder).await, Kind::Misconfigured, "{script}");
+        assert_eq!(refused(&folder).await, StoreErrorKind::Misconfigured, "{script}");
     }
 }
 
@@ -117,17 +117,17 @@ async fn a_file_of_a_newer_program_is_refused_and_left_as_it_was() {
     stranger.pragma_update(None, "application_id", SCHEMA.application_id).unwrap();
     stranger.pragma_update(None, "user_version", SCHEMA.steps.len() + 1).unwrap();
     drop(stranger);
-    assert_eq!(refused(&folder).await, Kind::Misconfigured);
+    assert_eq!(refused(&folder).await, StoreErrorKind::Misconfigured);
 }
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
     let folder = Folder::new();
     fs::write(folder.file(), "not a database ".repeat(400)).unwrap();
-    assert_eq!(refused(&folder).await, Kind::Corrupt);
+    assert_eq!(refused(&folder).await, StoreErrorKind::Corrupt);
 }
 
-async fn refused(folder: &Folder) -> Kind {
+async fn refused(folder: &Folder) -> StoreErrorKind {
     let before = fs::read(folder.file()).unwrap();
     let kind = kind(folder.open().await);
     assert!(fs::read(folder.file()).unwrap() == before, "the file was left as it was");
@@ -154,7 +154,7 @@ async fn a_damaged_page_is_corrupt() {
         Ok(journal) => kind(journal.history(&key(1)).await),
         Err(error) => error.kind,
     };
-    assert_eq!(seen, Kind::Corrupt);
+    assert_eq!(seen, StoreErrorKind::Corrupt);
 }
 
 /// Takes the five seconds that callers wait.
@@ -165,7 +165,7 @@ async fn a_file_that_is_kept_locked_is_unavailable_and_well_again_afterwards() {
     let holder = folder.stranger();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let appended = journal.append(&key(1), line(1, "locked out")).await;
-    assert_eq!(kind(appended), Kind::Unavailable);
+    assert_eq!(kind(appended), StoreErrorKind::Unavailable);
     assert_eq!(journal.history(&key(1)).await.unwrap(), [], "reading goes on");
     assert!(folder.open().await.is_ok(), "and so does opening it");
     holder.execute_batch("ROLLBACK").unwrap();
@@ -186,7 +186,7 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_passes() {
         }
         kept.push(line);
     };
-    assert_eq!(refused.kind, Kind::Unavailable);
+    assert_eq!(refused.kind, StoreErrorKind::Unavailable);
     assert!(kept.len() > 10);
     assert_eq!(journal.history(&key(1)).await.unwrap(), kept);
     limit_pages(&journal, 1_000).await;
@@ -315,7 +315,7 @@ async fn what_somebody_else_wrote_is_told_as_such_and_holds_up_nobody() {
         Err(stray) => format!("stray {}", stray.version),
     });
     assert!(versions.eq(["stray -1", "stray 9", "1"]), "{arrivals:?}");
-    assert_eq!(kind(journal.history(&key(1)).await), Kind::Corrupt);
+    assert_eq!(kind(journal.history(&key(1)).await), StoreErrorKind::Corrupt);
     assert_eq!(journal.history(&key(2)).await.unwrap().len(), 1);
     drop(journal);
     assert!(folder.open().await.is_ok());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::SystemTime;
 
-use crate::sqlite::{Database, Open};
+use crate::sqlite::{Database, OpenMode};
 
 use super::*;
 
@@ -24,7 +24,7 @@ impl Desk {
         self.0.path().join("a test?#%.sqlite")
     }
 
-    fn open(&self, schema: &Schema, open: Open) -> Database {
+    fn open(&self, schema: &Schema, open: OpenMode) -> Database {
         Database::open(&self.file(), schema, open).unwrap()
     }
 
@@ -60,16 +60,16 @@ fn crashed(of: &Desk) -> Desk {
 #[tokio::test]
 async fn a_log_that_a_crash_left_is_read_and_left_as_it_was() {
     let desk = Desk::new();
-    let writer = desk.open(&SCHEMA, Open::OrCreate);
+    let writer = desk.open(&SCHEMA, OpenMode::OrCreate);
     add(&writer, 1).await;
     add(&writer, 2).await;
     let crashed = crashed(&desk);
     let before = crashed.seen();
     assert!(before.len() == 3, "file, log and index: {:?}", before.keys());
-    let evidence = crashed.open(&SCHEMA, Open::ReadOnly);
+    let evidence = crashed.open(&SCHEMA, OpenMode::ReadOnly);
     assert_eq!(count(&evidence).await, 2);
     let refused = evidence.write(|file| file.execute("DELETE FROM numbers", [])).await;
-    assert!(refused.is_err_and(|error| error.kind == Kind::Misconfigured));
+    assert!(refused.is_err_and(|error| error.kind == StoreErrorKind::Misconfigured));
     drop(evidence);
     assert!(crashed.seen() == before, "not a byte was changed");
 }
@@ -77,15 +77,15 @@ async fn a_log_that_a_crash_left_is_read_and_left_as_it_was() {
 #[tokio::test]
 async fn what_lies_still_is_read_as_it_lies_until_somebody_writes() {
     let desk = Desk::new();
-    drop(desk.open(&SCHEMA, Open::OrCreate));
+    drop(desk.open(&SCHEMA, OpenMode::OrCreate));
     let tidy = Connection::open(desk.file()).unwrap();
     tidy.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(tidy);
     let before = desk.seen();
-    let evidence = desk.open(&SCHEMA, Open::ReadOnly);
+    let evidence = desk.open(&SCHEMA, OpenMode::ReadOnly);
     assert_eq!(count(&evidence).await, 0);
     assert!(desk.seen() == before, "not a byte was changed, and no file was made");
-    let writer = desk.open(&SCHEMA, Open::Existing);
+    let writer = desk.open(&SCHEMA, OpenMode::Existing);
     add(&writer, 1).await;
     assert_eq!(count(&evidence).await, 1, "what was answered before is seen");
     add(&writer, 2).await;
@@ -96,9 +96,9 @@ async fn what_lies_still_is_read_as_it_lies_until_somebody_writes() {
 async fn an_older_form_is_read_and_left_as_it_was() {
     let desk = Desk::new();
     let older = Schema { steps: &[ONE], ..SCHEMA };
-    add(&desk.open(&older, Open::OrCreate), 1).await;
+    add(&desk.open(&older, OpenMode::OrCreate), 1).await;
     let before = desk.seen();
-    let evidence = desk.open(&SCHEMA, Open::ReadOnly);
+    let evidence = desk.open(&SCHEMA, OpenMode::ReadOnly);
     assert_eq!(count(&evidence).await, 1);
     let more = "SELECT count(*) FROM more";
     let more: u64 = evidence.read(|file| file.query_row(more, [], |row| row.get(0))).await.unwrap();
@@ -109,12 +109,12 @@ async fn an_older_form_is_read_and_left_as_it_was() {
 #[test]
 fn what_is_missing_or_empty_or_newer_is_refused_and_nothing_is_made() {
     let desk = Desk::new();
-    let refused = || Database::open(&desk.file(), &SCHEMA, Open::ReadOnly).unwrap_err();
-    assert_eq!(refused().kind, Kind::Misconfigured);
+    let refused = || Database::open(&desk.file(), &SCHEMA, OpenMode::ReadOnly).unwrap_err();
+    assert_eq!(refused().kind, StoreErrorKind::Misconfigured);
     assert_eq!(desk.seen().len(), 0);
     fs::write(desk.file(), "").unwrap();
     assert!(refused().to_string().contains("empty"));
     let newer = Schema { steps: &[ONE, TWO, "SELECT 1"], ..SCHEMA };
-    drop(desk.open(&newer, Open::OrCreate));
+    drop(desk.open(&newer, OpenMode::OrCreate));
     assert!(refused().to_string().contains("newer"));
 }

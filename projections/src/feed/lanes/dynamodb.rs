@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
 use ledger::StoreError;
-use ledger::dynamodb::{Item, Meter, Unfit, failed, text};
-use ledger::error::Kind;
+use ledger::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, text};
+use ledger::error::StoreErrorKind;
 
-use super::{Lane, Lanes, Place, Placed};
+use super::{FeedLane, LaneEntry, LaneWrite, Lanes};
 
 const PK: &str = "pk";
 const SK: &str = "sk";
@@ -24,7 +24,7 @@ const EVENTS: &str = "events";
 pub struct DynamoLanes {
     client: Client,
     table: String,
-    meter: Meter,
+    meter: CapacityMeter,
 }
 
 impl DynamoLanes {
@@ -32,11 +32,11 @@ impl DynamoLanes {
     /// choice.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { client, meter: Meter::new(table.clone()), table }
+        Self { client, meter: CapacityMeter::new(table.clone()), table }
     }
 
     /// Some places of a lane, as they are at this moment.
-    fn query(&self, lane: &Lane, limit: usize) -> QueryFluentBuilder {
+    fn query(&self, lane: &FeedLane, limit: usize) -> QueryFluentBuilder {
         self.client
             .query()
             .table_name(&self.table)
@@ -46,7 +46,7 @@ impl DynamoLanes {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
     }
 
-    async fn answer(&self, query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
+    async fn answer(&self, query: QueryFluentBuilder) -> Result<Vec<DynamoItem>, StoreError> {
         let answer = query.send().await.map_err(|e| failed("views: no feed was read", e))?;
         self.meter.count("Query", answer.consumed_capacity());
         Ok(answer.items.unwrap_or_default())
@@ -55,13 +55,13 @@ impl DynamoLanes {
 
 #[async_trait]
 impl Lanes for DynamoLanes {
-    async fn end(&self, lane: &Lane) -> Result<u64, StoreError> {
+    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
         let query = self.query(lane, 1).key_condition_expression(format!("{PK} = :lane"));
         let items = self.answer(query.scan_index_forward(false)).await?;
         items.first().map_or(Ok(0), |item| number(item).map_err(|unfit| strange(lane, unfit)))
     }
 
-    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError> {
+    async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {
         let put = self.client.put_item().table_name(&self.table);
         let put = put
             .item(PK, AttributeValue::S(lane.to_string()))
@@ -73,28 +73,33 @@ impl Lanes for DynamoLanes {
         match put.send().await {
             Ok(answer) => {
                 self.meter.count("PutItem", answer.consumed_capacity());
-                Ok(Placed::Written)
+                Ok(LaneWrite::Written)
             }
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(taken)) => {
                     let held = taken.item().and_then(|item| text(item, EVENTS).ok());
-                    Ok(Placed::Taken(held.unwrap_or_default().to_owned()))
+                    Ok(LaneWrite::Taken(held.unwrap_or_default().to_owned()))
                 }
                 _ => Err(failed("views: the feed was not written", error)),
             },
         }
     }
 
-    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError> {
+    async fn places(
+        &self,
+        lane: &FeedLane,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LaneEntry>, StoreError> {
         let query = self
             .query(lane, limit)
             .key_condition_expression(format!("{PK} = :lane AND {SK} >= :from"))
             .expression_attribute_values(":from", AttributeValue::S(sort(from)));
         let items = self.answer(query).await?;
-        let place = |item: &Item| {
+        let place = |item: &DynamoItem| {
             // What cannot be read refers to nothing, and holds up nobody.
             let text = text(item, EVENTS).unwrap_or_default().to_owned();
-            Ok(Place { number: number(item).map_err(|unfit| strange(lane, unfit))?, text })
+            Ok(LaneEntry { number: number(item).map_err(|unfit| strange(lane, unfit))?, text })
         };
         items.iter().map(place).collect()
     }
@@ -104,11 +109,15 @@ fn sort(number: u64) -> String {
     format!("{number:020}")
 }
 
-fn number(item: &Item) -> Result<u64, Unfit> {
+fn number(item: &DynamoItem) -> Result<u64, ItemError> {
     let number = text(item, SK)?.parse().ok();
-    number.filter(|number| text(item, SK) == Ok(&sort(*number))).ok_or(Unfit::Key)
+    number.filter(|number| text(item, SK) == Ok(&sort(*number))).ok_or(ItemError::Key)
 }
 
-fn strange(lane: &Lane, unfit: Unfit) -> StoreError {
-    StoreError::caused(Kind::Corrupt, format!("views: an item of {lane} is no place"), unfit)
+fn strange(lane: &FeedLane, unfit: ItemError) -> StoreError {
+    StoreError::caused(
+        StoreErrorKind::Corrupt,
+        format!("views: an item of {lane} is no place"),
+        unfit,
+    )
 }

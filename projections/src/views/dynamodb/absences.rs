@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::absences::{Absence, Absences, MEMORY};
-use ledger::dynamodb::{Item, failed, number};
+use ledger::dynamodb::{DynamoItem, failed, number};
 use ledger::id::Key;
 
 use super::DynamoViews;
@@ -97,7 +97,7 @@ impl Absences for DynamoViews {
     }
 }
 
-fn place(key: &Key) -> Item {
+fn place(key: &Key) -> DynamoItem {
     let absent = AttributeValue::S(format!("{}#absent", key.tenant));
     let asset = AttributeValue::S(key.asset.to_string());
     [(PK.to_owned(), absent), (SK.to_owned(), asset)].into()

@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use ledger::StoreError;
-use ledger::dynamodb::{Item, failed, text};
-use ledger::error::Kind;
+use ledger::dynamodb::{DynamoItem, failed, text};
+use ledger::error::StoreErrorKind;
 use ledger::id::{Key, Tenant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DynamoViews;
 use super::item::{self, BODY};
-use super::request::{Seen, Table};
+use super::request::{NoteRevision, RowTable};
 use crate::feed::{DynamoLanes, Lanes};
-use crate::generations::{Generation, Generations, List, Progress};
-use crate::rows::{Batch, Rows};
+use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
+use crate::rows::{RowPage, Rows};
 
 /// The note of which generations there are.
 const LIST: &str = "generations";
@@ -32,22 +32,36 @@ impl Generations for DynamoViews {
         Some(Arc::new(DynamoLanes::new(self.client.clone(), self.table.name.clone())))
     }
 
-    async fn generations(&self) -> Result<List, StoreError> {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
         Ok(self.note(LIST).await?.unwrap_or_default())
     }
 
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
-        let new = *seen == List::default();
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
+        let new = *seen == GenerationList::default();
         let seen = text_of(seen)?;
-        self.write(LIST, list, if new { Seen::Default(seen) } else { Seen::Note(seen) }).await
+        self.write(
+            LIST,
+            list,
+            if new { NoteRevision::Default(seen) } else { NoteRevision::Note(seen) },
+        )
+        .await
     }
 
-    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
         self.note(PROGRESS).await
     }
 
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
-        let seen = seen.map_or(Ok(Seen::Nothing), |seen| text_of(seen).map(Seen::Note))?;
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
+        let seen =
+            seen.map_or(Ok(NoteRevision::Nothing), |seen| text_of(seen).map(NoteRevision::Note))?;
         self.write(PROGRESS, to, seen).await
     }
 
@@ -85,7 +99,7 @@ impl Rows for DynamoViews {
         tenant: &Tenant,
         part: u8,
         after: Option<&str>,
-    ) -> Result<Batch, StoreError> {
+    ) -> Result<RowPage, StoreError> {
         let query = self.table.page(self.client.query(), tenant, part, after);
         let page = query.send().await.map_err(|e| failed("views: rows were not read", e))?;
         self.meter.count("Query", page.consumed_capacity());
@@ -93,7 +107,7 @@ impl Rows for DynamoViews {
         let rows = page.items.unwrap_or_default().into_iter();
         let rows = rows.map(|item| item::stored(tenant, item)).collect::<Result<Vec<_>, _>>()?;
         let next = rows.last().filter(|_| more).map(|last| last.id.clone());
-        Ok(Batch { rows, next })
+        Ok(RowPage { rows, next })
     }
 
     fn part_of(&self, key: &Key) -> u8 {
@@ -107,11 +121,11 @@ impl Rows for DynamoViews {
 
 impl DynamoViews {
     fn at(&self, generation: Generation) -> Self {
-        let table = Table { generation, ..self.table.clone() };
+        let table = RowTable { generation, ..self.table.clone() };
         Self { table, ..self.clone() }
     }
 
-    async fn remove_one(&self, key: Item) -> Result<(), StoreError> {
+    async fn remove_one(&self, key: DynamoItem) -> Result<(), StoreError> {
         let delete = self.table.remove(self.client.delete_item(), key).send().await;
         let answer = delete.map_err(|e| failed("views: a row was not removed", e))?;
         self.meter.count("DeleteItem", answer.consumed_capacity());
@@ -124,7 +138,11 @@ impl DynamoViews {
         self.meter.count("GetItem", answer.consumed_capacity());
         let Some(item) = answer.item else { return Ok(None) };
         let corrupt = |why: Box<dyn std::error::Error + Send + Sync>| {
-            StoreError::caused(Kind::Corrupt, format!("views: note {name} cannot be read"), why)
+            StoreError::caused(
+                StoreErrorKind::Corrupt,
+                format!("views: note {name} cannot be read"),
+                why,
+            )
         };
         let body = text(&item, BODY).map_err(|e| corrupt(e.into()))?;
         serde_json::from_str(body).map(Some).map_err(|e| corrupt(e.into()))
@@ -134,7 +152,7 @@ impl DynamoViews {
         &self,
         name: &str,
         note: &impl Serialize,
-        seen: Seen,
+        seen: NoteRevision,
     ) -> Result<bool, StoreError> {
         let put = self.table.write(self.client.put_item(), name, text_of(note)?, seen);
         match put.send().await {
@@ -151,6 +169,7 @@ impl DynamoViews {
 }
 
 fn text_of(note: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(note)
-        .map_err(|e| StoreError::caused(Kind::Corrupt, "views: a note cannot be written", e))
+    serde_json::to_string(note).map_err(|e| {
+        StoreError::caused(StoreErrorKind::Corrupt, "views: a note cannot be written", e)
+    })
 }

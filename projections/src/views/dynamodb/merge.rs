@@ -6,7 +6,7 @@
 
 use ledger::id::AssetId;
 
-use super::super::{Listed, Page, Query};
+use super::super::{AssetPage, ListQuery, ListedRow};
 
 /// Rows that one request looks at, at most.
 const MOST: usize = 1_000;
@@ -20,36 +20,36 @@ pub(super) fn share(limit: usize, shards: u8) -> i32 {
 }
 
 /// What one request found of a shard.
-pub(super) struct Part {
+pub(super) struct ShardPart {
     /// The rows that the filter let through.
-    pub(super) rows: Vec<Listed>,
+    pub(super) rows: Vec<ListedRow>,
     /// The last row that was looked at; `None` if it was the shard's last.
     pub(super) end: Option<AssetId>,
 }
 
 /// A page in the making.
-pub(super) struct Merge {
+pub(super) struct PageMerge {
     limit: usize,
-    shards: Vec<Shard>,
+    shards: Vec<ShardCursor>,
 }
 
-struct Shard {
-    rows: Vec<Listed>,
-    read: Read,
+struct ShardCursor {
+    rows: Vec<ListedRow>,
+    read: ShardProgress,
 }
 
 /// How far a shard was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
+enum ShardProgress {
     /// Not at all; the page starts after this.
     Nothing(Option<AssetId>),
     UpTo(AssetId),
     All,
 }
 
-impl Merge {
-    pub(super) fn new(shards: u8, query: &Query) -> Self {
-        let shard = |_| Shard { rows: Vec::new(), read: Read::Nothing(query.after) };
+impl PageMerge {
+    pub(super) fn new(shards: u8, query: &ListQuery) -> Self {
+        let shard = |_| ShardCursor { rows: Vec::new(), read: ShardProgress::Nothing(query.after) };
         Self { limit: query.limit, shards: (0..shards).map(shard).collect() }
     }
 
@@ -59,39 +59,39 @@ impl Merge {
         let horizon = self.horizon();
         let given = self.shards.iter().flat_map(|shard| &shard.rows);
         let full = given.filter(|row| Some(row.id()) >= horizon).count() >= self.limit;
-        let wants = |shard: &Shard| match shard.read {
-            Read::Nothing(after) => Some(after),
-            Read::UpTo(end) if !full && !shard.has_reserve(horizon) => Some(Some(end)),
-            Read::UpTo(_) | Read::All => None,
+        let wants = |shard: &ShardCursor| match shard.read {
+            ShardProgress::Nothing(after) => Some(after),
+            ShardProgress::UpTo(end) if !full && !shard.has_reserve(horizon) => Some(Some(end)),
+            ShardProgress::UpTo(_) | ShardProgress::All => None,
         };
         (0..).zip(&self.shards).filter_map(|(nth, shard)| Some((nth, wants(shard)?))).collect()
     }
 
-    pub(super) fn add(&mut self, shard: u8, part: Part) {
+    pub(super) fn add(&mut self, shard: u8, part: ShardPart) {
         let Some(shard) = self.shards.get_mut(usize::from(shard)) else { return };
         shard.rows.extend(part.rows);
-        shard.read = part.end.map_or(Read::All, Read::UpTo);
+        shard.read = part.end.map_or(ShardProgress::All, ShardProgress::UpTo);
     }
 
     /// The page that was made.
-    pub(super) fn page(self) -> Page {
+    pub(super) fn page(self) -> AssetPage {
         let (horizon, limit) = (self.horizon(), self.limit);
         let mut rows: Vec<_> = self.shards.into_iter().flat_map(|shard| shard.rows).collect();
         rows.retain(|row| Some(row.id()) >= horizon);
         rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id()));
-        let page = Page::cut(rows, limit);
-        Page { next: page.next.or(horizon), ..page }
+        let page = AssetPage::cut(rows, limit);
+        AssetPage { next: page.next.or(horizon), ..page }
     }
 
     /// Nothing older than this is known in full; `None` if everything is.
     fn horizon(&self) -> Option<AssetId> {
-        self.shards.iter().filter_map(Shard::end).max()
+        self.shards.iter().filter_map(ShardCursor::end).max()
     }
 }
 
-impl Shard {
+impl ShardCursor {
     fn end(&self) -> Option<AssetId> {
-        if let Read::UpTo(end) = self.read { Some(end) } else { None }
+        if let ShardProgress::UpTo(end) = self.read { Some(end) } else { None }
     }
 
     fn has_reserve(&self, horizon: Option<AssetId>) -> bool {
@@ -130,17 +130,20 @@ mod tests {
     }
 
     impl Table {
-        fn part(&self, shard: u8, after: Option<AssetId>) -> Part {
+        fn part(&self, shard: u8, after: Option<AssetId>) -> ShardPart {
             let older = |(asset, _): &&(Asset, bool)| after.is_none_or(|it| asset.key.asset < it);
             let rows: Vec<_> = self.shards[usize::from(shard)].iter().filter(older).collect();
             let looked = &rows[..rows.len().min(self.share)];
             let end = (rows.len() > self.share).then(|| looked[self.share - 1].0.key.asset);
             let shown = looked.iter().filter(|(_, shown)| *shown);
-            Part { rows: shown.map(|(asset, _)| Listed::from(asset.clone())).collect(), end }
+            ShardPart {
+                rows: shown.map(|(asset, _)| ListedRow::from(asset.clone())).collect(),
+                end,
+            }
         }
 
-        fn page(&self, query: &Query) -> Page {
-            let mut merge = Merge::new(u8::try_from(self.shards.len()).unwrap(), query);
+        fn page(&self, query: &ListQuery) -> AssetPage {
+            let mut merge = PageMerge::new(u8::try_from(self.shards.len()).unwrap(), query);
             for _ in 0..3 {
                 for (shard, after) in merge.wanted() {
                     merge.add(shard, self.part(shard, after));
@@ -165,7 +168,7 @@ mod tests {
             let limit = usize::try_from(1 + chance.below(9)).unwrap();
             let tenant = Tenant::default();
             let (mut query, mut walked) =
-                (Query { tenant, state: None, after: None, limit }, Vec::new());
+                (ListQuery { tenant, state: None, after: None, limit }, Vec::new());
             loop {
                 let page = table.page(&query);
                 assert!(page.assets.len() <= limit, "seed {seed}");

@@ -9,12 +9,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
 use ledger::StoreError;
-use ledger::asset::{Asset, Status};
+use ledger::asset::{Asset, AssetStatus};
 use ledger::chain::Hash;
-use ledger::dynamodb::Item;
+use ledger::dynamodb::DynamoItem;
 use ledger::id::{AssetId, Key, Tenant};
 
-use super::super::{Parked, Query};
+use super::super::{ListQuery, Parked};
 use super::item::{BODY, CONTRADICTED, HEAD, PK, SK, VERSION, attributes, reasons};
 use super::merge::share;
 use crate::generations::Generation;
@@ -24,7 +24,7 @@ use crate::row;
 const NOTES: &str = "notes";
 
 /// What somebody who replaces a note has seen.
-pub(super) enum Seen {
+pub(super) enum NoteRevision {
     /// That there is none.
     Nothing,
     /// A note that is the same as none.
@@ -40,13 +40,13 @@ const CONSUMED: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 
 /// Which table, in how many shards, and which generation of its rows.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(super) struct RowTable {
     pub(super) name: String,
     pub(super) shards: u8,
     pub(super) generation: Generation,
 }
 
-impl Table {
+impl RowTable {
     /// The row of an asset.
     pub(super) fn get(&self, get: GetItemFluentBuilder, key: &Key) -> GetItemFluentBuilder {
         get.table_name(&self.name)
@@ -128,7 +128,7 @@ impl Table {
     pub(super) fn part(
         &self,
         query: QueryFluentBuilder,
-        asked: &Query,
+        asked: &ListQuery,
         shard: u8,
         after: Option<AssetId>,
     ) -> QueryFluentBuilder {
@@ -214,7 +214,7 @@ impl Table {
     pub(super) fn remove(
         &self,
         delete: DeleteItemFluentBuilder,
-        key: Item,
+        key: DynamoItem,
     ) -> DeleteItemFluentBuilder {
         delete.table_name(&self.name).set_key(Some(key)).return_consumed_capacity(CONSUMED)
     }
@@ -234,7 +234,7 @@ impl Table {
         put: PutItemFluentBuilder,
         name: &str,
         body: String,
-        seen: Seen,
+        seen: NoteRevision,
     ) -> PutItemFluentBuilder {
         let put = put
             .table_name(&self.name)
@@ -244,16 +244,16 @@ impl Table {
             .return_consumed_capacity(CONSUMED);
         let absent = format!("attribute_not_exists({PK})");
         let (condition, seen) = match seen {
-            Seen::Nothing => return put.condition_expression(absent),
-            Seen::Default(seen) => (format!("{absent} OR {BODY} = :seen"), seen),
-            Seen::Note(seen) => (format!("{BODY} = :seen"), seen),
+            NoteRevision::Nothing => return put.condition_expression(absent),
+            NoteRevision::Default(seen) => (format!("{absent} OR {BODY} = :seen"), seen),
+            NoteRevision::Note(seen) => (format!("{BODY} = :seen"), seen),
         };
         put.condition_expression(condition)
             .expression_attribute_values(":seen", AttributeValue::S(seen))
     }
 
     /// The key of a row in a shard, its own or not.
-    pub(super) fn key(&self, tenant: &Tenant, shard: u8, id: &str) -> Item {
+    pub(super) fn key(&self, tenant: &Tenant, shard: u8, id: &str) -> DynamoItem {
         let id = AttributeValue::S(id.to_owned());
         [(PK.to_owned(), self.shard(tenant, shard)), (SK.to_owned(), id)].into()
     }
@@ -274,17 +274,17 @@ impl Table {
 
 /// Only what is shown in this state. A row that says nothing of its state, or something that this
 /// program does not know, may be in any.
-fn shown(query: QueryFluentBuilder, state: Option<Status>) -> QueryFluentBuilder {
+fn shown(query: QueryFluentBuilder, state: Option<AssetStatus>) -> QueryFluentBuilder {
     let value = |status| AttributeValue::S(row::state(status).to_owned());
     let query = query.expression_attribute_names("#state", "state");
     let Some(state) = state else {
         return query
             .filter_expression("#state <> :PURGED")
-            .expression_attribute_values(":PURGED", value(Status::Purged));
+            .expression_attribute_values(":PURGED", value(AssetStatus::Purged));
     };
     let all = row::STATES.map(|status| format!(":{}", row::state(status)));
     let asked = match state {
-        Status::Deleted | Status::Purging => ":DELETED, :PURGING".to_owned(),
+        AssetStatus::Deleted | AssetStatus::Purging => ":DELETED, :PURGING".to_owned(),
         state => format!(":{}", row::state(state)),
     };
     let unknown = format!("attribute_not_exists(#state) OR NOT (#state IN ({}))", all.join(", "));

@@ -26,8 +26,8 @@ async fn world() -> World {
     World { engine, tables, views }
 }
 
-fn table() -> Table {
-    Table { name: "rows".to_owned(), shards: 8, generation: Generation::FIRST }
+fn table() -> RowTable {
+    RowTable { name: "rows".to_owned(), shards: 8, generation: Generation::FIRST }
 }
 
 fn story(nth: u32) -> Story {
@@ -45,8 +45,8 @@ fn parked(story: &Story) -> Parked {
     }
 }
 
-fn query(state: Option<Status>, limit: usize) -> Query {
-    Query { tenant: Tenant::default(), state, after: None, limit }
+fn query(state: Option<AssetStatus>, limit: usize) -> ListQuery {
+    ListQuery { tenant: Tenant::default(), state, after: None, limit }
 }
 
 fn text(of: &str) -> AttributeValue {
@@ -54,7 +54,7 @@ fn text(of: &str) -> AttributeValue {
 }
 
 impl World {
-    async fn kinds(&self) -> Vec<Kind> {
+    async fn kinds(&self) -> Vec<StoreErrorKind> {
         let (views, story, all) = (&self.views, story(1), query(None, 9));
         vec![
             views.get(&story.key).await.unwrap_err().kind,
@@ -124,7 +124,7 @@ fn a_list_asks_each_shard_for_its_share() {
     assert_eq!((all.consistent_read(), all.index_name()), (None, None));
 
     let after = story(1).key.asset;
-    let deleted = part(Some(Status::Deleted), Some(after));
+    let deleted = part(Some(AssetStatus::Deleted), Some(after));
     assert_eq!(deleted.key_condition_expression(), Some("pk = :pk AND sk < :after"));
     let filter = "#state IN (:DELETED, :PURGING) OR attribute_not_exists(#state) OR NOT \
         (#state IN (:CREATED, :RECEIVED, :UPLOADED, :DELETED, :PURGING, :PURGED))";
@@ -167,11 +167,11 @@ async fn a_row_is_read_consistently_only_where_that_is_promised() {
 async fn what_is_refused_or_breaks_is_of_the_kind_that_callers_act_on() {
     let world = world().await;
     for (fault, kind) in [
-        (Fault::THROTTLED, Kind::Throttled),
-        (Fault::INTERNAL, Kind::Unavailable),
-        (Fault::Lost, Kind::Unavailable),
-        (Fault::ReplyLost, Kind::Unavailable),
-        (Fault::Refused(400, "AccessDeniedException"), Kind::Misconfigured),
+        (Fault::THROTTLED, StoreErrorKind::Throttled),
+        (Fault::INTERNAL, StoreErrorKind::Unavailable),
+        (Fault::Lost, StoreErrorKind::Unavailable),
+        (Fault::ReplyLost, StoreErrorKind::Unavailable),
+        (Fault::Refused(400, "AccessDeniedException"), StoreErrorKind::Misconfigured),
     ] {
         world.engine.fail(move |_| Some(fault));
         assert_eq!(world.kinds().await, [kind; 6], "{fault:?}");
@@ -185,9 +185,9 @@ async fn a_table_that_is_missing_or_of_another_shape_is_for_the_deployment_to_me
     for table in ["nobody-s", world.tables.journal.as_str()] {
         world.views = DynamoViews::new(world.tables.client.clone(), table, 8);
         let refused = world.views.put(&story(1).asset()).await.unwrap_err();
-        assert_eq!(refused.kind, Kind::Misconfigured, "{table}");
+        assert_eq!(refused.kind, StoreErrorKind::Misconfigured, "{table}");
         let refused = world.views.get(&story(1).key).await.unwrap_err();
-        assert_eq!(refused.kind, Kind::Misconfigured, "{table}");
+        assert_eq!(refused.kind, StoreErrorKind::Misconfigured, "{table}");
     }
 }
 
@@ -198,7 +198,7 @@ async fn a_server_that_hangs_is_not_waited_on_for_ever() {
     let config = world.engine.config().timeout_config(timeouts.build()).build();
     world.views = DynamoViews::new(Client::from_conf(config), &world.tables.views, 8);
     world.engine.fail(|_| Some(Fault::Hang));
-    assert_eq!(world.kinds().await, [Kind::Unavailable; 6]);
+    assert_eq!(world.kinds().await, [StoreErrorKind::Unavailable; 6]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,7 +209,7 @@ async fn a_row_whose_reply_was_lost_is_there_and_as_good_as_newer() {
     let views = DynamoViews::new(client, &world.tables.views, 8);
     let mut faults = vec![Fault::ReplyLost];
     world.engine.fail(move |_| faults.pop());
-    assert_eq!(views.put(&story(1).asset()).await.unwrap(), Put::Stale);
+    assert_eq!(views.put(&story(1).asset()).await.unwrap(), PutOutcome::Stale);
     assert_eq!(views.get(&story(1).key).await.unwrap(), Some(story(1).asset()));
 }
 
@@ -229,13 +229,17 @@ async fn a_row_that_was_altered_is_corrupt_and_others_are_not() {
         world.alter(&story(1), name, value.clone()).await;
         world.views.put(&story(2).asset()).await.unwrap();
         let kind = world.views.get(&story(1).key).await.unwrap_err().kind;
-        assert_eq!(kind, Kind::Corrupt, "{name} {value:?}");
+        assert_eq!(kind, StoreErrorKind::Corrupt, "{name} {value:?}");
         assert_eq!(world.views.get(&story(2).key).await.unwrap(), Some(story(2).asset()));
         let tenant = Tenant::default();
         let (bad, good) = (world.views.page(&tenant, 1, None), world.views.page(&tenant, 2, None));
         let [bad, good] = [bad.await.unwrap().rows, good.await.unwrap().rows];
         assert_eq!(bad[0].id, story(1).key.asset.to_string());
-        assert_eq!(bad[0].asset.as_ref().unwrap_err().kind, Kind::Corrupt, "{name} {value:?}");
+        assert_eq!(
+            bad[0].asset.as_ref().unwrap_err().kind,
+            StoreErrorKind::Corrupt,
+            "{name} {value:?}"
+        );
         assert!(good[0].asset.is_ok());
         let list = world.views.list(&query(None, 9)).await.unwrap();
         assert_eq!(list.assets, [story(2).asset()], "{name} {value:?}");
@@ -274,7 +278,7 @@ async fn rows_of_no_asset_do_not_end_a_list() {
         let sk = text(&format!("zz{}", story.key.asset));
         plant.item("sk", sk).send().await.unwrap();
     }
-    for state in [None, Some(Status::Uploaded)] {
+    for state in [None, Some(AssetStatus::Uploaded)] {
         let mut found = Vec::new();
         let mut query = query(state, 1);
         loop {
@@ -313,7 +317,7 @@ async fn a_filter_that_holds_much_back_gives_short_pages_and_bounded_rounds() {
     for nth in 2..400 {
         world.views.put(&story(nth).asset()).await.unwrap();
     }
-    let (mut query, mut pages, mut found) = (query(Some(Status::Deleted), 10), 0, Vec::new());
+    let (mut query, mut pages, mut found) = (query(Some(AssetStatus::Deleted), 10), 0, Vec::new());
     loop {
         drop(world.engine.take_tally());
         let page = world.views.list(&query).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ledger::StoreError;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::id::{Key, Tenant};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 
 use super::SqliteViews;
 use super::statements::{ERASE, SQL};
-use crate::generations::{Generation, Generations, List, Progress};
+use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use crate::row::Row;
-use crate::rows::{Batch, Rows, Stored};
+use crate::rows::{RowPage, Rows, StoredRow};
 
 /// Rows of one page: some 300 KB.
 const PAGE: usize = 1_000;
@@ -33,12 +33,16 @@ const REPLACE: &str = "UPDATE notes SET body = ?2 WHERE name = ?1 AND body = ?3"
 
 #[async_trait]
 impl Generations for SqliteViews {
-    async fn generations(&self) -> Result<List, StoreError> {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
         Ok(self.database.read(|file| note(file, LIST)).await?.unwrap_or_default())
     }
 
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
-        let (new, body, seen) = (*seen == List::default(), text(list)?, text(seen)?);
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
+        let (new, body, seen) = (*seen == GenerationList::default(), text(list)?, text(seen)?);
         self.database
             .write(move |file| {
                 let begun = new && write(file, BEGIN, params![LIST, body])?;
@@ -47,11 +51,15 @@ impl Generations for SqliteViews {
             .await
     }
 
-    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
         self.database.read(|file| note(file, PROGRESS)).await
     }
 
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
         let (body, seen) = (text(to)?, seen.map(text).transpose()?);
         let save = move |file: &Connection| match seen {
             None => write(file, BEGIN, params![PROGRESS, body]),
@@ -85,7 +93,7 @@ impl Rows for SqliteViews {
         1
     }
 
-    async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<Batch, StoreError> {
+    async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<RowPage, StoreError> {
         let (generation, tenant) = (self.generation, of.clone());
         let after = after.unwrap_or_default().to_owned();
         let read = move |file: &Connection| {
@@ -96,7 +104,7 @@ impl Rows for SqliteViews {
         };
         let rows = self.database.read(read).await?;
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
-        Ok(Batch { rows, next })
+        Ok(RowPage { rows, next })
     }
 
     fn part_of(&self, _: &Key) -> u8 {
@@ -113,17 +121,20 @@ impl Rows for SqliteViews {
 }
 
 /// A row as it lies there: the file may have been written to by another program.
-pub(super) fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
+pub(super) fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
     let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
     let corrupt = |why: String| {
-        StoreError::new(Kind::Corrupt, format!("the row of {tenant}#{id} cannot be read: {why}"))
+        StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!("the row of {tenant}#{id} cannot be read: {why}"),
+        )
     };
     let asset = match (id.parse(), Row::read(row, 1)) {
         (Ok(asset), Ok(row)) => row.asset(Key { tenant: tenant.clone(), asset }),
         (Err(error), _) => Err(corrupt(error.to_string())),
         (_, Err(error)) => Err(corrupt(error.to_string())),
     };
-    Ok(Stored { id, asset })
+    Ok(StoredRow { id, asset })
 }
 
 fn note<T: DeserializeOwned>(file: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
@@ -137,8 +148,9 @@ fn write(file: &Connection, note: &str, bound: impl rusqlite::Params) -> rusqlit
 }
 
 fn text(note: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(note)
-        .map_err(|e| StoreError::caused(Kind::Corrupt, "views: a note cannot be written", e))
+    serde_json::to_string(note).map_err(|e| {
+        StoreError::caused(StoreErrorKind::Corrupt, "views: a note cannot be written", e)
+    })
 }
 
 fn unfit(error: serde_json::Error) -> rusqlite::Error {

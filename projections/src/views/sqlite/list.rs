@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
-use ledger::asset::Status;
+use ledger::asset::AssetStatus;
 use ledger::id::Tenant;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::super::{Listed, Query};
+use super::super::{ListQuery, ListedRow};
 use super::generations::stored;
 use super::statements::{AFTER_ALL, NEXT_SHOWN, SQL};
 use crate::generations::Generation;
@@ -21,8 +21,8 @@ const UNKNOWN: usize = 16;
 pub(super) fn rows(
     file: &Connection,
     of: Generation,
-    query: &Query,
-) -> rusqlite::Result<Vec<Listed>> {
+    query: &ListQuery,
+) -> rusqlite::Result<Vec<ListedRow>> {
     let Some(state) = query.state else { return shown(file, of, query, None) };
     let mut rows = shown(file, of, query, Some(state.shown().to_owned().into()))?;
     // A row whose state is not known may be in any.
@@ -37,9 +37,9 @@ pub(super) fn rows(
 fn shown(
     file: &Connection,
     of: Generation,
-    query: &Query,
+    query: &ListQuery,
     shown: Option<Value>,
-) -> rusqlite::Result<Vec<Listed>> {
+) -> rusqlite::Result<Vec<ListedRow>> {
     let after = query.after.map_or_else(|| AFTER_ALL.to_owned(), |after| after.to_string());
     let bound = [of.number().into(), query.tenant.to_string().into(), after.into()];
     let mut select = file.prepare_cached(SQL.list(shown.is_some()))?;
@@ -49,14 +49,14 @@ fn shown(
     while rows.len() <= query.limit
         && let Some(row) = found.next()?
     {
-        rows.extend(Listed::found(stored(&query.tenant, row)?));
+        rows.extend(ListedRow::found(stored(&query.tenant, row)?));
     }
     Ok(rows)
 }
 
 /// The states of rows that this program does not know, found by a step of the index for each.
 fn unknown(file: &Connection, of: Generation, tenant: &Tenant) -> rusqlite::Result<Vec<Value>> {
-    let known = row::STATES.map(|it: Status| Value::Text(it.shown().to_owned()));
+    let known = row::STATES.map(|it: AssetStatus| Value::Text(it.shown().to_owned()));
     let mut select = file.prepare_cached(NEXT_SHOWN)?;
     let mut last = Value::Text(String::new());
     let mut unknown = vec![last.clone()]; // nothing sorts before it

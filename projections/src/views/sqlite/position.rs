@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use ledger::StoreError;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::Key;
 use rusqlite::{Connection, params};
 
-use super::{Checked, SqliteViews};
+use super::{CheckedRow, SqliteViews};
 use crate::generations::Generation;
-use crate::position::{Commit, Position, Positions};
+use crate::position::{Position, PositionCommit, Positions};
 
 const LOAD: &str = "SELECT number, hash FROM position";
 const MOVE: &str = "UPDATE position SET number = ?1, hash = ?2 WHERE number = ?3 AND hash = ?4";
@@ -21,7 +21,7 @@ impl Positions for SqliteViews {
             |file: &Connection| file.prepare_cached(LOAD)?.query_row([], |row| row.try_into());
         let (number, hash): (u64, String) = self.database.read(load).await?;
         let hash = hash.parse().map_err(|e| {
-            StoreError::caused(Kind::Corrupt, "views: the position cannot be read", e)
+            StoreError::caused(StoreErrorKind::Corrupt, "views: the position cannot be read", e)
         })?;
         Ok(Position { number, hash })
     }
@@ -32,16 +32,16 @@ impl Positions for SqliteViews {
         histories: &[History],
         from: &Position,
         to: &Position,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<PositionCommit, StoreError> {
         let (mut rows, mut unfit) = (Vec::with_capacity(histories.len()), Vec::new());
         for history in histories {
-            match Checked::of(history) {
+            match CheckedRow::of(history) {
                 Ok(row) => rows.push(row),
                 Err(_) => unfit.push(history.asset().key.clone()),
             }
         }
         if !unfit.is_empty() {
-            return Ok(Commit::Apart(unfit));
+            return Ok(PositionCommit::Apart(unfit));
         }
         let (generations, from, to) = (generations.to_vec(), *from, *to);
         self.database.write(move |file| commit(file, &generations, &rows, &from, &to)).await
@@ -52,10 +52,10 @@ impl Positions for SqliteViews {
 fn commit(
     file: &Connection,
     generations: &[Generation],
-    rows: &[Checked],
+    rows: &[CheckedRow],
     from: &Position,
     to: &Position,
-) -> rusqlite::Result<Commit> {
+) -> rusqlite::Result<PositionCommit> {
     let mut apart: Vec<Key> = Vec::new();
     // The rows that are read are the witnesses. A replay's may be newer than this batch, and those
     // that are kept may be of another journal: what does not go on from them leaves them alone.
@@ -68,11 +68,11 @@ fn commit(
         }
     }
     if !apart.is_empty() {
-        return Ok(Commit::Apart(apart));
+        return Ok(PositionCommit::Apart(apart));
     }
     let place = params![to.number, to.hash.to_string(), from.number, from.hash.to_string()];
     if file.prepare_cached(MOVE)?.execute(place)? == 0 {
-        return Ok(Commit::Elsewhere);
+        return Ok(PositionCommit::Elsewhere);
     }
     let mut puts = Vec::new();
     for (nth, generation) in generations.iter().enumerate() {
@@ -82,5 +82,5 @@ fn commit(
             puts = some;
         }
     }
-    Ok(Commit::Moved(puts))
+    Ok(PositionCommit::Moved(puts))
 }

@@ -1,19 +1,19 @@
 //! What only this store promises: its columns, its indexes, its files.
 
 use futures::future::join_all;
-use ledger::asset::Status;
+use ledger::asset::AssetStatus;
 use ledger::journal::MemoryJournal;
 use tempfile::TempDir;
 
 use super::*;
-use crate::position::{Commit, Position, Positions};
+use crate::position::{Position, PositionCommit, Positions};
 use crate::reader::Reader;
 use crate::rows::Rows;
 use crate::testing::Story;
 
 fn views() -> (SqliteViews, TempDir) {
     let folder = TempDir::new().unwrap();
-    (SqliteViews::open(folder.path(), Open::OrCreate).unwrap(), folder)
+    (SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap(), folder)
 }
 
 #[tokio::test]
@@ -52,8 +52,8 @@ async fn a_row_that_cannot_be_stored_does_not_fail_its_neighbours() {
     let puts = join_all(assets.iter().map(|asset| views.put(asset))).await;
     for (put, nth) in puts.iter().zip(0..) {
         match put {
-            Ok(put) => assert_eq!((*put, nth == 31), (Put::Written, false)),
-            Err(error) => assert_eq!((error.kind, nth), (Kind::Corrupt, 31)),
+            Ok(put) => assert_eq!((*put, nth == 31), (PutOutcome::Written, false)),
+            Err(error) => assert_eq!((error.kind, nth), (StoreErrorKind::Corrupt, 31)),
         }
     }
 }
@@ -78,9 +78,9 @@ async fn rows_and_position_are_there_when_the_file_is_opened_again() {
     let start = views.load().await.unwrap();
     let there = Position { number: 1, hash: asset.head };
     let moved = views.commit(&[], &[], &start, &there).await.unwrap();
-    assert_eq!(moved, Commit::Moved(Vec::new()));
+    assert_eq!(moved, PositionCommit::Moved(Vec::new()));
     drop(views);
-    let views = SqliteViews::open(folder.path(), Open::Existing).unwrap();
+    let views = SqliteViews::open(folder.path(), OpenMode::Existing).unwrap();
     assert_eq!(views.get(&asset.key).await.unwrap(), Some(asset));
     assert_eq!(views.load().await.unwrap(), there);
 }
@@ -103,7 +103,7 @@ async fn a_list_takes_from_the_journal_what_no_row_tells() {
         views.database.write(move |file| file.execute(&alter, [])).await.unwrap();
     }
     let reader = Reader::new(Arc::new(known), views);
-    let mut query = Query { tenant: Tenant::default(), state: None, after: None, limit: 9 };
+    let mut query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 9 };
     let list = reader.list(&query).await.unwrap();
     assert_eq!(list.assets, [stories[1].asset(), stories[0].asset()]);
     assert_eq!((list.unreadable, list.next), (Vec::new(), None));
@@ -131,9 +131,9 @@ async fn rows_of_no_asset_do_not_end_a_list() {
         );
         views.database.write(move |file| file.execute(&plant, [])).await.unwrap();
     }
-    for state in [None, Some(Status::Created)] {
+    for state in [None, Some(AssetStatus::Created)] {
         for limit in 1..=4 {
-            let mut query = Query { tenant: Tenant::default(), state, after: None, limit };
+            let mut query = ListQuery { tenant: Tenant::default(), state, after: None, limit };
             let mut found = Vec::new();
             loop {
                 let page = views.list(&query).await.unwrap();
@@ -156,12 +156,12 @@ async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
     let alter = "UPDATE assets SET tags = 'not JSON' WHERE sk = ?1";
     let altered = stories[1].key.asset.to_string();
     views.database.write(move |file| file.execute(alter, [altered])).await.unwrap();
-    let query = Query { tenant: Tenant::default(), state: None, after: None, limit: 2 };
+    let query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 2 };
     let list = views.list(&query).await.unwrap();
     assert_eq!(list.assets, [stories[2].asset()]);
     assert_eq!(list.unreadable[0].asset, stories[1].key.asset);
     assert!(list.unreadable[0].error.contains("cannot be read"), "{:?}", list.unreadable);
-    let next = Query { after: list.next, ..query };
+    let next = ListQuery { after: list.next, ..query };
     assert_eq!(views.list(&next).await.unwrap().assets, [stories[0].asset()]);
 
     let page = views.page(&stories[0].key.tenant, 0, None).await.unwrap();
@@ -169,5 +169,5 @@ async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
     assert_eq!(ids, stories.clone().map(|story| story.key.asset.to_string()));
     let kinds: Vec<_> =
         page.rows.iter().map(|row| row.asset.as_ref().err().map(|e| e.kind)).collect();
-    assert_eq!(kinds, [None, Some(Kind::Corrupt), None]);
+    assert_eq!(kinds, [None, Some(StoreErrorKind::Corrupt), None]);
 }
