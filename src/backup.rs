@@ -19,20 +19,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::bail;
 
 pub use restore::{Restored, restore};
-pub use take::{Taken, take};
+pub use take::{BackupSummary, take};
 
 /// How far a run has come, and whether it is to end. Shared with whoever watches it.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Shared>);
+pub struct RunMonitor(Arc<MonitorState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct MonitorState {
     files: AtomicU64,
     bytes: AtomicU64,
     stop: AtomicBool,
 }
 
-impl Watch {
+impl RunMonitor {
     /// Files looked at so far, and bytes copied.
     #[must_use]
     pub fn reached(&self) -> (u64, u64) {

@@ -9,28 +9,28 @@ mod notice;
 use std::sync::Arc;
 
 use ledger::asset::Rejection;
-use ledger::behalf;
+use ledger::command_label;
 use ledger::error::chain;
 use ledger::id::Key;
-use ledger::record::Source;
-use ledger::service::{Caller, Looked, Refusal, S3_ACTOR, Service};
+use ledger::record::EventSource;
+use ledger::service::{Caller, LedgerService, Reconciled, Refusal, S3_ACTOR};
 
-pub use notice::{Notice, Unreadable, decode};
+pub use notice::{BucketNotice, NoticeError, decode};
 
 /// What became of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handled {
+pub enum HandleOutcome {
     /// S3 was looked at; this came of it.
-    Looked(Looked),
+    Looked(Reconciled),
     /// It is not about an asset of ours, or not readable: it will never be.
-    Dropped(Dropped),
+    Dropped(DropReason),
     /// It is to be handled again later.
-    Later(Later),
+    Later(RetryReason),
 }
 
 /// Why a notification was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dropped {
+pub enum DropReason {
     /// S3 tries out a notification when it is set up.
     Test,
     /// Another bucket's.
@@ -45,7 +45,7 @@ pub enum Dropped {
 
 /// Why a notification is to be handled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Later {
+pub enum RetryReason {
     /// The journal does not know the asset: not yet, perhaps.
     UnknownAsset,
     /// A store could not answer, or the asset was changing too fast.
@@ -54,25 +54,25 @@ pub enum Later {
 
 /// The handler.
 pub struct Bucket {
-    service: Arc<Service>,
+    service: Arc<LedgerService>,
 }
 
 impl Bucket {
     /// Handles the notifications of the bucket that `service` keeps its files in.
     #[must_use]
-    pub fn new(service: Arc<Service>) -> Self {
+    pub fn new(service: Arc<LedgerService>) -> Self {
         Self { service }
     }
 
     /// Handles every notification in a message, each on its own: a bad one fails none beside it.
-    pub async fn receive(&self, message: &str) -> Vec<Handled> {
+    pub async fn receive(&self, message: &str) -> Vec<HandleOutcome> {
         let mut all = Vec::new();
         for notice in decode(message) {
             let handled = match notice {
-                Ok(notice) => behalf::named("notify", self.handle(&notice)).await,
+                Ok(notice) => command_label::scope("notify", self.handle(&notice)).await,
                 Err(error) => {
                     tracing::warn!(cause = %chain(&error), "an unreadable message was dropped");
-                    Handled::Dropped(Dropped::Unreadable)
+                    HandleOutcome::Dropped(DropReason::Unreadable)
                 }
             };
             count(&handled);
@@ -81,23 +81,23 @@ impl Bucket {
         all
     }
 
-    async fn handle(&self, notice: &Notice) -> Handled {
-        let Notice::Object { bucket, key: object, request, removed } = notice else {
-            return Handled::Dropped(Dropped::Test);
+    async fn handle(&self, notice: &BucketNotice) -> HandleOutcome {
+        let BucketNotice::Object { bucket, key: object, request, removed } = notice else {
+            return HandleOutcome::Dropped(DropReason::Test);
         };
         if bucket != self.service.bucket() {
-            return Handled::Dropped(Dropped::ForeignBucket);
+            return HandleOutcome::Dropped(DropReason::ForeignBucket);
         }
         let Some(key) = Key::from_object(object).filter(|key| self.service.key(key.asset) == *key)
         else {
-            return Handled::Dropped(Dropped::ForeignKey);
+            return HandleOutcome::Dropped(DropReason::ForeignKey);
         };
         self.look(&key, request, removed.as_deref()).await
     }
 
-    async fn look(&self, key: &Key, request: &str, removed: Option<&str>) -> Handled {
+    async fn look(&self, key: &Key, request: &str, removed: Option<&str>) -> HandleOutcome {
         let request = request.to_owned();
-        let caller = Caller { actor: S3_ACTOR.to_owned(), source: Source::S3, request };
+        let caller = Caller { actor: S3_ACTOR.to_owned(), source: EventSource::S3, request };
         let looked = match removed {
             Some(version) => self.service.look_for_removed(&caller, key.asset, version).await,
             None => self.service.look(&caller, key.asset).await,
@@ -109,26 +109,28 @@ impl Bucket {
                         nothing is recorded yet; bring it back, or see `verify --objects`");
                 }
                 tracing::debug!(asset = %key.asset, ?looked, "looked at an object");
-                Handled::Looked(looked)
+                HandleOutcome::Looked(looked)
             }
-            Err(Refusal::Rejected(Rejection::NotFound)) => Handled::Later(Later::UnknownAsset),
+            Err(Refusal::Rejected(Rejection::NotFound)) => {
+                HandleOutcome::Later(RetryReason::UnknownAsset)
+            }
             Err(Refusal::Rejected(Rejection::Full)) => {
                 tracing::warn!(asset = %key.asset, "a notification of an asset that has as many \
                     events as an asset may have was dropped");
-                Handled::Dropped(Dropped::Full)
+                HandleOutcome::Dropped(DropReason::Full)
             }
             Err(error) => {
                 tracing::warn!(asset = %key.asset, cause = %chain(&error), "a look failed");
-                Handled::Later(Later::Unavailable)
+                HandleOutcome::Later(RetryReason::Unavailable)
             }
         }
     }
 }
 
 /// Counts what operators look at. What was recorded is counted where it is.
-fn count(handled: &Handled) {
+fn count(handled: &HandleOutcome) {
     match handled {
-        Handled::Looked(looked) => {
+        HandleOutcome::Looked(looked) => {
             metrics::counter!("asset_ledger_versions_swept").increment(looked.swept as u64);
             metrics::counter!("asset_ledger_pins_missing").increment(u64::from(looked.missing));
             if looked.overwrite {
@@ -136,9 +138,11 @@ fn count(handled: &Handled) {
                 tracing::warn!("an object was put over the confirmed version of an asset");
             }
         }
-        Handled::Dropped(_) => {
+        HandleOutcome::Dropped(_) => {
             metrics::counter!("asset_ledger_notifications_dropped").increment(1);
         }
-        Handled::Later(_) => metrics::counter!("asset_ledger_notifications_later").increment(1),
+        HandleOutcome::Later(_) => {
+            metrics::counter!("asset_ledger_notifications_later").increment(1);
+        }
     }
 }

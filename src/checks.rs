@@ -9,7 +9,7 @@ use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::Journal;
 use projections::Views;
 #[cfg(feature = "local")]
-use projections::follower::Progress;
+use projections::follower::FollowerProgress;
 
 use crate::http::{Check, NotReady};
 use crate::objects::S3Objects;
@@ -23,16 +23,16 @@ pub(crate) fn all(
     objects: Arc<S3Objects>,
 ) -> Arc<[Arc<dyn Check>]> {
     Arc::new([
-        Arc::new(JournalReads(journal)),
-        Arc::new(ViewsRead(views)),
-        Arc::new(Versioned(objects)),
+        Arc::new(JournalCheck(journal)),
+        Arc::new(ViewsCheck(views)),
+        Arc::new(VersioningCheck(objects)),
     ])
 }
 
-struct JournalReads(Arc<dyn Journal>);
+struct JournalCheck(Arc<dyn Journal>);
 
 #[async_trait]
-impl Check for JournalReads {
+impl Check for JournalCheck {
     fn name(&self) -> &'static str {
         "journal"
     }
@@ -42,10 +42,10 @@ impl Check for JournalReads {
     }
 }
 
-struct ViewsRead(Arc<dyn Views>);
+struct ViewsCheck(Arc<dyn Views>);
 
 #[async_trait]
-impl Check for ViewsRead {
+impl Check for ViewsCheck {
     fn name(&self) -> &'static str {
         "views"
     }
@@ -57,16 +57,16 @@ impl Check for ViewsRead {
 
 /// On one machine: whether the rows follow this journal and no other.
 #[cfg(feature = "local")]
-pub(crate) fn following(rows: Progress) -> Arc<dyn Check> {
-    Arc::new(Following(rows))
+pub(crate) fn following(rows: FollowerProgress) -> Arc<dyn Check> {
+    Arc::new(FollowingCheck(rows))
 }
 
 #[cfg(feature = "local")]
-struct Following(Progress);
+struct FollowingCheck(FollowerProgress);
 
 #[cfg(feature = "local")]
 #[async_trait]
-impl Check for Following {
+impl Check for FollowingCheck {
     fn name(&self) -> &'static str {
         "rows"
     }
@@ -87,10 +87,10 @@ impl Check for Following {
     }
 }
 
-struct Versioned(Arc<S3Objects>);
+struct VersioningCheck(Arc<S3Objects>);
 
 #[async_trait]
-impl Check for Versioned {
+impl Check for VersioningCheck {
     fn name(&self) -> &'static str {
         "bucket"
     }

@@ -12,14 +12,14 @@ mod migrate;
 mod progress;
 mod project;
 mod proof;
+mod render;
 mod replay;
 mod serve;
-mod shown;
-mod stop;
-mod stores;
+mod signals;
+mod store_options;
 mod table;
+mod values;
 mod verify;
-mod words;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -46,24 +46,24 @@ Examples:
   asset-ledger verify --data ./data")]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
     #[command(flatten)]
-    log: Log,
+    log: LogOptions,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     Serve(serve::Serve),
     Project(project::Project),
     Migrate(migrate::Migrate),
     Demo(demo::Demo),
-    History(history::History),
-    Replay(replay::Replay),
-    Verify(verify::Verify),
+    History(history::HistoryCommand),
+    Replay(replay::ReplayCommand),
+    Verify(verify::VerifyCommand),
     Export(export::Export),
-    Import(import::Import),
-    Checkpoint(checkpoint::Checkpoint),
-    Proof(proof::Proof),
+    Import(import::ImportCommand),
+    Checkpoint(checkpoint::CheckpointCommand),
+    Proof(proof::ProofCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
 }
@@ -71,7 +71,7 @@ enum Command {
 /// How the program tells what it does.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging (on standard error)")]
-struct Log {
+struct LogOptions {
     /// Text for people, JSON (one object a line) for machines.
     #[arg(long, global = true, env = "ASSET_LEDGER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
@@ -107,7 +107,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-impl Command {
+impl CliCommand {
     /// Whether only warnings are logged by default, because the command speaks for itself.
     fn quiet(&self) -> bool {
         !matches!(self, Self::Serve(_) | Self::Project(_))
@@ -161,7 +161,7 @@ fn announce(text: String) {
 fn leftovers(out: &Path) {
     for left in crate::export::leftovers(out) {
         let left = left.display().to_string();
-        let left = shown::line(&left);
+        let left = render::line(&left);
         let why = "left by a run that did not end, or that still goes on; nothing needs it";
         let _ = writeln!(io::stderr(), "{left}: {why}");
     }
@@ -177,7 +177,7 @@ fn told(error: &anyhow::Error) -> String {
             told = format!("{told}: {cause}");
         }
     }
-    shown::lines(&told).into_owned()
+    render::lines(&told).into_owned()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

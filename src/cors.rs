@@ -13,13 +13,13 @@ use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower::ServiceExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::http::{Hosts, Pages, bare, spelt};
+use crate::http::{AllowedHosts, AllowedOrigins, bare, spelt};
 
 /// How long a browser may remember a preflight.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// What browsers are told of `pages`.
-pub(crate) fn layer(pages: Pages) -> CorsLayer {
+pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
     let known = move |origin: &HeaderValue, _: &Parts| {
         origin.to_str().is_ok_and(|origin| pages.let_in(origin))
     };
@@ -46,7 +46,7 @@ pub(crate) fn layer(pages: Pages) -> CorsLayer {
 
 /// `router`, whose answers the browser shows to pages of these origins. The layer takes each
 /// OPTIONS for a browser's question, but only that is one which says what it asks for.
-pub(crate) fn shared(router: Router, pages: Pages) -> Router {
+pub(crate) fn shared(router: Router, pages: AllowedOrigins) -> Router {
     let bare = router.clone();
     let asked = move |request: Request, next: Next| {
         let bare = bare.clone();
@@ -62,18 +62,18 @@ pub(crate) fn shared(router: Router, pages: Pages) -> Router {
 }
 
 /// The pages of `--cors-origin`, and those under the URLs of `--public-url`.
-pub(crate) fn pages(listed: &[String], public: &[String]) -> anyhow::Result<Pages> {
+pub(crate) fn pages(listed: &[String], public: &[String]) -> anyhow::Result<AllowedOrigins> {
     let origin = |text: &String| {
         let whole = spelt(text).ok().filter(|_| bare(text));
         whole.with_context(|| format!("--cors-origin {text:?}: an origin is https://host[:port]"))
     };
     let listed: Vec<_> = listed.iter().map(origin).collect::<anyhow::Result<_>>()?;
-    Ok(Pages::of(listed.into_iter().chain(public.iter().cloned())))
+    Ok(AllowedOrigins::of(listed.into_iter().chain(public.iter().cloned())))
 }
 
 /// The names that the API answers to. A listed origin's pages may call it, so its name is known.
-pub(crate) fn hosts(pages: &Pages, any: bool) -> Hosts {
-    if any { Hosts::Any } else { Hosts::Named(pages.clone()) }
+pub(crate) fn hosts(pages: &AllowedOrigins, any: bool) -> AllowedHosts {
+    if any { AllowedHosts::Any } else { AllowedHosts::Named(pages.clone()) }
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn only_a_browsers_question_is_answered_for_a_path() {
         let router = Router::new().route("/asset", axum::routing::get(|| async {}));
-        let router = shared(router, Pages::default());
+        let router = shared(router, AllowedOrigins::default());
         let browser = [("origin", "http://localhost"), ("access-control-request-method", "GET")];
         for (path, headers, status) in
             [("/asset", &browser[..], 200), ("/asset", &[], 405), ("/nope", &[], 404)]

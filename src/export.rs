@@ -21,22 +21,24 @@ mod input;
 mod lines;
 mod runs;
 mod sorted;
-mod take;
+mod source;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use against::{Against, Comparison, Met, Vouched, note_beside, read_note};
-pub use archive::{Archive, Part};
-pub use check::{Checked, Seen, Tell, check, check_against};
+pub use against::{
+    CheckpointHeads, Comparison, ComparisonResult, HeadsProvenance, note_beside, read_note,
+};
+pub use archive::{Archive, ArchiveFile};
+pub use check::{CheckObserver, CheckSummary, FindingObserver, check, check_against};
 pub use checkpoint::left_out_beside;
-pub use durable::{Draft, leftovers, sync_beside};
-pub use filter::Filter;
-pub use form::{Layout, Manifest};
-pub use heads::{Heads, Joined};
-pub use import::{Import, Imported};
-pub use input::{Handle, Input, Stream, small, text};
-pub use runs::{Item, Looked, Run, Runs};
-pub use sorted::{Merge, Sorted};
-pub use take::{Heard, Source};
-pub use writer::{Shape, Writer};
+pub use durable::{PartialFile, leftovers, sync_beside};
+pub use filter::ExportFilter;
+pub use form::{ExportManifest, Layout};
+pub use heads::{HeadsFile, JoinedHeads};
+pub use import::{ImportSummary, Importer};
+pub use input::{ExportInput, FileHandle, InputStream, small, text};
+pub use runs::{ExportItem, InputKind, LineRun, Runs};
+pub use sorted::{RunMerge, SortedHistories};
+pub use source::{ExportObserver, ExportSource};
+pub use writer::{ExportShape, ExportWriter};

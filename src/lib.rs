@@ -1,7 +1,5 @@
 //! The doors of asset-ledger: what stands between the ledger and the world.
 
-#[cfg(feature = "local")]
-pub mod audit;
 pub mod aws;
 #[cfg(feature = "local")]
 pub mod backup;
@@ -19,6 +17,8 @@ pub mod lambda;
 #[cfg(feature = "local")]
 pub mod local;
 mod logging;
+#[cfg(feature = "local")]
+pub mod object_audit;
 pub mod objects;
 #[cfg(feature = "local")]
 mod plural;
@@ -30,4 +30,4 @@ pub mod s3;
 pub mod scheduled;
 #[cfg(feature = "local")]
 mod server;
-pub mod world;
+pub mod system;

@@ -1,13 +1,13 @@
 //! Everything in one process on one folder: the journal and the rows in SQLite, an S3 endpoint
 //! beside them, and the same router, handler and runner as on AWS between them.
 
-mod figures;
 mod folder;
-mod ground;
-mod inside;
-mod stores;
+mod folder_identity;
+mod in_process;
+mod local_stores;
+mod metrics;
 mod strays;
-mod writes;
+mod write_check;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,30 +17,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use ledger::id::Tenant;
-use ledger::journal::SqliteJournal;
 use ledger::objects::Objects;
-use ledger::service::Service;
+use ledger::service::LedgerService;
 use projections::feed::ArrivalFeed;
-use projections::follower::Progress;
-use projections::{Contradicted, Current, Follower, Reader, Runner};
+use projections::follower::FollowerProgress;
+use projections::{ContradictedAssets, CurrentGeneration, JournalFollower, Reader, Runner};
+use stores::SqliteJournal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::folder::Folder;
-use self::ground::Ground;
-pub(crate) use self::stores::BUCKET;
-use self::stores::Stores;
-use self::writes::Writes;
-use crate::bucket::{Bucket, Handled};
+pub use self::folder::FolderLock;
+use self::folder_identity::FolderIdentity;
+pub(crate) use self::local_stores::BUCKET;
+use self::local_stores::LocalStores;
+use self::write_check::WriteCheck;
+use crate::bucket::{Bucket, HandleOutcome};
 use crate::checks;
 use crate::cors;
-use crate::http::{Api, Check, Hosts, Limits, with_meter};
+use crate::http::{AllowedHosts, Api, Check, Limits, with_meter};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
-use crate::s3::{Receiver, Verdict};
-use crate::scheduled::{Parts, Plan};
-use crate::server::{Bound, Speaks, Tasks};
-use crate::world::World;
+use crate::s3::{DeliveryOutcome, Receiver};
+use crate::scheduled::{JobContext, SchedulePlan};
+use crate::server::{BoundListener, Protocol, Tasks};
+use crate::system::SystemEffects;
 
 /// How long those who carry notifications and rows may take at least to put down what is in their
 /// hands.
@@ -48,7 +48,7 @@ const CARRIERS: Duration = Duration::from_secs(6);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct LocalOptions {
     /// The folder for everything that is kept; made when missing.
     pub data: PathBuf,
     /// Where the API listens.
@@ -71,61 +71,65 @@ pub struct Options {
 }
 
 /// The running whole.
-pub struct Local {
+pub struct LocalServer {
     api_url: String,
     s3_url: String,
     api: Tasks,
     works: Tasks,
     s3: Tasks,
     drain: Duration,
-    ground: Ground,
+    ground: FolderIdentity,
 }
 
-impl Local {
+impl LocalServer {
     /// Opens the folder and starts everything on it. When this answers, both addresses listen.
-    pub async fn start(options: Options) -> anyhow::Result<Self> {
-        Self::start_with(options, Plan::default()).await
+    pub async fn start(options: LocalOptions) -> anyhow::Result<Self> {
+        Self::start_with(options, SchedulePlan::default()).await
     }
 
     /// The same, with what is to be done beside serving now and then.
-    pub async fn start_with(options: Options, plan: Plan) -> anyhow::Result<Self> {
+    pub async fn start_with(options: LocalOptions, plan: SchedulePlan) -> anyhow::Result<Self> {
         let pages = cors::pages(&options.cors_origins, &options.public_urls)?;
-        let folder = Folder::claim(&options.data)?;
-        let api_door = Bound::bind("--listen", options.listen).await?;
-        let s3_door = Bound::bind("--s3-listen", options.s3_listen).await?;
+        let folder = FolderLock::claim(&options.data)?;
+        let api_door = BoundListener::bind("--listen", options.listen).await?;
+        let s3_door = BoundListener::bind("--s3-listen", options.s3_listen).await?;
         let api_url = format!("http://{}", api_door.address);
         let own_s3_url = format!("http://{}", s3_door.address);
         let s3_url = options.s3_url.clone().unwrap_or_else(|| own_s3_url.clone());
 
-        let stores = Arc::new(Stores::open(folder.path()).await?);
+        let stores = Arc::new(LocalStores::open(folder.path()).await?);
         let objects = Arc::new(stores.objects(&own_s3_url, &s3_url));
-        let contradicted = Arc::new(Contradicted::new(stores.views.clone()));
+        let contradicted = Arc::new(ContradictedAssets::new(stores.views.clone()));
         let service =
             service(&stores, objects.clone(), options.tenant.clone(), contradicted.clone());
 
-        let ground = Ground::new(folder, Arc::clone(&stores));
+        let ground = FolderIdentity::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
         let (follower, figures) = (follower(&stores, contradicted), Prometheus::start()?);
         let (progress, rows) = (follower.progress(), checks::following(follower.progress()));
         let schedule = plan.schedule(&options.data, scheduled(&stores, options.tenant))?;
         let (status, outbox) = (schedule.status(), stores.outbox());
-        let meter =
-            figures::Local::new(figures.clone(), follower.progress(), outbox, Arc::clone(&status));
+        let meter = metrics::LocalMetrics::new(
+            figures.clone(),
+            follower.progress(),
+            outbox,
+            Arc::clone(&status),
+        );
         works.start(ground.clone().keep_looking(works.stop.clone()));
-        works.start(figures.keep_up(works.stop.clone()));
+        works.start(figures.upkeep(works.stop.clone()));
         works.start(follow(follower, works.stop.clone()));
         works.start(schedule.run(works.stop.clone()));
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
         let s3_router = stores.s3_router(pages.clone());
-        s3.start(s3_door.serve(s3_router, Speaks::S3, s3.stop.clone()));
+        s3.start(s3_door.serve(s3_router, Protocol::S3, s3.stop.clone()));
         let hosts = cors::hosts(&pages, options.any_host);
-        let writes = Arc::new(Writes::new(Arc::clone(&stores)));
+        let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
         let router = api_router(&stores, service, &objects, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let router = with_meter(router, Arc::new(meter));
-        api.start(api_door.serve(router, Speaks::Api, api.stop.clone()));
+        api.start(api_door.serve(router, Protocol::Api, api.stop.clone()));
         Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })
     }
 
@@ -168,78 +172,78 @@ impl Local {
 }
 
 fn service(
-    stores: &Stores,
+    stores: &LocalStores,
     objects: Arc<dyn Objects>,
     tenant: Tenant,
-    contradicted: Arc<Contradicted>,
-) -> Arc<Service> {
+    contradicted: Arc<ContradictedAssets>,
+) -> Arc<LedgerService> {
     let journal = Arc::clone(&stores.journal);
-    let service = Service::new(journal, objects, Arc::new(World), tenant, BUCKET);
+    let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant, BUCKET);
     Arc::new(service.noting(stores.absences()).guarded(contradicted))
 }
 
 fn api_router(
-    stores: &Stores,
-    service: Arc<Service>,
+    stores: &LocalStores,
+    service: Arc<LedgerService>,
     objects: &Arc<S3Objects>,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
-    progress: Progress,
+    progress: FollowerProgress,
 ) -> Router {
-    let rows = Arc::new(Current::new(stores.views.clone()));
+    let rows = Arc::new(CurrentGeneration::new(stores.views.clone()));
     let ports = checks::all(stores.journal.clone(), rows.clone(), Arc::clone(objects));
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner: Arc::clone(objects) as _,
-        effects: Arc::new(World),
+        effects: Arc::new(SystemEffects),
         checks: ports.iter().cloned().chain(own).collect(),
         limits: Limits::default(),
         hosts,
     })
 }
 
-fn scheduled(stores: &Stores, tenant: Tenant) -> Parts<SqliteJournal> {
-    Parts {
+fn scheduled(stores: &LocalStores, tenant: Tenant) -> JobContext<SqliteJournal> {
+    JobContext {
         journal: stores.journal.clone(),
         views: stores.views.clone(),
         inventory: Arc::new(stores.inventory()),
         tenant,
         bucket: BUCKET,
-        effects: Arc::new(World),
+        effects: Arc::new(SystemEffects),
     }
 }
 
-fn follower(stores: &Stores, contradicted: Arc<Contradicted>) -> Follower {
+fn follower(stores: &LocalStores, contradicted: Arc<ContradictedAssets>) -> JournalFollower {
     let (journal, views) = (stores.journal.clone(), stores.views.clone());
-    let runner = Runner::new(journal.clone(), views.clone(), Arc::new(World));
-    Follower::new(journal, views, runner.telling(contradicted))
+    let runner = Runner::new(journal.clone(), views.clone(), Arc::new(SystemEffects));
+    JournalFollower::new(journal, views, runner.telling(contradicted))
 }
 
 /// Projects what arrives in the journal. It may be cut off anywhere: rows and position are saved
 /// together.
-async fn follow(follower: Follower, stop: CancellationToken) {
+async fn follow(follower: JournalFollower, stop: CancellationToken) {
     let (_running, never) = tokio::sync::watch::channel(false);
     stop.run_until_cancelled(follower.run(never)).await;
 }
 
 /// Hands the notifications of the S3 endpoint to the handler.
-async fn deliver(stores: Arc<Stores>, service: Arc<Service>, stop: CancellationToken) {
-    let handler = Arc::new(Handler(Bucket::new(service)));
-    stores.outbox().deliver(handler, Arc::new(World), stop).await;
+async fn deliver(stores: Arc<LocalStores>, service: Arc<LedgerService>, stop: CancellationToken) {
+    let handler = Arc::new(OutboxReceiver(Bucket::new(service)));
+    stores.outbox().deliver(handler, Arc::new(SystemEffects), stop).await;
 }
 
 /// The handler of notifications as the local outbox sees it.
-struct Handler(Bucket);
+struct OutboxReceiver(Bucket);
 
 #[async_trait]
-impl Receiver for Handler {
-    async fn receive(&self, event: &str) -> Verdict {
+impl Receiver for OutboxReceiver {
+    async fn receive(&self, event: &str) -> DeliveryOutcome {
         let later = self.0.receive(event).await.into_iter().find_map(|handled| match handled {
-            Handled::Later(why) => Some(why),
-            Handled::Looked(_) | Handled::Dropped(_) => None,
+            HandleOutcome::Later(why) => Some(why),
+            HandleOutcome::Looked(_) | HandleOutcome::Dropped(_) => None,
         });
-        later.map_or(Verdict::Done, |why| Verdict::Later(format!("{why:?}")))
+        later.map_or(DeliveryOutcome::Done, |why| DeliveryOutcome::Later(format!("{why:?}")))
     }
 }

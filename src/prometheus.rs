@@ -41,7 +41,7 @@ impl Prometheus {
     }
 
     /// Keeps what was measured small, also where nobody asks for it.
-    pub(crate) async fn keep_up(self, stop: CancellationToken) {
+    pub(crate) async fn upkeep(self, stop: CancellationToken) {
         let upkeep = async {
             loop {
                 tokio::time::sleep(UPKEEP).await;

@@ -20,10 +20,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::connection::Door;
-use self::slots::Slots;
+use self::connection::ConnectionContext;
+use self::slots::ConnectionLimit;
 
-pub(crate) use self::connection::Speaks;
+pub(crate) use self::connection::Protocol;
 pub(crate) use self::request::TOO_SLOW;
 
 /// How long what is under way may take when the process is told to stop, unless it is told.
@@ -32,12 +32,12 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 const BREATH: Duration = Duration::from_millis(100);
 
 /// A bound address, before anything is answered on it: the other parts must know it first.
-pub(crate) struct Bound {
+pub(crate) struct BoundListener {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
 }
 
-impl Bound {
+impl BoundListener {
     pub(crate) async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<Self> {
         let cannot = || format!("{flag} {address}: cannot listen there");
         let listener = TcpListener::bind(address).await.with_context(cannot)?;
@@ -47,9 +47,9 @@ impl Bound {
 
     /// Answers until `stop`, then finishes the requests that are under way. Dropped, it cuts them
     /// off.
-    pub(crate) async fn serve(self, router: Router, speaks: Speaks, stop: CancellationToken) {
-        let slots = Slots::by_descriptors();
-        let door = Arc::new(Door::new(router, speaks, stop.clone()));
+    pub(crate) async fn serve(self, router: Router, speaks: Protocol, stop: CancellationToken) {
+        let slots = ConnectionLimit::by_descriptors();
+        let door = Arc::new(ConnectionContext::new(router, speaks, stop.clone()));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {

@@ -1,23 +1,25 @@
 //! The house rules that neither Cargo nor a lint can enforce.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Columns of a line: what stands side by side on a screen.
 const COLUMNS: usize = 100;
-/// Lines of a file before its tests: beyond this it has more than one reason to exist.
-const LINES: usize = 350;
+/// Lines of a file before its tests. A hint: a file of more has most likely more than one reason to
+/// exist. Splitting one that has a single reason only to keep this is worse.
+const LINES: usize = 500;
 
 /// Libraries that stand in one place, and that place.
 const PLACES: [(&str, &[&str]); 16] = [
     (
         "aws_sdk_dynamodb::",
         &[
-            "ledger/src/dynamodb.rs",
-            "ledger/src/journal/dynamodb",
-            "projections/src/feed/lanes/dynamodb.rs",
-            "projections/src/views/dynamodb",
+            "stores/src/dynamodb.rs",
+            "stores/src/journal/dynamodb",
+            "stores/src/lanes.rs",
+            "stores/src/rows/dynamodb",
             "src/aws",
             "src/bin",
         ],
@@ -37,17 +39,16 @@ const PLACES: [(&str, &[&str]); 16] = [
     (
         "rusqlite::",
         &[
-            "ledger/src/sqlite",
-            "ledger/src/journal",
-            "projections/src/views",
-            "projections/src/row.rs",
+            "stores/src/sqlite",
+            "stores/src/journal/sqlite",
+            "stores/src/rows/sqlite",
             "src/backup",
             "src/s3",
         ],
     ),
     ("clap::", &["src/cli"]),
     ("reqwest::", &["src/cli/demo"]),
-    ("aws_lc_rs::", &["ledger/src/checkpoint/key.rs"]),
+    ("ed25519_compact::", &["ledger/src/checkpoint/key.rs"]),
     ("flate2::", &["src/export"]),
     ("tar::", &["src/export"]),
 ];
@@ -106,7 +107,7 @@ fn sources(folders: &[&str]) -> Vec<Source> {
 }
 
 fn product() -> Vec<Source> {
-    sources(&["ledger/src", "projections/src", "src"])
+    sources(&["ledger/src", "projections/src", "stores/src", "src"])
 }
 
 fn refuse(complaints: &[String]) {
@@ -116,8 +117,7 @@ fn refuse(complaints: &[String]) {
 #[test]
 fn lines_fit_a_screen_and_files_have_one_reason() {
     let mut complaints = Vec::new();
-    let all =
-        sources(&["ledger", "projections/src", "projections/tests", "src", "tests", "benches"]);
+    let all = sources(&["ledger", "projections", "stores", "src", "tests", "benches"]);
     for source in all.iter().filter(|source| !source.path.contains("/target/")) {
         for (number, line) in (1..).zip(source.text.lines()) {
             // A golden text is as long as it is.
@@ -160,11 +160,38 @@ fn the_domain_is_pure() {
     refuse(&complaints);
 }
 
+/// The names of the types that a source defines at its top level.
+fn types(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| {
+        let definition = match line.strip_prefix("pub") {
+            Some(rest) => rest.split_once(' ')?.1,
+            None => line,
+        };
+        let (kind, name) = definition.split_once(' ')?;
+        let name = name.split(|c: char| !c.is_alphanumeric()).next()?;
+        ["struct", "enum", "trait", "type"].contains(&kind).then_some(name)
+    })
+}
+
+#[test]
+fn a_type_has_one_name_and_a_name_one_type() {
+    let mut places = BTreeMap::<String, Vec<String>>::new();
+    let product = product();
+    for source in &product {
+        for name in types(source.code()) {
+            places.entry(name.to_owned()).or_default().push(source.path.clone());
+        }
+    }
+    assert!(places.len() > 300, "only {} types were found", places.len());
+    let twice = places.into_iter().filter(|(_, places)| places.len() > 1);
+    refuse(&twice.map(|(name, places)| format!("{name}: {places:?}")).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_module_is_on_the_map() {
     let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     let mut complaints = Vec::new();
-    for room in ["ledger/src", "projections/src", "src"] {
+    for room in ["ledger/src", "projections/src", "stores/src", "src"] {
         for entry in fs::read_dir(root().join(room)).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
@@ -192,7 +219,7 @@ fn every_module_says_what_it_is_for() {
 #[test]
 fn no_test_is_skipped() {
     let skip = concat!("#[ign", "ore");
-    let all = sources(&["ledger/src", "ledger/tests", "projections", "src", "tests"]);
+    let all = sources(&["ledger", "projections", "stores", "src", "tests"]);
     let skipped = all.into_iter().filter(|source| source.text.contains(skip));
     refuse(
         &skipped.map(|source| format!("{}: a test is skipped", source.path)).collect::<Vec<_>>(),

@@ -13,17 +13,17 @@ use aws_sdk_dynamodb::types::{
 use engine::{Engine, Tables};
 use ledger::asset::Declaration;
 use ledger::id::Tenant;
-use ledger::journal::DynamoJournal;
-use ledger::record::Source;
-use ledger::service::{Caller, Service};
+use ledger::record::EventSource;
+use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
 use projections::Runner;
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 use projections::testing::Story;
-use projections::views::DynamoViews;
+use stores::DynamoJournal;
+use stores::DynamoViews;
 
 use crate::journal::{event, rate};
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 /// How long each figure is measured, at least.
 const MEASURED: Duration = Duration::from_secs(4);
@@ -42,7 +42,7 @@ struct Measured {
     cpu: f64,
 }
 
-pub(crate) async fn ratios(table: &mut Table) -> Result<()> {
+pub(crate) async fn ratios(table: &mut ResultsTable) -> Result<()> {
     let before = clients(raw_put).await?;
     let created = clients(create).await?;
     let between = clients(raw_put).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn ratios(table: &mut Table) -> Result<()> {
 }
 
 /// Beside the mean of what was measured before and after: machines have moods.
-fn compare(table: &mut Table, what: &str, ours: &Measured, [a, b]: [&Measured; 2]) {
+fn compare(table: &mut ResultsTable, what: &str, ours: &Measured, [a, b]: [&Measured; 2]) {
     let raw = Measured { rate: f64::midpoint(a.rate, b.rate), cpu: f64::midpoint(a.cpu, b.cpu) };
     table.ratio(what, ours.rate, "raw conditional puts, 16 clients", raw.rate, "≥ 0.8");
     let cpu = |it: &Measured| format!("{:.2} s", it.cpu);
@@ -117,12 +117,12 @@ impl AsyncDeed for RawPut {
     }
 }
 
-struct Create(Service);
+struct Create(LedgerService);
 
 fn create(tables: Tables) -> Deed {
     let journal = Arc::new(DynamoJournal::new(tables.client, tables.journal));
     let (bucket, effects) = (Arc::<MemoryBucket>::default(), Arc::new(TestEffects::seeded(1)));
-    Box::new(Create(Service::new(journal, bucket, effects, Tenant::default(), "files")))
+    Box::new(Create(LedgerService::new(journal, bucket, effects, Tenant::default(), "files")))
 }
 
 #[async_trait::async_trait]
@@ -130,7 +130,7 @@ impl AsyncDeed for Create {
     async fn once(&self, _: u64) -> Result<()> {
         let caller = Caller {
             actor: "anonymous".to_owned(),
-            source: Source::Api,
+            source: EventSource::Api,
             request: "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00".to_owned(),
         };
         self.0.create(&caller, Declaration::plain()).await?;
@@ -156,7 +156,7 @@ async fn project(events: u32) -> Result<Measured> {
     measured(total, start, cpu)
 }
 
-async fn run(runner: Runner, batches: Vec<Vec<Hint>>, start: Instant) -> Result<u64> {
+async fn run(runner: Runner, batches: Vec<Vec<ProjectionHint>>, start: Instant) -> Result<u64> {
     let mut total = 0;
     for batch in batches.iter().take_while(|_| start.elapsed() < MEASURED) {
         let report = runner.project(batch).await;
@@ -166,14 +166,14 @@ async fn run(runner: Runner, batches: Vec<Vec<Hint>>, start: Instant) -> Result<
     Ok(total)
 }
 
-fn batch(nth: u32, events: u32) -> Vec<Hint> {
+fn batch(nth: u32, events: u32) -> Vec<ProjectionHint> {
     let assets = (0..BATCH / events).map(|asset| {
         let story = Story::begin("main", nth * BATCH + asset);
         if events == 1 { story } else { story.received().uploaded() }
     });
     let hint = |story: Story| {
         let lines = story.lines.into_iter();
-        lines.map(move |line| Hint {
+        lines.map(move |line| ProjectionHint {
             key: story.key.clone(),
             version: line.version,
             lines: vec![line],

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::journal::rate;
 use crate::program::Program;
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 const CONNECTIONS: usize = 32;
 const MEASURED: Duration = Duration::from_secs(4);
@@ -27,7 +27,7 @@ pub(crate) async fn serve_bare() -> Result<()> {
     Ok(axum::serve(listener, router).await?)
 }
 
-pub(crate) async fn requests(table: &mut Table) -> Result<()> {
+pub(crate) async fn requests(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let (ours, bare) = (Program::serve(folder.path())?, Program::bare()?);
     let below = "a bare axum handler";

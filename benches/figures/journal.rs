@@ -7,27 +7,28 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key};
-use ledger::journal::{Journal, SqliteJournal};
-use ledger::record::{Line, Record};
-use ledger::sqlite::Open;
+use ledger::journal::Journal;
+use ledger::record::{EventRecord, StoredLine};
 use rusqlite::{Connection, params};
+use stores::SqliteJournal;
+use stores::sqlite::OpenMode;
 
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 const SAMPLE: &str = include_str!("../../migrations/events/created.v1.json");
 /// How long each figure is measured.
 const MEASURED: Duration = Duration::from_secs(4);
 
 /// A `created` event of a new asset: its key and its line.
-pub(crate) fn event(number: u64) -> Result<(Key, Line)> {
-    let mut record = Record::read(SAMPLE.trim_end())?;
+pub(crate) fn event(number: u64) -> Result<(Key, StoredLine)> {
+    let mut record = EventRecord::read(SAMPLE.trim_end())?;
     record.key.asset = AssetId::new(record.at, u128::from(number) << 8);
     record.prev = Hash::ZERO;
     let line = record.line()?;
     Ok((record.key, line))
 }
 
-pub(crate) async fn appends(table: &mut Table) -> Result<()> {
+pub(crate) async fn appends(table: &mut ResultsTable) -> Result<()> {
     let single = raw(1)?;
     for (writers, group, target) in [(1, 1, ""), (16, 16, ""), (256, 256, "≥ 0.5")] {
         let rate = ours(writers).await?;
@@ -46,7 +47,7 @@ pub(crate) async fn appends(table: &mut Table) -> Result<()> {
 /// index is several times slower to fill at 256 places at once than at its end.
 async fn ours(writers: u64) -> Result<f64> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let journal = Arc::new(SqliteJournal::open(folder.path(), Open::OrCreate).await?);
+    let journal = Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await?);
     let (start, next) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let tasks: Vec<_> = (0..writers)
         .map(|_| {

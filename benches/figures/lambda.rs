@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 const STARTS: usize = 30;
 /// Longer than this, something hangs.
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const VERSION: &str = "/2018-06-01/runtime";
 
 /// Builds the functions as they are deployed, and measures them.
-pub(crate) async fn functions(table: &mut Table) -> Result<()> {
+pub(crate) async fn functions(table: &mut ResultsTable) -> Result<()> {
     let built = Command::new(root().join("deploy/build")).stdout(Stdio::null()).status()?;
     ensure!(built.success(), "deploy/build failed");
     for name in ["api", "projector", "bucket"] {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use crate::program::Program;
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 const UPLOADS: usize = 300;
 /// How often the row is looked at: the resolution of the lag.
@@ -18,7 +18,7 @@ const SAMPLE: Duration = Duration::from_millis(20);
 const GIB: u64 = 1 << 30;
 
 /// From S3's answer to the upload, when its notification is committed, to the row that shows it.
-pub(crate) async fn lag(table: &mut Table) -> Result<()> {
+pub(crate) async fn lag(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let program = Program::serve(folder.path())?;
     let rows = Connection::open(folder.path().join("views.sqlite"))?;
@@ -54,7 +54,7 @@ fn until_row(rows: &Connection, id: &str) -> Result<Duration> {
 }
 
 /// Resident memory of the one process that is API, S3 endpoint and projection, during 1 GiB.
-pub(crate) async fn memory(table: &mut Table) -> Result<()> {
+pub(crate) async fn memory(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let program = Program::serve(folder.path())?;
     let http = reqwest::Client::new();

@@ -20,11 +20,11 @@ mod rows;
 mod table;
 
 use anyhow::Result;
-use table::Table;
+use table::ResultsTable;
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut table = Table::default();
+    let mut table = ResultsTable::default();
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     match wanted.as_deref() {
         Some("bare-axum") => return runtime.block_on(http::serve_bare()),
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     table.publish()
 }
 
-async fn all(table: &mut Table) -> Result<()> {
+async fn all(table: &mut ResultsTable) -> Result<()> {
     journal::appends(table).await?;
     replay::fold(table)?;
     offline::checked(table)?;

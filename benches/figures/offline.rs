@@ -8,20 +8,20 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use asset_ledger::export::{Archive, Filter, Layout, Shape, Writer, check};
+use asset_ledger::export::{Archive, ExportFilter, ExportShape, ExportWriter, Layout, check};
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::AssetId;
-use ledger::record::Record;
+use ledger::record::EventRecord;
 
 use crate::journal::rate;
 use crate::replay::SAMPLES;
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 /// Assets of the export, of five events each.
 const ASSETS: u64 = 100_000;
 
-pub(crate) fn checked(table: &mut Table) -> Result<()> {
+pub(crate) fn checked(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let out = folder.path().join("export");
     let events = export(&out)?;
@@ -38,8 +38,8 @@ pub(crate) fn checked(table: &mut Table) -> Result<()> {
 }
 
 fn export(out: &Path) -> Result<u64> {
-    let shape = Shape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
-    let mut writer = Writer::create(shape, chrono::Utc::now(), Filter::default())?;
+    let shape = ExportShape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
+    let mut writer = ExportWriter::create(shape, chrono::Utc::now(), ExportFilter::default())?;
     for number in 0..ASSETS {
         writer.add(&history(number)?)?;
     }
@@ -50,14 +50,14 @@ fn export(out: &Path) -> Result<u64> {
 pub(crate) fn history(number: u64) -> Result<History> {
     let (mut lines, mut prev, mut asset) = (Vec::new(), Hash::ZERO, None);
     for sample in SAMPLES {
-        let mut record = Record::read(sample.trim_end())?;
+        let mut record = EventRecord::read(sample.trim_end())?;
         let at = record.at + chrono::TimeDelta::microseconds(number.cast_signed());
         record.key.asset = *asset.get_or_insert(AssetId::new(at, u128::from(number)));
         record.prev = prev;
         lines.push(record.line()?);
-        prev = lines.last().map_or(prev, ledger::record::Line::hash);
+        prev = lines.last().map_or(prev, ledger::record::StoredLine::hash);
     }
-    let key = Record::read(&lines[0].body)?.key;
+    let key = EventRecord::read(&lines[0].body)?.key;
     History::read(&key, lines)?.context("a history has events")
 }
 

@@ -11,19 +11,20 @@ use anyhow::{Context, Result, bail, ensure};
 use engine::Engine;
 use futures::future::{join_all, try_join_all};
 use ledger::id::Tenant;
-use ledger::journal::{DynamoJournal, Journal, Scan, SqliteJournal};
-use ledger::record::Record;
-use ledger::sqlite::Open;
+use ledger::journal::{Journal, Scan};
+use ledger::record::EventRecord;
 use ledger::testing::TestEffects;
-use projections::replay::{Options, Outcome, Phase, Replay};
-use projections::views::{DynamoViews, SqliteViews};
+use projections::replay::{Phase, Replay, ReplayOptions, ReplayOutcome};
 use projections::{Generation, Generations};
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
+use stores::{DynamoViews, SqliteViews};
 use tokio::sync::watch;
 
 use crate::journal::rate;
 use crate::offline::history;
 use crate::rows::bare_inserts;
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 /// Assets of five events each: as files, fewer and more, and on the embedded engine.
 const FEWER: u64 = 20_000;
@@ -36,7 +37,7 @@ const SAMPLE: Duration = Duration::from_millis(5);
 /// Assets appended at once.
 const AT_ONCE: u64 = 512;
 
-pub(crate) async fn replays(table: &mut Table) -> Result<()> {
+pub(crate) async fn replays(table: &mut ResultsTable) -> Result<()> {
     for assets in [FEWER, MORE] {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         in_files(table, folder.path(), assets).await?;
@@ -44,10 +45,10 @@ pub(crate) async fn replays(table: &mut Table) -> Result<()> {
     on_dynamodb(table).await
 }
 
-async fn in_files(table: &mut Table, folder: &Path, assets: u64) -> Result<()> {
-    let journal = Arc::new(SqliteJournal::open(folder, Open::OrCreate).await?);
+async fn in_files(table: &mut ResultsTable, folder: &Path, assets: u64) -> Result<()> {
+    let journal = Arc::new(SqliteJournal::open(folder, OpenMode::OrCreate).await?);
     fill(&*journal, assets).await?;
-    let views = Arc::new(SqliteViews::open(folder, Open::OrCreate)?);
+    let views = Arc::new(SqliteViews::open(folder, OpenMode::OrCreate)?);
     let what = format!("SQLite: replay of {} events", assets * 5);
     // Beside the mean of what was measured before and after: machines have moods.
     let before = scan(journal.clone(), assets).await?;
@@ -71,7 +72,7 @@ async fn in_files(table: &mut Table, folder: &Path, assets: u64) -> Result<()> {
     Ok(())
 }
 
-async fn on_dynamodb(table: &mut Table) -> Result<()> {
+async fn on_dynamodb(table: &mut ResultsTable) -> Result<()> {
     let tables = Engine::new().tables().await;
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
     fill(&*journal, ON_DYNAMODB).await?;
@@ -92,7 +93,7 @@ struct Rates {
     switched: f64,
 }
 
-fn told(table: &mut Table, what: &str, first: Rates, again: Rates, scan: f64) {
+fn told(table: &mut ResultsTable, what: &str, first: Rates, again: Rates, scan: f64) {
     let below = "bare scan and decoding, as many segments";
     table.ratio(what, first.made, below, scan, "≥ 0.7");
     let what = "the same, beside rows to compare with, to the switch";
@@ -128,7 +129,7 @@ async fn scan(journal: Arc<dyn Scan>, assets: u64) -> Result<f64> {
                 let page = journal.page(&segment, place.as_ref()).await?;
                 for stored in &page.items {
                     let Ok(line) = &stored.line else { bail!("no event") };
-                    black_box(Record::read(&line.body)?);
+                    black_box(EventRecord::read(&line.body)?);
                     count += 1;
                 }
                 place = page.next;
@@ -156,7 +157,7 @@ where
         journal,
         table,
         effects: Arc::new(TestEffects::seeded(1)),
-        options: Options {
+        options: ReplayOptions {
             tenant: Tenant::default(),
             segments: SEGMENTS,
             rate: None,
@@ -175,7 +176,7 @@ where
     }
     let made = rate(assets * 5, start.elapsed());
     match work.await?? {
-        Outcome::Switched(_, report) => ensure!(report.events == assets * 5, "{report:?}"),
+        ReplayOutcome::Switched(_, report) => ensure!(report.events == assets * 5, "{report:?}"),
         other => bail!("{other:?}"),
     }
     Ok(Rates { made, switched: rate(assets * 5, start.elapsed()) })

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::Key;
-use ledger::record::{Line, Record};
+use ledger::record::{EventRecord, StoredLine};
 
 use crate::journal::rate;
-use crate::table::Table;
+use crate::table::ResultsTable;
 
 const MEASURED: Duration = Duration::from_secs(2);
 /// A typical asset's events, as the samples have them.
@@ -22,12 +22,12 @@ pub(crate) const SAMPLES: [&str; 5] = [
     include_str!("../../migrations/events/restored.v1.json"),
 ];
 
-pub(crate) fn fold(table: &mut Table) -> Result<()> {
-    let lines: Vec<Line> = (1..)
+pub(crate) fn fold(table: &mut ResultsTable) -> Result<()> {
+    let lines: Vec<StoredLine> = (1..)
         .zip(SAMPLES)
-        .map(|(version, sample)| Line { version, body: sample.trim_end().to_owned() })
+        .map(|(version, sample)| StoredLine { version, body: sample.trim_end().to_owned() })
         .collect();
-    let key = Record::read(&lines[0].body)?.key;
+    let key = EventRecord::read(&lines[0].body)?.key;
     let ours = measure(lines.len(), || verified(&key, &lines))?;
     let parsed = measure(lines.len(), || {
         lines.iter().try_for_each(|line| {
@@ -47,7 +47,7 @@ pub(crate) fn fold(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn verified(key: &Key, lines: &[Line]) -> Result<()> {
+fn verified(key: &Key, lines: &[StoredLine]) -> Result<()> {
     let history = History::read(key, lines.to_vec())?.context("no events")?;
     black_box(history.asset());
     Ok(())

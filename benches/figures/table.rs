@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 
 /// Figures, each with what it is compared to.
 #[derive(Default)]
-pub(crate) struct Table {
+pub(crate) struct ResultsTable {
     rows: Vec<[String; 5]>,
 }
 
-impl Table {
+impl ResultsTable {
     /// A rate and the rate of the engine below, both per second.
     pub(crate) fn ratio(&mut self, what: &str, rate: f64, below: &str, limit: f64, target: &str) {
         self.row(

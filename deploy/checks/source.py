@@ -12,7 +12,7 @@ VARIABLE = re.compile(r"\"(ASSET_LEDGER_[A-Z_]+)\"")
 
 def emitted_metrics():
     """Names of the metrics that the product emits."""
-    return _found(EMITTED, ["src", "ledger/src", "projections/src"])
+    return _found(EMITTED, ["src", "ledger/src", "projections/src", "stores/src"])
 
 
 def read_variables():

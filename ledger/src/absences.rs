@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::id::Key;
 
 /// How long an absence is remembered. A later one of the same version begins anew.
-pub const MEMORY: TimeDelta = TimeDelta::days(30);
+pub const NOTE_TTL: TimeDelta = TimeDelta::days(30);
 
 /// A pinned version that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Absences for MemoryAbsences {
     ) -> Result<DateTime<Utc>, StoreError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = all.entry(absence.key.clone()).or_insert_with(|| (absence.clone(), at));
-        if noted.0 != *absence || at - noted.1 > MEMORY {
+        if noted.0 != *absence || at - noted.1 > NOTE_TTL {
             *noted = (absence.clone(), at);
         }
         Ok(noted.1)

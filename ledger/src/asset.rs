@@ -8,11 +8,11 @@ mod event;
 mod invisible;
 mod state;
 
-pub use decide::{Command, EVENTS_MAX, Pin, Rejection, Sight, decide, has_room};
+pub use decide::{Command, EVENTS_MAX, ObservedObject, PinnedVersion, Rejection, decide, has_room};
 pub use declaration::{
-    CONTENT_TYPE_MAX, Declaration, FILENAME_MAX, Invalid, REASON_MAX, Reason, SIZE_MAX,
+    CONTENT_TYPE_MAX, Declaration, FILENAME_MAX, InvalidField, REASON_MAX, Reason, SIZE_MAX,
     TAGS_BYTES_MAX, TAGS_MAX,
 };
-pub(crate) use event::Unreadable;
+pub(crate) use event::EventFormError;
 pub use event::{Event, UploadKind};
-pub use state::{Asset, Impossible, Life, Status};
+pub use state::{Asset, AssetStatus, ImpossibleEvent, Life};

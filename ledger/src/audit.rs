@@ -3,7 +3,8 @@
 //! # What is believed
 //!
 //! An event is named by the one after it, whose `prev` is its hash, and the last by whoever else
-//! remembers it: a row, or a checkpoint ([`Known`]). From this follows what a fault is called:
+//! remembers it: a row, or a checkpoint ([`ExpectedHeads`]). From this follows what a fault is
+//! called:
 //!
 //! | In the store | Its name |
 //! |---|---|
@@ -41,23 +42,23 @@
 mod finding;
 mod forensic;
 mod form;
-mod sense;
-mod slot;
+mod semantics;
+mod stored_event;
 #[cfg(test)]
 mod tests;
 
-pub use finding::{Finding, Kind};
+pub use finding::{Finding, FindingKind};
 pub use form::odd;
 
 use crate::chain::Hash;
-use crate::history::{Broken, Fault, History};
+use crate::history::{History, HistoryError, HistoryFault};
 use crate::id::Key;
 use crate::journal::scan::Chain;
-use crate::record::Malformed;
+use crate::record::RecordError;
 
 /// What somebody else remembers of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct ExpectedHeads {
     /// A version.
     pub version: u64,
     /// The hash of its event.
@@ -86,7 +87,7 @@ impl Witness {
 
 /// What an examination found.
 #[derive(Debug, Clone)]
-pub struct Examined {
+pub struct Examination {
     /// The history, if it is whole and a chain. What somebody else remembers does not count here.
     pub history: Option<History>,
     /// Everything that is not as the ledger left it, in the order of the versions.
@@ -101,15 +102,15 @@ pub fn examine(chain: &Chain) -> Vec<Finding> {
 
 /// Everything that is wrong with a history, also in the light of what others remember of it.
 #[must_use]
-pub fn examine_with(chain: &Chain, known: &[Known]) -> Examined {
+pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     let Some(key) = chain.key() else {
-        return Examined { history: None, findings: vec![no_asset(chain)] };
+        return Examination { history: None, findings: vec![no_asset(chain)] };
     };
     match History::read(&key, chain.lines.clone()) {
         Ok(history)
             if chain.strays.is_empty() && known.iter().all(|k| agrees(history.as_ref(), k)) =>
         {
-            Examined { history, findings: Vec::new() }
+            Examination { history, findings: Vec::new() }
         }
         read => {
             let mut findings = forensic::examine(chain, &key, known);
@@ -117,12 +118,12 @@ pub fn examine_with(chain: &Chain, known: &[Known]) -> Examined {
                 findings.push(plain(&key, broken));
             }
             let history = read.ok().flatten().filter(|_| chain.strays.is_empty());
-            Examined { history, findings }
+            Examination { history, findings }
         }
     }
 }
 
-fn agrees(history: Option<&History>, known: &Known) -> bool {
+fn agrees(history: Option<&History>, known: &ExpectedHeads) -> bool {
     let entries = history.map_or(&[][..], History::entries);
     let place = usize::try_from(known.version).ok().and_then(|version| version.checked_sub(1));
     let entry = place.and_then(|place| entries.get(place));
@@ -132,13 +133,13 @@ fn agrees(history: Option<&History>, known: &Known) -> bool {
 fn no_asset(chain: &Chain) -> Finding {
     let count = chain.lines.len() + chain.strays.len();
     let says = format!("this partition is no asset's, but holds {count} items");
-    Finding::new(Kind::Malformed, &chain.partition, says)
+    Finding::new(FindingKind::Malformed, &chain.partition, says)
 }
 
 /// The same, and what of the history the ledger would not have written so: for whoever checks
 /// what others kept, or hands it on to be checked.
 #[must_use]
-pub fn inspect_with(chain: &Chain, known: &[Known]) -> Examined {
+pub fn inspect_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     let mut examined = examine_with(chain, known);
     examined.findings.extend(odd(chain));
     examined.findings.sort_by_key(|finding| finding.version);
@@ -146,16 +147,16 @@ pub fn inspect_with(chain: &Chain, known: &[Known]) -> Examined {
 }
 
 /// The fault that stopped the reading, by the name that is surely right.
-fn plain(key: &Key, Broken { version, fault }: &Broken) -> Finding {
+fn plain(key: &Key, HistoryError { version, fault }: &HistoryError) -> Finding {
     let kind = match fault {
-        Fault::Malformed(Malformed::Unknown(_)) => Kind::UnknownType,
-        Fault::Malformed(Malformed::Form(_)) => Kind::Malformed,
-        Fault::Elsewhere { .. } => Kind::Moved,
-        Fault::Gap { .. } => Kind::Deleted,
-        Fault::Unchained { .. } => Kind::Edited,
-        Fault::NotLater => Kind::NotLater,
-        Fault::Twice(_) => Kind::CommandTwice,
-        Fault::Impossible(_) => Kind::Impossible,
+        HistoryFault::Malformed(RecordError::Unknown(_)) => FindingKind::UnknownType,
+        HistoryFault::Malformed(RecordError::Form(_)) => FindingKind::Malformed,
+        HistoryFault::Elsewhere { .. } => FindingKind::Moved,
+        HistoryFault::Gap { .. } => FindingKind::Deleted,
+        HistoryFault::Unchained { .. } => FindingKind::Edited,
+        HistoryFault::NotLater => FindingKind::NotLater,
+        HistoryFault::Twice(_) => FindingKind::CommandTwice,
+        HistoryFault::Impossible(_) => FindingKind::Impossible,
     };
     Finding::new(kind, key.partition(), fault.to_string()).at(*version)
 }

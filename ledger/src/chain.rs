@@ -52,17 +52,17 @@ impl fmt::Debug for Hash {
 /// The text is not 64 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256 in 64 lower-case hex digits")]
-pub struct NotAHash;
+pub struct HashError;
 
 impl FromStr for Hash {
-    type Err = NotAHash;
+    type Err = HashError;
 
-    fn from_str(text: &str) -> Result<Self, NotAHash> {
+    fn from_str(text: &str) -> Result<Self, HashError> {
         let mut bytes = [0; 32];
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(NotAHash);
+            return Err(HashError);
         }
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| NotAHash)?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| HashError)?;
         Ok(Self(bytes))
     }
 }
@@ -80,9 +80,9 @@ impl From<Hash> for String {
 }
 
 impl TryFrom<&str> for Hash {
-    type Error = NotAHash;
+    type Error = HashError;
 
-    fn try_from(text: &str) -> Result<Self, NotAHash> {
+    fn try_from(text: &str) -> Result<Self, HashError> {
         text.parse()
     }
 }
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(Hash::of(b"abc").to_string(), abc);
         assert_eq!(abc.parse(), Ok(Hash::of(b"abc")));
         assert_eq!(Hash::ZERO.to_string(), "0".repeat(64));
-        assert_eq!(abc.to_uppercase().parse::<Hash>(), Err(NotAHash));
-        assert_eq!(abc[1..].parse::<Hash>(), Err(NotAHash));
+        assert_eq!(abc.to_uppercase().parse::<Hash>(), Err(HashError));
+        assert_eq!(abc[1..].parse::<Hash>(), Err(HashError));
     }
 }

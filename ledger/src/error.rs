@@ -11,14 +11,14 @@ use crate::id::Key;
 #[derive(Debug, Clone)]
 pub struct StoreError {
     /// What a caller can do about it.
-    pub kind: Kind,
+    pub kind: StoreErrorKind,
     context: String,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// What a caller can do about a failed store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum StoreErrorKind {
     /// Away, full, locked or too slow: the same call may succeed later.
     Unavailable,
     /// Asked too much of: the same call succeeds later, more slowly.
@@ -32,7 +32,7 @@ pub enum Kind {
     Misconfigured,
 }
 
-impl Kind {
+impl StoreErrorKind {
     /// Whether the trouble is what is stored of one asset: others may go on, and asking again
     /// does not help.
     #[must_use]
@@ -43,13 +43,13 @@ impl Kind {
 
 impl StoreError {
     /// An error that nothing underneath caused.
-    pub fn new(kind: Kind, context: impl Into<String>) -> Self {
+    pub fn new(kind: StoreErrorKind, context: impl Into<String>) -> Self {
         Self { kind, context: context.into(), source: None }
     }
 
     /// An error that something underneath caused.
     pub fn caused(
-        kind: Kind,
+        kind: StoreErrorKind,
         context: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {

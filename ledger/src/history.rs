@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::asset::{Asset, Impossible};
+use crate::asset::{Asset, ImpossibleEvent};
 use crate::chain::Hash;
 use crate::id::Key;
-use crate::record::{CommandId, Line, Malformed, Record};
+use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
 
 /// Events up to which a command is sought among them one by one. That needs no memory, and the
 /// histories that people make are shorter.
@@ -17,9 +17,9 @@ const FEW: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The event as read.
-    pub record: Record,
+    pub record: EventRecord,
     /// The event as stored.
-    pub line: Line,
+    pub line: StoredLine,
     /// The event's id.
     pub hash: Hash,
 }
@@ -34,19 +34,19 @@ pub struct History {
 /// The first place where stored lines are not the history of the asset they are stored under.
 #[derive(Debug, thiserror::Error)]
 #[error("version {version}: {fault}")]
-pub struct Broken {
+pub struct HistoryError {
     /// The version at which the fault shows.
     pub version: u64,
     /// What is wrong there.
-    pub fault: Fault,
+    pub fault: HistoryFault,
 }
 
 /// What can be wrong with a stored line.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum HistoryFault {
     /// The bytes are not an event.
     #[error("{0}")]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] RecordError),
     /// The bytes say another asset or version than the key they are stored under.
     #[error("it says that it is version {version} of {asset}")]
     Elsewhere {
@@ -77,54 +77,78 @@ pub enum Fault {
     Twice(u64),
     /// No version of this program could have written it.
     #[error("{0}")]
-    Impossible(#[from] Impossible),
+    Impossible(#[from] ImpossibleEvent),
 }
 
-impl Broken {
+impl HistoryError {
     /// Whether nothing is wrong but that this program is too old: the event is of a type, schema
     /// or source that it does not know, and stands in its place after a sound one.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        matches!(self.fault, Fault::Malformed(Malformed::Unknown(_)))
+        matches!(self.fault, HistoryFault::Malformed(RecordError::Unknown(_)))
+    }
+}
+
+/// Reads a history line by line, for callers that pause in a long one.
+pub(crate) struct HistoryReader<'a> {
+    key: &'a Key,
+    history: Option<History>,
+    commands: Commands,
+}
+
+impl<'a> HistoryReader<'a> {
+    pub(crate) fn new(key: &'a Key) -> Self {
+        Self { key, history: None, commands: Commands::default() }
+    }
+
+    /// Reads the next line. Nothing more can be read after an error.
+    pub(crate) fn push(&mut self, line: StoredLine) -> Result<(), HistoryError> {
+        let version = line.version;
+        let commands = &mut self.commands;
+        let earlier = |read: &History, command: &CommandId| commands.find(&read.entries, command);
+        let grown = History::grow(self.history.take(), self.key, line, earlier);
+        self.history = Some(grown.map_err(|fault| HistoryError { version, fault })?);
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Option<History> {
+        self.history
     }
 }
 
 impl History {
     /// Reads the lines stored under `key`; `None` for no lines.
-    pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<Self>, Broken> {
-        let (mut history, mut commands) = (None, Commands::default());
+    pub fn read(key: &Key, lines: Vec<StoredLine>) -> Result<Option<Self>, HistoryError> {
+        let mut reader = HistoryReader::new(key);
         for line in lines {
-            let version = line.version;
-            let earlier = |read: &Self, command: &CommandId| commands.find(&read.entries, command);
-            let grown = Self::grow(history, key, line, earlier);
-            history = Some(grown.map_err(|fault| Broken { version, fault })?);
+            reader.push(line)?;
         }
-        Ok(history)
+        Ok(reader.finish())
     }
 
     /// The history with one more event; `earlier` is the version that has a command already.
     fn grow(
         history: Option<Self>,
         key: &Key,
-        line: Line,
+        line: StoredLine,
         earlier: impl FnOnce(&Self, &CommandId) -> Option<u64>,
-    ) -> Result<Self, Fault> {
-        let record = match Record::read(&line.body) {
+    ) -> Result<Self, HistoryFault> {
+        let record = match EventRecord::read(&line.body) {
             Ok(record) => record,
             Err(malformed) => return Err(unread(malformed, history.as_ref(), key, &line)),
         };
         let entry = Entry { record, hash: line.hash(), line };
         let Some(mut history) = history else {
-            Place::of(&entry).check(key, 1, Hash::ZERO)?;
+            ClaimedPosition::of(&entry).check(key, 1, Hash::ZERO)?;
             let asset = Asset::begin(key.clone(), &entry.record, entry.hash)?;
             return Ok(Self { entries: vec![entry], asset });
         };
-        Place::of(&entry).check(key, history.asset.version + 1, history.asset.head)?;
+        ClaimedPosition::of(&entry).check(key, history.asset.version + 1, history.asset.head)?;
         if entry.record.at <= history.asset.updated_at {
-            return Err(Fault::NotLater);
+            return Err(HistoryFault::NotLater);
         }
         if let Some(earlier) = earlier(&history, &entry.record.cause.command) {
-            return Err(Fault::Twice(earlier));
+            return Err(HistoryFault::Twice(earlier));
         }
         history.asset.apply(&entry.record, entry.hash)?;
         history.entries.push(entry);
@@ -133,11 +157,11 @@ impl History {
 
     /// The history after `line`, which was just appended to it, after the same checks as a stored
     /// one.
-    pub fn then(self, line: Line) -> Result<Self, Broken> {
+    pub fn then(self, line: StoredLine) -> Result<Self, HistoryError> {
         let (version, key) = (line.version, self.asset.key.clone());
         let earlier =
             |read: &Self, command: &CommandId| Some(read.by_command(command)?.record.version);
-        Self::grow(Some(self), &key, line, earlier).map_err(|fault| Broken { version, fault })
+        Self::grow(Some(self), &key, line, earlier).map_err(|fault| HistoryError { version, fault })
     }
 
     /// What the history made of the asset.
@@ -207,9 +231,9 @@ fn search<'a>(entries: &'a [Entry], command: &CommandId) -> Option<&'a Entry> {
 }
 
 /// Folds events, oldest first, into the asset that they make.
-fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, Impossible> {
+fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, ImpossibleEvent> {
     let [first, rest @ ..] = entries else {
-        return Err(Impossible { event: "nothing", status: "not created" });
+        return Err(ImpossibleEvent { event: "nothing", status: "not created" });
     };
     let mut asset = Asset::begin(key.clone(), &first.record, first.hash)?;
     rest.iter().try_for_each(|entry| asset.apply(&entry.record, entry.hash))?;
@@ -218,10 +242,15 @@ fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, Impossible> {
 
 /// Why a line cannot be read. An event that only a newer program can read must still stand where
 /// it says that it does: else it is no event of that program.
-fn unread(malformed: Malformed, history: Option<&History>, key: &Key, line: &Line) -> Fault {
-    let Malformed::Unknown(unknown) = &malformed else { return malformed.into() };
+fn unread(
+    malformed: RecordError,
+    history: Option<&History>,
+    key: &Key,
+    line: &StoredLine,
+) -> HistoryFault {
+    let RecordError::Unknown(unknown) = &malformed else { return malformed.into() };
     let (version, prev) = history.map_or((0, Hash::ZERO), |h| (h.asset.version, h.asset.head));
-    let place = Place {
+    let place = ClaimedPosition {
         key: &unknown.key,
         version: unknown.version,
         prev: unknown.prev,
@@ -231,28 +260,28 @@ fn unread(malformed: Malformed, history: Option<&History>, key: &Key, line: &Lin
 }
 
 /// Where an event says that it stands, and under which version it is stored.
-struct Place<'a> {
+struct ClaimedPosition<'a> {
     key: &'a Key,
     version: u64,
     prev: Hash,
     stored: u64,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ClaimedPosition<'a> {
     fn of(Entry { record, line, .. }: &'a Entry) -> Self {
         Self { key: &record.key, version: record.version, prev: record.prev, stored: line.version }
     }
 
-    fn check(&self, key: &Key, expected: u64, prev: Hash) -> Result<(), Fault> {
+    fn check(&self, key: &Key, expected: u64, prev: Hash) -> Result<(), HistoryFault> {
         if self.key != key || self.version != self.stored {
             let asset = self.key.partition();
-            return Err(Fault::Elsewhere { asset, version: self.version });
+            return Err(HistoryFault::Elsewhere { asset, version: self.version });
         }
         if self.version != expected {
-            return Err(Fault::Gap { expected });
+            return Err(HistoryFault::Gap { expected });
         }
         if self.prev != prev {
-            return Err(Fault::Unchained { prev: self.prev, expected: prev });
+            return Err(HistoryFault::Unchained { prev: self.prev, expected: prev });
         }
         Ok(())
     }

@@ -43,18 +43,18 @@ impl fmt::Display for AssetId {
 /// The text is not an id: it names an asset that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an asset id")]
-pub struct NotAnId;
+pub struct AssetIdError;
 
 impl FromStr for AssetId {
-    type Err = NotAnId;
+    type Err = AssetIdError;
 
     /// Takes the one form that is stored and shown, lower-case and hyphenated, so that an asset
     /// has one name only; anything else is no asset's name.
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let uuid = Uuid::try_parse(text).map_err(|_| NotAnId)?;
+    fn from_str(text: &str) -> Result<Self, AssetIdError> {
+        let uuid = Uuid::try_parse(text).map_err(|_| AssetIdError)?;
         let mut form = Uuid::encode_buffer();
         let same = uuid.hyphenated().encode_lower(&mut form) == text;
-        if same { Ok(Self(uuid)) } else { Err(NotAnId) }
+        if same { Ok(Self(uuid)) } else { Err(AssetIdError) }
     }
 }
 
@@ -65,15 +65,15 @@ pub struct Tenant(Arc<str>);
 /// The text cannot name a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a tenant is 1 to 32 of a-z, 0-9 and '-', not {0:?}")]
-pub struct NotATenant(String);
+pub struct TenantError(String);
 
 impl FromStr for Tenant {
-    type Err = NotATenant;
+    type Err = TenantError;
 
-    fn from_str(text: &str) -> Result<Self, NotATenant> {
+    fn from_str(text: &str) -> Result<Self, TenantError> {
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let fits = (1..=32).contains(&text.len()) && text.bytes().all(known);
-        if fits { Ok(Self(text.into())) } else { Err(NotATenant(text.to_owned())) }
+        if fits { Ok(Self(text.into())) } else { Err(TenantError(text.to_owned())) }
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
         for other in
             [text.to_uppercase(), format!("{text}a"), text.replace('-', ""), format!("{{{text}}}")]
         {
-            assert_eq!(other.parse::<AssetId>(), Err(NotAnId), "{other}");
+            assert_eq!(other.parse::<AssetId>(), Err(AssetIdError), "{other}");
         }
     }
 

@@ -1,26 +1,18 @@
 //! The port to the truth: the append-only history of every asset.
 
-mod dynamodb;
-#[cfg(feature = "sqlite")]
-mod link;
 mod memory;
 pub mod scan;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use dynamodb::DynamoJournal;
 pub use memory::MemoryJournal;
 pub use scan::Scan;
-#[cfg(feature = "sqlite")]
-pub use sqlite::SqliteJournal;
 
 use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
-use crate::record::Line;
+use crate::record::StoredLine;
 use scan::Stray;
 
 /// What became of an append.
@@ -29,7 +21,7 @@ pub enum Appended {
     /// The event is the asset's history now.
     Written,
     /// The version was taken already, by this event.
-    Taken(Line),
+    Taken(StoredLine),
 }
 
 /// The append-only history of every asset.
@@ -50,14 +42,14 @@ pub enum Appended {
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Every event of `key`, oldest first; none for an asset that does not exist.
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError>;
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError>;
 
     /// The last event of `key`.
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError>;
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError>;
 
     /// Appends `line` to the history of `key` if its version is free and follows. The caller has
     /// read the version before it.
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError>;
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError>;
 }
 
 /// An event and its place in the order in which a local journal took it.
@@ -68,7 +60,7 @@ pub struct Arrival {
     /// Whose event.
     pub key: Key,
     /// The event, or what is stored there instead: somebody else wrote it.
-    pub line: Result<Line, Stray>,
+    pub line: Result<StoredLine, Stray>,
 }
 
 impl Arrival {

@@ -7,10 +7,9 @@
 pub mod absences;
 pub mod asset;
 pub mod audit;
-pub mod behalf;
 pub mod chain;
 pub mod checkpoint;
-pub mod dynamodb;
+pub mod command_label;
 pub mod effects;
 pub mod error;
 pub mod history;
@@ -21,8 +20,7 @@ pub mod quarantine;
 pub mod record;
 pub mod service;
 pub mod signer;
-#[cfg(feature = "sqlite")]
-pub mod sqlite;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
 

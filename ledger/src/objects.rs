@@ -21,7 +21,7 @@ pub struct ObjectVersion {
 
 /// What a key shows to somebody who names no version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Current {
+pub enum CurrentObject {
     /// Nothing was ever there, or every version is gone.
     Absent,
     /// A delete marker: S3's own soft delete.
@@ -42,7 +42,7 @@ pub enum Current {
 #[async_trait]
 pub trait Objects: Send + Sync {
     /// The current version of `key`.
-    async fn current(&self, key: &Key) -> Result<Current, StoreError>;
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError>;
 
     /// Whether this version of `key` still exists and has bytes.
     async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError>;
@@ -63,7 +63,7 @@ pub trait Objects: Send + Sync {
 /// * The pages of `names` give the name of every object of which the bucket has any version, a
 ///   delete marker included, that was there all the while.
 #[async_trait]
-pub trait Inventory: Objects {
+pub trait ObjectInventory: Objects {
     /// What the bucket says of one version of `key`.
     async fn version(
         &self,

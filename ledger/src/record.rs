@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::asset::{Event, Unreadable};
+use crate::asset::{Event, EventFormError};
 use crate::chain::Hash;
 use crate::id::{AssetId, Key, Tenant};
 use crate::time;
 
 /// An event's stored bytes under its version: what a journal keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct StoredLine {
     /// 1, 2, 3 … without gaps.
     pub version: u64,
     /// One line of JSON, without its line feed.
     pub body: String,
 }
 
-impl Line {
+impl StoredLine {
     /// The event's id, which the next event names.
     #[must_use]
     pub fn hash(&self) -> Hash {
@@ -36,7 +36,7 @@ impl Line {
 
 /// An event with everything that is recorded of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct EventRecord {
     /// Whose asset, and which.
     pub key: Key,
     /// Its place in the asset's history, from 1.
@@ -57,7 +57,7 @@ pub struct Cause {
     /// Who; at most 128 bytes.
     pub actor: String,
     /// Through which door.
-    pub source: Source,
+    pub source: EventSource,
     /// The request it came with, for finding it in logs; at most 64 bytes.
     pub request: String,
     /// The identity of the command: made once and kept through every retry.
@@ -67,7 +67,7 @@ pub struct Cause {
 /// The doors that events come through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum EventSource {
     /// The HTTP API.
     Api,
     /// A notification of S3.
@@ -78,7 +78,7 @@ pub enum Source {
     Reconcile,
 }
 
-impl Source {
+impl EventSource {
     const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Cli, Self::Reconcile];
 
     /// The source of a stored name, if this program knows it.
@@ -140,7 +140,7 @@ impl CommandId {
 
 /// Why stored bytes are not an event.
 #[derive(Debug, thiserror::Error)]
-pub enum Malformed {
+pub enum RecordError {
     /// They are not of the one form that all events have, or not of the form of their type.
     #[error("not an event of a known form: {0}")]
     Form(String),
@@ -177,7 +177,7 @@ pub struct Unknown {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct StoredEnvelope<'a> {
     #[serde(borrow)]
     tenant: Cow<'a, str>,
     #[serde(borrow)]
@@ -200,13 +200,13 @@ struct Envelope<'a> {
     prev: Hash,
 }
 
-impl Record {
+impl EventRecord {
     /// The stored form.
     ///
     /// # Errors
     /// None in practice: text, whole numbers and maps with text keys are written to memory.
-    pub fn line(&self) -> serde_json::Result<Line> {
-        let body = serde_json::to_string(&Envelope {
+    pub fn line(&self) -> serde_json::Result<StoredLine> {
+        let body = serde_json::to_string(&StoredEnvelope {
             tenant: self.key.tenant.as_str().into(),
             asset: self.key.asset.to_string().into(),
             version: self.version,
@@ -220,25 +220,25 @@ impl Record {
             command: self.cause.command.clone(),
             prev: self.prev,
         })?;
-        Ok(Line { version: self.version, body })
+        Ok(StoredLine { version: self.version, body })
     }
 
     /// Reads the stored form. Keys that occur twice or are not known are refused.
-    pub fn read(body: &str) -> Result<Self, Malformed> {
-        let form: Envelope<'_> = serde_json::from_str(body).map_err(|e| malformed(&e))?;
+    pub fn read(body: &str) -> Result<Self, RecordError> {
+        let form: StoredEnvelope<'_> = serde_json::from_str(body).map_err(|e| malformed(&e))?;
         let tenant: Tenant = form.tenant.parse().map_err(|e| malformed(&e))?;
         let asset: AssetId = form.asset.parse().map_err(|e| malformed(&e))?;
         let event = match Event::read(&form.r#type, form.schema, form.data) {
             Ok(event) => Some(event),
-            Err(Unreadable::Unknown) => None,
+            Err(EventFormError::Unknown) => None,
             Err(error) => return Err(malformed(&error)),
         };
         let at = time::parse(&form.at).ok_or_else(|| {
-            Malformed::Form(format!("{:?} is not a time with six digits", form.at))
+            RecordError::Form(format!("{:?} is not a time with six digits", form.at))
         })?;
         let (key, version, prev) = (Key { tenant, asset }, form.version, form.prev);
         let command = form.command;
-        let (Some(event), Some(source)) = (event, Source::read(&form.source)) else {
+        let (Some(event), Some(source)) = (event, EventSource::read(&form.source)) else {
             let (kind, source_name) = (form.r#type.into_owned(), form.source.into_owned());
             let schema = form.schema;
             return Err(
@@ -251,14 +251,14 @@ impl Record {
     }
 }
 
-impl From<Unknown> for Malformed {
+impl From<Unknown> for RecordError {
     fn from(unknown: Unknown) -> Self {
         Self::Unknown(Box::new(unknown))
     }
 }
 
-fn malformed(error: &dyn std::error::Error) -> Malformed {
-    Malformed::Form(crate::error::chain(error))
+fn malformed(error: &dyn std::error::Error) -> RecordError {
+    RecordError::Form(crate::error::chain(error))
 }
 
 #[cfg(test)]
@@ -280,7 +280,7 @@ mod tests {
     fn every_sample_is_read_and_written_back_byte_for_byte() {
         for (name, sample) in SAMPLES {
             let body = sample.strip_suffix('\n').expect("a sample is one line");
-            let record = Record::read(body).expect(name);
+            let record = EventRecord::read(body).expect(name);
             assert_eq!(record.line().unwrap().body, body, "{name}");
             assert_eq!(name, format!("{}.v{}", record.event.kind(), record.event.schema()));
         }
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(kinds, Event::KINDS);
         let mut prev = Hash::ZERO;
         for (name, sample) in SAMPLES {
-            let record = Record::read(sample.trim_end()).unwrap();
+            let record = EventRecord::read(sample.trim_end()).unwrap();
             assert_eq!(record.prev, prev, "{name}");
             prev = Hash::of(sample.trim_end().as_bytes());
         }
@@ -324,7 +324,7 @@ mod tests {
             cut,
             "",
         ] {
-            assert!(Record::read(bad).is_err(), "{bad}");
+            assert!(EventRecord::read(bad).is_err(), "{bad}");
         }
     }
 
@@ -337,13 +337,13 @@ mod tests {
             (r#""source":"s3""#, r#""source":"mail""#),
         ] {
             assert!(good.contains(known), "{known}");
-            let read = Record::read(&good.replace(known, newer));
-            let Err(Malformed::Unknown(unknown)) = read else { panic!("{newer}: {read:?}") };
+            let read = EventRecord::read(&good.replace(known, newer));
+            let Err(RecordError::Unknown(unknown)) = read else { panic!("{newer}: {read:?}") };
             assert_eq!(unknown.version, 2);
         }
         let source = good.replace(r#""source":"s3""#, r#""source":"mail""#);
         let broken = source.replace(r#""data":{"#, r#""data":{"colour":"red","#);
-        assert!(matches!(Record::read(&broken), Err(Malformed::Form(_))));
+        assert!(matches!(EventRecord::read(&broken), Err(RecordError::Form(_))));
     }
 
     #[test]
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn the_same_sight_is_the_same_command_and_another_is_not() {
-        let key = Record::read(SAMPLES[0].1.trim_end()).unwrap().key;
+        let key = EventRecord::read(SAMPLES[0].1.trim_end()).unwrap().key;
         let id = |bucket, version, kind, pin| CommandId::of_sight(bucket, &key, version, kind, pin);
         let seen = id("files", "v1", "received", None);
         assert_eq!(seen, id("files", "v1", "received", None));

@@ -3,31 +3,34 @@
 //! Nothing is decided on what was seen before the load: a look at S3 that is older than the
 //! history it is weighed against could pin bytes that are already replaced.
 
-mod drive;
-mod look;
+mod execute;
+mod reconcile;
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::absences::{Absences, MemoryAbsences};
 use crate::asset::{Declaration, Event, Reason, Rejection};
 use crate::chain::Hash;
 use crate::effects::Effects;
-use crate::error::{Kind, StoreError};
-use crate::history::{Broken, History};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::history::{History, HistoryError, HistoryReader};
 use crate::id::{AssetId, Key, Tenant};
 use crate::journal::{Appended, Journal};
 use crate::objects::Objects;
 use crate::quarantine::Quarantine;
-use crate::record::{Cause, CommandId, Line, Record, Source};
+use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use crate::time;
 
 /// Races that a command may lose before it gives up: beyond this the asset is being fought over.
 const TRIES: u32 = 5;
 
-/// Events from which on a history is long: reading so many takes a millisecond or more.
-const LONG: usize = 128;
+/// Events that are read before other tasks run: about half a millisecond of work.
+const SLICE: usize = 128;
 
 /// The actor of what S3 reports. Who held the URL is not known to S3 either.
 pub const S3_ACTOR: &str = "s3.amazonaws.com";
@@ -38,7 +41,7 @@ pub struct Caller {
     /// Who; at most 128 bytes.
     pub actor: String,
     /// Through which door.
-    pub source: Source,
+    pub source: EventSource,
     /// The request, for finding it in logs; at most 64 bytes.
     pub request: String,
 }
@@ -62,7 +65,7 @@ pub enum Refusal {
 
 /// What a look at an asset's object led to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Looked {
+pub struct Reconciled {
     /// Events appended.
     pub recorded: u32,
     /// Versions deleted because the asset is, or is being, purged.
@@ -76,7 +79,7 @@ pub struct Looked {
 /// What somebody wants of an asset.
 #[derive(Debug, Clone)]
 enum Intent {
-    Look(Grounds),
+    Look(AbsenceProof),
     Confirm,
     Delete(Option<Reason>),
     Restore,
@@ -85,7 +88,7 @@ enum Intent {
 
 /// Why a pinned version that is missing may be taken to be gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Grounds {
+enum AbsenceProof {
     /// Nobody asks: whoever confirms records nothing of it, and notes nothing.
     NotAsked,
     /// It has been missing for long.
@@ -97,7 +100,7 @@ enum Grounds {
 }
 
 /// The ledger's commands.
-pub struct Service {
+pub struct LedgerService {
     journal: Arc<dyn Journal>,
     objects: Arc<dyn Objects>,
     absences: Arc<dyn Absences>,
@@ -107,7 +110,7 @@ pub struct Service {
     quarantine: Option<Arc<dyn Quarantine>>,
 }
 
-impl Service {
+impl LedgerService {
     /// The commands of one tenant, whose files are in `bucket`.
     pub fn new(
         journal: Arc<dyn Journal>,
@@ -163,7 +166,7 @@ impl Service {
             let key = self.key(AssetId::new(at, self.effects.random()));
             let event = Event::Created(declaration.clone());
             let cause = caller.cause(command.clone());
-            let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
+            let record = EventRecord { key, version: 1, event, cause, at, prev: Hash::ZERO };
             let line = line(&record)?;
             let first = History::read(&record.key, vec![line.clone()]).map_err(unwritten)?;
             match self.journal.append(&record.key, line).await? {
@@ -191,7 +194,7 @@ impl Service {
         asset: AssetId,
         expected: Option<u64>,
     ) -> Result<History, Refusal> {
-        self.drive(caller, asset, expected, &Intent::Confirm, &mut Looked::default()).await
+        self.drive(caller, asset, expected, &Intent::Confirm, &mut Reconciled::default()).await
     }
 
     /// Hides an asset. Its bytes stay.
@@ -202,7 +205,8 @@ impl Service {
         expected: Option<u64>,
         reason: Option<Reason>,
     ) -> Result<History, Refusal> {
-        self.drive(caller, asset, expected, &Intent::Delete(reason), &mut Looked::default()).await
+        self.drive(caller, asset, expected, &Intent::Delete(reason), &mut Reconciled::default())
+            .await
     }
 
     /// Brings a deleted asset back as it was.
@@ -212,7 +216,7 @@ impl Service {
         asset: AssetId,
         expected: Option<u64>,
     ) -> Result<History, Refusal> {
-        self.drive(caller, asset, expected, &Intent::Restore, &mut Looked::default()).await
+        self.drive(caller, asset, expected, &Intent::Restore, &mut Reconciled::default()).await
     }
 
     /// Destroys the bytes of a deleted asset. If S3 fails half way, the request stays recorded and
@@ -223,9 +227,9 @@ impl Service {
         asset: AssetId,
         expected: Option<u64>,
     ) -> Result<History, Refusal> {
-        let looked = &mut Looked::default();
+        let looked = &mut Reconciled::default();
         self.drive(caller, asset, expected, &Intent::Purge, looked).await?;
-        self.drive(caller, asset, None, &Intent::Look(Grounds::Time), looked).await
+        self.drive(caller, asset, None, &Intent::Look(AbsenceProof::Time), looked).await
     }
 
     /// Looks at an asset's object and records what changed. Every notification of S3 comes to
@@ -233,8 +237,8 @@ impl Service {
     ///
     /// A pinned version that is missing is taken to be gone only by a second look, more than 15
     /// minutes after the first.
-    pub async fn look(&self, caller: &Caller, asset: AssetId) -> Result<Looked, Refusal> {
-        self.look_on(caller, asset, Grounds::Time).await
+    pub async fn look(&self, caller: &Caller, asset: AssetId) -> Result<Reconciled, Refusal> {
+        self.look_on(caller, asset, AbsenceProof::Time).await
     }
 
     /// The same, because S3 says that `version_id` was removed: if that is the pinned version, and
@@ -244,22 +248,26 @@ impl Service {
         caller: &Caller,
         asset: AssetId,
         version_id: &str,
-    ) -> Result<Looked, Refusal> {
-        self.look_on(caller, asset, Grounds::Removed(version_id.to_owned())).await
+    ) -> Result<Reconciled, Refusal> {
+        self.look_on(caller, asset, AbsenceProof::Removed(version_id.to_owned())).await
     }
 
     /// The same, for a person who knows that a pinned version that is missing will not come back.
-    pub async fn accept_missing(&self, caller: &Caller, asset: AssetId) -> Result<Looked, Refusal> {
-        self.look_on(caller, asset, Grounds::Accepted).await
+    pub async fn accept_missing(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+    ) -> Result<Reconciled, Refusal> {
+        self.look_on(caller, asset, AbsenceProof::Accepted).await
     }
 
     async fn look_on(
         &self,
         caller: &Caller,
         asset: AssetId,
-        grounds: Grounds,
-    ) -> Result<Looked, Refusal> {
-        let mut looked = Looked::default();
+        grounds: AbsenceProof,
+    ) -> Result<Reconciled, Refusal> {
+        let mut looked = Reconciled::default();
         self.drive(caller, asset, None, &Intent::Look(grounds), &mut looked).await?;
         Ok(looked)
     }
@@ -283,36 +291,48 @@ fn recorded() {
     metrics::counter!("asset_ledger_events_recorded").increment(1);
 }
 
-/// A history read from what a journal holds. A long one is read beside the threads that serve
-/// others.
-pub async fn fold(key: &Key, lines: Vec<Line>) -> Result<Option<History>, StoreError> {
-    if lines.len() < LONG {
-        return read(key, lines);
+/// A history read from what a journal holds. A long one is read in slices, and other tasks of the
+/// same thread run between them.
+pub async fn fold(key: &Key, lines: Vec<StoredLine>) -> Result<Option<History>, StoreError> {
+    let mut reader = HistoryReader::new(key);
+    for (read, line) in lines.into_iter().enumerate() {
+        if read > 0 && read.is_multiple_of(SLICE) {
+            yield_now().await;
+        }
+        reader.push(line).map_err(|error| broken(key, error))?;
     }
-    let (whose, name) = (key.clone(), key.partition());
-    let read = tokio::task::spawn_blocking(move || read(&whose, lines));
-    read.await.map_err(|error| {
-        let context = format!("reading the history of {name} was cut off");
-        StoreError::caused(Kind::Unavailable, context, error)
-    })?
+    Ok(reader.finish())
+}
+
+/// Lets other tasks run. Independent of the runtime.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A history read from what a journal holds.
-pub fn read(key: &Key, lines: Vec<Line>) -> Result<Option<History>, StoreError> {
+pub fn read(key: &Key, lines: Vec<StoredLine>) -> Result<Option<History>, StoreError> {
     History::read(key, lines).map_err(|error| broken(key, error))
 }
 
-fn broken(key: &Key, error: Broken) -> StoreError {
+fn broken(key: &Key, error: HistoryError) -> StoreError {
     let name = key.partition();
     if error.is_unknown() {
         let context = format!("the history of {name} holds an event of a newer version");
-        return StoreError::caused(Kind::Newer, context, error);
+        return StoreError::caused(StoreErrorKind::Newer, context, error);
     }
-    StoreError::caused(Kind::Corrupt, format!("the history of {name} is broken"), error)
+    StoreError::caused(StoreErrorKind::Corrupt, format!("the history of {name} is broken"), error)
 }
 
 /// The line of an event that is within its limits, which readers hold it to as well.
-fn line(record: &Record) -> Result<Line, Refusal> {
+fn line(record: &EventRecord) -> Result<StoredLine, Refusal> {
     if !time::is_recordable(record.at) {
         return Err(Rejection::OutOfTime.into());
     }
@@ -322,9 +342,13 @@ fn line(record: &Record) -> Result<Line, Refusal> {
 
 /// An event that its own reader refuses, which is seen before it is written.
 fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::caused(Kind::Corrupt, "the next event cannot be recorded as it would be", error)
+    StoreError::caused(
+        StoreErrorKind::Corrupt,
+        "the next event cannot be recorded as it would be",
+        error,
+    )
 }
 
 fn vanished() -> Refusal {
-    StoreError::new(Kind::Corrupt, "a history that was there is gone").into()
+    StoreError::new(StoreErrorKind::Corrupt, "a history that was there is gone").into()
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::checkpoint::{Checkpoint, Note, SIGNATURE, SecretKey, VerifierKey};
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 
 /// Signs what a ledger says of itself.
 ///
@@ -35,8 +35,9 @@ impl Signer for SecretKey {
 pub async fn sign(signer: &dyn Signer, checkpoint: &Checkpoint) -> Result<Note, StoreError> {
     let signature = signer.sign(checkpoint.text().as_bytes()).await?;
     let note = Note::signed(checkpoint, signer.verifier(), signature);
-    let unfit =
-        |e| StoreError::caused(Kind::Misconfigured, "the signer's signature does not fit", e);
+    let unfit = |e| {
+        StoreError::caused(StoreErrorKind::Misconfigured, "the signer's signature does not fit", e)
+    };
     note.verify(signer.verifier()).map_err(unfit)?;
     Ok(note)
 }
@@ -72,6 +73,6 @@ mod tests {
         assert_eq!(note.verify(key(1).verifier()), Ok(checkpoint.clone()));
         let confused = Confused(key(1), key(2).verifier().clone());
         let refused = sign(&confused, &checkpoint).await.unwrap_err();
-        assert_eq!(refused.kind, Kind::Misconfigured);
+        assert_eq!(refused.kind, StoreErrorKind::Misconfigured);
     }
 }

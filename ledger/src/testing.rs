@@ -11,5 +11,5 @@ pub mod journal;
 pub mod objects;
 
 pub use effects::{Chance, TestEffects};
-pub use faults::{Faults, Faulty, persist};
+pub use faults::{Faults, FaultyJournal, persist};
 pub use objects::MemoryBucket;

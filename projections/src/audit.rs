@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use ledger::audit::{Finding, Kind, inspect_with, odd};
+use ledger::audit::{Finding, FindingKind, inspect_with, odd};
 use ledger::error;
 use ledger::id::{Key, Tenant};
 use ledger::journal::scan::{Chain, Chains, Segment};
@@ -25,11 +25,11 @@ use ledger::{Effects, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::judge::{Seen, Verdict, judge};
+use self::judge::{ObservedRow, RowVerdict, judge};
 use self::suspects::{Suspect, Suspects};
-use crate::current::Current;
+use crate::current::CurrentGeneration;
 use crate::generations::Generations;
-use crate::rows::{Rows, Stored};
+use crate::rows::{Rows, StoredRow};
 use crate::views::Views;
 
 pub use self::followed::followed;
@@ -45,13 +45,13 @@ pub type Findings = mpsc::Sender<Finding>;
 
 /// How much was looked at so far.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct AuditProgress {
     assets: AtomicU64,
     events: AtomicU64,
     rows: AtomicU64,
 }
 
-impl Progress {
+impl AuditProgress {
     /// Histories, their events, and rows.
     #[must_use]
     pub fn figures(&self) -> (u64, u64, u64) {
@@ -62,7 +62,7 @@ impl Progress {
 
 /// What is audited.
 #[derive(Clone)]
-pub struct Audit {
+pub struct RowAudit {
     /// The journal, for a second look at an asset.
     pub journal: Arc<dyn Journal>,
     /// The same, as a whole.
@@ -81,13 +81,17 @@ pub struct Audit {
     pub segments: u32,
 }
 
-impl Audit {
+impl RowAudit {
     /// Looks at everything, and tells what is not as it was left.
-    pub async fn run(&self, findings: &Findings, told: &Arc<Progress>) -> Result<(), StoreError> {
+    pub async fn run(
+        &self,
+        findings: &Findings,
+        told: &Arc<AuditProgress>,
+    ) -> Result<(), StoreError> {
         let list = self.views.generations().await?;
-        let walk = Walk {
+        let walk = AuditWalk {
             audit: self.clone(),
-            current: Arc::new(Current::new(self.views.clone())),
+            current: Arc::new(CurrentGeneration::new(self.views.clone())),
             rows: self.views.rows(list.current),
             findings: findings.clone(),
             progress: told.clone(),
@@ -99,7 +103,7 @@ impl Audit {
         }
         while let Some(done) = segments.join_next().await {
             done.map_err(|e| {
-                StoreError::caused(error::Kind::Unavailable, "an audit broke off", e)
+                StoreError::caused(error::StoreErrorKind::Unavailable, "an audit broke off", e)
             })??;
         }
         walk.rows().await?;
@@ -109,17 +113,17 @@ impl Audit {
 
 /// An audit under way.
 #[derive(Clone)]
-struct Walk {
-    audit: Audit,
+struct AuditWalk {
+    audit: RowAudit,
     /// The rows as readers find them.
-    current: Arc<Current>,
+    current: Arc<CurrentGeneration>,
     /// The generation that was read when the audit began.
     rows: Arc<dyn Rows>,
     findings: Findings,
-    progress: Arc<Progress>,
+    progress: Arc<AuditProgress>,
 }
 
-impl Walk {
+impl AuditWalk {
     /// Every history of a segment, and its row.
     async fn segment(&self, segment: &Segment) -> Result<(), StoreError> {
         let mut chains = Chains::new(self.audit.scan.as_ref(), segment, None);
@@ -149,13 +153,13 @@ impl Walk {
         self.tell(odd(&found)).await;
         let seen = self.row(&key).await?;
         match judge(&found, &seen, self.audit.effects.now()) {
-            Verdict::Sound => Ok(None),
-            Verdict::Waiting(_) | Verdict::Wrong(_) => Ok(Some(Suspect::new(key, found))),
+            RowVerdict::Sound => Ok(None),
+            RowVerdict::Waiting(_) | RowVerdict::Wrong(_) => Ok(Some(Suspect::new(key, found))),
         }
     }
 
     /// The row of an asset, and then its history: what the row shows, the history has.
-    async fn look(&self, suspect: &Suspect) -> Result<(Seen, Verdict), StoreError> {
+    async fn look(&self, suspect: &Suspect) -> Result<(ObservedRow, RowVerdict), StoreError> {
         let seen = self.row(&suspect.key).await?;
         let chain = match &suspect.strange {
             Some(strange) => strange.clone(),
@@ -169,8 +173,8 @@ impl Walk {
         Ok((seen, verdict))
     }
 
-    async fn row(&self, key: &Key) -> Result<Seen, StoreError> {
-        Seen::of(self.current.get(key).await)
+    async fn row(&self, key: &Key) -> Result<ObservedRow, StoreError> {
+        ObservedRow::of(self.current.get(key).await)
     }
 
     /// Every row: is there a history of it?
@@ -192,11 +196,11 @@ impl Walk {
         Ok(())
     }
 
-    async fn speaks_of(&self, part: u8, row: &Stored) -> Result<(), StoreError> {
+    async fn speaks_of(&self, part: u8, row: &StoredRow) -> Result<(), StoreError> {
         let tenant = &self.audit.tenant;
         let misplaced = async |says: &str| {
             let name = format!("{tenant}#{}", row.id);
-            let finding = Finding::new(Kind::RowOrphaned, name, says);
+            let finding = Finding::new(FindingKind::RowOrphaned, name, says);
             self.mend_orphan(finding, part, &row.id).await
         };
         let Ok(asset) = row.id.parse() else {

@@ -13,24 +13,24 @@ use tokio::time::Instant;
 
 use crate::generations::Generations;
 use crate::rows::Rows;
-use crate::views::{Page, Parked, Put, Query, Views};
+use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
 /// How long a reader believes the list of generations that it read last. After a switch, readers
 /// see the new rows this much later at most; and asking costs next to nothing.
-pub const MEMORY: Duration = Duration::from_secs(5);
+pub const CACHE_TTL: Duration = Duration::from_secs(5);
 
 /// The generation that is read at the moment, looked up now and then.
-pub struct Current {
+pub struct CurrentGeneration {
     generations: Arc<dyn Generations>,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<CachedGeneration>>,
 }
 
-struct Known {
+struct CachedGeneration {
     rows: Arc<dyn Rows>,
     at: Instant,
 }
 
-impl Current {
+impl CurrentGeneration {
     /// What is current of `generations`.
     #[must_use]
     pub fn new(generations: Arc<dyn Generations>) -> Self {
@@ -44,36 +44,39 @@ impl Current {
         // Read before: the list may be older than the answer, never younger than believed.
         let at = Instant::now();
         let rows = self.generations.rows(self.generations.generations().await?.current);
-        let known = Known { rows: rows.clone(), at };
+        let known = CachedGeneration { rows: rows.clone(), at };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
         Ok(rows)
     }
 
     fn known(&self) -> Option<Arc<dyn Rows>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|known| known.at.elapsed() < MEMORY).map(|known| known.rows.clone())
+        known
+            .as_ref()
+            .filter(|known| known.at.elapsed() < CACHE_TTL)
+            .map(|known| known.rows.clone())
     }
 }
 
 #[async_trait]
-impl Views for Current {
+impl Views for CurrentGeneration {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         self.rows().await?.get(key).await
     }
 
-    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        self.rows().await?.glance(key).await
+    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.rows().await?.get_eventually(key).await
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         self.rows().await?.put(asset).await
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         self.rows().await?.put_checked(history).await
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         self.rows().await?.list(query).await
     }
 
@@ -107,7 +110,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_switch_is_seen_once_the_list_is_read_again() {
         let views = Arc::new(MemoryViews::default());
-        let current = Current::new(views.clone());
+        let current = CurrentGeneration::new(views.clone());
         let story = Story::begin("main", 1);
         assert_eq!(current.get(&story.key).await.unwrap(), None);
 
@@ -119,7 +122,7 @@ mod tests {
         views.rows(built).put(&story.asset()).await.unwrap();
         assert_eq!(current.get(&story.key).await.unwrap(), None);
 
-        tokio::time::advance(MEMORY).await;
+        tokio::time::advance(CACHE_TTL).await;
         assert_eq!(current.get(&story.key).await.unwrap(), Some(story.asset()));
     }
 }

@@ -4,29 +4,29 @@
 
 mod announcer;
 mod arrivals;
+mod event_header;
+mod lane_positions;
 mod laned;
 mod lanes;
-mod outline;
-mod stands;
 
 use std::fmt;
 
 use async_trait::async_trait;
 use ledger::StoreError;
 use ledger::id::{Key, Tenant};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 
-pub use announcer::{Announcer, News};
+pub use announcer::{Announcement, Announcer};
 pub use arrivals::ArrivalFeed;
+pub use event_header::EventHeader;
 pub use laned::LanedFeed;
-pub use lanes::{DynamoLanes, LANES, Lane, Lanes, MemoryLanes, Place, Placed};
-pub use outline::Outline;
+pub use lanes::{FeedLane, LANES, LaneEntry, LaneWrite, Lanes, MemoryLanes};
 
 /// How far a reader has come. Its text means something only to the feed that gave it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor(pub String);
+pub struct FeedCursor(pub String);
 
-impl fmt::Display for Cursor {
+impl fmt::Display for FeedCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -34,11 +34,11 @@ impl fmt::Display for Cursor {
 
 /// Which events a page is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct FeedQuery {
     /// Whose assets.
     pub tenant: Tenant,
     /// Where the page before ended; from the first event if there was none.
-    pub after: Option<Cursor>,
+    pub after: Option<FeedCursor>,
     /// Events at most, and at least 1.
     pub limit: usize,
     /// Only events of this type.
@@ -47,7 +47,7 @@ pub struct Query {
     pub actor: Option<String>,
 }
 
-impl Query {
+impl FeedQuery {
     /// Whether an event is one of those that are asked for.
     fn wants(&self, kind: &str, actor: &str) -> bool {
         let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|it| it == is);
@@ -61,27 +61,27 @@ impl Query {
 
 /// An event and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct FeedEvent {
     /// Whose.
     pub key: Key,
-    /// The event as it is stored; an [`Outline`] can be read from it.
-    pub line: Line,
+    /// The event as it is stored; an [`EventHeader`] can be read from it.
+    pub line: StoredLine,
 }
 
 /// Some events, and where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct FeedPage {
     /// The events. There may be few or none although more follow.
-    pub events: Vec<Event>,
+    pub events: Vec<FeedEvent>,
     /// Where to go on, now or later; always given, so that a reader can ask again.
-    pub next: Cursor,
+    pub next: FeedCursor,
     /// Whether more is known to be there already.
     pub more: bool,
 }
 
 /// Why there is no page.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum NoPage {
+pub enum FeedError {
     /// The cursor was given out by another feed, or for a store that has been replaced since: what
     /// it stands for is not what lies before it here.
     #[error("the cursor is no place in this feed")]
@@ -106,5 +106,5 @@ pub enum NoPage {
 #[async_trait]
 pub trait Feed: Send + Sync {
     /// The next events.
-    async fn page(&self, query: &Query) -> Result<Page, NoPage>;
+    async fn page(&self, query: &FeedQuery) -> Result<FeedPage, FeedError>;
 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::StoreError;
-use ledger::error::{Kind, chain};
+use ledger::error::{StoreErrorKind, chain};
 use ledger::journal::{Arrival, Arrivals};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::measure;
 use crate::position::{Position, Positions};
-use crate::runner::{Hint, Runner};
+use crate::runner::{ProjectionHint, Runner};
 
 /// Arrivals of one step: enough that reading them and saving the position costs little each.
 const BATCH: usize = 512;
@@ -41,7 +41,7 @@ pub const LOST: &str = "the rows follow a journal that this is not: it lost even
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum FollowStep {
     /// Something had arrived.
     Moved,
     /// Nothing had.
@@ -51,7 +51,7 @@ enum Step {
 }
 
 /// Keeps the rows up with a local journal.
-pub struct Follower {
+pub struct JournalFollower {
     arrivals: Arc<dyn Arrivals>,
     positions: Arc<dyn Positions>,
     runner: Runner,
@@ -67,7 +67,7 @@ pub struct Follower {
     swept: Option<Instant>,
 }
 
-impl Follower {
+impl JournalFollower {
     /// A follower of `arrivals` that keeps its position in `positions`, beside the rows that
     /// `runner` writes.
     pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
@@ -79,10 +79,10 @@ impl Follower {
 
     /// Tells how far the follower has come.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> FollowerProgress {
         let (latest, position) = (self.arrivals.latest(), self.told.subscribe());
         let (lost, goal) = (self.lost.subscribe(), self.goal.subscribe());
-        Progress { latest, position, lost, goal }
+        FollowerProgress { latest, position, lost, goal }
     }
 
     /// Follows until `shutdown` turns true or its sender is gone; a step that has begun is
@@ -95,7 +95,7 @@ impl Follower {
             let pause = match self.step().await {
                 Ok(step) => {
                     failures = 0;
-                    if step == Step::Moved {
+                    if step == FollowStep::Moved {
                         continue;
                     }
                     POLL
@@ -118,30 +118,30 @@ impl Follower {
     pub async fn catch_up(&mut self) -> Result<u64, StoreError> {
         loop {
             match self.step().await? {
-                Step::Moved => {}
-                Step::Idle => return Ok(*self.told.borrow()),
-                Step::Lost => return Err(StoreError::new(Kind::Corrupt, LOST)),
+                FollowStep::Moved => {}
+                FollowStep::Idle => return Ok(*self.told.borrow()),
+                FollowStep::Lost => return Err(StoreError::new(StoreErrorKind::Corrupt, LOST)),
             }
         }
     }
 
     /// Projects the next arrivals.
-    async fn step(&mut self) -> Result<Step, StoreError> {
-        let Some(from) = self.start().await? else { return Ok(Step::Lost) };
+    async fn step(&mut self) -> Result<FollowStep, StoreError> {
+        let Some(from) = self.start().await? else { return Ok(FollowStep::Lost) };
         let batch = self.arrivals.arrivals(from.number, BATCH).await?;
         let Some(last) = batch.last() else {
             self.sweep().await;
-            return Ok(Step::Idle);
+            return Ok(FollowStep::Idle);
         };
         let to = Position { number: last.number, hash: last.hash() };
-        let hints: Vec<Hint> = batch.into_iter().map(hint).collect();
+        let hints: Vec<ProjectionHint> = batch.into_iter().map(hint).collect();
         // Forgotten first: an answer that is lost, or a follower that was faster, leaves us not
         // knowing the position, and then it is read again.
         self.position = None;
         if self.runner.follow(&hints, &*self.positions, &from, &to).await? {
             self.arrive(to);
         }
-        Ok(Step::Moved)
+        Ok(FollowStep::Moved)
     }
 
     /// Where to go on; `None` if that is no place in this journal.
@@ -199,14 +199,14 @@ impl Follower {
 
 /// How far a follower has come, and how far the journal.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct FollowerProgress {
     latest: watch::Receiver<u64>,
     position: watch::Receiver<u64>,
     lost: watch::Receiver<bool>,
     goal: watch::Receiver<Option<u64>>,
 }
 
-impl Progress {
+impl FollowerProgress {
     /// Whether following stands still because the rows are of another journal.
     #[must_use]
     pub fn is_lost(&self) -> bool {
@@ -253,10 +253,12 @@ impl Progress {
 }
 
 /// What is no event is a hint too: the history that it stands in cannot be read, and is set aside.
-fn hint(Arrival { key, line, .. }: Arrival) -> Hint {
+fn hint(Arrival { key, line, .. }: Arrival) -> ProjectionHint {
     match line {
-        Ok(line) => Hint { key, version: line.version, lines: vec![line] },
-        Err(stray) => Hint { key, version: stray.version.parse().unwrap_or(1), lines: vec![] },
+        Ok(line) => ProjectionHint { key, version: line.version, lines: vec![line] },
+        Err(stray) => {
+            ProjectionHint { key, version: stray.version.parse().unwrap_or(1), lines: vec![] }
+        }
     }
 }
 
@@ -275,35 +277,33 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
 #[cfg(test)]
 mod tests {
     use ledger::id::Tenant;
-    use ledger::journal::{Journal, MemoryJournal, SqliteJournal};
-    use ledger::sqlite::Open;
-    use tempfile::TempDir;
+    use ledger::journal::{Journal, MemoryJournal};
     use tokio::task::JoinHandle;
 
     use super::*;
     use crate::generations::Generations;
     use crate::reader::Reader;
-    use crate::testing::{Clock, Fault, Faulty, Story};
-    use crate::views::{MemoryViews, Query, SqliteViews, Views};
+    use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
+    use crate::views::{ListQuery, MemoryViews, Views};
 
     fn follower(
         journal: &Arc<impl Journal + Arrivals + 'static>,
         views: &Arc<impl Generations + Positions + 'static>,
-    ) -> Follower {
+    ) -> JournalFollower {
         let effects = Arc::new(Clock::default());
         let runner = Runner::new(Arc::clone(journal) as _, Arc::clone(views) as _, effects);
-        Follower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
+        JournalFollower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
     }
 
     /// A follower at work.
     struct Running {
         task: JoinHandle<()>,
         shutdown: watch::Sender<bool>,
-        progress: Progress,
+        progress: FollowerProgress,
     }
 
     impl Running {
-        fn start(follower: Follower) -> Self {
+        fn start(follower: JournalFollower) -> Self {
             let (shutdown, signal) = watch::channel(false);
             let progress = follower.progress();
             Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
@@ -334,7 +334,7 @@ mod tests {
 
     async fn assert_rows(views: &dyn Views, stories: &[Story]) {
         let tenant = "main".parse().unwrap();
-        let all = Query { tenant, state: None, after: None, limit: usize::MAX };
+        let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
         let rows = views.list(&all).await.unwrap().assets;
         let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
         assert_eq!(rows, folds);
@@ -367,12 +367,12 @@ mod tests {
 
         let mut again = follower(&journal, &views);
         let reader = Reader::new(journal, views).made_by(again.progress());
-        let all = Query { tenant: Tenant::default(), state: None, after: None, limit: 999 };
+        let all = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 999 };
         assert!(reader.list(&all).await.unwrap().incomplete, "nobody knows yet");
         again.start().await.unwrap();
         for (step, incomplete) in [(0, true), (1, true), (2, false)] {
             if step > 0 {
-                assert_eq!(again.step().await.unwrap(), Step::Moved);
+                assert_eq!(again.step().await.unwrap(), FollowStep::Moved);
             }
             let page = reader.list(&all).await.unwrap();
             assert_eq!(page.incomplete, incomplete, "{step}");
@@ -384,7 +384,7 @@ mod tests {
     async fn a_follower_goes_on_where_the_last_one_ended() {
         let read = Arc::new(std::sync::Mutex::new(0));
         let reads = Arc::clone(&read);
-        let journal = Arc::new(Faulty::new(MemoryJournal::default(), move |name| {
+        let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), move |name| {
             *reads.lock().unwrap() += u32::from(name == "history");
             None
         }));
@@ -401,15 +401,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rows_and_position_are_saved_together_or_not_at_all() {
-        for fault in [Fault::Before, Fault::After] {
+        for fault in [InjectedFault::Before, InjectedFault::After] {
             let journal = Arc::new(MemoryJournal::default());
             let mut once = Some(fault);
             let plan = move |name| if name == "commit" { once.take() } else { None };
-            let views = Arc::new(Faulty::new(MemoryViews::default(), plan));
+            let views = Arc::new(FaultyViews::new(MemoryViews::default(), plan));
             let stories = stories(3);
             append_mixed(&*journal, &stories).await;
             follower(&journal, &views).catch_up().await.unwrap_err();
-            let saved = if fault == Fault::After { &stories[..] } else { &[] };
+            let saved = if fault == InjectedFault::After { &stories[..] } else { &[] };
             assert_rows(views.inner(), saved).await;
             assert_eq!(follower(&journal, &views).catch_up().await.unwrap(), 9, "{fault:?}");
             assert_rows(views.inner(), &stories).await;
@@ -423,14 +423,14 @@ mod tests {
             move |_| {
                 calls += 1;
                 match calls % every {
-                    0 => Some(Fault::After),
-                    3 => Some(Fault::Before),
+                    0 => Some(InjectedFault::After),
+                    3 => Some(InjectedFault::Before),
                     _ => None,
                 }
             }
         };
-        let journal = Arc::new(Faulty::new(MemoryJournal::default(), faulty(7)));
-        let views = Arc::new(Faulty::new(MemoryViews::default(), faulty(11)));
+        let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), faulty(7)));
+        let views = Arc::new(FaultyViews::new(MemoryViews::default(), faulty(11)));
         let stories = stories(4);
         let mut running = Running::start(follower(&journal, &views));
         append_mixed(journal.inner(), &stories[..2]).await;
@@ -444,8 +444,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_store_that_is_away_for_long_is_awaited() {
         let (away, is_away) = watch::channel(true);
-        let views = Arc::new(Faulty::new(MemoryViews::default(), move |_| {
-            is_away.borrow().then_some(Fault::Before)
+        let views = Arc::new(FaultyViews::new(MemoryViews::default(), move |_| {
+            is_away.borrow().then_some(InjectedFault::Before)
         }));
         let journal = Arc::new(MemoryJournal::default());
         let stories = stories(1);
@@ -473,25 +473,6 @@ mod tests {
         assert_eq!(reached, 9);
         assert_rows(&*views, &[stories[0].clone(), stories[2].clone()]).await;
         assert_eq!(views.parked(&stories[1].key.tenant, 9).await.unwrap()[0].key, stories[1].key);
-    }
-
-    #[tokio::test]
-    async fn what_is_no_event_does_not_stop_the_others() {
-        let folder = TempDir::new().unwrap();
-        let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
-        let (journal, views) = (Arc::new(journal), Arc::<MemoryViews>::default());
-        let stories = stories(3);
-        append_mixed(&*journal, &stories[..2]).await;
-        let file = rusqlite::Connection::open(folder.path().join("journal.sqlite")).unwrap();
-        for (sk, body) in [(-1, "'x'"), (4, "CAST(x'7bff' AS TEXT)")] {
-            let insert = format!("INSERT INTO events (pk, sk, body) VALUES (?1, ?2, {body})");
-            file.execute(&insert, (stories[1].key.partition(), sk)).unwrap();
-        }
-        append_mixed(&*journal, &stories[2..]).await;
-        follower(&journal, &views).catch_up().await.unwrap();
-        assert_rows(&*views, &[stories[0].clone(), stories[2].clone()]).await;
-        let parked = views.parked(&stories[1].key.tenant, 9).await.unwrap();
-        assert_eq!((&parked[0].key, parked[0].version, parked.len()), (&stories[1].key, 4, 1));
     }
 
     /// A follower that went through the stories' events, and its rows.
@@ -609,7 +590,8 @@ mod tests {
         let views = Arc::new(MemoryViews::default());
         let whole = Arc::new(MemoryJournal::default());
         let runner = Runner::new(whole.clone(), views.clone(), Arc::new(Clock::default()));
-        let mut running = Running::start(Follower::new(journal.clone(), views.clone(), runner));
+        let mut running =
+            Running::start(JournalFollower::new(journal.clone(), views.clone(), runner));
         let begun = Instant::now();
         for story in &stories(2) {
             story.append_to(&*whole).await;
@@ -629,7 +611,7 @@ mod tests {
         let at = |days| Clock(purged.asset().updated_at + chrono::TimeDelta::days(days));
         for (days, there) in [(7, true), (8, false)] {
             let runner = Runner::new(journal.clone(), views.clone(), Arc::new(at(days)));
-            let mut follower = Follower::new(journal.clone(), views.clone(), runner);
+            let mut follower = JournalFollower::new(journal.clone(), views.clone(), runner);
             follower.catch_up().await.unwrap();
             assert_eq!(views.get(&purged.key).await.unwrap().is_some(), there, "day {days}");
         }
@@ -645,26 +627,5 @@ mod tests {
         task.await.unwrap();
         stories(1)[0].append_to(&*journal).await;
         assert!(!progress.caught_up().await);
-    }
-
-    #[tokio::test]
-    async fn files_are_followed_across_restarts_and_not_over_a_restored_copy() {
-        let [folder, copy] = [(); 2].map(|()| TempDir::new().unwrap());
-        let stories = stories(50);
-        for round in 1..=2 {
-            let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
-            let views = SqliteViews::open(folder.path(), Open::OrCreate).unwrap();
-            let (journal, views) = (Arc::new(journal), Arc::new(views));
-            let mut running = Running::start(follower(&journal, &views));
-            append_mixed(&*journal, &stories[..25 * round]).await;
-            assert!(running.progress.caught_up().await);
-            assert_rows(&*views, &stories[..25 * round]).await;
-            running.stop().await;
-        }
-        let restored = SqliteJournal::open(copy.path(), Open::OrCreate).await.unwrap();
-        append_mixed(&restored, &stories[10..20]).await;
-        let views = Arc::new(SqliteViews::open(folder.path(), Open::Existing).unwrap());
-        follower(&Arc::new(restored), &views).catch_up().await.unwrap_err();
-        assert_rows(&*views, &stories).await;
     }
 }

@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::feed::Lanes;
 use crate::rows::Rows;
 
-pub use list::{Building, Dropped, Kept, LINGER, List, NotSo};
-pub use progress::{Broken, Progress, Stretch};
+pub use list::{
+    Building, DROP_GRACE, DroppedGeneration, GenerationList, GenerationsError, KeptGeneration,
+};
+pub use progress::{BrokenHistory, ReplayProgress, SegmentProgress};
 
 /// The number of a generation. Numbers rise and are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,16 +83,24 @@ pub async fn tidy(table: &dyn Generations, now: DateTime<Utc>) -> Result<u64, St
 #[async_trait]
 pub trait Generations: Send + Sync {
     /// Which generations there are; of a new read table, the first.
-    async fn generations(&self) -> Result<List, StoreError>;
+    async fn generations(&self) -> Result<GenerationList, StoreError>;
 
     /// Replaces the list by `list` if it still is `seen`; whether it was.
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError>;
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError>;
 
     /// How far a replay has come, if one was begun.
-    async fn progress(&self) -> Result<Option<Progress>, StoreError>;
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError>;
 
     /// Saves how far a replay has come, if what is saved still is `seen`; whether it was.
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError>;
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError>;
 
     /// The rows of one generation.
     fn rows(&self, of: Generation) -> Arc<dyn Rows>;

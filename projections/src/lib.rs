@@ -18,15 +18,16 @@ pub mod replay;
 pub mod row;
 pub mod rows;
 pub mod runner;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod views;
 
-pub use current::Current;
+pub use current::CurrentGeneration;
 pub use feed::Feed;
-pub use follower::Follower;
+pub use follower::JournalFollower;
 pub use generations::{Generation, Generations};
 pub use position::Positions;
-pub use quarantine::Contradicted;
+pub use quarantine::ContradictedAssets;
 pub use reader::Reader;
 pub use replay::Replay;
 pub use rows::Rows;

@@ -8,7 +8,7 @@ use ledger::id::Key;
 use ledger::journal::Arrivals;
 
 use crate::generations::Generation;
-use crate::views::Put;
+use crate::views::PutOutcome;
 
 /// A place in a local journal, and how to recognise that journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,9 @@ impl Position {
 
 /// What became of rows and a position that were to be saved together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Commit {
+pub enum PositionCommit {
     /// All are saved; what became of each row in the first generation.
-    Moved(Vec<Put>),
+    Moved(Vec<PutOutcome>),
     /// The position was no longer where it was to be moved from: nothing is saved.
     Elsewhere,
     /// The rows of these assets contradict their histories or cannot be stored, so they are to be
@@ -77,5 +77,5 @@ pub trait Positions: Send + Sync {
         histories: &[History],
         from: &Position,
         to: &Position,
-    ) -> Result<Commit, StoreError>;
+    ) -> Result<PositionCommit, StoreError>;
 }

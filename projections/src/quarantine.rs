@@ -18,30 +18,30 @@ use crate::generations::Generations;
 use crate::views::Views;
 
 /// How long what was read is believed.
-pub const MEMORY: Duration = Duration::from_secs(10);
+pub const CACHE_TTL: Duration = Duration::from_secs(10);
 
 /// What a read table says is contradicted.
-pub struct Contradicted {
+pub struct ContradictedAssets {
     views: Arc<dyn Generations>,
-    known: Mutex<HashMap<Tenant, Known>>,
+    known: Mutex<HashMap<Tenant, TenantQuarantine>>,
 }
 
 /// What was read of one tenant, and what was told since.
 #[derive(Default)]
-struct Known {
+struct TenantQuarantine {
     assets: HashSet<AssetId>,
     /// Told by this process, and when.
     told: HashMap<AssetId, Instant>,
     read: Option<Instant>,
 }
 
-impl Known {
+impl TenantQuarantine {
     fn holds(&self, asset: AssetId) -> bool {
         self.assets.contains(&asset) || self.told.contains_key(&asset)
     }
 }
 
-impl Contradicted {
+impl ContradictedAssets {
     /// What `views` says is contradicted.
     #[must_use]
     pub fn new(views: Arc<dyn Generations>) -> Self {
@@ -55,7 +55,7 @@ impl Contradicted {
         known.told.insert(key.asset, Instant::now());
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Tenant, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Tenant, TenantQuarantine>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,12 +67,13 @@ impl Contradicted {
 }
 
 #[async_trait]
-impl Quarantine for Contradicted {
+impl Quarantine for ContradictedAssets {
     /// Where the list cannot be read, the last one is believed; without any, nobody knows, and the
     /// command is to come again.
     async fn holds(&self, key: &Key) -> Result<bool, StoreError> {
         let begun = Instant::now();
-        let fresh = |known: &Known| known.read.is_some_and(|read| begun - read < MEMORY);
+        let fresh =
+            |known: &TenantQuarantine| known.read.is_some_and(|read| begun - read < CACHE_TTL);
         if let Some(known) = self.known().get(&key.tenant).filter(|known| fresh(known)) {
             return Ok(known.holds(key.asset));
         }
@@ -98,13 +99,13 @@ impl Quarantine for Contradicted {
 mod tests {
     use ledger::asset::Declaration;
     use ledger::journal::{Journal, MemoryJournal};
-    use ledger::record::Source;
-    use ledger::service::{Caller, Refusal, Service};
+    use ledger::record::EventSource;
+    use ledger::service::{Caller, LedgerService, Refusal};
     use ledger::testing::{MemoryBucket, TestEffects};
 
     use super::*;
-    use crate::runner::{Hint, Runner};
-    use crate::testing::{Clock, Fault, Faulty, Story};
+    use crate::runner::{ProjectionHint, Runner};
+    use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
     use crate::views::{MemoryViews, Parked};
 
     fn aside(story: &Story) -> Parked {
@@ -117,11 +118,11 @@ mod tests {
         let (reads, story) = (Arc::new(Mutex::new(0)), Story::begin("main", 1));
         let (counted, away) = (reads.clone(), Arc::new(Mutex::new(false)));
         let is_away = away.clone();
-        let views = Arc::new(Faulty::new(MemoryViews::default(), move |name| {
+        let views = Arc::new(FaultyViews::new(MemoryViews::default(), move |name| {
             *counted.lock().unwrap() += u32::from(name == "parked");
-            is_away.lock().unwrap().then_some(Fault::Before)
+            is_away.lock().unwrap().then_some(InjectedFault::Before)
         }));
-        let contradicted = Contradicted::new(views.clone());
+        let contradicted = ContradictedAssets::new(views.clone());
         *away.lock().unwrap() = true;
         contradicted.holds(&story.key).await.unwrap_err();
         *away.lock().unwrap() = false;
@@ -130,14 +131,14 @@ mod tests {
         }
         assert_eq!(*reads.lock().unwrap(), 1, "the first call failed before");
         views.inner().park(&aside(&story)).await.unwrap();
-        tokio::time::advance(MEMORY).await;
+        tokio::time::advance(CACHE_TTL).await;
         assert!(contradicted.holds(&story.key).await.unwrap());
         *away.lock().unwrap() = true;
-        tokio::time::advance(MEMORY).await;
+        tokio::time::advance(CACHE_TTL).await;
         assert!(contradicted.holds(&story.key).await.unwrap(), "the last list is believed");
         *away.lock().unwrap() = false;
         views.inner().let_go(&aside(&story)).await.unwrap();
-        tokio::time::advance(MEMORY).await;
+        tokio::time::advance(CACHE_TTL).await;
         assert!(!contradicted.holds(&story.key).await.unwrap());
     }
 
@@ -145,20 +146,20 @@ mod tests {
     async fn commands_do_not_launder_a_cut() {
         let (journal, views) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
         let whole = Story::begin("main", 1).received().uploaded().deleted();
-        let hint = |version| Hint { key: whole.key.clone(), version, lines: Vec::new() };
+        let hint = |version| ProjectionHint { key: whole.key.clone(), version, lines: Vec::new() };
         views.put(&whole.asset()).await.unwrap();
         // The delete was cut: the journal says that it is uploaded.
         let cut = whole.first(3);
         cut.append_to(&*journal).await;
-        let contradicted = Arc::new(Contradicted::new(views.clone()));
+        let contradicted = Arc::new(ContradictedAssets::new(views.clone()));
         let runner = Runner::new(journal.clone(), views.clone(), Arc::new(Clock::default()));
         let runner = runner.telling(contradicted.clone());
         let effects = Arc::new(TestEffects::seeded(1));
         let bucket = Arc::<MemoryBucket>::default();
         let tenant = whole.key.tenant.clone();
-        let service = Service::new(journal.clone(), bucket, effects, tenant, "files")
+        let service = LedgerService::new(journal.clone(), bucket, effects, tenant, "files")
             .guarded(contradicted.clone());
-        let caller = Caller { actor: "a".into(), source: Source::Api, request: "r".into() };
+        let caller = Caller { actor: "a".into(), source: EventSource::Api, request: "r".into() };
         let asset = whole.key.asset;
         // The first command is taken, since nobody has looked; its event is another than was cut.
         service.delete(&caller, asset, None, None).await.unwrap();

@@ -15,9 +15,9 @@ use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::service;
 
-use crate::follower::Progress;
+use crate::follower::FollowerProgress;
 use crate::measure;
-use crate::views::{Page, Query, Unreadable, Views};
+use crate::views::{AssetPage, ListQuery, UnreadableRow, Views};
 
 /// Histories that are read at once in place of rows that cannot be.
 const FOLDS: usize = 16;
@@ -27,7 +27,7 @@ const FOLDS: usize = 16;
 pub struct Reader {
     journal: Arc<dyn Journal>,
     views: Arc<dyn Views>,
-    rows: Option<Progress>,
+    rows: Option<FollowerProgress>,
 }
 
 impl Reader {
@@ -38,7 +38,7 @@ impl Reader {
 
     /// The same where a follower makes the rows in this process, and is known to be not there yet.
     #[must_use]
-    pub fn made_by(self, rows: Progress) -> Self {
+    pub fn made_by(self, rows: FollowerProgress) -> Self {
         Self { rows: Some(rows), ..self }
     }
 
@@ -47,7 +47,7 @@ impl Reader {
     /// The row is believed only if it is the fold of the journal's last event: a row that lags,
     /// or whose head was altered, is noticed on every read and folded anew.
     pub async fn current(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        let (row, last) = tokio::join!(self.views.glance(key), self.journal.last(key));
+        let (row, last) = tokio::join!(self.views.get_eventually(key), self.journal.last(key));
         let Some(last) = last.map_err(|error| error.about(key))? else { return Ok(None) };
         // A read table that is away costs speed, not answers: the journal is the truth.
         let row = row.unwrap_or_else(|error| {
@@ -70,7 +70,7 @@ impl Reader {
     ///
     /// An asset whose row cannot be read is folded from the journal. One whose history cannot be
     /// read either is left out: it keeps nobody from the others.
-    pub async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    pub async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         // Asked before: what becomes complete meanwhile is no harm.
         let incomplete = match &self.rows {
             Some(rows) => rows.is_filling().await,
@@ -90,7 +90,11 @@ impl Reader {
     }
 
     /// What the journal tells of an asset whose row cannot be read, if it belongs to the list.
-    async fn instead(&self, query: &Query, row: Unreadable) -> Result<Option<Asset>, StoreError> {
+    async fn instead(
+        &self,
+        query: &ListQuery,
+        row: UnreadableRow,
+    ) -> Result<Option<Asset>, StoreError> {
         let key = Key { tenant: query.tenant.clone(), asset: row.asset };
         let asset = key.partition();
         measure::unreadable();
@@ -142,7 +146,7 @@ mod tests {
     use ledger::journal::MemoryJournal;
 
     use super::*;
-    use crate::testing::{Fault, Faulty, Story};
+    use crate::testing::{FaultyViews, InjectedFault, Story};
     use crate::views::MemoryViews;
 
     struct World {
@@ -201,8 +205,8 @@ mod tests {
     #[tokio::test]
     async fn a_row_that_is_current_saves_folding_the_history() {
         let World { story, .. } = world().await;
-        let journal = Faulty::new(MemoryJournal::default(), |name| {
-            (name == "history").then_some(Fault::Before)
+        let journal = FaultyViews::new(MemoryJournal::default(), |name| {
+            (name == "history").then_some(InjectedFault::Before)
         });
         story.append_to(journal.inner()).await;
         let views = MemoryViews::default();
@@ -214,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_table_that_is_away_costs_no_answers() {
         let World { journal, story, .. } = world().await;
-        let views = Faulty::new(MemoryViews::default(), |_| Some(Fault::Before));
+        let views = FaultyViews::new(MemoryViews::default(), |_| Some(InjectedFault::Before));
         let reader = Reader::new(journal, Arc::new(views));
         assert_eq!(reader.current(&story.key).await.unwrap(), Some(story.asset()));
     }

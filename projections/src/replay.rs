@@ -7,9 +7,9 @@
 mod begin;
 mod compare;
 mod fill;
-mod hold;
-mod pace;
+mod lease;
 mod tally;
+mod throttle;
 mod walk;
 
 use std::sync::Arc;
@@ -20,20 +20,23 @@ use ledger::journal::{Journal, Scan};
 use ledger::{Effects, StoreError};
 use tokio::sync::watch;
 
-use crate::generations::{Broken, Generation, Generations, List, NotSo, Progress, Stretch};
+use crate::generations::{
+    BrokenHistory, Generation, GenerationList, Generations, GenerationsError, ReplayProgress,
+    SegmentProgress,
+};
 use crate::rows::Rows;
 use crate::runner::Runner;
 
 pub use compare::{Difference, Differences};
-pub use tally::{Phase, Seen, Tally};
+pub use tally::{Phase, ReplayTally, TallySnapshot};
 
 use fill::Filled;
-use hold::Hold;
-use pace::persist;
+use lease::ReplayLease;
+use throttle::persist;
 
 /// How a replay is done.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ReplayOptions {
     /// Whose rows are compared. The rows of every tenant of the journal are made.
     pub tenant: Tenant,
     /// Parts that the journal is read in at once.
@@ -53,25 +56,25 @@ pub struct Options {
 
 /// What a replay found.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct ReplayReport {
     /// Events read.
     pub events: u64,
     /// Assets whose rows were made.
     pub assets: u64,
     /// Histories that do not verify, as many as are named.
-    pub broken: Vec<Broken>,
+    pub broken: Vec<BrokenHistory>,
     /// How many there are of them.
     pub broken_count: u64,
     /// Histories with an event of a newer version of this program, as many as are named. They have
     /// no rows, wait for a newer program, and keep no other rows from being read.
-    pub unknown: Vec<Broken>,
+    pub unknown: Vec<BrokenHistory>,
     /// How many there are of them.
     pub unknown_count: u64,
     /// How the new rows differ from those that are read.
     pub differences: Differences,
 }
 
-impl Report {
+impl ReplayReport {
     /// Whether rows made from this journal could hide that it was tampered with.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
@@ -81,18 +84,18 @@ impl Report {
 
 /// How a replay ended.
 #[derive(Debug, Clone)]
-pub enum Outcome {
+pub enum ReplayOutcome {
     /// The new generation is read.
-    Switched(Generation, Report),
+    Switched(Generation, ReplayReport),
     /// The journal is doubtful: the new generation was given up, and the old one is read.
-    Refused(Report),
+    Refused(ReplayReport),
     /// It was told to stop; the next one goes on from there.
     Stopped,
 }
 
 /// Why a replay failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ReplayError {
     /// A store did not answer, again and again.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,7 +107,7 @@ pub enum Failure {
     TakenOver(Generation),
     /// The list of generations does not allow it.
     #[error(transparent)]
-    NotSo(#[from] NotSo),
+    NotSo(#[from] GenerationsError),
     /// A part of the work panicked.
     #[error("a part of the replay ended before its time")]
     Cut,
@@ -122,21 +125,21 @@ pub struct Replay {
     /// The clock, and chance.
     pub effects: Arc<dyn Effects>,
     /// How it is done.
-    pub options: Options,
+    pub options: ReplayOptions,
     /// What can be seen of it meanwhile.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<ReplayTally>,
     /// Turns true when it is to stop at the next clean place.
     pub stop: watch::Receiver<bool>,
 }
 
 impl Replay {
     /// Makes a new generation, or goes on with the one that was begun, and switches to it.
-    pub async fn run(&self) -> Result<Outcome, Failure> {
-        let hold = Hold::new(self.clone(), self.begin().await?);
+    pub async fn run(&self) -> Result<ReplayOutcome, ReplayError> {
+        let hold = ReplayLease::new(self.clone(), self.begin().await?);
         // Whoever is silent for long is taken to be dead.
         let outcome = tokio::select! {
             outcome = self.build(&hold) => outcome,
-            lost = hold.keep_up() => Err(lost),
+            lost = hold.renew() => Err(lost),
         };
         hold.let_go().await;
         outcome
@@ -144,7 +147,10 @@ impl Replay {
 
     /// What a replay would change; `None` if it was told to stop. It writes nothing but to
     /// `scratch`, an empty table.
-    pub async fn rehearse(&self, scratch: &dyn Generations) -> Result<Option<Report>, Failure> {
+    pub async fn rehearse(
+        &self,
+        scratch: &dyn Generations,
+    ) -> Result<Option<ReplayReport>, ReplayError> {
         let mut rehearsal = self.clone();
         rehearsal.options.accept_broken = true;
         let rows = scratch.rows(Generation::FIRST);
@@ -154,39 +160,39 @@ impl Replay {
     }
 
     /// Goes back to the generation that is kept; which that is.
-    pub async fn roll_back(&self) -> Result<Generation, Failure> {
-        Ok(self.change(List::rolled_back).await?.current)
+    pub async fn roll_back(&self) -> Result<Generation, ReplayError> {
+        Ok(self.change(GenerationList::rolled_back).await?.current)
     }
 
     /// Gives up the generation that an earlier replay left unfinished, the one that is kept, and
     /// those that are kept as evidence.
-    pub async fn abandon(&self) -> Result<(), Failure> {
+    pub async fn abandon(&self) -> Result<(), ReplayError> {
         if let Some(building) = self.list().await?.building {
             self.listen(&building, self.saved().await?.as_ref()).await?;
         }
         let now = self.effects.now();
-        let drop_all = |list: &List| list.given_up(now).unkept(now).without_evidence(now);
+        let drop_all = |list: &GenerationList| list.given_up(now).unkept(now).without_evidence(now);
         self.change(|list| Ok(drop_all(list))).await.map(drop)
     }
 
-    async fn build(&self, hold: &Hold) -> Result<Outcome, Failure> {
+    async fn build(&self, hold: &ReplayLease) -> Result<ReplayOutcome, ReplayError> {
         let begun = hold.progress();
         let generation = begun.generation;
         let rows = self.table.rows(generation);
         let filled = self.fill(rows.clone(), begun, |progress| hold.note(progress)).await?;
         let Some(report) = self.compared(rows, filled, self.announcing().as_ref()).await? else {
-            return Ok(Outcome::Stopped);
+            return Ok(ReplayOutcome::Stopped);
         };
         let accepted = self.options.accept_restored && report.broken_count == 0;
         if report.is_doubtful() && !self.options.accept_broken && !accepted {
             self.give_up().await?;
-            return Ok(Outcome::Refused(report));
+            return Ok(ReplayOutcome::Refused(report));
         }
         self.switch(generation).await?;
         if self.options.accept_restored {
             self.forgive(generation).await?;
         }
-        Ok(Outcome::Switched(generation, report))
+        Ok(ReplayOutcome::Switched(generation, report))
     }
 
     /// Who tells the feed of what the rows lack, where it is kept beside them.
@@ -201,7 +207,7 @@ impl Replay {
         built: Arc<dyn Rows>,
         filled: Filled,
         runner: Option<&Runner>,
-    ) -> Result<Option<Report>, Failure> {
+    ) -> Result<Option<ReplayReport>, ReplayError> {
         let Filled::Whole(progress) = filled else { return Ok(None) };
         // Rows were no longer written: there is nothing to compare, and nothing to switch to.
         let useless = progress.broken_count > 0 && !self.options.accept_broken;
@@ -214,16 +220,19 @@ impl Replay {
         Ok(differences.map(|differences| report(progress, differences)))
     }
 
-    async fn list(&self) -> Result<List, StoreError> {
+    async fn list(&self) -> Result<GenerationList, StoreError> {
         persist(|| self.table.generations()).await
     }
 
-    async fn saved(&self) -> Result<Option<Progress>, StoreError> {
+    async fn saved(&self) -> Result<Option<ReplayProgress>, StoreError> {
         persist(|| self.table.progress()).await
     }
 
     /// Changes the list, whatever others do to it meanwhile; what it is then.
-    async fn change(&self, change: impl Fn(&List) -> Result<List, NotSo>) -> Result<List, Failure> {
+    async fn change(
+        &self,
+        change: impl Fn(&GenerationList) -> Result<GenerationList, GenerationsError>,
+    ) -> Result<GenerationList, ReplayError> {
         loop {
             let list = self.list().await?;
             let next = change(&list)?;
@@ -235,7 +244,7 @@ impl Replay {
         }
     }
 
-    async fn switch(&self, to: Generation) -> Result<(), Failure> {
+    async fn switch(&self, to: Generation) -> Result<(), ReplayError> {
         self.tally.enter(Phase::Switching);
         let (keep, now) = (self.options.keep, self.effects.now());
         if self.options.accept_restored {
@@ -245,7 +254,7 @@ impl Replay {
     }
 
     /// The rows that contradicted the journal are read no more, so nothing is contradicted.
-    async fn forgive(&self, read: Generation) -> Result<(), Failure> {
+    async fn forgive(&self, read: Generation) -> Result<(), ReplayError> {
         let (rows, tenant) = (self.table.rows(read), &self.options.tenant);
         for parked in persist(|| rows.contradicted(tenant, usize::MAX)).await? {
             persist(|| rows.let_go(&parked)).await?;
@@ -254,11 +263,11 @@ impl Replay {
     }
 }
 
-fn report(progress: Progress, differences: Differences) -> Report {
-    let sum = |of: fn(&Stretch) -> u64| progress.stretches.iter().map(of).sum();
+fn report(progress: ReplayProgress, differences: Differences) -> ReplayReport {
+    let sum = |of: fn(&SegmentProgress) -> u64| progress.stretches.iter().map(of).sum();
     let (events, assets) = (sum(|it| it.events), sum(|it| it.assets));
-    let Progress { broken, broken_count, unknown, unknown_count, .. } = progress;
-    Report { events, assets, broken, broken_count, unknown, unknown_count, differences }
+    let ReplayProgress { broken, broken_count, unknown, unknown_count, .. } = progress;
+    ReplayReport { events, assets, broken, broken_count, unknown, unknown_count, differences }
 }
 
 #[cfg(test)]

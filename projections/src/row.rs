@@ -3,17 +3,16 @@
 //! Every read table keeps these attributes beside a key of its own making. A row carries all of
 //! an [`Asset`], so reading one gives back exactly what was put.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::StoreError;
-use ledger::asset::{Asset, Declaration, Life, Status, UploadKind};
-use ledger::error::Kind;
+use ledger::asset::{Asset, AssetStatus, Declaration, Life, UploadKind};
+use ledger::error::StoreErrorKind;
 use ledger::id::Key;
 use ledger::objects::ObjectVersion;
 use ledger::time;
-#[cfg(feature = "sqlite")]
-use rusqlite::types::ToSql;
 use serde::{Deserialize, Serialize};
 
 /// How long a purged asset's row stays: well beyond the 24 hours for which a stream may deliver a
@@ -33,17 +32,19 @@ macro_rules! row {
             /// The names of the attributes, in the order in which they are kept.
             pub const ATTRIBUTES: &[&str] = &[$(stringify!($name)),*];
 
-            /// The attributes as columns.
-            #[cfg(feature = "sqlite")]
-            pub(crate) fn columns(&self) -> Vec<&dyn ToSql> {
-                vec![$(&self.$name),*]
+            /// The attributes as columns, in the same order.
+            pub fn columns(&self) -> Result<Vec<Column<'_>>, AttributeError> {
+                Ok(vec![$(self.$name.column().ok_or(AttributeError(stringify!($name)))?),*])
             }
 
-            /// The attributes read from the columns that start at `first`.
-            #[cfg(feature = "sqlite")]
-            pub(crate) fn read(from: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Self> {
-                let mut index = first..;
-                Ok(Self { $($name: from.get(index.next().unwrap_or(first))?),* })
+            /// The attributes read from columns in the same order.
+            pub fn of_columns<'a>(
+                mut columns: impl Iterator<Item = Column<'a>>,
+            ) -> Result<Self, AttributeError> {
+                Ok(Self {
+                    $($name: columns.next().and_then(Attribute::of_column)
+                        .ok_or(AttributeError(stringify!($name)))?,)*
+                })
             }
         }
     };
@@ -99,10 +100,90 @@ row! {
     expires_at: Option<i64>,
 }
 
+/// An attribute's value in a store of columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column<'a> {
+    /// Nothing.
+    Null,
+    /// A number or a truth value (0 or 1).
+    Integer(i64),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// What no attribute is kept as.
+    Other,
+}
+
+/// A type of attributes. `None` is a value that is not of its form.
+trait Attribute: Sized {
+    fn column(&self) -> Option<Column<'_>>;
+    fn of_column(column: Column<'_>) -> Option<Self>;
+}
+
+impl Attribute for String {
+    fn column(&self) -> Option<Column<'_>> {
+        Some(Column::Text(self.into()))
+    }
+
+    fn of_column(column: Column<'_>) -> Option<Self> {
+        if let Column::Text(text) = column { Some(text.into_owned()) } else { None }
+    }
+}
+
+impl Attribute for i64 {
+    fn column(&self) -> Option<Column<'_>> {
+        Some(Column::Integer(*self))
+    }
+
+    fn of_column(column: Column<'_>) -> Option<Self> {
+        if let Column::Integer(number) = column { Some(number) } else { None }
+    }
+}
+
+impl Attribute for u64 {
+    fn column(&self) -> Option<Column<'_>> {
+        i64::try_from(*self).ok().map(Column::Integer)
+    }
+
+    fn of_column(column: Column<'_>) -> Option<Self> {
+        i64::of_column(column)?.try_into().ok()
+    }
+}
+
+impl Attribute for bool {
+    fn column(&self) -> Option<Column<'_>> {
+        Some(Column::Integer((*self).into()))
+    }
+
+    fn of_column(column: Column<'_>) -> Option<Self> {
+        Some(i64::of_column(column)? != 0)
+    }
+}
+
+impl<T: Attribute> Attribute for Option<T> {
+    fn column(&self) -> Option<Column<'_>> {
+        self.as_ref().map_or(Some(Column::Null), T::column)
+    }
+
+    fn of_column(column: Column<'_>) -> Option<Self> {
+        if column == Column::Null { Some(None) } else { T::of_column(column).map(Some) }
+    }
+}
+
+/// JSON text.
+impl Attribute for Tags {
+    fn column(&self) -> Option<Column<'_>> {
+        Some(Column::Text(serde_json::to_string(self).ok()?.into()))
+    }
+
+    fn of_column(column: Column<'_>) -> Option<Self> {
+        serde_json::from_str(&String::of_column(column)?).ok()
+    }
+}
+
 /// An attribute that is not of its form: the row was altered, or a newer program wrote it.
 #[derive(Debug, thiserror::Error)]
 #[error("attribute {0:?} is not of its form")]
-struct Unfit(&'static str);
+pub struct AttributeError(&'static str);
 
 impl From<&Asset> for Row {
     fn from(asset: &Asset) -> Self {
@@ -139,19 +220,23 @@ impl Row {
     pub fn asset(self, key: Key) -> Result<Asset, StoreError> {
         let name = key.partition();
         self.parse(key).map_err(|unfit| {
-            StoreError::caused(Kind::Corrupt, format!("the row of {name} cannot be read"), unfit)
+            StoreError::caused(
+                StoreErrorKind::Corrupt,
+                format!("the row of {name} cannot be read"),
+                unfit,
+            )
         })
     }
 
-    fn parse(self, key: Key) -> Result<Asset, Unfit> {
+    fn parse(self, key: Key) -> Result<Asset, AttributeError> {
         let (pin, life) = (self.pin()?, self.life()?);
         let (reason, expires_at) = (self.reason.clone(), self.expires_at);
         let asset = Asset {
             key,
             version: self.version,
-            head: self.head.parse().map_err(|_| Unfit("head"))?,
-            created_at: time::parse(&self.created_at).ok_or(Unfit("created_at"))?,
-            updated_at: time::parse(&self.updated_at).ok_or(Unfit("updated_at"))?,
+            head: self.head.parse().map_err(|_| AttributeError("head"))?,
+            created_at: time::parse(&self.created_at).ok_or(AttributeError("created_at"))?,
+            updated_at: time::parse(&self.updated_at).ok_or(AttributeError("updated_at"))?,
             declared: Declaration {
                 upload: read_upload(&self.upload)?,
                 filename: self.filename,
@@ -166,35 +251,35 @@ impl Row {
         };
         // What the asset does not say itself has to follow from it.
         if state(asset.status()) != self.state {
-            return Err(Unfit("state"));
+            return Err(AttributeError("state"));
         }
         if self::reason(&asset.life) != reason {
-            return Err(Unfit("reason"));
+            return Err(AttributeError("reason"));
         }
         if self::expires_at(&asset).map(|at| at.timestamp()) != expires_at {
-            return Err(Unfit("expires_at"));
+            return Err(AttributeError("expires_at"));
         }
         Ok(asset)
     }
 
-    fn pin(&self) -> Result<Option<ObjectVersion>, Unfit> {
+    fn pin(&self) -> Result<Option<ObjectVersion>, AttributeError> {
         let sha256 = self.sha256.clone();
         match (self.version_id.clone(), self.size, self.etag.clone()) {
             (Some(version_id), Some(size), Some(etag)) => {
                 Ok(Some(ObjectVersion { version_id, size, sha256, etag }))
             }
             (None, None, None) if sha256.is_none() => Ok(None),
-            _ => Err(Unfit("version_id")),
+            _ => Err(AttributeError("version_id")),
         }
     }
 
-    fn life(&self) -> Result<Life, Unfit> {
+    fn life(&self) -> Result<Life, AttributeError> {
         match self.state.as_str() {
             "CREATED" | "RECEIVED" | "UPLOADED" => Ok(Life::Live),
             "DELETED" => Ok(Life::Deleted { reason: self.reason.clone() }),
             "PURGING" => Ok(Life::Purging),
             "PURGED" => Ok(Life::Purged),
-            _ => Err(Unfit("state")),
+            _ => Err(AttributeError("state")),
         }
     }
 }
@@ -207,14 +292,16 @@ pub fn expires_at(asset: &Asset) -> Option<DateTime<Utc>> {
 }
 
 /// Every state that a row may say.
-pub(crate) const STATES: [Status; 6] = {
-    use Status as S;
+pub const STATES: [AssetStatus; 6] = {
+    use AssetStatus as S;
     [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged]
 };
 
-pub(crate) fn state(status: Status) -> &'static str {
+/// The state as a row says it.
+#[must_use]
+pub fn state(status: AssetStatus) -> &'static str {
     match status {
-        Status::Purging => "PURGING",
+        AssetStatus::Purging => "PURGING",
         shown => shown.shown(),
     }
 }
@@ -230,11 +317,11 @@ fn upload(kind: UploadKind) -> &'static str {
     }
 }
 
-fn read_upload(text: &str) -> Result<UploadKind, Unfit> {
+fn read_upload(text: &str) -> Result<UploadKind, AttributeError> {
     match text {
         "plain" => Ok(UploadKind::Plain),
         "declared" => Ok(UploadKind::Declared),
-        _ => Err(Unfit("upload")),
+        _ => Err(AttributeError("upload")),
     }
 }
 
@@ -362,7 +449,7 @@ mod tests {
             let mut row = Row::from(&asset);
             alter(&mut row);
             let error = row.asset(asset.key.clone()).unwrap_err();
-            assert_eq!(error.kind, Kind::Corrupt);
+            assert_eq!(error.kind, StoreErrorKind::Corrupt);
             assert!(ledger::error::chain(&error).contains(attribute), "{error:?}");
         }
     }

@@ -9,11 +9,11 @@ use ledger::asset::Asset;
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
 
-use crate::views::{Page, Parked, Put, Query, Views};
+use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
 /// A row as it lies there.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct StoredRow {
     /// Its key within the tenant: an asset's id, or whatever somebody else wrote there.
     pub id: String,
     /// The asset that was put there, or what cannot be read about it.
@@ -22,9 +22,9 @@ pub struct Stored {
 
 /// Some rows of one part, and where the next ones are.
 #[derive(Debug, Clone, Default)]
-pub struct Batch {
+pub struct RowPage {
     /// The rows, by rising key.
-    pub rows: Vec<Stored>,
+    pub rows: Vec<StoredRow>,
     /// The key after which the next page starts; `None` on the part's last.
     pub next: Option<String>,
 }
@@ -50,7 +50,7 @@ pub trait Rows: Views {
         tenant: &Tenant,
         part: u8,
         after: Option<&str>,
-    ) -> Result<Batch, StoreError>;
+    ) -> Result<RowPage, StoreError>;
 
     /// The part that the asset's row is in.
     fn part_of(&self, key: &Key) -> u8;
@@ -65,23 +65,23 @@ impl<T: Views + ?Sized> Views for Arc<T> {
         (**self).get(key).await
     }
 
-    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        (**self).glance(key).await
+    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        (**self).get_eventually(key).await
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         (**self).put(asset).await
     }
 
-    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
         (**self).put_all(assets).await
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         (**self).put_checked(history).await
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         (**self).list(query).await
     }
 
@@ -117,7 +117,7 @@ impl<T: Rows + ?Sized> Rows for Arc<T> {
         tenant: &Tenant,
         part: u8,
         after: Option<&str>,
-    ) -> Result<Batch, StoreError> {
+    ) -> Result<RowPage, StoreError> {
         (**self).page(tenant, part, after).await
     }
 

@@ -16,21 +16,21 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 use ledger::asset::Asset;
-use ledger::error::{Kind, chain};
+use ledger::error::{StoreErrorKind, chain};
 use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::Journal;
-use ledger::{Effects, StoreError, behalf, service};
+use ledger::{Effects, StoreError, command_label, service};
 
-use crate::feed::{Announcer, Lane, News};
+use crate::feed::{Announcement, Announcer, FeedLane};
 use crate::generations::{self, Generation, Generations};
 use crate::measure;
-use crate::quarantine::Contradicted;
+use crate::quarantine::ContradictedAssets;
 use crate::rows::Rows;
-use crate::views::{Parked, Put};
+use crate::views::{Parked, PutOutcome};
 
-pub use batch::{Failed, Hint, Projected, Report};
-use batch::{Told, by_asset};
+use batch::{AssetHints, by_asset};
+pub use batch::{BatchReport, FailedHint, ProjectedAsset, ProjectionHint};
 
 /// Assets projected at once. Enough that their writes share a group commit and the round trips to
 /// a remote store overlap; few enough not to throttle it.
@@ -45,7 +45,7 @@ pub struct Runner {
     views: Arc<dyn Generations>,
     effects: Arc<dyn Effects>,
     announcer: Option<Announcer>,
-    told: Option<Arc<Contradicted>>,
+    told: Option<Arc<ContradictedAssets>>,
 }
 
 impl Runner {
@@ -68,7 +68,7 @@ impl Runner {
 
     /// Tells those who take commands in this process of what is contradicted.
     #[must_use]
-    pub fn telling(self, told: Arc<Contradicted>) -> Self {
+    pub fn telling(self, told: Arc<ContradictedAssets>) -> Self {
         Self { told: Some(told), ..self }
     }
 
@@ -79,19 +79,19 @@ impl Runner {
     /// folded. Read before the hints, it could lack a generation that was announced meanwhile;
     /// and if the scan that fills it had passed by the asset before the event, nobody would bring
     /// the event there.
-    pub async fn project(&self, hints: &[Hint]) -> Report {
-        behalf::named("project", self.project_all(hints)).await
+    pub async fn project(&self, hints: &[ProjectionHint]) -> BatchReport {
+        command_label::scope("project", self.project_all(hints)).await
     }
 
-    async fn project_all(&self, hints: &[Hint]) -> Report {
+    async fn project_all(&self, hints: &[ProjectionHint]) -> BatchReport {
         if hints.is_empty() {
-            return Report::default();
+            return BatchReport::default();
         }
         let written = match self.written().await {
             Ok(written) => written,
-            Err(error) => return Report::failed(hints.len(), &error),
+            Err(error) => return BatchReport::failed(hints.len(), &error),
         };
-        let mut report = Report::default();
+        let mut report = BatchReport::default();
         for (told, outcome) in self.run(by_asset(hints), &written).await {
             report.count(outcome, &told.hints);
         }
@@ -101,14 +101,14 @@ impl Runner {
 
     /// Projects an asset again from the journal, after a person has looked at why it was parked.
     /// `None` if the journal has no event of it: a person mistypes an id, and nothing is parked.
-    pub async fn redrive(&self, key: &Key) -> Option<Projected> {
+    pub async fn redrive(&self, key: &Key) -> Option<ProjectedAsset> {
         let known = async { Ok((self.journal.last(key).await?, self.written().await?)) };
         let (last, written) = match known.await {
             Ok((last, written)) => (last?, written),
-            Err(error) => return Some(Projected::Failed(error)),
+            Err(error) => return Some(ProjectedAsset::Failed(error)),
         };
         let (lines, hints) = (Vec::new(), Vec::new());
-        let told = vec![Told { key: key.clone(), version: last.version, lines, hints }];
+        let told = vec![AssetHints { key: key.clone(), version: last.version, lines, hints }];
         let outcome = self.run(told, &written).await.pop();
         outcome.map(|(_, outcome)| outcome)
     }
@@ -122,19 +122,23 @@ impl Runner {
         Ok(tombstones + generations::tidy(&*self.views, now).await?)
     }
 
-    async fn written(&self) -> Result<Written, StoreError> {
+    async fn written(&self) -> Result<TargetGenerations, StoreError> {
         let list = self.views.generations().await?;
         Ok(self.rows_of(&list.written().collect::<Vec<_>>()))
     }
 
-    fn rows_of(&self, generations: &[Generation]) -> Written {
+    fn rows_of(&self, generations: &[Generation]) -> TargetGenerations {
         generations.iter().map(|generation| self.views.rows(*generation)).collect()
     }
 
     /// Folds all, then announces all, then writes all: what is announced together takes few
     /// places.
-    async fn run(&self, told: Vec<Told>, to: &Written) -> Vec<(Told, Projected)> {
-        let write = |(folded, told): (Result<Folded, StoreError>, Told)| async move {
+    async fn run(
+        &self,
+        told: Vec<AssetHints>,
+        to: &TargetGenerations,
+    ) -> Vec<(AssetHints, ProjectedAsset)> {
+        let write = |(folded, told): (Result<FoldedAsset, StoreError>, AssetHints)| async move {
             let outcome = match folded {
                 Ok(folded) => self.written_to(&told, &folded.history, to).await,
                 Err(error) => self.failed(&told, error, to).await,
@@ -148,14 +152,14 @@ impl Runner {
     /// Folds all and announces all. What could not be announced is not to be written, and an error.
     async fn fold_all(
         &self,
-        told: Vec<Told>,
-        to: &Written,
-    ) -> Vec<(Result<Folded, StoreError>, Told)> {
-        let fold = |told: Told| async move { (self.folded(&told, to).await, told) };
+        told: Vec<AssetHints>,
+        to: &TargetGenerations,
+    ) -> Vec<(Result<FoldedAsset, StoreError>, AssetHints)> {
+        let fold = |told: AssetHints| async move { (self.folded(&told, to).await, told) };
         let folded: Vec<_> = stream::iter(told).map(fold).buffered(AT_ONCE).collect().await;
         let unheard = self.announce(&folded).await;
-        let heard = |(folded, told): (Result<Folded, StoreError>, Told)| match unheard
-            .get(&Lane::of(&told.key))
+        let heard = |(folded, told): (Result<FoldedAsset, StoreError>, AssetHints)| match unheard
+            .get(&FeedLane::of(&told.key))
         {
             Some(error) if folded.is_ok() => (Err(error.clone()), told),
             _ => (folded, told),
@@ -163,51 +167,70 @@ impl Runner {
         folded.into_iter().map(heard).collect()
     }
 
-    async fn folded(&self, told: &Told, to: &Written) -> Result<Folded, StoreError> {
+    async fn folded(
+        &self,
+        told: &AssetHints,
+        to: &TargetGenerations,
+    ) -> Result<FoldedAsset, StoreError> {
         let history = self.fold(told).await?;
         let announced = match &self.announcer {
             Some(_) => version(to, &told.key).await?,
             None => 0,
         };
-        Ok(Folded { history, announced })
+        Ok(FoldedAsset { history, announced })
     }
 
     /// Announces what the rows lack, and answers which lanes could not take theirs.
     async fn announce(
         &self,
-        folded: &[(Result<Folded, StoreError>, Told)],
-    ) -> BTreeMap<Lane, StoreError> {
+        folded: &[(Result<FoldedAsset, StoreError>, AssetHints)],
+    ) -> BTreeMap<FeedLane, StoreError> {
         let Some(announcer) = &self.announcer else { return BTreeMap::new() };
         let folded = folded.iter().filter_map(|(folded, _)| folded.as_ref().ok());
-        let news = folded.map(|folded| News::of(&folded.history, folded.announced)).collect();
+        let news =
+            folded.map(|folded| Announcement::of(&folded.history, folded.announced)).collect();
         announcer.announce(news).await
     }
 
-    async fn written_to(&self, told: &Told, history: &History, to: &Written) -> Projected {
+    async fn written_to(
+        &self,
+        told: &AssetHints,
+        history: &History,
+        to: &TargetGenerations,
+    ) -> ProjectedAsset {
         match self.write(told, history, to).await {
-            Ok(Put::Contradicted(version)) => self.contradicted(told, version, to).await,
-            Ok(put) => Projected::Row(put),
+            Ok(PutOutcome::Contradicted(version)) => self.contradicted(told, version, to).await,
+            Ok(put) => ProjectedAsset::Row(put),
             Err(error) => self.failed(told, error, to).await,
         }
     }
 
     /// What cannot be read is set aside; what did not answer is asked again.
-    async fn failed(&self, told: &Told, error: StoreError, to: &Written) -> Projected {
+    async fn failed(
+        &self,
+        told: &AssetHints,
+        error: StoreError,
+        to: &TargetGenerations,
+    ) -> ProjectedAsset {
         if !error.kind.is_of_one_asset() {
-            return Projected::Failed(error);
+            return ProjectedAsset::Failed(error);
         }
         // A row would void a plain parking, also one that remembers what the history lacks.
         match self.contradiction(&told.key, to).await {
             Ok(Some(version)) => self.contradicted(told, version, to).await,
             Ok(None) => self.park(told, &error, to).await,
-            Err(error) => Projected::Failed(error),
+            Err(error) => ProjectedAsset::Failed(error),
         }
     }
 
     /// The version of the asset's row, if it is of an event that its history does not have. The
     /// row is read before the history. A history that is broken contradicts nothing here: that is
     /// what it is set aside for.
-    async fn contradiction(&self, key: &Key, to: &Written) -> Result<Option<u64>, StoreError> {
+    async fn contradiction(
+        &self,
+        key: &Key,
+        to: &TargetGenerations,
+    ) -> Result<Option<u64>, StoreError> {
         let Some(rows) = to.first() else { return Ok(None) };
         let row = match rows.get(key).await {
             Ok(Some(row)) => row,
@@ -227,30 +250,41 @@ impl Runner {
         }
     }
 
-    async fn write(&self, told: &Told, history: &History, to: &Written) -> Result<Put, StoreError> {
+    async fn write(
+        &self,
+        told: &AssetHints,
+        history: &History,
+        to: &TargetGenerations,
+    ) -> Result<PutOutcome, StoreError> {
         let mut put = put_checked(history, to).await?;
         // Others may have written a newer row since, of events that the journal has by now. What
         // this history lacks is not written here: it was not announced.
-        if matches!(put, Put::Contradicted(_)) && self.contradiction(&told.key, to).await?.is_none()
+        if matches!(put, PutOutcome::Contradicted(_))
+            && self.contradiction(&told.key, to).await?.is_none()
         {
-            put = Put::Stale;
+            put = PutOutcome::Stale;
         }
         self.measure(told, history.asset(), put);
         Ok(put)
     }
 
-    fn measure(&self, told: &Told, asset: &Asset, put: Put) {
+    fn measure(&self, told: &AssetHints, asset: &Asset, put: PutOutcome) {
         match put {
             // A redrive comes as late as the person who asked for it, and says nothing of lag.
-            Put::Written if told.hints.is_empty() => measure::repaired(),
-            Put::Written => measure::visible(asset.updated_at, self.effects.now()),
-            Put::Stale => measure::stale(),
-            Put::Contradicted(_) => {}
+            PutOutcome::Written if told.hints.is_empty() => measure::repaired(),
+            PutOutcome::Written => measure::visible(asset.updated_at, self.effects.now()),
+            PutOutcome::Stale => measure::stale(),
+            PutOutcome::Contradicted(_) => {}
         }
     }
 
     /// Sets aside an asset whose row, of this version, its history contradicts.
-    async fn contradicted(&self, told: &Told, version: u64, to: &Written) -> Projected {
+    async fn contradicted(
+        &self,
+        told: &AssetHints,
+        version: u64,
+        to: &TargetGenerations,
+    ) -> ProjectedAsset {
         let error = format!(
             "the row is of version {version}, whose event the journal does not have: the journal \
              was changed or cut, or the row was. `verify` tells more; `replay --asset {} \
@@ -267,13 +301,13 @@ impl Runner {
         let version = version.max(told.version);
         let parked = Parked { key, version, error, at, contradicted: true };
         let outcome = self.set_aside(parked, to).await;
-        if let (Projected::Parked, Some(commands)) = (&outcome, &self.told) {
+        if let (ProjectedAsset::Parked, Some(commands)) = (&outcome, &self.told) {
             commands.tell(&told.key);
         }
         outcome
     }
 
-    async fn fold(&self, told: &Told) -> Result<History, StoreError> {
+    async fn fold(&self, told: &AssetHints) -> Result<History, StoreError> {
         let history = match told.history() {
             Some(history) => Some(history),
             None => service::fold(&told.key, self.journal.history(&told.key).await?).await?,
@@ -284,7 +318,12 @@ impl Runner {
         }
     }
 
-    async fn park(&self, told: &Told, error: &StoreError, to: &Written) -> Projected {
+    async fn park(
+        &self,
+        told: &AssetHints,
+        error: &StoreError,
+        to: &TargetGenerations,
+    ) -> ProjectedAsset {
         let mut cause = chain(error);
         cause.truncate(cause.floor_char_boundary(ERROR_MAX));
         let asset = told.key.partition();
@@ -294,22 +333,22 @@ impl Runner {
         self.set_aside(parked, to).await
     }
 
-    async fn set_aside(&self, parked: Parked, to: &Written) -> Projected {
+    async fn set_aside(&self, parked: Parked, to: &TargetGenerations) -> ProjectedAsset {
         match try_join_all(to.first().map(|rows| rows.park(&parked))).await {
             Ok(_) => {
                 measure::parked();
-                Projected::Parked
+                ProjectedAsset::Parked
             }
-            Err(error) => Projected::Failed(error),
+            Err(error) => ProjectedAsset::Failed(error),
         }
     }
 }
 
 /// The generations to write, the one that is read first.
-type Written = Vec<Arc<dyn Rows>>;
+type TargetGenerations = Vec<Arc<dyn Rows>>;
 
 /// What is to be written of one asset.
-struct Folded {
+struct FoldedAsset {
     history: History,
     /// How many of its events its row stands for, and so the feed.
     announced: u64,
@@ -317,14 +356,14 @@ struct Folded {
 
 /// Writes the row of a history to every generation: what became of the one that is read, or the
 /// first contradiction.
-async fn put_checked(history: &History, to: &Written) -> Result<Put, StoreError> {
+async fn put_checked(history: &History, to: &TargetGenerations) -> Result<PutOutcome, StoreError> {
     let puts = try_join_all(to.iter().map(|rows| rows.put_checked(history))).await?;
-    Ok(puts.first().copied().unwrap_or(Put::Stale))
+    Ok(puts.first().copied().unwrap_or(PutOutcome::Stale))
 }
 
 /// The version of an asset's row in the generation that is read. A row that cannot be read stands
 /// for nothing: announcing twice is better than leaving out.
-async fn version(to: &Written, key: &Key) -> Result<u64, StoreError> {
+async fn version(to: &TargetGenerations, key: &Key) -> Result<u64, StoreError> {
     let Some(rows) = to.first() else { return Ok(0) };
     match rows.get(key).await {
         Ok(row) => Ok(row.map_or(0, |row| row.version)),
@@ -333,10 +372,10 @@ async fn version(to: &Written, key: &Key) -> Result<u64, StoreError> {
     }
 }
 
-fn too_short(told: &Told, history: Option<&History>) -> StoreError {
+fn too_short(told: &AssetHints, history: Option<&History>) -> StoreError {
     let has = history.map_or(0, |history| history.asset().version);
     let context = format!("the journal has {has} events of it, not {}", told.version);
-    StoreError::new(Kind::Corrupt, context)
+    StoreError::new(StoreErrorKind::Corrupt, context)
 }
 
 #[cfg(test)]
@@ -347,28 +386,29 @@ mod tests {
     use ledger::journal::MemoryJournal;
 
     use super::*;
-    use crate::testing::{Clock, Fault, Faulty, Story};
+    use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
     use crate::views::{MemoryViews, Views};
 
     /// A journal and a read table, each with calls counted by name and failing as told.
     struct World {
-        journal: Arc<Faulty<MemoryJournal>>,
-        views: Arc<Faulty<MemoryViews>>,
+        journal: Arc<FaultyViews<MemoryJournal>>,
+        views: Arc<FaultyViews<MemoryViews>>,
         read: Arc<AtomicUsize>,
     }
 
-    fn world(mut faults: Vec<(&'static str, Fault)>) -> World {
+    fn world(mut faults: Vec<(&'static str, InjectedFault)>) -> World {
         let read = Arc::new(AtomicUsize::new(0));
         let mut views_faults = faults.clone();
-        let take = |faults: &mut Vec<(&'static str, Fault)>, name| {
+        let take = |faults: &mut Vec<(&'static str, InjectedFault)>, name| {
             faults.iter().position(|(of, _)| *of == name).map(|at| faults.remove(at).1)
         };
         let reads = Arc::clone(&read);
-        let journal = Faulty::new(MemoryJournal::default(), move |name| {
+        let journal = FaultyViews::new(MemoryJournal::default(), move |name| {
             reads.fetch_add(usize::from(name == "history"), Ordering::Relaxed);
             take(&mut faults, name)
         });
-        let views = Faulty::new(MemoryViews::default(), move |name| take(&mut views_faults, name));
+        let views =
+            FaultyViews::new(MemoryViews::default(), move |name| take(&mut views_faults, name));
         World { journal: Arc::new(journal), views: Arc::new(views), read }
     }
 
@@ -378,7 +418,7 @@ mod tests {
             Runner::new(journal, views, Arc::new(Clock::default()))
         }
 
-        async fn project(&self, hints: &[Hint]) -> (usize, usize, usize, Vec<usize>) {
+        async fn project(&self, hints: &[ProjectionHint]) -> (usize, usize, usize, Vec<usize>) {
             let report = self.runner().project(hints).await;
             let failed = report.failed.iter().map(|failed| failed.hint).collect();
             (report.projected, report.stale, report.parked, failed)
@@ -398,13 +438,13 @@ mod tests {
     }
 
     /// The word that an event brings when it comes through a stream.
-    fn streamed(story: &Story, version: u64) -> Hint {
+    fn streamed(story: &Story, version: u64) -> ProjectionHint {
         let line = story.lines[usize::try_from(version).unwrap() - 1].clone();
-        Hint { key: story.key.clone(), version, lines: vec![line] }
+        ProjectionHint { key: story.key.clone(), version, lines: vec![line] }
     }
 
-    fn bare(story: &Story, version: u64) -> Hint {
-        Hint { key: story.key.clone(), version, lines: Vec::new() }
+    fn bare(story: &Story, version: u64) -> ProjectionHint {
+        ProjectionHint { key: story.key.clone(), version, lines: Vec::new() }
     }
 
     fn story(nth: u32) -> Story {
@@ -493,7 +533,7 @@ mod tests {
 
         story.append_to(world.journal.inner()).await;
         let redriven = world.runner().redrive(&story.key).await;
-        assert!(matches!(redriven, Some(Projected::Row(Put::Written))), "{redriven:?}");
+        assert!(matches!(redriven, Some(ProjectedAsset::Row(PutOutcome::Written))), "{redriven:?}");
         assert_eq!(world.row(&story).await, Some(story.asset()));
         assert_eq!(world.parked().await, []);
     }
@@ -504,7 +544,7 @@ mod tests {
         assert!(world.runner().redrive(&broken.key).await.is_none());
         assert_eq!(world.parked().await, []);
         world.journal.inner().append(&broken.key, broken.lines[2].clone()).await.unwrap();
-        assert!(matches!(world.runner().redrive(&broken.key).await, Some(Projected::Parked)));
+        assert!(matches!(world.runner().redrive(&broken.key).await, Some(ProjectedAsset::Parked)));
         assert_eq!(world.parked().await.len(), 1);
     }
 
@@ -513,14 +553,15 @@ mod tests {
         let (world, story) = (world(vec![]), story(1));
         world.project(&[bare(&story, 4)]).await;
         story.append_to(world.journal.inner()).await;
-        assert!(matches!(world.runner().redrive(&story.key).await, Some(Projected::Row(_))));
+        assert!(matches!(world.runner().redrive(&story.key).await, Some(ProjectedAsset::Row(_))));
         assert_eq!(world.parked().await.len(), 1);
     }
 
     #[tokio::test]
     async fn a_failed_store_fails_every_hint_of_the_asset_and_no_other() {
         for fault in ["history", "put"] {
-            let (world, stories) = (world(vec![(fault, Fault::Before)]), [story(1), story(2)]);
+            let (world, stories) =
+                (world(vec![(fault, InjectedFault::Before)]), [story(1), story(2)]);
             for story in &stories {
                 story.append_to(world.journal.inner()).await;
             }
@@ -536,7 +577,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_was_lost_is_no_harm() {
-        let (world, story) = (world(vec![("put", Fault::After)]), story(1));
+        let (world, story) = (world(vec![("put", InjectedFault::After)]), story(1));
         story.append_to(world.journal.inner()).await;
         assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 0, 0, vec![0]));
         assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 1, 0, vec![]));
@@ -544,7 +585,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_asset_that_cannot_even_be_parked_is_to_be_hinted_again() {
-        let (world, story) = (world(vec![("park", Fault::Before)]), story(1));
+        let (world, story) = (world(vec![("park", InjectedFault::Before)]), story(1));
         assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 0, 0, vec![0]));
         assert_eq!(world.project(&[bare(&story, 3)]).await, (0, 0, 1, vec![]));
     }

@@ -11,7 +11,7 @@ mod story;
 mod unread;
 mod views;
 
-pub use faulty::{Fault, Faulty};
+pub use faulty::{FaultyViews, InjectedFault};
 pub use feed::{Happening, Laned, feed, walk};
 pub use generations::generations;
 pub use lanes::lanes;
@@ -23,7 +23,7 @@ pub use views::conformance;
 use std::fmt::Debug;
 
 use ledger::StoreError;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 
 /// Failures in a row after which a store is taken to be broken and not just faulty.
 const TRIES: usize = 64;
@@ -37,7 +37,7 @@ async fn settle<T: Debug>(call: impl AsyncFn() -> Result<T, StoreError>) -> (T, 
             Ok(answer) => return (answer, tries == 0),
             Err(error) => {
                 tries += 1;
-                assert_eq!(error.kind, Kind::Unavailable, "{error:?}");
+                assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error:?}");
                 assert!(tries < TRIES, "{error:?}");
             }
         }

@@ -1,33 +1,27 @@
 //! The port to the read table.
 
-mod dynamodb;
 mod memory;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use ledger::StoreError;
-use ledger::asset::{Asset, Status};
+use ledger::asset::{Asset, AssetStatus};
 use ledger::error::chain;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
 use crate::measure;
-use crate::rows::Stored;
+use crate::rows::StoredRow;
 
-pub use dynamodb::DynamoViews;
 pub use memory::MemoryViews;
-#[cfg(feature = "sqlite")]
-pub use sqlite::SqliteViews;
 
 /// Rows that are written at once where a store takes them one by one.
 const PUTS: usize = 64;
 
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
+pub enum PutOutcome {
     /// It is the asset's row now.
     Written,
     /// A row as new or newer is there already, which is as good.
@@ -39,32 +33,33 @@ pub enum Put {
 
 /// Which rows a list is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct ListQuery {
     /// Whose assets.
     pub tenant: Tenant,
     /// Only assets that are shown in this state: those being purged are shown as deleted, and
     /// purged ones never are.
-    pub state: Option<Status>,
+    pub state: Option<AssetStatus>,
     /// Only assets older than this one: where the page before ended.
     pub after: Option<AssetId>,
     /// Rows at most; at least 1, or no page would ever end the list.
     pub limit: usize,
 }
 
-impl Query {
+impl ListQuery {
     /// Whether an asset of this status belongs to the list.
-    pub(crate) fn takes(&self, status: Status) -> bool {
-        status != Status::Purged && self.state.is_none_or(|state| state.shown() == status.shown())
+    pub(crate) fn takes(&self, status: AssetStatus) -> bool {
+        status != AssetStatus::Purged
+            && self.state.is_none_or(|state| state.shown() == status.shown())
     }
 }
 
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Page {
+pub struct AssetPage {
     /// The rows. A filtered page may be short, or empty, and still not be the last.
     pub assets: Vec<Asset>,
     /// Rows of the page that could not be read, newest first: altered, or of a newer program.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableRow>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<AssetId>,
     /// Whether the rows are still being made: there may be assets that no page has.
@@ -73,7 +68,7 @@ pub struct Page {
 
 /// A row of a list that this program cannot read: the asset is there, and its history tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadableRow {
     /// Which asset.
     pub asset: AssetId,
     /// Why it cannot be read, for a person.
@@ -82,33 +77,39 @@ pub struct Unreadable {
 
 /// A row of a list, read or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Listed {
+pub enum ListedRow {
+    /// It was read.
     Read(Box<Asset>),
-    Unreadable(Unreadable),
+    /// It could not be read.
+    Unreadable(UnreadableRow),
 }
 
-impl From<Asset> for Listed {
+impl From<Asset> for ListedRow {
     fn from(asset: Asset) -> Self {
         Self::Read(Box::new(asset))
     }
 }
 
-impl Listed {
+impl ListedRow {
     /// What was read of the row of an asset.
-    fn of(id: AssetId, row: Result<Asset, StoreError>) -> Self {
+    #[must_use]
+    pub fn of(id: AssetId, row: Result<Asset, StoreError>) -> Self {
         row.map_or_else(
-            |error| Self::Unreadable(Unreadable { asset: id, error: chain(&error) }),
+            |error| Self::Unreadable(UnreadableRow { asset: id, error: chain(&error) }),
             Self::from,
         )
     }
 
     /// A row that was found for a list.
-    fn found(row: Stored) -> Option<Self> {
+    #[must_use]
+    pub fn found(row: StoredRow) -> Option<Self> {
         let Ok(id) = row.id.parse() else { return no_asset(&row.id) };
         Some(Self::of(id, row.asset))
     }
 
-    fn id(&self) -> AssetId {
+    /// The row's asset.
+    #[must_use]
+    pub fn id(&self) -> AssetId {
         match self {
             Self::Read(asset) => asset.key.asset,
             Self::Unreadable(row) => row.asset,
@@ -118,23 +119,25 @@ impl Listed {
 
 /// What a list makes of a row that is not of an asset: there is nothing to show, and no history
 /// to look at. `verify` names it.
-fn no_asset(key: &str) -> Option<Listed> {
+#[must_use]
+pub fn no_asset(key: &str) -> Option<ListedRow> {
     measure::unreadable();
     tracing::warn!(key, "a row of a list is not of an asset");
     None
 }
 
-impl Page {
+impl AssetPage {
     /// The page that the first rows make, where at least one more than `limit` was looked for.
-    fn cut(mut rows: Vec<Listed>, limit: usize) -> Self {
+    #[must_use]
+    pub fn cut(mut rows: Vec<ListedRow>, limit: usize) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let mut page =
-            Self { next: rows.last().filter(|_| more).map(Listed::id), ..Self::default() };
+            Self { next: rows.last().filter(|_| more).map(ListedRow::id), ..Self::default() };
         for row in rows {
             match row {
-                Listed::Read(asset) => page.assets.push(*asset),
-                Listed::Unreadable(row) => page.unreadable.push(row),
+                ListedRow::Read(asset) => page.assets.push(*asset),
+                ListedRow::Unreadable(row) => page.unreadable.push(row),
             }
         }
         page
@@ -186,26 +189,26 @@ pub trait Views: Send + Sync {
 
     /// The row of `key` as it was a moment ago, for who checks it against the journal anyway. As
     /// it stands here it is for a store in which that costs no less.
-    async fn glance(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         self.get(key).await
     }
 
     /// Writes the row of `asset` if it is newer.
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError>;
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError>;
 
     /// Writes the row that a whole history makes if it is newer, unless the row that is there
     /// contradicts the history.
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError>;
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError>;
 
     /// Writes rows of different assets, each as [`Views::put`] does, and answers for each in turn.
     /// As it stands here it is for a store in which many at once cost no less than each alone.
-    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<Put, StoreError>> {
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
         let puts: Vec<_> = assets.iter().map(|asset| self.put(asset)).collect();
         stream::iter(puts).buffered(PUTS).collect().await
     }
 
     /// A page of rows, newest first.
-    async fn list(&self, query: &Query) -> Result<Page, StoreError>;
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError>;
 
     /// Sets an asset aside. A version replaces itself and earlier ones.
     async fn park(&self, parked: &Parked) -> Result<(), StoreError>;
@@ -240,12 +243,15 @@ mod tests {
     #[test]
     fn only_a_page_with_more_behind_it_names_a_next_one() {
         let found: Vec<_> = (1..=3).rev().map(|nth| Story::begin("main", nth).asset()).collect();
-        let rows = || found.iter().cloned().map(Listed::from).collect::<Vec<_>>();
+        let rows = || found.iter().cloned().map(ListedRow::from).collect::<Vec<_>>();
         let last_of = |limit: usize| found.get(limit - 1).map(|last| last.key.asset);
-        assert_eq!(Page::cut(rows(), 2).next, last_of(2));
-        assert_eq!(Page::cut(rows(), 2).assets, found[..2]);
+        assert_eq!(AssetPage::cut(rows(), 2).next, last_of(2));
+        assert_eq!(AssetPage::cut(rows(), 2).assets, found[..2]);
         for limit in [3, 4] {
-            assert_eq!(Page::cut(rows(), limit), Page { assets: found.clone(), ..Page::default() });
+            assert_eq!(
+                AssetPage::cut(rows(), limit),
+                AssetPage { assets: found.clone(), ..AssetPage::default() }
+            );
         }
     }
 }

@@ -5,23 +5,28 @@
 use std::sync::Arc;
 
 use ledger::journal::{Journal, MemoryJournal};
-use ledger::record::Line;
-use projections::feed::{Announcer, Cursor, LanedFeed, Lanes, MemoryLanes, Query};
-use projections::feed::{Feed, Lane, NoPage, Place, Placed};
-use projections::runner::{Hint, Projected, Report};
-use projections::testing::{Clock, Fault, Faulty, Story, walk};
-use projections::views::{MemoryViews, Put};
+use ledger::record::StoredLine;
+use projections::feed::{Announcer, FeedCursor, FeedQuery, LanedFeed, Lanes, MemoryLanes};
+use projections::feed::{Feed, FeedError, FeedLane, LaneEntry, LaneWrite};
+use projections::runner::{BatchReport, ProjectedAsset, ProjectionHint};
+use projections::testing::{Clock, FaultyViews, InjectedFault, Story, walk};
+use projections::views::{MemoryViews, PutOutcome};
 use projections::{Runner, Views};
 
 /// A ledger whose lanes and rows fail as told, by the name of the call.
 struct World {
     journal: Arc<MemoryJournal>,
-    views: Arc<Faulty<MemoryViews>>,
-    lanes: Arc<Faulty<MemoryLanes>>,
+    views: Arc<FaultyViews<MemoryViews>>,
+    lanes: Arc<FaultyViews<MemoryLanes>>,
 }
 
-fn world(lanes: &[(&'static str, Fault)], views: &[(&'static str, Fault)]) -> World {
-    fn plan(of: &[(&'static str, Fault)]) -> impl FnMut(&'static str) -> Option<Fault> + use<> {
+fn world(
+    lanes: &[(&'static str, InjectedFault)],
+    views: &[(&'static str, InjectedFault)],
+) -> World {
+    fn plan(
+        of: &[(&'static str, InjectedFault)],
+    ) -> impl FnMut(&'static str) -> Option<InjectedFault> + use<> {
         let mut faults = of.to_vec();
         move |name| {
             let at = faults.iter().position(|(of, _)| *of == name)?;
@@ -30,8 +35,8 @@ fn world(lanes: &[(&'static str, Fault)], views: &[(&'static str, Fault)]) -> Wo
     }
     World {
         journal: Arc::default(),
-        views: Arc::new(Faulty::new(MemoryViews::default(), plan(views))),
-        lanes: Arc::new(Faulty::new(MemoryLanes::default(), plan(lanes))),
+        views: Arc::new(FaultyViews::new(MemoryViews::default(), plan(views))),
+        lanes: Arc::new(FaultyViews::new(MemoryLanes::default(), plan(lanes))),
     }
 }
 
@@ -40,9 +45,9 @@ fn sound() -> World {
 }
 
 /// The record of an event, as the stream brings it.
-fn record(story: &Story, version: u64) -> Hint {
+fn record(story: &Story, version: u64) -> ProjectionHint {
     let line = story.lines[usize::try_from(version).unwrap() - 1].clone();
-    Hint { key: story.key.clone(), version, lines: vec![line] }
+    ProjectionHint { key: story.key.clone(), version, lines: vec![line] }
 }
 
 fn story() -> Story {
@@ -57,7 +62,7 @@ impl World {
         runner.announcing(Announcer::new(self.lanes.clone()))
     }
 
-    async fn project(&self, hints: &[Hint]) -> Report {
+    async fn project(&self, hints: &[ProjectionHint]) -> BatchReport {
         self.runner().project(hints).await
     }
 
@@ -72,8 +77,8 @@ impl World {
     }
 }
 
-fn page(limit: usize) -> Query {
-    Query { tenant: "main".parse().unwrap(), after: None, limit, kind: None, actor: None }
+fn page(limit: usize) -> FeedQuery {
+    FeedQuery { tenant: "main".parse().unwrap(), after: None, limit, kind: None, actor: None }
 }
 
 #[tokio::test]
@@ -102,19 +107,19 @@ async fn records_that_come_the_wrong_way_round_are_announced_the_right_way() {
 async fn what_the_stream_lost_is_announced_when_all_assets_are_gone_through() {
     let (world, story) = (sound(), story());
     story.append_to(&*world.journal).await;
-    let bare = Hint { key: story.key.clone(), version: 3, lines: Vec::new() };
+    let bare = ProjectionHint { key: story.key.clone(), version: 3, lines: Vec::new() };
     let report = world.project(&[bare.clone(), bare.clone()]).await;
     assert_eq!(report.projected, 1);
     assert_eq!(world.project(&[bare]).await.stale, 1);
     assert_eq!(world.heard().await, [1, 2, 3]);
     let redriven = world.runner().redrive(&story.key).await;
-    assert!(matches!(redriven, Some(Projected::Row(Put::Stale))), "{redriven:?}");
+    assert!(matches!(redriven, Some(ProjectedAsset::Row(PutOutcome::Stale))), "{redriven:?}");
     assert_eq!(world.heard().await, [1, 2, 3]);
 }
 
 #[tokio::test]
 async fn no_row_is_written_of_what_could_not_be_announced() {
-    for fault in [Fault::Before, Fault::After] {
+    for fault in [InjectedFault::Before, InjectedFault::After] {
         let (world, story) = (world(&[("put", fault)], &[]), story());
         story.append_to(&*world.journal).await;
         let records: Vec<_> = (1..=3).map(|version| record(&story, version)).collect();
@@ -123,27 +128,28 @@ async fn no_row_is_written_of_what_could_not_be_announced() {
         assert_eq!(world.row(&story).await, None, "{fault:?}");
         assert_eq!(world.project(&records).await.projected, 1);
         let heard = world.heard().await;
-        let twice = if fault == Fault::After { vec![1, 1, 2, 2, 3, 3] } else { vec![1, 2, 3] };
+        let twice =
+            if fault == InjectedFault::After { vec![1, 1, 2, 2, 3, 3] } else { vec![1, 2, 3] };
         assert_eq!((heard, world.row(&story).await), (twice, Some(3)), "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn a_lane_that_fails_holds_up_no_asset_of_another() {
-    let world = world(&[("put", Fault::Before)], &[]);
+    let world = world(&[("put", InjectedFault::Before)], &[]);
     // Their ids end in another byte each, and so are in lanes of their own.
     let stories = [Story::begin("main", 1), Story::begin("main", 2)];
     for story in &stories {
         story.append_to(&*world.journal).await;
     }
-    assert_ne!(Lane::of(&stories[0].key), Lane::of(&stories[1].key));
+    assert_ne!(FeedLane::of(&stories[0].key), FeedLane::of(&stories[1].key));
     let report = world.project(&stories.each_ref().map(|story| record(story, 1))).await;
     assert_eq!((report.projected, report.failed.len()), (1, 1));
 }
 
 #[tokio::test]
 async fn a_row_that_was_announced_and_not_written_is_announced_again() {
-    let (world, story) = (world(&[], &[("put", Fault::Before)]), story());
+    let (world, story) = (world(&[], &[("put", InjectedFault::Before)]), story());
     story.append_to(&*world.journal).await;
     assert_eq!(world.project(&[record(&story, 3)]).await.failed.len(), 1);
     assert_eq!(world.project(&[record(&story, 3)]).await.projected, 1);
@@ -159,7 +165,7 @@ async fn a_batch_takes_few_places() {
     }
     let records: Vec<_> = stories.iter().map(|story| record(story, 1)).collect();
     assert_eq!(world.project(&records).await.projected, 100);
-    for lane in Lane::all(&page(1).tenant) {
+    for lane in FeedLane::all(&page(1).tenant) {
         let places = world.lanes.inner().places(&lane, 1, 100).await.unwrap();
         assert!(places.len() <= 2, "{lane}: {}", places.len());
         assert!(places.iter().all(|place| place.text.len() <= 4_000));
@@ -185,7 +191,7 @@ async fn a_forged_reference_shows_nothing_that_did_not_happen() {
     let (world, story) = (sound(), story());
     story.append_to(&*world.journal).await;
     world.project(&[record(&story, 3)]).await;
-    let lane = Lane::of(&story.key);
+    let lane = FeedLane::of(&story.key);
     let [place] = &world.lanes.inner().places(&lane, 1, 9).await.unwrap()[..] else {
         panic!("one place was written")
     };
@@ -194,8 +200,8 @@ async fn a_forged_reference_shows_nothing_that_did_not_happen() {
         (3, place.text.replace(&story.key.asset.to_string(), &"0".repeat(36))),
         (4, "not JSON\n\n{}".to_owned()),
     ] {
-        let put = world.lanes.inner().put(&lane, &Place { number, text }).await.unwrap();
-        assert_eq!(put, Placed::Written);
+        let put = world.lanes.inner().put(&lane, &LaneEntry { number, text }).await.unwrap();
+        assert_eq!(put, LaneWrite::Written);
     }
     // The forged second place names events 1 and 2 again, which did happen.
     assert_eq!(world.heard().await, [1, 1, 2, 2, 3]);
@@ -209,7 +215,7 @@ async fn a_place_that_somebody_took_away_stops_nobody_who_is_not_in_it() {
         story.append_to(&*world.journal).await;
         world.project(&[record(story, 1)]).await;
     }
-    let lane = Lane::of(&stories[0].key);
+    let lane = FeedLane::of(&stories[0].key);
     for place in world.lanes.inner().places(&lane, 1, 9).await.unwrap() {
         if place.number != 2 {
             holed.put(&lane, &place).await.unwrap();
@@ -228,17 +234,17 @@ async fn a_read_table_that_was_made_anew_refuses_the_cursors_of_the_one_before()
         let feed = LanedFeed::new(world.lanes.clone(), world.journal.clone());
         async move { walk(&feed, page(9)).await.1 }
     };
-    let before: Cursor = cursor(&world).await;
+    let before: FeedCursor = cursor(&world).await;
     for anew in [None, Some(Story::begin("main", 5))] {
         let lanes = Arc::new(MemoryLanes::default());
         if let Some(other) = anew {
             other.append_to(&*world.journal).await;
-            let place = Place { number: 1, text: "other".to_owned() };
-            lanes.put(&Lane::of(&other.key), &place).await.unwrap();
+            let place = LaneEntry { number: 1, text: "other".to_owned() };
+            lanes.put(&FeedLane::of(&other.key), &place).await.unwrap();
         }
         let feed = LanedFeed::new(lanes, world.journal.clone());
-        let answer = feed.page(&Query { after: Some(before.clone()), ..page(9) }).await;
-        assert!(matches!(answer, Err(NoPage::Foreign)), "{answer:?}");
+        let answer = feed.page(&FeedQuery { after: Some(before.clone()), ..page(9) }).await;
+        assert!(matches!(answer, Err(FeedError::Foreign)), "{answer:?}");
     }
 }
 
@@ -251,7 +257,7 @@ async fn what_cannot_be_folded_is_silent_until_it_is_mended() {
     }
     assert_eq!(world.project(&[record(&story, 3)]).await.parked, 1);
     assert!(world.heard().await.is_empty());
-    let missing: Line = story.lines[1].clone();
+    let missing: StoredLine = story.lines[1].clone();
     world.journal.append(&story.key, missing).await.unwrap();
     world.runner().redrive(&story.key).await;
     assert_eq!(world.heard().await, [1, 2, 3]);

@@ -6,22 +6,24 @@ use std::sync::Arc;
 
 use engine::Engine;
 use ledger::StoreError;
-use ledger::journal::{Arrival, Arrivals, DynamoJournal, MemoryJournal, SqliteJournal};
-use ledger::sqlite::Open;
-use projections::feed::{ArrivalFeed, DynamoLanes, Lanes, MemoryLanes};
-use projections::testing::{self, Fault, Faulty, Laned};
+use ledger::journal::{Arrival, Arrivals, MemoryJournal};
+use projections::feed::{ArrivalFeed, Lanes, MemoryLanes};
+use projections::testing::{self, FaultyViews, InjectedFault, Laned};
+use stores::DynamoLanes;
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// Fails calls in a pattern that meets every kind of call with every kind of fault, and lets a page
 /// through now and then, which takes a call for each lane.
-fn faulty<T>(store: T) -> Faulty<T> {
+fn faulty<T>(store: T) -> FaultyViews<T> {
     let mut calls = 0;
-    Faulty::new(store, move |_| {
+    FaultyViews::new(store, move |_| {
         calls += 1;
         match calls % 13 {
-            1 => Some(Fault::After),
-            7 => Some(Fault::Before),
+            1 => Some(InjectedFault::After),
+            7 => Some(InjectedFault::Before),
             _ => None,
         }
     })
@@ -99,7 +101,7 @@ async fn arrivals_on_sqlite() {
         let number = opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = folder.path().join(number.to_string());
         std::fs::create_dir(&folder).unwrap();
-        let journal = Arc::new(SqliteJournal::open(&folder, Open::OrCreate).await.unwrap());
+        let journal = Arc::new(SqliteJournal::open(&folder, OpenMode::OrCreate).await.unwrap());
         (journal.clone(), ArrivalFeed::new(journal))
     })
     .await;

@@ -10,17 +10,19 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use engine::{Engine, Tables};
 use ledger::id::Tenant;
-use ledger::journal::{Arrivals, DynamoJournal, Journal, Scan, SqliteJournal};
-use ledger::sqlite::Open;
+use ledger::journal::{Arrivals, Journal, Scan};
 use ledger::testing::Chance;
 use projections::feed::{self, LanedFeed};
-use projections::follower::Follower;
+use projections::follower::JournalFollower;
 use projections::position::Positions;
-use projections::replay::{Difference, Options, Outcome, Replay, Report};
-use projections::runner::Hint;
+use projections::replay::{Difference, Replay, ReplayOptions, ReplayOutcome, ReplayReport};
+use projections::runner::ProjectionHint;
 use projections::testing::{Clock, Story, walk};
-use projections::views::{DynamoViews, MemoryViews, Query, SqliteViews};
+use projections::views::{ListQuery, MemoryViews};
 use projections::{Generations, Runner};
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
+use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -37,7 +39,7 @@ fn replay(
         journal: journal.clone(),
         table: table.clone(),
         effects: Arc::new(Clock::default()),
-        options: Options {
+        options: ReplayOptions {
             tenant: Tenant::default(),
             segments: 2,
             rate: None,
@@ -51,9 +53,9 @@ fn replay(
     }
 }
 
-fn switched(outcome: Outcome) -> Report {
+fn switched(outcome: ReplayOutcome) -> ReplayReport {
     match outcome {
-        Outcome::Switched(_, report) => report,
+        ReplayOutcome::Switched(_, report) => report,
         other => panic!("not switched: {other:?}"),
     }
 }
@@ -85,7 +87,7 @@ async fn live(
         story.append_to(&*journal).await;
         if let Some(runner) = &runner {
             let (key, version) = (story.key.clone(), story.version());
-            let hint = Hint { key, version, lines: Vec::new() };
+            let hint = ProjectionHint { key, version, lines: Vec::new() };
             assert!(runner.project(&[hint]).await.failed.is_empty());
         }
         changed.insert(nth, story);
@@ -98,12 +100,13 @@ async fn assert_no_drift(before: u32, table: &dyn Generations, changed: &BTreeMa
     let mut all: BTreeMap<u32, Story> = before.collect();
     all.extend(changed.clone());
     let rows = table.rows(table.generations().await.unwrap().current);
-    let query = Query { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
+    let query =
+        ListQuery { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
     let mut found = BTreeMap::new();
     let mut next = Some(query);
     while let Some(query) = next {
         let page = rows.list(&query).await.unwrap();
-        next = page.next.map(|after| Query { after: Some(after), ..query });
+        next = page.next.map(|after| ListQuery { after: Some(after), ..query });
         found.extend(page.assets.into_iter().map(|asset| (asset.key.clone(), asset)));
     }
     assert_eq!(found.len(), all.len());
@@ -113,8 +116,8 @@ async fn assert_no_drift(before: u32, table: &dyn Generations, changed: &BTreeMa
 }
 
 async fn sqlite(folder: &Path) -> (Arc<SqliteJournal>, Arc<SqliteViews>) {
-    let journal = SqliteJournal::open(folder, Open::OrCreate).await.unwrap();
-    (Arc::new(journal), Arc::new(SqliteViews::open(folder, Open::OrCreate).unwrap()))
+    let journal = SqliteJournal::open(folder, OpenMode::OrCreate).await.unwrap();
+    (Arc::new(journal), Arc::new(SqliteViews::open(folder, OpenMode::OrCreate).unwrap()))
 }
 
 async fn dynamodb() -> (Tables, Arc<DynamoJournal>, Arc<DynamoViews>) {
@@ -130,7 +133,7 @@ async fn nothing_is_missed_in_files_that_are_followed_meanwhile() {
     let (journal, table) = sqlite(folder.path()).await;
     append(&*journal, &(1..=IN_FILES).map(story).collect::<Vec<_>>()).await;
     let runner = Runner::new(journal.clone(), table.clone(), Arc::new(Clock::default()));
-    let follower = Follower::new(
+    let follower = JournalFollower::new(
         journal.clone() as Arc<dyn Arrivals>,
         table.clone() as Arc<dyn Positions>,
         runner,
@@ -315,8 +318,13 @@ async fn what_was_never_projected_is_announced_before_the_new_rows_are_read() {
         }
     }
     let feed = LanedFeed::new(table.lanes().unwrap(), journal.clone());
-    let query =
-        feed::Query { tenant: Tenant::default(), after: None, limit: 9, kind: None, actor: None };
+    let query = feed::FeedQuery {
+        tenant: Tenant::default(),
+        after: None,
+        limit: 9,
+        kind: None,
+        actor: None,
+    };
     assert_eq!(walk(&feed, query.clone()).await.0.len(), 3);
     let replay = replay(&journal, &table);
     replay.rehearse(&MemoryViews::default()).await.unwrap();

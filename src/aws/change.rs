@@ -3,8 +3,8 @@
 
 use ledger::chain::Hash;
 use ledger::id::Key;
-use ledger::record::Line;
-use projections::runner::Hint;
+use ledger::record::StoredLine;
+use projections::runner::ProjectionHint;
 use serde::Deserialize;
 use serde_dynamo::{Item, from_item};
 
@@ -13,7 +13,7 @@ const APPENDED: &str = "INSERT";
 
 /// One change of one item of the journal.
 #[derive(Debug)]
-pub(crate) struct Change<'a> {
+pub(crate) struct JournalChange<'a> {
     /// `INSERT`, `MODIFY` or `REMOVE`, or what is not known yet.
     pub(crate) kind: &'a str,
     /// Its number in its shard.
@@ -27,30 +27,30 @@ pub(crate) struct Change<'a> {
 }
 
 #[derive(Deserialize)]
-struct Address {
+struct ItemKey {
     pk: String,
     sk: u64,
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct EventImage {
     body: String,
 }
 
-impl Change<'_> {
+impl JournalChange<'_> {
     /// What to project because of it, `None` for an item that is no asset's. What is tampering
     /// raises the alarm first, and then says where to look like any other change: what is there
     /// now is not believed. An append whose image is missing, as where only keys are streamed,
     /// still says where to look.
-    pub(crate) fn hint(&self) -> Option<Hint> {
+    pub(crate) fn hint(&self) -> Option<ProjectionHint> {
         let (ours, appended) = (asset(self.keys), self.kind == APPENDED);
         if !appended || ours.is_none() {
             self.alarm(ours.as_ref());
         }
         let (key, version) = ours?;
         let body = body(self.new).filter(|_| appended);
-        let lines = body.into_iter().map(|body| Line { version, body }).collect();
-        Some(Hint { key, version, lines })
+        let lines = body.into_iter().map(|body| StoredLine { version, body }).collect();
+        Some(ProjectionHint { key, version, lines })
     }
 
     /// An event is written once, under an asset's key. Whatever else is done to the journal, a
@@ -75,12 +75,12 @@ impl Change<'_> {
 }
 
 fn asset(keys: &Item) -> Option<(Key, u64)> {
-    let Address { pk, sk } = from_item(keys.clone()).ok()?;
+    let ItemKey { pk, sk } = from_item(keys.clone()).ok()?;
     Some((Key::from_partition(&pk)?, sk))
 }
 
 fn body(image: &Item) -> Option<String> {
-    from_item(image.clone()).ok().map(|Body { body }| body)
+    from_item(image.clone()).ok().map(|EventImage { body }| body)
 }
 
 /// The hash of the event that an image holds; of the whole image where that is none, its attributes

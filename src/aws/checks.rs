@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableStatus;
-use ledger::dynamodb::failed;
 use ledger::error::chain;
 use ledger::{Effects, StoreError};
+use stores::dynamodb::failed;
 use tokio::sync::watch;
 
 use super::Config;
-use super::stream::Status;
+use super::stream::FollowerStatus;
 use super::tables::{Definition, JOURNAL, VIEWS};
 use crate::http::{Check, NotReady};
 
@@ -24,25 +24,28 @@ const LAG_MAX: Duration = Duration::from_mins(1);
 pub(super) fn tables(client: &Client, config: &Config) -> [Arc<dyn Check>; 2] {
     let of = |name, text, table: &String| {
         let (client, table) = (client.clone(), table.clone());
-        Arc::new(Form { name, text, client, table }) as Arc<dyn Check>
+        Arc::new(TableCheck { name, text, client, table }) as Arc<dyn Check>
     };
     [of("journal_table", JOURNAL, &config.journal), of("views_table", VIEWS, &config.views)]
 }
 
 /// One look at how far the rows are behind.
-pub(super) fn lag(status: watch::Receiver<Status>, effects: Arc<dyn Effects>) -> Arc<dyn Check> {
-    Arc::new(Lag { status, effects })
+pub(super) fn lag(
+    status: watch::Receiver<FollowerStatus>,
+    effects: Arc<dyn Effects>,
+) -> Arc<dyn Check> {
+    Arc::new(LagCheck { status, effects })
 }
 
 /// Whether a table is active and as the migrations have it, its stream included.
-struct Form {
+struct TableCheck {
     name: &'static str,
     text: &'static str,
     client: Client,
     table: String,
 }
 
-impl Form {
+impl TableCheck {
     async fn look(&self) -> Result<Vec<String>, StoreError> {
         let asked = self.client.describe_table().table_name(&self.table).send().await;
         let asked = asked.map_err(|error| failed(format!("describing {}", self.table), error))?;
@@ -60,7 +63,7 @@ fn works(status: &TableStatus) -> bool {
 }
 
 #[async_trait]
-impl Check for Form {
+impl Check for TableCheck {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -77,13 +80,13 @@ impl Check for Form {
     }
 }
 
-struct Lag {
-    status: watch::Receiver<Status>,
+struct LagCheck {
+    status: watch::Receiver<FollowerStatus>,
     effects: Arc<dyn Effects>,
 }
 
 #[async_trait]
-impl Check for Lag {
+impl Check for LagCheck {
     fn name(&self) -> &'static str {
         "rows"
     }
@@ -153,11 +156,11 @@ mod tests {
     #[tokio::test]
     async fn rows_are_ready_once_read_and_not_a_minute_behind() {
         let clock = Clock::default();
-        let (told, status) = watch::channel(Status::default());
+        let (told, status) = watch::channel(FollowerStatus::default());
         let check = lag(status, Arc::new(clock));
         let look = async || check.check().await.err().map(|error| error.to_string());
         assert!(look().await.is_some_and(|told| told.contains("not read up to now yet")));
-        let behind = |seconds| Status {
+        let behind = |seconds| FollowerStatus {
             as_of: Some(clock.0 - chrono::TimeDelta::seconds(seconds)),
             idle: false,
         };

@@ -80,8 +80,8 @@ pub async fn sdk_config() -> SdkConfig {
 
 /// The configuration of a function.
 #[cfg(any(feature = "lambda", test))]
-pub(crate) async fn function_config() -> Result<SdkConfig, super::Invalid> {
-    super::given::given_config(behavior()).await
+pub(crate) async fn function_config() -> Result<SdkConfig, super::ConfigError> {
+    super::lambda_env::given_config(behavior()).await
 }
 
 /// What the SDK does where nobody says, as of a date: an update changes nothing by itself.

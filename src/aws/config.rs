@@ -34,7 +34,7 @@ pub struct Config {
 
 /// A variable that is missing or means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum ConfigError {
     /// There is no default for it.
     #[error("the environment variable {0} is not set, or empty: {hint}", hint = hint(.0))]
     Missing(&'static str),
@@ -55,13 +55,13 @@ impl Config {
     ///
     /// # Errors
     /// Names the variable that is missing or means nothing.
-    pub fn from_env() -> Result<Self, Invalid> {
+    pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(variable)
     }
 
-    fn read(look: impl Fn(&str) -> Option<String>) -> Result<Self, Invalid> {
+    fn read(look: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let given = |name| look(name).filter(|value| !value.is_empty());
-        let needed = |name| given(name).ok_or(Invalid::Missing(name));
+        let needed = |name| given(name).ok_or(ConfigError::Missing(name));
         let tenant = given(TENANT).map_or(Ok(Tenant::default()), |value| parse_tenant(&value))?;
         let shards = given(SHARDS).map_or(Ok(DEFAULT_SHARDS), |value| parse_shards(&value))?;
         let (journal, views) = (needed(JOURNAL_TABLE)?, needed(VIEWS_TABLE)?);
@@ -69,15 +69,15 @@ impl Config {
     }
 }
 
-fn parse_tenant(value: &str) -> Result<Tenant, Invalid> {
+fn parse_tenant(value: &str) -> Result<Tenant, ConfigError> {
     let expected = "a tenant is 1 to 32 of a-z, 0-9 and '-'";
-    let form = |_| Invalid::Form { name: TENANT, value: value.to_owned(), expected };
+    let form = |_| ConfigError::Form { name: TENANT, value: value.to_owned(), expected };
     value.parse().map_err(form)
 }
 
-fn parse_shards(value: &str) -> Result<u8, Invalid> {
+fn parse_shards(value: &str) -> Result<u8, ConfigError> {
     let expected = "a table has 1 to 255 shards";
-    let form = || Invalid::Form { name: SHARDS, value: value.to_owned(), expected };
+    let form = || ConfigError::Form { name: SHARDS, value: value.to_owned(), expected };
     value.parse().ok().filter(|shards| *shards > 0).ok_or_else(form)
 }
 

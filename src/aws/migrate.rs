@@ -41,7 +41,7 @@ pub struct Migration {
 }
 
 /// One table on its way.
-struct Wanted {
+struct TableMigration {
     /// The migration's name.
     name: &'static str,
     definition: Definition,
@@ -71,7 +71,7 @@ impl Migration {
         Ok(())
     }
 
-    async fn look(&self) -> anyhow::Result<Vec<Wanted>> {
+    async fn look(&self) -> anyhow::Result<Vec<TableMigration>> {
         let mut all = Vec::new();
         for (name, text, table) in
             [("journal.1", JOURNAL, &self.journal), ("views.1", VIEWS, &self.views)]
@@ -80,7 +80,7 @@ impl Migration {
             let there = self.describe(table).await?;
             let extras = Extras { client: &self.client, table };
             let expiry = if there.is_some() { extras.expiry().await? } else { None };
-            all.push(Wanted { name, definition, there, expiry });
+            all.push(TableMigration { name, definition, there, expiry });
         }
         if self.journal == self.views {
             bail!("the journal and the rows cannot share table {}: name two", self.views);
@@ -97,7 +97,11 @@ impl Migration {
     }
 
     /// Makes a table if it is missing, waits for it, and sees to what `CreateTable` cannot say.
-    async fn make(&self, wanted: &Wanted, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+    async fn make(
+        &self,
+        wanted: &TableMigration,
+        say: &mut impl FnMut(&str),
+    ) -> anyhow::Result<()> {
         let table = &wanted.definition.table_name;
         if wanted.there.is_none() {
             self.create(&wanted.definition, say).await?;
@@ -161,7 +165,11 @@ impl Migration {
     }
 
     /// Writes down what was applied; the first time counts.
-    async fn record(&self, wanted: &Wanted, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+    async fn record(
+        &self,
+        wanted: &TableMigration,
+        say: &mut impl FnMut(&str),
+    ) -> anyhow::Result<()> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let definition = serde_json::to_string(&wanted.definition)?;
         let put = self.client.put_item().table_name(&self.views);
@@ -183,7 +191,7 @@ impl Migration {
     }
 }
 
-impl Wanted {
+impl TableMigration {
     fn is_journal(&self) -> bool {
         self.name.starts_with("journal")
     }
@@ -210,13 +218,13 @@ impl Wanted {
 }
 
 /// Every difference of every table at once, before anything is touched.
-fn refuse(wanted: &[Wanted]) -> anyhow::Result<()> {
+fn refuse(wanted: &[TableMigration]) -> anyhow::Result<()> {
     let there = wanted.iter().filter_map(|it| Some((&it.definition, it.there.as_ref()?)));
     let told: Vec<String> = there.filter_map(|(wanted, there)| complaint(wanted, there)).collect();
     if !told.is_empty() {
         bail!("{}. Nothing was changed: give another name, or move the data", told.join("; "))
     }
-    let expiring: Vec<String> = wanted.iter().filter_map(Wanted::wrong_expiry).collect();
+    let expiring: Vec<String> = wanted.iter().filter_map(TableMigration::wrong_expiry).collect();
     if expiring.is_empty() {
         return Ok(());
     }

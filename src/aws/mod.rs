@@ -7,11 +7,11 @@ mod change;
 mod checks;
 mod clients;
 mod config;
+mod deployment;
 #[cfg(any(feature = "lambda", test))]
-mod given;
+mod lambda_env;
 #[cfg(feature = "local")]
 pub mod migrate;
-mod parts;
 #[cfg(feature = "local")]
 pub mod serve;
 #[cfg(feature = "local")]
@@ -20,7 +20,7 @@ pub mod stream;
 mod tables;
 
 #[cfg(any(feature = "lambda", test))]
-pub(crate) use change::Change;
+pub(crate) use change::JournalChange;
 #[cfg(any(feature = "lambda", test))]
 pub(crate) use clients::function_config;
 #[cfg(feature = "local")]
@@ -28,5 +28,5 @@ pub use clients::sdk_config;
 pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION};
 #[cfg(feature = "local")]
 pub(crate) use config::{BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
-pub use config::{Config, Invalid};
-pub use parts::Parts;
+pub use config::{Config, ConfigError};
+pub use deployment::Deployment;

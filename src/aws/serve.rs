@@ -9,12 +9,12 @@ use aws_config::SdkConfig;
 use axum::Router;
 use tokio::time::Instant;
 
-use super::stream::{DynamoStream, Follower};
-use super::{API_OPERATION, Clients, Config, PROJECTOR_OPERATION, Parts, checks};
-use crate::http::{Api, Check, Hosts, Limits, Meter, router, watch, with_meter};
+use super::stream::{DynamoStream, StreamFollower};
+use super::{API_OPERATION, Clients, Config, Deployment, PROJECTOR_OPERATION, checks};
+use crate::http::{AllowedHosts, Api, Check, Limits, MetricsSource, router, watch, with_meter};
 use crate::prometheus::Prometheus;
-use crate::server::{Bound, Speaks, Tasks};
-use crate::world::World;
+use crate::server::{BoundListener, Protocol, Tasks};
+use crate::system::SystemEffects;
 use crate::{checks as ports, cors};
 
 /// How long what works behind the requests may take at least to end.
@@ -22,7 +22,7 @@ const WORKS: Duration = Duration::from_secs(6);
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ServeOptions {
     /// Which deployment.
     pub config: Config,
     /// Where the API listens.
@@ -54,22 +54,22 @@ pub struct Projecting {
 }
 
 /// The running whole.
-pub struct Server {
+pub struct AwsServer {
     url: String,
     doors: Tasks,
     works: Tasks,
     drain: Duration,
 }
 
-impl Server {
+impl AwsServer {
     /// Starts the API. When this answers, its address listens.
-    pub async fn serve(options: Options, shared: &SdkConfig) -> anyhow::Result<Self> {
+    pub async fn serve(options: ServeOptions, shared: &SdkConfig) -> anyhow::Result<Self> {
         let pages = cors::pages(&options.cors_origins, &options.public_urls)?;
         let hosts = cors::hosts(&pages, options.any_host);
-        let door = Bound::bind("--listen", options.listen).await?;
+        let door = BoundListener::bind("--listen", options.listen).await?;
         let clients = Clients::new(shared, API_OPERATION).signing_for(options.s3_url.as_deref());
         let tables = checks::tables(&clients.dynamodb, &options.config);
-        let parts = Parts::new(options.config, clients);
+        let parts = Deployment::new(options.config, clients);
         let api = api(&parts, &tables, hosts);
         Self::start(door, Tasks::default(), options.drain, |meter| {
             with_meter(cors::shared(router(api), pages), meter)
@@ -78,11 +78,11 @@ impl Server {
 
     /// Starts the projection. When this answers, its address listens.
     pub async fn project(options: Projecting, shared: &SdkConfig) -> anyhow::Result<Self> {
-        let door = Bound::bind("--listen", options.listen).await?;
+        let door = BoundListener::bind("--listen", options.listen).await?;
         let clients = Clients::new(shared, PROJECTOR_OPERATION);
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let follower = follower(options.config, clients, shared, options.catch_up);
-        let behind = checks::lag(follower.status(), Arc::new(World));
+        let behind = checks::lag(follower.status(), Arc::new(SystemEffects));
         let works = Tasks::default();
         works.start(follower.run(works.stop.clone()));
         let checks: Arc<[Arc<dyn Check>]> = tables.into_iter().chain([behind]).collect();
@@ -90,16 +90,16 @@ impl Server {
     }
 
     fn start(
-        door: Bound,
+        door: BoundListener,
         works: Tasks,
         drain: Duration,
-        router: impl FnOnce(Arc<dyn Meter>) -> Router,
+        router: impl FnOnce(Arc<dyn MetricsSource>) -> Router,
     ) -> anyhow::Result<Self> {
         let (counted, doors) = (Prometheus::start()?, Tasks::default());
-        works.start(counted.clone().keep_up(works.stop.clone()));
+        works.start(counted.clone().upkeep(works.stop.clone()));
         let url = format!("http://{}", door.address);
-        let router = router(Arc::new(Counted(counted)));
-        doors.start(door.serve(router, Speaks::Api, doors.stop.clone()));
+        let router = router(Arc::new(ServeMetrics(counted)));
+        doors.start(door.serve(router, Protocol::Api, doors.stop.clone()));
         Ok(Self { url, doors, works, drain })
     }
 
@@ -117,33 +117,38 @@ impl Server {
     }
 }
 
-fn api(parts: &Parts, tables: &[Arc<dyn Check>], hosts: Hosts) -> Api {
+fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts) -> Api {
     let stores = ports::all(parts.journal.clone(), parts.views.clone(), parts.objects.clone());
     Api {
         service: parts.service(),
         reader: parts.reader(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
-        effects: Arc::new(World),
+        effects: Arc::new(SystemEffects),
         checks: stores.iter().chain(tables).cloned().collect(),
         limits: Limits::default(),
         hosts,
     }
 }
 
-fn follower(config: Config, clients: Clients, shared: &SdkConfig, catch_up: bool) -> Follower {
+fn follower(
+    config: Config,
+    clients: Clients,
+    shared: &SdkConfig,
+    catch_up: bool,
+) -> StreamFollower {
     let streams = Clients::streams(shared, PROJECTOR_OPERATION);
     let stream = DynamoStream::new(clients.dynamodb.clone(), streams, &config.journal);
-    let (stream, runner) = (Arc::new(stream), Parts::new(config, clients).runner());
-    let follower = Follower::new(stream.clone(), stream, runner, Arc::new(World));
+    let (stream, runner) = (Arc::new(stream), Deployment::new(config, clients).runner());
+    let follower = StreamFollower::new(stream.clone(), stream, runner, Arc::new(SystemEffects));
     if catch_up { follower.catching_up() } else { follower }
 }
 
 /// Tells what this process counted.
-struct Counted(Prometheus);
+struct ServeMetrics(Prometheus);
 
 #[async_trait]
-impl Meter for Counted {
+impl MetricsSource for ServeMetrics {
     async fn text(&self) -> String {
         self.0.text()
     }
@@ -172,7 +177,7 @@ mod tests {
         };
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
         let config = Config { journal, views, bucket, tenant, shards: 8 };
-        let router = router(api(&Parts::new(config, clients), &[], Hosts::Any));
+        let router = router(api(&Deployment::new(config, clients), &[], AllowedHosts::Any));
         (engine, router)
     }
 

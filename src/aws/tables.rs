@@ -18,17 +18,17 @@ pub(super) const VIEWS: &str = include_str!("../../migrations/dynamodb/views.jso
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Definition {
     pub(super) table_name: String,
-    attribute_definitions: Vec<Attribute>,
+    attribute_definitions: Vec<KeyAttribute>,
     key_schema: Vec<KeyPart>,
     billing_mode: String,
-    stream_specification: Option<StreamWanted>,
+    stream_specification: Option<StreamDefinition>,
     #[serde(default)]
     pub(super) deletion_protection_enabled: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Attribute {
+struct KeyAttribute {
     attribute_name: String,
     attribute_type: String,
 }
@@ -42,7 +42,7 @@ struct KeyPart {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct StreamWanted {
+struct StreamDefinition {
     stream_enabled: bool,
     stream_view_type: String,
 }
@@ -56,7 +56,7 @@ impl Definition {
 
     /// The request that creates the table.
     pub(super) fn create(&self, client: &Client) -> Result<CreateTableFluentBuilder, BuildError> {
-        let stream = self.stream_specification.as_ref().map(StreamWanted::build).transpose()?;
+        let stream = self.stream_specification.as_ref().map(StreamDefinition::build).transpose()?;
         let mut create = client
             .create_table()
             .table_name(&self.table_name)
@@ -100,7 +100,7 @@ impl Definition {
     }
 }
 
-impl Attribute {
+impl KeyAttribute {
     fn build(&self) -> Result<AttributeDefinition, BuildError> {
         let (name, kind) = (&self.attribute_name, self.attribute_type.as_str());
         AttributeDefinition::builder().attribute_name(name).attribute_type(kind.into()).build()
@@ -114,7 +114,7 @@ impl KeyPart {
     }
 }
 
-impl StreamWanted {
+impl StreamDefinition {
     fn build(&self) -> Result<StreamSpecification, BuildError> {
         let stream = StreamSpecification::builder().stream_enabled(self.stream_enabled);
         stream.stream_view_type(self.stream_view_type.as_str().into()).build()
@@ -158,13 +158,15 @@ mod tests {
 
     use aws_sdk_dynamodb::types::AttributeValue;
     use engine::Engine;
-    use ledger::journal::{DynamoJournal, Journal};
-    use projections::feed::{Lane, Place};
-    use projections::generations::{List, Progress};
+    use ledger::journal::Journal;
+    use projections::feed::{FeedLane, LaneEntry};
+    use projections::generations::{GenerationList, ReplayProgress};
     use projections::row::Row;
     use projections::testing::Story;
-    use projections::views::{DynamoViews, Parked};
+    use projections::views::Parked;
     use projections::{Generations, Views};
+    use stores::DynamoJournal;
+    use stores::DynamoViews;
 
     use super::*;
     use crate::aws::migrate::{EXPIRES, Migration};
@@ -226,16 +228,16 @@ mod tests {
             journal.append(&story.key, line.clone()).await.unwrap();
         }
         let (key, at) = (story.key.clone(), chrono::DateTime::UNIX_EPOCH);
-        let (lane, place) = (Lane::of(&key), Place { number: 1, text: "{}".to_owned() });
+        let (lane, place) = (FeedLane::of(&key), LaneEntry { number: 1, text: "{}".to_owned() });
         views.put(&story.asset()).await.unwrap();
         views.lanes().unwrap().put(&lane, &place).await.unwrap();
         views
             .park(&Parked { key, version: 9, error: "strange".to_owned(), at, contradicted: false })
             .await
             .unwrap();
-        let list = List::default().announced("run", at).unwrap();
-        assert!(views.replace(&List::default(), &list).await.unwrap());
-        let progress = Progress {
+        let list = GenerationList::default().announced("run", at).unwrap();
+        assert!(views.replace(&GenerationList::default(), &list).await.unwrap());
+        let progress = ReplayProgress {
             generation: list.building.unwrap().generation,
             run: "run".to_owned(),
             at,

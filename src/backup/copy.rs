@@ -10,14 +10,14 @@ use anyhow::Context;
 use ledger::chain::Hash;
 use sha2::{Digest, Sha256};
 
-use super::Watch;
+use super::RunMonitor;
 
 /// Bytes read from disk at a time.
 const BLOCK: usize = 256 * 1024;
 
 /// What a file of a backup, or of a restored folder, was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Copied {
+pub(super) enum CopyOutcome {
     /// There it is, as expected.
     Whole,
     /// There is no such file.
@@ -31,10 +31,10 @@ pub(super) fn copy(
     from: &Path,
     to: &Path,
     expected: Hash,
-    watch: &Watch,
-) -> anyhow::Result<Copied> {
+    watch: &RunMonitor,
+) -> anyhow::Result<CopyOutcome> {
     let source = match File::open(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Copied::Missing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(CopyOutcome::Missing),
         opened => opened.with_context(|| from.display().to_string())?,
     };
     let draft = draft_of(to);
@@ -44,19 +44,19 @@ pub(super) fn copy(
     target.sync_all().with_context(failed)?;
     if hash != expected || hash_of(&draft, watch)? != expected {
         fs::remove_file(&draft).with_context(failed)?;
-        return Ok(Copied::Altered);
+        return Ok(CopyOutcome::Altered);
     }
     fs::rename(&draft, to).with_context(failed)?;
-    Ok(Copied::Whole)
+    Ok(CopyOutcome::Whole)
 }
 
 /// The hash of a file's bytes.
-pub(super) fn hash_of(path: &Path, watch: &Watch) -> anyhow::Result<Hash> {
+pub(super) fn hash_of(path: &Path, watch: &RunMonitor) -> anyhow::Result<Hash> {
     let named = || path.display().to_string();
     pump(File::open(path).with_context(named)?, &mut io::sink(), watch).with_context(named)
 }
 
-fn pump(mut from: File, to: &mut dyn Write, watch: &Watch) -> anyhow::Result<Hash> {
+fn pump(mut from: File, to: &mut dyn Write, watch: &RunMonitor) -> anyhow::Result<Hash> {
     let (mut sha256, mut block) = (Sha256::new(), vec![0; BLOCK]);
     loop {
         watch.go_on()?;

@@ -17,16 +17,16 @@ const FORM: u32 = 1;
 /// A backup, as its last run left it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Manifest {
+pub(super) struct BackupManifest {
     form: u32,
     /// How many runs there were.
     pub(super) run: u64,
     /// When it was made.
     pub(super) at: String,
     /// The events.
-    pub(super) journal: Part,
+    pub(super) journal: BackupDatabase,
     /// The list of objects.
-    pub(super) objects: Part,
+    pub(super) objects: BackupDatabase,
     /// How many events there are.
     pub(super) events: u64,
     /// How many files of objects.
@@ -38,15 +38,20 @@ pub(super) struct Manifest {
 /// A database in the backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Part {
+pub(super) struct BackupDatabase {
     /// Its name.
     pub(super) file: String,
     /// SHA-256 of the file, in hex.
     pub(super) sha256: String,
 }
 
-impl Manifest {
-    pub(super) fn new(run: u64, at: String, journal: Part, objects: Part) -> Self {
+impl BackupManifest {
+    pub(super) fn new(
+        run: u64,
+        at: String,
+        journal: BackupDatabase,
+        objects: BackupDatabase,
+    ) -> Self {
         let (events, files, lacking) = (0, 0, Vec::new());
         Self { form: FORM, run, at, journal, objects, events, files, lacking }
     }

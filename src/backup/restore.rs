@@ -10,21 +10,21 @@ use anyhow::{Context, bail};
 use ledger::Effects;
 use ledger::audit::Finding;
 use ledger::id::Tenant;
-use ledger::journal::SqliteJournal;
-use ledger::service::Service;
-use ledger::sqlite::Open;
-use projections::views::SqliteViews;
-use projections::{Follower, Runner};
+use ledger::service::LedgerService;
+use projections::{JournalFollower, Runner};
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 use tokio::sync::mpsc;
 
-use super::Watch;
-use super::copy::{Copied, copy, private_folder, sync};
-use super::manifest::{Manifest, Part};
+use super::RunMonitor;
+use super::copy::{CopyOutcome, copy, private_folder, sync};
+use super::manifest::{BackupDatabase, BackupManifest};
 use super::snapshot::{self, each_listed};
-use crate::audit::{Depth, Files};
 use crate::bucket::Bucket;
 use crate::local::BUCKET;
-use crate::s3::Beside;
+use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
+use crate::s3::OfflineBucket;
 
 /// Findings that may wait to be taken.
 const QUEUE: usize = 256;
@@ -54,7 +54,7 @@ pub async fn restore(
     data: &Path,
     tenant: Tenant,
     effects: Arc<dyn Effects>,
-    watch: &Watch,
+    watch: &RunMonitor,
 ) -> anyhow::Result<Restored> {
     let (source, target, watching) = (from.to_owned(), data.to_owned(), watch.clone());
     let copied = tokio::task::spawn_blocking(move || bring(&source, &target, &watching)).await?;
@@ -66,9 +66,9 @@ pub async fn restore(
 }
 
 /// A folder that is removed unless it gets its name.
-struct Draft(Option<PathBuf>);
+struct PartialFolder(Option<PathBuf>);
 
-impl Draft {
+impl PartialFolder {
     fn path(&self) -> &Path {
         self.0.as_deref().unwrap_or(Path::new("."))
     }
@@ -83,7 +83,7 @@ impl Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for PartialFolder {
     fn drop(&mut self) {
         if let Some(draft) = &self.0 {
             let _ = fs::remove_dir_all(draft);
@@ -92,8 +92,12 @@ impl Drop for Draft {
 }
 
 /// Copies everything, each file held against its hash.
-fn bring(from: &Path, data: &Path, watch: &Watch) -> anyhow::Result<(Draft, Restored)> {
-    let manifest = Manifest::read(from)?.with_context(|| {
+fn bring(
+    from: &Path,
+    data: &Path,
+    watch: &RunMonitor,
+) -> anyhow::Result<(PartialFolder, Restored)> {
+    let manifest = BackupManifest::read(from)?.with_context(|| {
         format!("--from {}: there is no whole backup (no backup.json)", from.display())
     })?;
     refuse_taken(data)?;
@@ -112,16 +116,16 @@ fn bring(from: &Path, data: &Path, watch: &Watch) -> anyhow::Result<(Draft, Rest
         std::io::copy(&mut File::open(key)?, &mut kept)?;
         kept.sync_all()?;
     }
-    let Manifest { events, at, lacking, .. } = manifest;
+    let BackupManifest { events, at, lacking, .. } = manifest;
     let mut restored = Restored { events, at, lacking, ..Restored::default() };
     each_listed(&snapshot::open(&list)?, |listed| {
         watch.file();
         let kept = from.join("objects").join(&listed.id);
         match copy(&kept, &objects.join(&listed.id), listed.sha256, watch)? {
-            Copied::Whole => restored.files += 1,
+            CopyOutcome::Whole => restored.files += 1,
             _ if restored.lacking.contains(&listed.id) => {}
-            Copied::Missing => bail!("{}: missing from the backup", kept.display()),
-            Copied::Altered => bail!("{}: not the bytes that were kept", kept.display()),
+            CopyOutcome::Missing => bail!("{}: missing from the backup", kept.display()),
+            CopyOutcome::Altered => bail!("{}: not the bytes that were kept", kept.display()),
         }
         Ok(())
     })?;
@@ -131,12 +135,17 @@ fn bring(from: &Path, data: &Path, watch: &Watch) -> anyhow::Result<(Draft, Rest
     Ok((draft, restored))
 }
 
-fn database(from: &Path, part: &Part, to: &Path, watch: &Watch) -> anyhow::Result<()> {
+fn database(
+    from: &Path,
+    part: &BackupDatabase,
+    to: &Path,
+    watch: &RunMonitor,
+) -> anyhow::Result<()> {
     let kept = from.join(&part.file);
     match copy(&kept, to, super::take::hash(part)?, watch)? {
-        Copied::Whole => Ok(()),
-        Copied::Missing => bail!("{}: missing from the backup", kept.display()),
-        Copied::Altered => bail!("{}: not the file that was kept", kept.display()),
+        CopyOutcome::Whole => Ok(()),
+        CopyOutcome::Missing => bail!("{}: missing from the backup", kept.display()),
+        CopyOutcome::Altered => bail!("{}: not the file that was kept", kept.display()),
     }
 }
 
@@ -158,7 +167,7 @@ fn refuse_taken(data: &Path) -> anyhow::Result<()> {
 
 /// The folder beside `data` that everything is brought to first. What an earlier run left there is
 /// removed: it has that run's name.
-fn draft(data: &Path) -> anyhow::Result<Draft> {
+fn draft(data: &Path) -> anyhow::Result<PartialFolder> {
     let mut name = data.as_os_str().to_owned();
     name.push(".restoring");
     let path = PathBuf::from(name);
@@ -166,7 +175,7 @@ fn draft(data: &Path) -> anyhow::Result<Draft> {
         fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
     }
     private_folder(&path)?;
-    Ok(Draft(Some(path)))
+    Ok(PartialFolder(Some(path)))
 }
 
 /// What `serve` would do first: look at what was on its way when the backup was made, and make the
@@ -176,23 +185,27 @@ async fn settle(
     tenant: Tenant,
     effects: Arc<dyn Effects>,
 ) -> anyhow::Result<Vec<Finding>> {
-    let journal = Arc::new(SqliteJournal::open(folder, Open::Existing).await?);
-    let bucket =
-        Arc::new(Beside::open(&folder.join("s3"), BUCKET, effects.clone(), Open::Existing)?);
+    let journal = Arc::new(SqliteJournal::open(folder, OpenMode::Existing).await?);
+    let bucket = Arc::new(OfflineBucket::open(
+        &folder.join("s3"),
+        BUCKET,
+        effects.clone(),
+        OpenMode::Existing,
+    )?);
     let service = || {
         let (journal, objects) = (journal.clone(), bucket.clone());
-        Service::new(journal, objects, effects.clone(), tenant.clone(), BUCKET)
+        LedgerService::new(journal, objects, effects.clone(), tenant.clone(), BUCKET)
     };
     let handler = Bucket::new(Arc::new(service()));
     for event in snapshot::waiting(&folder.join("s3/objects.sqlite"))? {
         handler.receive(&event).await; // it is told again by `serve`, which changes nothing
     }
-    let files = Files {
+    let files = ObjectAudit {
         service: service(),
         journal: journal.clone(),
         scan: journal.clone(),
         inventory: bucket.clone(),
-        depth: Depth::Described,
+        depth: ObjectAuditDepth::Described,
         repair: true,
         accept_missing: false,
         patience: Duration::ZERO,
@@ -214,8 +227,11 @@ async fn settle(
     };
     let (looked, left) = tokio::join!(look, take);
     looked.context("the files of the backup could not be looked at")?;
-    let views = Arc::new(SqliteViews::open(folder, Open::OrCreate)?);
+    let views = Arc::new(SqliteViews::open(folder, OpenMode::OrCreate)?);
     let runner = Runner::new(journal.clone(), views.clone(), effects);
-    Follower::new(journal, views, runner).catch_up().await.context("no rows could be made")?;
+    JournalFollower::new(journal, views, runner)
+        .catch_up()
+        .await
+        .context("no rows could be made")?;
     Ok(left)
 }

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use ledger::asset::Status;
+use ledger::asset::AssetStatus;
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::Key;
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
-use super::Watch;
+use super::RunMonitor;
 use crate::s3::drafts_of;
 
 /// How long a writer is waited for.
@@ -35,7 +35,7 @@ pub(super) struct Snapshot {
 }
 
 /// A version with bytes.
-pub(super) struct Listed {
+pub(super) struct BackedUpVersion {
     pub(super) id: String,
     pub(super) size: u64,
     pub(super) sha256: Hash,
@@ -43,7 +43,7 @@ pub(super) struct Listed {
 
 /// What a journal says.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct JournalFacts {
     pub(super) events: u64,
     /// Histories that are not whole, by their partitions.
     pub(super) broken: Vec<String>,
@@ -71,7 +71,12 @@ impl Snapshot {
     }
 
     /// Copies both.
-    pub(super) fn copy(&self, journal: &Path, list: &Path, watch: &Watch) -> anyhow::Result<()> {
+    pub(super) fn copy(
+        &self,
+        journal: &Path,
+        list: &Path,
+        watch: &RunMonitor,
+    ) -> anyhow::Result<()> {
         for (from, to) in [(&self.journal, journal), (&self.objects, list)] {
             copy(from, to, watch).with_context(|| to.display().to_string())?;
         }
@@ -79,7 +84,7 @@ impl Snapshot {
     }
 }
 
-fn copy(from: &Connection, to: &Path, watch: &Watch) -> anyhow::Result<()> {
+fn copy(from: &Connection, to: &Path, watch: &RunMonitor) -> anyhow::Result<()> {
     drop(super::copy::private(to)?);
     let mut target = Connection::open(to)?;
     {
@@ -115,7 +120,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Connection> {
 /// Every version with bytes in a list, in the order of their ids.
 pub(super) fn each_listed(
     list: &Connection,
-    mut each: impl FnMut(Listed) -> anyhow::Result<()>,
+    mut each: impl FnMut(BackedUpVersion) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let sql = "SELECT version_id, size, sha256 FROM versions
                WHERE version_id > ?1 AND size IS NOT NULL ORDER BY version_id LIMIT ?2";
@@ -130,9 +135,9 @@ pub(super) fn each_listed(
     }
 }
 
-fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+fn listed(row: &Row<'_>) -> rusqlite::Result<BackedUpVersion> {
     let sha256: [u8; 32] = row.get(2)?;
-    Ok(Listed { id: row.get(0)?, size: row.get(1)?, sha256: Hash::from(sha256) })
+    Ok(BackedUpVersion { id: row.get(0)?, size: row.get(1)?, sha256: Hash::from(sha256) })
 }
 
 /// The notifications in a list that nobody has taken yet.
@@ -149,11 +154,11 @@ pub(super) fn is_listed(list: &Connection, id: &str) -> anyhow::Result<bool> {
 }
 
 /// Reads a whole journal.
-pub(super) fn read(journal: &Path, watch: &Watch) -> anyhow::Result<Said> {
+pub(super) fn read(journal: &Path, watch: &RunMonitor) -> anyhow::Result<JournalFacts> {
     let file = open(journal)?;
     let mut select = file.prepare("SELECT pk, sk, body FROM events ORDER BY pk, sk")?;
     let mut rows = select.query([])?;
-    let (mut said, mut of, mut lines) = (Said::default(), String::new(), Vec::new());
+    let (mut said, mut of, mut lines) = (JournalFacts::default(), String::new(), Vec::new());
     while let Some(row) = rows.next()? {
         watch.go_on()?;
         let pk: String = row.get(0)?;
@@ -162,20 +167,20 @@ pub(super) fn read(journal: &Path, watch: &Watch) -> anyhow::Result<Said> {
             of = pk;
         }
         said.events += 1;
-        lines.push(Line { version: row.get(1)?, body: row.get(2)? });
+        lines.push(StoredLine { version: row.get(1)?, body: row.get(2)? });
     }
     said.take(&of, lines);
     Ok(said)
 }
 
-impl Said {
-    fn take(&mut self, partition: &str, lines: Vec<Line>) {
+impl JournalFacts {
+    fn take(&mut self, partition: &str, lines: Vec<StoredLine>) {
         let Some(key) = Key::from_partition(partition) else { return };
         match History::read(&key, lines) {
             Ok(None) => {}
             Ok(Some(history)) => {
                 let asset = history.asset();
-                let is_gone = matches!(asset.status(), Status::Purging | Status::Purged);
+                let is_gone = matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged);
                 let pin = asset.pin.as_ref().filter(|_| !is_gone);
                 self.pinned.extend(pin.map(|pin| pin.version_id.clone()));
             }

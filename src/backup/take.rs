@@ -11,17 +11,19 @@ use ledger::chain::Hash;
 use ledger::time;
 use rusqlite::Connection;
 
-use super::Watch;
-use super::copy::{self, Copied, copy, draft_of, hash_of, private, private_folder, sync};
-use super::manifest::{Manifest, Part};
-use super::snapshot::{self, Listed, Said, Snapshot, continues, each_listed, is_listed, places};
+use super::RunMonitor;
+use super::copy::{self, CopyOutcome, copy, draft_of, hash_of, private, private_folder, sync};
+use super::manifest::{BackupDatabase, BackupManifest};
+use super::snapshot::{
+    self, BackedUpVersion, JournalFacts, Snapshot, continues, each_listed, is_listed, places,
+};
 
 /// Moments that are tried: each after one in which a version was purged before it was copied.
 const TRIES: u32 = 20;
 
 /// What a run came to.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub struct BackupSummary {
     /// Events in the backup.
     pub events: u64,
     /// Files in the backup.
@@ -46,13 +48,13 @@ pub fn take(
     out: &Path,
     deep: bool,
     effects: &dyn Effects,
-    watch: &Watch,
-) -> anyhow::Result<Taken> {
+    watch: &RunMonitor,
+) -> anyhow::Result<BackupSummary> {
     let _lock = claim(data, out)?;
-    let before = Manifest::read(out)?;
+    let before = BackupManifest::read(out)?;
     let run = before.as_ref().map_or(1, |before| before.run + 1);
-    let mut work = Work { data, out, deep, watch, whole: HashSet::new() };
-    let mut taken = Taken::default();
+    let mut work = BackupRun { data, out, deep, watch, whole: HashSet::new() };
+    let mut taken = BackupSummary::default();
     // Most of it while nobody waits; what is gone before it is copied is of no interest.
     let live = snapshot::open(&data.join("s3/objects.sqlite"))?;
     each_listed(&live, |listed| work.fetch(&listed, &mut taken).map(drop))?;
@@ -72,12 +74,12 @@ pub fn take(
         );
     }
     keep_key(data, out)?;
-    let part = |file: String, path: &Path| -> anyhow::Result<Part> {
-        Ok(Part { file, sha256: hash_of(path, watch)?.to_string() })
+    let part = |file: String, path: &Path| -> anyhow::Result<BackupDatabase> {
+        Ok(BackupDatabase { file, sha256: hash_of(path, watch)?.to_string() })
     };
     let [journal_name, list_name] = names;
     let (one, two) = (part(journal_name, &journal)?, part(list_name, &list)?);
-    let mut manifest = Manifest::new(run, time::format(effects.now()), one, two);
+    let mut manifest = BackupManifest::new(run, time::format(effects.now()), one, two);
     taken.events = said.events;
     taken.faults = faults(&said, &list, &lacking)?;
     (manifest.events, manifest.files, manifest.lacking) = (said.events, taken.files, lacking);
@@ -87,16 +89,16 @@ pub fn take(
     Ok(taken)
 }
 
-struct Work<'a> {
+struct BackupRun<'a> {
     data: &'a Path,
     out: &'a Path,
     deep: bool,
-    watch: &'a Watch,
+    watch: &'a RunMonitor,
     /// The versions whose bytes this run found or copied whole: none is looked at twice.
     whole: HashSet<String>,
 }
 
-impl Work<'_> {
+impl BackupRun<'_> {
     /// Copies journal and list to their drafts as of one moment of which every file is there, then
     /// gives both their names. Answers which versions have no bytes in the ledger itself.
     ///
@@ -106,7 +108,7 @@ impl Work<'_> {
         &mut self,
         journal: &Path,
         list: &Path,
-        taken: &mut Taken,
+        taken: &mut BackupSummary,
     ) -> anyhow::Result<Vec<String>> {
         let drafts = [draft_of(journal), draft_of(list)];
         for _ in 0..TRIES {
@@ -128,16 +130,18 @@ impl Work<'_> {
     fn rest(
         &mut self,
         list: &Connection,
-        taken: &mut Taken,
+        taken: &mut BackupSummary,
     ) -> anyhow::Result<Option<Vec<String>>> {
         let live = snapshot::open(&self.data.join("s3/objects.sqlite"))?;
         let (mut lacking, mut again) = (Vec::new(), false);
         taken.files = 0;
         each_listed(list, |listed| {
             match self.fetch(&listed, taken)? {
-                Copied::Whole => taken.files += 1,
-                Copied::Missing | Copied::Altered if !is_listed(&live, &listed.id)? => again = true,
-                Copied::Missing | Copied::Altered => lacking.push(listed.id),
+                CopyOutcome::Whole => taken.files += 1,
+                CopyOutcome::Missing | CopyOutcome::Altered if !is_listed(&live, &listed.id)? => {
+                    again = true;
+                }
+                CopyOutcome::Missing | CopyOutcome::Altered => lacking.push(listed.id),
             }
             Ok(())
         })?;
@@ -145,33 +149,41 @@ impl Work<'_> {
     }
 
     /// Copies the bytes of a version, unless they are there.
-    fn fetch(&mut self, listed: &Listed, taken: &mut Taken) -> anyhow::Result<Copied> {
+    fn fetch(
+        &mut self,
+        listed: &BackedUpVersion,
+        taken: &mut BackupSummary,
+    ) -> anyhow::Result<CopyOutcome> {
         if self.whole.contains(&listed.id) {
-            return Ok(Copied::Whole);
+            return Ok(CopyOutcome::Whole);
         }
         let found = self.look(listed, taken)?;
-        if found == Copied::Whole {
+        if found == CopyOutcome::Whole {
             self.whole.insert(listed.id.clone());
         }
         Ok(found)
     }
 
-    fn look(&self, listed: &Listed, taken: &mut Taken) -> anyhow::Result<Copied> {
+    fn look(
+        &self,
+        listed: &BackedUpVersion,
+        taken: &mut BackupSummary,
+    ) -> anyhow::Result<CopyOutcome> {
         self.watch.file();
         self.watch.go_on()?;
         let to = self.out.join("objects").join(&listed.id);
         if to.metadata().is_ok_and(|there| there.is_file() && there.len() == listed.size)
             && (!self.deep || hash_of(&to, self.watch)? == listed.sha256)
         {
-            return Ok(Copied::Whole);
+            return Ok(CopyOutcome::Whole);
         }
-        let mut found = Copied::Missing;
+        let mut found = CopyOutcome::Missing;
         for from in places(self.data, &listed.id) {
             match copy(&from, &to, listed.sha256, self.watch)? {
-                Copied::Missing => {}
+                CopyOutcome::Missing => {}
                 other => found = other,
             }
-            if found == Copied::Whole {
+            if found == CopyOutcome::Whole {
                 taken.copied += 1;
                 break;
             }
@@ -243,7 +255,7 @@ fn keep_key(data: &Path, out: &Path) -> anyhow::Result<()> {
     Ok(fs::rename(&draft, &to)?)
 }
 
-fn faults(said: &Said, list: &Path, lacking: &[String]) -> anyhow::Result<Vec<String>> {
+fn faults(said: &JournalFacts, list: &Path, lacking: &[String]) -> anyhow::Result<Vec<String>> {
     let list = snapshot::open(list)?;
     let mut faults: Vec<_> =
         said.broken.iter().map(|asset| format!("{asset}: its history is broken")).collect();
@@ -259,7 +271,12 @@ fn faults(said: &Said, list: &Path, lacking: &[String]) -> anyhow::Result<Vec<St
 
 /// Removes what the manifest no longer speaks of: databases of runs before, what was cut off, and
 /// files of versions that were deleted. Never what an asset counts on.
-fn tidy(out: &Path, manifest: &Manifest, said: &Said, taken: &mut Taken) -> anyhow::Result<()> {
+fn tidy(
+    out: &Path,
+    manifest: &BackupManifest,
+    said: &JournalFacts,
+    taken: &mut BackupSummary,
+) -> anyhow::Result<()> {
     for entry in fs::read_dir(out)? {
         let (path, name) = named(&entry?);
         let old = ["journal-", "objects-"].iter().any(|ours| name.starts_with(ours))
@@ -294,6 +311,6 @@ fn remove(paths: &[PathBuf]) -> anyhow::Result<()> {
 }
 
 /// The hash that a manifest names.
-pub(super) fn hash(part: &Part) -> anyhow::Result<Hash> {
+pub(super) fn hash(part: &BackupDatabase) -> anyhow::Result<Hash> {
     part.sha256.parse().ok().with_context(|| format!("{}: its hash cannot be read", part.file))
 }

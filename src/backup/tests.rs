@@ -3,12 +3,12 @@
 use ledger::id::Tenant;
 
 use super::*;
-use crate::world::World;
+use crate::system::SystemEffects;
 
 fn restored(from: &std::path::Path, data: &std::path::Path) -> anyhow::Result<Restored> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let tenant = Tenant::default();
-    runtime.block_on(restore(from, data, tenant, Arc::new(World), &Watch::default()))
+    runtime.block_on(restore(from, data, tenant, Arc::new(SystemEffects), &RunMonitor::default()))
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_backup_is_of_a_ledger_and_in_a_folder_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (folder.path().join("data"), folder.path().join("out"));
     let refused = |data: &std::path::Path, out: &std::path::Path| {
-        take(data, out, false, &World, &Watch::default()).unwrap_err().to_string()
+        take(data, out, false, &SystemEffects, &RunMonitor::default()).unwrap_err().to_string()
     };
     assert!(refused(&data, &out).contains("no ledger"), "nothing is there");
     std::fs::create_dir_all(data.join("s3")).unwrap();

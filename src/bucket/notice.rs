@@ -15,7 +15,7 @@ const REMOVED: [&str; 2] = ["ObjectRemoved:Delete", "LifecycleExpiration:Delete"
 
 /// What a notification says that is of use: where to look, and what not to wait for there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum BucketNotice {
     /// Something happened to an object.
     Object {
         /// The bucket's name.
@@ -33,7 +33,7 @@ pub enum Notice {
 
 /// The message is no notification of S3.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum NoticeError {
     /// It is not of the form.
     #[error("it is not of the form that S3 sends")]
     Form(#[from] serde_json::Error),
@@ -65,42 +65,47 @@ struct ObjectKey {
 }
 
 /// Reads every notification in a message.
-pub fn decode(message: &str) -> Vec<Result<Notice, Unreadable>> {
+pub fn decode(message: &str) -> Vec<Result<BucketNotice, NoticeError>> {
     match serde_json::from_str::<Value>(message) {
         Err(error) => vec![Err(error.into())],
         Ok(Value::Object(mut fields)) => match fields.remove("Records") {
             Some(Value::Array(records)) => records.into_iter().map(direct).collect(),
             _ if fields.get("Event").is_some_and(|event| event == "s3:TestEvent") => {
-                vec![Ok(Notice::Test)]
+                vec![Ok(BucketNotice::Test)]
             }
             _ => vec![event_bridge(fields.into())],
         },
-        Ok(_) => vec![Err(Unreadable::NoObject)],
+        Ok(_) => vec![Err(NoticeError::NoObject)],
     }
 }
 
-fn event_bridge(event: Value) -> Result<Notice, Unreadable> {
+fn event_bridge(event: Value) -> Result<BucketNotice, NoticeError> {
     let EventBridgeEvent { source, detail, detail_type, .. } =
         serde_json::from_value::<EventBridgeEvent<Detail>>(event)?;
     if source != "aws.s3" {
-        return Err(Unreadable::NoObject);
+        return Err(NoticeError::NoObject);
     }
     let Detail { bucket, object, request_id } = detail;
     // Of a delete marker it is the marker's own id, which no asset is pinned to.
     let removed = object.version_id.filter(|_| detail_type == DELETED);
     let (bucket, request) = (bucket.name, visible(&request_id));
-    Ok(Notice::Object { bucket, key: object.key, request, removed })
+    Ok(BucketNotice::Object { bucket, key: object.key, request, removed })
 }
 
-fn direct(record: Value) -> Result<Notice, Unreadable> {
+fn direct(record: Value) -> Result<BucketNotice, NoticeError> {
     let record: S3EventRecord = serde_json::from_value(record)?;
-    let bucket = record.s3.bucket.name.ok_or(Unreadable::NoObject)?;
-    let encoded = record.s3.object.key.ok_or(Unreadable::NoObject)?;
+    let bucket = record.s3.bucket.name.ok_or(NoticeError::NoObject)?;
+    let encoded = record.s3.object.key.ok_or(NoticeError::NoObject)?;
     let request = record.response_elements.get("x-amz-request-id").map_or("", String::as_str);
     let what = record.event_name.as_deref().map(|name| name.strip_prefix("s3:").unwrap_or(name));
     let gone = what.is_some_and(|what| REMOVED.contains(&what));
     let removed = record.s3.object.version_id.filter(|_| gone);
-    Ok(Notice::Object { bucket, key: url_decode(&encoded), request: visible(request), removed })
+    Ok(BucketNotice::Object {
+        bucket,
+        key: url_decode(&encoded),
+        request: visible(request),
+        removed,
+    })
 }
 
 /// Direct notifications carry the key as a form would: `+` for a space.
@@ -138,12 +143,12 @@ mod tests {
         )
     }
 
-    fn object(key: &str, request: &str) -> Notice {
+    fn object(key: &str, request: &str) -> BucketNotice {
         let (key, request) = (key.to_owned(), request.to_owned());
-        Notice::Object { bucket: "files".to_owned(), key, request, removed: None }
+        BucketNotice::Object { bucket: "files".to_owned(), key, request, removed: None }
     }
 
-    fn only(message: &str) -> Result<Notice, Unreadable> {
+    fn only(message: &str) -> Result<BucketNotice, NoticeError> {
         let mut notices = decode(message);
         assert_eq!(notices.len(), 1);
         notices.remove(0)
@@ -165,8 +170,8 @@ mod tests {
     #[test]
     fn a_removal_names_the_version_that_was_removed() {
         let removed = |message: &str| match only(message).unwrap() {
-            Notice::Object { removed, .. } => removed,
-            Notice::Test => panic!("a test event"),
+            BucketNotice::Object { removed, .. } => removed,
+            BucketNotice::Test => panic!("a test event"),
         };
         let id = || Some("IYV3p45BT0ac8hjHg1houSdS1a.Mro8e".to_owned());
         assert_eq!(removed(CREATED), None);
@@ -206,14 +211,14 @@ mod tests {
     #[test]
     fn the_test_event_is_known() {
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"files"}"#;
-        assert_eq!(only(test).unwrap(), Notice::Test);
+        assert_eq!(only(test).unwrap(), BucketNotice::Test);
     }
 
     #[test]
     fn a_request_id_is_kept_short_and_visible() {
         let hostile = format!("{}\\u0000\\n{}", "N4N", "x".repeat(99));
         let message = CREATED.replace("N4N7GDK58NMKJ12R", &hostile);
-        let Ok(Notice::Object { request, .. }) = only(&message) else { panic!("unreadable") };
+        let Ok(BucketNotice::Object { request, .. }) = only(&message) else { panic!("unreadable") };
         assert_eq!(request, format!("N4N{}", "x".repeat(61)));
     }
 }

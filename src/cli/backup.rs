@@ -10,9 +10,9 @@ use clap::Args;
 use ledger::id::Tenant;
 
 use crate::aws::TENANT;
-use crate::backup::{Watch, restore, take};
+use crate::backup::{RunMonitor, restore, take};
 use crate::plural::count;
-use crate::world::World;
+use crate::system::SystemEffects;
 
 /// Between two lines about how far it has come, on a terminal and elsewhere.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -71,9 +71,10 @@ pub(super) struct Restore {
 
 impl Backup {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let watch = Watch::default();
+        let watch = RunMonitor::default();
         let (Self { data, out, deep }, watching) = (self, watch.clone());
-        let work = tokio::task::spawn_blocking(move || take(&data, &out, deep, &World, &watching));
+        let work =
+            tokio::task::spawn_blocking(move || take(&data, &out, deep, &SystemEffects, &watching));
         let taken = watched(&watch, async { work.await? }).await?;
         writeln!(
             io::stdout(),
@@ -89,8 +90,8 @@ impl Backup {
 
 impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let watch = Watch::default();
-        let work = restore(&self.from, &self.data, self.tenant, Arc::new(World), &watch);
+        let watch = RunMonitor::default();
+        let work = restore(&self.from, &self.data, self.tenant, Arc::new(SystemEffects), &watch);
         let restored = watched(&watch, work).await?;
         writeln!(
             io::stdout(),
@@ -107,7 +108,7 @@ impl Restore {
 
 /// Shows how far `work` has come until it ends. Ctrl-C ends it in good order.
 async fn watched<T>(
-    watch: &Watch,
+    watch: &RunMonitor,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let terminal = io::stderr().is_terminal();

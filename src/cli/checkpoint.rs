@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use ledger::checkpoint::Rising;
+use ledger::checkpoint::SortedHeads;
 use ledger::signer::Signer;
 
-use super::progress::Progress;
-use super::stores::Stores;
-use super::{leftovers, shown};
-use crate::export::{Source, left_out_beside};
+use super::progress::ProgressBar;
+use super::store_options::StoreOptions;
+use super::{leftovers, render};
+use crate::export::{ExportSource, left_out_beside};
 use crate::plural::count;
 
 use key::Keygen;
@@ -37,20 +37,20 @@ pub(super) use key::{secret, verifier};
   asset-ledger checkpoint --data ./data --key ledger.key --out 2026-11-25.heads
   asset-ledger verify --data ./data --against 2026-11-25.heads --key ledger.key.pub
   asset-ledger proof $id --checkpoint 2026-11-25.heads --out $id.tlog-proof")]
-pub(super) struct Checkpoint {
+pub(super) struct CheckpointCommand {
     #[command(subcommand)]
-    other: Option<Other>,
+    other: Option<CheckpointSubcommand>,
     #[command(flatten)]
-    make: Make,
+    make: MakeOptions,
 }
 
 #[derive(Debug, Subcommand)]
-enum Other {
+enum CheckpointSubcommand {
     Keygen(Keygen),
 }
 
 #[derive(Debug, Args)]
-struct Make {
+struct MakeOptions {
     /// The file of heads to write; the note becomes FILE.note. There must be neither yet.
     #[arg(long, value_name = "FILE", required = true)]
     out: Option<PathBuf>, // not with `keygen`
@@ -61,20 +61,20 @@ struct Make {
     #[arg(long)]
     leave_out_broken: bool,
     #[command(flatten)]
-    stores: Stores,
+    stores: StoreOptions,
 }
 
-impl Checkpoint {
+impl CheckpointCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match (self.other, &self.make.out) {
-            (Some(Other::Keygen(keygen)), _) => keygen.run(),
+            (Some(CheckpointSubcommand::Keygen(keygen)), _) => keygen.run(),
             (None, Some(out)) => self.make.run(out).await,
             (None, None) => bail!("--out says where the heads are to be written"),
         }
     }
 }
 
-impl Make {
+impl MakeOptions {
     async fn run(&self, out: &Path) -> anyhow::Result<()> {
         leftovers(out);
         let (rising, left_out) = tokio::select! {
@@ -83,20 +83,20 @@ impl Make {
         };
         let (assets, root) = (count(rising.count(), "asset"), rising.root());
         let (out, list) = (out.display().to_string(), left_out_beside(out).display().to_string());
-        writeln!(io::stdout(), "{}: the heads of {assets}, root {root}", shown::line(&out))?;
+        writeln!(io::stdout(), "{}: the heads of {assets}, root {root}", render::line(&out))?;
         if !left_out.is_empty() {
             let left_out = count(left_out.len() as u64, "asset");
-            writeln!(io::stdout(), "left out: {left_out}, see {}", shown::line(&list))?;
+            writeln!(io::stdout(), "left out: {left_out}, see {}", render::line(&list))?;
         }
         Ok(())
     }
 
-    async fn write(&self, out: &Path) -> anyhow::Result<(Rising, Vec<String>)> {
+    async fn write(&self, out: &Path) -> anyhow::Result<(SortedHeads, Vec<String>)> {
         let key = self.key.as_deref().map(secret).transpose()?;
         let signer = key.as_ref().map(|key| key as &dyn Signer);
         let opened = self.stores.journal().await?;
-        let source = Source { journal: &*opened.journal, scan: &*opened.scan };
-        let hears = &mut Progress::new("read");
+        let source = ExportSource { journal: &*opened.journal, scan: &*opened.scan };
+        let hears = &mut ProgressBar::new("read");
         if self.leave_out_broken {
             return source.checkpoint_of_the_sound(out, signer, hears).await;
         }

@@ -11,9 +11,9 @@ use clap::Args;
 use ledger::id::Tenant;
 use serde_json::json;
 
-use self::file::File;
-use self::walk::{Answer, Walk};
-use crate::local::{Local, Options};
+use self::file::DemoFile;
+use self::walk::{DemoWalk, HttpReply};
+use crate::local::{LocalOptions, LocalServer};
 use crate::plural::count;
 use crate::server::DRAIN;
 
@@ -37,11 +37,11 @@ impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let file = match self.file {
-            Some(path) => File::existing(path).await?,
-            None => File::sample(folder.path()).await?,
+            Some(path) => DemoFile::existing(path).await?,
+            None => DemoFile::sample(folder.path()).await?,
         };
-        let local = Local::start(options(folder.path().join("data"))).await?;
-        let mut walk = Walk::new(local.api_url());
+        let local = LocalServer::start(options(folder.path().join("data"))).await?;
+        let mut walk = DemoWalk::new(local.api_url());
         let outcome = tokio::select! {
             outcome = live(&mut walk, &file) => outcome,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
@@ -51,9 +51,9 @@ impl Demo {
     }
 }
 
-fn options(data: PathBuf) -> Options {
+fn options(data: PathBuf) -> LocalOptions {
     let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    Options {
+    LocalOptions {
         data,
         listen: any_port,
         s3_listen: any_port,
@@ -67,7 +67,7 @@ fn options(data: PathBuf) -> Options {
 }
 
 /// The whole life. Each step fails with what it saw instead of what it should have seen.
-async fn live(walk: &mut Walk, file: &File) -> anyhow::Result<()> {
+async fn live(walk: &mut DemoWalk, file: &DemoFile) -> anyhow::Result<()> {
     let created = create(walk, file).await?;
     let id = created.text("id")?;
     upload(walk, file, &created).await?;
@@ -82,7 +82,7 @@ async fn live(walk: &mut Walk, file: &File) -> anyhow::Result<()> {
     history(walk, &id).await
 }
 
-async fn create(walk: &mut Walk, file: &File) -> anyhow::Result<Answer> {
+async fn create(walk: &mut DemoWalk, file: &DemoFile) -> anyhow::Result<HttpReply> {
     walk.title("Create an asset: say what is coming, get a URL to send it to")?;
     let declared = json!({
         "filename": file.name, "content_type": file.content_type,
@@ -93,14 +93,14 @@ async fn create(walk: &mut Walk, file: &File) -> anyhow::Result<Answer> {
     Ok(answer)
 }
 
-async fn upload(walk: &mut Walk, file: &File, created: &Answer) -> anyhow::Result<()> {
+async fn upload(walk: &mut DemoWalk, file: &DemoFile, created: &HttpReply) -> anyhow::Result<()> {
     walk.title("Upload the file straight to S3, by the presigned URL")?;
     let put = walk.put(file, created).await?;
     ensure!(put.status == 200, "the upload answered {}: {}", put.status, put.body);
     walk.say(&format!("{}; S3 checked their SHA-256", count(file.size, "byte")))
 }
 
-async fn wait_until_received(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn wait_until_received(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("S3 notifies the ledger, which looks at the object: RECEIVED")?;
     let path = format!("/asset/{id}/state");
     let asked = tokio::time::timeout(PATIENCE, async {
@@ -117,13 +117,13 @@ async fn wait_until_received(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
     walk.say(&format!("version of the object: {}", state.text("version_id")?))
 }
 
-async fn confirm(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn confirm(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("Confirm the upload: from here on this version is the asset's content")?;
     let answer = walk.call("PUT", &format!("/asset/{id}"), None).await?.with_status(202)?;
     answer.must_say("status", "UPLOADED")
 }
 
-async fn download(walk: &mut Walk, file: &File, id: &str) -> anyhow::Result<()> {
+async fn download(walk: &mut DemoWalk, file: &DemoFile, id: &str) -> anyhow::Result<()> {
     walk.title("Download it, and compare the bytes")?;
     let answer = walk.call("GET", &format!("/asset/{id}"), None).await?.with_status(202)?;
     let (status, sha256) = walk.download(&answer.text("download_url")?).await?;
@@ -132,7 +132,7 @@ async fn download(walk: &mut Walk, file: &File, id: &str) -> anyhow::Result<()> 
     walk.say(&format!("the same bytes: SHA-256 {sha256}"))
 }
 
-async fn list(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn list(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("List assets, newest first")?;
     let answer = walk.call("GET", "/asset?limit=10", None).await?.with_status(200)?;
     let first = answer.json.pointer("/items/0/asset_id").and_then(|id| id.as_str());
@@ -140,7 +140,7 @@ async fn list(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn expired_url(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn expired_url(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("A URL that lives for one second, used after two: S3 refuses it")?;
     let path = format!("/asset/{id}?timeout=1");
     let answer = walk.call("GET", &path, None).await?.with_status(202)?;
@@ -151,14 +151,18 @@ async fn expired_url(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn second_upload(walk: &mut Walk, file: &File, created: &Answer) -> anyhow::Result<()> {
+async fn second_upload(
+    walk: &mut DemoWalk,
+    file: &DemoFile,
+    created: &HttpReply,
+) -> anyhow::Result<()> {
     walk.title("The upload URL used again: nothing is overwritten")?;
     let refused = walk.put(file, created).await?;
     ensure!(refused.status == 412, "a second upload answered {}", refused.status);
     Ok(())
 }
 
-async fn delete_and_restore(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn delete_and_restore(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("Soft-delete it: the bytes stay, readers are refused")?;
     let path = format!("/asset/{id}");
     walk.call("DELETE", &format!("{path}?reason=demo"), None).await?.with_status(204)?;
@@ -168,7 +172,7 @@ async fn delete_and_restore(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
     restored.must_say("state", "UPLOADED")
 }
 
-async fn purge(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn purge(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("Delete it again and purge it: every version of the object is destroyed")?;
     let path = format!("/asset/{id}");
     let url = walk.ask(&path).await?.with_status(202)?.text("download_url")?;
@@ -180,7 +184,7 @@ async fn purge(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn history(walk: &mut Walk, id: &str) -> anyhow::Result<()> {
+async fn history(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
     walk.title("What remains is the history, and anybody can check it")?;
     let history = walk.history(id).await?;
     let kinds: Vec<_> = history.entries().iter().map(|e| e.record.event.kind()).collect();

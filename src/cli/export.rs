@@ -9,13 +9,13 @@ use clap::{Args, ValueEnum};
 use ledger::Effects;
 use ledger::id::Tenant;
 
-use super::progress::Progress;
-use super::stores::Stores;
-use super::words::{self, Named};
-use super::{leftovers, shown};
-use crate::export::{Filter, Layout, Shape, Source, Writer};
+use super::progress::ProgressBar;
+use super::store_options::StoreOptions;
+use super::values::{self, AssetLabel};
+use super::{leftovers, render};
+use crate::export::{ExportFilter, ExportShape, ExportSource, ExportWriter, Layout};
 use crate::plural::count;
-use crate::world::World;
+use crate::system::SystemEffects;
 
 /// Write histories to a folder or a tar that anybody can check.
 ///
@@ -44,7 +44,7 @@ pub(super) struct Export {
     out: PathBuf,
     /// One file for each asset, or for some 100,000 events.
     #[arg(long, default_value = "segment")]
-    per: Per,
+    per: ExportLayout,
     /// Compress each file of events.
     #[arg(long)]
     gzip: bool,
@@ -52,13 +52,13 @@ pub(super) struct Export {
     #[arg(long)]
     leave_out_broken: bool,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: AssetSelection,
     #[command(flatten)]
-    stores: Stores,
+    stores: StoreOptions,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Per {
+enum ExportLayout {
     Asset,
     Segment,
 }
@@ -66,15 +66,15 @@ enum Per {
 /// Which assets.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which assets (whole ones; all by default)")]
-struct Wanted {
+struct AssetSelection {
     /// This asset; may be given several times.
     #[arg(long, value_name = "ID")]
-    asset: Vec<Named>,
+    asset: Vec<AssetLabel>,
     /// With an event at or after this time (RFC 3339), or the midnight UTC of a date.
-    #[arg(long, value_name = "TIME", value_parser = words::time)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     since: Option<DateTime<Utc>>,
     /// With an event before this time; with --since, the same event.
-    #[arg(long, value_name = "TIME", value_parser = words::time)]
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
     until: Option<DateTime<Utc>>,
     /// With an event of this actor; with a time, the same event.
     #[arg(long)]
@@ -84,24 +84,24 @@ struct Wanted {
     state: Option<String>,
 }
 
-impl Wanted {
-    fn filter(&self) -> Filter {
+impl AssetSelection {
+    fn filter(&self) -> ExportFilter {
         let Self { asset, since, until, actor, state } = self.clone();
-        let id = |named: &Named| named.key(&Tenant::default()).asset.to_string();
+        let id = |named: &AssetLabel| named.key(&Tenant::default()).asset.to_string();
         let assets = asset.iter().map(id).collect();
-        Filter { since, until, actor, state, assets }
+        ExportFilter { since, until, actor, state, assets }
     }
 }
 
 impl Export {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (layout, gzip) = (self.layout(), self.gzip);
-        let shape = Shape { out: self.out.clone(), layout, gzip };
+        let shape = ExportShape { out: self.out.clone(), layout, gzip };
         let wanted = self.wanted.filter();
         let opened = self.stores.journal().await?;
         leftovers(&self.out);
-        let writer = Writer::create(shape, World.now(), wanted.clone())?;
-        let source = Source { journal: &*opened.journal, scan: &*opened.scan };
+        let writer = ExportWriter::create(shape, SystemEffects.now(), wanted.clone())?;
+        let source = ExportSource { journal: &*opened.journal, scan: &*opened.scan };
         tokio::select! {
             done = self.write(source, writer, &wanted) => done,
             // The writer takes away what it wrote.
@@ -111,13 +111,13 @@ impl Export {
 
     async fn write(
         &self,
-        source: Source<'_>,
-        mut writer: Writer,
-        wanted: &Filter,
+        source: ExportSource<'_>,
+        mut writer: ExportWriter,
+        wanted: &ExportFilter,
     ) -> anyhow::Result<()> {
-        let key = |asset: &Named| asset.key(&self.stores.tenant);
+        let key = |asset: &AssetLabel| asset.key(&self.stores.tenant);
         let keys = self.wanted.asset.iter().map(key).collect();
-        let mut progress = Progress::new("exported");
+        let mut progress = ProgressBar::new("exported");
         let left_out = source.export(keys, wanted, &mut writer, &mut progress).await?;
         drop(progress);
         ensure!(
@@ -129,14 +129,14 @@ impl Export {
         let manifest = writer.finish()?;
         let (assets, events) = (count(manifest.assets, "asset"), count(manifest.events, "event"));
         let (out, root) = (self.out.display().to_string(), manifest.root);
-        let out = shown::line(&out);
+        let out = render::line(&out);
         Ok(writeln!(io::stdout(), "{out}: {assets}, {events}, root {root}")?)
     }
 
     fn layout(&self) -> Layout {
         match self.per {
-            Per::Asset => Layout::Asset,
-            Per::Segment => Layout::Segment,
+            ExportLayout::Asset => Layout::Asset,
+            ExportLayout::Segment => Layout::Segment,
         }
     }
 }

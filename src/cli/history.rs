@@ -5,11 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use ledger::history::History as Chain;
-use ledger::record::Line;
+use ledger::record::StoredLine;
 
-use super::shown;
-use super::stores::Stores;
-use super::words::Named;
+use super::render;
+use super::store_options::StoreOptions;
+use super::values::AssetLabel;
 
 /// Show what happened to an asset, and check its hash chain.
 ///
@@ -20,14 +20,14 @@ use super::words::Named;
   asset-ledger history $id --data ./data
   asset-ledger history $id --data ./data --format jsonl > history.jsonl
   asset-ledger history $id --store dynamodb --journal-table journal --views-table views")]
-pub(super) struct History {
+pub(super) struct HistoryCommand {
     /// The asset's id, as `POST /asset` gave it.
-    id: Named,
+    id: AssetLabel,
     /// A table for people, or the raw chain: one event's stored bytes a line.
     #[arg(long, default_value = "table")]
     format: Format,
     #[command(flatten)]
-    stores: Stores,
+    stores: StoreOptions,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -36,7 +36,7 @@ enum Format {
     Jsonl,
 }
 
-impl History {
+impl HistoryCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let journal = self.stores.journal().await?.journal;
         let key = self.id.key(&self.stores.tenant);
@@ -58,12 +58,12 @@ impl History {
 }
 
 /// Lines in a table's place: for people.
-fn write_shown(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
-    lines.iter().try_for_each(|line| writeln!(out, "{}", shown::line(&line.body)))
+fn write_shown(out: &mut impl Write, lines: &[StoredLine]) -> io::Result<()> {
+    lines.iter().try_for_each(|line| writeln!(out, "{}", render::line(&line.body)))
 }
 
 /// The bytes as they are stored; a terminal is shown what of them it would take for orders.
-fn write_lines(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+fn write_lines(out: &mut impl Write, lines: &[StoredLine]) -> io::Result<()> {
     if io::stdout().is_terminal() {
         return write_shown(out, lines);
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use ledger::journal::SqliteJournal;
-use ledger::sqlite::Open;
+use stores::SqliteJournal;
+use stores::sqlite::OpenMode;
 
-use super::progress::Progress;
-use super::stores::{Opened, Store, Stores};
-use crate::export::{Archive, Import as Importing};
-use crate::local::Folder;
+use super::progress::ProgressBar;
+use super::store_options::{OpenedJournal, StoreKind, StoreOptions};
+use crate::export::{Archive, Importer as Importing};
+use crate::local::FolderLock;
 use crate::plural::count;
 
 /// Rebuild an empty journal from an export, byte for byte.
@@ -30,14 +30,14 @@ use crate::plural::count;
 #[command(after_help = "Examples:
   asset-ledger import ledger-export.tar --data ./restored
   asset-ledger import ledger-export --store dynamodb --journal-table journal --views-table views")]
-pub(super) struct Import {
+pub(super) struct ImportCommand {
     /// The export: a folder, or a tar.
     export: PathBuf,
     #[command(flatten)]
-    stores: Stores,
+    stores: StoreOptions,
 }
 
-impl Import {
+impl ImportCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let archive = Archive::open(&self.export)?;
         check(&archive)?; // before anything is made at the other end
@@ -55,34 +55,34 @@ impl Import {
         if let Some(folder) = &folder {
             folder.end_import()?;
         }
-        let crate::export::Imported { assets, events, there } = imported;
+        let crate::export::ImportSummary { assets, events, there } = imported;
         let (assets, events) = (count(assets, "asset"), count(events, "event"));
         Ok(writeln!(io::stdout(), "imported {assets}, {events}, {there} there before")?)
     }
 
     /// The data folder, which nobody may serve meanwhile.
-    fn claimed(&self) -> anyhow::Result<Option<Folder>> {
-        let folder = self.stores.store == Store::Sqlite;
-        folder.then(|| Folder::claim_for_import(self.stores.folder())).transpose()
+    fn claimed(&self) -> anyhow::Result<Option<FolderLock>> {
+        let folder = self.stores.store == StoreKind::Sqlite;
+        folder.then(|| FolderLock::claim_for_import(self.stores.folder())).transpose()
     }
 
-    async fn opened(&self) -> anyhow::Result<Opened> {
-        if self.stores.store == Store::Dynamodb {
+    async fn opened(&self) -> anyhow::Result<OpenedJournal> {
+        if self.stores.store == StoreKind::Dynamodb {
             return self.stores.journal().await;
         }
-        let journal = SqliteJournal::open(self.stores.folder(), Open::OrCreate).await;
+        let journal = SqliteJournal::open(self.stores.folder(), OpenMode::OrCreate).await;
         let journal = Arc::new(journal.context("the journal cannot be opened")?);
-        Ok(Opened { journal: journal.clone(), scan: journal })
+        Ok(OpenedJournal { journal: journal.clone(), scan: journal })
     }
 }
 
 fn check(archive: &Archive) -> anyhow::Result<()> {
-    let mut progress = Progress::new("checked");
+    let mut progress = ProgressBar::new("checked");
     Importing::check(archive, &mut |events| progress.reached(events))
 }
 
-async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::Imported> {
-    let mut progress = Progress::new("imported");
+async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::ImportSummary> {
+    let mut progress = ProgressBar::new("imported");
     let done = importing.append(|done| progress.reached(done.events)).await;
     done.context("the import is not finished; run the same command again to go on")
 }

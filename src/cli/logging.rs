@@ -8,10 +8,10 @@ use anyhow::Context;
 use tracing_subscriber::prelude::*;
 
 use self::repeats::Repeats;
-use super::{Log, LogFormat, shown};
+use super::{LogFormat, LogOptions, render};
 use crate::logging;
 
-pub(super) fn start(log: &Log, quiet: bool) -> anyhow::Result<()> {
+pub(super) fn start(log: &LogOptions, quiet: bool) -> anyhow::Result<()> {
     let default = if quiet { "warn" } else { "info" };
     let wanted = log.log.as_deref().unwrap_or(default);
     let filter = logging::filter(wanted)
@@ -38,7 +38,7 @@ struct Escaped {
 impl Write for Escaped {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        let text = if self.json { shown::json(&text) } else { shown::coloured(&text) };
+        let text = if self.json { render::json(&text) } else { render::coloured(&text) };
         io::stderr().write_all(text.as_bytes())?;
         Ok(bytes.len())
     }

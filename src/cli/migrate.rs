@@ -7,7 +7,7 @@ use ledger::Effects;
 
 use crate::aws::migrate::Migration;
 use crate::aws::{API_OPERATION, Clients, JOURNAL_TABLE, VIEWS_TABLE, sdk_config};
-use crate::world::World;
+use crate::system::SystemEffects;
 
 /// Make the two DynamoDB tables, or check that they are as they should be.
 ///
@@ -46,7 +46,7 @@ impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let client = Clients::new(&sdk_config().await, API_OPERATION).dynamodb;
         let (journal, views) = (self.journal_table, self.views_table);
-        let migration = Migration { client, journal, views, now: World.now() };
+        let migration = Migration { client, journal, views, now: SystemEffects.now() };
         let mut broken = None;
         let mut say = |line: &str| {
             broken = writeln!(io::stdout(), "{line}").err();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use ledger::audit::Finding;
 
-use super::shown;
-use crate::export::Heard;
+use super::render;
+use crate::export::ExportObserver;
 use crate::plural::count;
 
 /// Between two changes of a line on a terminal.
@@ -17,7 +17,7 @@ const CALM: Duration = Duration::from_secs(10);
 const TOLD: u64 = 20;
 
 /// Tells on standard error how many events were worked on.
-pub(super) struct Progress {
+pub(super) struct ProgressBar {
     done: &'static str,
     events: u64,
     start: Instant,
@@ -26,7 +26,7 @@ pub(super) struct Progress {
     findings: u64,
 }
 
-impl Progress {
+impl ProgressBar {
     /// Begins; `done` says what is done to events.
     pub(super) fn new(done: &'static str) -> Self {
         let (now, terminal) = (Instant::now(), io::stderr().is_terminal());
@@ -52,7 +52,7 @@ impl Progress {
     }
 }
 
-impl Heard for Progress {
+impl ExportObserver for ProgressBar {
     fn read(&mut self, events: u64) {
         self.reached(self.events + events);
     }
@@ -61,20 +61,20 @@ impl Heard for Progress {
         for Finding { kind, asset, says, .. } in findings {
             self.findings += 1;
             if self.findings <= TOLD {
-                let (asset, says) = (shown::line(&asset), shown::line(&says));
+                let (asset, says) = (render::line(&asset), render::line(&says));
                 let _ = writeln!(io::stderr(), "{kind}: {asset}: {says}");
             }
         }
     }
 
     fn too_long(&mut self, partition: &str, bytes: usize) {
-        let (partition, bytes) = (shown::line(partition), count(bytes as u64, "byte"));
+        let (partition, bytes) = (render::line(partition), count(bytes as u64, "byte"));
         let why = "more than an export holds of one asset: see `history --format jsonl`";
         let _ = writeln!(io::stderr(), "too long: {partition}: its events have {bytes}, {why}");
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         if self.terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -6,9 +6,9 @@ use anyhow::bail;
 use clap::Args;
 use ledger::id::Tenant;
 
-use super::stop::Stop;
-use super::words;
-use crate::aws::serve::{Projecting, Server};
+use super::signals::SignalListener;
+use super::values;
+use crate::aws::serve::{AwsServer, Projecting};
 use crate::aws::{Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config};
 use crate::server::DRAIN;
 
@@ -51,7 +51,7 @@ pub(super) struct Project {
     catch_up: bool,
     /// Where /healthz, /readyz and /metrics are; port 0 takes a free one.
     #[arg(long, env = "ASSET_LEDGER_PROJECT_LISTEN", default_value = "127.0.0.1:8082",
-        value_parser = words::address)]
+        value_parser = values::address)]
     listen: SocketAddr,
     /// Listen on other than loopback addresses although everybody who reaches them may ask.
     #[arg(long, env = "ASSET_LEDGER_INSECURE_NO_AUTH")]
@@ -63,8 +63,8 @@ impl Project {
         if !self.listen.ip().is_loopback() && !self.insecure_no_auth {
             bail!("--listen {} is not this machine only: give --insecure-no-auth", self.listen);
         }
-        let stop = Stop::heed()?;
-        let server = Server::project(self.options(), &sdk_config().await).await?;
+        let stop = SignalListener::heed()?;
+        let server = AwsServer::project(self.options(), &sdk_config().await).await?;
         let url = server.url();
         tracing::info!(url, "listening");
         super::announce(format!("Projecting; see {url}/readyz and {url}/metrics"));

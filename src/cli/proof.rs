@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use ledger::audit::{Known, Witness, inspect_with};
-use ledger::checkpoint::{Head, PROOF, Proof as Text, merkle};
+use ledger::audit::{ExpectedHeads, Witness, inspect_with};
+use ledger::checkpoint::{Head, InclusionProof, PROOF, merkle};
 use ledger::id::{Key, Tenant};
 
 use super::checkpoint::verifier;
-use super::shown;
-use super::words::Named;
+use super::render;
+use super::values::AssetLabel;
 use crate::aws::TENANT;
-use crate::export::{Draft, Heads, Input, Item, Runs, note_beside, read_note, small};
+use crate::export::{
+    ExportInput, ExportItem, HeadsFile, PartialFile, Runs, note_beside, read_note, small,
+};
 use crate::plural::count;
 
 /// Show that an asset's head is in a signed checkpoint, or check such a proof.
@@ -26,10 +28,10 @@ use crate::plural::count;
   asset-ledger proof $id --checkpoint 2026-11-25.heads --out $id.tlog-proof
   asset-ledger proof --check $id.tlog-proof --key ledger.key.pub
   asset-ledger proof --check $id.tlog-proof --key ledger.key.pub --history $id.jsonl")]
-pub(super) struct Proof {
+pub(super) struct ProofCommand {
     /// The asset to make a proof for.
     #[arg(required_unless_present = "check", requires = "checkpoint", conflicts_with = "check")]
-    asset: Option<Named>,
+    asset: Option<AssetLabel>,
     /// The heads of a checkpoint, whose note lies beside them.
     #[arg(long, value_name = "FILE", requires = "asset")]
     checkpoint: Option<PathBuf>,
@@ -50,7 +52,7 @@ pub(super) struct Proof {
     tenant: Tenant,
 }
 
-impl Proof {
+impl ProofCommand {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         match (&self.asset, &self.checkpoint, &self.check, &self.key) {
             (Some(asset), Some(heads), ..) => {
@@ -64,7 +66,7 @@ impl Proof {
 
     fn write(&self, proof: &str) -> anyhow::Result<()> {
         let Some(path) = &self.out else { return Ok(write!(io::stdout(), "{proof}")?) };
-        let mut draft = Draft::with_mode(path, 0o644)?;
+        let mut draft = PartialFile::with_mode(path, 0o644)?;
         draft.write_all(proof.as_bytes())?;
         draft.keep()
     }
@@ -72,11 +74,11 @@ impl Proof {
     fn check(&self, file: &Path, key: &str) -> anyhow::Result<()> {
         let (key, shown) = (verifier(key)?, file.display());
         let text = small(file, PROOF).context("--check")?;
-        let proof: Text = text.parse().with_context(|| format!("--check {shown}"))?;
+        let proof: InclusionProof = text.parse().with_context(|| format!("--check {shown}"))?;
         let (head, of) = proof.verify(&key).with_context(|| format!("--check {shown}"))?;
         let whole = self.history.as_deref().map(|path| has(path, &head)).transpose()?;
         let (asset, version, hash) = (head.key.partition(), head.version, head.hash);
-        let (origin, size) = (shown::line(&of.origin), count(of.size, "asset"));
+        let (origin, size) = (render::line(&of.origin), count(of.size, "asset"));
         let mut out = io::stdout();
         writeln!(out, "{asset} was at version {version} with the head {hash}")?;
         writeln!(out, "when {origin} signed the heads of {size}")?;
@@ -87,7 +89,7 @@ impl Proof {
     }
 }
 
-fn prove(key: &Key, heads: &Path) -> anyhow::Result<Text> {
+fn prove(key: &Key, heads: &Path) -> anyhow::Result<InclusionProof> {
     let note = read_note(heads)?.with_context(|| {
         format!(
             "{} is missing: only a signed checkpoint proves anything",
@@ -95,7 +97,7 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<Text> {
         )
     })?;
     let of = note.unverified()?;
-    let (mut read, mut leaves, mut found) = (Heads::open(heads)?, Vec::new(), None);
+    let (mut read, mut leaves, mut found) = (HeadsFile::open(heads)?, Vec::new(), None);
     while let Some(head) = read.read()? {
         let line = head.line()?;
         leaves.push(merkle::leaf(line.as_bytes()));
@@ -107,17 +109,17 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<Text> {
     ensure!(same, "{}: these are not the heads that its note is of", heads.display());
     let absent = || format!("{} is not in {}", key.partition(), heads.display());
     let (line, index) = found.with_context(absent)?;
-    Ok(Text::new(line, index, &leaves, note))
+    Ok(InclusionProof::new(line, index, &leaves, note))
 }
 
 /// How many events a chain has that is whole and passes through the head.
 fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
     let shown = path.display().to_string();
-    let from = Input::open(path).and_then(|input| input.once(&shown)).context("--history")?;
+    let from = ExportInput::open(path).and_then(|input| input.once(&shown)).context("--history")?;
     let mut runs = Runs::of_one(&shown, from)?;
     let run = match runs.read()? {
-        Some(Item::Run(run)) => run,
-        Some(Item::Fault(finding)) => bail!("--history {}", finding.says),
+        Some(ExportItem::Run(run)) => run,
+        Some(ExportItem::Fault(finding)) => bail!("--history {}", finding.says),
         None => bail!("--history {shown}: it is empty"),
     };
     let (partition, only) = (head.key.partition(), runs.read()?.is_none());
@@ -125,7 +127,7 @@ fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
         only && run.chain.partition == partition,
         "--history {shown}: not of {partition} alone"
     );
-    let known = Known { version: head.version, hash: head.hash, by: Witness::Checkpoint };
+    let known = ExpectedHeads { version: head.version, hash: head.hash, by: Witness::Checkpoint };
     match inspect_with(&run.chain, &[known]).findings.into_iter().next() {
         None => Ok(run.chain.lines.len()),
         Some(finding) => {

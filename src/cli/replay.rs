@@ -15,19 +15,19 @@ use chrono::TimeDelta;
 use clap::Args;
 use ledger::Effects;
 use ledger::id::{AssetId, Key};
-use ledger::sqlite::Open;
 use projections::audit::{Mended, Mender};
-use projections::generations::{LINGER, tidy};
-use projections::replay::{Failure, Options, Outcome, Tally};
-use projections::views::SqliteViews;
+use projections::generations::{DROP_GRACE, tidy};
+use projections::replay::{ReplayError, ReplayOptions, ReplayOutcome, ReplayTally};
 use projections::{Generations, replay};
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 use tokio::sync::watch;
 
 use self::restored::Followed;
-use super::stop::Stop;
-use super::stores::Stores;
+use super::signals::SignalListener;
+use super::store_options::StoreOptions;
 use crate::plural::count;
-use crate::world::World;
+use crate::system::SystemEffects;
 
 /// Segments at most: beyond this the disk or the table is what is waited for.
 const SEGMENTS: i64 = 64;
@@ -55,7 +55,7 @@ const SEGMENTS: i64 = 64;
   asset-ledger replay --data ./data --accept-restored   # the journal was restored from a copy
   asset-ledger replay --store dynamodb --journal-table journal --views-table views --rate 500")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(super) struct Replay {
+pub(super) struct ReplayCommand {
     /// Show what a replay would change, and change nothing.
     #[arg(long, group = "deed")]
     dry_run: bool,
@@ -92,14 +92,14 @@ pub(super) struct Replay {
     #[arg(long, conflicts_with_all = ["dry_run", "rollback", "clean"])]
     accept_restored: bool,
     #[command(flatten)]
-    stores: Stores,
+    stores: StoreOptions,
 }
 
-impl Replay {
+impl ReplayCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (stop, told) = watch::channel(false);
         let replay = self.replay(told).await?;
-        let heed = Stop::heed()?;
+        let heed = SignalListener::heed()?;
         Box::pin(until_told(self.act(&replay), heed, stop)).await
     }
 
@@ -108,7 +108,7 @@ impl Replay {
             return rehearse(replay).await;
         }
         // What an earlier one left to be removed; failing to is no reason not to go on.
-        let _ = tidy(&*replay.table, World.now()).await;
+        let _ = tidy(&*replay.table, SystemEffects.now()).await;
         if let Some(asset) = self.asset {
             self.one(replay, asset).await
         } else if self.rollback {
@@ -126,14 +126,14 @@ impl Replay {
         let table = if self.dry_run {
             self.stores.views_if_any().await?
         } else {
-            self.stores.views_as(Open::OrCreate).await?
+            self.stores.views_as(OpenMode::OrCreate).await?
         };
         Ok(replay::Replay {
             scan: opened.scan,
             journal: opened.journal,
             table,
-            effects: Arc::new(World),
-            options: Options {
+            effects: Arc::new(SystemEffects),
+            options: ReplayOptions {
                 tenant: self.stores.tenant.clone(),
                 segments: self.segments.unwrap_or_else(cores),
                 rate: self.rate,
@@ -142,7 +142,7 @@ impl Replay {
                 accept_restored: self.accept_restored,
                 fresh: self.fresh,
             },
-            tally: Arc::new(Tally::default()),
+            tally: Arc::new(ReplayTally::default()),
             stop,
         })
     }
@@ -154,7 +154,7 @@ impl Replay {
             followed.refuse_another().await?;
         }
         match bar::beside(replay, replay.run()).await {
-            Ok(Outcome::Switched(generation, report)) => {
+            Ok(ReplayOutcome::Switched(generation, report)) => {
                 report::write(&report)?;
                 if self.accept_restored {
                     if let Some(followed) = followed {
@@ -162,15 +162,15 @@ impl Replay {
                     }
                     return Ok(report::accepted(generation)?);
                 }
-                report::switched(generation, replay.options.keep, World.now())?;
+                report::switched(generation, replay.options.keep, SystemEffects.now())?;
                 if replay.options.keep.is_none() { clean(&*replay.table).await } else { Ok(()) }
             }
-            Ok(Outcome::Refused(report)) => {
+            Ok(ReplayOutcome::Refused(report)) => {
                 report::write(&report)?;
                 bail!(report::REFUSED)
             }
-            Ok(Outcome::Stopped) => bail!("stopped; the same command goes on from here"),
-            Err(error @ Failure::Store(_)) => {
+            Ok(ReplayOutcome::Stopped) => bail!("stopped; the same command goes on from here"),
+            Err(error @ ReplayError::Store(_)) => {
                 Err(error).context("a store does not answer; the same command goes on from here")
             }
             Err(error) => Err(error.into()),
@@ -179,7 +179,7 @@ impl Replay {
 
     async fn one(&self, replay: &replay::Replay, asset: AssetId) -> anyhow::Result<()> {
         let (journal, views) = (replay.journal.clone(), replay.table.clone());
-        let mender = Mender { journal, views, effects: Arc::new(World) };
+        let mender = Mender { journal, views, effects: Arc::new(SystemEffects) };
         let key = Key { tenant: self.stores.tenant.clone(), asset };
         let outcome =
             if self.accept_restored { mender.accept(&key).await } else { mender.mend(&key).await };
@@ -203,7 +203,7 @@ impl Replay {
 /// Does it until it is done or told to stop: once at a clean place, twice at once.
 async fn until_told(
     deed: impl Future<Output = anyhow::Result<()>>,
-    mut heed: Stop,
+    mut heed: SignalListener,
     stop: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
     tokio::pin!(deed);
@@ -221,7 +221,7 @@ async fn until_told(
 
 async fn rehearse(replay: &replay::Replay) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no folder for the rows of a dry run")?;
-    let scratch = SqliteViews::open(folder.path(), Open::OrCreate)?;
+    let scratch = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
     match bar::beside(replay, replay.rehearse(&scratch)).await? {
         Some(report) => {
             report::write(&report)?;
@@ -249,7 +249,7 @@ async fn clean(table: &dyn Generations) -> anyhow::Result<()> {
     let Some(from) = dropped.iter().map(|dropped| dropped.from).max() else {
         return Ok(writeln!(io::stdout(), "there are no old rows to remove")?);
     };
-    let wait = (from - World.now()).min(LINGER).to_std().unwrap_or_default();
+    let wait = (from - SystemEffects.now()).min(DROP_GRACE).to_std().unwrap_or_default();
     if !wait.is_zero() {
         writeln!(
             io::stdout(),
@@ -259,7 +259,8 @@ async fn clean(table: &dyn Generations) -> anyhow::Result<()> {
         )?;
         tokio::time::sleep(wait).await;
     }
-    let removed = tidy(table, World.now()).await.context("not all old rows were removed")?;
+    let removed =
+        tidy(table, SystemEffects.now()).await.context("not all old rows were removed")?;
     Ok(writeln!(io::stdout(), "removed {}", count(removed, "old row"))?)
 }
 

@@ -12,16 +12,16 @@ use ledger::signer::Signer;
 
 use super::checkpoint::secret;
 use super::replay::keep;
-use super::stop::Stop;
-use super::stores::Store;
-use super::words;
-use crate::aws::serve::{self, Server};
+use super::signals::SignalListener;
+use super::store_options::StoreKind;
+use super::values;
+use crate::aws::serve::{self, AwsServer};
 use crate::aws::{
     BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
 };
 use crate::http::spelt;
-use crate::local::{Local, Options};
-use crate::scheduled::{Checkpoints, Plan};
+use crate::local::{LocalOptions, LocalServer};
+use crate::scheduled::{CheckpointPlan, SchedulePlan};
 use crate::server::DRAIN;
 
 /// Run the API: alone on a data folder, or on DynamoDB and S3.
@@ -52,11 +52,11 @@ Examples:
 )]
 pub(super) struct Serve {
     /// Where events and rows are kept.
-    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = Store::Sqlite)]
-    store: Store,
+    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
+    store: StoreKind,
     /// Where the API listens: an address, or a port of this machine; 0 takes a free one.
     #[arg(long, env = "ASSET_LEDGER_LISTEN", default_value = "127.0.0.1:8080",
-        value_parser = words::address)]
+        value_parser = values::address)]
     listen: SocketAddr,
     /// S3 as clients reach it, where that is not where this process does.
     #[arg(long, env = "ASSET_LEDGER_S3_URL", value_name = "URL", value_parser = s3_url)]
@@ -82,16 +82,16 @@ pub(super) struct Serve {
         default_value_t = DRAIN.as_secs(), value_parser = clap::value_parser!(u64).range(..=3600))]
     drain_timeout: u64,
     #[command(flatten)]
-    folder: Folder,
+    folder: FolderOptions,
     #[command(flatten)]
-    looking: Looking,
+    looking: ScheduleOptions,
     #[command(flatten)]
-    tables: Tables,
+    tables: TableOptions,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On one folder (--store sqlite)")]
-struct Folder {
+struct FolderOptions {
     /// The data folder, which `serve` and `import` make where it is missing.
     #[arg(
         long,
@@ -103,14 +103,14 @@ struct Folder {
     data: Option<PathBuf>,
     /// Where the S3 endpoint listens; port 0 takes a free one, which ends URLs at a restart.
     #[arg(long, env = "ASSET_LEDGER_S3_LISTEN", default_value = "127.0.0.1:8081",
-        value_parser = words::address)]
+        value_parser = values::address)]
     s3_listen: SocketAddr,
 }
 
 /// What is done beside serving now and then.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Looking by itself (--store sqlite)")]
-struct Looking {
+struct ScheduleOptions {
     /// Verify everything this often, as `verify --objects` does, beside serving and slowly: 15m,
     /// 24h, 7d. What is found is in the log, in /metrics and in /readyz, which then fails.
     #[arg(long, env = "ASSET_LEDGER_VERIFY_EVERY", value_name = "DURATION", value_parser = every)]
@@ -140,7 +140,7 @@ struct Looking {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On AWS (--store dynamodb)")]
-struct Tables {
+struct TableOptions {
     /// The DynamoDB table of events.
     #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     journal_table: Option<String>,
@@ -159,18 +159,18 @@ struct Tables {
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         self.refuse_strangers()?;
-        let stop = Stop::heed()?;
+        let stop = SignalListener::heed()?;
         match self.store {
-            Store::Sqlite => {
+            StoreKind::Sqlite => {
                 let plan = self.looking.plan()?;
-                let local = Local::start_with(self.on_folder(), plan).await?;
+                let local = LocalServer::start_with(self.on_folder(), plan).await?;
                 greet(&local.api_url(), &local.s3_url());
                 stop.wait_unless(local.lost(), local.stop()).await
             }
-            Store::Dynamodb => {
+            StoreKind::Dynamodb => {
                 self.looking.refuse()?;
                 let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));
-                let server = Server::serve(self.on_aws(), &sdk_config().await).await?;
+                let server = AwsServer::serve(self.on_aws(), &sdk_config().await).await?;
                 greet(server.url(), &bucket);
                 stop.wait(server.stop()).await
             }
@@ -178,7 +178,8 @@ impl Serve {
     }
 
     fn refuse_strangers(&self) -> anyhow::Result<()> {
-        let s3 = (self.store == Store::Sqlite).then_some(("--s3-listen", self.folder.s3_listen));
+        let s3 =
+            (self.store == StoreKind::Sqlite).then_some(("--s3-listen", self.folder.s3_listen));
         for (flag, address) in [Some(("--listen", self.listen)), s3].into_iter().flatten() {
             if !address.ip().is_loopback() && !self.insecure_no_auth {
                 bail!(
@@ -194,8 +195,8 @@ impl Serve {
         })
     }
 
-    fn on_folder(self) -> Options {
-        Options {
+    fn on_folder(self) -> LocalOptions {
+        LocalOptions {
             data: self.folder.data.unwrap_or_default(),
             listen: self.listen,
             s3_listen: self.folder.s3_listen,
@@ -208,8 +209,8 @@ impl Serve {
         }
     }
 
-    fn on_aws(self) -> serve::Options {
-        let Tables { journal_table, views_table, bucket, shards } = self.tables;
+    fn on_aws(self) -> serve::ServeOptions {
+        let TableOptions { journal_table, views_table, bucket, shards } = self.tables;
         let config = Config {
             journal: journal_table.unwrap_or_default(),
             views: views_table.unwrap_or_default(),
@@ -217,7 +218,7 @@ impl Serve {
             tenant: self.tenant,
             shards,
         };
-        serve::Options {
+        serve::ServeOptions {
             config,
             listen: self.listen,
             s3_url: self.s3_url,
@@ -229,13 +230,13 @@ impl Serve {
     }
 }
 
-impl Looking {
-    fn plan(&self) -> anyhow::Result<Plan> {
+impl ScheduleOptions {
+    fn plan(&self) -> anyhow::Result<SchedulePlan> {
         let key = self.checkpoint_key.as_deref().map(secret).transpose()?;
         let signer = key.map(|key| Arc::new(key) as Arc<dyn Signer>);
         let checkpoints = self.checkpoint_every.zip(self.checkpoint_out.clone());
-        let checkpoints = checkpoints.map(|(every, out)| Checkpoints { every, out, signer });
-        Ok(Plan { verify_every: self.verify_every, checkpoints })
+        let checkpoints = checkpoints.map(|(every, out)| CheckpointPlan { every, out, signer });
+        Ok(SchedulePlan { verify_every: self.verify_every, checkpoints })
     }
 
     /// Of several processes on the same tables each would look at everything, and none would know

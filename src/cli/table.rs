@@ -7,7 +7,7 @@ use ledger::asset::Event;
 use ledger::history::{Entry, History};
 use ledger::time;
 
-use super::shown;
+use super::render;
 use crate::plural::count;
 
 /// Hex digits of a hash that are shown: enough for an eye to follow the chain.
@@ -98,9 +98,9 @@ fn row(entry: &Entry) -> Vec<String> {
         record.version.to_string(),
         time::format(record.at).replace('T', " ").replace('Z', ""),
         record.event.kind().to_owned(),
-        shown::line(&record.cause.actor).into_owned(),
+        render::line(&record.cause.actor).into_owned(),
         record.cause.source.as_str().to_owned(),
-        shown::line(&details(&record.event)).into_owned(),
+        render::line(&details(&record.event)).into_owned(),
         record.prev.to_string()[..SHORT].to_owned(),
         hash.to_string()[..SHORT].to_owned(),
     ]

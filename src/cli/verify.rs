@@ -15,20 +15,20 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use ledger::journal::SqliteJournal;
-use ledger::service::Service;
-use ledger::sqlite::Open;
+use ledger::service::LedgerService;
 use projections::Positions;
-use projections::audit::{Audit, Progress, followed};
-use projections::views::SqliteViews;
+use projections::audit::{AuditProgress, RowAudit, followed};
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 use tokio::sync::mpsc;
 
 use self::offline::Offline;
-use self::report::Report;
-use super::stores::{OrFile, Store};
-use crate::audit::{Depth, Files};
-use crate::export::{Against, Checked};
-use crate::world::World;
+use self::report::VerifyReport;
+use super::store_options::{StoreKind, StoreOrFile};
+use crate::export::{CheckSummary, CheckpointHeads};
+use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
+use crate::system::SystemEffects;
 
 /// The exit code for findings.
 const FINDINGS: u8 = 1;
@@ -63,7 +63,7 @@ const PATIENCE: u64 = 3600;
   asset-ledger verify --file ledger-export.tar
   curl -H 'Accept: application/jsonl' $api/asset/$id/history | asset-ledger verify --file -
   asset-ledger verify --store dynamodb --journal-table journal --views-table views")]
-pub(super) struct Verify {
+pub(super) struct VerifyCommand {
     /// For machines: one JSON object a line, first each finding, at last what was checked.
     #[arg(long)]
     json: bool,
@@ -78,7 +78,7 @@ pub(super) struct Verify {
     /// did not record is looked at again, and what was left of a purge is destroyed.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true,
         default_missing_value = "described")]
-    objects: Option<How>,
+    objects: Option<ObjectDepth>,
     /// With --repair and --objects: record as purged the assets whose bytes are gone. That cannot
     /// be taken back: make sure that it is the right bucket.
     #[arg(long, requires_all = ["repair", "objects"])]
@@ -93,19 +93,19 @@ pub(super) struct Verify {
     #[command(flatten)]
     offline: Offline,
     #[command(flatten)]
-    stores: OrFile,
+    stores: StoreOrFile,
 }
 
 /// How closely to look at files.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum How {
+enum ObjectDepth {
     /// At what the bucket says of them.
     Described,
     /// At their bytes.
     Deep,
 }
 
-impl Verify {
+impl VerifyCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let against = self.offline.checkpoint()?;
         match &self.offline.file {
@@ -114,10 +114,10 @@ impl Verify {
         }
     }
 
-    async fn ledger(&self, against: Option<&Against>) -> anyhow::Result<ExitCode> {
-        let (mut audit, progress) = (self.audit().await?, Arc::<Progress>::default());
+    async fn ledger(&self, against: Option<&CheckpointHeads>) -> anyhow::Result<ExitCode> {
+        let (mut audit, progress) = (self.audit().await?, Arc::<AuditProgress>::default());
         let mut files = self.files(&audit).await?;
-        let mut report = Report::new(self.json, &self.stores.tenant);
+        let mut report = VerifyReport::new(self.json, &self.stores.tenant);
         // First, because rows are not to be mended from a journal that was rewritten.
         let compared = offline::compare(against, &audit, &mut report).await;
         let compared = match compared {
@@ -139,35 +139,35 @@ impl Verify {
     }
 
     /// Tells if the rows of a data folder know more than its journal.
-    async fn followed(&self, report: &mut Report) -> anyhow::Result<()> {
+    async fn followed(&self, report: &mut VerifyReport) -> anyhow::Result<()> {
         let folder = self.stores.folder();
-        if self.stores.store != Store::Sqlite || !SqliteViews::is_there(folder) {
+        if self.stores.store != StoreKind::Sqlite || !SqliteViews::is_there(folder) {
             return Ok(());
         }
         // The position first: what it has followed, the journal has.
-        let position = SqliteViews::open(folder, Open::ReadOnly)?.load().await?;
-        let journal = SqliteJournal::open(folder, Open::ReadOnly).await?;
+        let position = SqliteViews::open(folder, OpenMode::ReadOnly)?.load().await?;
+        let journal = SqliteJournal::open(folder, OpenMode::ReadOnly).await?;
         if let Some(finding) = followed(&position, &journal).await? {
             report.tell(finding)?;
         }
         Ok(())
     }
 
-    fn file(&self, path: &Path, against: Option<&Against>) -> anyhow::Result<ExitCode> {
+    fn file(&self, path: &Path, against: Option<&CheckpointHeads>) -> anyhow::Result<ExitCode> {
         let (mut report, mut checked) =
-            (Report::new(self.json, &self.stores.tenant), Checked::default());
+            (VerifyReport::new(self.json, &self.stores.tenant), CheckSummary::default());
         let looked = offline::look(path, against, &mut report, &mut checked);
         conclude(report, (checked.assets, checked.events, 0), looked)
     }
 
-    async fn audit(&self) -> anyhow::Result<Audit> {
+    async fn audit(&self) -> anyhow::Result<RowAudit> {
         let opened = self.stores.journal_as(self.open()).await?;
-        Ok(Audit {
+        Ok(RowAudit {
             journal: opened.journal,
             scan: opened.scan,
             views: self.stores.views_as(self.open()).await?,
             tenant: self.stores.tenant.clone(),
-            effects: Arc::new(World),
+            effects: Arc::new(SystemEffects),
             repair: self.repair,
             patience: Duration::from_secs(self.patience),
             segments: self.segments.unwrap_or_else(cores),
@@ -175,23 +175,23 @@ impl Verify {
     }
 
     /// Evidence is not touched, unless it is to be mended.
-    fn open(&self) -> Open {
-        if self.repair { Open::Existing } else { Open::ReadOnly }
+    fn open(&self) -> OpenMode {
+        if self.repair { OpenMode::Existing } else { OpenMode::ReadOnly }
     }
 
-    async fn files(&self, audit: &Audit) -> anyhow::Result<Option<Files>> {
+    async fn files(&self, audit: &RowAudit) -> anyhow::Result<Option<ObjectAudit>> {
         let Some(how) = self.objects else { return Ok(None) };
         let (inventory, bucket) = self.stores.files(self.open()).await?;
         let (journal, tenant) = (audit.journal.clone(), audit.tenant.clone());
         let objects = inventory.clone();
-        Ok(Some(Files {
-            service: Service::new(journal, objects, Arc::new(World), tenant, bucket),
+        Ok(Some(ObjectAudit {
+            service: LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant, bucket),
             journal: audit.journal.clone(),
             scan: audit.scan.clone(),
             inventory,
             depth: match how {
-                How::Described => Depth::Described,
-                How::Deep => Depth::Deep,
+                ObjectDepth::Described => ObjectAuditDepth::Described,
+                ObjectDepth::Deep => ObjectAuditDepth::Deep,
             },
             repair: self.repair,
             accept_missing: self.accept_missing,
@@ -203,10 +203,10 @@ impl Verify {
 
 /// Looks at everything, and tells what is found as it is found.
 async fn look(
-    audit: &Audit,
-    files: Option<&Files>,
-    progress: &Arc<Progress>,
-    report: &mut Report,
+    audit: &RowAudit,
+    files: Option<&ObjectAudit>,
+    progress: &Arc<AuditProgress>,
+    report: &mut VerifyReport,
 ) -> anyhow::Result<()> {
     let (findings, heard) = mpsc::channel(QUEUE);
     let looking = async {
@@ -228,7 +228,7 @@ async fn look(
 
 /// Tells the rest, also of a look that was broken off, and how to exit.
 fn conclude(
-    report: Report,
+    report: VerifyReport,
     figures: (u64, u64, u64),
     looked: anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {

@@ -9,30 +9,30 @@ use ledger::checkpoint::{Checkpoint, NOTE, Note, VerifierKey};
 use ledger::journal::Scan;
 use ledger::journal::scan::Chain;
 
-use super::check::Tell;
-use super::heads::{Heads, Joined, known};
-use super::input::{Handle, Input, small};
-use super::runs::Run;
-use super::sorted::Sorted;
+use super::check::FindingObserver;
+use super::heads::{HeadsFile, JoinedHeads, known};
+use super::input::{ExportInput, FileHandle, small};
+use super::runs::LineRun;
+use super::sorted::SortedHistories;
 
 /// The heads of a checkpoint, and what vouches for them.
-pub struct Against {
+pub struct CheckpointHeads {
     name: String,
-    heads: Handle,
+    heads: FileHandle,
     /// Those that were vouched for: how many, and their root.
     seen: (u64, Hash),
-    vouched: Vouched,
+    vouched: HeadsProvenance,
 }
 
 /// Heads and the histories that they are held against, by rising key.
 pub struct Comparison<'a> {
-    against: &'a Against,
-    joined: Joined,
+    against: &'a CheckpointHeads,
+    joined: JoinedHeads,
 }
 
 /// What vouches for the heads of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Vouched {
+pub enum HeadsProvenance {
     /// The key signed their root.
     Signed(Checkpoint),
     /// A note has their root, but no key was given to check who signed it.
@@ -43,7 +43,7 @@ pub enum Vouched {
 
 /// How the heads of a checkpoint met the histories of a ledger.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Met {
+pub struct ComparisonResult {
     /// Heads whose asset has events.
     pub heads: u64,
     /// Heads whose asset has none.
@@ -69,26 +69,28 @@ pub fn read_note(heads: &Path) -> anyhow::Result<Option<Note>> {
     Ok(Some(text.parse().with_context(|| format!("{shown} is no signed note"))?))
 }
 
-impl Against {
+impl CheckpointHeads {
     /// Reads a checkpoint through, and compares its heads with its note.
     pub fn open(heads: &Path, key: Option<&VerifierKey>) -> anyhow::Result<Self> {
         let vouched = match (read_note(heads)?, key) {
             (Some(note), Some(key)) => {
                 let signed = note.verify(key);
-                Vouched::Signed(signed.with_context(|| note_beside(heads).display().to_string())?)
+                HeadsProvenance::Signed(
+                    signed.with_context(|| note_beside(heads).display().to_string())?,
+                )
             }
-            (Some(note), None) => Vouched::Noted(note.unverified()?),
+            (Some(note), None) => HeadsProvenance::Noted(note.unverified()?),
             (None, Some(_)) => {
                 bail!("{}: there is no note to check with the key", note_beside(heads).display())
             }
-            (None, None) => Vouched::Bare,
+            (None, None) => HeadsProvenance::Bare,
         };
         let name = heads.display().to_string();
-        let handle = Input::open(heads)?.again(&name)?;
-        let mut read = Heads::of(&handle, &name)?;
+        let handle = ExportInput::open(heads)?.again(&name)?;
+        let mut read = HeadsFile::of(&handle, &name)?;
         while read.read()?.is_some() {}
         let seen = (read.rising().count(), read.rising().root());
-        if let Vouched::Signed(it) | Vouched::Noted(it) = &vouched {
+        if let HeadsProvenance::Signed(it) | HeadsProvenance::Noted(it) = &vouched {
             let same = (it.size, it.root) == seen;
             ensure!(same, "{name}: these are not the heads that its note is of");
         }
@@ -97,7 +99,7 @@ impl Against {
 
     /// What vouches for the heads.
     #[must_use]
-    pub fn vouched(&self) -> &Vouched {
+    pub fn vouched(&self) -> &HeadsProvenance {
         &self.vouched
     }
 
@@ -109,16 +111,20 @@ impl Against {
 
     /// Begins to hold histories against the heads.
     pub fn begin(&self) -> anyhow::Result<Comparison<'_>> {
-        let joined = Joined::new(Heads::of(&self.heads, &self.name)?);
+        let joined = JoinedHeads::new(HeadsFile::of(&self.heads, &self.name)?);
         Ok(Comparison { against: self, joined })
     }
 
     /// Tells of every history of a journal that is not the one that the checkpoint saw, or a longer
     /// one. What a history shows by itself is not told again.
-    pub async fn journal(&self, scan: &dyn Scan, tell: Tell<'_>) -> anyhow::Result<Met> {
+    pub async fn journal(
+        &self,
+        scan: &dyn Scan,
+        tell: FindingObserver<'_>,
+    ) -> anyhow::Result<ComparisonResult> {
         let mut comparison = self.begin()?;
         let whole = scan.segments(1).await?;
-        let mut chains = Sorted::of(scan, &whole[0]).await?;
+        let mut chains = SortedHistories::of(scan, &whole[0]).await?;
         while let Some(chain) = chains.next().await? {
             comparison.history(&chain, tell)?;
         }
@@ -128,11 +134,11 @@ impl Against {
 
 impl Comparison<'_> {
     /// The same of a history in a file.
-    pub fn run(&mut self, run: &Run, tell: Tell<'_>) -> anyhow::Result<()> {
+    pub fn run(&mut self, run: &LineRun, tell: FindingObserver<'_>) -> anyhow::Result<()> {
         self.history(&run.chain, &mut |finding| tell(run.locate(finding)))
     }
 
-    fn history(&mut self, chain: &Chain, tell: Tell<'_>) -> anyhow::Result<()> {
+    fn history(&mut self, chain: &Chain, tell: FindingObserver<'_>) -> anyhow::Result<()> {
         let (wrong, head) = self.joined.seek(Some(&chain.partition))?;
         wrong.into_iter().for_each(&mut *tell);
         let Some(head) = head else { return Ok(()) };
@@ -144,7 +150,7 @@ impl Comparison<'_> {
 
     /// Tells of the heads that are left. Those that were compared must be those that were vouched
     /// for, whatever became of the file meanwhile.
-    pub fn end(mut self, tell: Tell<'_>) -> anyhow::Result<Met> {
+    pub fn end(mut self, tell: FindingObserver<'_>) -> anyhow::Result<ComparisonResult> {
         self.joined.seek(None)?.0.into_iter().for_each(tell);
         let compared = (self.joined.count(), self.joined.rising().root());
         let same = compared == self.against.seen;

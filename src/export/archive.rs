@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 
-use super::form::{EVENTS_DIR, FILES, HEADS, MANIFEST, Manifest, Owner, owner};
-use super::heads::Heads;
-use super::input::{Handle, Input};
+use super::form::{EVENTS_DIR, ExportManifest, FILES, HEADS, MANIFEST, TenantScope, owner};
+use super::heads::HeadsFile;
+use super::input::{ExportInput, FileHandle};
 use super::lines::Lines;
 use super::runs::Runs;
 
@@ -19,21 +19,21 @@ const END: u64 = 2 * BLOCK;
 
 /// The files of an export.
 pub struct Archive {
-    place: Place,
-    events: Vec<Part>,
-    heads: Part,
-    manifest: Manifest,
+    place: ArchiveSource,
+    events: Vec<ArchiveFile>,
+    heads: ArchiveFile,
+    manifest: ExportManifest,
 }
 
 /// Where the files are.
-enum Place {
+enum ArchiveSource {
     Folder(PathBuf),
-    Tar(Handle),
+    Tar(FileHandle),
 }
 
 /// One file of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct ArchiveFile {
     name: String,
     /// Where a tar has it, and how long it is.
     within: Option<(u64, u64)>,
@@ -43,26 +43,26 @@ impl Archive {
     /// Opens an export and reads what it says of itself.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        match Input::open(path)? {
-            Input::Folder(folder) => Self::of_folder(&folder),
-            Input::File(handle) => Self::of_tar(handle, &shown.to_string()),
-            Input::Stream(_) => bail!("it is no regular file, and {IN_PLACES}"),
+        match ExportInput::open(path)? {
+            ExportInput::Folder(folder) => Self::of_folder(&folder),
+            ExportInput::File(handle) => Self::of_tar(handle, &shown.to_string()),
+            ExportInput::Stream(_) => bail!("it is no regular file, and {IN_PLACES}"),
         }
         .with_context(|| format!("{shown} is no whole export"))
     }
 
     /// The export in a folder.
     pub(super) fn of_folder(path: &Path) -> anyhow::Result<Self> {
-        Self::of(Place::Folder(path.to_owned()), of_folder(path)?)
+        Self::of(ArchiveSource::Folder(path.to_owned()), of_folder(path)?)
     }
 
     /// The export in a tar.
-    pub(super) fn of_tar(handle: Handle, shown: &str) -> anyhow::Result<Self> {
+    pub(super) fn of_tar(handle: FileHandle, shown: &str) -> anyhow::Result<Self> {
         let parts = of_tar(&handle, shown)?;
-        Self::of(Place::Tar(handle), parts)
+        Self::of(ArchiveSource::Tar(handle), parts)
     }
 
-    fn of(place: Place, mut parts: Vec<Part>) -> anyhow::Result<Self> {
+    fn of(place: ArchiveSource, mut parts: Vec<ArchiveFile>) -> anyhow::Result<Self> {
         parts.sort_by_cached_key(|it| (owner(&it.name), it.name.len(), it.name.clone()));
         if let Some(pair) = parts.windows(2).find(|pair| pair[0].name == pair[1].name) {
             bail!("{} is in it twice", pair[0].name);
@@ -73,13 +73,13 @@ impl Archive {
                 .with_context(|| format!("there is no {name}: it was never finished, or cut"))
         };
         let (manifest, heads) = (take(MANIFEST)?, take(HEADS)?);
-        let manifest = Manifest::read(manifest.open(&place)?).context(MANIFEST)?;
+        let manifest = ExportManifest::read(manifest.open(&place)?).context(MANIFEST)?;
         Ok(Self { place, events: parts, heads, manifest })
     }
 
     /// What the export says of itself.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &ExportManifest {
         &self.manifest
     }
 
@@ -88,22 +88,24 @@ impl Archive {
     pub fn runs(&self) -> Runs<'_> {
         Runs::new(self.events.iter().map(|part| {
             let lines = Lines::new(&part.name, part.open(&self.place)?)?;
-            Ok((owner(&part.name).unwrap_or(Owner::Segment), lines))
+            Ok((owner(&part.name).unwrap_or(TenantScope::Segment), lines))
         }))
     }
 
     /// Its heads.
-    pub fn heads(&self) -> anyhow::Result<Heads> {
-        Heads::new(Lines::new(&self.heads.name, self.heads.open(&self.place)?)?)
+    pub fn heads(&self) -> anyhow::Result<HeadsFile> {
+        HeadsFile::new(Lines::new(&self.heads.name, self.heads.open(&self.place)?)?)
     }
 }
 
-impl Part {
-    fn open(&self, place: &Place) -> anyhow::Result<Box<dyn Read>> {
+impl ArchiveFile {
+    fn open(&self, place: &ArchiveSource) -> anyhow::Result<Box<dyn Read>> {
         match (place, self.within) {
-            (Place::Tar(handle), Some((start, length))) => Ok(Box::new(handle.part(start, length))),
-            (Place::Tar(_), None) => bail!("{}: it is nowhere in the tar", self.name),
-            (Place::Folder(folder), _) => {
+            (ArchiveSource::Tar(handle), Some((start, length))) => {
+                Ok(Box::new(handle.part(start, length)))
+            }
+            (ArchiveSource::Tar(_), None) => bail!("{}: it is nowhere in the tar", self.name),
+            (ArchiveSource::Folder(folder), _) => {
                 let path = folder.join(&self.name);
                 Ok(Box::new(File::open(path).with_context(|| self.name.clone())?))
             }
@@ -116,7 +118,7 @@ pub(super) const IN_PLACES: &str =
     "an export is read in several places and twice: save it to a file first";
 
 /// Whether a file begins as a tar does. One that was packed as a whole is refused.
-pub(super) fn is_tar(handle: &Handle, shown: &str) -> anyhow::Result<bool> {
+pub(super) fn is_tar(handle: &FileHandle, shown: &str) -> anyhow::Result<bool> {
     refuse_packed(handle.whole(), shown)?;
     Ok(starts_tar(handle.whole())?)
 }
@@ -138,7 +140,7 @@ pub(super) fn starts_tar(from: impl Read) -> io::Result<bool> {
 
 /// The files of a folder. Beside `events/` anything may lie, a note or a checkpoint; in it only
 /// what belongs there.
-fn of_folder(path: &Path) -> anyhow::Result<Vec<Part>> {
+fn of_folder(path: &Path) -> anyhow::Result<Vec<ArchiveFile>> {
     let mut parts = Vec::new();
     for name in [MANIFEST, HEADS] {
         if path.join(name).symlink_metadata().is_ok() {
@@ -151,7 +153,7 @@ fn of_folder(path: &Path) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
-fn list(archive: &Path, folder: &str, parts: &mut Vec<Part>) -> anyhow::Result<()> {
+fn list(archive: &Path, folder: &str, parts: &mut Vec<ArchiveFile>) -> anyhow::Result<()> {
     let path = archive.join(folder);
     ensure!(path.symlink_metadata()?.is_dir(), "{folder} is no folder");
     for entry in fs::read_dir(path)? {
@@ -168,11 +170,11 @@ fn list(archive: &Path, folder: &str, parts: &mut Vec<Part>) -> anyhow::Result<(
     Ok(())
 }
 
-fn plain(archive: &Path, name: String) -> anyhow::Result<Part> {
+fn plain(archive: &Path, name: String) -> anyhow::Result<ArchiveFile> {
     let kind = archive.join(&name).symlink_metadata()?.file_type();
     ensure!(kind.is_file(), "{name:?} is no plain file");
     expected(&name)?;
-    Ok(Part { name, within: None })
+    Ok(ArchiveFile { name, within: None })
 }
 
 fn expected(name: &str) -> anyhow::Result<()> {
@@ -182,7 +184,7 @@ fn expected(name: &str) -> anyhow::Result<()> {
 }
 
 /// The files of a tar, by where they lie in it. Nothing is unpacked to any place.
-fn of_tar(handle: &Handle, shown: &str) -> anyhow::Result<Vec<Part>> {
+fn of_tar(handle: &FileHandle, shown: &str) -> anyhow::Result<Vec<ArchiveFile>> {
     refuse_packed(handle.whole(), shown)?;
     let length = handle.length()?;
     let (mut parts, mut end) = (Vec::new(), 0);
@@ -196,7 +198,7 @@ fn of_tar(handle: &Handle, shown: &str) -> anyhow::Result<Vec<Part>> {
         let (start, size) = (entry.raw_file_position(), entry.size());
         end = start.saturating_add(size).div_ceil(BLOCK).saturating_mul(BLOCK);
         ensure!(end <= length, "{name} is cut off");
-        parts.push(Part { name, within: Some((start, size)) });
+        parts.push(ArchiveFile { name, within: Some((start, size)) });
         ensure!(parts.len() <= FILES, "it has over {FILES} files");
     }
     ensure!(length >= end + END, "it is cut off after its last file");

@@ -4,22 +4,22 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use ledger::checkpoint::{Checkpoint, Rising};
+use ledger::checkpoint::{Checkpoint, SortedHeads};
 use ledger::signer::{self, Signer};
 use serde::Serialize;
 
 use super::against::note_beside;
-use super::durable::Draft;
-use super::take::{Heard, Source};
+use super::durable::PartialFile;
+use super::source::{ExportObserver, ExportSource};
 
 /// A line of what was left out.
 #[derive(Serialize)]
-struct LeftOut<'a> {
+struct SkippedHistory<'a> {
     asset: &'a str,
     why: &'static str,
 }
 
-impl Source<'_> {
+impl ExportSource<'_> {
     /// Writes the heads to `out` and, where somebody signs, the note beside them. Neither may be
     /// there yet; each has its name only once it is whole and on disk, the note first: heads that
     /// are there are signed.
@@ -27,8 +27,8 @@ impl Source<'_> {
         &self,
         out: &Path,
         signer: Option<&dyn Signer>,
-        hears: &mut (impl Heard + Send),
-    ) -> anyhow::Result<Rising> {
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<SortedHeads> {
         let (rising, _) = self.write_checkpoint(out, signer, false, hears).await?;
         Ok(rising)
     }
@@ -39,8 +39,8 @@ impl Source<'_> {
         &self,
         out: &Path,
         signer: Option<&dyn Signer>,
-        hears: &mut (impl Heard + Send),
-    ) -> anyhow::Result<(Rising, Vec<String>)> {
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
         self.write_checkpoint(out, signer, true, hears).await
     }
 
@@ -49,13 +49,13 @@ impl Source<'_> {
         out: &Path,
         signer: Option<&dyn Signer>,
         leave_out: bool,
-        hears: &mut (impl Heard + Send),
-    ) -> anyhow::Result<(Rising, Vec<String>)> {
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
         let (note, list) = (note_beside(out), left_out_beside(out));
         for there in [out, &note, &list] {
             ensure!(there.symlink_metadata().is_err(), "{} is there already", there.display());
         }
-        let mut whole = Draft::create(out)?;
+        let mut whole = PartialFile::create(out)?;
         let (rising, left_out) = if leave_out {
             self.sound_heads(&mut whole, hears).await?
         } else {
@@ -68,7 +68,7 @@ impl Source<'_> {
             let of = rising.checkpoint(signer.verifier().name());
             let of = Checkpoint { left_out: left_out.len() as u64, ..of };
             let text = signer::sign(signer, &of).await?;
-            let mut draft = Draft::create(&note)?;
+            let mut draft = PartialFile::create(&note)?;
             write!(draft, "{text}")?;
             draft.keep()?;
         }
@@ -84,9 +84,9 @@ pub fn left_out_beside(heads: &Path) -> PathBuf {
 }
 
 fn write_left_out(list: &Path, left_out: &[String]) -> anyhow::Result<()> {
-    let mut draft = Draft::create(list)?;
+    let mut draft = PartialFile::create(list)?;
     for asset in left_out {
-        let line = LeftOut { asset, why: "its history does not verify" };
+        let line = SkippedHistory { asset, why: "its history does not verify" };
         let line = serde_json::to_string(&line).context("a line of what was left out")?;
         writeln!(draft, "{line}")?;
     }

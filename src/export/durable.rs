@@ -14,12 +14,12 @@ pub(super) const PARTIAL: &str = ".partial";
 
 /// A file under a name of its own until it is kept. Dropped before, it is taken away; what a kill
 /// leaves of it stands in nobody's way.
-pub struct Draft {
+pub struct PartialFile {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
 }
 
-impl Draft {
+impl PartialFile {
     /// Begins a file that its owner alone can read; there must be nothing at its place.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         Self::with_mode(path, 0o600)
@@ -46,7 +46,7 @@ impl Draft {
     }
 }
 
-impl Write for Draft {
+impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -56,7 +56,7 @@ impl Write for Draft {
     }
 }
 
-/// A folder under a name of its own, like [`Draft`].
+/// A folder under a name of its own, like [`PartialFile`].
 pub(super) fn folder(path: &Path) -> anyhow::Result<TempDir> {
     ensure_free(path)?;
     let (parent, prefix) = place(path)?;
@@ -144,17 +144,17 @@ mod tests {
             fs::write(folder.path().join(left), "half").unwrap();
         }
         assert_eq!(leftovers(&path).len(), 2);
-        std::mem::forget(Draft::create(&folder.path().join("c")).unwrap());
+        std::mem::forget(PartialFile::create(&folder.path().join("c")).unwrap());
         assert_eq!(leftovers(&folder.path().join("c")).len(), 1, "as a kill leaves it");
         fs::remove_file(&leftovers(&folder.path().join("c"))[0]).unwrap();
-        let mut draft = Draft::create(&path).unwrap();
+        let mut draft = PartialFile::create(&path).unwrap();
         draft.write_all(b"whole").unwrap();
         assert!(!path.exists());
         draft.keep().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(Draft::create(&path).is_err(), "there is one already");
-        drop(Draft::create(&folder.path().join("b")).unwrap());
+        assert!(PartialFile::create(&path).is_err(), "there is one already");
+        drop(PartialFile::create(&folder.path().join("b")).unwrap());
         assert_eq!(names(folder.path()), [".a.heads.x1.partial", "a.heads", "a.heads.partial"]);
     }
 
@@ -162,7 +162,7 @@ mod tests {
     fn what_took_the_name_meanwhile_is_not_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let (draft, made) = (Draft::create(&path).unwrap(), super::folder(&path).unwrap());
+        let (draft, made) = (PartialFile::create(&path).unwrap(), super::folder(&path).unwrap());
         fs::create_dir(&path).unwrap();
         assert!(draft.keep().is_err() && keep_folder(made, &path).is_err());
         assert_eq!(names(folder.path()), ["a"]);

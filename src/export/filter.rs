@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What an asset must have; nothing asked for is had by all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Filter {
+pub struct ExportFilter {
     /// An event at or after this time …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
@@ -25,7 +25,7 @@ pub struct Filter {
     pub assets: Vec<String>,
 }
 
-impl Filter {
+impl ExportFilter {
     /// Whether this asset is wanted.
     #[must_use]
     pub fn takes(&self, history: &History) -> bool {

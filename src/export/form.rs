@@ -4,10 +4,10 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use serde::{Deserialize, Serialize};
 
-use super::filter::Filter;
+use super::filter::ExportFilter;
 
 /// Bytes of a line: what DynamoDB takes as an item, which no event comes near.
 pub(super) const LINE: u64 = 400 * 1024;
@@ -41,7 +41,7 @@ const FORMAT: &str = "asset-ledger export 1";
 /// What an export is. It says nothing that could not be counted again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Manifest {
+pub struct ExportManifest {
     /// The name and number of this form.
     pub format: String,
     /// What wrote it.
@@ -49,7 +49,7 @@ pub struct Manifest {
     /// When it was begun. What was appended later may or may not be in it.
     pub exported_at: DateTime<Utc>,
     /// Which assets were wanted; always whole ones.
-    pub selected: Filter,
+    pub selected: ExportFilter,
     /// How many assets it holds.
     pub assets: u64,
     /// How many events.
@@ -62,8 +62,8 @@ pub struct Manifest {
     pub left_out_assets: Vec<String>,
 }
 
-impl Manifest {
-    pub(super) fn new(at: DateTime<Utc>, selected: Filter) -> Self {
+impl ExportManifest {
+    pub(super) fn new(at: DateTime<Utc>, selected: ExportFilter) -> Self {
         Self {
             format: FORMAT.to_owned(),
             tool: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -82,7 +82,7 @@ impl Manifest {
         let mut text = String::new();
         std::io::Read::read_to_string(&mut from.take(MANIFEST_BYTES + 1), &mut text)?;
         ensure!(text.len() as u64 <= MANIFEST_BYTES, "it is over {MANIFEST_BYTES} bytes");
-        let form: Form = serde_json::from_str(&text).context("it is no manifest")?;
+        let form: ManifestForm = serde_json::from_str(&text).context("it is no manifest")?;
         if form.format != FORMAT {
             bail!("it is of the form {:?}; this program reads {FORMAT:?}", form.format);
         }
@@ -92,12 +92,12 @@ impl Manifest {
 
 /// What a manifest of any form has.
 #[derive(Deserialize)]
-struct Form {
+struct ManifestForm {
     format: String,
 }
 
 /// Bytes of lines, which [`HISTORY`] and [`UNDER_WAY`] count.
-pub(super) fn bytes(lines: &[Line]) -> usize {
+pub(super) fn bytes(lines: &[StoredLine]) -> usize {
     lines.iter().map(|line| line.body.len()).sum()
 }
 
@@ -120,7 +120,7 @@ pub(super) fn asset_name(key: &Key) -> String {
 
 /// Whose events a file may hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Owner {
+pub(super) enum TenantScope {
     /// Those of any assets.
     Segment,
     /// Those of this one.
@@ -128,15 +128,15 @@ pub(super) enum Owner {
 }
 
 /// Whose events a file of this name may hold; `None` if it is no name of an export's file.
-pub(super) fn owner(name: &str) -> Option<Owner> {
+pub(super) fn owner(name: &str) -> Option<TenantScope> {
     let stem = name.strip_suffix(GZIP).unwrap_or(name).strip_suffix(LINES)?;
     let stem = stem.strip_prefix(EVENTS_DIR)?.strip_prefix('/')?;
     let Some((tenant, asset)) = stem.split_once('/') else {
         let digits = stem.len() >= 6 && stem.bytes().all(|b| b.is_ascii_digit());
-        return digits.then_some(Owner::Segment);
+        return digits.then_some(TenantScope::Segment);
     };
     let key = Key { tenant: tenant.parse::<Tenant>().ok()?, asset: asset.parse::<AssetId>().ok()? };
-    Some(Owner::Asset(key))
+    Some(TenantScope::Asset(key))
 }
 
 #[cfg(test)]
@@ -147,9 +147,9 @@ mod tests {
     fn only_an_exports_own_names_are_names() {
         let id = "019aaf6b-5a00-7123-8456-0123456789ab";
         let key = Key { tenant: "main".parse().unwrap(), asset: id.parse().unwrap() };
-        assert_eq!(owner(&segment_name(7)), Some(Owner::Segment));
-        assert_eq!(owner(&asset_name(&key)), Some(Owner::Asset(key.clone())));
-        assert_eq!(owner(&format!("{}{GZIP}", asset_name(&key))), Some(Owner::Asset(key)));
+        assert_eq!(owner(&segment_name(7)), Some(TenantScope::Segment));
+        assert_eq!(owner(&asset_name(&key)), Some(TenantScope::Asset(key.clone())));
+        assert_eq!(owner(&format!("{}{GZIP}", asset_name(&key))), Some(TenantScope::Asset(key)));
         for hostile in [
             "events/../000001.jsonl",
             "/events/000001.jsonl",

@@ -2,51 +2,51 @@
 
 use std::path::Path;
 
-use ledger::audit::{Finding, Kind, Known, Witness};
-use ledger::checkpoint::{Head, Rising};
+use ledger::audit::{ExpectedHeads, Finding, FindingKind, Witness};
+use ledger::checkpoint::{Head, SortedHeads};
 use ledger::id::Key;
 
-use super::against::Met;
+use super::against::ComparisonResult;
 use super::form::ODD;
-use super::input::{Handle, Input};
-use super::lines::{Fault, Lines, Text};
+use super::input::{ExportInput, FileHandle};
+use super::lines::{LineError, LineText, Lines};
 use super::runs::broken;
 
 /// The heads of a file, each after the one before it.
-pub struct Heads {
+pub struct HeadsFile {
     lines: Lines,
-    rising: Rising,
-    next: Option<Numbered>,
+    rising: SortedHeads,
+    next: Option<NumberedHead>,
     /// The one after it, by which it is seen whether it stands where it belongs.
-    ahead: Option<Numbered>,
+    ahead: Option<NumberedHead>,
     line: u64,
     last: Option<Key>,
     /// Lines that are no heads, or not in their order, and were not told of yet.
-    odd: Vec<Fault>,
+    odd: Vec<LineError>,
     odds: usize,
 }
 
-struct Numbered {
+struct NumberedHead {
     line: u64,
     text: String,
     head: Head,
 }
 
-impl Heads {
+impl HeadsFile {
     /// The heads of a file.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
-        let from = Input::open(path)?.once(&name)?;
+        let from = ExportInput::open(path)?.once(&name)?;
         Self::new(Lines::new(&name, from)?)
     }
 
     /// The heads of a file that is open.
-    pub(super) fn of(handle: &Handle, name: &str) -> anyhow::Result<Self> {
+    pub(super) fn of(handle: &FileHandle, name: &str) -> anyhow::Result<Self> {
         Self::new(Lines::new(name, handle.whole())?)
     }
 
     pub(super) fn new(lines: Lines) -> anyhow::Result<Self> {
-        let (rising, odd) = (Rising::default(), Vec::new());
+        let (rising, odd) = (SortedHeads::default(), Vec::new());
         let (next, ahead, last) = (None, None, None);
         let mut heads = Self { lines, rising, next, ahead, line: 0, last, odd, odds: 0 };
         heads.ahead = heads.parse()?;
@@ -65,23 +65,23 @@ impl Heads {
 
     /// The tree over the heads that were read.
     #[must_use]
-    pub fn rising(&self) -> &Rising {
+    pub fn rising(&self) -> &SortedHeads {
         &self.rising
     }
 
     /// The next head, whatever odd lines were on the way to it.
-    fn pass(&mut self) -> Result<Option<Head>, Fault> {
-        let Some(Numbered { line, head, .. }) = self.next.take() else { return Ok(None) };
+    fn pass(&mut self) -> Result<Option<Head>, LineError> {
+        let Some(NumberedHead { line, head, .. }) = self.next.take() else { return Ok(None) };
         self.line = line;
         self.advance()?;
         Ok(Some(head))
     }
 
     /// Goes to the next head that stands where it belongs.
-    fn advance(&mut self) -> Result<(), Fault> {
+    fn advance(&mut self) -> Result<(), LineError> {
         while let Some(next) = self.ahead.take() {
             self.ahead = self.parse()?;
-            let Numbered { line, text, head } = &next;
+            let NumberedHead { line, text, head } = &next;
             if self.ahead.as_ref().is_some_and(|ahead| self.is_out_of_place(head, &ahead.head)) {
                 let why = "its asset sorts after that of the next line";
                 self.set_aside(self.lines.fault_at(*line, why))?;
@@ -102,12 +102,12 @@ impl Heads {
     }
 
     /// The next line that is a head.
-    fn parse(&mut self) -> Result<Option<Numbered>, Fault> {
+    fn parse(&mut self) -> Result<Option<NumberedHead>, LineError> {
         loop {
             let read = match self.lines.next()? {
                 None => return Ok(None),
-                Some(Text::Line(text)) => Ok(text.to_owned()),
-                Some(Text::Bytes) => Err("it is not UTF-8".to_owned()),
+                Some(LineText::Line(text)) => Ok(text.to_owned()),
+                Some(LineText::Bytes) => Err("it is not UTF-8".to_owned()),
             };
             let head = |text: String| match Head::read(&text) {
                 Ok(head) => Ok((text, head)),
@@ -115,14 +115,14 @@ impl Heads {
             };
             match read.and_then(head) {
                 Ok((text, head)) => {
-                    return Ok(Some(Numbered { line: self.lines.number(), text, head }));
+                    return Ok(Some(NumberedHead { line: self.lines.number(), text, head }));
                 }
                 Err(why) => self.set_aside(self.lines.fault(&why))?,
             }
         }
     }
 
-    fn set_aside(&mut self, odd: Fault) -> Result<(), Fault> {
+    fn set_aside(&mut self, odd: LineError) -> Result<(), LineError> {
         self.odds += 1;
         self.odd.push(odd);
         if self.odds > ODD { Err(self.odd.remove(0)) } else { Ok(()) }
@@ -130,16 +130,16 @@ impl Heads {
 }
 
 /// Heads that are asked for one partition after the other, by rising key.
-pub struct Joined {
-    heads: Heads,
-    met: Met,
+pub struct JoinedHeads {
+    heads: HeadsFile,
+    met: ComparisonResult,
 }
 
-impl Joined {
+impl JoinedHeads {
     /// Begins with the first head.
     #[must_use]
-    pub fn new(heads: Heads) -> Self {
-        Self { heads, met: Met::default() }
+    pub fn new(heads: HeadsFile) -> Self {
+        Self { heads, met: ComparisonResult::default() }
     }
 
     /// The head of `partition`, after what is wrong with the lines before it: heads of assets that
@@ -173,7 +173,7 @@ impl Joined {
     fn gone(&self, head: &Head) -> Finding {
         let (file, line, version) = (self.heads.lines.name(), self.heads.line, head.version);
         let says = format!("{file}:{line}: no event is left of the {version} that it had");
-        Finding::new(Kind::Removed, head.key.partition(), says)
+        Finding::new(FindingKind::Removed, head.key.partition(), says)
             .at(version)
             .hashes(Some(head.hash), None)
     }
@@ -185,13 +185,13 @@ impl Joined {
 
     /// How heads and histories met so far.
     #[must_use]
-    pub fn met(&self) -> Met {
+    pub fn met(&self) -> ComparisonResult {
         self.met
     }
 
     /// The tree over the heads that were read.
     #[must_use]
-    pub fn rising(&self) -> &Rising {
+    pub fn rising(&self) -> &SortedHeads {
         self.heads.rising()
     }
 
@@ -202,6 +202,6 @@ impl Joined {
 }
 
 /// What a head remembers of its history.
-pub(super) fn known(head: &Head) -> Known {
-    Known { version: head.version, hash: head.hash, by: Witness::Checkpoint }
+pub(super) fn known(head: &Head) -> ExpectedHeads {
+    ExpectedHeads { version: head.version, hash: head.hash, by: Witness::Checkpoint }
 }

@@ -7,17 +7,17 @@ use anyhow::{bail, ensure};
 use futures::TryFutureExt;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use ledger::audit::{Finding, inspect_with};
-use ledger::checkpoint::{Head, Rising};
+use ledger::checkpoint::{Head, SortedHeads};
 use ledger::id::Key;
 use ledger::journal::scan::Chain;
 use ledger::journal::{Appended, Journal, Scan};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 
 use super::archive::Archive;
-use super::check::{Seen, check};
+use super::check::{CheckObserver, check};
 use super::form::{UNDER_WAY, bytes};
-use super::runs::{Item, Runs};
-use super::sorted::Sorted;
+use super::runs::{ExportItem, Runs};
+use super::sorted::SortedHistories;
 use crate::plural;
 
 /// Assets whose events are appended at once: group commit and the network want company.
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 256;
 const TOLD: usize = 20;
 
 /// An export on its way into a journal.
-pub struct Import<'a> {
+pub struct Importer<'a> {
     archive: &'a Archive,
     journal: &'a dyn Journal,
     scan: &'a dyn Scan,
@@ -34,7 +34,7 @@ pub struct Import<'a> {
 
 /// What an import brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportSummary {
     /// Assets of the export.
     pub assets: u64,
     /// Events of the export.
@@ -43,7 +43,7 @@ pub struct Imported {
     pub there: u64,
 }
 
-impl<'a> Import<'a> {
+impl<'a> Importer<'a> {
     /// From `archive` into the journal, which both doors lead to.
     #[must_use]
     pub fn new(archive: &'a Archive, journal: &'a dyn Journal, scan: &'a dyn Scan) -> Self {
@@ -51,7 +51,7 @@ impl<'a> Import<'a> {
     }
 
     /// Refuses an export that is not as it was written.
-    pub fn check(archive: &Archive, seen: Seen<'_>) -> anyhow::Result<()> {
+    pub fn check(archive: &Archive, seen: CheckObserver<'_>) -> anyhow::Result<()> {
         let (mut told, mut count) = (Vec::new(), 0_u64);
         let mut tell = |Finding { kind, asset, says, .. }: Finding| {
             count += 1;
@@ -72,7 +72,7 @@ impl<'a> Import<'a> {
     /// Refuses a journal that holds anything but beginnings of the export's own histories.
     pub async fn compare(&self) -> anyhow::Result<()> {
         let whole = self.scan.segments(1).await?;
-        let mut held = Sorted::of(self.scan, &whole[0]).await?;
+        let mut held = SortedHistories::of(self.scan, &whole[0]).await?;
         let mut brought = self.archive.runs();
         while let Some(held) = held.next().await? {
             let same = match find(&mut brought, &held.partition)? {
@@ -93,10 +93,13 @@ impl<'a> Import<'a> {
     ///
     /// Histories come in the order of their keys, which is that of creation, some of them at the
     /// same time; the events of each in their own order.
-    pub async fn append(&self, mut say: impl FnMut(Imported)) -> anyhow::Result<Imported> {
-        let (mut runs, mut done) = (self.archive.runs(), Imported::default());
+    pub async fn append(
+        &self,
+        mut say: impl FnMut(ImportSummary),
+    ) -> anyhow::Result<ImportSummary> {
+        let (mut runs, mut done) = (self.archive.runs(), ImportSummary::default());
         let (mut under_way, mut held) = (FuturesUnordered::new(), 0);
-        let mut rising = Rising::default();
+        let mut rising = SortedHeads::default();
         while let Some(chain) = next(&mut runs)? {
             rise(&mut rising, &chain)?;
             let length = bytes(&chain.lines);
@@ -120,13 +123,13 @@ impl<'a> Import<'a> {
         Ok(done)
     }
 
-    async fn append_one(&self, chain: Chain) -> anyhow::Result<Imported> {
+    async fn append_one(&self, chain: Chain) -> anyhow::Result<ImportSummary> {
         let Some(key) = chain.key() else { bail!("{} is no asset", chain.partition) };
         // Once more: the file lies where others can write.
         if let Some(Finding { kind, says, .. }) = inspect_with(&chain, &[]).findings.first() {
             bail!("{}: {kind}: {says}: was the export changed meanwhile?", chain.partition);
         }
-        let mut done = Imported { assets: 1, ..Imported::default() };
+        let mut done = ImportSummary { assets: 1, ..ImportSummary::default() };
         for line in chain.lines {
             done.there += u64::from(!self.append_line(&key, line).await?);
             done.events += 1;
@@ -135,7 +138,7 @@ impl<'a> Import<'a> {
     }
 
     /// Whether the event was not there yet.
-    async fn append_line(&self, key: &Key, line: Line) -> anyhow::Result<bool> {
+    async fn append_line(&self, key: &Key, line: StoredLine) -> anyhow::Result<bool> {
         match self.journal.append(key, line.clone()).await? {
             Appended::Written => Ok(true),
             Appended::Taken(held) if held == line => Ok(false),
@@ -146,7 +149,7 @@ impl<'a> Import<'a> {
     }
 }
 
-impl Imported {
+impl ImportSummary {
     fn add(&mut self, one: Self) {
         self.assets += one.assets;
         self.events += one.events;
@@ -160,7 +163,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Takes the head of a history that is brought: in the end they must be those of the manifest.
-fn rise(rising: &mut Rising, chain: &Chain) -> anyhow::Result<()> {
+fn rise(rising: &mut SortedHeads, chain: &Chain) -> anyhow::Result<()> {
     let (Some(key), Some(last)) = (chain.key(), chain.lines.last()) else { return Ok(()) };
     let head = Head { key, version: last.version, hash: last.hash() };
     Ok(rising.push(&head, &head.line()?)?)
@@ -169,8 +172,8 @@ fn rise(rising: &mut Rising, chain: &Chain) -> anyhow::Result<()> {
 fn next(runs: &mut Runs<'_>) -> anyhow::Result<Option<Chain>> {
     match runs.read()? {
         None => Ok(None),
-        Some(Item::Run(run)) => Ok(Some(run.chain)),
-        Some(Item::Fault(finding)) => bail!("{}", finding.says),
+        Some(ExportItem::Run(run)) => Ok(Some(run.chain)),
+        Some(ExportItem::Fault(finding)) => bail!("{}", finding.says),
     }
 }
 

@@ -16,21 +16,21 @@ use super::durable::PARTIAL;
 const KEPT: u64 = 1024 * 1024 * 1024;
 
 /// What lies at a path.
-pub enum Input {
+pub enum ExportInput {
     /// A folder.
     Folder(PathBuf),
     /// A regular file.
-    File(Handle),
+    File(FileHandle),
     /// A pipe, a terminal, standard input: read once, from its beginning to its end.
-    Stream(Stream),
+    Stream(InputStream),
 }
 
 /// What can be read once.
-pub type Stream = Box<dyn Read>;
+pub type InputStream = Box<dyn Read>;
 
 /// A regular file that is open: each reader of it has a position of its own.
 #[derive(Clone)]
-pub struct Handle(Arc<File>);
+pub struct FileHandle(Arc<File>);
 
 /// A part of a file that is open.
 struct Window {
@@ -39,7 +39,7 @@ struct Window {
     left: u64,
 }
 
-impl Input {
+impl ExportInput {
     /// Opens what is at a path; `-` is standard input.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
@@ -53,14 +53,14 @@ impl Input {
         Ok(if kind.is_dir() {
             Self::Folder(path.to_owned())
         } else if kind.is_file() {
-            Self::File(Handle(Arc::new(file)))
+            Self::File(FileHandle(Arc::new(file)))
         } else {
             Self::Stream(Box::new(file))
         })
     }
 
     /// All of it, for who reads it once.
-    pub fn once(self, shown: &str) -> anyhow::Result<Stream> {
+    pub fn once(self, shown: &str) -> anyhow::Result<InputStream> {
         match self {
             Self::Folder(_) => bail!("{shown} is a folder"),
             Self::File(handle) => Ok(Box::new(handle.whole())),
@@ -69,7 +69,7 @@ impl Input {
     }
 
     /// The same for who reads it again: of what is no regular file, a copy is kept meanwhile.
-    pub fn again(self, shown: &str) -> anyhow::Result<Handle> {
+    pub fn again(self, shown: &str) -> anyhow::Result<FileHandle> {
         match self {
             Self::Folder(_) => bail!("{shown} is a folder"),
             Self::File(handle) => Ok(handle),
@@ -81,7 +81,7 @@ impl Input {
 /// The text of a small file, of at most `most` bytes, also from a pipe.
 pub fn small(path: &Path, most: usize) -> anyhow::Result<String> {
     let shown = path.display().to_string();
-    text(Input::open(path)?.once(&shown)?, &shown, most)
+    text(ExportInput::open(path)?.once(&shown)?, &shown, most)
 }
 
 /// The text of what is read once, of at most `most` bytes.
@@ -93,23 +93,23 @@ pub fn text(from: impl Read, shown: &str, most: usize) -> anyhow::Result<String>
     String::from_utf8(text).with_context(|| format!("{shown}: it is no text"))
 }
 
-fn kept(stream: Stream, shown: &str) -> anyhow::Result<Handle> {
+fn kept(stream: InputStream, shown: &str) -> anyhow::Result<FileHandle> {
     let mut file = tempfile::tempfile().context("no room to keep a copy: see TMPDIR")?;
     let read = io::copy(&mut stream.take(KEPT + 1), &mut file);
     let read = read.with_context(|| format!("{shown}: cannot be read"))?;
     ensure!(read <= KEPT, "{shown}: over {KEPT} bytes from a pipe: save it to a file first");
     file.flush()?;
-    Ok(Handle(Arc::new(file)))
+    Ok(FileHandle(Arc::new(file)))
 }
 
 /// The beginning of a stream, and the stream as if nothing had been read of it.
-pub(super) fn peek(mut stream: Stream, bytes: u64) -> io::Result<(Vec<u8>, Stream)> {
+pub(super) fn peek(mut stream: InputStream, bytes: u64) -> io::Result<(Vec<u8>, InputStream)> {
     let mut begin = Vec::new();
     (&mut stream).take(bytes).read_to_end(&mut begin)?;
     Ok((begin.clone(), Box::new(Cursor::new(begin).chain(stream))))
 }
 
-impl Handle {
+impl FileHandle {
     /// All of it.
     #[must_use]
     pub fn whole(&self) -> impl Read + Seek + use<> {

@@ -23,14 +23,14 @@ pub(super) struct Lines {
 /// Why a file cannot be read on from a line.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {why}")]
-pub(super) struct Fault {
+pub(super) struct LineError {
     /// The file and the line.
     pub(super) place: String,
     why: String,
 }
 
 /// What stands in a line.
-pub(super) enum Text<'a> {
+pub(super) enum LineText<'a> {
     /// Text.
     Line(&'a str),
     /// Bytes that are no text.
@@ -61,7 +61,7 @@ impl Lines {
     }
 
     /// The next line without its line feed; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Text<'_>>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Option<LineText<'_>>, LineError> {
         self.number += 1;
         self.line.clear();
         let read = (&mut self.from).take(LINE + 1).read_until(b'\n', &mut self.line);
@@ -77,16 +77,16 @@ impl Lines {
         }
         let left = self.left.checked_sub(read);
         self.left = left.ok_or_else(|| self.fault(&format!("over {FILE} bytes in one file")))?;
-        Ok(Some(std::str::from_utf8(&self.line).map_or(Text::Bytes, Text::Line)))
+        Ok(Some(std::str::from_utf8(&self.line).map_or(LineText::Bytes, LineText::Line)))
     }
 
     /// Something that is wrong with the line that was read last.
-    pub(super) fn fault(&self, why: &str) -> Fault {
+    pub(super) fn fault(&self, why: &str) -> LineError {
         self.fault_at(self.number, why)
     }
 
     /// Something that is wrong with the line of this number.
-    pub(super) fn fault_at(&self, number: u64, why: &str) -> Fault {
-        Fault { place: format!("{}:{number}", self.name), why: why.to_owned() }
+    pub(super) fn fault_at(&self, number: u64, why: &str) -> LineError {
+        LineError { place: format!("{}:{number}", self.name), why: why.to_owned() }
     }
 }

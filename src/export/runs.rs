@@ -8,38 +8,40 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
 use ledger::id::Key;
 use ledger::journal::scan::{Chain, Stray};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::archive::{Archive, BLOCK, IN_PLACES, is_tar, refuse_packed, starts_tar};
-use super::form::{EVENTS, HISTORY, Owner};
-use super::input::{Input, peek};
-use super::lines::{Fault, Lines, Text};
+use super::form::{EVENTS, HISTORY, TenantScope};
+use super::input::{ExportInput, peek};
+use super::lines::{LineError, LineText, Lines};
 
 /// What may be looked at: an export, or bare chains.
-pub enum Looked {
+pub enum InputKind {
     /// An export, in a folder or a tar.
     Export(Archive),
     /// One file of lines.
     Bare(Runs<'static>),
 }
 
-impl Looked {
+impl InputKind {
     /// Opens what lies at a path; `-` is standard input.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
-        let opened = match Input::open(path)? {
-            Input::Folder(folder) => Archive::of_folder(&folder).map(Self::Export),
-            Input::File(handle) if is_tar(&handle, &shown)? => {
+        let opened = match ExportInput::open(path)? {
+            ExportInput::Folder(folder) => Archive::of_folder(&folder).map(Self::Export),
+            ExportInput::File(handle) if is_tar(&handle, &shown)? => {
                 Archive::of_tar(handle, &shown).map(Self::Export)
             }
-            Input::File(handle) => return Ok(Self::Bare(Runs::of_one(&shown, handle.whole())?)),
-            Input::Stream(stream) => {
+            ExportInput::File(handle) => {
+                return Ok(Self::Bare(Runs::of_one(&shown, handle.whole())?));
+            }
+            ExportInput::Stream(stream) => {
                 let (begin, stream) = peek(stream, BLOCK)?;
                 refuse_packed(&begin[..], &shown)?;
                 ensure!(!starts_tar(&begin[..])?, "{shown}: it is a tar, and {IN_PLACES}");
@@ -52,16 +54,16 @@ impl Looked {
 
 /// What is read next.
 #[derive(Debug)]
-pub enum Item {
+pub enum ExportItem {
     /// The lines of one asset.
-    Run(Run),
+    Run(LineRun),
     /// A place from which a file cannot be read on.
     Fault(Finding),
 }
 
 /// Lines that belong together, as the history they ought to be: the version of a line is its place.
 #[derive(Debug)]
-pub struct Run {
+pub struct LineRun {
     /// The lines.
     pub chain: Chain,
     /// The file that they are in.
@@ -72,7 +74,7 @@ pub struct Run {
     pub again: bool,
 }
 
-impl Run {
+impl LineRun {
     /// The same finding, which says where it is.
     #[must_use]
     pub fn locate(&self, finding: Finding) -> Finding {
@@ -83,21 +85,21 @@ impl Run {
 }
 
 /// A file, and whose it is.
-type File = (Owner, Lines);
+type NamedFile = (TenantScope, Lines);
 
 /// The runs of several files, one after the other.
 pub struct Runs<'a> {
-    files: Box<dyn Iterator<Item = anyhow::Result<File>> + 'a>,
-    file: Option<Reading>,
+    files: Box<dyn Iterator<Item = anyhow::Result<NamedFile>> + 'a>,
+    file: Option<FileReader>,
     last: Option<String>,
 }
 
-struct Reading {
+struct FileReader {
     owner: Option<String>,
     lines: Lines,
     /// The line after the one that is read, if it was looked at.
-    ahead: Option<Result<Option<Read>, Fault>>,
-    begun: Option<Run>,
+    ahead: Option<Result<Option<ReadLine>, LineError>>,
+    begun: Option<LineRun>,
     /// The bytes of the run.
     bytes: usize,
     /// What the lines of the run begin with.
@@ -105,44 +107,44 @@ struct Reading {
 }
 
 /// A line as it stands in a file.
-struct Read {
+struct ReadLine {
     number: u64,
     text: Result<String, &'static str>,
 }
 
 impl<'a> Runs<'a> {
-    pub(super) fn new(files: impl Iterator<Item = anyhow::Result<File>> + 'a) -> Self {
+    pub(super) fn new(files: impl Iterator<Item = anyhow::Result<NamedFile>> + 'a) -> Self {
         Self { files: Box::new(files), file: None, last: None }
     }
 
     /// The runs of one file, whatever is in it; the name is for messages.
     pub fn of_one(name: &str, from: impl std::io::Read + 'static) -> anyhow::Result<Self> {
         let lines = Lines::new(name, from)?;
-        Ok(Self::new(std::iter::once(Ok((Owner::Segment, lines)))))
+        Ok(Self::new(std::iter::once(Ok((TenantScope::Segment, lines)))))
     }
 
     /// The next run, or what stands in its way; `None` after the last.
-    pub fn read(&mut self) -> anyhow::Result<Option<Item>> {
+    pub fn read(&mut self) -> anyhow::Result<Option<ExportItem>> {
         loop {
             let Some(file) = &mut self.file else {
                 let Some(next) = self.files.next() else { return Ok(None) };
-                self.file = Some(Reading::new(next?));
+                self.file = Some(FileReader::new(next?));
                 continue;
             };
             let item = match file.read(self.last.as_deref()) {
-                Ok(Some(run)) => Item::Run(run),
+                Ok(Some(run)) => ExportItem::Run(run),
                 Ok(None) => {
                     let end = file.begun.take();
                     self.file = None;
                     let Some(end) = end else { continue };
-                    Item::Run(end)
+                    ExportItem::Run(end)
                 }
                 Err(fault) => {
                     self.file = None;
-                    Item::Fault(broken(&fault))
+                    ExportItem::Fault(broken(&fault))
                 }
             };
-            if let Item::Run(run) = &item {
+            if let ExportItem::Run(run) = &item {
                 self.last = Some(run.chain.partition.clone());
             }
             return Ok(Some(item));
@@ -151,25 +153,25 @@ impl<'a> Runs<'a> {
 }
 
 /// A file that cannot be read on, as a finding.
-pub(super) fn broken(fault: &Fault) -> Finding {
-    Finding::new(Kind::Malformed, &fault.place, fault.to_string())
+pub(super) fn broken(fault: &LineError) -> Finding {
+    Finding::new(FindingKind::Malformed, &fault.place, fault.to_string())
 }
 
-impl Reading {
-    fn new((owner, lines): File) -> Self {
+impl FileReader {
+    fn new((owner, lines): NamedFile) -> Self {
         let owner = match owner {
-            Owner::Segment => None,
-            Owner::Asset(key) => Some(key.partition()),
+            TenantScope::Segment => None,
+            TenantScope::Asset(key) => Some(key.partition()),
         };
         let (ahead, begun, bytes, prefix) = (None, None, 0, String::new());
         Self { owner, lines, ahead, begun, bytes, prefix }
     }
 
     /// Reads to the beginning of another asset and gives the one before it.
-    fn read(&mut self, before: Option<&str>) -> Result<Option<Run>, Fault> {
+    fn read(&mut self, before: Option<&str>) -> Result<Option<LineRun>, LineError> {
         loop {
             let ahead = self.ahead.take();
-            let Some(line) = ahead.unwrap_or_else(|| Read::next(&mut self.lines))? else {
+            let Some(line) = ahead.unwrap_or_else(|| ReadLine::next(&mut self.lines))? else {
                 return Ok(None);
             };
             let whole = if self.goes_on(&line) { None } else { self.begin(&line, before) };
@@ -181,19 +183,19 @@ impl Reading {
     }
 
     /// Whether a line is of the same asset as the one before it, by its first words.
-    fn goes_on(&self, line: &Read) -> bool {
+    fn goes_on(&self, line: &ReadLine) -> bool {
         self.begun.is_some() && !self.prefix.is_empty() && line.begins_with(&self.prefix)
     }
 
     /// Begins a run if the line is one's first, and gives back the one before.
-    fn begin(&mut self, line: &Read, before: Option<&str>) -> Option<Run> {
+    fn begin(&mut self, line: &ReadLine, before: Option<&str>) -> Option<LineRun> {
         let said = said(line).filter(|said| !self.is_odd(line, said));
         let begun = self.begun.as_ref().map(|run| run.chain.partition.as_str());
         let later = |begun| said.as_ref().is_some_and(|said| said.partition.as_str() > begun);
         if begun.is_some_and(|begun| self.owner.is_some() || !later(begun)) {
             return None;
         }
-        let Said { partition, prefix, .. } = said.unwrap_or_default();
+        let ClaimedFields { partition, prefix, .. } = said.unwrap_or_default();
         let again = before.is_some_and(|it| it >= partition.as_str() && !partition.is_empty());
         self.prefix = prefix;
         if let Some(run) = self.begun.as_mut().filter(|run| run.chain.partition.is_empty()) {
@@ -205,18 +207,18 @@ impl Reading {
         let chain = Chain { partition, lines: Vec::new(), strays: Vec::new() };
         let (file, line) = (self.lines.name().to_owned(), line.number);
         self.bytes = 0;
-        self.begun.replace(Run { chain, file, line, again })
+        self.begun.replace(LineRun { chain, file, line, again })
     }
 
     /// Whether a line is not of the asset that it names: it follows the line before it, which is
     /// another's; or the line after it does not follow it, and comes before it in the order.
-    fn is_odd(&mut self, line: &Read, said: &Said) -> bool {
+    fn is_odd(&mut self, line: &ReadLine, said: &ClaimedFields) -> bool {
         let chain = self.begun.as_ref().map(|run| &run.chain);
         let last = chain.and_then(|chain| chain.lines.last());
         if last.is_some_and(|last| said.version != 1 && said.prev == Some(last.hash())) {
             return true;
         }
-        let next = self.ahead.get_or_insert_with(|| Read::next(&mut self.lines));
+        let next = self.ahead.get_or_insert_with(|| ReadLine::next(&mut self.lines));
         let Ok(Some(next)) = next else { return false };
         if next.begins_with(&said.prefix) {
             return false; // as nearly always
@@ -227,8 +229,8 @@ impl Reading {
         before && next.prev != line.hash()
     }
 
-    fn add(&mut self, line: Read) -> Result<(), Fault> {
-        let Some(Run { chain, .. }) = &mut self.begun else { return Ok(()) };
+    fn add(&mut self, line: ReadLine) -> Result<(), LineError> {
+        let Some(LineRun { chain, .. }) = &mut self.begun else { return Ok(()) };
         let count = chain.lines.len() + chain.strays.len();
         self.bytes += line.text.as_ref().map_or(0, String::len);
         if count >= EVENTS || self.bytes > HISTORY {
@@ -237,7 +239,7 @@ impl Reading {
         }
         let version = count as u64 + 1;
         match line.text {
-            Ok(body) => chain.lines.push(Line { version, body }),
+            Ok(body) => chain.lines.push(StoredLine { version, body }),
             Err(why) => {
                 let (version, why) = (version.to_string(), why.to_owned());
                 chain.strays.push(Stray { version, why });
@@ -247,12 +249,12 @@ impl Reading {
     }
 }
 
-impl Read {
-    fn next(lines: &mut Lines) -> Result<Option<Self>, Fault> {
+impl ReadLine {
+    fn next(lines: &mut Lines) -> Result<Option<Self>, LineError> {
         let text = match lines.next()? {
             None => return Ok(None),
-            Some(Text::Line(text)) => Ok(text.to_owned()),
-            Some(Text::Bytes) => Err("it is not UTF-8"),
+            Some(LineText::Line(text)) => Ok(text.to_owned()),
+            Some(LineText::Bytes) => Err("it is not UTF-8"),
         };
         Ok(Some(Self { number: lines.number(), text }))
     }
@@ -268,7 +270,7 @@ impl Read {
 
 /// What a line says of itself that shows whose it is.
 #[derive(Default)]
-struct Said {
+struct ClaimedFields {
     partition: String,
     /// What all lines of that asset begin with.
     prefix: String,
@@ -276,7 +278,7 @@ struct Said {
     prev: Option<Hash>,
 }
 
-fn said(line: &Read) -> Option<Said> {
+fn said(line: &ReadLine) -> Option<ClaimedFields> {
     #[derive(Deserialize)]
     struct Words {
         tenant: String,
@@ -293,5 +295,5 @@ fn said(line: &Read) -> Option<Said> {
     let prev = prev.as_str().and_then(|prev| prev.parse().ok());
     let prefix = format!(r#"{{"tenant":"{tenant}","asset":"{asset}","#);
     let partition = Key::from_partition(&format!("{tenant}#{asset}"))?.partition();
-    Some(Said { partition, prefix, version, prev })
+    Some(ClaimedFields { partition, prefix, version, prev })
 }

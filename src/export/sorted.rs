@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, BufWriter, Seek, Write};
 use anyhow::Context;
 use ledger::journal::Scan;
 use ledger::journal::scan::{Chain, Chains, Segment, Stray};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use serde::{Deserialize, Serialize};
 
 use super::form::bytes;
@@ -20,14 +20,14 @@ use super::form::bytes;
 const RUN: usize = 64 * 1024 * 1024;
 
 /// Every history of a journal by rising key. Partitions that are no asset's are among them.
-pub enum Sorted<'a> {
+pub enum SortedHistories<'a> {
     /// Of a store that is ordered.
     Walked(Box<Chains<'a>>),
     /// Of another.
-    Merged(Merge),
+    Merged(RunMerge),
 }
 
-impl<'a> Sorted<'a> {
+impl<'a> SortedHistories<'a> {
     /// Begins; `whole` is the one segment of `journal`.
     pub async fn of(journal: &'a dyn Scan, whole: &'a Segment) -> anyhow::Result<Self> {
         Self::with_runs_of(RUN, journal, whole).await
@@ -42,7 +42,7 @@ impl<'a> Sorted<'a> {
         if journal.ordered() {
             return Ok(Self::Walked(Box::new(chains)));
         }
-        let mut runs = Runs { bytes, held: 0, chains: Vec::new(), files: Vec::new() };
+        let mut runs = SortedRuns { bytes, held: 0, chains: Vec::new(), files: Vec::new() };
         while let Some(chain) = chains.next().await? {
             runs.add(chain)?;
         }
@@ -58,14 +58,14 @@ impl<'a> Sorted<'a> {
     }
 }
 
-struct Runs {
+struct SortedRuns {
     bytes: usize,
     held: usize,
     chains: Vec<Chain>,
     files: Vec<BufReader<File>>,
 }
 
-impl Runs {
+impl SortedRuns {
     fn add(&mut self, chain: Chain) -> anyhow::Result<()> {
         self.held += bytes(&chain.lines);
         self.chains.push(chain);
@@ -77,7 +77,8 @@ impl Runs {
         let mut file = BufWriter::new(tempfile::tempfile().context("no room to sort: see TMPDIR")?);
         self.chains.sort_by(|a, b| a.partition.cmp(&b.partition));
         for chain in self.chains.drain(..) {
-            serde_json::to_writer(&mut file, &Spilled::from(chain)).context("cannot sort")?;
+            serde_json::to_writer(&mut file, &SpilledHistory::from(chain))
+                .context("cannot sort")?;
             file.write_all(b"\n").context("no room to sort: see TMPDIR")?;
         }
         let mut file = file.into_inner().context("no room to sort: see TMPDIR")?;
@@ -87,9 +88,9 @@ impl Runs {
         Ok(())
     }
 
-    fn merge(mut self) -> anyhow::Result<Merge> {
+    fn merge(mut self) -> anyhow::Result<RunMerge> {
         self.spill()?;
-        let mut merge = Merge { files: self.files, next: BinaryHeap::new() };
+        let mut merge = RunMerge { files: self.files, next: BinaryHeap::new() };
         for run in 0..merge.files.len() {
             merge.advance(run)?;
         }
@@ -98,12 +99,12 @@ impl Runs {
 }
 
 /// Sorted runs, read as one.
-pub struct Merge {
+pub struct RunMerge {
     files: Vec<BufReader<File>>,
-    next: BinaryHeap<Reverse<(Spilled, usize)>>,
+    next: BinaryHeap<Reverse<(SpilledHistory, usize)>>,
 }
 
-impl Merge {
+impl RunMerge {
     fn next(&mut self) -> anyhow::Result<Option<Chain>> {
         let Some(Reverse((chain, run))) = self.next.pop() else { return Ok(None) };
         self.advance(run)?;
@@ -121,9 +122,9 @@ impl Merge {
 
 /// A history on its way through a temporary file: its partition first, which it is sorted by.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Spilled(String, Vec<(u64, String)>, Vec<(String, String)>);
+struct SpilledHistory(String, Vec<(u64, String)>, Vec<(String, String)>);
 
-impl From<Chain> for Spilled {
+impl From<Chain> for SpilledHistory {
     fn from(Chain { partition, lines, strays }: Chain) -> Self {
         let lines = lines.into_iter().map(|line| (line.version, line.body)).collect();
         let strays = strays.into_iter().map(|stray| (stray.version, stray.why)).collect();
@@ -131,9 +132,9 @@ impl From<Chain> for Spilled {
     }
 }
 
-impl From<Spilled> for Chain {
-    fn from(Spilled(partition, lines, strays): Spilled) -> Self {
-        let lines = lines.into_iter().map(|(version, body)| Line { version, body }).collect();
+impl From<SpilledHistory> for Chain {
+    fn from(SpilledHistory(partition, lines, strays): SpilledHistory) -> Self {
+        let lines = lines.into_iter().map(|(version, body)| StoredLine { version, body }).collect();
         let strays = strays.into_iter().map(|(version, why)| Stray { version, why }).collect();
         Self { partition, lines, strays }
     }

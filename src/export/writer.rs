@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ledger::checkpoint::{Head, Rising};
+use ledger::checkpoint::{Head, SortedHeads};
 use ledger::history::History;
 use tempfile::SpooledTempFile;
 
-use self::target::Target;
-use super::filter::Filter;
-use super::form::{GZIP, HEADS, Layout, MANIFEST, Manifest, NAMED, SEGMENT};
+use self::target::OutputTarget;
+use super::filter::ExportFilter;
+use super::form::{ExportManifest, GZIP, HEADS, Layout, MANIFEST, NAMED, SEGMENT};
 use super::form::{asset_name, segment_name};
 
 /// Bytes of a file that are held before they are written to a temporary one.
@@ -22,7 +22,7 @@ const SPOOL: usize = 8 * 1024 * 1024;
 
 /// How an export is to be laid out.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct ExportShape {
     /// Where it is to be: a tar if the name ends in `.tar`, else a folder; packed archives are
     /// refused.
     pub out: PathBuf,
@@ -33,33 +33,37 @@ pub struct Shape {
 }
 
 /// An export that is being written. Dropped before it is finished, it takes away what it wrote.
-pub struct Writer {
-    shape: Shape,
-    target: Target,
-    part: Option<Part>,
+pub struct ExportWriter {
+    shape: ExportShape,
+    target: OutputTarget,
+    part: Option<OutputFile>,
     segments: u64,
     heads: SpooledTempFile,
-    rising: Rising,
-    manifest: Manifest,
+    rising: SortedHeads,
+    manifest: ExportManifest,
 }
 
-struct Part {
+struct OutputFile {
     name: String,
-    body: Body,
+    body: OutputBody,
     events: u64,
 }
 
-enum Body {
+enum OutputBody {
     Plain(SpooledTempFile),
     Gzip(Box<GzEncoder<SpooledTempFile>>),
 }
 
-impl Writer {
+impl ExportWriter {
     /// Begins an export; there must be nothing at its place.
-    pub fn create(shape: Shape, at: DateTime<Utc>, selected: Filter) -> anyhow::Result<Self> {
+    pub fn create(
+        shape: ExportShape,
+        at: DateTime<Utc>,
+        selected: ExportFilter,
+    ) -> anyhow::Result<Self> {
         let (part, heads) = (None, SpooledTempFile::new(SPOOL));
-        let (rising, manifest) = (Rising::default(), Manifest::new(at, selected));
-        let target = Target::create(&shape.out)?;
+        let (rising, manifest) = (SortedHeads::default(), ExportManifest::new(at, selected));
+        let target = OutputTarget::create(&shape.out)?;
         Ok(Self { shape, target, part, segments: 0, heads, rising, manifest })
     }
 
@@ -72,7 +76,7 @@ impl Writer {
         let gzip = self.shape.gzip;
         let mut part = match self.part.take() {
             Some(part) => part,
-            None => Part::begin(self.name(&head), gzip),
+            None => OutputFile::begin(self.name(&head), gzip),
         };
         for entry in history.entries() {
             part.write(entry.line.body.as_bytes())?;
@@ -95,7 +99,7 @@ impl Writer {
     }
 
     /// Completes the export and gives it its name.
-    pub fn finish(mut self) -> anyhow::Result<Manifest> {
+    pub fn finish(mut self) -> anyhow::Result<ExportManifest> {
         if let Some(part) = self.part.take() {
             self.target.add(part.end()?)?;
         }
@@ -119,21 +123,21 @@ impl Writer {
     }
 }
 
-impl Part {
+impl OutputFile {
     fn begin(name: String, gzip: bool) -> Self {
         let file = SpooledTempFile::new(SPOOL);
         if gzip {
-            let body = Body::Gzip(Box::new(GzEncoder::new(file, Compression::default())));
+            let body = OutputBody::Gzip(Box::new(GzEncoder::new(file, Compression::default())));
             return Self { name: name + GZIP, body, events: 0 };
         }
-        Self { name, body: Body::Plain(file), events: 0 }
+        Self { name, body: OutputBody::Plain(file), events: 0 }
     }
 
     fn write(&mut self, event: &[u8]) -> io::Result<()> {
         self.events += 1;
         let to: &mut dyn Write = match &mut self.body {
-            Body::Plain(file) => file,
-            Body::Gzip(file) => file,
+            OutputBody::Plain(file) => file,
+            OutputBody::Gzip(file) => file,
         };
         to.write_all(event)?;
         to.write_all(b"\n")
@@ -141,8 +145,8 @@ impl Part {
 
     fn end(self) -> io::Result<(String, SpooledTempFile)> {
         let file = match self.body {
-            Body::Plain(file) => file,
-            Body::Gzip(file) => file.finish()?,
+            OutputBody::Plain(file) => file,
+            OutputBody::Gzip(file) => file.finish()?,
         };
         Ok((self.name, file))
     }

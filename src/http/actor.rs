@@ -52,12 +52,12 @@ impl Default for Actor {
 
 /// Somebody was let in, and nothing says who: an extension of the request, in an [`Actor`]'s place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nameless;
+pub struct MissingActor;
 
 /// Refuses the nameless: a history that says `anonymous` of somebody who was asked for a name would
 /// keep from an auditor what was known.
 pub(super) async fn named(request: Request, next: Next) -> Response {
-    if request.extensions().get::<Nameless>().is_some() {
+    if request.extensions().get::<MissingActor>().is_some() {
         let detail = "whoever let you in did not say who you are; a token needs iss and sub";
         return Problem::new(Code::CallerNameless, detail).into_response();
     }

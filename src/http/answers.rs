@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 
 /// A point in time, written as it is stored: UTC, six digits, `Z`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stamp(pub(super) DateTime<Utc>);
+pub(super) struct Timestamp(pub(super) DateTime<Utc>);
 
-impl Serialize for Stamp {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&time::format(self.0))
     }
@@ -23,7 +23,8 @@ impl Serialize for Stamp {
 
 /// What is known of the file: of its bytes once they are there, else as it was declared.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct File {
+#[schema(as = File)]
+pub(super) struct FileView {
     /// The file's name. It is data, never a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<String>,
@@ -38,7 +39,7 @@ pub(super) struct File {
     sha256: Option<String>,
 }
 
-impl File {
+impl FileView {
     pub(super) fn of(asset: &Asset) -> Self {
         let declared = &asset.declared;
         let (size, sha256) = match &asset.pin {
@@ -52,7 +53,8 @@ impl File {
 
 /// Where an asset stands in its life.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Standing {
+#[schema(as = Standing)]
+pub(super) struct LifecycleView {
     /// CREATED, RECEIVED, UPLOADED or DELETED; PURGED only in the past of a purged asset.
     #[schema(example = "UPLOADED")]
     state: &'static str,
@@ -62,53 +64,54 @@ pub(super) struct Standing {
     /// When it was created.
     #[serde(rename = "createdAt")]
     #[schema(value_type = String, format = DateTime)]
-    created_at: Stamp,
+    created_at: Timestamp,
     /// When the last event happened.
     #[serde(rename = "updatedAt")]
     #[schema(value_type = String, format = DateTime)]
-    updated_at: Stamp,
+    updated_at: Timestamp,
 }
 
-impl Standing {
+impl LifecycleView {
     pub(super) fn of(asset: &Asset) -> Self {
         Self {
             state: asset.status().shown(),
             version: asset.version,
-            created_at: Stamp(asset.created_at),
-            updated_at: Stamp(asset.updated_at),
+            created_at: Timestamp(asset.created_at),
+            updated_at: Timestamp(asset.updated_at),
         }
     }
 }
 
 /// One asset of a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Item {
+#[schema(as = Item)]
+pub(super) struct AssetItem {
     /// The asset's id.
     asset_id: String,
     /// Where it stands.
     #[serde(flatten)]
-    standing: Standing,
+    standing: LifecycleView,
     /// What is known of the file.
     #[serde(flatten)]
-    file: File,
+    file: FileView,
 }
 
-impl Item {
+impl AssetItem {
     pub(super) fn of(asset: &Asset) -> Self {
         let asset_id = asset.key.asset.to_string();
-        Self { asset_id, standing: Standing::of(asset), file: File::of(asset) }
+        Self { asset_id, standing: LifecycleView::of(asset), file: FileView::of(asset) }
     }
 }
 
 /// A page of assets, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"items": [{
+#[schema(as = List, example = json!({"items": [{
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab", "state": "CREATED", "version": 1,
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:00.000000Z"
 }]}))]
-pub(super) struct List {
+pub(super) struct AssetList {
     /// The assets. A filtered page may be short, or empty, and still not be the last.
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<AssetItem>,
     /// The `cursor` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) next_cursor: Option<String>,
@@ -116,7 +119,7 @@ pub(super) struct List {
 
 /// Everything that is known of an asset.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({
+#[schema(as = State, example = json!({
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab", "state": "UPLOADED", "version": 3,
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:09.000000Z",
     "size": 11, "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
@@ -124,15 +127,15 @@ pub(super) struct List {
     "upload": "plain", "declared": {}, "tags": {}, "confirmed": true, "purging": false,
     "head": "c4927d2fca3868f091d4b4b8325552d9e1b2149c27045a945bc4a11b2eee4d7e"
 }))]
-pub(super) struct State {
+pub(super) struct StateView {
     /// The asset's id.
     asset_id: String,
     /// Where it stands.
     #[serde(flatten)]
-    standing: Standing,
+    standing: LifecycleView,
     /// What is known of the file.
     #[serde(flatten)]
-    file: File,
+    file: FileView,
     /// The version of the object that is the asset's content.
     #[serde(skip_serializing_if = "Option::is_none")]
     version_id: Option<String>,
@@ -143,7 +146,7 @@ pub(super) struct State {
     #[schema(example = "declared")]
     upload: &'static str,
     /// What the client said of the bytes before it sent them.
-    declared: Declared,
+    declared: DeclaredView,
     /// The client's own words about the file.
     tags: BTreeMap<String, String>,
     /// Whether the upload was confirmed.
@@ -159,7 +162,8 @@ pub(super) struct State {
 
 /// What the client said of the bytes before it sent them.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Declared {
+#[schema(as = Declared)]
+pub(super) struct DeclaredView {
     /// Bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -168,7 +172,7 @@ pub(super) struct Declared {
     sha256: Option<String>,
 }
 
-impl State {
+impl StateView {
     pub(super) fn of(asset: &Asset) -> Self {
         let declared = asset.declared.clone();
         let reason = match &asset.life {
@@ -177,15 +181,15 @@ impl State {
         };
         Self {
             asset_id: asset.key.asset.to_string(),
-            standing: Standing::of(asset),
-            file: File::of(asset),
+            standing: LifecycleView::of(asset),
+            file: FileView::of(asset),
             version_id: asset.pin.as_ref().map(|pin| pin.version_id.clone()),
             etag: asset.pin.as_ref().map(|pin| pin.etag.clone()),
             upload: match declared.upload {
                 UploadKind::Plain => "plain",
                 UploadKind::Declared => "declared",
             },
-            declared: Declared { size: declared.size, sha256: declared.sha256 },
+            declared: DeclaredView { size: declared.size, sha256: declared.sha256 },
             tags: declared.tags,
             confirmed: asset.confirmed,
             reason,
@@ -203,12 +207,12 @@ pub(super) struct Confirmed {
     status: &'static str,
     /// Everything that is known of the asset.
     #[serde(flatten)]
-    state: State,
+    state: StateView,
 }
 
 impl Confirmed {
     pub(super) fn of(asset: &Asset) -> Self {
-        Self { status: asset.status().shown(), state: State::of(asset) }
+        Self { status: asset.status().shown(), state: StateView::of(asset) }
     }
 }
 

@@ -6,16 +6,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::asset::{Asset, Reason, Rejection};
 use ledger::id::AssetId;
-use projections::views::{Page, Query};
+use projections::views::{AssetPage, ListQuery};
 
 use super::Api;
-use super::answers::{self, Confirmed, Item, List};
-use super::body::{Declared, NewAsset};
+use super::answers::{self, AssetItem, AssetList, Confirmed};
+use super::body::{DeclaredBody, NewAsset};
 use super::code::Code;
-use super::offers::{Created, NO_STORE, Offer};
-use super::params::{self, Id, Params};
+use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
-use super::request_id::Who;
+use super::request_id::CallerContext;
+use super::urls::{Created, NO_STORE, UploadView};
 
 /// Announce a file and get a URL to upload it by
 ///
@@ -31,8 +31,8 @@ use super::request_id::Who;
 ))]
 pub(super) async fn create(
     State(api): State<Api>,
-    Who(caller): Who,
-    Declared(declaration): Declared,
+    CallerContext(caller): CallerContext,
+    DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
     let created = api.service.create(&caller, declaration).await;
     let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
@@ -57,13 +57,16 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
     ("state" = Option<String>, Query,
         description = "Only assets that are CREATED, RECEIVED, UPLOADED or DELETED"),
 ), responses(
-    (status = 200, description = "A page of assets", body = List, headers(
+    (status = 200, description = "A page of assets", body = AssetList, headers(
         ("Link" = String, description = "The next page, as `rel=\"next\"`; absent on the last"))),
     (status = 400, description = "A parameter cannot be taken, or is not known"),
 ))]
-pub(super) async fn list(State(api): State<Api>, mut given: Params) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    mut given: QueryParams,
+) -> Result<Response, Problem> {
     let (limit, state) = (given.take("limit")?, given.take("state")?);
-    let query = Query {
+    let query = ListQuery {
         tenant: api.service.tenant().clone(),
         state: params::state(state.as_deref())?,
         after: params::asset_cursor(given.take("cursor")?.as_deref())?,
@@ -78,15 +81,15 @@ pub(super) async fn list(State(api): State<Api>, mut given: Params) -> Result<Re
     Ok(listed(&query, &page))
 }
 
-fn listed(query: &Query, page: &Page) -> Response {
-    let items = page.assets.iter().map(Item::of).collect();
+fn listed(query: &ListQuery, page: &AssetPage) -> Response {
+    let items = page.assets.iter().map(AssetItem::of).collect();
     let next_cursor = page.next.map(|id| id.to_string());
     let link = next_cursor.as_ref().map(|cursor| {
         let state = query.state.map_or(String::new(), |s| format!("&state={}", s.shown()));
         let limit = query.limit;
         [(header::LINK, format!("</asset?limit={limit}{state}&cursor={cursor}>; rel=\"next\""))]
     });
-    (link, Json(List { items, next_cursor })).into_response()
+    (link, Json(AssetList { items, next_cursor })).into_response()
 }
 
 /// Get a URL to download an asset by
@@ -95,7 +98,7 @@ fn listed(query: &Query, page: &Page) -> Response {
     ("timeout" = Option<u64>, Query,
         description = "Seconds that the URL is to live, at least 1; cut to the maximum"),
 ), responses(
-    (status = 202, description = "The URL", body = Offer,
+    (status = 202, description = "The URL", body = UploadView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`timeout` is not a whole number of at least 1"),
     (status = 403, description = "The asset is not UPLOADED"),
@@ -103,8 +106,8 @@ fn listed(query: &Query, page: &Page) -> Response {
 ))]
 pub(super) async fn download(
     State(api): State<Api>,
-    Id(id): Id,
-    mut given: Params,
+    PathId(id): PathId,
+    mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let limits = &api.limits;
     let timeout = given.take("timeout")?;
@@ -114,7 +117,7 @@ pub(super) async fn download(
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
     let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
-    let body = Offer::of(&asset, pin.version_id.clone(), signed);
+    let body = UploadView::of(&asset, pin.version_id.clone(), signed);
     Ok(([NO_STORE], answers::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
 
@@ -135,8 +138,8 @@ pub(super) async fn download(
 ))]
 pub(super) async fn confirm(
     State(api): State<Api>,
-    Id(id): Id,
-    Who(caller): Who,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let expected = params::if_match(&headers)?;
@@ -163,15 +166,16 @@ pub(super) async fn confirm(
 ))]
 pub(super) async fn delete(
     State(api): State<Api>,
-    Id(id): Id,
-    Who(caller): Who,
-    mut given: Params,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let expected = params::if_match(&headers)?;
     let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
-    let told =
-        |invalid: ledger::asset::Invalid| Problem::new(Code::QueryInvalid, invalid.to_string());
+    let told = |invalid: ledger::asset::InvalidField| {
+        Problem::new(Code::QueryInvalid, invalid.to_string())
+    };
     let reason = reason.transpose().map_err(told)?;
     let history = api.service.delete(&caller, id, expected, reason).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;

@@ -48,9 +48,9 @@ pub(super) struct NewAsset {
 }
 
 /// What the client declared: nothing without a body, and a declaration with one, even `{}`.
-pub(super) struct Declared(pub(super) Declaration);
+pub(super) struct DeclaredBody(pub(super) Declaration);
 
-impl<S: Sync> FromRequest<S> for Declared {
+impl<S: Sync> FromRequest<S> for DeclaredBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {

@@ -9,17 +9,17 @@ use super::Api;
 use super::answers;
 use super::assets;
 use super::body::NoBody;
-use super::offers::Created;
-use super::params::{self, Id, Params};
+use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
-use super::request_id::Who;
+use super::request_id::CallerContext;
+use super::urls::Created;
 
 /// Bring a deleted asset back as it was
 #[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
-    (status = 200, description = "The asset, as it was before", body = answers::State,
+    (status = 200, description = "The asset, as it was before", body = answers::StateView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
     (status = 404, description = "There is no such asset"),
@@ -30,9 +30,9 @@ use super::request_id::Who;
 ))]
 pub(super) async fn restore(
     State(api): State<Api>,
-    Id(id): Id,
-    Who(caller): Who,
-    given: Params,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
@@ -41,7 +41,7 @@ pub(super) async fn restore(
     let history = api.service.restore(&caller, id, expected).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = history.asset();
-    Ok(answers::about(asset, StatusCode::OK, answers::State::of(asset)))
+    Ok(answers::about(asset, StatusCode::OK, answers::StateView::of(asset)))
 }
 
 /// Destroy the bytes of a deleted asset
@@ -52,7 +52,7 @@ pub(super) async fn restore(
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
     (status = 202, description = "PURGED if no bytes are left, else being purged",
-        body = answers::State,
+        body = answers::StateView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
     (status = 404, description = "There is no such asset"),
@@ -63,9 +63,9 @@ pub(super) async fn restore(
 ))]
 pub(super) async fn purge(
     State(api): State<Api>,
-    Id(id): Id,
-    Who(caller): Who,
-    given: Params,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
@@ -74,7 +74,7 @@ pub(super) async fn purge(
     let history = api.service.purge(&caller, id, expected).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = history.asset();
-    Ok(answers::about(asset, StatusCode::ACCEPTED, answers::State::of(asset)))
+    Ok(answers::about(asset, StatusCode::ACCEPTED, answers::StateView::of(asset)))
 }
 
 /// Get a fresh upload URL, of the same kind as the first
@@ -94,8 +94,8 @@ pub(super) async fn purge(
 ))]
 pub(super) async fn upload_url(
     State(api): State<Api>,
-    Id(id): Id,
-    given: Params,
+    PathId(id): PathId,
+    given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {

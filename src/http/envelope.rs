@@ -18,7 +18,7 @@ use super::problem::PROBLEM_JSON;
 const X_LEGACY_ENVELOPE: HeaderName = HeaderName::from_static("x-legacy-envelope");
 
 #[derive(Serialize)]
-struct Envelope {
+struct ErrorEnvelope {
     #[serde(rename = "statusCode")]
     status_code: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ async fn wrapped_in_200(response: Response) -> Response {
     let failed = parts.headers.get(header::CONTENT_TYPE).is_some_and(|form| form == PROBLEM_JSON);
     let body =
         read(body).await.map(|body| if failed { message(body) } else { with_old_times(body) });
-    let envelope = Envelope { status_code: parts.status.as_u16(), body };
+    let envelope = ErrorEnvelope { status_code: parts.status.as_u16(), body };
     parts.status = StatusCode::OK;
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use projections::feed::{NoPage, Page, Query};
+use projections::feed::{FeedError, FeedPage, FeedQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::happened::HappenedTo;
-use super::params::{self, Params};
+use super::event_view::FeedEventView;
+use super::params::{self, QueryParams};
 use super::problem::Problem;
 
 /// What is written otherwise in a query: all but RFC 3986's unreserved characters.
@@ -27,9 +27,9 @@ const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
     "hash": "2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166",
     "prev": "0000000000000000000000000000000000000000000000000000000000000000"
 }], "next": "a1-2f4205d851599273", "more": false}))]
-pub(super) struct Told<'a> {
+pub(super) struct FeedPageView<'a> {
     /// The events. A page may be short, or empty, and more may still follow.
-    events: Vec<HappenedTo<'a>>,
+    events: Vec<FeedEventView<'a>>,
     /// The `after` of the next page; always there, so that a reader can ask again later.
     next: String,
     /// Whether more is known to be there already: ask again at once, or after a pause.
@@ -47,12 +47,15 @@ pub(super) struct Told<'a> {
     ("type" = Option<String>, Query, description = "Only events of this type"),
     ("actor" = Option<String>, Query, description = "Only what this actor did"),
 ), responses(
-    (status = 200, description = "Some events, and where to go on", body = Told, headers(
+    (status = 200, description = "Some events, and where to go on", body = FeedPageView, headers(
         ("Link" = String, description = "What comes next, as `rel=\"next\"`; always there"))),
     (status = 400, description = "A parameter cannot be taken, or `after` is of another ledger"),
 ))]
-pub(super) async fn events(State(api): State<Api>, mut given: Params) -> Result<Response, Problem> {
-    let query = Query {
+pub(super) async fn events(
+    State(api): State<Api>,
+    mut given: QueryParams,
+) -> Result<Response, Problem> {
+    let query = FeedQuery {
         tenant: api.service.tenant().clone(),
         after: params::after(given.take("after")?)?,
         limit: params::limit(given.take("limit")?.as_deref())?,
@@ -63,16 +66,17 @@ pub(super) async fn events(State(api): State<Api>, mut given: Params) -> Result<
     Ok(shown(&query, &api.feed.page(&query).await?))
 }
 
-fn shown(query: &Query, page: &Page) -> Response {
+fn shown(query: &FeedQuery, page: &FeedPage) -> Response {
     let shown = page.events.iter();
-    let events = shown.filter_map(|event| HappenedTo::of(event.key.asset, &event.line)).collect();
+    let events =
+        shown.filter_map(|event| FeedEventView::of(event.key.asset, &event.line)).collect();
     let (next, more) = (page.next.to_string(), page.more);
     let link = [(header::LINK, format!("<{}>; rel=\"next\"", onward(query, &next)))];
-    (link, Json(Told { events, next, more })).into_response()
+    (link, Json(FeedPageView { events, next, more })).into_response()
 }
 
 /// The same question about what follows.
-fn onward(query: &Query, next: &str) -> String {
+fn onward(query: &FeedQuery, next: &str) -> String {
     let coded = |text: &str| utf8_percent_encode(text, CODED).to_string();
     let said = |name: &str, value: &Option<String>| {
         value.as_ref().map_or(String::new(), |value| format!("&{name}={}", coded(value)))
@@ -81,11 +85,11 @@ fn onward(query: &Query, next: &str) -> String {
     format!("/events?limit={}{kind}{actor}&after={}", query.limit, coded(next))
 }
 
-impl From<NoPage> for Problem {
-    fn from(refused: NoPage) -> Self {
+impl From<FeedError> for Problem {
+    fn from(refused: FeedError) -> Self {
         match refused {
-            NoPage::Foreign => params::bad_after(),
-            NoPage::Store(error) => error.into(),
+            FeedError::Foreign => params::bad_after(),
+            FeedError::Store(error) => error.into(),
         }
     }
 }

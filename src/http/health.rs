@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::problem::{Failure, Problem};
+use super::problem::{Problem, ReadinessFailure};
 
 /// How long a part may take to answer: what asks for readiness waits no longer.
 const CHECK_MAX: Duration = Duration::from_secs(2);
@@ -77,14 +77,14 @@ pub(super) fn ready(checks: &[Arc<dyn Check>]) -> Health {
 }
 
 /// What is not ready; nothing if all is.
-pub(super) async fn failures(checks: &[Arc<dyn Check>]) -> Vec<Failure> {
+pub(super) async fn failures(checks: &[Arc<dyn Check>]) -> Vec<ReadinessFailure> {
     join_all(checks.iter().map(look)).await.into_iter().flatten().collect()
 }
 
-async fn look(check: &Arc<dyn Check>) -> Option<Failure> {
+async fn look(check: &Arc<dyn Check>) -> Option<ReadinessFailure> {
     let looked = tokio::time::timeout(CHECK_MAX, check.check()).await;
     let slow = |_| Err(NotReady(format!("no answer within {} s", CHECK_MAX.as_secs())));
     let problem = looked.unwrap_or_else(slow).err()?.0;
     tracing::warn!(check = check.name(), problem, "not ready");
-    Some(Failure { check: check.name(), problem })
+    Some(ReadinessFailure { check: check.name(), problem })
 }

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::code::Code;
-use super::happened::Happened;
-use super::params::{self, Id, Params};
+use super::event_view::EventView;
+use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
 
 /// One event's stored bytes a line.
@@ -31,11 +31,11 @@ const JSONL: &str = "application/jsonl";
         "prev": "0000000000000000000000000000000000000000000000000000000000000000"
     }]
 }))]
-pub(super) struct Page<'a> {
+pub(super) struct HistoryPage<'a> {
     /// The asset's id.
     asset_id: String,
     /// The events.
-    events: Vec<Happened<'a>>,
+    events: Vec<EventView<'a>>,
     /// The `cursor` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
@@ -58,14 +58,14 @@ pub(super) struct Page<'a> {
         description = "Only what happened before this RFC 3339 time"),
 ), responses(
     (status = 200, description = "The events", content(
-        (Page = "application/json"), (String = "application/jsonl"))),
+        (HistoryPage = "application/json"), (String = "application/jsonl"))),
     (status = 400, description = "A parameter cannot be taken"),
     (status = 404, description = "There is no such asset"),
 ))]
 pub(super) async fn history(
     State(api): State<Api>,
-    Id(id): Id,
-    mut given: Params,
+    PathId(id): PathId,
+    mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if accepts_jsonl(&headers) {
@@ -74,7 +74,7 @@ pub(super) async fn history(
     }
     let limit = params::limit(given.take("limit")?.as_deref())?;
     let after = params::version_cursor(given.take("cursor")?.as_deref())?;
-    let filter = Filter::take(&mut given)?;
+    let filter = HistoryFilter::take(&mut given)?;
     given.done()?;
     page(id, &api.past(id).await?, after, limit, &filter)
 }
@@ -99,15 +99,15 @@ fn chain(history: &History) -> Response {
 
 /// Which events of the history are asked for.
 #[derive(Debug)]
-struct Filter {
+struct HistoryFilter {
     kind: Option<String>,
     actor: Option<String>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
 
-impl Filter {
-    fn take(given: &mut Params) -> Result<Self, Problem> {
+impl HistoryFilter {
+    fn take(given: &mut QueryParams) -> Result<Self, Problem> {
         let kind = params::kind(given.take("type")?)?;
         let actor = params::actor(given.take("actor")?)?;
         let since = params::time("since", Code::SinceInvalid, given.take("since")?.as_deref())?;
@@ -133,14 +133,14 @@ fn page(
     history: &History,
     after: u64,
     limit: usize,
-    filter: &Filter,
+    filter: &HistoryFilter,
 ) -> Result<Response, Problem> {
     let internal = || Problem::new(Code::Internal, "an event cannot be shown");
     let skipped = usize::try_from(after).unwrap_or(usize::MAX);
     let mut left = history.entries().iter().skip(skipped).filter(|entry| filter.wants(entry));
-    let shown = left.by_ref().take(limit).map(|entry| Happened::of(&entry.line));
+    let shown = left.by_ref().take(limit).map(|entry| EventView::of(&entry.line));
     let events: Vec<_> = shown.collect::<Option<_>>().ok_or_else(internal)?;
     let last = left.next().and(events.last()).map(|event| event.version.to_string());
-    let body = Page { asset_id: id.to_string(), events, next_cursor: last };
+    let body = HistoryPage { asset_id: id.to_string(), events, next_cursor: last };
     Ok(([(header::VARY, "accept")], Json(body)).into_response())
 }

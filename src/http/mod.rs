@@ -3,31 +3,31 @@
 mod actor;
 mod answers;
 mod assets;
-mod behalf;
 mod body;
 mod changes;
 mod code;
+mod command_label;
 #[cfg(feature = "local")]
 mod docs;
 mod envelope;
+mod event_view;
 mod events;
-mod happened;
 mod health;
 mod history;
 mod meter;
-mod offers;
 mod openapi;
 mod origin;
 mod pages;
 mod params;
 mod problem;
 mod proof;
+mod readiness_log;
 mod reads;
 mod request_id;
 mod shield;
 #[cfg(test)]
 pub(crate) mod tests;
-mod watch;
+mod urls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,20 +35,20 @@ use std::time::Duration;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use ledger::Effects;
-use ledger::service::Service;
+use ledger::service::LedgerService;
 use projections::{Feed, Reader};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use actor::{Actor, Nameless};
+pub use actor::{Actor, MissingActor};
 pub use health::{Check, NotReady};
-pub use meter::{Meter, with_meter};
-pub use origin::Hosts;
+pub use meter::{MetricsSource, with_meter};
+pub use origin::AllowedHosts;
 #[cfg(feature = "local")]
 pub(crate) use pages::bare;
-pub use pages::{Pages, spelt};
+pub use pages::{AllowedOrigins, spelt};
+pub use readiness_log::watch;
 pub use request_id::RequestId;
-pub use watch::watch;
 
 use crate::presign::Presigner;
 
@@ -56,7 +56,7 @@ use crate::presign::Presigner;
 #[derive(Clone)]
 pub struct Api {
     /// The commands.
-    pub service: Arc<Service>,
+    pub service: Arc<LedgerService>,
     /// The reads.
     pub reader: Reader,
     /// What happens to all assets.
@@ -70,7 +70,7 @@ pub struct Api {
     /// How long things may last.
     pub limits: Limits,
     /// Under which names the server may be called.
-    pub hosts: Hosts,
+    pub hosts: AllowedHosts,
 }
 
 /// How long things may last.
@@ -102,7 +102,7 @@ pub fn router(api: Api) -> Router {
     let (routes, description) = routes().split_for_parts();
     routes
         .layer(Extension(openapi::Document::of(description)))
-        .layer(from_fn(behalf::name))
+        .layer(from_fn(command_label::name))
         .layer(from_fn(shield::catch))
         .layer(from_fn_with_state(api.clone(), shield::deadline))
         .layer(from_fn(actor::named))

@@ -21,7 +21,7 @@ use super::problem::{self, PROBLEM_JSON};
         description = "Who did what to which file, and when. Files go straight to and from S3 by \
             signed URLs; every action on a file is an event that never changes."
     ),
-    components(schemas(problem::Body<'static>)),
+    components(schemas(problem::ProblemBody<'static>)),
     tags(
         (name = "assets", description = "The original service's routes"),
         (name = "changes", description = "Changes that the original did not know"),

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::code::Code;
-use super::pages::Pages;
+use super::pages::AllowedOrigins;
 use super::problem::Problem;
 
 /// For whoever stands behind a proxy that keeps `Host`, and did not say so.
@@ -23,17 +23,17 @@ const NOT_OURS: &str = "pages of other sites may not call this server: `serve --
 
 /// The names under which the server may be called, and whose pages may call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hosts {
+pub enum AllowedHosts {
     /// This machine's own names (`localhost`, 127.0.0.0/8 and `[::1]`, at any port), and those of
     /// these pages.
-    Named(Pages),
+    Named(AllowedOrigins),
     /// Any. For a server behind something that knows who asks, as on Lambda.
     Any,
 }
 
-impl Default for Hosts {
+impl Default for AllowedHosts {
     fn default() -> Self {
-        Self::Named(Pages::default())
+        Self::Named(AllowedOrigins::default())
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     }
 }
 
-impl Hosts {
+impl AllowedHosts {
     fn check(&self, request: &Request) -> Result<(), Problem> {
         let Self::Named(pages) = self else { return Ok(()) };
         let absolute = request.uri().authority().is_some();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use axum::body::Body;
 
-    fn refused(hosts: &Hosts, headers: &[(&str, &str)]) -> bool {
+    fn refused(hosts: &AllowedHosts, headers: &[(&str, &str)]) -> bool {
         let mut request = Request::builder().uri("/asset");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn this_machine_is_known_by_its_own_names_only() {
         for host in ["localhost", "LOCALHOST:9000", "127.0.0.1:80", "127.9.9.9", "[::1]:80"] {
-            assert!(!refused(&Hosts::default(), &[("host", host)]), "{host}");
+            assert!(!refused(&AllowedHosts::default(), &[("host", host)]), "{host}");
         }
         for host in [
             "evil.example",
@@ -101,32 +101,35 @@ mod tests {
             "",
             "localhost evil",
         ] {
-            assert!(refused(&Hosts::default(), &[("host", host)]), "{host}");
+            assert!(refused(&AllowedHosts::default(), &[("host", host)]), "{host}");
         }
-        assert!(refused(&Hosts::default(), &[]), "no host at all");
-        assert!(refused(&Hosts::default(), &[("host", "localhost"), ("host", "evil.example")]));
+        assert!(refused(&AllowedHosts::default(), &[]), "no host at all");
+        assert!(refused(
+            &AllowedHosts::default(),
+            &[("host", "localhost"), ("host", "evil.example")]
+        ));
     }
 
     #[test]
     fn pages_of_other_sites_are_refused() {
         let host = ("host", "localhost:8080");
         for origin in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:80"] {
-            assert!(!refused(&Hosts::default(), &[host, ("origin", origin)]), "{origin}");
+            assert!(!refused(&AllowedHosts::default(), &[host, ("origin", origin)]), "{origin}");
         }
         for origin in
             ["null", "", "https://evil.example", "http://localhost.evil.example", "file://"]
         {
-            assert!(refused(&Hosts::default(), &[host, ("origin", origin)]), "{origin}");
+            assert!(refused(&AllowedHosts::default(), &[host, ("origin", origin)]), "{origin}");
         }
     }
 
     #[test]
     fn other_names_are_permitted_by_name_or_altogether() {
-        let named = Hosts::Named(Pages::of(["https://ledger.example".to_owned()]));
+        let named = AllowedHosts::Named(AllowedOrigins::of(["https://ledger.example".to_owned()]));
         assert!(!refused(&named, &[("host", "Ledger.example:443")]));
         assert!(!refused(&named, &[("host", "localhost")]));
         assert!(refused(&named, &[("host", "evil.example")]));
         let (host, origin) = (("host", "evil.example"), ("origin", "null"));
-        assert!(!refused(&Hosts::Any, &[host, origin]));
+        assert!(!refused(&AllowedHosts::Any, &[host, origin]));
     }
 }

@@ -9,9 +9,9 @@ use axum::http::uri::Authority;
 
 /// The origins whose pages may call, beside those of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pages(Arc<[String]>);
+pub struct AllowedOrigins(Arc<[String]>);
 
-impl Pages {
+impl AllowedOrigins {
     /// Of these origins too, each as [`spelt`].
     #[must_use]
     pub fn of(origins: impl IntoIterator<Item = String>) -> Self {

@@ -7,9 +7,9 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
-use ledger::asset::{Event, Status};
+use ledger::asset::{AssetStatus, Event};
 use ledger::id::AssetId;
-use projections::feed::Cursor;
+use projections::feed::FeedCursor;
 
 use super::code::Code;
 use super::problem::Problem;
@@ -26,9 +26,9 @@ pub(super) const AFTER_MAX: usize = 512;
 const NO_VERSION: u64 = 0;
 
 /// The asset that a path names.
-pub(super) struct Id(pub(super) AssetId);
+pub(super) struct PathId(pub(super) AssetId);
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -43,9 +43,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 /// The parameters of a query that were not taken yet; without its value one that is not
 /// percent-coded UTF-8, which matters only to who takes it.
 #[derive(Debug)]
-pub(super) struct Params(Vec<(String, Option<String>)>);
+pub(super) struct QueryParams(Vec<(String, Option<String>)>);
 
-impl<S: Sync> FromRequestParts<S> for Params {
+impl<S: Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -53,7 +53,7 @@ impl<S: Sync> FromRequestParts<S> for Params {
     }
 }
 
-impl Params {
+impl QueryParams {
     fn read(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let decoded = pairs.map(|pair| {
@@ -162,8 +162,9 @@ pub(super) fn version_cursor(text: Option<&str>) -> Result<u64, Problem> {
 }
 
 /// The state that a list is to be of.
-pub(super) fn state(text: Option<&str>) -> Result<Option<Status>, Problem> {
-    let listed = [Status::Created, Status::Received, Status::Uploaded, Status::Deleted];
+pub(super) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> {
+    let listed =
+        [AssetStatus::Created, AssetStatus::Received, AssetStatus::Uploaded, AssetStatus::Deleted];
     let Some(text) = text else { return Ok(None) };
     let found = listed.into_iter().find(|status| status.shown() == text);
     let names = "state: must be one of CREATED, RECEIVED, UPLOADED, DELETED";
@@ -227,10 +228,10 @@ pub(super) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
 }
 
 /// Where a reader of the feed goes on; an empty place is its beginning.
-pub(super) fn after(text: Option<String>) -> Result<Option<Cursor>, Problem> {
+pub(super) fn after(text: Option<String>) -> Result<Option<FeedCursor>, Problem> {
     let text = text.filter(|text| !text.is_empty());
     let fits = text.as_ref().is_none_or(|text| text.len() <= AFTER_MAX);
-    if fits { Ok(text.map(Cursor)) } else { Err(bad_after()) }
+    if fits { Ok(text.map(FeedCursor)) } else { Err(bad_after()) }
 }
 
 /// The cursor is of another feed.
@@ -291,12 +292,12 @@ mod tests {
 
     #[test]
     fn a_parameter_is_taken_once() {
-        let mut params = Params::read("a=1&b=2&&c&a=3&d=x=y&e=%ff");
+        let mut params = QueryParams::read("a=1&b=2&&c&a=3&d=x=y&e=%ff");
         assert!(params.take("a").is_err());
         assert_eq!(params.take("b").unwrap().as_deref(), Some("2"));
         assert_eq!(params.take("b").unwrap(), None);
         assert_eq!(params.take("c").unwrap().as_deref(), Some(""));
-        assert!(Params::read("d=x=y").done().is_err());
+        assert!(QueryParams::read("d=x=y").done().is_err());
         assert_eq!(params.take("d").unwrap().as_deref(), Some("x=y"));
         assert!(params.take("e").is_err());
         assert!(params.done().is_ok());

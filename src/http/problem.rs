@@ -10,8 +10,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ledger::StoreError;
-use ledger::asset::{Invalid, Rejection};
-use ledger::error::{Kind, chain};
+use ledger::asset::{InvalidField, Rejection};
+use ledger::error::{StoreErrorKind, chain};
 use ledger::id::AssetId;
 use ledger::service::Refusal;
 use serde::Serialize;
@@ -34,12 +34,13 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 pub(super) struct Problem {
     code: Code,
     detail: String,
-    failures: Vec<Failure>,
+    failures: Vec<ReadinessFailure>,
 }
 
 /// A part of the service that is not ready.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct Failure {
+#[schema(as = Failure)]
+pub(super) struct ReadinessFailure {
     /// The part.
     pub(super) check: &'static str,
     /// What is wrong with it.
@@ -54,7 +55,7 @@ pub(super) struct Failure {
     "code": "asset.not_found", "request_id": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
     "error_message": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found"
 }))]
-pub(super) struct Body<'a> {
+pub(super) struct ProblemBody<'a> {
     /// Always `about:blank`: `code` tells problems apart.
     r#type: &'static str,
     /// The status in words.
@@ -70,8 +71,8 @@ pub(super) struct Body<'a> {
     /// The same as `detail`, under the original service's name for it.
     error_message: &'a str,
     /// The parts that are not ready; only from `/readyz`.
-    #[serde(skip_serializing_if = "<[Failure]>::is_empty")]
-    failures: &'a [Failure],
+    #[serde(skip_serializing_if = "<[ReadinessFailure]>::is_empty")]
+    failures: &'a [ReadinessFailure],
 }
 
 impl Problem {
@@ -87,7 +88,7 @@ impl Problem {
     }
 
     /// Parts of the service are not ready.
-    pub(super) fn not_ready(failures: Vec<Failure>) -> Self {
+    pub(super) fn not_ready(failures: Vec<ReadinessFailure>) -> Self {
         let detail = "a part of the service is not ready";
         Self { failures, ..Self::new(Code::NotReady, detail) }
     }
@@ -146,28 +147,28 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (kind, told) = (error.kind, chain(&error));
         match kind {
-            Kind::Unavailable | Kind::Throttled => {
+            StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
                 tracing::warn!(?kind, error = told, "a store did not answer");
             }
-            Kind::Corrupt | Kind::Newer | Kind::Misconfigured => {
+            StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Misconfigured => {
                 tracing::error!(?kind, error = told, "a store needs a person");
             }
         }
         let (code, detail) = match kind {
-            Kind::Unavailable | Kind::Throttled => {
+            StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
                 (Code::StoreUnavailable, "a store is away; try again later")
             }
-            Kind::Corrupt => (
+            StoreErrorKind::Corrupt => (
                 Code::HistoryBroken,
                 "what is stored of this asset cannot be read as it was written; trying again does \
                  not help: `asset-ledger verify` tells its operator more",
             ),
-            Kind::Newer => (
+            StoreErrorKind::Newer => (
                 Code::EventUnknown,
                 "this asset has an event that a newer version of asset-ledger wrote; trying again \
                  does not help until this one is upgraded",
             ),
-            Kind::Misconfigured => (
+            StoreErrorKind::Misconfigured => (
                 Code::StoreMisconfigured,
                 "a store is missing, of another shape, or refuses this service; trying again does \
                  not help until its operator has mended the deployment",
@@ -178,8 +179,8 @@ impl From<StoreError> for Problem {
 }
 
 /// A field of a body that cannot be taken.
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
+impl From<InvalidField> for Problem {
+    fn from(invalid: InvalidField) -> Self {
         let code = if invalid.too_large { Code::UploadTooLarge } else { Code::BodyInvalid };
         Self::new(code, invalid.to_string())
     }
@@ -207,7 +208,7 @@ pub(super) async fn render(id: RequestId, request: Request, next: Next) -> Respo
 }
 
 fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response) -> Response {
-    let body = Body {
+    let body = ProblemBody {
         r#type: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),

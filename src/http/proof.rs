@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::code::Code;
-use super::params::{self, Id, Params};
+use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
 
 /// How far a history goes, in the form that checkpoints keep.
@@ -24,7 +24,7 @@ use super::problem::Problem;
     "last_version": 3,
     "last_hash": "53ad250dc2ec9c04b5a2d19c09aa81aca94eb0d1de52e3f691f10b93ba3dfe88"
 }))]
-pub(super) struct Proof {
+pub(super) struct ProofView {
     /// The asset's id.
     asset_id: String,
     /// The version that this is about.
@@ -52,14 +52,14 @@ pub(super) struct Proof {
     ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \
         last one without it"),
 ), responses(
-    (status = 200, description = "The head", body = Proof),
+    (status = 200, description = "The head", body = ProofView),
     (status = 400, description = "A parameter cannot be taken"),
     (status = 404, description = "There is no such asset or version"),
 ))]
 pub(super) async fn proof(
     State(api): State<Api>,
-    Id(id): Id,
-    mut given: Params,
+    PathId(id): PathId,
+    mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let version = given.take("version")?.map(|text| params::version(&text)).transpose()?;
     given.done()?;
@@ -69,10 +69,10 @@ pub(super) async fn proof(
     let missing = || format!("ASSET {id} has no version {wanted}");
     let seen = history.at_version(wanted);
     let seen = seen.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))?;
-    Ok(Json(Proof::of(&seen, last)?).into_response())
+    Ok(Json(ProofView::of(&seen, last)?).into_response())
 }
 
-impl Proof {
+impl ProofView {
     fn of(seen: &Asset, last: &Asset) -> Result<Self, Problem> {
         let internal = |_| Problem::new(Code::Internal, "a head cannot be shown");
         let head = Head::of(seen).line().map_err(internal)?;

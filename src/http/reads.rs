@@ -3,14 +3,14 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use ledger::asset::{Asset, Rejection, Status};
+use ledger::asset::{Asset, AssetStatus, Rejection};
 use ledger::history::History;
 use ledger::id::AssetId;
 
 use super::Api;
 use super::answers;
 use super::code::Code;
-use super::params::{self, Id, Params};
+use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
 
 /// Read everything that is known of an asset, now or at a point of its past
@@ -20,15 +20,15 @@ use super::problem::Problem;
     ("as_of" = Option<String>, Query,
         description = "As it was at this RFC 3339 time, that time included"),
 ), responses(
-    (status = 200, description = "The asset", body = answers::State,
+    (status = 200, description = "The asset", body = answers::StateView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "A parameter cannot be taken, or is a time to come"),
     (status = 404, description = "There is no such asset or version, or was none then"),
 ))]
 pub(super) async fn state(
     State(api): State<Api>,
-    Id(id): Id,
-    mut given: Params,
+    PathId(id): PathId,
+    mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let (version, as_of) = (given.take("version")?, given.take("as_of")?);
     given.done()?;
@@ -41,13 +41,13 @@ pub(super) async fn state(
             return Err(Problem::new(Code::QueryInvalid, detail));
         }
     };
-    Ok(answers::about(&asset, StatusCode::OK, answers::State::of(&asset)))
+    Ok(answers::about(&asset, StatusCode::OK, answers::StateView::of(&asset)))
 }
 
 impl Api {
     async fn present(&self, id: AssetId) -> Result<Asset, Problem> {
         let asset = self.current(id).await?;
-        let purged = asset.status() == Status::Purged;
+        let purged = asset.status() == AssetStatus::Purged;
         if purged { Err(Problem::rejected(id, &Rejection::NotFound)) } else { Ok(asset) }
     }
 

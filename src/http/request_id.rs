@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
-use ledger::record::Source;
+use ledger::record::EventSource;
 use ledger::service::Caller;
 use tracing::Instrument;
 use uuid::Builder;
@@ -77,16 +77,16 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 }
 
 /// Who asks: nobody has a name where nothing in front knows one.
-pub(super) struct Who(pub(super) Caller);
+pub(super) struct CallerContext(pub(super) Caller);
 
-impl<S: Sync> FromRequestParts<S> for Who {
+impl<S: Sync> FromRequestParts<S> for CallerContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let id = RequestId::from_request_parts(parts, state).await?;
         let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_default();
         let (actor, request) = (actor.as_str().to_owned(), id.as_str().to_owned());
-        Ok(Self(Caller { actor, source: Source::Api, request }))
+        Ok(Self(Caller { actor, source: EventSource::Api, request }))
     }
 }
 

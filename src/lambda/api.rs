@@ -10,7 +10,7 @@ use lambda_http::aws_lambda_events::apigw::{
 };
 use lambda_http::request::RequestContext;
 
-use crate::http::{Actor, Nameless, RequestId};
+use crate::http::{Actor, MissingActor, RequestId};
 
 /// The stage whose name is not part of the path.
 const DEFAULT_STAGE: &str = "$default";
@@ -39,7 +39,7 @@ pub fn request(given: lambda_http::Request) -> Request {
     if let Some(RequestContext::ApiGatewayV2(context)) = context {
         match context.authorizer.as_ref().map(actor) {
             Some(Some(actor)) => drop(parts.extensions.insert(actor)),
-            Some(None) => drop(parts.extensions.insert(Nameless)),
+            Some(None) => drop(parts.extensions.insert(MissingActor)),
             None => {}
         }
         if let Some(id) = context.request_id.as_deref().and_then(RequestId::new) {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::StoreError;
-use projections::audit::Audit;
+use projections::audit::RowAudit;
 
-use crate::aws::Parts;
-use crate::scheduled::{Verified, verified};
-use crate::world::World;
+use crate::aws::Deployment;
+use crate::scheduled::{VerifiedSummary, verified};
+use crate::system::SystemEffects;
 
 /// Segments of the journal at once: the function waits for DynamoDB most of its time, and has
 /// fifteen minutes.
@@ -22,25 +22,27 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The handler of the schedule.
 pub struct Auditor {
-    audit: Audit,
+    audit: RowAudit,
 }
 
 impl Auditor {
     /// Looks at a deployment.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let Parts { config, journal, scan, generations: views, .. } = parts;
-        let (effects, tenant) = (Arc::new(World), config.tenant);
+    pub fn new(parts: Deployment) -> Self {
+        let Deployment { config, journal, scan, generations: views, .. } = parts;
+        let (effects, tenant) = (Arc::new(SystemEffects), config.tenant);
         let (patience, segments) = (PATIENCE, SEGMENTS);
         let repair = false;
-        Self { audit: Audit { journal, scan, views, tenant, effects, patience, repair, segments } }
+        Self {
+            audit: RowAudit { journal, scan, views, tenant, effects, patience, repair, segments },
+        }
     }
 
     /// Looks at everything, whatever the event says.
     ///
     /// # Errors
     /// If a store did not answer: nothing is shown by what was not found.
-    pub async fn look(&self) -> Result<Verified, StoreError> {
+    pub async fn look(&self) -> Result<VerifiedSummary, StoreError> {
         verified(async |findings, progress| self.audit.run(&findings, &progress).await).await
     }
 }

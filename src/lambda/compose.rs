@@ -10,12 +10,12 @@ use super::audit::Auditor;
 use super::bucket::Notifications;
 use super::projector::Projector;
 use crate::aws::{
-    API_OPERATION, Clients, Config, Invalid, PROJECTOR_OPERATION, Parts, function_config,
+    API_OPERATION, Clients, Config, ConfigError, Deployment, PROJECTOR_OPERATION, function_config,
 };
 use crate::bucket::Bucket;
 use crate::checks;
-use crate::http::{self, Api, Hosts, Limits};
-use crate::world::World;
+use crate::http::{self, AllowedHosts, Api, Limits};
+use crate::system::SystemEffects;
 
 /// A request's time, shorter than the function's: an answer is better than a timeout of Lambda's,
 /// which says nothing and takes the process with it.
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(12);
 ///
 /// # Errors
 /// If the environment does not say which tables and which bucket.
-pub async fn router() -> Result<Router, Invalid> {
+pub async fn router() -> Result<Router, ConfigError> {
     let parts = reached_within(API_OPERATION).await?;
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
     Ok(api::behind_gateway(http::router(Api {
@@ -33,10 +33,10 @@ pub async fn router() -> Result<Router, Invalid> {
         reader: parts.reader(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
-        effects: Arc::new(World),
+        effects: Arc::new(SystemEffects),
         checks: checks::all(parts.journal, parts.views, parts.objects),
         limits,
-        hosts: Hosts::Any,
+        hosts: AllowedHosts::Any,
     })))
 }
 
@@ -44,7 +44,7 @@ pub async fn router() -> Result<Router, Invalid> {
 ///
 /// # Errors
 /// As [`router`].
-pub async fn projector() -> Result<Projector, Invalid> {
+pub async fn projector() -> Result<Projector, ConfigError> {
     Ok(Projector::new(reached_within(PROJECTOR_OPERATION).await?.runner()))
 }
 
@@ -52,7 +52,7 @@ pub async fn projector() -> Result<Projector, Invalid> {
 ///
 /// # Errors
 /// As [`router`].
-pub async fn auditor() -> Result<Auditor, Invalid> {
+pub async fn auditor() -> Result<Auditor, ConfigError> {
     Ok(Auditor::new(reached_within(PROJECTOR_OPERATION).await?))
 }
 
@@ -60,12 +60,12 @@ pub async fn auditor() -> Result<Auditor, Invalid> {
 ///
 /// # Errors
 /// As [`router`].
-pub async fn notifications() -> Result<Notifications, Invalid> {
+pub async fn notifications() -> Result<Notifications, ConfigError> {
     Ok(Notifications::new(Bucket::new(reached_within(API_OPERATION).await?.service())))
 }
 
 /// The parts that the environment names; each of their calls ends after `operation`.
-async fn reached_within(operation: Duration) -> Result<Parts, Invalid> {
+async fn reached_within(operation: Duration) -> Result<Deployment, ConfigError> {
     let config = Config::from_env()?;
-    Ok(Parts::new(config, Clients::new(&function_config().await?, operation)))
+    Ok(Deployment::new(config, Clients::new(&function_config().await?, operation)))
 }

@@ -25,11 +25,11 @@ const VALUES_MAX: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Emf {
     function: Arc<str>,
-    counted: Arc<Mutex<Counted>>,
+    counted: Arc<Mutex<MetricsByLabels>>,
 }
 
 /// By labels, then by name. Each set of labels makes lines of its own.
-type Counted = BTreeMap<BTreeMap<String, String>, BTreeMap<String, Measured>>;
+type MetricsByLabels = BTreeMap<BTreeMap<String, String>, BTreeMap<String, Measured>>;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Measured {
@@ -85,7 +85,7 @@ impl Emf {
         Value::Object(line)
     }
 
-    fn counted(&self) -> MutexGuard<'_, Counted> {
+    fn counted(&self) -> MutexGuard<'_, MetricsByLabels> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

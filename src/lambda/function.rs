@@ -8,7 +8,7 @@ use tracing_subscriber::prelude::*;
 
 use super::emf::Emf;
 use crate::logging;
-use crate::world::World;
+use crate::system::SystemEffects;
 
 /// The variable that says what is logged, such as `info` or `info,asset_ledger::http=debug`.
 const LOG: &str = "ASSET_LEDGER_LOG";
@@ -31,20 +31,20 @@ impl Function {
         start_logs()?;
         let emf = Emf::new(&lambda_runtime::Config::from_env().function_name);
         metrics::set_global_recorder(emf.clone())?;
-        Ok(Self { emf, effects: Arc::new(World) })
+        Ok(Self { emf, effects: Arc::new(SystemEffects) })
     }
 
     /// Handles an invocation, and writes what was counted before it is answered: afterwards the
     /// process is frozen, perhaps for ever. A panic goes on to Lambda, after the metrics.
     pub async fn answer<T>(&self, handler: impl Future<Output = T>) -> T {
-        let _end = End(self);
+        let _end = ShutdownEvent(self);
         handler.await
     }
 }
 
-struct End<'a>(&'a Function);
+struct ShutdownEvent<'a>(&'a Function);
 
-impl Drop for End<'_> {
+impl Drop for ShutdownEvent<'_> {
     fn drop(&mut self) {
         let Function { emf, effects } = self.0;
         if let Err(error) = emf.flush(effects.now(), &mut io::stdout().lock()) {

@@ -8,14 +8,14 @@
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use projections::runner::{Hint, Runner};
+use projections::runner::{ProjectionHint, Runner};
 
-use crate::aws::Change;
+use crate::aws::JournalChange;
 
 /// A record came without the number that a failure would have to name: the whole batch is retried.
 #[derive(Debug, thiserror::Error)]
 #[error("record {0} of the batch has no sequence number")]
-pub struct Unnumbered(usize);
+pub struct MissingSequenceNumber(usize);
 
 /// The handler of stream batches.
 pub struct Projector {
@@ -34,7 +34,10 @@ impl Projector {
     ///
     /// # Errors
     /// If a record has no number. An empty one would fail the whole batch too, but say nothing.
-    pub async fn receive(&self, batch: &Event) -> Result<DynamoDbEventResponse, Unnumbered> {
+    pub async fn receive(
+        &self,
+        batch: &Event,
+    ) -> Result<DynamoDbEventResponse, MissingSequenceNumber> {
         let numbers = numbers(&batch.records)?;
         let (hints, of) = hints(&batch.records);
         let report = self.runner.project(&hints).await;
@@ -50,14 +53,14 @@ impl Projector {
     }
 }
 
-fn numbers(records: &[EventRecord]) -> Result<Vec<&str>, Unnumbered> {
+fn numbers(records: &[EventRecord]) -> Result<Vec<&str>, MissingSequenceNumber> {
     let given = records.iter().map(|record| record.change.sequence_number.as_deref());
     let usable = given.map(|number| number.filter(|number| !number.is_empty()));
-    usable.enumerate().map(|(place, number)| number.ok_or(Unnumbered(place))).collect()
+    usable.enumerate().map(|(place, number)| number.ok_or(MissingSequenceNumber(place))).collect()
 }
 
 /// The hints of a batch, and for each the place of its record.
-fn hints(records: &[EventRecord]) -> (Vec<Hint>, Vec<usize>) {
+fn hints(records: &[EventRecord]) -> (Vec<ProjectionHint>, Vec<usize>) {
     let mut hints = Vec::new();
     let mut of = Vec::new();
     for (place, record) in records.iter().enumerate() {
@@ -69,10 +72,16 @@ fn hints(records: &[EventRecord]) -> (Vec<Hint>, Vec<usize>) {
     (hints, of)
 }
 
-fn change(record: &EventRecord) -> Change<'_> {
+fn change(record: &EventRecord) -> JournalChange<'_> {
     let (kind, change) = (&record.event_name, &record.change);
     let sequence = change.sequence_number.as_deref();
-    Change { kind, sequence, keys: &change.keys, old: &change.old_image, new: &change.new_image }
+    JournalChange {
+        kind,
+        sequence,
+        keys: &change.keys,
+        old: &change.old_image,
+        new: &change.new_image,
+    }
 }
 
 /// Sequence numbers are decimal numbers of any length.

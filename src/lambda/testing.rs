@@ -11,21 +11,21 @@ use super::emf::Emf;
 
 /// Lines of the log, as long as its guard lives.
 #[derive(Clone, Default)]
-pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct CapturedLines(Arc<Mutex<Vec<u8>>>);
 
-pub(super) fn logged() -> (Lines, DefaultGuard) {
-    let lines = Lines::default();
+pub(super) fn logged() -> (CapturedLines, DefaultGuard) {
+    let lines = CapturedLines::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(lines.clone());
     (lines, tracing::subscriber::set_default(subscriber.finish()))
 }
 
-impl Lines {
+impl CapturedLines {
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl io::Write for Lines {
+impl io::Write for CapturedLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -35,7 +35,7 @@ impl io::Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for CapturedLines {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {

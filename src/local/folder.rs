@@ -13,13 +13,13 @@ const IMPORTING: &str = "import.unfinished";
 const LOCK: &str = "serve.lock";
 
 /// Held for as long as this process serves the folder; the system lets go of it in a crash.
-pub struct Folder {
+pub struct FolderLock {
     path: PathBuf,
     inode: (u64, u64),
     lock: File,
 }
 
-impl Folder {
+impl FolderLock {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
@@ -117,23 +117,23 @@ mod tests {
     fn a_folder_is_served_by_one_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
-        let first = Folder::claim(&path).unwrap();
-        assert!(Folder::claim(&path).is_err_and(|e| e.to_string().contains("another `serve`")));
+        let first = FolderLock::claim(&path).unwrap();
+        assert!(FolderLock::claim(&path).is_err_and(|e| e.to_string().contains("another `serve`")));
         drop(first);
-        assert!(Folder::claim(&path).is_ok());
+        assert!(FolderLock::claim(&path).is_ok());
     }
 
     #[test]
     fn a_folder_with_half_an_import_is_not_served() {
         let parent = tempfile::tempdir().unwrap();
-        let importing = Folder::claim_for_import(parent.path()).unwrap();
+        let importing = FolderLock::claim_for_import(parent.path()).unwrap();
         importing.begin_import().unwrap();
         drop(importing);
-        let refused = Folder::claim(parent.path()).err().unwrap().to_string();
+        let refused = FolderLock::claim(parent.path()).err().unwrap().to_string();
         assert!(refused.contains("run the same `import` again"), "{refused}");
-        let importing = Folder::claim_for_import(parent.path()).unwrap();
+        let importing = FolderLock::claim_for_import(parent.path()).unwrap();
         importing.end_import().unwrap();
         drop(importing);
-        assert!(Folder::claim(parent.path()).is_ok());
+        assert!(FolderLock::claim(parent.path()).is_ok());
     }
 }

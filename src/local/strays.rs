@@ -6,12 +6,12 @@ use std::path::Path;
 
 use anyhow::bail;
 use ledger::StoreError;
-use ledger::asset::Status;
+use ledger::asset::AssetStatus;
 use ledger::history::History;
 use ledger::journal::Scan;
 use ledger::journal::scan::{Chain, Chains};
 
-use crate::s3::Claimed;
+use crate::s3::ClaimedBucket;
 
 /// Assets that a refusal names; the rest are counted.
 const NAMED: usize = 3;
@@ -20,7 +20,7 @@ const NAMED: usize = 3;
 /// database. The whole journal is read for that, but only if there is any stray.
 pub(super) async fn refuse_pinned(
     journal: &dyn Scan,
-    bucket: &Claimed,
+    bucket: &ClaimedBucket,
     folder: &Path,
 ) -> anyhow::Result<()> {
     let strays: BTreeSet<String> = bucket.strays().await?.into_iter().collect();
@@ -62,7 +62,7 @@ fn counts_on(chain: &Chain, strays: &BTreeSet<String>) -> bool {
         Ok(None) => false,
         Ok(Some(history)) => {
             let asset = history.asset();
-            let lives = !matches!(asset.status(), Status::Purging | Status::Purged);
+            let lives = !matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged);
             lives && asset.pin.as_ref().is_some_and(|pin| strays.contains(&pin.version_id))
         }
         // What a broken history says cannot be relied on: whatever it names is kept.

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 
 /// An error as the port tells it.
 pub(super) fn describe<E>(context: String, error: SdkError<E>) -> StoreError
@@ -12,8 +12,8 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     let kind = match &error {
         SdkError::ServiceError(_) => kind(error.code(), status.unwrap_or(0)),
-        SdkError::ConstructionFailure(_) => Kind::Misconfigured,
-        _ => Kind::Unavailable,
+        SdkError::ConstructionFailure(_) => StoreErrorKind::Misconfigured,
+        _ => StoreErrorKind::Unavailable,
     };
     let context = match error.code().and_then(remedy) {
         Some(ask) => format!("{context} ({ask})"),
@@ -42,16 +42,16 @@ pub(super) fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(error.code(), Some("NoSuchVersion" | "NoSuchKey"))
 }
 
-fn kind(code: Option<&str>, status: u16) -> Kind {
+fn kind(code: Option<&str>, status: u16) -> StoreErrorKind {
     match (code.unwrap_or_default(), status) {
         ("SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded", _)
-        | (_, 429) => Kind::Throttled,
+        | (_, 429) => StoreErrorKind::Throttled,
         ("ServiceUnavailable" | "InternalError" | "RequestTimeout" | "OperationAborted", _) => {
-            Kind::Unavailable
+            StoreErrorKind::Unavailable
         }
-        (_, 503) => Kind::Throttled, // to HEAD, S3 says SlowDown without words
-        (_, 500..) => Kind::Unavailable,
-        _ => Kind::Misconfigured, // a key, a policy, a name or a clock is wrong
+        (_, 503) => StoreErrorKind::Throttled, // to HEAD, S3 says SlowDown without words
+        (_, 500..) => StoreErrorKind::Unavailable,
+        _ => StoreErrorKind::Misconfigured, // a key, a policy, a name or a clock is wrong
     }
 }
 
@@ -62,19 +62,19 @@ mod tests {
     #[test]
     fn errors_by_what_can_be_done_about_them() {
         for (code, status, meant) in [
-            (Some("SlowDown"), 503, Kind::Throttled),
-            (None, 503, Kind::Throttled),
-            (None, 429, Kind::Throttled),
-            (Some("ServiceUnavailable"), 503, Kind::Unavailable),
-            (Some("InternalError"), 500, Kind::Unavailable),
-            (None, 502, Kind::Unavailable),
-            (Some("RequestTimeout"), 400, Kind::Unavailable),
-            (Some("AccessDenied"), 403, Kind::Misconfigured),
-            (None, 403, Kind::Misconfigured),
-            (Some("NoSuchBucket"), 404, Kind::Misconfigured),
-            (Some("RequestTimeTooSkewed"), 403, Kind::Misconfigured),
-            (Some("ExpiredToken"), 400, Kind::Misconfigured),
-            (Some("SignatureDoesNotMatch"), 403, Kind::Misconfigured),
+            (Some("SlowDown"), 503, StoreErrorKind::Throttled),
+            (None, 503, StoreErrorKind::Throttled),
+            (None, 429, StoreErrorKind::Throttled),
+            (Some("ServiceUnavailable"), 503, StoreErrorKind::Unavailable),
+            (Some("InternalError"), 500, StoreErrorKind::Unavailable),
+            (None, 502, StoreErrorKind::Unavailable),
+            (Some("RequestTimeout"), 400, StoreErrorKind::Unavailable),
+            (Some("AccessDenied"), 403, StoreErrorKind::Misconfigured),
+            (None, 403, StoreErrorKind::Misconfigured),
+            (Some("NoSuchBucket"), 404, StoreErrorKind::Misconfigured),
+            (Some("RequestTimeTooSkewed"), 403, StoreErrorKind::Misconfigured),
+            (Some("ExpiredToken"), 400, StoreErrorKind::Misconfigured),
+            (Some("SignatureDoesNotMatch"), 403, StoreErrorKind::Misconfigured),
         ] {
             assert_eq!(kind(code, status), meant, "{code:?} {status}");
         }

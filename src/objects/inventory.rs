@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use aws_sdk_s3::types::{ChecksumMode, EncodingType};
 use ledger::chain::Hash;
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 use ledger::id::Key;
-use ledger::objects::{Inventory, ObjectVersion};
+use ledger::objects::{ObjectInventory, ObjectVersion};
 use sha2::{Digest, Sha256};
 
 use super::failure::{describe, is_gone, raw};
 use super::{S3Objects, plain, version};
 
 #[async_trait]
-impl Inventory for S3Objects {
+impl ObjectInventory for S3Objects {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let request = self.client.head_object().bucket(&self.bucket).key(key.object());
         let request = request.version_id(id).checksum_mode(ChecksumMode::Enabled);
@@ -37,7 +37,7 @@ impl Inventory for S3Objects {
         let (mut size, mut sha256) = (0, Sha256::new());
         while let Some(bytes) = body.next().await {
             let context = || self.context("GetObject");
-            let cut = |error| StoreError::caused(Kind::Unavailable, context(), error);
+            let cut = |error| StoreError::caused(StoreErrorKind::Unavailable, context(), error);
             let bytes = bytes.map_err(cut)?;
             size += bytes.len() as u64;
             sha256.update(&bytes);

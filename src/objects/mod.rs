@@ -10,9 +10,9 @@ use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumMode, EncodingType};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ledger::Effects;
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 use ledger::id::Key;
-use ledger::objects::{Current, ObjectVersion, Objects};
+use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 
 mod client;
 mod disposition;
@@ -58,7 +58,7 @@ impl S3Objects {
             return Ok(());
         }
         let text = format!("bucket {} has no versioning: enable it", self.bucket);
-        Err(StoreError::new(Kind::Misconfigured, text))
+        Err(StoreError::new(StoreErrorKind::Misconfigured, text))
     }
 
     fn context(&self, call: &str) -> String {
@@ -68,16 +68,16 @@ impl S3Objects {
 
 #[async_trait]
 impl Objects for S3Objects {
-    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
         let request = self.client.head_object().bucket(&self.bucket).key(key.object());
         match request.checksum_mode(ChecksumMode::Enabled).send().await {
-            Ok(head) => version(head).map(Current::Object),
+            Ok(head) => version(head).map(CurrentObject::Object),
             Err(error) => match raw(&error) {
                 Some((404, answer)) if answer.headers().get(MARKER) == Some("true") => {
                     let id = answer.headers().get("x-amz-version-id").unwrap_or("null");
-                    Ok(Current::DeleteMarker { version_id: id.to_owned() })
+                    Ok(CurrentObject::DeleteMarker { version_id: id.to_owned() })
                 }
-                Some((404, _)) => Ok(Current::Absent),
+                Some((404, _)) => Ok(CurrentObject::Absent),
                 _ => Err(describe(self.context("HeadObject"), error)),
             },
         }
@@ -139,7 +139,8 @@ fn plain(encoded: &str) -> String {
 }
 
 fn version(head: HeadObjectOutput) -> Result<ObjectVersion, StoreError> {
-    let missing = |what: &str| StoreError::new(Kind::Corrupt, format!("HEAD told no {what}"));
+    let missing =
+        |what: &str| StoreError::new(StoreErrorKind::Corrupt, format!("HEAD told no {what}"));
     let size = head.content_length().and_then(|size| u64::try_from(size).ok());
     Ok(ObjectVersion {
         // Without versioning S3 names none, and an asset could not pin what it received.

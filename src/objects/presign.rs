@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::asset::{Declaration, UploadKind};
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 use ledger::id::Key;
 
 use super::S3Objects;
@@ -96,7 +96,7 @@ fn window(start: DateTime<Utc>, expires_in: Duration) -> Result<PresigningConfig
 }
 
 fn refuse(text: String) -> StoreError {
-    StoreError::new(Kind::Misconfigured, text)
+    StoreError::new(StoreErrorKind::Misconfigured, text)
 }
 
 fn base64_of(sha256: &str) -> Result<String, StoreError> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use ledger::absences::{Absence, Absences, MEMORY};
+use ledger::absences::{Absence, Absences, NOTE_TTL};
 use ledger::error::StoreError;
 use ledger::id::Key;
-use ledger::sqlite::Database;
 use rusqlite::{Connection, params};
+use stores::sqlite::Database;
 
 /// Notes in `objects.sqlite`.
 pub(super) struct SqliteAbsences {
@@ -44,7 +44,7 @@ impl Absences for SqliteAbsences {
 
 fn missed(tx: &Connection, absence: &Absence, at: DateTime<Utc>) -> rusqlite::Result<i64> {
     let Absence { key, version_id, asset_version } = absence;
-    let expired = (at - MEMORY).timestamp_micros();
+    let expired = (at - NOTE_TTL).timestamp_micros();
     tx.prepare_cached("DELETE FROM absences WHERE first < ?1")?.execute([expired])?;
     let sql = "INSERT INTO absences (asset, version_id, asset_version, first)
                VALUES (?1, ?2, ?3, ?4)
@@ -62,8 +62,8 @@ fn missed(tx: &Connection, absence: &Absence, at: DateTime<Utc>) -> rusqlite::Re
 
 #[cfg(test)]
 mod tests {
-    use ledger::sqlite::Open;
     use ledger::testing::absences::conformance;
+    use stores::sqlite::OpenMode;
 
     use super::super::rows::SCHEMA;
     use super::*;
@@ -73,7 +73,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("objects.sqlite");
         conformance(async || {
-            let db = Database::open(&file, &SCHEMA, Open::OrCreate).unwrap();
+            let db = Database::open(&file, &SCHEMA, OpenMode::OrCreate).unwrap();
             SqliteAbsences { db: Arc::new(db) }
         })
         .await;

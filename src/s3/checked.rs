@@ -45,10 +45,10 @@ struct Checking<S> {
 }
 
 /// A block, and what comes after it.
-type Step<S> = io::Result<Option<(Bytes, Option<Checking<S>>)>>;
+type CheckedBlock<S> = io::Result<Option<(Bytes, Option<Checking<S>>)>>;
 
 impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Checking<S> {
-    async fn next(mut self) -> Step<S> {
+    async fn next(mut self) -> CheckedBlock<S> {
         while let Some(block) = self.blocks.next().await {
             let block = block?;
             self.sha256.update(&block);

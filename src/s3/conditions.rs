@@ -18,7 +18,7 @@ pub(super) struct Validators<'a> {
 
 /// What the conditions come to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ConditionOutcome {
     /// They hold, or there are none.
     Read,
     /// 304: the caller has it already.
@@ -28,19 +28,19 @@ pub(super) enum Verdict {
 }
 
 /// In the order of RFC 9110, section 13.2.2.
-pub(super) fn weigh(headers: &HeaderMap, object: &Validators<'_>) -> Verdict {
+pub(super) fn weigh(headers: &HeaderMap, object: &Validators<'_>) -> ConditionOutcome {
     let failed = match tags(headers, &IF_MATCH) {
         Some(wanted) => !names(&wanted, object.etag, false),
         None => date(headers, &IF_UNMODIFIED_SINCE).is_some_and(|time| object.modified > time),
     };
     if failed {
-        return Verdict::Failed;
+        return ConditionOutcome::Failed;
     }
     let known = match tags(headers, &IF_NONE_MATCH) {
         Some(known) => names(&known, object.etag, true),
         None => date(headers, &IF_MODIFIED_SINCE).is_some_and(|time| object.modified <= time),
     };
-    if known { Verdict::Unchanged } else { Verdict::Read }
+    if known { ConditionOutcome::Unchanged } else { ConditionOutcome::Read }
 }
 
 /// Whether a range may be answered with a part: not to somebody who has part of something else.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::{fmt, process};
 
 use ledger::Effects;
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "credentials.json";
@@ -33,8 +33,9 @@ impl Credentials {
     /// one whose name or secret is empty.
     pub fn load_or_create(dir: &Path, effects: &dyn Effects) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
-        let failed =
-            |error| StoreError::caused(Kind::Unavailable, path.display().to_string(), error);
+        let failed = |error| {
+            StoreError::caused(StoreErrorKind::Unavailable, path.display().to_string(), error)
+        };
         match fs::read(&path) {
             Ok(bytes) => {
                 fs::set_permissions(&path, fs::Permissions::from_mode(MODE)).map_err(failed)?;
@@ -43,8 +44,8 @@ impl Credentials {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fresh = Self::random(effects);
                 match fresh.keep(dir, &path).map_err(failed)? {
-                    Kept::Ours(key) => Ok(key),
-                    Kept::Anothers(bytes) => parse(&path, &bytes),
+                    KeyFile::Ours(key) => Ok(key),
+                    KeyFile::Anothers(bytes) => parse(&path, &bytes),
                 }
             }
             Err(error) => Err(failed(error)),
@@ -57,7 +58,7 @@ impl Credentials {
     }
 
     /// Whole or not at all, and the first of two who try wins: the loser reads what is there.
-    fn keep(self, dir: &Path, path: &Path) -> io::Result<Kept> {
+    fn keep(self, dir: &Path, path: &Path) -> io::Result<KeyFile> {
         let draft = dir.join(format!("{FILE}.{}", process::id()));
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&draft)?;
@@ -67,15 +68,15 @@ impl Credentials {
         fs::remove_file(&draft)?;
         match linked {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::read(path).map(Kept::Anothers)
+                fs::read(path).map(KeyFile::Anothers)
             }
-            other => other.and_then(|()| File::open(dir)?.sync_all()).map(|()| Kept::Ours(self)),
+            other => other.and_then(|()| File::open(dir)?.sync_all()).map(|()| KeyFile::Ours(self)),
         }
     }
 }
 
 /// Whose key is in the file after one was to be written.
-enum Kept {
+enum KeyFile {
     Ours(Credentials),
     Anothers(Vec<u8>),
 }
@@ -84,10 +85,13 @@ enum Kept {
 fn parse(path: &Path, bytes: &[u8]) -> Result<Credentials, StoreError> {
     let broken = || format!("{} is not a key", path.display());
     let key: Credentials = serde_json::from_slice(bytes)
-        .map_err(|error| StoreError::caused(Kind::Corrupt, broken(), error))?;
+        .map_err(|error| StoreError::caused(StoreErrorKind::Corrupt, broken(), error))?;
     for (field, value) in [("access_key", &key.access_key), ("secret_key", &key.secret_key)] {
         if value.trim().is_empty() {
-            return Err(StoreError::new(Kind::Corrupt, format!("{}: {field} is empty", broken())));
+            return Err(StoreError::new(
+                StoreErrorKind::Corrupt,
+                format!("{}: {field} is empty", broken()),
+            ));
         }
     }
     Ok(key)
@@ -130,7 +134,7 @@ mod tests {
             let key = format!(r#"{{"access_key":"{access}","secret_key":"{secret}"}}"#);
             fs::write(dir.path().join(FILE), &key).unwrap();
             let refused = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap_err();
-            assert_eq!(refused.kind, Kind::Corrupt, "{key}");
+            assert_eq!(refused.kind, StoreErrorKind::Corrupt, "{key}");
             assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), key.as_bytes());
         }
     }
@@ -140,7 +144,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "{").unwrap();
         let error = Credentials::load_or_create(dir.path(), &Fixed::default()).unwrap_err();
-        assert_eq!(error.kind, Kind::Corrupt);
+        assert_eq!(error.kind, StoreErrorKind::Corrupt);
         assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), b"{");
     }
 }

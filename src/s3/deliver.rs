@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::outbox::{Due, Fate, Outbox};
+use super::outbox::{DueNotification, Outbox, RetryFate};
 
 /// Notifications in a receiver's hands at once.
 const AT_ONCE: usize = 16;
@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a receiver says of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DeliveryOutcome {
     /// Taken: it never comes again.
     Done,
     /// Not now, and why: it comes again, later and later, for a day.
@@ -49,7 +49,7 @@ pub enum Verdict {
 #[async_trait]
 pub trait Receiver: Send + Sync {
     /// Takes one EventBridge envelope.
-    async fn receive(&self, event: &str) -> Verdict;
+    async fn receive(&self, event: &str) -> DeliveryOutcome;
 }
 
 impl Outbox {
@@ -60,7 +60,8 @@ impl Outbox {
         effects: Arc<dyn Effects>,
         stop: CancellationToken,
     ) {
-        let desk = Desk { outbox: self, receiver, effects, permits: Semaphore::new(AT_ONCE) };
+        let desk =
+            DeliveryContext { outbox: self, receiver, effects, permits: Semaphore::new(AT_ONCE) };
         let (mut written, mut taken) = (self.watch(), HashSet::new());
         let mut hands = FuturesUnordered::new();
         let (mut look, mut nap) = (true, LONGEST_SLEEP);
@@ -89,16 +90,16 @@ impl Outbox {
 }
 
 /// What delivering one notification takes.
-struct Desk<'a> {
+struct DeliveryContext<'a> {
     outbox: &'a Outbox,
     receiver: Arc<dyn Receiver>,
     effects: Arc<dyn Effects>,
     permits: Semaphore,
 }
 
-impl Desk<'_> {
+impl DeliveryContext<'_> {
     /// What is due, and how long to sleep if nothing else happens.
-    async fn due(&self, taken: &HashSet<i64>) -> (Vec<Due>, Duration) {
+    async fn due(&self, taken: &HashSet<i64>) -> (Vec<DueNotification>, Duration) {
         let room = TAKEN.saturating_sub(taken.len());
         match self.outbox.due(self.effects.now(), taken, room).await {
             Ok((due, next)) => (due, until(next.map(|next| next - self.effects.now()))),
@@ -111,11 +112,11 @@ impl Desk<'_> {
 
     /// One notification from the receiver's hands to what becomes of it, and whether it will come
     /// again.
-    async fn hand(&self, due: Due) -> (i64, bool) {
+    async fn hand(&self, due: DueNotification) -> (i64, bool) {
         let permit = self.permits.acquire().await;
         let verdict = ask(&*self.receiver, &due.event).await;
         drop(permit); // the receiver need not wait for our disk
-        let again = verdict != Verdict::Done;
+        let again = verdict != DeliveryOutcome::Done;
         if let Err(error) = settle(self.outbox, &*self.effects, &due, verdict).await {
             // The row is as it was: it comes again. Not at once, or a full disk would spin.
             let cause = chain(&error);
@@ -133,28 +134,28 @@ fn until(wait: Option<chrono::TimeDelta>) -> Duration {
     wait.min(LONGEST_SLEEP) + Duration::from_millis(1)
 }
 
-async fn ask(receiver: &dyn Receiver, event: &str) -> Verdict {
+async fn ask(receiver: &dyn Receiver, event: &str) -> DeliveryOutcome {
     let answer = AssertUnwindSafe(receiver.receive(event)).catch_unwind();
     match timeout(PATIENCE, answer).await {
         Ok(Ok(verdict)) => verdict,
-        Ok(Err(_)) => Verdict::Later("the receiver panicked".to_owned()),
-        Err(_) => Verdict::Later(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(_)) => DeliveryOutcome::Later("the receiver panicked".to_owned()),
+        Err(_) => DeliveryOutcome::Later(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 
 async fn settle(
     outbox: &Outbox,
     effects: &dyn Effects,
-    due: &Due,
-    verdict: Verdict,
+    due: &DueNotification,
+    verdict: DeliveryOutcome,
 ) -> Result<(), StoreError> {
     let (fate, why) = match verdict {
-        Verdict::Done => return outbox.taken(due.change).await,
-        Verdict::Later(why) => (due.refused(effects.now()), why),
-        Verdict::Never(why) => (Fate::Dead, why),
+        DeliveryOutcome::Done => return outbox.taken(due.change).await,
+        DeliveryOutcome::Later(why) => (due.refused(effects.now()), why),
+        DeliveryOutcome::Never(why) => (RetryFate::Dead, why),
     };
     let (change, attempts) = (due.change, due.attempts + 1);
-    if fate == Fate::Dead {
+    if fate == RetryFate::Dead {
         tracing::error!(change, attempts, why, event = due.event, "a notification was set aside");
     } else {
         tracing::warn!(change, attempts, why, "a notification was put off");
@@ -167,7 +168,7 @@ mod tests {
     use std::sync::Mutex;
 
     use chrono::TimeDelta;
-    use ledger::sqlite::{Database, Open};
+    use stores::sqlite::{Database, OpenMode};
     use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
 
@@ -181,14 +182,14 @@ mod tests {
 
     #[async_trait]
     impl Receiver for ByWord {
-        async fn receive(&self, event: &str) -> Verdict {
+        async fn receive(&self, event: &str) -> DeliveryOutcome {
             self.0.send(event.to_owned()).unwrap();
             match event.split(' ').next() {
-                Some("later") => Verdict::Later("busy".to_owned()),
-                Some("never") => Verdict::Never("nonsense".to_owned()),
+                Some("later") => DeliveryOutcome::Later("busy".to_owned()),
+                Some("never") => DeliveryOutcome::Never("nonsense".to_owned()),
                 Some("panic") => panic!("as told"),
                 Some("hang") => std::future::pending().await,
-                _ => Verdict::Done,
+                _ => DeliveryOutcome::Done,
             }
         }
     }
@@ -207,7 +208,7 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let file = dir.path().join("objects.sqlite");
-            let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate).unwrap());
+            let db = Arc::new(Database::open(&file, &SCHEMA, OpenMode::OrCreate).unwrap());
             let (sender, given) = mpsc::unbounded_channel();
             Self {
                 outbox: Outbox::new(Arc::clone(&db)),

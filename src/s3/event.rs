@@ -14,7 +14,7 @@ const NO_BYTES: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 /// Who asked, as S3 tells it.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub(super) struct NotificationSource {
     /// The answer's `x-amz-request-id`.
     pub(super) request_id: String,
     /// The client's address.
@@ -23,7 +23,7 @@ pub(super) struct Caller {
 
 /// What happened to a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum ObjectChange {
     /// Bytes arrived.
     Created { size: u64 },
     /// A delete marker became the current version.
@@ -34,18 +34,23 @@ pub(super) enum Happened {
 
 /// A notification, complete but for its place in the order of changes.
 #[derive(Debug, Clone)]
-pub(super) struct Notice {
+pub(super) struct PendingNotification {
     pub(super) id: u128,
     pub(super) at: DateTime<Utc>,
     pub(super) bucket: String,
     pub(super) key: String,
     pub(super) version_id: String,
-    pub(super) caller: Caller,
+    pub(super) caller: NotificationSource,
 }
 
-impl Notice {
+impl PendingNotification {
     /// The envelope. `etag` is `None` for a delete marker.
-    pub(super) fn envelope(&self, change: i64, happened: Happened, etag: Option<&str>) -> String {
+    pub(super) fn envelope(
+        &self,
+        change: i64,
+        happened: ObjectChange,
+        etag: Option<&str>,
+    ) -> String {
         let Self { bucket, key, version_id, caller, .. } = self;
         let mut object = json!({
             "key": key, "etag": etag.unwrap_or(NO_BYTES), "version-id": version_id,
@@ -57,11 +62,11 @@ impl Notice {
             "requester": ACCOUNT, "source-ip-address": caller.source_ip,
         });
         let (kind, reason) = match happened {
-            Happened::Created { size } => {
+            ObjectChange::Created { size } => {
                 object["size"] = size.into();
                 ("Object Created", "PutObject")
             }
-            Happened::Marked | Happened::Removed => {
+            ObjectChange::Marked | ObjectChange::Removed => {
                 detail["deletion-type"] = deletion(happened).into();
                 ("Object Deleted", "DeleteObject")
             }
@@ -82,33 +87,33 @@ impl Notice {
     }
 }
 
-fn deletion(happened: Happened) -> &'static str {
-    if happened == Happened::Marked { "Delete Marker Created" } else { "Permanently Deleted" }
+fn deletion(happened: ObjectChange) -> &'static str {
+    if happened == ObjectChange::Marked { "Delete Marker Created" } else { "Permanently Deleted" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn notice() -> Notice {
-        Notice {
+    fn notice() -> PendingNotification {
+        PendingNotification {
             id: 7,
             at: DateTime::UNIX_EPOCH,
             bucket: "files".into(),
             key: "main/a b".into(),
             version_id: "v1".into(),
-            caller: Caller { request_id: "R1".into(), source_ip: "127.0.0.1".into() },
+            caller: NotificationSource { request_id: "R1".into(), source_ip: "127.0.0.1".into() },
         }
     }
 
-    fn shape(happened: Happened, etag: Option<&str>) -> Value {
+    fn shape(happened: ObjectChange, etag: Option<&str>) -> Value {
         serde_json::from_str(&notice().envelope(10, happened, etag)).unwrap()
     }
 
     #[test]
     fn an_upload_reads_as_on_aws() {
         assert_eq!(
-            shape(Happened::Created { size: 5 }, Some("abc")),
+            shape(ObjectChange::Created { size: 5 }, Some("abc")),
             json!({
                 "version": "0", "id": "00000000-0000-4000-8000-000000000007",
                 "detail-type": "Object Created", "source": "aws.s3", "account": "000000000000",
@@ -127,11 +132,11 @@ mod tests {
 
     #[test]
     fn a_deletion_says_which_kind_and_no_size() {
-        let marked = shape(Happened::Marked, None);
+        let marked = shape(ObjectChange::Marked, None);
         assert_eq!(marked["detail-type"], "Object Deleted");
         assert_eq!(marked["detail"]["deletion-type"], "Delete Marker Created");
         assert_eq!(marked["detail"]["object"]["etag"], NO_BYTES);
-        let removed = shape(Happened::Removed, Some("abc"));
+        let removed = shape(ObjectChange::Removed, Some("abc"));
         assert_eq!(removed["detail"]["deletion-type"], "Permanently Deleted");
         assert_eq!(removed["detail"]["reason"], "DeleteObject");
         assert!(removed["detail"]["object"].get("size").is_none());

@@ -11,21 +11,21 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 use tokio::task::spawn_blocking;
 
-use super::staged::{self, Staged};
+use super::staged::{self, StagedUpload};
 
 /// A folder that is ours alone for as long as this lives: the sweep must not meet the drafts of
 /// another process.
-pub(super) struct Folder {
+pub(super) struct BucketFolder {
     pub(super) objects: PathBuf,
     drafts: PathBuf,
     lost: PathBuf,
     _lock: Option<File>,
 }
 
-impl Folder {
+impl BucketFolder {
     /// Makes what is missing. `rows` is the database that must be there if any bytes are.
     pub(super) fn open(dir: &Path, rows: &Path) -> Result<Self, StoreError> {
         let failed = |error| broken("the bucket's folder", error);
@@ -46,13 +46,13 @@ impl Folder {
     }
 
     /// A draft for bytes to come. It is gone when dropped.
-    pub(super) async fn draft(&self) -> Result<Staged, StoreError> {
+    pub(super) async fn draft(&self) -> Result<StagedUpload, StoreError> {
         let drafts = self.drafts.clone();
-        blocking("a draft", move || Staged::new(&drafts)).await
+        blocking("a draft", move || StagedUpload::new(&drafts)).await
     }
 
     /// Brings a draft to disk under its version's id, where it waits for its row.
-    pub(super) async fn keep(&self, staged: Staged, id: &str) -> Result<(), StoreError> {
+    pub(super) async fn keep(&self, staged: StagedUpload, id: &str) -> Result<(), StoreError> {
         let (target, drafts) = (self.drafts.join(id), self.drafts.clone());
         blocking("an object", move || staged.settle(&target).and_then(|()| sync(&drafts))).await
     }
@@ -228,9 +228,9 @@ pub(super) fn broken(what: &str, error: io::Error) -> StoreError {
     use io::ErrorKind as E;
     let kind = match error.kind() {
         E::PermissionDenied | E::NotFound | E::NotADirectory | E::ReadOnlyFilesystem => {
-            Kind::Misconfigured
+            StoreErrorKind::Misconfigured
         }
-        _ => Kind::Unavailable, // a full disk above all
+        _ => StoreErrorKind::Unavailable, // a full disk above all
     };
     StoreError::caused(kind, what, error)
 }
@@ -254,7 +254,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(error)) => Err(broken("the bucket's lock", error)),
         Err(TryLockError::WouldBlock) => Err(StoreError::new(
-            Kind::Misconfigured,
+            StoreErrorKind::Misconfigured,
             format!("{}: another process serves this bucket", path.display()),
         )),
     }
@@ -268,7 +268,7 @@ fn refuse_lost_rows(rows: &Path, objects: &Path) -> Result<(), StoreError> {
     }
     let (rows, objects) = (rows.display(), objects.display());
     Err(StoreError::new(
-        Kind::Misconfigured,
+        StoreErrorKind::Misconfigured,
         format!("{rows} is missing, but {objects} holds {left} files: bring the first back"),
     ))
 }

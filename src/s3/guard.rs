@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, header};
 use s3s::{S3Error, S3ErrorCode as Code, S3Result, s3_error};
 
 use super::refusal;
-use super::signature::{self, Claim};
+use super::signature::{self, SignatureClaim};
 
 /// Seven days, the longest that S3 lets a URL live.
 const LONGEST_LIFE: u32 = 604_800;
@@ -36,7 +36,7 @@ const POSTED: [&str; 4] = ["uploads", "uploadId", "restore", "select"];
 ///
 /// # Errors
 /// What S3 answers to each.
-pub(super) fn check(request: &Parts, access_key: &str) -> S3Result<Claim> {
+pub(super) fn check(request: &Parts, access_key: &str) -> S3Result<SignatureClaim> {
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&request.uri)
         .map_err(|_| s3_error!(InvalidURI))?;
     let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());

@@ -9,8 +9,8 @@ use s3s::dto::{
 use s3s::{S3Result, s3_error};
 
 use super::refusal::failed;
-use super::rows::{After, Version};
-use super::store::Store;
+use super::rows::{Version, VersionCursor};
+use super::store::ObjectStore;
 use super::view::{signed, stamp};
 
 /// Versions in one page, as S3 has it.
@@ -18,7 +18,7 @@ const MOST: usize = 1_000;
 
 /// One page.
 pub(super) async fn page(
-    store: &Store,
+    store: &ObjectStore,
     input: ListObjectVersionsInput,
 ) -> S3Result<ListObjectVersionsOutput> {
     if input.delimiter.as_ref().is_some_and(|d| !d.is_empty()) {
@@ -37,10 +37,10 @@ pub(super) async fn page(
 }
 
 /// Where the page begins.
-async fn after(store: &Store, input: &ListObjectVersionsInput) -> S3Result<After> {
+async fn after(store: &ObjectStore, input: &ListObjectVersionsInput) -> S3Result<VersionCursor> {
     let key = input.key_marker.clone().unwrap_or_default();
     let Some(marker) = input.version_id_marker.as_deref().filter(|id| !id.is_empty()) else {
-        return Ok(After { key, change: None });
+        return Ok(VersionCursor { key, change: None });
     };
     if key.is_empty() {
         let text = "A version-id marker cannot be specified without a key marker.";
@@ -49,11 +49,11 @@ async fn after(store: &Store, input: &ListObjectVersionsInput) -> S3Result<After
     if let Some((_, change)) = marker.split_once('.') {
         let change = i64::from_str_radix(change, 16);
         let change = change.map_err(|_| s3_error!(InvalidArgument, "version-id-marker"))?;
-        return Ok(After { key, change: Some(change) });
+        return Ok(VersionCursor { key, change: Some(change) });
     }
     let version = store.named(&key, marker).await.map_err(|error| failed(&error))?;
     let version = version.ok_or_else(|| s3_error!(InvalidArgument, "version-id-marker"))?;
-    Ok(After { key, change: Some(version.change) })
+    Ok(VersionCursor { key, change: Some(version.change) })
 }
 
 /// The place of a version in the list, which outlives the version: whoever deletes what a page
@@ -63,7 +63,7 @@ fn place(version: &Version) -> String {
 }
 
 fn shown(
-    store: &Store,
+    store: &ObjectStore,
     input: ListObjectVersionsInput,
     found: Vec<(Version, bool)>,
     limit: usize,

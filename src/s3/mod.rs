@@ -20,7 +20,6 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 mod absences;
-mod beside;
 mod checked;
 mod conditions;
 mod credentials;
@@ -29,6 +28,7 @@ mod event;
 mod folder;
 mod guard;
 mod listing;
+mod offline_bucket;
 mod outbox;
 mod range;
 mod refusal;
@@ -43,22 +43,22 @@ mod upload;
 mod view;
 
 pub(crate) use self::folder::drafts_of;
-pub use beside::Beside;
 pub use credentials::Credentials;
-pub use deliver::{Receiver, Verdict};
+pub use deliver::{DeliveryOutcome, Receiver};
 pub use event::REGION;
+pub use offline_bucket::OfflineBucket;
 pub use outbox::{Backlog, Outbox};
 
 use crate::cors;
-use crate::http::Pages;
-use event::Caller;
-use service::Service;
-use store::Store;
-use view::View;
+use crate::http::AllowedOrigins;
+use event::NotificationSource;
+use service::BucketService;
+use store::ObjectStore;
+use view::ObjectReads;
 
 /// A bucket in a folder, and the notifications that it sends.
 pub struct LocalS3 {
-    store: Arc<Store>,
+    store: Arc<ObjectStore>,
     effects: Arc<dyn Effects>,
 }
 
@@ -80,25 +80,25 @@ impl LocalS3 {
     ///
     /// # Errors
     /// `Misconfigured` when another process serves the folder, or its database is missing while
-    /// objects are there; otherwise as [`ledger::sqlite::Database::open`].
+    /// objects are there; otherwise as [`stores::sqlite::Database::open`].
     pub fn claim(
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
-    ) -> Result<Claimed, StoreError> {
-        let store = Store::open(dir, bucket, Arc::clone(&effects))?;
-        Ok(Claimed(Self { store: Arc::new(store), effects }))
+    ) -> Result<ClaimedBucket, StoreError> {
+        let store = ObjectStore::open(dir, bucket, Arc::clone(&effects))?;
+        Ok(ClaimedBucket(Self { store: Arc::new(store), effects }))
     }
 
-    /// As [`ledger::sqlite::Database::check`].
+    /// As [`stores::sqlite::Database::check`].
     ///
     /// # Errors
-    /// As [`ledger::sqlite::Database::check`].
+    /// As [`stores::sqlite::Database::check`].
     pub fn check(&self) -> Result<(), StoreError> {
         self.store.check()
     }
 
-    /// As [`ledger::sqlite::Database::probe`].
+    /// As [`stores::sqlite::Database::probe`].
     ///
     /// # Errors
     /// As there.
@@ -106,15 +106,15 @@ impl LocalS3 {
         self.store.probe().await
     }
 
-    /// As [`ledger::sqlite::Database::close`].
+    /// As [`stores::sqlite::Database::close`].
     pub async fn close(&self) {
         self.store.close().await;
     }
 
     /// The same bucket, for who checks what it holds.
     #[must_use]
-    pub fn inventory(&self) -> Beside {
-        Beside::of(Arc::clone(&self.store))
+    pub fn inventory(&self) -> OfflineBucket {
+        OfflineBucket::of(Arc::clone(&self.store))
     }
 
     /// What has not been delivered yet; [`Outbox::deliver`] delivers it.
@@ -132,21 +132,21 @@ impl LocalS3 {
     /// The endpoint, for requests signed with `credentials`. Scripts of pages on this machine and
     /// of `pages` may use it. Serve it with connect info, or notifications tell 127.0.0.1 as
     /// every client's address.
-    pub fn router(&self, credentials: &Credentials, pages: Pages) -> Router {
-        let mut service = S3ServiceBuilder::new(Service { store: Arc::clone(&self.store) });
+    pub fn router(&self, credentials: &Credentials, pages: AllowedOrigins) -> Router {
+        let mut service = S3ServiceBuilder::new(BucketService { store: Arc::clone(&self.store) });
         let secret = credentials.secret_key.clone();
         service.set_auth(SimpleAuth::from_single(credentials.access_key.clone(), secret));
-        service.set_route(View { store: Arc::clone(&self.store) });
+        service.set_route(ObjectReads { store: Arc::clone(&self.store) });
         let (credentials, effects) = (Arc::new(credentials.clone()), Arc::clone(&self.effects));
-        let door = Door { service: service.build(), credentials, effects };
+        let door = Endpoint { service: service.build(), credentials, effects };
         Router::new().fallback(answer).with_state(door).layer(cors::layer(pages))
     }
 }
 
 /// A bucket that nobody else serves, as it was found.
-pub struct Claimed(LocalS3);
+pub struct ClaimedBucket(LocalS3);
 
-impl Claimed {
+impl ClaimedBucket {
     /// The ids of versions whose bytes are here, but of which the database knows nothing.
     ///
     /// # Errors
@@ -169,18 +169,18 @@ impl Claimed {
 }
 
 #[derive(Clone)]
-struct Door {
+struct Endpoint {
     service: S3Service,
     credentials: Arc<Credentials>,
     effects: Arc<dyn Effects>,
 }
 
-async fn answer(State(door): State<Door>, request: Request) -> Response {
+async fn answer(State(door): State<Endpoint>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let request_id = format!("{:016X}", door.effects.random() >> 64);
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
     let source_ip = address.unwrap_or_else(|| "127.0.0.1".to_owned());
-    parts.extensions.insert(Caller { request_id: request_id.clone(), source_ip });
+    parts.extensions.insert(NotificationSource { request_id: request_id.clone(), source_ip });
     // The path only: a query holds a signature.
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let Credentials { access_key, secret_key } = &*door.credentials;
@@ -209,7 +209,7 @@ async fn answer(State(door): State<Door>, request: Request) -> Response {
         IntoResponse::into_response,
     );
     if response.status() == StatusCode::NOT_MODIFIED {
-        *response.body_mut() = axum::body::Body::new(Absent);
+        *response.body_mut() = axum::body::Body::new(EmptyBody);
     }
     let status = response.status().as_u16();
     tracing::debug!(%method, path, status, request_id, "answered");
@@ -219,9 +219,9 @@ async fn answer(State(door): State<Door>, request: Request) -> Response {
 
 /// The body of an answer that has none. One that is empty has a length, of which axum would tell;
 /// it would be taken for the object's.
-struct Absent;
+struct EmptyBody;
 
-impl http_body::Body for Absent {
+impl http_body::Body for EmptyBody {
     type Data = bytes::Bytes;
     type Error = std::convert::Infallible;
 

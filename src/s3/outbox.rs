@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::error::StoreError;
-use ledger::sqlite::Database;
 use rusqlite::{Connection, params};
 use serde_json::json;
+use stores::sqlite::Database;
 use tokio::sync::watch;
 
 /// The first wait after a refusal. It doubles with each one.
@@ -37,7 +37,7 @@ pub struct Backlog {
 
 /// A notification to hand out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Due {
+pub(super) struct DueNotification {
     pub(super) change: i64,
     pub(super) event: String,
     pub(super) at: DateTime<Utc>,
@@ -46,7 +46,7 @@ pub(super) struct Due {
 
 /// What becomes of a notification that was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum RetryFate {
     Again { not_before: DateTime<Utc> },
     Dead,
 }
@@ -80,7 +80,7 @@ impl Outbox {
         now: DateTime<Utc>,
         taken: &HashSet<i64>,
         limit: usize,
-    ) -> Result<(Vec<Due>, Option<DateTime<Utc>>), StoreError> {
+    ) -> Result<(Vec<DueNotification>, Option<DateTime<Utc>>), StoreError> {
         let taken = json!(taken).to_string();
         self.db.read(move |db| Ok((due(db, now, &taken, limit)?, next(db, now)?))).await
     }
@@ -94,12 +94,12 @@ impl Outbox {
     pub(super) async fn put_off(
         &self,
         change: i64,
-        fate: Fate,
+        fate: RetryFate,
         why: String,
     ) -> Result<(), StoreError> {
         let (dead, not_before) = match fate {
-            Fate::Dead => (Some(why), None),
-            Fate::Again { not_before } => (None, Some(not_before.timestamp_micros())),
+            RetryFate::Dead => (Some(why), None),
+            RetryFate::Again { not_before } => (None, Some(not_before.timestamp_micros())),
         };
         let sql = "UPDATE outbox SET attempts = attempts + 1, dead = ?2,
                    not_before = coalesce(?3, not_before) WHERE change = ?1";
@@ -124,13 +124,13 @@ pub(super) fn insert(
     Ok(())
 }
 
-impl Due {
+impl DueNotification {
     /// What becomes of it when it is refused now.
-    pub(super) fn refused(&self, now: DateTime<Utc>) -> Fate {
+    pub(super) fn refused(&self, now: DateTime<Utc>) -> RetryFate {
         if now - self.at >= LONGEST_LIFE {
-            return Fate::Dead;
+            return RetryFate::Dead;
         }
-        Fate::Again { not_before: now + wait(self.attempts) }
+        RetryFate::Again { not_before: now + wait(self.attempts) }
     }
 }
 
@@ -143,7 +143,7 @@ fn due(
     now: DateTime<Utc>,
     taken: &str,
     limit: usize,
-) -> rusqlite::Result<Vec<Due>> {
+) -> rusqlite::Result<Vec<DueNotification>> {
     let mut statement = db.prepare_cached(
         // What was never tried is due whatever the clock says, and a time beyond the longest wait
         // is of a clock that has been set back since.
@@ -156,7 +156,12 @@ fn due(
     let rows =
         statement.query_map(params![now.timestamp_micros(), taken, limit, latest], |row| {
             let at = DateTime::from_timestamp_micros(row.get(2)?).unwrap_or_default();
-            Ok(Due { change: row.get(0)?, event: row.get(1)?, at, attempts: row.get(3)? })
+            Ok(DueNotification {
+                change: row.get(0)?,
+                event: row.get(1)?,
+                at,
+                attempts: row.get(3)?,
+            })
         })?;
     rows.collect()
 }
@@ -183,9 +188,9 @@ mod tests {
     #[test]
     fn a_day_of_refusals_is_enough() {
         let at = DateTime::UNIX_EPOCH;
-        let due = Due { change: 1, event: String::new(), at, attempts: 3 };
-        let again = Fate::Again { not_before: at + Duration::from_millis(800) };
+        let due = DueNotification { change: 1, event: String::new(), at, attempts: 3 };
+        let again = RetryFate::Again { not_before: at + Duration::from_millis(800) };
         assert_eq!(due.refused(at), again);
-        assert_eq!(due.refused(at + LONGEST_LIFE), Fate::Dead);
+        assert_eq!(due.refused(at + LONGEST_LIFE), RetryFate::Dead);
     }
 }

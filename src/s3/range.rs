@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 /// What a range comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Span {
+pub(super) enum ByteRange {
     /// No range, or none that counts.
     Whole,
     /// These bytes.
@@ -17,14 +17,14 @@ pub(super) enum Span {
 }
 
 /// What of `size` bytes is asked for.
-pub(super) fn asked(headers: &HeaderMap, size: u64) -> Span {
+pub(super) fn asked(headers: &HeaderMap, size: u64) -> ByteRange {
     let mut lines = headers.get_all(header::RANGE).iter();
     let (line, more) = (lines.next().and_then(|line| line.to_str().ok()), lines.next());
-    line.filter(|_| more.is_none()).and_then(|line| span(line, size)).unwrap_or(Span::Whole)
+    line.filter(|_| more.is_none()).and_then(|line| span(line, size)).unwrap_or(ByteRange::Whole)
 }
 
 /// `None` for what is no range.
-fn span(line: &str, size: u64) -> Option<Span> {
+fn span(line: &str, size: u64) -> Option<ByteRange> {
     let (unit, set) = line.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
@@ -41,7 +41,7 @@ fn span(line: &str, size: u64) -> Option<Span> {
         }
         first..size.min(last.saturating_add(1))
     };
-    Some(if part.is_empty() { Span::Beyond } else { Span::Part(part) })
+    Some(if part.is_empty() { ByteRange::Beyond } else { ByteRange::Part(part) })
 }
 
 /// A number too large for a size is beyond every end.
@@ -57,17 +57,17 @@ mod tests {
     #[test]
     fn a_range_is_a_part_or_beyond_or_none() {
         for (line, size, expected) in [
-            ("bytes=0-0", 10, Some(Span::Part(0..1))),
-            ("bytes=3-", 10, Some(Span::Part(3..10))),
-            ("bytes=3-99", 10, Some(Span::Part(3..10))),
-            ("bytes=-3", 10, Some(Span::Part(7..10))),
-            ("bytes=-99", 10, Some(Span::Part(0..10))),
-            ("bytes=0-99999999999999999999", 10, Some(Span::Part(0..10))),
-            ("bytes=10-", 10, Some(Span::Beyond)),
-            ("bytes=99999999999999999999-", 10, Some(Span::Beyond)),
-            ("bytes=-0", 10, Some(Span::Beyond)),
-            ("bytes=0-", 0, Some(Span::Beyond)),
-            ("bytes=-1", 0, Some(Span::Beyond)),
+            ("bytes=0-0", 10, Some(ByteRange::Part(0..1))),
+            ("bytes=3-", 10, Some(ByteRange::Part(3..10))),
+            ("bytes=3-99", 10, Some(ByteRange::Part(3..10))),
+            ("bytes=-3", 10, Some(ByteRange::Part(7..10))),
+            ("bytes=-99", 10, Some(ByteRange::Part(0..10))),
+            ("bytes=0-99999999999999999999", 10, Some(ByteRange::Part(0..10))),
+            ("bytes=10-", 10, Some(ByteRange::Beyond)),
+            ("bytes=99999999999999999999-", 10, Some(ByteRange::Beyond)),
+            ("bytes=-0", 10, Some(ByteRange::Beyond)),
+            ("bytes=0-", 0, Some(ByteRange::Beyond)),
+            ("bytes=-1", 0, Some(ByteRange::Beyond)),
             ("bytes=2-1", 10, None),
             ("bytes=0-1,3-4", 10, None),
             ("bytes=0-1,", 10, None),

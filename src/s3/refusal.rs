@@ -1,7 +1,7 @@
 //! Answers that are errors, in S3's words and with S3's headers.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ledger::error::{Kind, StoreError, chain};
+use ledger::error::{StoreError, StoreErrorKind, chain};
 use s3s::{Body, HttpResponse, S3Error, S3ErrorCode as Code, s3_error};
 
 use super::event::REGION;
@@ -10,8 +10,10 @@ use super::event::REGION;
 pub(super) fn failed(error: &StoreError) -> S3Error {
     tracing::error!(kind = ?error.kind, cause = %chain(error), "the local bucket failed");
     match error.kind {
-        Kind::Unavailable | Kind::Throttled => s3_error!(ServiceUnavailable, "Try again later."),
-        Kind::Corrupt | Kind::Newer | Kind::Misconfigured => {
+        StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
+            s3_error!(ServiceUnavailable, "Try again later.")
+        }
+        StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Misconfigured => {
             s3_error!(InternalError, "The log says why.")
         }
     }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use ledger::sqlite::Schema;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
+use stores::sqlite::Schema;
 
 /// What `objects.sqlite` is.
 pub(super) const SCHEMA: Schema = Schema {
@@ -120,7 +120,7 @@ pub(super) fn remove(tx: &Connection, version: &Version) -> rusqlite::Result<()>
 
 /// Where a page of versions begins: after this key, or after this change of this key.
 #[derive(Debug, Clone, Default)]
-pub(super) struct After {
+pub(super) struct VersionCursor {
     pub(super) key: String,
     /// `None`: after every version of the key.
     pub(super) change: Option<i64>,
@@ -131,7 +131,7 @@ pub(super) struct After {
 pub(super) fn list(
     db: &Connection,
     prefix: &str,
-    after: &After,
+    after: &VersionCursor,
     limit: usize,
 ) -> rusqlite::Result<Vec<(Version, bool)>> {
     // Read along the index for as long as the prefix lasts: no upper bound has to be made up.

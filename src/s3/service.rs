@@ -10,12 +10,12 @@ use s3s::dto::{
 };
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use super::event::{Caller, REGION};
+use super::event::{NotificationSource, REGION};
 use super::listing;
 use super::refusal::failed;
 use super::rows::{Content, Headers};
-use super::store::{New, Store};
-use super::upload::{self, Declared};
+use super::store::{NewVersion, ObjectStore};
+use super::upload::{self, UploadHeaders};
 use super::view::checksum;
 
 /// The headers of a PUT that are understood. S3 has many more, each of which changes what is
@@ -31,19 +31,19 @@ const UNDERSTOOD: [&str; 7] = [
 ];
 
 /// The bucket, as s3s calls it.
-pub(super) struct Service {
-    pub(super) store: Arc<Store>,
+pub(super) struct BucketService {
+    pub(super) store: Arc<ObjectStore>,
 }
 
 #[async_trait::async_trait]
-impl S3 for Service {
+impl S3 for BucketService {
     async fn put_object(
         &self,
         mut request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
         self.here(&request.input.bucket)?;
         let only_first = condition(&request)?;
-        let declared = Declared::read(&request)?;
+        let declared = UploadHeaders::read(&request)?;
         let key = request.input.key.clone();
         if only_first && self.has_object(&key).await? {
             return Err(taken()); // before gigabytes are sent for nothing
@@ -60,7 +60,7 @@ impl S3 for Service {
             checksum_sha256: Some(checksum(&content)),
             ..PutObjectOutput::default()
         };
-        let new = New { key, content: Some(content), caller: caller(&request), only_first };
+        let new = NewVersion { key, content: Some(content), caller: caller(&request), only_first };
         let version = self.store.publish(staged, new).await.map_err(|e| failed(&e))?;
         let version = version.ok_or_else(taken)?;
         Ok(S3Response::new(PutObjectOutput { version_id: Some(version.id), ..output }))
@@ -122,7 +122,7 @@ impl S3 for Service {
     }
 }
 
-impl Service {
+impl BucketService {
     fn here(&self, bucket: &str) -> S3Result<()> {
         if bucket == self.store.bucket { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
     }
@@ -175,7 +175,8 @@ fn without_chunked(encoding: &str) -> Option<String> {
     Some(rest.join(",")).filter(|encoding| !encoding.is_empty())
 }
 
-fn caller<T>(request: &S3Request<T>) -> Caller {
-    let unknown = || Caller { request_id: String::new(), source_ip: "127.0.0.1".to_owned() };
+fn caller<T>(request: &S3Request<T>) -> NotificationSource {
+    let unknown =
+        || NotificationSource { request_id: String::new(), source_ip: "127.0.0.1".to_owned() };
     request.extensions.get().cloned().unwrap_or_else(unknown)
 }

@@ -18,7 +18,7 @@ const PATH: AsciiSet = NAME.remove(b'/');
 
 /// A signature and what it claims.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(super) struct SignatureClaim {
     pub(super) access_key: String,
     /// The names of the signed headers, with `;` between them.
     pub(super) signed: String,
@@ -31,7 +31,7 @@ pub(super) struct Claim {
 }
 
 /// The claim of a signed URL.
-pub(super) fn in_query(query: &[(String, String)]) -> S3Result<Claim> {
+pub(super) fn in_query(query: &[(String, String)]) -> S3Result<SignatureClaim> {
     let asked = |name: &str| {
         let found = query.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.clone()).unwrap_or_default()
@@ -41,7 +41,7 @@ pub(super) fn in_query(query: &[(String, String)]) -> S3Result<Claim> {
         S3Error::with_message(Code::AuthorizationQueryParametersError, text)
     };
     let (access_key, scope) = scope(&asked("X-Amz-Credential")).map_err(refuse)?;
-    Ok(Claim {
+    Ok(SignatureClaim {
         access_key,
         scope,
         signed: asked("X-Amz-SignedHeaders"),
@@ -53,7 +53,7 @@ pub(super) fn in_query(query: &[(String, String)]) -> S3Result<Claim> {
 }
 
 /// The claim of an `Authorization` header of the new kind.
-pub(super) fn in_header(parts: &Parts, query: Vec<(String, String)>) -> S3Result<Claim> {
+pub(super) fn in_header(parts: &Parts, query: Vec<(String, String)>) -> S3Result<SignatureClaim> {
     let refuse = |text: String| {
         let text = format!("The authorization header is malformed; {text}");
         S3Error::with_message(Code::AuthorizationHeaderMalformed, text)
@@ -70,7 +70,7 @@ pub(super) fn in_header(parts: &Parts, query: Vec<(String, String)>) -> S3Result
         value.ok_or_else(|| refuse(format!("it has no {name}")))
     };
     let (access_key, scope) = scope(&field("Credential")?).map_err(refuse)?;
-    Ok(Claim {
+    Ok(SignatureClaim {
         access_key,
         scope,
         signed: field("SignedHeaders")?,
@@ -97,7 +97,7 @@ fn scope(credential: &str) -> Result<(String, String), String> {
     Ok((access_key.to_owned(), format!("{date}/{region}/{service}/{end}")))
 }
 
-impl Claim {
+impl SignatureClaim {
     /// The name of the host that was signed, where it is not to the letter the one that was sent:
     /// clients differ in whether they send a default port, and how they spell a name.
     pub(super) fn host(&self, parts: &Parts, secret: &str) -> Option<HeaderValue> {

@@ -20,7 +20,7 @@ pub(super) fn is_draft(name: &str) -> bool {
 }
 
 /// A draft. Dropping it removes its file, whoever gave up and wherever.
-pub(super) struct Staged {
+pub(super) struct StagedUpload {
     file: NamedTempFile,
     sha256: Sha256,
     md5: Md5,
@@ -30,14 +30,14 @@ pub(super) struct Staged {
 }
 
 /// What the bytes turned out to be.
-pub(super) struct Sums {
+pub(super) struct Digests {
     pub(super) size: u64,
     pub(super) sha256: [u8; 32],
     pub(super) md5: [u8; 16],
     pub(super) others: Checksum,
 }
 
-impl Staged {
+impl StagedUpload {
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         Ok(Self {
             file: Builder::new().prefix(PREFIX).tempfile_in(folder)?,
@@ -69,8 +69,8 @@ impl Staged {
         Ok(())
     }
 
-    pub(super) fn sums(&mut self) -> Sums {
-        Sums {
+    pub(super) fn sums(&mut self) -> Digests {
+        Digests {
             size: self.size,
             sha256: std::mem::take(&mut self.sha256).finalize().into(),
             md5: std::mem::take(&mut self.md5).finalize().into(),

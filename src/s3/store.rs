@@ -3,7 +3,7 @@
 //! The order makes it durable: the bytes are on disk before the one transaction that makes them a
 //! version and writes its notification, and only then they take their place among the objects; they
 //! leave that place before the row goes, and are destroyed after. So a crash leaves at most a file
-//! among the drafts, and [`Store::settle`] finishes what the rows say of it. A file among the
+//! among the drafts, and [`ObjectStore::settle`] finishes what the rows say of it. A file among the
 //! objects that no row names is something else: the rows are older than the files. It is set aside.
 
 use std::fs::File;
@@ -12,45 +12,46 @@ use std::sync::Arc;
 
 use ledger::Effects;
 use ledger::absences::Absences;
-use ledger::error::{Kind, StoreError};
-use ledger::sqlite::{Database, Open};
+use ledger::error::{StoreError, StoreErrorKind};
+use stores::sqlite::{Database, OpenMode};
 
 use super::absences::SqliteAbsences;
-use super::event::{Caller, Happened, Notice};
-use super::folder::Folder;
+use super::event::{NotificationSource, ObjectChange, PendingNotification};
+use super::folder::BucketFolder;
 use super::outbox::{self, Outbox};
-use super::rows::{self, After, Content, SCHEMA, Version};
-use super::staged::Staged;
+use super::rows::{self, Content, SCHEMA, Version, VersionCursor};
+use super::staged::StagedUpload;
 
 /// A bucket in a folder.
-pub(super) struct Store {
+pub(super) struct ObjectStore {
     pub(super) bucket: String,
     pub(super) outbox: Outbox,
-    pub(super) folder: Folder,
+    pub(super) folder: BucketFolder,
     db: Arc<Database>,
     effects: Arc<dyn Effects>,
 }
 
 /// A version to be.
-pub(super) struct New {
+pub(super) struct NewVersion {
     pub(super) key: String,
     /// `None` for a delete marker.
     pub(super) content: Option<Content>,
-    pub(super) caller: Caller,
+    pub(super) caller: NotificationSource,
     /// Whether it may only be made where there is no object.
     pub(super) only_first: bool,
 }
 
-impl Store {
-    /// Opens the bucket. What is on its way, or astray, is left as it is until [`Store::settle`].
+impl ObjectStore {
+    /// Opens the bucket. What is on its way, or astray, is left as it is until
+    /// [`ObjectStore::settle`].
     pub(super) fn open(
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
     ) -> Result<Self, StoreError> {
         let file = dir.join("objects.sqlite");
-        let folder = Folder::open(dir, &file)?;
-        let db = Arc::new(Database::open(&file, &SCHEMA, Open::OrCreate)?);
+        let folder = BucketFolder::open(dir, &file)?;
+        let db = Arc::new(Database::open(&file, &SCHEMA, OpenMode::OrCreate)?);
         let outbox = Outbox::new(Arc::clone(&db));
         Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
     }
@@ -65,11 +66,11 @@ impl Store {
         dir: &Path,
         bucket: &str,
         effects: Arc<dyn Effects>,
-        open: Open,
+        open: OpenMode,
     ) -> Result<Self, StoreError> {
         let file = dir.join("objects.sqlite");
         let db = Arc::new(Database::open(&file, &SCHEMA, open)?);
-        let (outbox, folder) = (Outbox::new(Arc::clone(&db)), Folder::beside(dir));
+        let (outbox, folder) = (Outbox::new(Arc::clone(&db)), BucketFolder::beside(dir));
         Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
     }
 
@@ -99,7 +100,7 @@ impl Store {
     pub(super) async fn list(
         &self,
         prefix: String,
-        after: After,
+        after: VersionCursor,
         limit: usize,
     ) -> Result<Vec<(Version, bool)>, StoreError> {
         self.db.read(move |db| rows::list(db, &prefix, &after, limit)).await
@@ -121,7 +122,7 @@ impl Store {
                 metrics::counter!("asset_ledger_objects_altered").increment(1);
                 let text =
                     format!("{key}: version {id} has {size} bytes, and on disk there are {found}");
-                Err(StoreError::new(Kind::Corrupt, text))
+                Err(StoreError::new(StoreErrorKind::Corrupt, text))
             }
         }
     }
@@ -129,8 +130,8 @@ impl Store {
     /// Makes a draft the current version of its key, or `None` where it may not be.
     pub(super) async fn publish(
         self: &Arc<Self>,
-        staged: Staged,
-        new: New,
+        staged: StagedUpload,
+        new: NewVersion,
     ) -> Result<Option<Version>, StoreError> {
         let store = Arc::clone(self);
         to_the_end(async move {
@@ -151,12 +152,12 @@ impl Store {
     pub(super) async fn mark(
         self: &Arc<Self>,
         key: &str,
-        caller: Caller,
+        caller: NotificationSource,
     ) -> Result<Version, StoreError> {
-        let new = New { key: key.to_owned(), content: None, caller, only_first: false };
+        let new = NewVersion { key: key.to_owned(), content: None, caller, only_first: false };
         let store = Arc::clone(self);
         let marker = to_the_end(async move { store.record(store.id(), new).await }).await?;
-        marker.ok_or_else(|| StoreError::new(Kind::Corrupt, "a marker was not written"))
+        marker.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, "a marker was not written"))
     }
 
     /// Deletes one version for good; `None` when there is none of that name.
@@ -164,7 +165,7 @@ impl Store {
         self: &Arc<Self>,
         key: &str,
         id: &str,
-        caller: &Caller,
+        caller: &NotificationSource,
     ) -> Result<Option<Version>, StoreError> {
         if self.named(key, id).await?.is_none() {
             return Ok(None);
@@ -182,7 +183,7 @@ impl Store {
         .await
     }
 
-    async fn record(&self, id: String, new: New) -> Result<Option<Version>, StoreError> {
+    async fn record(&self, id: String, new: NewVersion) -> Result<Option<Version>, StoreError> {
         let notice = self.notice(&new.key, &id, &new.caller);
         let version = self.db.write(move |tx| insert(tx, &notice, new)).await?;
         self.outbox.wake();
@@ -193,8 +194,8 @@ impl Store {
         format!("{:032x}", self.effects.random())
     }
 
-    fn notice(&self, key: &str, id: &str, caller: &Caller) -> Notice {
-        Notice {
+    fn notice(&self, key: &str, id: &str, caller: &NotificationSource) -> PendingNotification {
+        PendingNotification {
             id: self.effects.random(),
             at: self.effects.now(),
             bucket: self.bucket.clone(),
@@ -250,15 +251,15 @@ async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::spawn(change).await;
-    done.map_err(|cut| StoreError::caused(Kind::Unavailable, "a change was cut", cut))?
+    done.map_err(|cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut))?
 }
 
 /// The transaction that makes a version. The condition is decided here, where nobody can come
 /// between the look and the insert.
 fn insert(
     tx: &rusqlite::Connection,
-    notice: &Notice,
-    new: New,
+    notice: &PendingNotification,
+    new: NewVersion,
 ) -> rusqlite::Result<Option<Version>> {
     let hidden = |current: Option<Version>| current.is_none_or(|c| c.content.is_none());
     if new.only_first && !hidden(rows::current(tx, &new.key)?) {
@@ -268,8 +269,8 @@ fn insert(
     let version = Version { change, key: new.key, id, at: notice.at, content: new.content };
     rows::insert(tx, &version)?;
     let (happened, etag) = match &version.content {
-        Some(content) => (Happened::Created { size: content.size }, Some(content.etag())),
-        None => (Happened::Marked, None),
+        Some(content) => (ObjectChange::Created { size: content.size }, Some(content.etag())),
+        None => (ObjectChange::Marked, None),
     };
     let event = notice.envelope(change, happened, etag.as_deref());
     outbox::insert(tx, change, notice.at, &event)?;
@@ -277,14 +278,17 @@ fn insert(
 }
 
 /// The transaction that takes one away.
-fn remove(tx: &rusqlite::Connection, notice: &Notice) -> rusqlite::Result<Option<Version>> {
+fn remove(
+    tx: &rusqlite::Connection,
+    notice: &PendingNotification,
+) -> rusqlite::Result<Option<Version>> {
     let Some(version) = rows::named(tx, &notice.key, &notice.version_id)? else {
         return Ok(None);
     };
     rows::remove(tx, &version)?;
     let change = rows::next_change(tx)?;
     let etag = version.content.as_ref().map(Content::etag);
-    let event = notice.envelope(change, Happened::Removed, etag.as_deref());
+    let event = notice.envelope(change, ObjectChange::Removed, etag.as_deref());
     outbox::insert(tx, change, notice.at, &event)?;
     Ok(Some(version))
 }

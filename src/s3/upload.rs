@@ -11,8 +11,8 @@ use s3s::{S3Error, S3ErrorCode as Code, S3Request, S3Result, s3_error};
 
 use super::folder::broken;
 use super::refusal::failed;
-use super::staged::{Staged, Sums};
-use super::store::Store;
+use super::staged::{Digests, StagedUpload};
+use super::store::ObjectStore;
 
 /// What S3 takes in one PUT.
 pub(super) const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
@@ -31,14 +31,14 @@ pub(super) fn is_checksum(header: &str) -> bool {
 
 /// What a client said of its bytes before it sent them.
 #[derive(Debug)]
-pub(super) struct Declared {
+pub(super) struct UploadHeaders {
     length: u64,
     md5: Option<String>,
     /// Algorithm and value in base64; `None` when it follows the bytes, as a trailer.
     checksums: Vec<(&'static str, Option<String>)>,
 }
 
-impl Declared {
+impl UploadHeaders {
     pub(super) fn read(request: &S3Request<PutObjectInput>) -> S3Result<Self> {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name| header(name).and_then(|text| text.parse().ok());
@@ -62,7 +62,7 @@ impl Declared {
         Ok(Self { length, md5: header("content-md5").map(str::to_owned), checksums })
     }
 
-    fn hasher(&self, staged: &mut Staged) {
+    fn hasher(&self, staged: &mut StagedUpload) {
         for (name, _) in &self.checksums {
             match *name {
                 "crc32" => staged.others.crc32 = Some(s3s::crypto::Checksum::new()),
@@ -75,7 +75,7 @@ impl Declared {
     }
 
     /// Compares with what arrived. `trailer` reads a header that came after the bytes.
-    fn verify(&self, sums: &Sums, trailer: impl Fn(&str) -> Option<String>) -> S3Result<()> {
+    fn verify(&self, sums: &Digests, trailer: impl Fn(&str) -> Option<String>) -> S3Result<()> {
         if sums.size != self.length {
             return Err(s3_error!(IncompleteBody));
         }
@@ -100,7 +100,7 @@ impl Declared {
     }
 }
 
-fn sum(sums: &Sums, name: &str) -> Option<String> {
+fn sum(sums: &Digests, name: &str) -> Option<String> {
     match name {
         "crc32" => sums.others.checksum_crc32.clone(),
         "crc32c" => sums.others.checksum_crc32c.clone(),
@@ -112,10 +112,10 @@ fn sum(sums: &Sums, name: &str) -> Option<String> {
 
 /// Receives `request`'s body into a draft and checks it. An error leaves nothing behind.
 pub(super) async fn receive(
-    store: &Store,
+    store: &ObjectStore,
     request: &mut S3Request<PutObjectInput>,
-    declared: &Declared,
-) -> S3Result<(Staged, Sums)> {
+    declared: &UploadHeaders,
+) -> S3Result<(StagedUpload, Digests)> {
     let mut staged = store.folder.draft().await.map_err(|error| failed(&error))?;
     declared.hasher(&mut staged);
     if let Some(body) = request.input.body.take() {
@@ -129,7 +129,11 @@ pub(super) async fn receive(
     Ok((staged, sums))
 }
 
-async fn write(mut staged: Staged, mut body: StreamingBlob, length: u64) -> S3Result<Staged> {
+async fn write(
+    mut staged: StagedUpload,
+    mut body: StreamingBlob,
+    length: u64,
+) -> S3Result<StagedUpload> {
     let (mut block, mut held, mut left) = (Vec::new(), 0, length);
     while let Some(chunk) = next(&mut body).await? {
         left = left.checked_sub(chunk.len() as u64).ok_or_else(|| s3_error!(IncompleteBody))?;
@@ -143,7 +147,7 @@ async fn write(mut staged: Staged, mut body: StreamingBlob, length: u64) -> S3Re
     absorb(staged, block).await
 }
 
-async fn absorb(staged: Staged, block: Vec<Bytes>) -> S3Result<Staged> {
+async fn absorb(staged: StagedUpload, block: Vec<Bytes>) -> S3Result<StagedUpload> {
     staged.absorb(block).await.map_err(|error| failed(&broken("a draft", error)))
 }
 
@@ -175,10 +179,10 @@ fn broken_off(error: &(dyn std::error::Error + 'static)) -> S3Error {
 mod tests {
     use super::*;
 
-    fn sums() -> Sums {
+    fn sums() -> Digests {
         let others =
             s3s::dto::Checksum { checksum_crc32: Some("crc".into()), ..Default::default() };
-        Sums { size: 5, sha256: [1; 32], md5: [2; 16], others }
+        Digests { size: 5, sha256: [1; 32], md5: [2; 16], others }
     }
 
     fn told(
@@ -188,7 +192,7 @@ mod tests {
     ) -> String {
         let checksums = checksum.map(|(name, value)| (name, value.map(str::to_owned)));
         let checksums = checksums.into_iter().collect();
-        let declared = Declared { length, md5: md5.map(str::to_owned), checksums };
+        let declared = UploadHeaders { length, md5: md5.map(str::to_owned), checksums };
         let trailer = |name: &str| (name == "x-amz-checksum-crc32").then(|| "crc".to_owned());
         let answer = declared.verify(&sums(), trailer);
         answer.map_or_else(|error| error.code().as_str().to_owned(), |()| "fits".to_owned())

@@ -22,12 +22,12 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::checked::checked;
-use super::conditions::{Validators, Verdict, same, weigh, whole_seconds};
+use super::conditions::{ConditionOutcome, Validators, same, weigh, whole_seconds};
 use super::folder::broken;
-use super::range::{Span, asked};
+use super::range::{ByteRange, asked};
 use super::refusal::{beyond, failed, hidden, marker};
 use super::rows::{Content, Version};
-use super::store::Store;
+use super::store::ObjectStore;
 
 /// Bytes read from disk at a time. A download that nobody reads keeps a few such blocks.
 const BLOCK: usize = 32 * 1024;
@@ -63,12 +63,12 @@ static OF_BYTES: [HeaderName; 5] = [
 ];
 
 /// The reads of objects, which come here once their signature holds.
-pub(super) struct View {
-    pub(super) store: Arc<Store>,
+pub(super) struct ObjectReads {
+    pub(super) store: Arc<ObjectStore>,
 }
 
 #[async_trait::async_trait]
-impl S3Route for View {
+impl S3Route for ObjectReads {
     fn is_match(&self, method: &Method, uri: &Uri, _: &HeaderMap, _: &mut Extensions) -> bool {
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let other = || parameters(uri).iter().any(|(name, _)| OTHERS.contains(&name.as_str()));
@@ -123,32 +123,32 @@ fn parameters(uri: &Uri) -> Vec<(String, String)> {
 
 /// A version that the caller may see, and which of its bytes were asked for: none, if the caller
 /// has it already.
-struct Look {
+struct ObjectView {
     version: Version,
     content: Content,
     span: Option<Range<u64>>,
     part: bool,
 }
 
-fn look(headers: &HeaderMap, version: Version, content: Content) -> S3Result<Look> {
+fn look(headers: &HeaderMap, version: Version, content: Content) -> S3Result<ObjectView> {
     let etag = content.etag();
     let modified = whole_seconds(version.at.into());
     let object = Validators { etag: &etag, modified };
     let all = || 0..content.size;
     let (span, part) = match weigh(headers, &object) {
-        Verdict::Failed => return Err(s3_error!(PreconditionFailed)),
-        Verdict::Unchanged => (None, false),
-        Verdict::Read if !same(headers, &object) => (Some(all()), false),
-        Verdict::Read => match asked(headers, content.size) {
-            Span::Whole => (Some(all()), false),
-            Span::Part(part) => (Some(part), true),
-            Span::Beyond => return Err(beyond(content.size)),
+        ConditionOutcome::Failed => return Err(s3_error!(PreconditionFailed)),
+        ConditionOutcome::Unchanged => (None, false),
+        ConditionOutcome::Read if !same(headers, &object) => (Some(all()), false),
+        ConditionOutcome::Read => match asked(headers, content.size) {
+            ByteRange::Whole => (Some(all()), false),
+            ByteRange::Part(part) => (Some(part), true),
+            ByteRange::Beyond => return Err(beyond(content.size)),
         },
     };
-    Ok(Look { version, content, span, part })
+    Ok(ObjectView { version, content, span, part })
 }
 
-async fn find(store: &Store, key: &str, id: Option<&str>) -> S3Result<(Version, Content)> {
+async fn find(store: &ObjectStore, key: &str, id: Option<&str>) -> S3Result<(Version, Content)> {
     let found = match id {
         Some(id) => store.named(key, id).await,
         None => store.current(key).await,
@@ -161,7 +161,7 @@ async fn find(store: &Store, key: &str, id: Option<&str>) -> S3Result<(Version, 
     Ok((version, content))
 }
 
-impl Look {
+impl ObjectView {
     fn status(&self) -> StatusCode {
         match (&self.span, self.part) {
             (None, _) => StatusCode::NOT_MODIFIED,
@@ -224,7 +224,7 @@ impl Look {
         Ok(told)
     }
 
-    async fn body(&self, store: &Store) -> S3Result<Body> {
+    async fn body(&self, store: &ObjectStore) -> S3Result<Body> {
         let span = self.span.clone().unwrap_or_default();
         let file = store.bytes(&self.version, self.content.size).await;
         let file = file.map_err(|error| failed(&error))?;

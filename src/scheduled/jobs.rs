@@ -12,17 +12,17 @@ use ledger::Effects;
 use ledger::audit::Finding;
 use ledger::id::Tenant;
 use ledger::journal::{Journal, Scan};
-use ledger::objects::Inventory;
-use ledger::service::Service;
+use ledger::objects::ObjectInventory;
+use ledger::service::LedgerService;
 use ledger::signer::Signer;
 use projections::Generations;
-use projections::audit::Audit;
+use projections::audit::RowAudit;
 
-use super::pace::{Pace, Paced};
-use super::schedule::{Found, Job, Schedule};
+use super::schedule::{JobFindings, Schedule, ScheduledJob};
+use super::throttle::{PacedScan, ReadPace};
 use super::verified::verified;
-use crate::audit::{Depth, Files};
-use crate::export::{Heard, Source};
+use crate::export::{ExportObserver, ExportSource};
+use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
 
 /// How long what is on its way may stand still before it is a finding.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,16 +31,16 @@ const TOLD: u64 = 20;
 
 /// What is to be done beside serving.
 #[derive(Clone, Default)]
-pub struct Plan {
+pub struct SchedulePlan {
     /// How often everything is verified.
     pub verify_every: Option<Duration>,
     /// How checkpoints are written.
-    pub checkpoints: Option<Checkpoints>,
+    pub checkpoints: Option<CheckpointPlan>,
 }
 
 /// Checkpoints that are written now and then.
 #[derive(Clone)]
-pub struct Checkpoints {
+pub struct CheckpointPlan {
     /// How often.
     pub every: Duration,
     /// Into which folder, a file for each time.
@@ -50,33 +50,33 @@ pub struct Checkpoints {
 }
 
 /// What the jobs look at.
-pub(crate) struct Parts<J> {
+pub(crate) struct JobContext<J> {
     pub(crate) journal: Arc<J>,
     pub(crate) views: Arc<dyn Generations>,
-    pub(crate) inventory: Arc<dyn Inventory>,
+    pub(crate) inventory: Arc<dyn ObjectInventory>,
     pub(crate) tenant: Tenant,
     pub(crate) bucket: &'static str,
     pub(crate) effects: Arc<dyn Effects>,
 }
 
-impl Plan {
+impl SchedulePlan {
     /// The schedule of a folder; nothing if nothing is planned.
     pub(crate) fn schedule<J: Journal + Scan + 'static>(
         self,
         folder: &Path,
-        parts: Parts<J>,
+        parts: JobContext<J>,
     ) -> anyhow::Result<Schedule> {
         let mut schedule = Schedule::on(folder, parts.effects.clone());
-        let paced = Arc::new(Paced::new(parts.journal, Arc::<Pace>::default()));
+        let paced = Arc::new(PacedScan::new(parts.journal, Arc::<ReadPace>::default()));
         let effects = parts.effects;
-        if let Some(Checkpoints { every, out, signer }) = self.checkpoints {
+        if let Some(CheckpointPlan { every, out, signer }) = self.checkpoints {
             refuse_within(folder, &out)?;
             let (journal, scan, effects) = (paced.clone(), paced.clone(), effects.clone());
-            schedule.add(Box::new(Checkpoint { journal, scan, effects, out, signer }), every);
+            schedule.add(Box::new(CheckpointJob { journal, scan, effects, out, signer }), every);
         }
         if let Some(every) = self.verify_every {
             let (journal, scan): (Arc<dyn Journal>, Arc<dyn Scan>) = (paced.clone(), paced);
-            let audit = Audit {
+            let audit = RowAudit {
                 journal,
                 scan,
                 views: parts.views,
@@ -87,7 +87,7 @@ impl Plan {
                 segments: 1,
             };
             let (inventory, bucket) = (parts.inventory, parts.bucket);
-            schedule.add(Box::new(Verify { audit, inventory, bucket }), every);
+            schedule.add(Box::new(VerifyJob { audit, inventory, bucket }), every);
         }
         Ok(schedule)
     }
@@ -108,22 +108,22 @@ fn refuse_within(data: &Path, out: &Path) -> anyhow::Result<()> {
 }
 
 /// Looks at everything, as `verify --objects` does.
-struct Verify {
-    audit: Audit,
-    inventory: Arc<dyn Inventory>,
+struct VerifyJob {
+    audit: RowAudit,
+    inventory: Arc<dyn ObjectInventory>,
     bucket: &'static str,
 }
 
-impl Verify {
-    fn files(&self) -> Files {
-        let Audit { journal, scan, tenant, effects, patience, .. } = self.audit.clone();
+impl VerifyJob {
+    fn files(&self) -> ObjectAudit {
+        let RowAudit { journal, scan, tenant, effects, patience, .. } = self.audit.clone();
         let objects = self.inventory.clone();
-        Files {
-            service: Service::new(journal.clone(), objects, effects, tenant, self.bucket),
+        ObjectAudit {
+            service: LedgerService::new(journal.clone(), objects, effects, tenant, self.bucket),
             journal,
             scan,
             inventory: self.inventory.clone(),
-            depth: Depth::Described,
+            depth: ObjectAuditDepth::Described,
             repair: false,
             accept_missing: false,
             patience,
@@ -133,24 +133,24 @@ impl Verify {
 }
 
 #[async_trait]
-impl Job for Verify {
+impl ScheduledJob for VerifyJob {
     fn name(&self) -> &'static str {
         "verify"
     }
 
-    async fn run(&self) -> anyhow::Result<Found> {
+    async fn run(&self) -> anyhow::Result<JobFindings> {
         let files = self.files();
         let looked = verified(async |findings, progress| {
             self.audit.run(&findings, &progress).await?;
             files.run(&findings).await
         });
         let verified = looked.await.context("the ledger could not be looked at")?;
-        Ok(Found { findings: verified.count(), tampered: verified.tampered() })
+        Ok(JobFindings { findings: verified.count(), tampered: verified.tampered() })
     }
 }
 
 /// Writes a checkpoint, as the command does.
-struct Checkpoint {
+struct CheckpointJob {
     journal: Arc<dyn Journal>,
     scan: Arc<dyn Scan>,
     effects: Arc<dyn Effects>,
@@ -159,28 +159,28 @@ struct Checkpoint {
 }
 
 #[async_trait]
-impl Job for Checkpoint {
+impl ScheduledJob for CheckpointJob {
     fn name(&self) -> &'static str {
         "checkpoint"
     }
 
-    async fn run(&self) -> anyhow::Result<Found> {
+    async fn run(&self) -> anyhow::Result<JobFindings> {
         let at = self.effects.now().to_rfc3339_opts(SecondsFormat::Secs, true).replace(':', "-");
         let out = self.out.join(format!("{at}.heads"));
-        let source = Source { journal: &*self.journal, scan: &*self.scan };
-        let mut log = Log::default();
+        let source = ExportSource { journal: &*self.journal, scan: &*self.scan };
+        let mut log = FindingsLog::default();
         let rising = source.checkpoint(&out, self.signer.as_deref(), &mut log).await?;
         let (file, root) = (out.display(), rising.root());
         tracing::info!(%file, assets = rising.count(), %root, "wrote a checkpoint");
-        Ok(Found::default())
+        Ok(JobFindings::default())
     }
 }
 
 /// Tells the log which histories are broken.
 #[derive(Default)]
-struct Log(u64);
+struct FindingsLog(u64);
 
-impl Heard for Log {
+impl ExportObserver for FindingsLog {
     fn read(&mut self, _: u64) {}
 
     fn broken(&mut self, findings: Vec<Finding>) {

@@ -6,20 +6,20 @@
 
 #[cfg(feature = "local")]
 mod jobs;
-mod pace;
 #[cfg(feature = "local")]
 mod schedule;
 #[cfg(feature = "local")]
 mod state;
 #[cfg(feature = "local")]
 mod status;
+mod throttle;
 mod verified;
 
 #[cfg(feature = "local")]
-pub(crate) use jobs::Parts;
+pub(crate) use jobs::JobContext;
 #[cfg(feature = "local")]
-pub use jobs::{Checkpoints, Plan};
-pub use pace::{Pace, Paced};
+pub use jobs::{CheckpointPlan, SchedulePlan};
 #[cfg(feature = "local")]
-pub(crate) use status::Status;
-pub use verified::{Verified, verified};
+pub(crate) use status::ScheduleStatus;
+pub use throttle::{PacedScan, ReadPace};
+pub use verified::{VerifiedSummary, verified};

@@ -11,8 +11,8 @@ use metrics::counter;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::state::{Done, Last, State};
-use super::status::Status;
+use super::state::{JobRun, JobState, LastRuns};
+use super::status::ScheduleStatus;
 
 /// From the start of the process to the first job: requests and rows that waited go first.
 const DELAY: Duration = Duration::from_secs(10);
@@ -25,33 +25,33 @@ const NAP: Duration = Duration::from_mins(1);
 
 /// What is done now and then.
 #[async_trait]
-pub(super) trait Job: Send + Sync {
+pub(super) trait ScheduledJob: Send + Sync {
     /// Its stable name.
     fn name(&self) -> &'static str;
 
     /// Does it.
-    async fn run(&self) -> anyhow::Result<Found>;
+    async fn run(&self) -> anyhow::Result<JobFindings>;
 }
 
 /// What a job found.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Found {
+pub(super) struct JobFindings {
     pub(super) findings: u64,
     pub(super) tampered: u64,
 }
 
 /// Jobs and their times.
 pub(crate) struct Schedule {
-    jobs: Vec<Timed>,
+    jobs: Vec<TimedJob>,
     effects: Arc<dyn Effects>,
-    state: State,
-    last: Last,
-    status: Arc<Status>,
+    state: JobState,
+    last: LastRuns,
+    status: Arc<ScheduleStatus>,
     delay: Duration,
 }
 
-struct Timed {
-    job: Box<dyn Job>,
+struct TimedJob {
+    job: Box<dyn ScheduledJob>,
     every: Duration,
     due: DateTime<Utc>,
 }
@@ -59,23 +59,23 @@ struct Timed {
 impl Schedule {
     /// Nothing to do yet, on a folder that remembers what was done.
     pub(super) fn on(folder: &Path, effects: Arc<dyn Effects>) -> Self {
-        let state = State::of(folder);
-        let (last, status) = (state.load(), Arc::new(Status::new(effects.clone())));
+        let state = JobState::of(folder);
+        let (last, status) = (state.load(), Arc::new(ScheduleStatus::new(effects.clone())));
         Self { jobs: Vec::new(), effects, state, last, status, delay: DELAY }
     }
 
     /// One more job, every so often.
-    pub(super) fn add(&mut self, job: Box<dyn Job>, every: Duration) {
+    pub(super) fn add(&mut self, job: Box<dyn ScheduledJob>, every: Duration) {
         let (now, last) = (self.effects.now(), self.last.get(job.name()).cloned());
         self.status.expect(job.name(), every, last.clone());
         let soon = now + span(self.delay.min(every));
         // A time to come is none of this clock: it is not waited for.
         let next = last.filter(|last| last.at <= now).map_or(soon, |last| next(&last, every));
-        self.jobs.push(Timed { job, every, due: next.max(soon) });
+        self.jobs.push(TimedJob { job, every, due: next.max(soon) });
     }
 
     /// What is known of the jobs.
-    pub(crate) fn status(&self) -> Arc<Status> {
+    pub(crate) fn status(&self) -> Arc<ScheduleStatus> {
         Arc::clone(&self.status)
     }
 
@@ -95,13 +95,13 @@ impl Schedule {
     }
 
     async fn turn(&mut self, number: usize) {
-        let Timed { job, every, .. } = &self.jobs[number];
+        let TimedJob { job, every, .. } = &self.jobs[number];
         let (name, every) = (job.name(), *every);
         let ran = job.run().await;
         let now = self.effects.now();
         self.jobs[number].due = match ran {
-            Ok(Found { findings, tampered }) => {
-                let done = Done { at: now, findings, tampered };
+            Ok(JobFindings { findings, tampered }) => {
+                let done = JobRun { at: now, findings, tampered };
                 let due = next(&done, every);
                 self.keep(name, done);
                 due
@@ -115,7 +115,7 @@ impl Schedule {
         };
     }
 
-    fn keep(&mut self, name: &'static str, done: Done) {
+    fn keep(&mut self, name: &'static str, done: JobRun) {
         self.last.insert(name.to_owned(), done.clone());
         self.status.ended(name, Some(done));
         if let Err(error) = self.state.save(&self.last) {
@@ -125,7 +125,7 @@ impl Schedule {
 }
 
 /// When what was done is to be done again.
-fn next(last: &Done, every: Duration) -> DateTime<Utc> {
+fn next(last: &JobRun, every: Duration) -> DateTime<Utc> {
     last.at + span(if last.findings > 0 { AGAIN.min(every) } else { every })
 }
 
@@ -165,18 +165,18 @@ mod tests {
     }
 
     #[async_trait]
-    impl Job for Told {
+    impl ScheduledJob for Told {
         fn name(&self) -> &'static str {
             self.name
         }
 
-        async fn run(&self) -> anyhow::Result<Found> {
+        async fn run(&self) -> anyhow::Result<JobFindings> {
             sleep(Duration::from_secs(2)).await;
             let mut ran = self.ran.lock().unwrap();
             ran.push((self.name, (self.clock.now() - DateTime::UNIX_EPOCH).num_seconds()));
             let findings = (self.finds)(ran.len());
             let findings = findings.ok_or_else(|| anyhow::anyhow!("away"))?;
-            Ok(Found { findings, tampered: findings })
+            Ok(JobFindings { findings, tampered: findings })
         }
     }
 

@@ -15,7 +15,7 @@ const FILE: &str = "scheduled.json";
 
 /// A job that was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Done {
+pub(crate) struct JobRun {
     /// When it ended.
     pub(crate) at: DateTime<Utc>,
     /// What it found.
@@ -25,22 +25,22 @@ pub(crate) struct Done {
 }
 
 /// The last time that each job was done, by its name.
-pub(super) type Last = BTreeMap<String, Done>;
+pub(super) type LastRuns = BTreeMap<String, JobRun>;
 
 /// Where that is kept.
-pub(super) struct State {
+pub(super) struct JobState {
     folder: PathBuf,
 }
 
-impl State {
+impl JobState {
     pub(super) fn of(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
     }
 
     /// What was kept. A file that cannot be read says nothing: everything is done again.
-    pub(super) fn load(&self) -> Last {
+    pub(super) fn load(&self) -> LastRuns {
         let text = match fs::read_to_string(self.folder.join(FILE)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Last::default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return LastRuns::default(),
             text => text,
         };
         let last = text.map_err(|e| e.to_string());
@@ -49,7 +49,7 @@ impl State {
             .unwrap_or_default()
     }
 
-    pub(super) fn save(&self, last: &Last) -> io::Result<()> {
+    pub(super) fn save(&self, last: &LastRuns) -> io::Result<()> {
         let mut draft = NamedTempFile::with_prefix_in(".scheduled.", &self.folder)?;
         draft.write_all(&serde_json::to_vec(last)?)?;
         draft.as_file().sync_all()?;
@@ -65,14 +65,14 @@ mod tests {
     #[test]
     fn what_was_done_is_known_after_a_restart_and_rubbish_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
-        let state = State::of(folder.path());
-        assert_eq!(state.load(), Last::new());
-        let done = Done { at: DateTime::UNIX_EPOCH, findings: 3, tampered: 2 };
-        let last = Last::from([("verify".to_owned(), done)]);
+        let state = JobState::of(folder.path());
+        assert_eq!(state.load(), LastRuns::new());
+        let done = JobRun { at: DateTime::UNIX_EPOCH, findings: 3, tampered: 2 };
+        let last = LastRuns::from([("verify".to_owned(), done)]);
         state.save(&last).unwrap();
-        assert_eq!(State::of(folder.path()).load(), last);
+        assert_eq!(JobState::of(folder.path()).load(), last);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(state.load(), Last::new());
+        assert_eq!(state.load(), LastRuns::new());
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ledger::Effects;
 use metrics::gauge;
 
-use super::state::Done;
+use super::state::JobRun;
 use crate::http::{Check, NotReady};
 use crate::plural::count;
 
@@ -17,31 +17,31 @@ use crate::plural::count;
 const GRACE: Duration = Duration::from_mins(15);
 
 /// What is known of every job.
-pub(crate) struct Status {
+pub(crate) struct ScheduleStatus {
     effects: Arc<dyn Effects>,
     started: DateTime<Utc>,
-    jobs: Mutex<BTreeMap<&'static str, Job>>,
+    jobs: Mutex<BTreeMap<&'static str, JobRecord>>,
 }
 
 #[derive(Clone)]
-struct Job {
+struct JobRecord {
     every: Duration,
-    last: Option<Done>,
+    last: Option<JobRun>,
     failing: bool,
 }
 
-impl Status {
+impl ScheduleStatus {
     pub(super) fn new(effects: Arc<dyn Effects>) -> Self {
         let started = effects.now();
         Self { effects, started, jobs: Mutex::default() }
     }
 
-    pub(super) fn expect(&self, name: &'static str, every: Duration, last: Option<Done>) {
-        self.lock().insert(name, Job { every, last, failing: false });
+    pub(super) fn expect(&self, name: &'static str, every: Duration, last: Option<JobRun>) {
+        self.lock().insert(name, JobRecord { every, last, failing: false });
     }
 
     /// A job ended: it was done, or failed.
-    pub(super) fn ended(&self, name: &'static str, done: Option<Done>) {
+    pub(super) fn ended(&self, name: &'static str, done: Option<JobRun>) {
         if let Some(job) = self.lock().get_mut(name) {
             job.failing = done.is_none();
             job.last = done.or(job.last.take());
@@ -51,7 +51,7 @@ impl Status {
     /// One check for each job.
     pub(crate) fn checks(self: &Arc<Self>) -> Vec<Arc<dyn Check>> {
         let names: Vec<_> = self.lock().keys().copied().collect();
-        let check = |name| Arc::new(Looked { name, of: Arc::clone(self) }) as Arc<dyn Check>;
+        let check = |name| Arc::new(JobReadiness { name, of: Arc::clone(self) }) as Arc<dyn Check>;
         names.into_iter().map(check).collect()
     }
 
@@ -70,22 +70,22 @@ impl Status {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Job>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, JobRecord>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn job(&self, name: &str) -> Option<Job> {
+    fn job(&self, name: &str) -> Option<JobRecord> {
         self.lock().get(name).cloned()
     }
 }
 
 /// One job, as `/readyz` looks at it.
-struct Looked {
+struct JobReadiness {
     name: &'static str,
-    of: Arc<Status>,
+    of: Arc<ScheduleStatus>,
 }
 
-impl Looked {
+impl JobReadiness {
     /// What is wrong, and what there is to say where nothing is.
     fn look(&self) -> (Option<String>, Option<String>) {
         let Some(job) = self.of.job(self.name) else { return (None, None) };
@@ -99,7 +99,7 @@ impl Looked {
         };
         let why = if job.failing { "it fails" } else { "it is not done" };
         let wrong = match &job.last {
-            Some(Done { findings, tampered, .. }) if *findings > 0 => Some(format!(
+            Some(JobRun { findings, tampered, .. }) if *findings > 0 => Some(format!(
                 "{said}, {tampered} of them tampering or loss: see the log, or run \
                  `asset-ledger verify`"
             )),
@@ -113,7 +113,7 @@ impl Looked {
 }
 
 #[async_trait]
-impl Check for Looked {
+impl Check for JobReadiness {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -149,14 +149,14 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    fn done(clock: &Set, findings: u64) -> Done {
-        Done { at: clock.now(), findings, tampered: findings / 2 }
+    fn done(clock: &Set, findings: u64) -> JobRun {
+        JobRun { at: clock.now(), findings, tampered: findings / 2 }
     }
 
     #[tokio::test]
     async fn what_was_found_or_is_late_is_not_ready_and_its_age_is_told() {
         let clock = Arc::new(Set::default());
-        let status = Arc::new(Status::new(clock.clone()));
+        let status = Arc::new(ScheduleStatus::new(clock.clone()));
         status.expect("verify", Duration::from_hours(24), None);
         let check = status.checks().remove(0);
         let wrong = async || check.check().await.err().map(|error| error.to_string());
@@ -185,7 +185,7 @@ mod tests {
         let clock = Arc::new(Set::default());
         let last = Some(done(&clock, 0));
         clock.0.store(30 * DAY, Ordering::Relaxed);
-        let status = Arc::new(Status::new(clock.clone()));
+        let status = Arc::new(ScheduleStatus::new(clock.clone()));
         status.expect("verify", Duration::from_hours(24), last);
         assert_eq!(status.checks()[0].check().await, Ok(()));
     }

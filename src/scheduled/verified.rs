@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ledger::StoreError;
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use metrics::counter;
-use projections::audit::{Findings, Progress};
+use projections::audit::{AuditProgress, Findings};
 use tokio::sync::mpsc;
 
 /// Findings that may wait to be told before the look waits for them.
@@ -17,14 +17,14 @@ const TOLD: u64 = 100;
 
 /// What a look found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedSummary {
     /// Histories, their events, and rows that were looked at.
     pub looked: (u64, u64, u64),
     /// Findings by kind.
-    pub findings: BTreeMap<Kind, u64>,
+    pub findings: BTreeMap<FindingKind, u64>,
 }
 
-impl Verified {
+impl VerifiedSummary {
     /// How many findings there are.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -40,8 +40,8 @@ impl Verified {
 }
 
 /// Whether a finding is more than what comes of a projection or a notification that did not run.
-fn is_evidence(kind: Kind) -> bool {
-    use Kind as K;
+fn is_evidence(kind: FindingKind) -> bool {
+    use FindingKind as K;
     !matches!(
         kind,
         K::RowMissing
@@ -58,16 +58,16 @@ fn is_evidence(kind: Kind) -> bool {
 /// # Errors
 /// If a store did not answer: then nothing is shown by what was not found.
 pub async fn verified<L>(
-    look: impl FnOnce(Findings, Arc<Progress>) -> L,
-) -> Result<Verified, StoreError>
+    look: impl FnOnce(Findings, Arc<AuditProgress>) -> L,
+) -> Result<VerifiedSummary, StoreError>
 where
     L: Future<Output = Result<(), StoreError>>,
 {
     let (findings, heard) = mpsc::channel(QUEUE);
-    let progress = Arc::<Progress>::default();
+    let progress = Arc::<AuditProgress>::default();
     let (looked, found) = tokio::join!(look(findings, progress.clone()), hear(heard));
     looked?;
-    let verified = Verified { looked: progress.figures(), findings: found };
+    let verified = VerifiedSummary { looked: progress.figures(), findings: found };
     let ((assets, events, rows), findings) = (verified.looked, verified.count());
     counter!("asset_ledger_verify_completed").increment(1);
     counter!("asset_ledger_verify_findings").increment(findings);
@@ -88,7 +88,7 @@ where
     Ok(verified)
 }
 
-async fn hear(mut heard: mpsc::Receiver<Finding>) -> BTreeMap<Kind, u64> {
+async fn hear(mut heard: mpsc::Receiver<Finding>) -> BTreeMap<FindingKind, u64> {
     let (mut found, mut told) = (BTreeMap::new(), 0);
     while let Some(Finding { kind, asset, version, says, .. }) = heard.recv().await {
         *found.entry(kind).or_default() += 1;
@@ -107,19 +107,24 @@ mod tests {
     #[tokio::test]
     async fn what_is_late_is_a_finding_and_no_tampering() {
         let verified = verified(|findings, _| async move {
-            for kind in [Kind::Edited, Kind::RowStale, Kind::Edited, Kind::ObjectMissing] {
+            for kind in [
+                FindingKind::Edited,
+                FindingKind::RowStale,
+                FindingKind::Edited,
+                FindingKind::ObjectMissing,
+            ] {
                 findings.send(Finding::new(kind, "main#a", "says")).await.unwrap();
             }
             Ok(())
         });
         let verified = verified.await.unwrap();
         assert_eq!((verified.count(), verified.tampered()), (4, 3));
-        assert_eq!(verified.findings[&Kind::Edited], 2);
+        assert_eq!(verified.findings[&FindingKind::Edited], 2);
     }
 
     #[tokio::test]
     async fn a_look_that_broke_off_shows_nothing() {
-        let gone = || StoreError::new(ledger::error::Kind::Unavailable, "away");
+        let gone = || StoreError::new(ledger::error::StoreErrorKind::Unavailable, "away");
         assert!(verified(|_, _| async { Err(gone()) }).await.is_err());
     }
 }

@@ -10,13 +10,13 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::slots::Busy;
 
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     pub(super) body: Body,
     pub(super) _busy: Busy,
     pub(super) _memory: Option<OwnedSemaphorePermit>,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 

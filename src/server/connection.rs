@@ -24,10 +24,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::answer::Answer;
-use super::memory::Memory;
+use super::answer::ResponseBody;
+use super::memory::ResponseMemory;
 use super::request::RequestBody;
-use super::slots::Slot;
+use super::slots::ConnectionSlot;
 use super::socket::Socket;
 
 /// How long a request's head may take to come, and a connection may lie idle between two: whoever
@@ -45,7 +45,7 @@ const REFUSED_AT_ONCE: usize = 32;
 
 /// What a listener speaks, for the answers that come before any handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Speaks {
+pub(crate) enum Protocol {
     /// The REST API: an answer is made whole before it is sent.
     Api,
     /// S3: bytes go through, and are never held.
@@ -62,7 +62,7 @@ const API_BUSY: &str = concat!(
 const S3_BUSY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
     <Message>Please reduce your request rate.</Message></Error>";
 
-impl Speaks {
+impl Protocol {
     /// The answer of a server that has no room: media type and text.
     fn busy(self) -> (&'static str, &'static str) {
         match self {
@@ -73,18 +73,18 @@ impl Speaks {
 }
 
 /// What the connections of a listener share.
-pub(super) struct Door {
+pub(super) struct ConnectionContext {
     router: Router,
-    speaks: Speaks,
+    speaks: Protocol,
     stop: CancellationToken,
-    memory: Arc<Memory>,
+    memory: Arc<ResponseMemory>,
     refusals: Arc<Semaphore>,
 }
 
-impl Door {
-    pub(super) fn new(router: Router, speaks: Speaks, stop: CancellationToken) -> Self {
+impl ConnectionContext {
+    pub(super) fn new(router: Router, speaks: Protocol, stop: CancellationToken) -> Self {
         let refusals = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
-        Self { router, speaks, stop, memory: Memory::new(), refusals }
+        Self { router, speaks, stop, memory: ResponseMemory::new(), refusals }
     }
 
     /// Answers what comes over one connection. A client that breaks it is no news.
@@ -92,7 +92,7 @@ impl Door {
         self: Arc<Self>,
         stream: TcpStream,
         from: SocketAddr,
-        slot: Arc<Slot>,
+        slot: Arc<ConnectionSlot>,
     ) {
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
@@ -136,21 +136,21 @@ impl Door {
         self: Arc<Self>,
         request: Request<Incoming>,
         from: SocketAddr,
-        slot: Arc<Slot>,
+        slot: Arc<ConnectionSlot>,
         unread: Arc<AtomicBool>,
-    ) -> Result<Response<Answer>, Infallible> {
+    ) -> Result<Response<ResponseBody>, Infallible> {
         let busy = slot.work();
         let expects = request.headers().contains_key(header::EXPECT);
         let mut request = request.map(|body| Body::new(RequestBody::new(body, expects, unread)));
         request.extensions_mut().insert(ConnectInfo(from));
         let response = self.router.clone().oneshot(request).await?;
         // What S3 sends is read as it goes, whatever its length.
-        let held = (self.speaks == Speaks::Api).then(|| response.body().size_hint().exact());
+        let held = (self.speaks == Protocol::Api).then(|| response.body().size_hint().exact());
         let (response, memory) = match self.memory.hold(held.flatten().unwrap_or_default()).await {
             Ok(memory) => (response, memory),
             Err(_) => (self.no_room(), None),
         };
-        Ok(response.map(|body| Answer { body, _busy: busy, _memory: memory }))
+        Ok(response.map(|body| ResponseBody { body, _busy: busy, _memory: memory }))
     }
 
     fn no_room(&self) -> Response<Body> {

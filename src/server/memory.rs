@@ -18,15 +18,15 @@ const WAITING: usize = 16;
 const WAIT: Duration = Duration::from_secs(8);
 
 /// The memory of one listener's answers.
-pub(super) struct Memory {
+pub(super) struct ResponseMemory {
     room: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
 /// There is no room for an answer.
-pub(super) struct Full;
+pub(super) struct OutOfMemory;
 
-impl Memory {
+impl ResponseMemory {
     pub(super) fn new() -> Arc<Self> {
         let room = Arc::new(Semaphore::new(ROOM as usize));
         Arc::new(Self { room, waiting: AtomicUsize::new(0) })
@@ -38,7 +38,10 @@ impl Memory {
     }
 
     /// Room for an answer of `bytes`, until what is returned is dropped; none for a small one.
-    pub(super) async fn hold(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>, Full> {
+    pub(super) async fn hold(
+        &self,
+        bytes: u64,
+    ) -> Result<Option<OwnedSemaphorePermit>, OutOfMemory> {
         if bytes <= SMALL {
             return Ok(None);
         }
@@ -46,22 +49,22 @@ impl Memory {
         if let Ok(permit) = Arc::clone(&self.room).try_acquire_many_owned(needed) {
             return Ok(Some(permit));
         }
-        let _waits = Waits::counted(&self.waiting).ok_or(Full)?;
+        let _waits = WaitingAnswer::counted(&self.waiting).ok_or(OutOfMemory)?;
         let room = Arc::clone(&self.room).acquire_many_owned(needed);
-        timeout(WAIT, room).await.ok().and_then(Result::ok).map(Some).ok_or(Full)
+        timeout(WAIT, room).await.ok().and_then(Result::ok).map(Some).ok_or(OutOfMemory)
     }
 }
 
-struct Waits<'a>(&'a AtomicUsize);
+struct WaitingAnswer<'a>(&'a AtomicUsize);
 
-impl<'a> Waits<'a> {
+impl<'a> WaitingAnswer<'a> {
     fn counted(waiting: &'a AtomicUsize) -> Option<Self> {
         let waits = Self(waiting);
         (waiting.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(waits)
     }
 }
 
-impl Drop for Waits<'_> {
+impl Drop for WaitingAnswer<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -73,7 +76,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_answers_wait_for_room_and_short_ones_never_do() {
-        let memory = Memory::new();
+        let memory = ResponseMemory::new();
         let whole = memory.hold(u64::from(ROOM) << 10).await.ok().flatten();
         assert!(whole.is_some() && !memory.is_short());
         assert!(memory.hold(SMALL).await.is_ok());
@@ -87,7 +90,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gets_no_room_is_told() {
-        let memory = Memory::new();
+        let memory = ResponseMemory::new();
         let _whole = memory.hold(u64::MAX).await;
         assert!(memory.hold(SMALL * 2).await.is_err());
         assert!(!memory.is_short());

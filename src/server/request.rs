@@ -27,7 +27,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// A request's body.
 pub(super) struct RequestBody {
     inner: Option<Incoming>,
-    pace: Pace,
+    pace: MinimumRate,
     /// Whether the client waits for `100 Continue`, which is sent when the body is first asked for.
     waits_for_continue: bool,
     /// Set when some of a body was left on the connection.
@@ -36,7 +36,7 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(inner: Incoming, waits_for_continue: bool, unread: Arc<AtomicBool>) -> Self {
-        Self { inner: Some(inner), pace: Pace::default(), waits_for_continue, unread }
+        Self { inner: Some(inner), pace: MinimumRate::default(), waits_for_continue, unread }
     }
 }
 
@@ -112,14 +112,14 @@ fn too_slow() -> axum::BoxError {
 
 /// What came while it was waited for. Time that this process takes is not the client's.
 #[derive(Default)]
-struct Pace {
+struct MinimumRate {
     bytes: u64,
     waited: Duration,
     since: Option<Instant>,
     end: Option<Pin<Box<Sleep>>>,
 }
 
-impl Pace {
+impl MinimumRate {
     /// Nothing is there: whether the window ends with too little.
     fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
@@ -161,7 +161,7 @@ mod tests {
 
     /// Whether a client keeps up that sends `bytes` every `pause`, for ten minutes.
     async fn keeps_up(bytes: u64, pause: Duration) -> bool {
-        let (mut pace, began) = (Pace::default(), Instant::now());
+        let (mut pace, began) = (MinimumRate::default(), Instant::now());
         while began.elapsed() < Duration::from_mins(10) {
             let slow = poll_fn(|cx| told(pace.is_too_slow(cx)));
             if timeout(pause, slow).await.is_ok() || !pace.keeps_up(bytes) {
@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_came_fast_buys_no_more_than_a_window() {
-        let (mut pace, began) = (Pace::default(), Instant::now());
+        let (mut pace, began) = (MinimumRate::default(), Instant::now());
         assert!(pace.keeps_up(1 << 30));
         poll_fn(|cx| told(pace.is_too_slow(cx))).await;
         assert!(began.elapsed() <= 2 * WINDOW + Duration::from_secs(1), "{:?}", began.elapsed());

@@ -19,7 +19,7 @@ const WANTED: u64 = 3 * MOST as u64 + RESERVE;
 const ROOM: Duration = Duration::from_millis(100);
 
 /// The connections of one listener.
-pub(super) struct Slots {
+pub(super) struct ConnectionLimit {
     permits: Arc<Semaphore>,
     idle: Mutex<Idle>,
 }
@@ -32,15 +32,15 @@ struct Idle {
 }
 
 /// One connection's place.
-pub(super) struct Slot {
-    slots: Arc<Slots>,
+pub(super) struct ConnectionSlot {
+    slots: Arc<ConnectionLimit>,
     place: Mutex<Option<u64>>,
     /// Told when the connection should end because another one needs its place.
     pub(super) wanted: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Slots {
+impl ConnectionLimit {
     /// As many as this process may have descriptors for, having raised its limit where it may.
     pub(super) fn by_descriptors() -> Arc<Self> {
         let _ = rlimit::increase_nofile_limit(WANTED);
@@ -54,7 +54,7 @@ impl Slots {
 
     /// A place for a new connection: a free one, or that of the connection which has been idle for
     /// the longest. `None` when all are at work.
-    pub(super) async fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
+    pub(super) async fn take(self: &Arc<Self>) -> Option<Arc<ConnectionSlot>> {
         let permit = if let Ok(free) = Arc::clone(&self.permits).try_acquire_owned() {
             free
         } else {
@@ -64,7 +64,7 @@ impl Slots {
             tokio::time::timeout(ROOM, freed).await.ok()?.ok()?
         };
         let slots = Arc::clone(self);
-        let slot = Slot {
+        let slot = ConnectionSlot {
             slots,
             place: Mutex::default(),
             wanted: CancellationToken::new(),
@@ -86,7 +86,7 @@ fn share(descriptors: u64) -> usize {
     usize::try_from(share).unwrap_or(MOST).clamp(8, MOST)
 }
 
-impl Slot {
+impl ConnectionSlot {
     /// A request came. The connection counts as busy until what is returned is dropped.
     pub(super) fn work(self: &Arc<Self>) -> Busy {
         self.leave();
@@ -112,14 +112,14 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
 /// A request under way.
-pub(super) struct Busy(Arc<Slot>);
+pub(super) struct Busy(Arc<ConnectionSlot>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_longest_idle_makes_room_and_one_at_work_never_does() {
-        let slots = Slots::new(2);
+        let slots = ConnectionLimit::new(2);
         let (first, second) = (slots.take().await.unwrap(), slots.take().await.unwrap());
         let busy = first.work();
         let freed = tokio::spawn({

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::memory::Memory;
+use super::memory::ResponseMemory;
 
 /// How long a client may take nothing of an answer.
 const UNREAD: Duration = Duration::from_mins(1);
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
-    memory: Arc<Memory>,
+    memory: Arc<ResponseMemory>,
     stalled: Option<Stalled>,
 }
 
@@ -33,7 +33,7 @@ struct Stalled {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(stream: TcpStream, memory: Arc<ResponseMemory>) -> Self {
         Self { stream, memory, stalled: None }
     }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     /// How long a client may take nothing.
-    async fn patience(memory: &Arc<Memory>) -> Duration {
+    async fn patience(memory: &Arc<ResponseMemory>) -> Duration {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let mut socket = Socket::new(listener.accept().await.unwrap().0, Arc::clone(memory));
@@ -123,7 +123,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_off_and_sooner_when_memory_is_short() {
-        let memory = Memory::new();
+        let memory = ResponseMemory::new();
         let alone = patience(&memory).await;
         assert!(alone >= UNREAD && alone < UNREAD * 2, "{alone:?}");
         let _all = memory.hold(u64::MAX).await;

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use asset_ledger::audit::{Depth, Files};
-use asset_ledger::export::{Against, Source};
-use asset_ledger::s3::Beside;
-use asset_ledger::world::World;
-use ledger::audit::{Finding, Kind};
+use asset_ledger::export::{CheckpointHeads, ExportSource};
+use asset_ledger::object_audit::{ObjectAudit, ObjectAuditDepth};
+use asset_ledger::s3::OfflineBucket;
+use asset_ledger::system::SystemEffects;
+use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key};
-use ledger::journal::{Journal, SqliteJournal};
-use ledger::service::Service;
-use ledger::sqlite::Open;
+use ledger::journal::Journal;
+use ledger::service::LedgerService;
 use projections::Positions;
-use projections::audit::{Audit, followed};
-use projections::views::SqliteViews;
+use projections::audit::{RowAudit, followed};
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 use tokio::sync::mpsc;
 
 use crate::day::Day;
@@ -83,9 +84,9 @@ impl Named {
 /// What a finding is about, if it is evidence and not merely on its way.
 fn evidence(finding: &Finding) -> Option<String> {
     match finding.kind {
-        Kind::RowMissing | Kind::RowStale | Kind::ObjectUnrecorded => None,
+        FindingKind::RowMissing | FindingKind::RowStale | FindingKind::ObjectUnrecorded => None,
         // In `s3/objects` or in `s3/lost`, it is the same file.
-        Kind::ObjectStray => finding.asset.rsplit('/').next().map(str::to_owned),
+        FindingKind::ObjectStray => finding.asset.rsplit('/').next().map(str::to_owned),
         _ => Some(finding.asset.clone()),
     }
 }
@@ -101,20 +102,25 @@ pub(crate) async fn named(day: &Day) -> Named {
 /// As `verify --objects=deep --against`, and `--repair`.
 pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
     let mut named = Named::default();
-    let position = SqliteViews::open(&day.data, Open::ReadOnly)?.load().await?;
-    let open = if repair { Open::Existing } else { Open::ReadOnly };
+    let position = SqliteViews::open(&day.data, OpenMode::ReadOnly)?.load().await?;
+    let open = if repair { OpenMode::Existing } else { OpenMode::ReadOnly };
     let journal = Arc::new(SqliteJournal::open(&day.data, open).await?);
     let views = Arc::new(SqliteViews::open(&day.data, open)?);
     for heads in &day.checkpoints {
-        let against = Against::open(heads, None)?;
+        let against = CheckpointHeads::open(heads, None)?;
         against.journal(&*journal, &mut |finding| named.tell_kept(&finding)).await?;
     }
     followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
     // As on the command line without `--against`: nothing is mended from such a journal.
     let repair = repair && !named.0.contains_key(JOURNAL);
-    let inventory = Arc::new(Beside::open(&day.data.join("s3"), "assets", Arc::new(World), open)?);
-    let (effects, patience, tenant) = (Arc::new(World), Duration::ZERO, "main".parse()?);
-    let audit = Audit {
+    let inventory = Arc::new(OfflineBucket::open(
+        &day.data.join("s3"),
+        "assets",
+        Arc::new(SystemEffects),
+        open,
+    )?);
+    let (effects, patience, tenant) = (Arc::new(SystemEffects), Duration::ZERO, "main".parse()?);
+    let audit = RowAudit {
         journal: journal.clone(),
         scan: journal.clone(),
         views,
@@ -125,12 +131,12 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         segments: 1,
     };
     let tenant = audit.tenant.clone();
-    let files = Files {
-        service: Service::new(journal.clone(), inventory.clone(), effects, tenant, "assets"),
+    let files = ObjectAudit {
+        service: LedgerService::new(journal.clone(), inventory.clone(), effects, tenant, "assets"),
         journal: journal.clone(),
         scan: journal,
         inventory,
-        depth: Depth::Deep,
+        depth: ObjectAuditDepth::Deep,
         repair,
         accept_missing: false,
         patience,
@@ -154,8 +160,8 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
 /// Writes the heads of all sound histories to a file outside.
 pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
     let out = day.fresh("heads");
-    let journal = SqliteJournal::open(&day.data, Open::ReadOnly).await?;
-    let source = Source { journal: &journal, scan: &journal };
+    let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
+    let source = ExportSource { journal: &journal, scan: &journal };
     source.checkpoint_of_the_sound(&out, None, &mut Deaf).await?;
     Ok(out)
 }
@@ -170,7 +176,7 @@ pub(crate) async fn keep_heads(day: &mut Day) {
 /// Remembers what was acknowledged, as it is in the journal.
 pub(crate) async fn acknowledge(day: &mut Day, told: impl Iterator<Item = (String, u64)>) {
     let told: Vec<_> = told.collect();
-    let journal = SqliteJournal::open(&day.data, Open::ReadOnly).await.unwrap();
+    let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await.unwrap();
     for (id, version) in told {
         let asset: AssetId = id.parse().unwrap();
         let key = Key { tenant: "main".parse().unwrap(), asset };

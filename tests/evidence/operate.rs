@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_ledger::export::{Filter, Heard, Layout, Shape, Source, Writer};
-use asset_ledger::local::{Local, Options};
-use asset_ledger::world::World;
+use asset_ledger::export::{
+    ExportFilter, ExportObserver, ExportShape, ExportSource, ExportWriter, Layout,
+};
+use asset_ledger::local::{LocalOptions, LocalServer};
+use asset_ledger::system::SystemEffects;
 use chrono::TimeDelta;
 use ledger::Effects;
 use ledger::audit::Finding;
-use ledger::journal::SqliteJournal;
-use ledger::sqlite::Open;
-use projections::position::{Commit, Position, Positions};
-use projections::replay::{self, Outcome, Tally};
-use projections::views::SqliteViews;
+use projections::position::{Position, PositionCommit, Positions};
+use projections::replay::{self, ReplayOutcome, ReplayTally};
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 use tokio::sync::watch;
 
 use crate::damage;
@@ -66,8 +68,8 @@ pub(crate) async fn run(day: &mut Day, operation: Operation) -> Result<(), Strin
     .map_err(|error| format!("{error:#}").chars().take(160).collect())
 }
 
-async fn start(day: &Day) -> anyhow::Result<Local> {
-    Local::start(Options {
+async fn start(day: &Day) -> anyhow::Result<LocalServer> {
+    LocalServer::start(LocalOptions {
         data: day.data.clone(),
         listen: "127.0.0.1:0".parse()?,
         s3_listen: "127.0.0.1:0".parse()?,
@@ -174,8 +176,8 @@ fn version(answer: &Response) -> Option<u64> {
 
 /// As `replay`, and as `replay --accept-restored`.
 async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
-    let journal = Arc::new(SqliteJournal::open(&day.data, Open::Existing).await?);
-    let views = Arc::new(SqliteViews::open(&day.data, Open::OrCreate)?);
+    let journal = Arc::new(SqliteJournal::open(&day.data, OpenMode::Existing).await?);
+    let views = Arc::new(SqliteViews::open(&day.data, OpenMode::OrCreate)?);
     let end = Position::last_of(&*journal).await?;
     let follows = views.load().await?.is_in(&*journal).await?;
     anyhow::ensure!(accept || follows, "the rows follow another journal");
@@ -184,8 +186,8 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
         scan: journal.clone(),
         journal: journal.clone(),
         table: views.clone(),
-        effects: Arc::new(World),
-        options: replay::Options {
+        effects: Arc::new(SystemEffects),
+        options: replay::ReplayOptions {
             tenant: "main".parse()?,
             segments: 1,
             rate: None,
@@ -194,17 +196,17 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
             accept_restored: accept,
             fresh: false,
         },
-        tally: Arc::new(Tally::default()),
+        tally: Arc::new(ReplayTally::default()),
         stop,
     };
     let outcome = replay.run().await?;
-    anyhow::ensure!(matches!(outcome, Outcome::Switched(..)), "refused");
+    anyhow::ensure!(matches!(outcome, ReplayOutcome::Switched(..)), "refused");
     if accept {
         // A follower of another process may move it meanwhile, and then it is read again.
         loop {
             let from = views.load().await?;
             if from.is_in(&*journal).await?
-                || matches!(views.commit(&[], &[], &from, &end).await?, Commit::Moved(_))
+                || matches!(views.commit(&[], &[], &from, &end).await?, PositionCommit::Moved(_))
             {
                 break;
             }
@@ -216,17 +218,17 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
 /// Nobody listens.
 pub(crate) struct Deaf;
 
-impl Heard for Deaf {
+impl ExportObserver for Deaf {
     fn read(&mut self, _: u64) {}
     fn broken(&mut self, _: Vec<Finding>) {}
     fn too_long(&mut self, _: &str, _: usize) {}
 }
 
 async fn export(day: &mut Day) -> anyhow::Result<()> {
-    let shape = Shape { out: day.fresh("export"), layout: Layout::Segment, gzip: false };
-    let journal = SqliteJournal::open(&day.data, Open::ReadOnly).await?;
-    let mut writer = Writer::create(shape, World.now(), Filter::default())?;
-    let source = Source { journal: &journal, scan: &journal };
-    source.export(Vec::new(), &Filter::default(), &mut writer, &mut Deaf).await?;
+    let shape = ExportShape { out: day.fresh("export"), layout: Layout::Segment, gzip: false };
+    let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
+    let mut writer = ExportWriter::create(shape, SystemEffects.now(), ExportFilter::default())?;
+    let source = ExportSource { journal: &journal, scan: &journal };
+    source.export(Vec::new(), &ExportFilter::default(), &mut writer, &mut Deaf).await?;
     writer.finish().map(drop)
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_ledger::http::Pages;
+use asset_ledger::http::AllowedOrigins;
 use asset_ledger::objects::{Connection, S3Objects};
 use asset_ledger::presign::{Presigned, Presigner};
-use asset_ledger::s3::{Backlog, Credentials, LocalS3, Outbox, REGION, Receiver, Verdict};
+use asset_ledger::s3::{Backlog, Credentials, DeliveryOutcome, LocalS3, Outbox, REGION, Receiver};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::BehaviorVersion;
@@ -23,9 +23,9 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::Effects;
 use ledger::asset::{Declaration, UploadKind};
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::id::{AssetId, Key};
-use ledger::objects::{Current, Inventory, Objects};
+use ledger::objects::{CurrentObject, ObjectInventory, Objects};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -67,7 +67,8 @@ impl World {
         let effects: Arc<dyn Effects> = Arc::new(Clock(TimeDelta::zero()));
         let local = LocalS3::open(dir, BUCKET, Arc::clone(&effects)).await.unwrap();
         let credentials = Credentials::load_or_create(dir, &*effects).unwrap();
-        let router = local.router(&credentials, Pages::of(["https://ours.example".to_owned()]));
+        let router =
+            local.router(&credentials, AllowedOrigins::of(["https://ours.example".to_owned()]));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -204,12 +205,14 @@ async fn an_object_is_put_seen_fetched_and_deleted() {
     let (world, key) = (World::start(dir.path()).await, key());
     let objects = world.objects();
     objects.ready().await.unwrap();
-    assert_eq!(objects.current(&key).await.unwrap(), Current::Absent);
+    assert_eq!(objects.current(&key).await.unwrap(), CurrentObject::Absent);
 
     let put = world.put(&key, "hello").await;
     assert_eq!(put.status(), StatusCode::OK);
     assert_eq!(put.headers()["etag"], "\"5d41402abc4b2a76b9719d911017c592\"");
-    let Current::Object(seen) = objects.current(&key).await.unwrap() else { panic!("no object") };
+    let CurrentObject::Object(seen) = objects.current(&key).await.unwrap() else {
+        panic!("no object")
+    };
     assert_eq!(put.headers()["x-amz-version-id"], seen.version_id.as_str());
     assert_eq!(seen.sha256, Some(sha256("hello")));
     assert_eq!((seen.size, seen.etag.as_str()), (5, "5d41402abc4b2a76b9719d911017c592"));
@@ -231,7 +234,7 @@ async fn an_object_is_put_seen_fetched_and_deleted() {
         objects.delete(&key, &version).await.unwrap();
         assert!(!objects.exists(&key, &version).await.unwrap());
     }
-    assert_eq!(objects.current(&key).await.unwrap(), Current::Absent);
+    assert_eq!(objects.current(&key).await.unwrap(), CurrentObject::Absent);
     assert_eq!(files(&dir.path().join("objects")), 0, "deleted means gone from disk");
     assert_eq!(world.waiting().await, 4, "two uploads and two deletions");
 }
@@ -307,7 +310,7 @@ async fn a_delete_marker_hides_and_is_named() {
     let deleted = sdk.delete_object().bucket(BUCKET).key(key.object()).send().await.unwrap();
     let marker = deleted.version_id().unwrap().to_owned();
     assert_eq!(deleted.delete_marker(), Some(true));
-    let hidden = Current::DeleteMarker { version_id: marker.clone() };
+    let hidden = CurrentObject::DeleteMarker { version_id: marker.clone() };
     assert_eq!(objects.current(&key).await.unwrap(), hidden);
 
     let get = || sdk.get_object().bucket(BUCKET).key(key.object());
@@ -323,7 +326,7 @@ async fn a_delete_marker_hides_and_is_named() {
 
     let removed = sdk.delete_object().bucket(BUCKET).key(key.object()).version_id(&marker);
     assert_eq!(removed.send().await.unwrap().delete_marker(), Some(true));
-    assert!(matches!(objects.current(&key).await.unwrap(), Current::Object(_)));
+    assert!(matches!(objects.current(&key).await.unwrap(), CurrentObject::Object(_)));
 }
 
 #[tokio::test]
@@ -568,18 +571,18 @@ async fn a_bucket_that_is_missing_or_away_is_not_an_empty_one() {
         S3Objects::new(connection, name, Arc::new(Clock(TimeDelta::zero())))
     };
     let other = bucket(&world.url, "another");
-    assert_eq!(other.ready().await.unwrap_err().kind, Kind::Misconfigured);
-    assert_eq!(other.exists(&key, "v").await.unwrap_err().kind, Kind::Misconfigured);
-    assert_eq!(other.versions(&key).await.unwrap_err().kind, Kind::Misconfigured);
-    assert_eq!(other.delete(&key, "v").await.unwrap_err().kind, Kind::Misconfigured);
+    assert_eq!(other.ready().await.unwrap_err().kind, StoreErrorKind::Misconfigured);
+    assert_eq!(other.exists(&key, "v").await.unwrap_err().kind, StoreErrorKind::Misconfigured);
+    assert_eq!(other.versions(&key).await.unwrap_err().kind, StoreErrorKind::Misconfigured);
+    assert_eq!(other.delete(&key, "v").await.unwrap_err().kind, StoreErrorKind::Misconfigured);
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let away = bucket(&format!("http://{}", closed.local_addr().unwrap()), BUCKET);
     drop(closed);
-    assert_eq!(away.current(&key).await.unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(away.current(&key).await.unwrap_err().kind, StoreErrorKind::Unavailable);
     let Credentials { access_key, .. } = &world.credentials;
     let stranger = Connection::local(&world.url, REGION, access_key, "guess");
     let stranger = S3Objects::new(stranger, BUCKET, Arc::new(Clock(TimeDelta::zero())));
-    assert_eq!(stranger.current(&key).await.unwrap_err().kind, Kind::Misconfigured);
+    assert_eq!(stranger.current(&key).await.unwrap_err().kind, StoreErrorKind::Misconfigured);
 }
 
 /// Passes on what it is given.
@@ -587,9 +590,9 @@ struct Inbox(mpsc::UnboundedSender<Value>);
 
 #[async_trait]
 impl Receiver for Inbox {
-    async fn receive(&self, event: &str) -> Verdict {
+    async fn receive(&self, event: &str) -> DeliveryOutcome {
         self.0.send(serde_json::from_str(event).unwrap()).unwrap();
-        Verdict::Done
+        DeliveryOutcome::Done
     }
 }
 
@@ -614,7 +617,9 @@ async fn a_restart_keeps_objects_notifications_and_the_key() {
     let world = World::start(dir.path()).await;
     assert_eq!(world.credentials, credentials);
     assert_eq!((files(&dir.path().join("tmp")), files(&dir.path().join("objects"))), (2, 1));
-    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
     let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await;
     assert_eq!(send(&get.unwrap(), "").await.text().await.unwrap(), "hello");
     assert_eq!(world.waiting().await, 1);
@@ -669,7 +674,9 @@ async fn a_version_is_what_its_row_says_wherever_a_crash_left_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let (world, key) = (World::start(dir.path()).await, key());
     world.put(&key, "hello").await;
-    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
     world.stop().await;
     let (objects, drafts) = (dir.path().join("objects"), dir.path().join("tmp"));
     std::fs::rename(objects.join(&seen.version_id), drafts.join(&seen.version_id)).unwrap();
@@ -689,7 +696,9 @@ async fn a_file_that_was_altered_is_not_served_whole_under_its_old_hash() {
     let dir = tempfile::tempdir().unwrap();
     let (world, key) = (World::start(dir.path()).await, key());
     world.put(&key, "hello").await;
-    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
     let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await.unwrap();
     let file = dir.path().join("objects").join(&seen.version_id);
     std::fs::write(&file, "jello").unwrap();

@@ -9,7 +9,9 @@ const OTHER: &str = "\"00000000000000000000000000000000\"";
 async fn object(world: &World) -> (Key, String) {
     let key = key();
     world.put(&key, "0123456789").await;
-    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
     let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await;
     (key, get.unwrap().url)
 }
@@ -175,7 +177,9 @@ async fn what_an_uploader_did_not_sign_changes_nothing_that_a_reader_gets() {
         .header("expires", "Fri, 01 Jan 2100 00:00:00 GMT")
         .body("not gzip");
     assert_eq!(put.send().await.unwrap().status(), 200);
-    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
     let get = world.objects().download(&key, &seen.version_id, None, None, MINUTE).await;
     let get = get.unwrap();
     for range in [None, Some("bytes=0-")] {

@@ -120,7 +120,9 @@ async fn a_host_is_the_same_in_other_case_and_with_its_default_port() {
     let dir = tempfile::tempdir().unwrap();
     let (world, key) = (World::start(dir.path()).await, key());
     world.put(&key, "hello").await;
-    let Current::Object(seen) = world.objects().current(&key).await.unwrap() else { panic!() };
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
     let Credentials { access_key, secret_key } = &world.credentials;
     for (signed_for, sent, answer) in [
         ("http://files.example", "files.example:80", "HTTP/1.1 200 OK"),

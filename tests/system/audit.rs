@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use asset_ledger::export::{Filter, Layout, Shape, Writer};
+use asset_ledger::export::{ExportFilter, ExportShape, ExportWriter, Layout};
 use chrono::TimeDelta;
 use ledger::history::History;
 use ledger::id::AssetId;
-use ledger::record::Record;
+use ledger::record::EventRecord;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::server::{PATIENCE, Server, program};
+use crate::server::{PATIENCE, ServeProcess, program};
 
 /// A folder with a ledger of three assets, of which the first is confirmed.
 pub(crate) struct Desk {
@@ -27,7 +27,7 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let server = Server::start(&folder.path().join("data"));
+        let server = ServeProcess::start(&folder.path().join("data"));
         let mut ids = Vec::new();
         for _ in 0..3 {
             let created = server.create().await;
@@ -80,14 +80,14 @@ impl Desk {
         for file in ["views.sqlite", "views.sqlite-wal", "views.sqlite-shm"] {
             let _ = fs::remove_file(self.at("data").join(file));
         }
-        let server = Server::start(&self.at("data"));
+        let server = ServeProcess::start(&self.at("data"));
         caught_up(&server, left).await;
         assert!(server.stop());
     }
 }
 
 /// Waits until the list shows each asset as its events made it.
-async fn caught_up(server: &Server, ids: &[String]) {
+async fn caught_up(server: &ServeProcess, ids: &[String]) {
     let deadline = Instant::now() + PATIENCE;
     for id in ids {
         let state = server.state(id).await;
@@ -114,7 +114,7 @@ async fn an_export_is_imported_and_exported_again_as_the_same_bytes() {
         let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
         assert_eq!(read("first"), read("second"), "{file}");
     }
-    let server = Server::start(&desk.at("restored"));
+    let server = ServeProcess::start(&desk.at("restored"));
     server.wait_for(&desk.ids[0], "UPLOADED").await;
     let told = desk.run(&["import", "first", "--data", "restored"]).2;
     assert!(told.contains("another `serve`"), "{told}");
@@ -290,9 +290,9 @@ async fn a_tampered_ledger_is_neither_vouched_for_nor_exported_silently() {
 /// An export of as many assets, one event each, written by hand.
 fn large(out: &Path, assets: u64) -> u64 {
     let sample = include_str!("../../migrations/events/created.v1.json");
-    let shape = Shape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
-    let first = Record::read(sample.trim_end()).unwrap();
-    let mut writer = Writer::create(shape, first.at, Filter::default()).unwrap();
+    let shape = ExportShape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
+    let first = EventRecord::read(sample.trim_end()).unwrap();
+    let mut writer = ExportWriter::create(shape, first.at, ExportFilter::default()).unwrap();
     for number in 0..assets {
         let mut record = first.clone();
         let at = record.at + TimeDelta::milliseconds(number.cast_signed());

@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
 /// Rounds, but for as many as the environment says.
 const ROUNDS: u64 = 3;
@@ -54,7 +54,7 @@ async fn backups_under_load_restore_whole() {
     let rounds = rounds();
     let folder = tempfile::tempdir().unwrap();
     let [data, out, restored] = ["data", "out", "restored"].map(|name| folder.path().join(name));
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let (phase, told) = (watch::Sender::new(Load::Running), Arc::new(Mutex::new(Vec::new())));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -136,7 +136,7 @@ async fn load(
 }
 
 async fn check(restored: &Path, before: &[Told]) {
-    let server = Server::start(restored);
+    let server = ServeProcess::start(restored);
     for told in before {
         let history = server.get(&format!("/asset/{}/history", told.id)).await;
         assert_eq!(history.status(), 200, "{} is not there", told.id);
@@ -152,7 +152,7 @@ async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let [data, other, out, restored] =
         ["data", "other", "out", "restored"].map(|name| folder.path().join(name));
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let created = server.create().await;
     let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
     assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
@@ -166,7 +166,7 @@ async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
     assert!(server.stop());
     assert!(text(&restore(&data)).contains("is not empty"));
 
-    drop(Server::start(&other));
+    drop(ServeProcess::start(&other));
     let refused = backup(&other);
     assert!(!refused.status.success() && text(&refused).contains("another ledger"));
 
@@ -177,14 +177,14 @@ async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
     assert!(!restored.exists() && !folder.path().join("restored.restoring").exists());
     assert!(run(&["backup", "--deep"], [&data, &out], ["--data", "--out"]).status.success());
     assert!(restore(&restored).status.success());
-    assert_eq!(Server::start(&restored).state(id).await["state"], "RECEIVED");
+    assert_eq!(ServeProcess::start(&restored).state(id).await["state"], "RECEIVED");
 }
 
 #[tokio::test]
 async fn a_deep_look_names_the_file_that_was_altered() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let created = server.create().await;
     let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
     assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
@@ -212,7 +212,7 @@ const FILES: usize = 24;
 async fn a_backup_that_is_stopped_or_killed_spoils_nothing_and_the_next_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     for nth in 0..FILES {
         let created = server.create().await;
         let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::server::{PATIENCE, Server, program};
+use crate::server::{PATIENCE, ServeProcess, program};
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = program().args(arguments).output().unwrap();
@@ -63,7 +63,7 @@ fn a_wrong_flag_is_exit_code_two() {
 fn the_first_ctrl_c_ends_in_good_order_however_soon() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..10 {
-        assert!(Server::start(&folder.path().join("data")).stop_by("-INT"));
+        assert!(ServeProcess::start(&folder.path().join("data")).stop_by("-INT"));
     }
 }
 
@@ -73,10 +73,10 @@ fn a_terminal_that_hangs_up_ends_in_good_order_unless_it_was_to_be_outlived() {
     // The tests themselves may have been started to outlive a terminal, and that is inherited.
     let mut plain = Command::new("env");
     plain.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_asset-ledger")]);
-    assert!(Server::start_as(plain, &folder.path().join("data")).stop_by("-HUP"));
+    assert!(ServeProcess::start_as(plain, &folder.path().join("data")).stop_by("-HUP"));
     let mut nohup = Command::new("sh");
     nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_asset-ledger")]);
-    let server = Server::start_as(nohup, &folder.path().join("data"));
+    let server = ServeProcess::start_as(nohup, &folder.path().join("data"));
     server.signal("-HUP");
     std::thread::sleep(Duration::from_millis(300));
     assert!(server.stop(), "it ended with its terminal");
@@ -113,7 +113,7 @@ fn a_full_or_closed_standard_output_does_not_end_it() {
 fn a_folder_is_served_once() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let _server = Server::start(&data);
+    let _server = ServeProcess::start(&data);
     let ports = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
     let (code, _, error) = run(&[&["serve", "--data", shown(&data)][..], &ports[..]].concat());
     assert_eq!(code, 1);
@@ -124,7 +124,7 @@ fn a_folder_is_served_once() {
 async fn history_is_read_beside_a_running_serve_and_without_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let id = server.create().await["id"].as_str().unwrap().to_owned();
     let arguments = ["history", &id, "--data", shown(&data)];
     let (code, table, _) = run(&arguments);
@@ -144,7 +144,7 @@ fn history_of_nothing_says_what_is_missing() {
     assert_eq!(code, 1);
     assert!(error.contains("--data"), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "looking made a file");
-    drop(Server::start(&folder.path().join("data")));
+    drop(ServeProcess::start(&folder.path().join("data")));
     let data = folder.path().join("data");
     let (code, _, error) = run(&["history", id, "--data", shown(&data)]);
     assert_eq!(code, 1);
@@ -155,7 +155,7 @@ fn history_of_nothing_says_what_is_missing() {
 async fn a_history_that_was_edited_is_shown_and_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let id = server.create().await["id"].as_str().unwrap().to_owned();
     let path = format!("/asset/{id}");
     let deleted = server.request(reqwest::Method::DELETE, &path).send().await.unwrap();
@@ -179,7 +179,7 @@ async fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
     let mut open = Command::new("bash");
     let line = "umask 0; exec \"$0\" \"$@\"";
     open.args(["-c", line]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
-    let server = Server::start_as(open, &data);
+    let server = ServeProcess::start_as(open, &data);
     let created = server.create().await;
     let put = server.http.put(created["upload_url"].as_str().unwrap()).body("x").send().await;
     assert_eq!(put.unwrap().status(), 200);

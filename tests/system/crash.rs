@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, ServeProcess};
 
 const ROUNDS: u64 = 20;
 const CLIENTS: usize = 16;
@@ -28,9 +28,9 @@ async fn twenty_kills_under_load_lose_nothing_acknowledged() {
     let data = folder.path().join("data");
     let (mut acknowledged, mut uploads) = (0, 0);
     for round in 0..ROUNDS {
-        let server = Server::start(&data);
+        let server = ServeProcess::start(&data);
         let told = load_until_killed(server, Duration::from_millis(150 + 37 * round)).await;
-        let server = Server::start(&data);
+        let server = ServeProcess::start(&data);
         for told in &told {
             check(&server, told).await;
         }
@@ -44,7 +44,7 @@ async fn twenty_kills_under_load_lose_nothing_acknowledged() {
     check_files(&data);
 }
 
-async fn load_until_killed(server: Server, after: Duration) -> Vec<Told> {
+async fn load_until_killed(server: ServeProcess, after: Duration) -> Vec<Told> {
     let (over, all) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -94,7 +94,7 @@ fn content(id: &str, step: usize) -> Vec<u8> {
     id.as_bytes().iter().copied().cycle().take(37 + 4_001 * (step % 50)).collect()
 }
 
-async fn check(server: &Server, told: &Told) {
+async fn check(server: &ServeProcess, told: &Told) {
     let state = server.state(&told.id).await;
     assert!(state["version"].as_u64().unwrap() >= told.version, "lost an event: {state}");
     if !told.uploaded {
@@ -111,7 +111,7 @@ async fn check(server: &Server, told: &Told) {
     }
 }
 
-async fn check_bytes(server: &Server, id: &str) {
+async fn check_bytes(server: &ServeProcess, id: &str) {
     let answer: Value = server.get(&format!("/asset/{id}")).await.json().await.unwrap();
     let url = answer["download_url"].as_str().unwrap();
     let bytes = server.http.get(url).send().await.unwrap().bytes().await.unwrap();
@@ -120,7 +120,7 @@ async fn check_bytes(server: &Server, id: &str) {
 }
 
 /// Rows catch up: the list shows every asset at the version that the journal has.
-async fn check_rows(server: &Server, told: &[Told]) {
+async fn check_rows(server: &ServeProcess, told: &[Told]) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let listed = server.list().await;
@@ -139,7 +139,7 @@ async fn check_rows(server: &Server, told: &[Told]) {
 /// After the last restart every file is an object's, every object has its file, and no temporary
 /// file is left.
 fn check_files(data: &Path) {
-    assert!(Server::start(data).stop(), "it did not end in good order");
+    assert!(ServeProcess::start(data).stop(), "it did not end in good order");
     let bucket = data.join("s3");
     assert_eq!(names(&bucket.join("tmp")), [""; 0]);
     let rows = rusqlite::Connection::open(bucket.join("objects.sqlite")).unwrap();

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::server::{PATIENCE, Server, program};
+use crate::server::{PATIENCE, ServeProcess, program};
 
 #[tokio::test]
 async fn a_locked_journal_is_503_and_heals() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let lock = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = server.request(Method::POST, "/asset").send().await.unwrap();
@@ -36,7 +36,7 @@ async fn a_locked_journal_is_503_and_heals() {
     assert!(server.stop());
 }
 
-async fn ready(server: &Server) -> (u16, String) {
+async fn ready(server: &ServeProcess) -> (u16, String) {
     let answer = server.get("/readyz").await;
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
@@ -46,7 +46,7 @@ async fn ready(server: &Server) -> (u16, String) {
 async fn a_journal_that_is_gone_is_not_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     server.create().await;
     assert!(server.stop());
     let journal = data.join("journal.sqlite");
@@ -69,7 +69,7 @@ async fn a_journal_that_is_gone_is_not_begun_anew() {
         );
     }
     std::fs::write(&journal, whole).unwrap();
-    assert_eq!(Server::start(&data).list().await.len(), 1);
+    assert_eq!(ServeProcess::start(&data).list().await.len(), 1);
 }
 
 /// A limit on the size of files stands in for a full disk: the write fails half way.
@@ -77,11 +77,11 @@ async fn a_journal_that_is_gone_is_not_begun_anew() {
 async fn a_full_disk_is_503_and_the_process_survives() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    drop(Server::start(&data)); // the files are made while there is room
+    drop(ServeProcess::start(&data)); // the files are made while there is room
     let mut limited = Command::new("bash");
     let line = "trap '' XFSZ; ulimit -f 256; exec \"$0\" \"$@\"";
     limited.args(["-c", line]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
-    let server = Server::start_as(limited, &data);
+    let server = ServeProcess::start_as(limited, &data);
     let mut acknowledged = Vec::new();
     let refused = loop {
         let answer = server.request(Method::POST, "/asset").send().await.unwrap();
@@ -113,7 +113,7 @@ async fn a_full_disk_is_503_and_the_process_survives() {
     assert!(told.contains("writes"), "{told}");
     server.kill();
 
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     for asset in &acknowledged {
         server.state(asset["id"].as_str().unwrap()).await;
     }
@@ -125,7 +125,7 @@ async fn a_full_disk_is_503_and_the_process_survives() {
 fn a_damaged_journal_refuses_to_start_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    drop(Server::start(&data));
+    drop(ServeProcess::start(&data));
     for file in ["journal.sqlite-wal", "journal.sqlite-shm"] {
         let _ = std::fs::remove_file(data.join(file));
     }
@@ -140,7 +140,7 @@ fn a_damaged_journal_refuses_to_start_and_says_so() {
 fn damaged_rows_refuse_to_start_and_say_that_they_can_be_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    drop(Server::start(&data));
+    drop(ServeProcess::start(&data));
     for file in ["views.sqlite-wal", "views.sqlite-shm"] {
         let _ = std::fs::remove_file(data.join(file));
     }
@@ -148,7 +148,7 @@ fn damaged_rows_refuse_to_start_and_say_that_they_can_be_made_again() {
     let refused = serve(&data);
     assert!(refused.contains("remove") && refused.contains("journal"), "no remedy: {refused}");
     std::fs::remove_file(data.join("views.sqlite")).unwrap();
-    assert!(Server::start(&data).stop());
+    assert!(ServeProcess::start(&data).stop());
 }
 
 /// What `serve` says when it does not start.
@@ -180,11 +180,11 @@ fn put_back(file: &std::path::Path, bytes: &[u8]) {
 async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     assert!(server.stop());
     let list = data.join("s3/objects.sqlite");
     let older = flushed(&list);
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let created = server.create().await;
     let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
     assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
@@ -207,7 +207,7 @@ async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     assert!(found.contains("object-stray") && found.contains("object-missing"), "{found}");
 
     put_back(&list, &newer);
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     assert_eq!(server.state(id).await["state"], "RECEIVED");
     assert!(server.stop());
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use reqwest::Method;
 use tempfile::TempDir;
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
 fn shell(folder: &Path, line: &str) {
     let done = Command::new("sh").args(["-c", line]).current_dir(folder).status().unwrap();
@@ -15,7 +15,7 @@ fn shell(folder: &Path, line: &str) {
 }
 
 /// Whether a write is acknowledged, or the service says that it is ready.
-async fn acknowledges(server: &Server) -> bool {
+async fn acknowledges(server: &ServeProcess) -> bool {
     let created = server.request(Method::POST, "/asset").send().await;
     let ready = server.request(Method::GET, "/readyz").send().await;
     [created, ready].into_iter().flatten().any(|answer| answer.status().is_success())
@@ -25,12 +25,12 @@ async fn acknowledges(server: &Server) -> bool {
 async fn a_folder_that_is_moved_and_copied_is_not_written_to_twice() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    let first = Server::start(&data);
+    let first = ServeProcess::start(&data);
     let asset = first.create().await;
     let id = asset["id"].as_str().unwrap();
     shell(folder.path(), "mv data data.old && cp -r data.old data");
     assert!(!acknowledges(&first).await, "it goes on with the folder that was moved away");
-    let second = Server::start(&data);
+    let second = ServeProcess::start(&data);
     let log = first.log.clone();
     assert!(!first.ended(), "it ends, and not as if all were well");
     let told = fs::read_to_string(log).unwrap();
@@ -45,7 +45,7 @@ async fn a_folder_that_is_moved_and_copied_is_not_written_to_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_removed_acknowledges_nothing_more() {
     let folder = TempDir::new().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     server.create().await;
     shell(folder.path(), "rm -rf data");
     assert!(!acknowledges(&server).await, "what is acknowledged now is lost");
@@ -55,7 +55,7 @@ async fn a_folder_that_is_removed_acknowledges_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_replaced_while_nobody_writes_is_let_go_of() {
     let folder = TempDir::new().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     shell(folder.path(), "mv data data.old && cp -r data.old data");
     assert!(!server.ended());
 }
@@ -64,7 +64,7 @@ async fn a_folder_that_is_replaced_while_nobody_writes_is_let_go_of() {
 async fn a_clean_stop_leaves_no_log_and_nothing_that_others_may_read() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     server.create().await;
     server.list().await;
     assert!(server.stop());

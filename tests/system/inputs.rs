@@ -7,13 +7,14 @@ use std::process::Command;
 use ledger::asset::{Declaration, Event};
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::journal::{Journal, SqliteJournal};
-use ledger::record::{Cause, CommandId, Line, Record, Source};
-use ledger::sqlite::Open;
+use ledger::journal::Journal;
+use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use reqwest::Method;
+use stores::SqliteJournal;
+use stores::sqlite::OpenMode;
 
 use crate::audit::Desk;
-use crate::server::Server;
+use crate::server::ServeProcess;
 
 /// The program, for a shell that runs in the desk's folder.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_asset-ledger");
@@ -185,12 +186,12 @@ async fn planted(desk: &Desk, nth: u128, at: &str, change: impl Fn(String) -> St
     let at = at.parse().unwrap();
     let key = Key { tenant: Tenant::default(), asset: AssetId::new(at, nth) };
     let (actor, request) = ("anonymous".to_owned(), "r".to_owned());
-    let cause = Cause { actor, source: Source::Api, request, command: CommandId::fresh(nth) };
+    let cause = Cause { actor, source: EventSource::Api, request, command: CommandId::fresh(nth) };
     let event = Event::Created(Declaration::plain());
-    let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
+    let record = EventRecord { key, version: 1, event, cause, at, prev: Hash::ZERO };
     let body = change(record.line().unwrap().body);
-    let journal = SqliteJournal::open(&desk.at("data"), Open::Existing).await.unwrap();
-    journal.append(&record.key, Line { version: 1, body }).await.unwrap();
+    let journal = SqliteJournal::open(&desk.at("data"), OpenMode::Existing).await.unwrap();
+    journal.append(&record.key, StoredLine { version: 1, body }).await.unwrap();
     record.key.asset
 }
 
@@ -207,7 +208,7 @@ async fn what_the_ledger_would_not_have_written_so_is_named_and_goes_no_further(
     };
     assert!(code == 1 && named("odd-spelling", odd) && named("over-limit", last), "{told}");
     // Nothing can come after it: said plainly, and nothing is written.
-    let server = Server::start(&desk.at("data"));
+    let server = ServeProcess::start(&desk.at("data"));
     let answer = server.request(Method::DELETE, &format!("/asset/{last}")).send().await.unwrap();
     let status = answer.status();
     let said = answer.text().await.unwrap();

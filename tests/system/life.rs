@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
 #[test]
 fn the_demo_shows_a_whole_life_and_leaves_nothing_behind() {
@@ -27,7 +27,7 @@ fn the_demo_shows_a_whole_life_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn an_upload_becomes_received_without_being_confirmed() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     let created = server.create().await;
     let id = created["id"].as_str().unwrap();
     let url = created["upload_url"].as_str().unwrap();
@@ -43,16 +43,16 @@ async fn an_upload_becomes_received_without_being_confirmed() {
 async fn a_place_in_the_feed_lasts_longer_than_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let page = async |server: &Server, path: &str| -> Value {
+    let page = async |server: &ServeProcess, path: &str| -> Value {
         server.get(path).await.json().await.unwrap()
     };
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let first = server.create().await["id"].clone();
     let told = page(&server, "/events").await;
     assert_eq!((&told["events"][0]["asset_id"], &told["more"]), (&first, &json!(false)));
     assert!(server.stop());
 
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let after = format!("/events?after={}", told["next"].as_str().unwrap());
     assert_eq!(page(&server, &after).await["events"], json!([]));
     let second = server.create().await["id"].clone();
@@ -62,7 +62,7 @@ async fn a_place_in_the_feed_lasts_longer_than_the_process() {
     assert!(server.stop());
 
     // Another journal under the same address is not taken for this one.
-    let other = Server::start(&folder.path().join("other"));
+    let other = ServeProcess::start(&folder.path().join("other"));
     other.create().await;
     let answer = page(&other, &after).await;
     assert_eq!(answer["code"], "after.invalid");
@@ -71,7 +71,7 @@ async fn a_place_in_the_feed_lasts_longer_than_the_process() {
 #[tokio::test]
 async fn a_declared_upload_takes_the_declared_bytes_only() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     let sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; // hello
     let declared = json!({"filename": "héllo \"1\" 🦀.txt", "size": 5, "sha256": sha256});
     let created = server.request(Method::POST, "/asset").json(&declared).send().await.unwrap();
@@ -104,7 +104,7 @@ async fn a_declared_upload_takes_the_declared_bytes_only() {
 #[tokio::test]
 async fn an_overwrite_of_a_confirmed_asset_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     let created = server.create().await;
     let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
     assert_eq!(server.http.put(url).body("first").send().await.unwrap().status(), 200);
@@ -120,7 +120,7 @@ async fn an_overwrite_of_a_confirmed_asset_changes_nothing() {
 #[tokio::test]
 async fn no_signature_reaches_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     let created = server.create().await;
     let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
     server.http.put(url).body("bytes").send().await.unwrap();

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::server::{PATIENCE, Server};
+use crate::server::{PATIENCE, ServeProcess};
 
 /// Memory of a server beside a crowd, in KiB.
 const MEMORY: u64 = 128 << 10;
 
-fn served() -> (TempDir, Server) {
+fn served() -> (TempDir, ServeProcess) {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     (folder, server)
 }
 
@@ -125,7 +125,7 @@ async fn a_head_may_be_32_kib() {
 }
 
 /// One whole life of a small file: API, bucket, and the ledger's own look at the bucket.
-async fn works(server: &Server) -> Result<(), String> {
+async fn works(server: &ServeProcess) -> Result<(), String> {
     let told = |error: reqwest::Error| format!("{error:?}");
     let client = reqwest::Client::new();
     let answer = client.post(format!("{}/asset", server.api)).send().await.map_err(told)?;
@@ -156,7 +156,7 @@ fn with_descriptors(number: u32) -> Command {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_never_keep_out_who_works() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_as(with_descriptors(256), &folder.path().join("data"));
+    let server = ServeProcess::start_as(with_descriptors(256), &folder.path().join("data"));
     let mut idle = Vec::new();
     for _ in 0..20 {
         for address in [parts(&server.api).0, parts(&server.s3).0] {
@@ -169,7 +169,7 @@ async fn idle_connections_never_keep_out_who_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_finds_no_room_is_told_to_come_again() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_as(with_descriptors(256), &folder.path().join("data"));
+    let server = ServeProcess::start_as(with_descriptors(256), &folder.path().join("data"));
     let upload = server.create().await["upload_url"].as_str().unwrap().to_owned();
     for (address, line, word, form) in [
         (parts(&server.api).0, "POST /asset".to_owned(), "server.busy", "application/problem+json"),
@@ -203,7 +203,7 @@ async fn both_listeners_share_one_deadline_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = crate::server::program();
     command.env("ASSET_LEDGER_DRAIN_TIMEOUT", "2");
-    let server = Server::start_as(command, &folder.path().join("data"));
+    let server = ServeProcess::start_as(command, &folder.path().join("data"));
     let created = server.create().await;
     let (s3, put) = parts(created["upload_url"].as_str().unwrap());
     let mut upload = connect(s3);

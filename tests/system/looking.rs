@@ -7,17 +7,17 @@ use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::server::{PATIENCE, Server, program};
+use crate::server::{PATIENCE, ServeProcess, program};
 
 /// Serves, and looks every second.
-fn looking(data: &Path) -> Server {
+fn looking(data: &Path) -> ServeProcess {
     let mut command = program();
     command.env("ASSET_LEDGER_VERIFY_EVERY", "1s");
-    Server::start_as(command, data)
+    ServeProcess::start_as(command, data)
 }
 
 /// Waits until `/readyz` answers what is waited for.
-async fn ready(server: &Server, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+async fn ready(server: &ServeProcess, wanted: impl Fn(u16, &Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = server.get("/readyz").await;
@@ -30,7 +30,7 @@ async fn ready(server: &Server, wanted: impl Fn(u16, &Value) -> bool) -> Value {
     }
 }
 
-async fn metric(server: &Server, name: &str) -> f64 {
+async fn metric(server: &ServeProcess, name: &str) -> f64 {
     let metrics = server.get("/metrics").await.text().await.unwrap();
     let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));
     line.unwrap_or_else(|| panic!("{metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
@@ -88,7 +88,7 @@ async fn checkpoints_come_by_themselves_and_can_be_verified_against() {
     command.env("ASSET_LEDGER_CHECKPOINT_EVERY", "1s");
     command.env("ASSET_LEDGER_CHECKPOINT_OUT", folder.path().join("kept"));
     command.env("ASSET_LEDGER_CHECKPOINT_KEY", folder.path().join("key"));
-    let server = Server::start_as(command, &folder.path().join("data"));
+    let server = ServeProcess::start_as(command, &folder.path().join("data"));
     server.create().await;
     let kept = || {
         let files = std::fs::read_dir(folder.path().join("kept")).unwrap();

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
 /// Nobody's user and group.
 const NOBODY: &str = "65534";
@@ -21,9 +21,9 @@ struct Desk {
 }
 
 impl Desk {
-    async fn left_by(end: impl FnOnce(Server)) -> Self {
+    async fn left_by(end: impl FnOnce(ServeProcess)) -> Self {
         let folder = TempDir::new().unwrap();
-        let server = Server::start(&folder.path().join("data"));
+        let server = ServeProcess::start(&folder.path().join("data"));
         let mut ids = Vec::new();
         for _ in 0..2 {
             ids.push(server.create().await["id"].as_str().unwrap().to_owned());
@@ -86,7 +86,7 @@ fn has_log(data: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_looks_at_a_folder_changes_no_byte_of_it() {
-    let crashed = Desk::left_by(Server::kill).await;
+    let crashed = Desk::left_by(ServeProcess::kill).await;
     assert!(has_log(&crashed.data()), "a crash leaves a log");
     let stopped = Desk::left_by(|server| assert!(server.stop())).await;
     for desk in [crashed, stopped] {
@@ -101,7 +101,7 @@ async fn whoever_looks_at_a_folder_changes_no_byte_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_cannot_be_written_is_looked_at_all_the_same() {
-    let crashed = Desk::left_by(Server::kill).await;
+    let crashed = Desk::left_by(ServeProcess::kill).await;
     let stopped = Desk::left_by(|server| assert!(server.stop())).await;
     for desk in [crashed, stopped] {
         for path in seen(&desk.data()).keys() {

@@ -5,7 +5,7 @@ use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap};
 use reqwest::{Method, Response};
 use tempfile::TempDir;
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
 /// Origins, and whether their pages may call a server with `--public-url https://ledger.example`.
 const ORIGINS: [(&str, bool); 20] = [
@@ -35,15 +35,15 @@ fn shown(headers: &HeaderMap) -> Option<&str> {
     headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap())
 }
 
-fn public(url: &str) -> (TempDir, Server) {
+fn public(url: &str) -> (TempDir, ServeProcess) {
     let folder = TempDir::new().unwrap();
     let mut command = program();
     command.env("ASSET_LEDGER_PUBLIC_URL", url);
-    let server = Server::start_as(command, &folder.path().join("data"));
+    let server = ServeProcess::start_as(command, &folder.path().join("data"));
     (folder, server)
 }
 
-async fn preflight(server: &Server, url: &str, origin: &str) -> Response {
+async fn preflight(server: &ServeProcess, url: &str, origin: &str) -> Response {
     let asked = server.http.request(Method::OPTIONS, url).header("origin", origin);
     asked.header("access-control-request-method", "PUT").send().await.unwrap()
 }
@@ -69,7 +69,7 @@ async fn a_page_that_may_change_something_is_shown_it_and_no_other() {
     assert!(server.stop());
 }
 
-async fn called(server: &Server, host: &str) -> (u16, String) {
+async fn called(server: &ServeProcess, host: &str) -> (u16, String) {
     let answer = server.request(Method::POST, "/asset").header("host", host).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
@@ -84,7 +84,7 @@ async fn a_proxy_that_keeps_host_is_answered_where_its_url_is_known_and_told_whe
     assert!(server.stop());
 
     let folder = TempDir::new().unwrap();
-    let server = Server::start(&folder.path().join("data"));
+    let server = ServeProcess::start(&folder.path().join("data"));
     let (status, said) = called(&server, "ledger.example").await;
     assert!(status == 403 && said.contains("host.forbidden"), "{status}: {said}");
     assert!(said.contains("--public-url"), "{said}");

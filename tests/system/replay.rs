@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta};
-use ledger::journal::SqliteJournal;
-use ledger::sqlite::Open;
-use projections::generations::List;
+use projections::generations::GenerationList;
 use projections::testing::{Clock, Story};
-use projections::views::SqliteViews;
-use projections::{Follower, Generations, Runner};
+use projections::{Generations, JournalFollower, Runner};
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 
-use crate::server::{PATIENCE, Server, program};
+use crate::server::{PATIENCE, ServeProcess, program};
 
 /// Assets of two events each.
 const ASSETS: u32 = 3_000;
 
 async fn filled(data: &Path) {
     std::fs::create_dir_all(data).unwrap();
-    let journal = SqliteJournal::open(data, Open::OrCreate).await.unwrap();
+    let journal = SqliteJournal::open(data, OpenMode::OrCreate).await.unwrap();
     let stories: Vec<_> = (1..=ASSETS).map(|nth| Story::begin("main", nth).received()).collect();
     futures::future::join_all(stories.iter().map(|story| story.append_to(&journal))).await;
 }
@@ -43,10 +43,10 @@ fn said(data: &Path, arguments: &[&str]) -> String {
 }
 
 fn views(data: &Path) -> SqliteViews {
-    SqliteViews::open(data, Open::OrCreate).unwrap()
+    SqliteViews::open(data, OpenMode::OrCreate).unwrap()
 }
 
-async fn list(data: &Path) -> List {
+async fn list(data: &Path) -> GenerationList {
     views(data).generations().await.unwrap()
 }
 
@@ -121,7 +121,7 @@ async fn beside_a_service_commands_go_on_and_going_back_is_one_command() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     filled(&data).await;
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let replaying = {
         let data = data.clone();
         tokio::task::spawn_blocking(move || said(&data, &["--rate", "1500"]))
@@ -206,7 +206,7 @@ async fn a_row_that_may_be_evidence_is_left_and_that_is_said() {
 #[tokio::test]
 async fn an_id_that_was_mistyped_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
+    let server = ServeProcess::start(folder.path());
     let id = server.create().await["id"].as_str().unwrap().to_owned();
     server.kill();
     let other = "019aaf6b-5a00-7123-8456-0123456789ab";
@@ -221,7 +221,7 @@ async fn an_id_that_was_mistyped_leaves_nothing_behind() {
 #[test]
 fn a_refusal_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
-    drop(Server::start(folder.path()));
+    drop(ServeProcess::start(folder.path()));
     let refused = run(folder.path(), "replay", &["--rollback"]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(told, "asset-ledger: no earlier generation is kept\n");
@@ -273,17 +273,17 @@ fn by_hand(data: &Path) -> rusqlite::Connection {
 }
 
 async fn follow(data: &Path) -> Result<u64, ledger::StoreError> {
-    let journal = Arc::new(SqliteJournal::open(data, Open::Existing).await.unwrap());
+    let journal = Arc::new(SqliteJournal::open(data, OpenMode::Existing).await.unwrap());
     let views = Arc::new(views(data));
     let runner = Runner::new(journal.clone(), views.clone(), Arc::new(Clock::default()));
-    Follower::new(journal, views, runner).catch_up().await
+    JournalFollower::new(journal, views, runner).catch_up().await
 }
 
 #[tokio::test]
 async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
-    let journal = SqliteJournal::open(data, Open::OrCreate).await.unwrap();
+    let journal = SqliteJournal::open(data, OpenMode::OrCreate).await.unwrap();
     for nth in 1..=3 {
         Story::begin("main", nth).received().append_to(&journal).await;
     }
@@ -325,7 +325,7 @@ async fn a_journal_that_is_older_than_its_rows_is_told_apart_from_an_edit() {
     let (data, copy) = (folder.path().join("data"), folder.path().join("copy.sqlite"));
     std::fs::create_dir(&data).unwrap();
     for nth in 1..=4 {
-        let journal = SqliteJournal::open(&data, Open::OrCreate).await.unwrap();
+        let journal = SqliteJournal::open(&data, OpenMode::OrCreate).await.unwrap();
         Story::begin("main", nth).received().append_to(&journal).await;
         drop(journal);
         if nth == 2 {

@@ -6,9 +6,9 @@ use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
-async fn created(server: &Server, count: usize) -> Vec<String> {
+async fn created(server: &ServeProcess, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..count {
         let id = server.create().await["id"].as_str().unwrap().to_owned();
@@ -18,7 +18,7 @@ async fn created(server: &Server, count: usize) -> Vec<String> {
     ids
 }
 
-async fn listed(server: &Server, query: &str) -> Vec<String> {
+async fn listed(server: &ServeProcess, query: &str) -> Vec<String> {
     let page = server.get(&format!("/asset{query}")).await;
     assert_eq!(page.status(), 200, "{query}");
     let page: Value = page.json().await.unwrap();
@@ -26,7 +26,7 @@ async fn listed(server: &Server, query: &str) -> Vec<String> {
     ids.map(|item| item["asset_id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn counted(server: &Server, name: &str) -> u64 {
+async fn counted(server: &ServeProcess, name: &str) -> u64 {
     let metrics = server.get("/metrics").await.text().await.unwrap();
     let line = metrics.lines().find(|line| line.split(' ').next() == Some(name));
     line.and_then(|line| line.split(' ').nth(1)).unwrap().parse().unwrap()
@@ -42,7 +42,7 @@ fn verified(data: &Path) -> String {
 async fn a_row_that_cannot_be_read_is_folded_counted_told_and_named_by_verify() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let ids = created(&server, 4).await;
     let rows = Connection::open(data.join("views.sqlite")).unwrap();
     for (id, set) in [(&ids[1], "state = 'ARCHIVED'"), (&ids[2], "tags = 'no JSON'")] {
@@ -74,7 +74,7 @@ async fn a_row_that_cannot_be_read_is_folded_counted_told_and_named_by_verify() 
 async fn an_asset_with_neither_row_nor_history_is_left_out_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let ids = created(&server, 3).await;
     let rows = Connection::open(data.join("views.sqlite")).unwrap();
     rows.execute("UPDATE assets SET head = 'garbage' WHERE sk = ?1", [&ids[1]]).unwrap();

@@ -16,7 +16,7 @@ pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
 }
 
-pub(crate) struct Server {
+pub(crate) struct ServeProcess {
     child: Child,
     // Kept open: a server whose reader went away could not greet.
     _out: BufReader<ChildStdout>,
@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub(crate) http: Client,
 }
 
-impl Server {
+impl ServeProcess {
     /// Starts on `data` and waits until it listens.
     pub(crate) fn start(data: &Path) -> Self {
         Self::start_as(program(), data)
@@ -157,7 +157,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServeProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

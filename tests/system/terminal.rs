@@ -6,9 +6,10 @@ use std::fs;
 use ledger::asset::{Declaration, Event};
 use ledger::chain::Hash;
 use ledger::id::{Key, Tenant};
-use ledger::journal::{Journal, SqliteJournal};
-use ledger::record::{Cause, CommandId, Record, Source};
-use ledger::sqlite::Open;
+use ledger::journal::Journal;
+use ledger::record::{Cause, CommandId, EventRecord, EventSource};
+use stores::SqliteJournal;
+use stores::sqlite::OpenMode;
 
 use crate::audit::Desk;
 use crate::server::program;
@@ -29,25 +30,25 @@ fn assert_harmless(said: &str) {
 }
 
 /// What somebody wrote who could write the file.
-fn hostile() -> Record {
+fn hostile() -> EventRecord {
     let key = Key { tenant: Tenant::default(), asset: ID.parse().unwrap() };
     let declared = Declaration { filename: Some(HOSTILE.to_owned()), ..Declaration::plain() };
     let request = HOSTILE.to_owned();
     let cause = Cause {
         actor: HOSTILE.to_owned(),
-        source: Source::Api,
+        source: EventSource::Api,
         request,
         command: CommandId::fresh(1),
     };
     let at = "2026-11-23T08:00:00Z".parse().unwrap();
-    Record { key, version: 1, event: Event::Created(declared), cause, at, prev: Hash::ZERO }
+    EventRecord { key, version: 1, event: Event::Created(declared), cause, at, prev: Hash::ZERO }
 }
 
 #[tokio::test]
 async fn text_of_others_gives_a_terminal_no_orders() {
     let desk = Desk::new().await;
     let record = hostile();
-    let journal = SqliteJournal::open(&desk.at("data"), Open::Existing).await.unwrap();
+    let journal = SqliteJournal::open(&desk.at("data"), OpenMode::Existing).await.unwrap();
     journal.append(&record.key, record.line().unwrap()).await.unwrap();
     drop(journal);
     let body = record.line().unwrap().body;

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::server::{Server, program};
+use crate::server::{ServeProcess, program};
 
 /// A folder with some assets in it, and nobody who serves it any more.
 struct Left {
@@ -57,7 +57,7 @@ impl Said {
     }
 }
 
-async fn upload(server: &Server, bytes: &'static str) -> String {
+async fn upload(server: &ServeProcess, bytes: &'static str) -> String {
     let created = server.create().await;
     let url = created["upload_url"].as_str().unwrap();
     assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
@@ -70,7 +70,7 @@ async fn upload(server: &Server, bytes: &'static str) -> String {
 async fn left() -> Left {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let server = Server::start(&data);
+    let server = ServeProcess::start(&data);
     let announced = server.create().await["id"].as_str().unwrap().to_owned();
     let uploaded = upload(&server, "hello world").await;
     let purged = upload(&server, "hello world").await;

@@ -5,14 +5,14 @@
 
 use super::declaration::{Declaration, Reason};
 use super::event::{Event, UploadKind};
-use super::state::{Asset, Life, Status};
-use crate::objects::{Current, ObjectVersion};
+use super::state::{Asset, AssetStatus, Life};
+use crate::objects::{CurrentObject, ObjectVersion};
 
 /// What somebody wants of an asset that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Say what S3 shows.
-    Observe(Sight),
+    Observe(ObservedObject),
     /// Declare the pinned bytes to be the content for good.
     Confirm,
     /// Hide it.
@@ -28,13 +28,13 @@ pub enum Command {
 
 /// What S3 showed when somebody looked, after the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
+pub enum ObservedObject {
     /// The key, and what is known of the pinned version.
     Key {
         /// The key's current version.
-        current: Current,
-        /// [`Pin::There`] where nothing is pinned.
-        pin: Pin,
+        current: CurrentObject,
+        /// [`PinnedVersion::There`] where nothing is pinned.
+        pin: PinnedVersion,
     },
     /// Every version was deleted, and this many were still listed after that.
     Swept {
@@ -45,7 +45,7 @@ pub enum Sight {
 
 /// What is known of the pinned version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pin {
+pub enum PinnedVersion {
     /// It is there.
     There,
     /// It is missing. It may come back: a bucket that is being restored shows it late.
@@ -65,7 +65,7 @@ pub enum Rejection {
     Purged,
     /// Confirming needs bytes that were received.
     #[error("the asset is {}, not received", .0.shown())]
-    NotReceived(Status),
+    NotReceived(AssetStatus),
     /// The bytes are not those that were declared.
     #[error("the {field} of the object is not the one that was declared")]
     Mismatch {
@@ -74,7 +74,7 @@ pub enum Rejection {
     },
     /// Restoring and purging start from a deleted asset.
     #[error("the asset is {}, not deleted", .0.shown())]
-    NotDeleted(Status),
+    NotDeleted(AssetStatus),
     /// The bytes are being destroyed, which cannot be taken back.
     #[error("the asset is being purged")]
     BeingPurged,
@@ -83,10 +83,10 @@ pub enum Rejection {
     PinGone,
     /// An upload URL is for an asset that has no bytes yet.
     #[error("the asset is {}, not created", .0.shown())]
-    NotAwaitingUpload(Status),
+    NotAwaitingUpload(AssetStatus),
     /// A download is of confirmed bytes.
     #[error("the asset is {}, not uploaded", .0.shown())]
-    NotDownloadable(Status),
+    NotDownloadable(AssetStatus),
     /// The asset has as many events as an asset may have; those that end it are still taken.
     #[error(
         "the asset has as many events as an asset may have ({}, the last {} of them for its \
@@ -130,27 +130,36 @@ pub fn decide(asset: &Asset, command: &Command) -> Result<Option<Event>, Rejecti
     }
 }
 
-fn observe(asset: &Asset, sight: &Sight) -> Option<Event> {
+fn observe(asset: &Asset, sight: &ObservedObject) -> Option<Event> {
     match (asset.status(), sight) {
-        (Status::Purging, Sight::Swept { left: 0 }) => Some(Event::Purged),
-        (Status::Purging | Status::Purged, _) | (_, Sight::Swept { .. }) => None,
-        (status, Sight::Key { current, pin }) => look(asset, status, current, *pin),
+        (AssetStatus::Purging, ObservedObject::Swept { left: 0 }) => Some(Event::Purged),
+        (AssetStatus::Purging | AssetStatus::Purged, _) | (_, ObservedObject::Swept { .. }) => None,
+        (status, ObservedObject::Key { current, pin }) => look(asset, status, current, *pin),
     }
 }
 
-fn look(asset: &Asset, status: Status, current: &Current, pin: Pin) -> Option<Event> {
-    use Status as S;
+fn look(
+    asset: &Asset,
+    status: AssetStatus,
+    current: &CurrentObject,
+    pin: PinnedVersion,
+) -> Option<Event> {
+    use AssetStatus as S;
     match (status, current) {
-        (S::Created | S::Received, Current::Object(seen)) => received_unless_pinned(asset, seen),
-        // The first object is recorded and pinned, but the asset stays deleted.
-        (S::Deleted, Current::Object(seen)) if asset.pin.is_none() => {
+        (S::Created | S::Received, CurrentObject::Object(seen)) => {
             received_unless_pinned(asset, seen)
         }
-        (S::Received | S::Uploaded | S::Deleted, _) if pin == Pin::Gone => Some(Event::Purged),
+        // The first object is recorded and pinned, but the asset stays deleted.
+        (S::Deleted, CurrentObject::Object(seen)) if asset.pin.is_none() => {
+            received_unless_pinned(asset, seen)
+        }
+        (S::Received | S::Uploaded | S::Deleted, _) if pin == PinnedVersion::Gone => {
+            Some(Event::Purged)
+        }
         // Whatever else is there, nothing is recorded of an asset whose bytes may come back.
-        _ if pin == Pin::Missing => None,
+        _ if pin == PinnedVersion::Missing => None,
         // S3's own soft delete.
-        (S::Received | S::Uploaded, Current::DeleteMarker { .. }) => {
+        (S::Received | S::Uploaded, CurrentObject::DeleteMarker { .. }) => {
             Some(Event::SoftDeleted { reason: None })
         }
         _ => None,
@@ -163,9 +172,9 @@ fn received_unless_pinned(asset: &Asset, seen: &ObjectVersion) -> Option<Event> 
 
 fn confirm(asset: &Asset) -> Result<Option<Event>, Rejection> {
     match (asset.status(), &asset.pin) {
-        (Status::Purged, _) => Err(Rejection::NotFound),
-        (Status::Uploaded, _) => Ok(None), // already so: saying it twice is no news
-        (Status::Received, Some(pin)) => {
+        (AssetStatus::Purged, _) => Err(Rejection::NotFound),
+        (AssetStatus::Uploaded, _) => Ok(None), // already so: saying it twice is no news
+        (AssetStatus::Received, Some(pin)) => {
             matches_declaration(&asset.declared, pin).map(|()| Some(Event::Uploaded))
         }
         (status, _) => Err(Rejection::NotReceived(status)),
@@ -193,19 +202,19 @@ fn delete(asset: &Asset, reason: Option<&Reason>) -> Result<Option<Event>, Rejec
 
 fn restore(asset: &Asset, pin_exists: bool) -> Result<Option<Event>, Rejection> {
     match asset.status() {
-        Status::Purged => Err(Rejection::Purged),
-        Status::Purging => Err(Rejection::BeingPurged),
-        Status::Deleted if !pin_exists => Err(Rejection::PinGone),
-        Status::Deleted => Ok(Some(Event::Restored)),
+        AssetStatus::Purged => Err(Rejection::Purged),
+        AssetStatus::Purging => Err(Rejection::BeingPurged),
+        AssetStatus::Deleted if !pin_exists => Err(Rejection::PinGone),
+        AssetStatus::Deleted => Ok(Some(Event::Restored)),
         status => Err(Rejection::NotDeleted(status)),
     }
 }
 
 fn purge(asset: &Asset) -> Result<Option<Event>, Rejection> {
     match asset.status() {
-        Status::Purged => Err(Rejection::Purged),
-        Status::Purging => Ok(None),
-        Status::Deleted => Ok(Some(Event::PurgeRequested)),
+        AssetStatus::Purged => Err(Rejection::Purged),
+        AssetStatus::Purging => Ok(None),
+        AssetStatus::Deleted => Ok(Some(Event::PurgeRequested)),
         status => Err(Rejection::NotDeleted(status)),
     }
 }
@@ -214,8 +223,8 @@ impl Asset {
     /// Whether a fresh upload URL may be given, and of which kind.
     pub fn upload_again(&self) -> Result<UploadKind, Rejection> {
         match self.status() {
-            Status::Created => Ok(self.declared.upload),
-            Status::Purged => Err(Rejection::Purged),
+            AssetStatus::Created => Ok(self.declared.upload),
+            AssetStatus::Purged => Err(Rejection::Purged),
             status => Err(Rejection::NotAwaitingUpload(status)),
         }
     }
@@ -223,8 +232,8 @@ impl Asset {
     /// The version of the object that a download URL may be given for.
     pub fn download(&self) -> Result<&ObjectVersion, Rejection> {
         match (self.status(), &self.pin) {
-            (Status::Uploaded, Some(pin)) => Ok(pin),
-            (Status::Purged, _) => Err(Rejection::NotFound),
+            (AssetStatus::Uploaded, Some(pin)) => Ok(pin),
+            (AssetStatus::Purged, _) => Err(Rejection::NotFound),
             (status, _) => Err(Rejection::NotDownloadable(status)),
         }
     }

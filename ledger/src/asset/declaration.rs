@@ -45,7 +45,7 @@ pub struct Declaration {
 /// A field that cannot be taken, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
-pub struct Invalid {
+pub struct InvalidField {
     /// The field as the client named it.
     pub field: &'static str,
     /// What is wrong and what would be right.
@@ -54,7 +54,7 @@ pub struct Invalid {
     pub too_large: bool,
 }
 
-impl Invalid {
+impl InvalidField {
     pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self { field, problem: problem.into(), too_large: false }
     }
@@ -75,7 +75,7 @@ impl Declaration {
     }
 
     /// The declaration if every field is within its limits, with the SHA-256 in lower case.
-    pub fn checked(mut self) -> Result<Self, Invalid> {
+    pub fn checked(mut self) -> Result<Self, InvalidField> {
         self.filename.as_deref().map_or(Ok(()), check_filename)?;
         self.content_type.as_deref().map_or(Ok(()), check_content_type)?;
         self.size.map_or(Ok(()), check_size)?;
@@ -94,23 +94,23 @@ pub struct Reason(pub(super) String);
 
 impl Reason {
     /// Takes up to 256 bytes without control characters.
-    pub fn new(text: String) -> Result<Self, Invalid> {
+    pub fn new(text: String) -> Result<Self, InvalidField> {
         if text.len() > REASON_MAX {
             let problem = format!("must be at most {REASON_MAX} bytes, not {}", text.len());
-            return Err(Invalid::new("reason", problem));
+            return Err(InvalidField::new("reason", problem));
         }
         check_characters("reason", &text)?;
         Ok(Self(text))
     }
 }
 
-fn check_filename(name: &str) -> Result<(), Invalid> {
+fn check_filename(name: &str) -> Result<(), InvalidField> {
     check_filename_form(name)?;
     check_characters("filename", name)
 }
 
-pub(crate) fn check_filename_form(name: &str) -> Result<(), Invalid> {
-    let refuse = |problem: String| Err(Invalid::new("filename", problem));
+pub(crate) fn check_filename_form(name: &str) -> Result<(), InvalidField> {
+    let refuse = |problem: String| Err(InvalidField::new("filename", problem));
     if name.is_empty() || name == "." || name == ".." {
         return refuse(format!("{name:?} is not the name of a file"));
     }
@@ -123,8 +123,8 @@ pub(crate) fn check_filename_form(name: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-pub(crate) fn check_content_type(value: &str) -> Result<(), Invalid> {
-    let refuse = |problem: String| Err(Invalid::new("content_type", problem));
+pub(crate) fn check_content_type(value: &str) -> Result<(), InvalidField> {
+    let refuse = |problem: String| Err(InvalidField::new("content_type", problem));
     if value.len() > CONTENT_TYPE_MAX {
         return refuse(format!("must be at most {CONTENT_TYPE_MAX} bytes, not {}", value.len()));
     }
@@ -140,30 +140,30 @@ pub(crate) fn check_content_type(value: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-pub(crate) fn check_size(size: u64) -> Result<(), Invalid> {
+pub(crate) fn check_size(size: u64) -> Result<(), InvalidField> {
     if size > SIZE_MAX {
         let problem = format!("must be at most {SIZE_MAX} bytes (5 GiB), S3's limit for one PUT");
-        return Err(Invalid { field: "size", problem, too_large: true });
+        return Err(InvalidField { field: "size", problem, too_large: true });
     }
     Ok(())
 }
 
-pub(crate) fn check_sha256(text: &str) -> Result<(), Invalid> {
+pub(crate) fn check_sha256(text: &str) -> Result<(), InvalidField> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(());
     }
-    Err(Invalid::new("sha256", "must be 64 hex digits, as sha256sum prints them"))
+    Err(InvalidField::new("sha256", "must be 64 hex digits, as sha256sum prints them"))
 }
 
-fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
+fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), InvalidField> {
     check_tag_sizes(tags)?;
     tags.iter()
         .flat_map(|(name, value)| [name, value])
         .try_for_each(|text| check_characters("tags", text))
 }
 
-pub(crate) fn check_tag_sizes(tags: &BTreeMap<String, String>) -> Result<(), Invalid> {
-    let refuse = |problem: String| Err(Invalid::new("tags", problem));
+pub(crate) fn check_tag_sizes(tags: &BTreeMap<String, String>) -> Result<(), InvalidField> {
+    let refuse = |problem: String| Err(InvalidField::new("tags", problem));
     if tags.len() > TAGS_MAX {
         return refuse(format!("must be at most {TAGS_MAX} tags, not {}", tags.len()));
     }
@@ -178,7 +178,7 @@ pub(crate) fn check_tag_sizes(tags: &BTreeMap<String, String>) -> Result<(), Inv
 }
 
 /// Refuses what would break a log line, a header or the order in which a person reads a name.
-fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
+fn check_characters(field: &'static str, text: &str) -> Result<(), InvalidField> {
     let turns_text = |c: char| {
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
             || matches!(c, '\u{2066}'..='\u{2069}')
@@ -187,7 +187,10 @@ fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
     let unsafe_to_show = |c: char| c.is_control() || turns_text(c) || breaks_lines(c);
     let refuse = |c: char, what: &str| {
         let code = u32::from(c);
-        Err(Invalid::new(field, format!("must not hold {what} characters; it holds U+{code:04X}")))
+        Err(InvalidField::new(
+            field,
+            format!("must not hold {what} characters; it holds U+{code:04X}"),
+        ))
     };
     if let Some(c) = text.chars().find(|c| unsafe_to_show(*c)) {
         return refuse(c, "control");
@@ -199,7 +202,7 @@ fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
 mod tests {
     use super::*;
 
-    fn named(filename: &str) -> Result<Declaration, Invalid> {
+    fn named(filename: &str) -> Result<Declaration, InvalidField> {
         Declaration { filename: Some(filename.to_owned()), ..Declaration::plain() }.checked()
     }
 

@@ -41,7 +41,7 @@ pub enum UploadKind {
 
 /// Why an event's `type`, `schema` and `data` cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub(crate) enum EventFormError {
     /// Written by a newer version of this program, or forged.
     #[error("its type or its schema is not known")]
     Unknown,
@@ -120,10 +120,13 @@ impl Event {
         }
     }
 
-    pub(crate) fn read(kind: &str, schema: u32, data: &RawValue) -> Result<Self, Unreadable> {
-        fn form<'a, T: Deserialize<'a>>(kind: &str, data: &'a RawValue) -> Result<T, Unreadable> {
+    pub(crate) fn read(kind: &str, schema: u32, data: &RawValue) -> Result<Self, EventFormError> {
+        fn form<'a, T: Deserialize<'a>>(
+            kind: &str,
+            data: &'a RawValue,
+        ) -> Result<T, EventFormError> {
             serde_json::from_str(data.get())
-                .map_err(|source| Unreadable::Data { kind: kind.to_owned(), source })
+                .map_err(|source| EventFormError::Data { kind: kind.to_owned(), source })
         }
         match (kind, schema) {
             ("created", 1) => form(kind, data).map(Self::Created),
@@ -139,7 +142,7 @@ impl Event {
             ("restored", 1) => form(kind, data).map(|Nothing {}| Self::Restored),
             ("purge_requested", 1) => form(kind, data).map(|Nothing {}| Self::PurgeRequested),
             ("purged", 1) => form(kind, data).map(|Nothing {}| Self::Purged),
-            _ => Err(Unreadable::Unknown),
+            _ => Err(EventFormError::Unknown),
         }
     }
 }

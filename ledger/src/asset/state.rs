@@ -7,7 +7,7 @@ use super::event::Event;
 use crate::chain::Hash;
 use crate::id::Key;
 use crate::objects::ObjectVersion;
-use crate::record::Record;
+use crate::record::EventRecord;
 
 /// An asset as its first `version` events made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum Life {
 
 /// Where an asset stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum AssetStatus {
     /// Announced; no bytes yet.
     Created,
     /// Bytes are there.
@@ -65,7 +65,7 @@ pub enum Status {
     Purged,
 }
 
-impl Status {
+impl AssetStatus {
     /// The name that clients see.
     #[must_use]
     pub fn shown(self) -> &'static str {
@@ -82,7 +82,7 @@ impl Status {
 /// An event that cannot have happened to this asset: the history was written by something else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{event:?} cannot happen to an asset that is {status}")]
-pub struct Impossible {
+pub struct ImpossibleEvent {
     /// The event's type.
     pub event: &'static str,
     /// What the asset was.
@@ -91,9 +91,9 @@ pub struct Impossible {
 
 impl Asset {
     /// The asset that a first event makes.
-    pub fn begin(key: Key, record: &Record, hash: Hash) -> Result<Self, Impossible> {
+    pub fn begin(key: Key, record: &EventRecord, hash: Hash) -> Result<Self, ImpossibleEvent> {
         let Event::Created(declared) = &record.event else {
-            return Err(Impossible { event: record.event.kind(), status: "not created" });
+            return Err(ImpossibleEvent { event: record.event.kind(), status: "not created" });
         };
         Ok(Self {
             key,
@@ -110,11 +110,11 @@ impl Asset {
 
     /// The asset after one more event. Facts are taken as they are: only what no version of this
     /// program could have written is refused, so that tomorrow's rules can read yesterday's log.
-    pub fn apply(&mut self, record: &Record, hash: Hash) -> Result<(), Impossible> {
+    pub fn apply(&mut self, record: &EventRecord, hash: Hash) -> Result<(), ImpossibleEvent> {
         let impossible = matches!(record.event, Event::Created(_)) || self.life == Life::Purged;
         if impossible {
             let status = self.status().shown();
-            return Err(Impossible { event: record.event.kind(), status });
+            return Err(ImpossibleEvent { event: record.event.kind(), status });
         }
         match &record.event {
             Event::Created(_) => {}
@@ -133,14 +133,14 @@ impl Asset {
 
     /// Where the asset stands.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> AssetStatus {
         match self.life {
-            Life::Purged => Status::Purged,
-            Life::Purging => Status::Purging,
-            Life::Deleted { .. } => Status::Deleted,
-            Life::Live if self.confirmed => Status::Uploaded,
-            Life::Live if self.pin.is_some() => Status::Received,
-            Life::Live => Status::Created,
+            Life::Purged => AssetStatus::Purged,
+            Life::Purging => AssetStatus::Purging,
+            Life::Deleted { .. } => AssetStatus::Deleted,
+            Life::Live if self.confirmed => AssetStatus::Uploaded,
+            Life::Live if self.pin.is_some() => AssetStatus::Received,
+            Life::Live => AssetStatus::Created,
         }
     }
 

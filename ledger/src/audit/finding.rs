@@ -10,7 +10,7 @@ use crate::chain::Hash;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// What it is.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The partition that it was found under: `<tenant>#<asset>`, or what somebody else wrote.
     pub asset: String,
     /// The version that it is about, where it is about one.
@@ -28,7 +28,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding about an asset as a whole; [`Finding::at`] and [`Finding::hashes`] say more.
-    pub fn new(kind: Kind, asset: impl Into<String>, says: impl Into<String>) -> Self {
+    pub fn new(kind: FindingKind, asset: impl Into<String>, says: impl Into<String>) -> Self {
         let (asset, says) = (asset.into(), says.into());
         Self { kind, asset, version: None, expected: None, found: None, says, repair: None }
     }
@@ -51,9 +51,9 @@ macro_rules! kinds {
     ($( $(#[$meta:meta])* $kind:ident $name:literal, )*) => {
         /// The kinds of findings.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind { $( $(#[$meta])* $kind, )* }
+        pub enum FindingKind { $( $(#[$meta])* $kind, )* }
 
-        impl Kind {
+        impl FindingKind {
             /// All of them, those of the journal first.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
@@ -125,13 +125,13 @@ kinds! {
     ObjectStray "object-stray",
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-impl Serialize for Kind {
+impl Serialize for FindingKind {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.name())
     }

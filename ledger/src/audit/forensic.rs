@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::{Finding, Kind};
-use super::slot::{self, Followers, Said, Slot, Words};
-use super::{Known, Witness, sense};
+use super::finding::{Finding, FindingKind};
+use super::stored_event::{self, EventFields, EventSchema, StoredEvent, SuccessorIndex};
+use super::{ExpectedHeads, Witness, semantics};
 use crate::chain::Hash;
 use crate::id::Key;
 use crate::journal::scan::{Chain, Stray};
 
 /// Names every fault of a history, in the order of the versions.
-pub(super) fn examine(chain: &Chain, key: &Key, known: &[Known]) -> Vec<Finding> {
-    let mut slots = Slot::all(chain, key);
-    let mut walk = Walk::new(key, known);
+pub(super) fn examine(chain: &Chain, key: &Key, known: &[ExpectedHeads]) -> Vec<Finding> {
+    let mut slots = StoredEvent::all(chain, key);
+    let mut walk = ForensicWalk::new(key, known);
     walk.swaps(&mut slots);
-    walk.followers = Followers::of(&slots);
+    walk.followers = SuccessorIndex::of(&slots);
     (0..slots.len()).for_each(|at| walk.step(&slots, at));
     walk.end();
     walk.findings.extend(chain.strays.iter().map(|stray| strayed(chain, stray)));
-    walk.findings.extend(sense::examine(key, &walk.accepted, &walk.blamed));
+    walk.findings.extend(semantics::examine(key, &walk.accepted, &walk.blamed));
     walk.findings.sort_by_key(|finding| (finding.version, finding.kind));
     walk.findings
 }
@@ -26,38 +26,38 @@ pub(super) fn examine(chain: &Chain, key: &Key, known: &[Known]) -> Vec<Finding>
 /// An item that is no event, at its version if that is one.
 fn strayed(chain: &Chain, stray: &Stray) -> Finding {
     let version = stray.version.parse().ok();
-    Finding { version, ..Finding::new(Kind::Malformed, &chain.partition, stray.to_string()) }
+    Finding { version, ..Finding::new(FindingKind::Malformed, &chain.partition, stray.to_string()) }
 }
 
 /// What the next event should follow.
 #[derive(Debug, Clone, Copy)]
-struct Before {
+struct ExpectedPredecessor {
     version: u64,
     hash: Hash,
 }
 
-struct Walk<'a> {
+struct ForensicWalk<'a> {
     key: &'a Key,
-    known: &'a [Known],
-    before: Before,
-    followers: Followers,
+    known: &'a [ExpectedHeads],
+    before: ExpectedPredecessor,
+    followers: SuccessorIndex,
     /// By how much the events stand beyond their own versions; unknown after a fault.
     shift: Option<i128>,
     /// The hashes of the events that were taken, and their versions.
     seen: BTreeMap<Hash, u64>,
-    accepted: Vec<Words>,
+    accepted: Vec<EventFields>,
     blamed: BTreeSet<u64>,
     findings: Vec<Finding>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(key: &'a Key, known: &'a [Known]) -> Self {
-        let before = Before { version: 0, hash: Hash::ZERO };
+impl<'a> ForensicWalk<'a> {
+    fn new(key: &'a Key, known: &'a [ExpectedHeads]) -> Self {
+        let before = ExpectedPredecessor { version: 0, hash: Hash::ZERO };
         Self {
             key,
             known,
             before,
-            followers: Followers::default(),
+            followers: SuccessorIndex::default(),
             shift: Some(0),
             seen: BTreeMap::from([(Hash::ZERO, 0)]),
             accepted: Vec::new(),
@@ -67,27 +67,27 @@ impl<'a> Walk<'a> {
     }
 
     /// Puts events that stand in each other's places back, and says so.
-    fn swaps(&mut self, slots: &mut [Slot]) {
-        for circle in slot::circles(slots) {
+    fn swaps(&mut self, slots: &mut [StoredEvent]) {
+        for circle in stored_event::circles(slots) {
             let names: Vec<_> = circle.iter().map(|at| slots[*at].version.to_string()).collect();
             let (version, found) = (slots[circle[0]].version, slots[circle[0]].hash);
-            if slot::put_back(slots, &circle) {
+            if stored_event::put_back(slots, &circle) {
                 let says = format!("versions {} stand in each other's places", names.join(", "));
                 let hashes = (Some(slots[circle[0]].hash), Some(found));
-                self.tell(Kind::Swapped, version, hashes, &says);
+                self.tell(FindingKind::Swapped, version, hashes, &says);
             }
         }
     }
 
-    fn step(&mut self, slots: &[Slot], at: usize) {
+    fn step(&mut self, slots: &[StoredEvent], at: usize) {
         match &slots[at].said {
-            Said::Own(words) => self.own(slots, at, words),
-            Said::Other(words) => self.other(slots, at, words),
-            Said::Nothing(why) => self.nothing(slots, at, why),
+            EventSchema::Own(words) => self.own(slots, at, words),
+            EventSchema::Other(words) => self.other(slots, at, words),
+            EventSchema::Nothing(why) => self.nothing(slots, at, why),
         }
     }
 
-    fn own(&mut self, slots: &[Slot], at: usize, words: &Words) {
+    fn own(&mut self, slots: &[StoredEvent], at: usize, words: &EventFields) {
         let slot = &slots[at];
         let (follows, due) = (words.prev == self.before.hash, self.before.version + 1);
         if follows && words.version == due && !self.has_better(slots, at) {
@@ -118,42 +118,42 @@ impl<'a> Walk<'a> {
     }
 
     /// The event that was due.
-    fn follows(&mut self, slot: &Slot, words: &Words) {
+    fn follows(&mut self, slot: &StoredEvent, words: &EventFields) {
         let shift = i128::from(slot.version) - i128::from(words.version);
         if self.shift.is_some_and(|before| before != shift) {
             let says = format!("it is version {} and stands at {}", words.version, slot.version);
-            self.tell(Kind::Moved, words.version, (None, Some(slot.hash)), &says);
+            self.tell(FindingKind::Moved, words.version, (None, Some(slot.hash)), &says);
         }
         self.accept(words, slot.hash);
         self.shift = Some(shift);
     }
 
-    fn inserted(&mut self, slot: &Slot, says: &str) {
-        self.tell(Kind::Inserted, slot.version, (None, Some(slot.hash)), says);
+    fn inserted(&mut self, slot: &StoredEvent, says: &str) {
+        self.tell(FindingKind::Inserted, slot.version, (None, Some(slot.hash)), says);
         self.shift = None;
     }
 
-    fn forked(&mut self, slot: &Slot, words: &Words, says: &str) {
+    fn forked(&mut self, slot: &StoredEvent, words: &EventFields, says: &str) {
         let hashes = (Some(self.before.hash), Some(words.prev));
-        self.tell(Kind::Forked, slot.version, hashes, says);
+        self.tell(FindingKind::Forked, slot.version, hashes, says);
         self.accept(words, slot.hash);
         self.shift = None;
     }
 
-    fn deleted(&mut self, slot: &Slot, words: &Words) {
+    fn deleted(&mut self, slot: &StoredEvent, words: &EventFields) {
         let (first, last) = (self.before.version + 1, words.version - 1);
         let says = match last - first {
             0 => format!("version {first} is missing"),
             _ => format!("versions {first} to {last} are missing"),
         };
         let hash = (first == last).then_some(words.prev);
-        self.tell(Kind::Deleted, first, (hash, None), &says);
+        self.tell(FindingKind::Deleted, first, (hash, None), &says);
         self.accept(words, slot.hash);
         self.shift = None;
     }
 
     /// It is the version that was due, but follows something else than what stands before it.
-    fn disagree(&mut self, slots: &[Slot], at: usize, words: &Words) {
+    fn disagree(&mut self, slots: &[StoredEvent], at: usize, words: &EventFields) {
         let (slot, before) = (&slots[at], self.before);
         let named = self.named(slots, at, words.version);
         let relinked = words.hash_after(before.hash);
@@ -168,25 +168,31 @@ impl<'a> Walk<'a> {
         if !trusted {
             let hashes = (Some(words.prev), Some(before.hash));
             let says = format!("version {} was appended to another event", words.version);
-            self.tell(Kind::Edited, before.version, hashes, &says);
+            self.tell(FindingKind::Edited, before.version, hashes, &says);
         }
         self.accept(words, slot.hash);
     }
 
     /// An event that is not the one that was appended in its place.
-    fn edited(&mut self, slots: &[Slot], at: usize, words: Option<&Words>, says: &str) {
+    fn edited(
+        &mut self,
+        slots: &[StoredEvent],
+        at: usize,
+        words: Option<&EventFields>,
+        says: &str,
+    ) {
         let (hash, version) = (slots[at].hash, self.before.version + 1);
         let named = self.named(slots, at, version);
-        self.tell(Kind::Edited, version, (named, Some(hash)), says);
+        self.tell(FindingKind::Edited, version, (named, Some(hash)), says);
         // What follows is held against what should be here, or it would be blamed as well.
         let named = named.unwrap_or(hash);
         match words {
-            Some(words) => self.accept(&Words { version, ..words.clone() }, named),
-            None => self.before = Before { version, hash: named },
+            Some(words) => self.accept(&EventFields { version, ..words.clone() }, named),
+            None => self.before = ExpectedPredecessor { version, hash: named },
         }
     }
 
-    fn other(&mut self, slots: &[Slot], at: usize, words: &Words) {
+    fn other(&mut self, slots: &[StoredEvent], at: usize, words: &EventFields) {
         let due = self.before.version + 1;
         let linked = words.prev == self.before.hash && words.version == due && due > 1;
         let says = format!("it says that it is version {} of {}", words.version, words.key);
@@ -195,14 +201,14 @@ impl<'a> Walk<'a> {
         }
         let named = self.named(slots, at, due);
         let hashes = (named, Some(slots[at].hash));
-        self.tell(Kind::Copied, slots[at].version, hashes, &says);
+        self.tell(FindingKind::Copied, slots[at].version, hashes, &says);
         self.shift = None;
         if let Some(hash) = named.filter(|_| !self.is_followed_later(at)) {
-            self.before = Before { version: due, hash };
+            self.before = ExpectedPredecessor { version: due, hash };
         }
     }
 
-    fn nothing(&mut self, slots: &[Slot], at: usize, why: &str) {
+    fn nothing(&mut self, slots: &[StoredEvent], at: usize, why: &str) {
         let (slot, due) = (&slots[at], self.before.version + 1);
         if self.is_followed_later(at) {
             return self.inserted(slot, why);
@@ -210,8 +216,8 @@ impl<'a> Walk<'a> {
         match self.named(slots, at, due) {
             Some(named) if named != slot.hash => self.edited(slots, at, None, why),
             _ => {
-                self.tell(Kind::Malformed, slot.version, (None, Some(slot.hash)), why);
-                self.before = Before { version: due, hash: slot.hash };
+                self.tell(FindingKind::Malformed, slot.version, (None, Some(slot.hash)), why);
+                self.before = ExpectedPredecessor { version: due, hash: slot.hash };
             }
         }
     }
@@ -226,22 +232,22 @@ impl<'a> Walk<'a> {
             } else if version > self.before.version {
                 let says = format!("{who} remembers version {version}");
                 let first = self.before.version + 1;
-                self.tell(Kind::Truncated, first, (Some(hash), None), &says);
+                self.tell(FindingKind::Truncated, first, (Some(hash), None), &says);
             } else if !self.seen_at(version, hash) && !self.blamed.contains(&version) {
                 self.remembered_otherwise(known, who);
             }
         }
     }
 
-    fn remembered_otherwise(&mut self, known: &Known, who: &str) {
+    fn remembered_otherwise(&mut self, known: &ExpectedHeads, who: &str) {
         let words = self.accepted.iter().find(|words| words.version == known.version);
         let found = words.map(|words| words.hash);
         let says = format!("{who} remembers another event");
         let last = known.version == self.before.version;
         let kind = match known.by {
             // Either of the two was changed, and nothing shows which.
-            _ if last => Kind::Edited,
-            Witness::Checkpoint => Kind::Rewritten,
+            _ if last => FindingKind::Edited,
+            Witness::Checkpoint => FindingKind::Rewritten,
             // An event that its neighbours vouch for: it is the row that was changed.
             Witness::Row => return,
         };
@@ -253,8 +259,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The hash that the event at `version`, which stands at `at`, should have, by whoever says.
-    fn named(&self, slots: &[Slot], at: usize, version: u64) -> Option<Hash> {
-        let next = slots.get(at + 1).and_then(Slot::own);
+    fn named(&self, slots: &[StoredEvent], at: usize, version: u64) -> Option<Hash> {
+        let next = slots.get(at + 1).and_then(StoredEvent::own);
         let next = next.filter(|next| next.version == version + 1).map(|next| next.prev);
         let known = self.known.iter().find(|known| known.version == version);
         next.or(known.map(|known| known.hash))
@@ -263,29 +269,35 @@ impl<'a> Walk<'a> {
     /// Whether a later event follows what stands before `at`, and this one therefore does not
     /// belong between.
     fn is_followed_later(&self, at: usize) -> bool {
-        let Before { version, hash } = self.before;
+        let ExpectedPredecessor { version, hash } = self.before;
         self.followers.are_beyond(at, hash, version + 1)
     }
 
     /// Whether a later event follows the same one, and nothing follows the one at `at`.
-    fn has_better(&self, slots: &[Slot], at: usize) -> bool {
+    fn has_better(&self, slots: &[StoredEvent], at: usize) -> bool {
         self.is_followed_later(at) && !self.followers.any_beyond(at, slots[at].hash)
     }
 
-    fn accept(&mut self, words: &Words, hash: Hash) {
-        self.before = Before { version: words.version, hash };
+    fn accept(&mut self, words: &EventFields, hash: Hash) {
+        self.before = ExpectedPredecessor { version: words.version, hash };
         self.seen.insert(hash, words.version);
         self.accepted.push(words.clone());
     }
 
-    fn tell(&mut self, kind: Kind, version: u64, hashes: (Option<Hash>, Option<Hash>), says: &str) {
+    fn tell(
+        &mut self,
+        kind: FindingKind,
+        version: u64,
+        hashes: (Option<Hash>, Option<Hash>),
+        says: &str,
+    ) {
         let finding = Finding::new(kind, self.key.partition(), says).at(version);
         self.findings.push(finding.hashes(hashes.0, hashes.1));
         self.blamed.insert(version);
     }
 }
 
-impl Known {
+impl ExpectedHeads {
     fn is(&self, version: u64, hash: Hash) -> bool {
         self.version == version && self.hash == hash
     }

@@ -1,9 +1,9 @@
 //! What the ledger would not have written, though it can be read: other spellings of an event, and
 //! fields that are over their limits.
 
-use super::finding::{Finding, Kind};
+use super::finding::{Finding, FindingKind};
 use crate::journal::scan::Chain;
-use crate::record::{Line, Record};
+use crate::record::{EventRecord, StoredLine};
 
 /// Every event of a history that the ledger would not have written so. Lines that cannot be read
 /// are what an examination names.
@@ -12,18 +12,18 @@ pub fn odd(chain: &Chain) -> Vec<Finding> {
     chain.lines.iter().flat_map(|line| of_line(chain, line)).collect()
 }
 
-fn of_line(chain: &Chain, line: &Line) -> Vec<Finding> {
-    let Ok(record) = Record::read(&line.body) else { return Vec::new() };
+fn of_line(chain: &Chain, line: &StoredLine) -> Vec<Finding> {
+    let Ok(record) = EventRecord::read(&line.body) else { return Vec::new() };
     let tell = |kind, says: String| {
         Finding::new(kind, &chain.partition, says).at(line.version).hashes(None, Some(line.hash()))
     };
     let mut findings = Vec::new();
     if let Err(over) = record.within_limits() {
-        findings.push(tell(Kind::OverLimit, over.to_string()));
+        findings.push(tell(FindingKind::OverLimit, over.to_string()));
     }
     let written = record.line().map(|written| written.body).unwrap_or_default();
     if written != line.body {
-        findings.push(tell(Kind::OddSpelling, difference(&line.body, &written)));
+        findings.push(tell(FindingKind::OddSpelling, difference(&line.body, &written)));
     }
     findings
 }
@@ -50,8 +50,8 @@ mod tests {
 
     fn chain(body: &str) -> Chain {
         let body = body.to_owned();
-        let record = Record::read(&body).expect("it can be read");
-        let lines = vec![Line { version: 1, body }];
+        let record = EventRecord::read(&body).expect("it can be read");
+        let lines = vec![StoredLine { version: 1, body }];
         History::read(&record.key, lines.clone()).expect("readers of histories take it");
         Chain { partition: record.key.partition(), lines, strays: Vec::new() }
     }
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn what_is_over_a_limit_of_creation_is_named_with_its_field() {
-        let mut record = Record::read(CREATED.trim_end()).unwrap();
+        let mut record = EventRecord::read(CREATED.trim_end()).unwrap();
         record.at = crate::time::parse("9999-12-31T23:59:59.999999Z").unwrap();
         let found = odd(&chain(&record.line().unwrap().body)).remove(0);
-        assert_eq!(found.kind, Kind::OverLimit);
+        assert_eq!(found.kind, FindingKind::OverLimit);
         assert!(found.says.starts_with("at: "), "{}", found.says);
     }
 }

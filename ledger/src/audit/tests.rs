@@ -3,18 +3,18 @@
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
 
-use super::slot::{self, Followers, Slot};
+use super::stored_event::{self, StoredEvent, SuccessorIndex};
 use super::*;
 use crate::asset::{Declaration, Event};
 use crate::id::{AssetId, Tenant};
 use crate::journal::scan::Stray;
 use crate::objects::ObjectVersion;
-use crate::record::{Cause, CommandId, Line, Record, Source};
+use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 
 /// A history of six events, and what is done to it.
 struct Given {
     chain: Chain,
-    known: Vec<Known>,
+    known: Vec<ExpectedHeads>,
 }
 
 fn key(nth: u128) -> Key {
@@ -22,16 +22,16 @@ fn key(nth: u128) -> Key {
 }
 
 /// The history of the `nth` asset, with `count` events.
-fn lines(nth: u128, count: u64) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
+fn lines(nth: u128, count: u64) -> Vec<StoredLine> {
+    let mut lines: Vec<StoredLine> = Vec::new();
     for version in 1..=count {
-        let prev = lines.last().map_or(Hash::ZERO, Line::hash);
+        let prev = lines.last().map_or(Hash::ZERO, StoredLine::hash);
         lines.push(record(nth, version, prev).line().unwrap());
     }
     lines
 }
 
-fn record(nth: u128, version: u64, prev: Hash) -> Record {
+fn record(nth: u128, version: u64, prev: Hash) -> EventRecord {
     let event = match version {
         1 => Event::Created(Declaration::plain()),
         2 => Event::Received(ObjectVersion {
@@ -48,11 +48,11 @@ fn record(nth: u128, version: u64, prev: Hash) -> Record {
     let command = CommandId::fresh(nth * 1000 + u128::from(version));
     let cause = Cause {
         actor: "anonymous".into(),
-        source: Source::Api,
+        source: EventSource::Api,
         request: format!("r{version}"),
         command,
     };
-    Record { key: key(nth), version, event, cause, at, prev }
+    EventRecord { key: key(nth), version, event, cause, at, prev }
 }
 
 fn given() -> Given {
@@ -61,7 +61,7 @@ fn given() -> Given {
 }
 
 impl Given {
-    fn line(&mut self, version: u64) -> &mut Line {
+    fn line(&mut self, version: u64) -> &mut StoredLine {
         self.chain.lines.iter_mut().find(|line| line.version == version).unwrap()
     }
 
@@ -86,14 +86,14 @@ impl Given {
         self
     }
 
-    fn rewrite(&mut self, version: u64, change: impl Fn(&mut Record)) {
+    fn rewrite(&mut self, version: u64, change: impl Fn(&mut EventRecord)) {
         let line = self.line(version);
-        let mut record = Record::read(&line.body).unwrap();
+        let mut record = EventRecord::read(&line.body).unwrap();
         change(&mut record);
         line.body = record.line().unwrap().body;
     }
 
-    fn with(mut self, version: u64, change: impl Fn(&mut Record)) -> Self {
+    fn with(mut self, version: u64, change: impl Fn(&mut EventRecord)) -> Self {
         self.rewrite(version, change);
         self
     }
@@ -118,7 +118,7 @@ impl Given {
     }
 
     fn append(mut self, version: u64, body: String) -> Self {
-        self.chain.lines.push(Line { version, body });
+        self.chain.lines.push(StoredLine { version, body });
         self
     }
 
@@ -137,7 +137,7 @@ impl Given {
 
     fn remembers(mut self, by: Witness, version: u64) -> Self {
         let hash = lines(1, version)[usize::try_from(version).unwrap() - 1].hash();
-        self.known.push(Known { version, hash, by });
+        self.known.push(ExpectedHeads { version, hash, by });
         self
     }
 
@@ -328,21 +328,22 @@ fn what_is_no_event_was_written_as_if_it_were_one() {
 #[test]
 fn sound_links_between_events_that_cannot_be() {
     let relinked = |given: Given, from: u64| (from..=6).fold(given, Given::relink);
-    let early = |record: &mut Record| record.at = DateTime::UNIX_EPOCH;
+    let early = |record: &mut EventRecord| record.at = DateTime::UNIX_EPOCH;
     relinked(given().with(4, early), 5).then(&[(4, "not-later")]);
-    let again = |record: &mut Record| record.cause.command = CommandId::fresh(1002);
+    let again = |record: &mut EventRecord| record.cause.command = CommandId::fresh(1002);
     relinked(given().with(5, again), 6).then(&[(5, "command-twice")]);
-    let created = |record: &mut Record| record.event = Event::Created(Declaration::plain());
+    let created = |record: &mut EventRecord| record.event = Event::Created(Declaration::plain());
     relinked(given().with(4, created), 5).then(&[(4, "impossible")]);
-    let begun = |record: &mut Record| record.event = Event::Uploaded;
+    let begun = |record: &mut EventRecord| record.event = Event::Uploaded;
     relinked(given().with(1, begun), 2).then(&[(1, "impossible")]);
 }
 
 #[test]
 fn every_kind_has_a_name_of_its_own() {
-    let names: std::collections::BTreeSet<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!(names.len(), Kind::ALL.len());
-    let finding = Finding::new(Kind::RowAltered, "main#1", "why").at(3);
+    let names: std::collections::BTreeSet<_> =
+        FindingKind::ALL.iter().map(|kind| kind.name()).collect();
+    assert_eq!(names.len(), FindingKind::ALL.len());
+    let finding = Finding::new(FindingKind::RowAltered, "main#1", "why").at(3);
     let json = serde_json::to_value(&finding).unwrap();
     assert_eq!((&json["kind"], &json["version"]), (&"row-altered".into(), &3.into()));
 }
@@ -350,13 +351,13 @@ fn every_kind_has_a_name_of_its_own() {
 #[test]
 fn auditors_are_told_of_every_kind() {
     let page = include_str!("../../../docs/AUDIT.md");
-    for kind in Kind::ALL {
+    for kind in FindingKind::ALL {
         assert!(page.contains(&format!("`{kind}`")), "docs/AUDIT.md does not name {kind}");
     }
 }
 
 /// What [`slot::circles`] says in one pass: here by a walk from every place.
-fn circles_by_walking(slots: &[Slot]) -> Vec<Vec<usize>> {
+fn circles_by_walking(slots: &[StoredEvent]) -> Vec<Vec<usize>> {
     let last_at = |version| slots.iter().rposition(|slot| slot.version == version);
     let next = |at: usize| slots[at].own().and_then(|words| last_at(words.version));
     let circle = |first: usize| {
@@ -369,7 +370,7 @@ fn circles_by_walking(slots: &[Slot]) -> Vec<Vec<usize>> {
     circles.filter(|circle| circle.iter().min() == circle.first()).collect()
 }
 
-fn names(chain: &Chain, known: &[Known]) -> Vec<&'static str> {
+fn names(chain: &Chain, known: &[ExpectedHeads]) -> Vec<&'static str> {
     examine_with(chain, known).findings.iter().map(|finding| finding.kind.name()).collect()
 }
 
@@ -386,7 +387,7 @@ proptest! {
         };
         let row = row.min(count);
         let hash = chain.lines[usize::try_from(row).unwrap() - 1].hash();
-        let known = Known { version: row, hash, by: Witness::Row };
+        let known = ExpectedHeads { version: row, hash, by: Witness::Row };
         let examined = examine_with(&chain, &[known]);
         prop_assert_eq!(examined.findings, []);
         prop_assert_eq!(examined.history.unwrap().asset().version, count);
@@ -403,10 +404,10 @@ proptest! {
         given.rewrite(two, |record| record.cause.command = command.clone());
         let broken = History::read(&key(1), given.chain.lines.clone()).unwrap_err();
         prop_assert_eq!(broken.version, two);
-        prop_assert!(matches!(broken.fault, Fault::Twice(at) if at == one), "{}", broken);
+        prop_assert!(matches!(broken.fault, HistoryFault::Twice(at) if at == one), "{}", broken);
         let last = given.chain.lines.pop().unwrap();
         let broken = History::read(&key(1), given.chain.lines).unwrap().unwrap().then(last);
-        prop_assert!(matches!(broken.unwrap_err().fault, Fault::Twice(at) if at == one));
+        prop_assert!(matches!(broken.unwrap_err().fault, HistoryFault::Twice(at) if at == one));
     }
 
     #[test]
@@ -417,15 +418,15 @@ proptest! {
     ) {
         let hashes: Vec<_> = (0..5_u8).map(|byte| Hash::of(&[byte])).collect();
         let (mut chain, places) = (given().chain, says.len());
-        chain.lines = (1..).zip(&says).map(|(place, (version, prev))| Line {
+        chain.lines = (1..).zip(&says).map(|(place, (version, prev))| StoredLine {
             version: place,
             body: record(1, *version, hashes[usize::from(*prev)]).line().unwrap().body,
         }).collect();
-        let slots = Slot::all(&chain, &key(1));
-        prop_assert_eq!(slot::circles(&slots), circles_by_walking(&slots));
-        let (followers, hash) = (Followers::of(&slots), hashes[usize::from(hash)]);
+        let slots = StoredEvent::all(&chain, &key(1));
+        prop_assert_eq!(stored_event::circles(&slots), circles_by_walking(&slots));
+        let (followers, hash) = (SuccessorIndex::of(&slots), hashes[usize::from(hash)]);
         for at in 0..places {
-            let own = || slots[at + 1..].iter().filter_map(Slot::own);
+            let own = || slots[at + 1..].iter().filter_map(StoredEvent::own);
             let later = || own().filter(|it| it.prev == hash);
             prop_assert_eq!(followers.any_beyond(at, hash), later().next().is_some());
             let any = later().any(|it| it.version == version);
@@ -446,7 +447,7 @@ proptest! {
         prop_assert_eq!(found.len(), 1, "{:?}", found);
         let kind = found[0].kind;
         // Of a first event with another asset's name nobody knows whether it is a copy.
-        let named = kind == Kind::Edited || (version == 1 && kind == Kind::Copied);
+        let named = kind == FindingKind::Edited || (version == 1 && kind == FindingKind::Copied);
         prop_assert!(named, "{:?}", found);
         prop_assert_eq!(found[0].version, Some(version));
     }

@@ -22,11 +22,11 @@ pub struct Head {
 /// The text is not a head as this program writes them.
 #[derive(Debug, thiserror::Error)]
 #[error("not a head, such as {{\"tenant\":…,\"asset\":…,\"version\":…,\"hash\":…}}: {0}")]
-pub struct NotAHead(String);
+pub struct HeadError(String);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+struct StoredHead {
     tenant: String,
     asset: AssetId,
     version: u64,
@@ -45,7 +45,7 @@ impl Head {
     /// # Errors
     /// None in practice: text and whole numbers are written to memory.
     pub fn line(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&Form {
+        serde_json::to_string(&StoredHead {
             tenant: self.key.tenant.to_string(),
             asset: self.key.asset,
             version: self.version,
@@ -54,9 +54,9 @@ impl Head {
     }
 
     /// Reads a line. Another spelling of the same head is refused: it would be another leaf.
-    pub fn read(line: &str) -> Result<Self, NotAHead> {
-        let not = |why: &dyn std::fmt::Display| NotAHead(why.to_string());
-        let form: Form = serde_json::from_str(line).map_err(|e| not(&e))?;
+    pub fn read(line: &str) -> Result<Self, HeadError> {
+        let not = |why: &dyn std::fmt::Display| HeadError(why.to_string());
+        let form: StoredHead = serde_json::from_str(line).map_err(|e| not(&e))?;
         let tenant = form.tenant.parse().map_err(|e| not(&e))?;
         let hash = form.hash.parse().map_err(|e| not(&e))?;
         let head = Self { key: Key { tenant, asset: form.asset }, version: form.version, hash };
@@ -69,7 +69,7 @@ impl Head {
 
 /// Heads as they come in the one order that they have, and the tree over them.
 #[derive(Debug, Clone, Default)]
-pub struct Rising {
+pub struct SortedHeads {
     last: Option<Key>,
     tree: Frontier,
 }
@@ -77,13 +77,13 @@ pub struct Rising {
 /// A head that does not come after the one before it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} comes twice or out of order: heads are sorted by tenant and asset")]
-pub struct Unsorted(String);
+pub struct HeadOrderError(String);
 
-impl Rising {
+impl SortedHeads {
     /// Takes the next head, whose line this is.
-    pub fn push(&mut self, head: &Head, line: &str) -> Result<(), Unsorted> {
+    pub fn push(&mut self, head: &Head, line: &str) -> Result<(), HeadOrderError> {
         if self.last.as_ref().is_some_and(|last| *last >= head.key) {
-            return Err(Unsorted(head.key.partition()));
+            return Err(HeadOrderError(head.key.partition()));
         }
         self.last = Some(head.key.clone());
         self.tree.push(merkle::leaf(line.as_bytes()));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn heads_come_in_order_and_once() {
-        let (head, mut rising) = (Head::read(LINE).unwrap(), Rising::default());
+        let (head, mut rising) = (Head::read(LINE).unwrap(), SortedHeads::default());
         let later = LINE.replace("89ab", "89ac");
         rising.push(&head, LINE).unwrap();
         rising.push(&Head::read(&later).unwrap(), &later).unwrap();

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_compact::{KeyPair, PublicKey, Seed, Signature};
 
 use crate::chain::Hash;
 
@@ -28,13 +28,13 @@ pub struct VerifierKey {
 /// What signs: `PRIVATE+KEY+<name>+<key id>+<base64>`. Neither printed nor logged.
 pub struct SecretKey {
     verifier: VerifierKey,
-    pair: Ed25519KeyPair,
+    pair: KeyPair,
     seed: [u8; 32],
 }
 
 /// Why a text is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotAKey {
+pub enum KeyError {
     /// A name is what stands in notes beside the signature.
     #[error("a key's name is 1 to {NAME} bytes without white space, control characters or '+'")]
     Name,
@@ -54,10 +54,10 @@ pub enum NotAKey {
 
 impl VerifierKey {
     /// The key of this name.
-    pub fn new(name: &str, public: [u8; 32]) -> Result<Self, NotAKey> {
+    pub fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == '+';
         let fits = (1..=NAME).contains(&name.len()) && !name.contains(odd);
-        if fits { Ok(Self { name: name.to_owned(), public }) } else { Err(NotAKey::Name) }
+        if fits { Ok(Self { name: name.to_owned(), public }) } else { Err(KeyError::Name) }
     }
 
     /// Who signs.
@@ -77,7 +77,8 @@ impl VerifierKey {
     /// Whether the holder of the secret key signed these bytes.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.public).verify(message, signature).is_ok()
+        let verify = |signature| PublicKey::new(self.public).verify(message, &signature);
+        Signature::from_slice(signature).and_then(verify).is_ok()
     }
 }
 
@@ -88,24 +89,23 @@ impl fmt::Display for VerifierKey {
 }
 
 impl FromStr for VerifierKey {
-    type Err = NotAKey;
+    type Err = KeyError;
 
-    fn from_str(text: &str) -> Result<Self, NotAKey> {
+    fn from_str(text: &str) -> Result<Self, KeyError> {
         if text.starts_with(SECRET) {
-            return Err(NotAKey::Secret);
+            return Err(KeyError::Secret);
         }
         let (name, id, public) = decode(text)?;
         let key = Self::new(name, public)?;
-        if key.id() == id { Ok(key) } else { Err(NotAKey::Id) }
+        if key.id() == id { Ok(key) } else { Err(KeyError::Id) }
     }
 }
 
 impl SecretKey {
     /// The key that these bytes, which nobody can guess, make.
-    pub fn new(name: &str, seed: [u8; 32]) -> Result<Self, NotAKey> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| NotAKey::Form)?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| NotAKey::Form)?;
-        Ok(Self { verifier: VerifierKey::new(name, public)?, pair, seed })
+    pub fn new(name: &str, seed: [u8; 32]) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_seed(Seed::new(seed));
+        Ok(Self { verifier: VerifierKey::new(name, *pair.pk)?, pair, seed })
     }
 
     /// What believes its signatures.
@@ -123,20 +123,17 @@ impl SecretKey {
     /// Signs these bytes; the same bytes get the same signature.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE] {
-        let mut bytes = [0; SIGNATURE];
-        let signature = self.pair.sign(message);
-        bytes.copy_from_slice(signature.as_ref());
-        bytes
+        *self.pair.sk.sign(message, None)
     }
 }
 
 impl FromStr for SecretKey {
-    type Err = NotAKey;
+    type Err = KeyError;
 
-    fn from_str(text: &str) -> Result<Self, NotAKey> {
-        let (name, id, seed) = decode(text.strip_prefix(SECRET).ok_or(NotAKey::Public)?)?;
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let (name, id, seed) = decode(text.strip_prefix(SECRET).ok_or(KeyError::Public)?)?;
         let key = Self::new(name, seed)?;
-        if key.verifier.id() == id { Ok(key) } else { Err(NotAKey::Id) }
+        if key.verifier.id() == id { Ok(key) } else { Err(KeyError::Id) }
     }
 }
 
@@ -152,16 +149,16 @@ fn encode(key: &VerifierKey, bytes: &[u8; 32]) -> String {
 }
 
 /// A name, a key id and 32 bytes. The base64 may itself hold a '+'.
-fn decode(text: &str) -> Result<(&str, [u8; 4], [u8; 32]), NotAKey> {
+fn decode(text: &str) -> Result<(&str, [u8; 4], [u8; 32]), KeyError> {
     let mut parts = text.splitn(3, '+');
-    let mut part = || parts.next().ok_or(NotAKey::Form);
+    let mut part = || parts.next().ok_or(KeyError::Form);
     let (name, digits, bytes) = (part()?, part()?, part()?);
     let mut id = [0; 4];
-    hex::decode_to_slice(digits, &mut id).map_err(|_| NotAKey::Form)?;
-    let bytes = STANDARD.decode(bytes).map_err(|_| NotAKey::Form)?;
+    hex::decode_to_slice(digits, &mut id).map_err(|_| KeyError::Form)?;
+    let bytes = STANDARD.decode(bytes).map_err(|_| KeyError::Form)?;
     match bytes.split_first() {
-        Some((&ALGORITHM, key)) => Ok((name, id, key.try_into().map_err(|_| NotAKey::Form)?)),
-        _ => Err(NotAKey::Form),
+        Some((&ALGORITHM, key)) => Ok((name, id, key.try_into().map_err(|_| KeyError::Form)?)),
+        _ => Err(KeyError::Form),
     }
 }
 
@@ -202,16 +199,16 @@ pub(super) mod tests {
     #[test]
     fn what_is_no_key_is_told_apart() {
         let not = |text: &str| text.parse::<VerifierKey>().unwrap_err();
-        assert_eq!(not(PETERS), NotAKey::Secret);
-        assert_eq!(PETER.parse::<SecretKey>().unwrap_err(), NotAKey::Public);
-        assert_eq!(not(&PETER.replace("c74f", "c74e")), NotAKey::Id);
-        assert_eq!(not(&PETER.replace("Peter", "Petra")), NotAKey::Id);
-        assert_eq!(not(&PETER.replace("+ARpc", "+BRpc")), NotAKey::Form, "another algorithm");
+        assert_eq!(not(PETERS), KeyError::Secret);
+        assert_eq!(PETER.parse::<SecretKey>().unwrap_err(), KeyError::Public);
+        assert_eq!(not(&PETER.replace("c74f", "c74e")), KeyError::Id);
+        assert_eq!(not(&PETER.replace("Peter", "Petra")), KeyError::Id);
+        assert_eq!(not(&PETER.replace("+ARpc", "+BRpc")), KeyError::Form, "another algorithm");
         for text in ["", "a", "a+b", "a+c74f20a3+", "a+c74f20a3+AQ==", "a+zz+AQ=="] {
-            assert_eq!(not(text), NotAKey::Form, "{text}");
+            assert_eq!(not(text), KeyError::Form, "{text}");
         }
         for name in ["", "two words", "a+b", "a\u{a0}b", &"n".repeat(129)] {
-            assert_eq!(VerifierKey::new(name, [0; 32]), Err(NotAKey::Name), "{name}");
+            assert_eq!(VerifierKey::new(name, [0; 32]), Err(KeyError::Name), "{name}");
         }
     }
 

@@ -47,7 +47,7 @@ struct Signature {
 
 /// Why a text is not a signed checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotANote {
+pub enum NoteError {
     /// Too much of it.
     #[error("a note is at most {NOTE} bytes")]
     Long,
@@ -61,7 +61,7 @@ pub enum NotANote {
 
 /// Why a note is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unsigned {
+pub enum SignatureError {
     /// Others signed it, perhaps under the same name.
     #[error("it is not signed by {key}, but by {signers}: was another key meant?")]
     Stranger {
@@ -83,7 +83,7 @@ pub enum Unsigned {
     },
     /// Not a checkpoint at all.
     #[error(transparent)]
-    Form(#[from] NotANote),
+    Form(#[from] NoteError),
 }
 
 impl Checkpoint {
@@ -98,21 +98,21 @@ impl Checkpoint {
 
     /// Reads the text. Lines after the third belong to whoever wrote them: one of ours says how
     /// many assets were left out.
-    pub fn read(text: &str) -> Result<Self, NotANote> {
+    pub fn read(text: &str) -> Result<Self, NoteError> {
         let mut lines = text.lines();
-        let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or(NotANote::Checkpoint);
+        let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or(NoteError::Checkpoint);
         let (origin, size, root) = (line()?.to_owned(), line()?, line()?);
         let root: [u8; 32] = STANDARD
             .decode(root)
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(NotANote::Checkpoint)?;
-        let number: u64 = size.parse().map_err(|_| NotANote::Checkpoint)?;
+            .ok_or(NoteError::Checkpoint)?;
+        let number: u64 = size.parse().map_err(|_| NoteError::Checkpoint)?;
         let one_spelling = number.to_string() == size;
         let left_out = lines.find_map(|line| line.strip_prefix(LEFT_OUT)?.parse().ok());
         let left_out = left_out.unwrap_or_default();
         let read = Self { origin, size: number, root: Hash::from(root), left_out };
-        if one_spelling { Ok(read) } else { Err(NotANote::Checkpoint) }
+        if one_spelling { Ok(read) } else { Err(NoteError::Checkpoint) }
     }
 }
 
@@ -126,29 +126,29 @@ impl Note {
     }
 
     /// The checkpoint, if this key signed it and it is of the ledger of that name.
-    pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, Unsigned> {
+    pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, SignatureError> {
         let by_key = |it: &&Signature| it.name == key.name() && it.id == key.id();
         let signature = self.signatures.iter().find(by_key).ok_or_else(|| self.stranger(key))?;
         if !key.verifies(self.text.as_bytes(), &signature.bytes) {
-            return Err(Unsigned::Forged(key.name().to_owned()));
+            return Err(SignatureError::Forged(key.name().to_owned()));
         }
         let checkpoint = Checkpoint::read(&self.text)?;
         if checkpoint.origin != key.name() {
             let (origin, key) = (checkpoint.origin, key.name().to_owned());
-            return Err(Unsigned::Origin { origin, key });
+            return Err(SignatureError::Origin { origin, key });
         }
         Ok(checkpoint)
     }
 
     /// The checkpoint as it says itself, whoever wrote it.
-    pub fn unverified(&self) -> Result<Checkpoint, NotANote> {
+    pub fn unverified(&self) -> Result<Checkpoint, NoteError> {
         Checkpoint::read(&self.text)
     }
 
-    fn stranger(&self, key: &VerifierKey) -> Unsigned {
+    fn stranger(&self, key: &VerifierKey) -> SignatureError {
         let shown = |name: &str, id: [u8; 4]| format!("{name}+{}", hex::encode(id));
         let signers: Vec<_> = self.signatures.iter().map(|it| shown(&it.name, it.id)).collect();
-        Unsigned::Stranger { key: shown(key.name(), key.id()), signers: signers.join(", ") }
+        SignatureError::Stranger { key: shown(key.name(), key.id()), signers: signers.join(", ") }
     }
 }
 
@@ -162,20 +162,20 @@ impl fmt::Display for Note {
 }
 
 impl FromStr for Note {
-    type Err = NotANote;
+    type Err = NoteError;
 
-    fn from_str(note: &str) -> Result<Self, NotANote> {
+    fn from_str(note: &str) -> Result<Self, NoteError> {
         if note.len() > NOTE {
-            return Err(NotANote::Long);
+            return Err(NoteError::Long);
         }
         // The last empty line: what stands before it may hold others.
-        let end = note.rfind("\n\n").ok_or(NotANote::Form)?;
+        let end = note.rfind("\n\n").ok_or(NoteError::Form)?;
         let (text, signatures) = (&note[..=end], &note[end + 2..]);
-        let signatures = signatures.strip_suffix('\n').ok_or(NotANote::Form)?;
+        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Form)?;
         let read: Option<Vec<_>> =
             signatures.split('\n').take(SIGNATURES + 1).map(Signature::read).collect();
         let odd = text.chars().any(|c| c.is_control() && c != '\n');
-        let signatures = read.filter(|it| it.len() <= SIGNATURES && !odd).ok_or(NotANote::Form)?;
+        let signatures = read.filter(|it| it.len() <= SIGNATURES && !odd).ok_or(NoteError::Form)?;
         Ok(Self { text: text.to_owned(), signatures })
     }
 }
@@ -216,7 +216,7 @@ mod tests {
             (PETERS.parse().unwrap(), PETER.parse().unwrap());
         assert_eq!(note.signatures[0].bytes, secret.sign(note.text.as_bytes()));
         // The signature is right; only the text is no checkpoint.
-        assert_eq!(note.verify(&key), Err(Unsigned::Form(NotANote::Checkpoint)));
+        assert_eq!(note.verify(&key), Err(SignatureError::Form(NoteError::Checkpoint)));
     }
 
     #[test]
@@ -228,11 +228,14 @@ mod tests {
         assert_eq!(read.verify(key.verifier()).unwrap().size, 1);
         let namesake = SecretKey::new("PeterNeumann", [7; 32]).unwrap();
         let told = read.verify(namesake.verifier()).unwrap_err();
-        assert!(matches!(told, Unsigned::Stranger { .. }), "{told}");
+        assert!(matches!(told, SignatureError::Stranger { .. }), "{told}");
         let altered = note.to_string().replacen("\n1\n", "\n2\n", 1).parse::<Note>().unwrap();
-        assert_eq!(altered.verify(key.verifier()), Err(Unsigned::Forged("PeterNeumann".into())));
+        assert_eq!(
+            altered.verify(key.verifier()),
+            Err(SignatureError::Forged("PeterNeumann".into()))
+        );
         let elsewhere = signed(&key, "another ledger").verify(key.verifier()).unwrap_err();
-        assert!(matches!(elsewhere, Unsigned::Origin { .. }), "{elsewhere}");
+        assert!(matches!(elsewhere, SignatureError::Origin { .. }), "{elsewhere}");
     }
 
     #[test]
@@ -253,7 +256,7 @@ mod tests {
             assert!(bad.parse::<Note>().is_err(), "{bad}");
         }
         for bad in ["", "a\n1\n", "a\n01\nAA==\n", "a\n-1\nAA==\n", "a\n1\nAA==\n", "\n1\nx\n"] {
-            assert_eq!(Checkpoint::read(bad), Err(NotANote::Checkpoint), "{bad}");
+            assert_eq!(Checkpoint::read(bad), Err(NoteError::Checkpoint), "{bad}");
         }
     }
 }

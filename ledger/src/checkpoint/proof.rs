@@ -6,10 +6,10 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::head::{Head, NotAHead};
+use super::head::{Head, HeadError};
 use super::key::VerifierKey;
 use super::merkle::{self, HEIGHT};
-use super::note::{Checkpoint, NOTE, NotANote, Note, Unsigned};
+use super::note::{Checkpoint, NOTE, Note, NoteError, SignatureError};
 use crate::chain::Hash;
 
 /// Bytes of a proof: a head, a path and a note.
@@ -19,7 +19,7 @@ const FORM: &str = "c2sp.org/tlog-proof@v1";
 
 /// The way from a head to the signed root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
+pub struct InclusionProof {
     line: String,
     index: u64,
     path: Vec<Hash>,
@@ -28,24 +28,24 @@ pub struct Proof {
 
 /// Why a text is not a proof.
 #[derive(Debug, thiserror::Error)]
-pub enum NotAProof {
+pub enum ProofFormError {
     /// Too much, too little, or something else.
     #[error("a proof begins with {FORM:?}, then says the head, its index and hashes, and the note")]
     Form,
     /// The head cannot be read.
     #[error(transparent)]
-    Head(#[from] NotAHead),
+    Head(#[from] HeadError),
     /// The note cannot be read.
     #[error("its note cannot be read")]
-    Note(#[from] NotANote),
+    Note(#[from] NoteError),
 }
 
 /// Why a proof proves nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum Unproven {
+pub enum ProofError {
     /// The checkpoint is not believed.
     #[error("its checkpoint is not believed")]
-    Unsigned(#[from] Unsigned),
+    Unsigned(#[from] SignatureError),
     /// The path leads elsewhere.
     #[error("the head is not among the {size} of the checkpoint: the proof was altered")]
     Elsewhere {
@@ -54,10 +54,10 @@ pub enum Unproven {
     },
     /// The head cannot be read.
     #[error(transparent)]
-    Head(#[from] NotAHead),
+    Head(#[from] HeadError),
 }
 
-impl Proof {
+impl InclusionProof {
     /// The proof of the head at `index`, whose line this is, among those that `leaves` are of.
     #[must_use]
     pub fn new(line: String, index: usize, leaves: &[Hash], note: Note) -> Self {
@@ -65,18 +65,18 @@ impl Proof {
     }
 
     /// What is proven, and by which checkpoint, if this key signed that.
-    pub fn verify(&self, key: &VerifierKey) -> Result<(Head, Checkpoint), Unproven> {
+    pub fn verify(&self, key: &VerifierKey) -> Result<(Head, Checkpoint), ProofError> {
         let checkpoint = self.note.verify(key)?;
         let leaf = merkle::leaf(self.line.as_bytes());
         let root = merkle::climb(leaf, self.index, checkpoint.size, &self.path);
         if root != Some(checkpoint.root) {
-            return Err(Unproven::Elsewhere { size: checkpoint.size });
+            return Err(ProofError::Elsewhere { size: checkpoint.size });
         }
         Ok((Head::read(&self.line)?, checkpoint))
     }
 }
 
-impl fmt::Display for Proof {
+impl fmt::Display for InclusionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, index, path, note } = self;
         writeln!(f, "{FORM}\nextra {}\nindex {index}", STANDARD.encode(line))?;
@@ -85,15 +85,15 @@ impl fmt::Display for Proof {
     }
 }
 
-impl FromStr for Proof {
-    type Err = NotAProof;
+impl FromStr for InclusionProof {
+    type Err = ProofFormError;
 
-    fn from_str(text: &str) -> Result<Self, NotAProof> {
-        let (way, note) = text.split_once("\n\n").ok_or(NotAProof::Form)?;
+    fn from_str(text: &str) -> Result<Self, ProofFormError> {
+        let (way, note) = text.split_once("\n\n").ok_or(ProofFormError::Form)?;
         if text.len() > PROOF || way.len() > PROOF - NOTE {
-            return Err(NotAProof::Form);
+            return Err(ProofFormError::Form);
         }
-        let (line, index, path) = way_of(way).ok_or(NotAProof::Form)?;
+        let (line, index, path) = way_of(way).ok_or(ProofFormError::Form)?;
         Head::read(&line)?;
         Ok(Self { line, index, path, note: note.parse()? })
     }
@@ -113,7 +113,7 @@ fn way_of(text: &str) -> Option<(String, u64, Vec<Hash>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Rising, SecretKey};
+    use super::super::{SecretKey, SortedHeads};
     use super::*;
     use crate::id::{AssetId, Key};
     use chrono::DateTime;
@@ -130,8 +130,8 @@ mod tests {
         (1..=count).map(|number| head(number).line().unwrap()).collect()
     }
 
-    fn proofs(count: u128, key: &SecretKey) -> Vec<Proof> {
-        let (lines, mut rising) = (heads(count), Rising::default());
+    fn proofs(count: u128, key: &SecretKey) -> Vec<InclusionProof> {
+        let (lines, mut rising) = (heads(count), SortedHeads::default());
         for line in &lines {
             rising.push(&Head::read(line).unwrap(), line).unwrap();
         }
@@ -140,7 +140,7 @@ mod tests {
         let note = Note::signed(&checkpoint, key.verifier(), signature);
         let leaves: Vec<_> = lines.iter().map(|line| merkle::leaf(line.as_bytes())).collect();
         let proof = |(index, line): (usize, &String)| {
-            Proof::new(line.clone(), index, &leaves, note.clone())
+            InclusionProof::new(line.clone(), index, &leaves, note.clone())
         };
         lines.iter().enumerate().map(proof).collect()
     }
@@ -150,7 +150,7 @@ mod tests {
         let key = SecretKey::new("ledger.example/files", [1; 32]).unwrap();
         for count in [1_u32, 2, 7, 8, 33] {
             for (proof, line) in proofs(count.into(), &key).iter().zip(heads(count.into())) {
-                let read: Proof = proof.to_string().parse().unwrap();
+                let read: InclusionProof = proof.to_string().parse().unwrap();
                 assert_eq!(read, *proof);
                 let (head, checkpoint) = read.verify(key.verifier()).unwrap();
                 assert_eq!((head.line().unwrap(), checkpoint.size), (line, count.into()));
@@ -163,14 +163,14 @@ mod tests {
         let key = SecretKey::new("ledger.example/files", [1; 32]).unwrap();
         let all = proofs(7, &key);
         let other = SecretKey::new("ledger.example/files", [2; 32]).unwrap();
-        assert!(matches!(all[0].verify(other.verifier()), Err(Unproven::Unsigned(_))));
+        assert!(matches!(all[0].verify(other.verifier()), Err(ProofError::Unsigned(_))));
         for altered in [
-            Proof { line: all[1].line.clone(), ..all[0].clone() },
-            Proof { index: 1, ..all[0].clone() },
-            Proof { path: all[1].path.clone(), ..all[0].clone() },
-            Proof { path: Vec::new(), ..all[0].clone() },
+            InclusionProof { line: all[1].line.clone(), ..all[0].clone() },
+            InclusionProof { index: 1, ..all[0].clone() },
+            InclusionProof { path: all[1].path.clone(), ..all[0].clone() },
+            InclusionProof { path: Vec::new(), ..all[0].clone() },
         ] {
-            assert!(matches!(altered.verify(key.verifier()), Err(Unproven::Elsewhere { .. })));
+            assert!(matches!(altered.verify(key.verifier()), Err(ProofError::Elsewhere { .. })));
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
             let mut altered = text.clone();
             altered[at] ^= 1;
             let read = String::from_utf8(altered).ok().and_then(|text| text.parse().ok());
-            let believed = read.is_some_and(|it: Proof| it.verify(key.verifier()).is_ok());
+            let believed = read.is_some_and(|it: InclusionProof| it.verify(key.verifier()).is_ok());
             assert!(!believed, "the byte at {at}: {:?}", text[at] as char);
         }
     }

@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::scan::{Place, Scan, Scanned, Segment, Stored};
+use super::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem};
 use super::{Appended, Arrival, Arrivals, Journal};
 use crate::error::StoreError;
 use crate::id::Key;
-use crate::record::Line;
+use crate::record::StoredLine;
 
 /// A journal that lasts as long as the process.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct MemoryJournal {
 
 #[derive(Debug, Default)]
 struct Events {
-    by_key: BTreeMap<Key, Vec<Line>>,
-    arrived: Vec<(Key, Line)>,
+    by_key: BTreeMap<Key, Vec<StoredLine>>,
+    arrived: Vec<(Key, StoredLine)>,
 }
 
 impl Default for MemoryJournal {
@@ -39,15 +39,15 @@ impl MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         Ok(self.events().by_key.get(key).cloned().unwrap_or_default())
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         Ok(self.events().by_key.get(key).and_then(|lines| lines.last()).cloned())
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         let mut events = self.events();
         let lines = events.by_key.entry(key.clone()).or_default();
         if let Some(holder) = lines.iter().find(|held| held.version == line.version) {
@@ -75,7 +75,11 @@ impl Scan for MemoryJournal {
         Ok((0..of).map(|number| Segment { number, of, from: None, until: None }).collect())
     }
 
-    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
         let after = after.map(|it| (it.partition.clone(), it.version.parse().unwrap_or(u64::MAX)));
         let events = self.events();
         let of_segment =
@@ -91,11 +95,11 @@ impl Scan for MemoryJournal {
         let items: Vec<_> = rest
             .by_ref()
             .take(PAGE)
-            .map(|(partition, line)| Stored { partition, line: Ok(line) })
+            .map(|(partition, line)| StoredItem { partition, line: Ok(line) })
             .collect();
-        let place = |stored: &Stored| {
+        let place = |stored: &StoredItem| {
             let version = stored.line.as_ref().map(|line| line.version).unwrap_or_default();
-            Place { partition: stored.partition.clone(), version: version.to_string() }
+            ScanPosition { partition: stored.partition.clone(), version: version.to_string() }
         };
         let next = items.last().filter(|_| rest.next().is_some()).map(place);
         Ok(Scanned { items, next })
@@ -107,7 +111,7 @@ impl Arrivals for MemoryJournal {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
         let events = self.events();
         let numbered = (1..).zip(&events.arrived).skip_while(|(number, _)| *number <= after);
-        let arrival = |(number, (key, line)): (u64, &(Key, Line))| Arrival {
+        let arrival = |(number, (key, line)): (u64, &(Key, StoredLine))| Arrival {
             number,
             key: key.clone(),
             line: Ok(line.clone()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::id::Key;
-use crate::record::Line;
+use crate::record::StoredLine;
 
 /// The journal as a whole.
 ///
@@ -39,7 +39,11 @@ pub trait Scan: Send + Sync {
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError>;
 
     /// The page of `segment` after `place`; from its beginning without one.
-    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError>;
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError>;
 }
 
 /// A part of a journal.
@@ -57,7 +61,7 @@ pub struct Segment {
 
 /// The item that a page ended with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct ScanPosition {
     /// Its partition.
     pub partition: String,
     /// Its version, as the store writes it: of a forged item it need not be a whole number.
@@ -68,18 +72,18 @@ pub struct Place {
 #[derive(Debug, Clone, Default)]
 pub struct Scanned {
     /// What is stored there.
-    pub items: Vec<Stored>,
+    pub items: Vec<StoredItem>,
     /// Where the next page starts; `None` on the segment's last.
-    pub next: Option<Place>,
+    pub next: Option<ScanPosition>,
 }
 
 /// One item of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredItem {
     /// The partition that it is stored under: `<tenant>#<asset>`.
     pub partition: String,
     /// The line that is stored there, or what is there instead.
-    pub line: Result<Line, Stray>,
+    pub line: Result<StoredLine, Stray>,
 }
 
 /// An item that is no event of any ledger.
@@ -103,7 +107,7 @@ pub struct Chain {
     /// `<tenant>#<asset>`, or whatever somebody else wrote there.
     pub partition: String,
     /// Its lines, by rising version.
-    pub lines: Vec<Line>,
+    pub lines: Vec<StoredLine>,
     /// What is among them and is no event.
     pub strays: Vec<Stray>,
 }
@@ -120,17 +124,17 @@ impl Chain {
 pub struct Chains<'a> {
     journal: &'a dyn Scan,
     segment: &'a Segment,
-    page: std::vec::IntoIter<Stored>,
-    next: Option<Place>,
+    page: std::vec::IntoIter<StoredItem>,
+    next: Option<ScanPosition>,
     ended: bool,
-    begun: Option<(Chain, Place)>,
-    done: Option<Place>,
+    begun: Option<(Chain, ScanPosition)>,
+    done: Option<ScanPosition>,
     read: u64,
 }
 
 impl<'a> Chains<'a> {
     /// The histories of `segment` after `place`, which was [`Chains::place`] of an earlier walk.
-    pub fn new(journal: &'a dyn Scan, segment: &'a Segment, after: Option<Place>) -> Self {
+    pub fn new(journal: &'a dyn Scan, segment: &'a Segment, after: Option<ScanPosition>) -> Self {
         let (page, done) = (Vec::new().into_iter(), after.clone());
         Self { journal, segment, page, next: after, ended: false, begun: None, done, read: 0 }
     }
@@ -156,7 +160,7 @@ impl<'a> Chains<'a> {
 
     /// Where somebody else can go on after the histories that were given.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&ScanPosition> {
         self.done.as_ref()
     }
 
@@ -167,12 +171,12 @@ impl<'a> Chains<'a> {
     }
 
     /// Adds an item to the history that was begun; if it begins another, gives that one back.
-    fn take(&mut self, stored: Stored) -> Option<(Chain, Place)> {
-        let Stored { partition, line } = stored;
+    fn take(&mut self, stored: StoredItem) -> Option<(Chain, ScanPosition)> {
+        let StoredItem { partition, line } = stored;
         let same = self.begun.as_ref().is_some_and(|(begun, _)| begun.partition == partition);
         let whole = if same { None } else { self.begun.take() };
         let (begun, end) = self.begun.get_or_insert_with(|| {
-            let end = Place { partition: partition.clone(), version: String::new() };
+            let end = ScanPosition { partition: partition.clone(), version: String::new() };
             (Chain { partition, lines: Vec::new(), strays: Vec::new() }, end)
         });
         match line {
@@ -190,7 +194,7 @@ impl<'a> Chains<'a> {
 
     /// A whole history is put in order once more: an emulator of DynamoDB gives the numbers of a
     /// scan in the order of their digits, 10 before 2, and its histories are no worse for it.
-    fn give(&mut self, (mut chain, end): (Chain, Place)) -> Chain {
+    fn give(&mut self, (mut chain, end): (Chain, ScanPosition)) -> Chain {
         chain.lines.sort_by_key(|line| line.version);
         self.done = Some(end);
         chain

@@ -6,9 +6,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Record;
+use super::EventRecord;
 use crate::asset::declaration as limits;
-use crate::asset::{Declaration, Event, Invalid};
+use crate::asset::{Declaration, Event, InvalidField};
 use crate::objects::ObjectVersion;
 use crate::time;
 
@@ -23,9 +23,9 @@ const VERSION_ID_MAX: usize = 1024;
 /// Bytes of an entity tag: S3's own have 35 or a few more.
 const ETAG_MAX: usize = 256;
 
-impl Record {
+impl EventRecord {
     /// Whether every field is within its limits.
-    pub fn within_limits(&self) -> Result<(), Invalid> {
+    pub fn within_limits(&self) -> Result<(), InvalidField> {
         check_time(self.at)?;
         let cause = &self.cause;
         check_text("actor", &cause.actor, ACTOR_MAX)?;
@@ -46,16 +46,16 @@ impl Record {
     }
 }
 
-fn check_time(at: DateTime<Utc>) -> Result<(), Invalid> {
+fn check_time(at: DateTime<Utc>) -> Result<(), InvalidField> {
     if time::is_recordable(at) {
         return Ok(());
     }
     let (first, end) = (time::format(time::FIRST), time::format(time::END));
     let problem = format!("must be from {first} on and before {end}, not {}", time::format(at));
-    Err(Invalid::new("at", problem))
+    Err(InvalidField::new("at", problem))
 }
 
-fn check_declared(declared: &Declaration) -> Result<(), Invalid> {
+fn check_declared(declared: &Declaration) -> Result<(), InvalidField> {
     declared.filename.as_deref().map_or(Ok(()), check_filename)?;
     declared.content_type.as_deref().map_or(Ok(()), limits::check_content_type)?;
     declared.size.map_or(Ok(()), limits::check_size)?;
@@ -65,33 +65,33 @@ fn check_declared(declared: &Declaration) -> Result<(), Invalid> {
     words.into_iter().try_for_each(|text| check_characters("tags", text))
 }
 
-fn check_filename(name: &str) -> Result<(), Invalid> {
+fn check_filename(name: &str) -> Result<(), InvalidField> {
     limits::check_filename_form(name)?;
     check_characters("filename", name)
 }
 
-fn check_sha256(text: &str) -> Result<(), Invalid> {
+fn check_sha256(text: &str) -> Result<(), InvalidField> {
     limits::check_sha256(text)?;
     let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
-    if lower { Ok(()) } else { Err(Invalid::new("sha256", "must be in lower case")) }
+    if lower { Ok(()) } else { Err(InvalidField::new("sha256", "must be in lower case")) }
 }
 
-fn check_version(version: &ObjectVersion) -> Result<(), Invalid> {
+fn check_version(version: &ObjectVersion) -> Result<(), InvalidField> {
     check_text("version_id", &version.version_id, VERSION_ID_MAX)?;
     check_text("etag", &version.etag, ETAG_MAX)?;
     version.sha256.as_deref().map_or(Ok(()), check_sha256)
 }
 
-fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), Invalid> {
+fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), InvalidField> {
     if text.len() > most {
         let problem = format!("must be at most {most} bytes, not {}", text.len());
-        return Err(Invalid::new(field, problem));
+        return Err(InvalidField::new(field, problem));
     }
     check_characters(field, text)
 }
 
 /// Characters that no release ever recorded.
-fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
+fn check_characters(field: &'static str, text: &str) -> Result<(), InvalidField> {
     let refused = |c: &char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
@@ -99,7 +99,7 @@ fn check_characters(field: &'static str, text: &str) -> Result<(), Invalid> {
     };
     text.chars().find(refused).map_or(Ok(()), |c| {
         let problem = format!("must not hold control characters; it holds U+{:04X}", u32::from(c));
-        Err(Invalid::new(field, problem))
+        Err(InvalidField::new(field, problem))
     })
 }
 
@@ -108,8 +108,10 @@ mod tests {
     use super::*;
     use crate::record::tests::SAMPLES;
 
-    fn created(change: impl FnOnce(&mut Record, &mut Declaration)) -> Result<(), Invalid> {
-        let mut record = Record::read(SAMPLES[0].1.trim_end()).unwrap();
+    fn created(
+        change: impl FnOnce(&mut EventRecord, &mut Declaration),
+    ) -> Result<(), InvalidField> {
+        let mut record = EventRecord::read(SAMPLES[0].1.trim_end()).unwrap();
         let mut declared = Declaration::plain();
         change(&mut record, &mut declared);
         record.event = Event::Created(declared);
@@ -119,13 +121,13 @@ mod tests {
     #[test]
     fn every_sample_is_within_the_limits() {
         for (name, sample) in SAMPLES {
-            Record::read(sample.trim_end()).unwrap().within_limits().expect(name);
+            EventRecord::read(sample.trim_end()).unwrap().within_limits().expect(name);
         }
     }
 
     #[test]
     fn what_no_release_would_have_written_is_over_a_limit() {
-        type Change = fn(&mut Record, &mut Declaration);
+        type Change = fn(&mut EventRecord, &mut Declaration);
         let cases: [(&str, Change); 14] = [
             ("at", |it, _| it.at = time::END),
             ("at", |it, _| it.at = time::FIRST - chrono::TimeDelta::microseconds(1)),
@@ -150,7 +152,7 @@ mod tests {
         for name in ["a\u{200b}b", "\u{feff}a", "a\u{ad}b", "a\u{e0041}"] {
             assert_eq!(created(|_, it| it.filename = Some(name.into())), Ok(()), "{name:?}");
         }
-        let last = |it: &mut Record| it.at = time::END - chrono::TimeDelta::microseconds(1);
+        let last = |it: &mut EventRecord| it.at = time::END - chrono::TimeDelta::microseconds(1);
         assert_eq!(created(|it, _| last(it)), Ok(()));
     }
 
@@ -166,7 +168,8 @@ mod tests {
             ("version_id", version(&"v".repeat(1025), "e")),
             ("etag", version("v", "e\r\nx: y")),
         ] {
-            let record = Record { event, ..Record::read(SAMPLES[0].1.trim_end()).unwrap() };
+            let record =
+                EventRecord { event, ..EventRecord::read(SAMPLES[0].1.trim_end()).unwrap() };
             assert_eq!(record.within_limits().unwrap_err().field, field);
         }
     }

@@ -6,16 +6,16 @@ mod world;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::asset::{EVENTS_MAX, Status, Status as S};
-use world::{Mishap, World, caller, kinds};
+use crate::asset::{AssetStatus, AssetStatus as S, EVENTS_MAX};
+use world::{Mishap, ServiceFixture, caller, kinds};
 
-fn swept(recorded: u32, swept: usize) -> Looked {
-    Looked { recorded, swept, ..Looked::default() }
+fn swept(recorded: u32, swept: usize) -> Reconciled {
+    Reconciled { recorded, swept, ..Reconciled::default() }
 }
 
 #[tokio::test]
 async fn confirming_records_first_that_the_bytes_were_received() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     let version = world.put(asset);
     let history = world.service.confirm(&caller(), asset, None).await.unwrap();
@@ -25,7 +25,7 @@ async fn confirming_records_first_that_the_bytes_were_received() {
 
 #[tokio::test]
 async fn confirming_pins_what_is_current_and_not_what_was_received_before() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     let newer = world.put(asset);
     let history = world.service.confirm(&caller(), asset, None).await.unwrap();
@@ -35,7 +35,7 @@ async fn confirming_pins_what_is_current_and_not_what_was_received_before() {
 
 #[tokio::test]
 async fn bytes_that_are_not_the_declared_ones_are_recorded_and_not_confirmed() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let declared = Declaration { size: Some(1 << 20), ..Declaration::plain() };
     let created = world.service.create(&caller(), declared).await.unwrap();
     let asset = created.asset().key.asset;
@@ -47,16 +47,16 @@ async fn bytes_that_are_not_the_declared_ones_are_recorded_and_not_confirmed() {
 
 #[tokio::test]
 async fn the_same_notification_twice_is_recorded_once() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     world.put(asset);
-    assert_eq!(world.look(asset).await, Looked { recorded: 1, ..Looked::default() });
-    assert_eq!(world.look(asset).await, Looked::default());
+    assert_eq!(world.look(asset).await, Reconciled { recorded: 1, ..Reconciled::default() });
+    assert_eq!(world.look(asset).await, Reconciled::default());
 }
 
 #[tokio::test]
 async fn a_notification_that_races_a_confirmation_is_not_recorded_again() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     world.put(asset);
     let other = world.another_service();
@@ -69,7 +69,7 @@ async fn a_notification_that_races_a_confirmation_is_not_recorded_again() {
 
 #[tokio::test]
 async fn if_match_is_checked_before_anything_is_done() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     for stale in [0, 1, 3] {
         let refusal = world.service.delete(&caller(), asset, Some(stale), None).await.unwrap_err();
@@ -81,7 +81,7 @@ async fn if_match_is_checked_before_anything_is_done() {
 
 #[tokio::test]
 async fn if_match_is_checked_again_after_a_lost_race() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     let other = world.another_service();
     world.before_append(async move {
@@ -95,7 +95,7 @@ async fn if_match_is_checked_again_after_a_lost_race() {
 
 #[tokio::test]
 async fn without_if_match_a_lost_race_is_decided_anew() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     let other = world.another_service();
     world.before_append(async move {
@@ -107,7 +107,7 @@ async fn without_if_match_a_lost_race_is_decided_anew() {
 
 #[tokio::test]
 async fn ones_own_received_is_no_conflict_with_if_match() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     world.put(asset);
     let history = world.service.confirm(&caller(), asset, Some(1)).await.unwrap();
@@ -116,7 +116,7 @@ async fn ones_own_received_is_no_conflict_with_if_match() {
 
 #[tokio::test]
 async fn ones_own_received_is_no_conflict_when_its_reply_was_lost_on_the_way() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     world.put(asset);
     world.mishap(Mishap::SentTwice);
@@ -126,7 +126,7 @@ async fn ones_own_received_is_no_conflict_when_its_reply_was_lost_on_the_way() {
 
 #[tokio::test]
 async fn a_change_that_was_sent_twice_is_appended_once() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     world.mishap(Mishap::SentTwice);
     let asset = world.created().await;
     assert_eq!(world.kinds(asset).await, ["created"]);
@@ -139,11 +139,11 @@ async fn a_change_that_was_sent_twice_is_appended_once() {
 
 #[tokio::test]
 async fn a_change_whose_reply_was_lost_is_not_made_again_by_asking_again() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     world.mishap(Mishap::ReplyLost);
     let lost = world.service.delete(&caller(), asset, None, None).await.unwrap_err();
-    assert!(matches!(lost, Refusal::Store(error) if error.kind == Kind::Unavailable));
+    assert!(matches!(lost, Refusal::Store(error) if error.kind == StoreErrorKind::Unavailable));
     world.service.delete(&caller(), asset, None, None).await.unwrap();
     world.mishap(Mishap::ReplyLost);
     world.service.purge(&caller(), asset, None).await.unwrap_err();
@@ -154,7 +154,7 @@ async fn a_change_whose_reply_was_lost_is_not_made_again_by_asking_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_race_that_was_lost_five_times_is_given_up() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     for _ in 0..5 {
         let other = world.another_service();
@@ -173,7 +173,7 @@ async fn a_race_that_was_lost_five_times_is_given_up() {
 
 #[tokio::test]
 async fn the_last_try_may_be_the_one_that_was_sent_twice() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     for _ in 0..4 {
         let other = world.another_service();
@@ -184,13 +184,13 @@ async fn the_last_try_may_be_the_one_that_was_sent_twice() {
     }
     world.mishap(Mishap::SentTwice);
     let history = world.service.delete(&caller(), asset, None, None).await.unwrap();
-    assert_eq!(history.asset().status(), Status::Deleted);
+    assert_eq!(history.asset().status(), AssetStatus::Deleted);
 }
 
 #[tokio::test]
 async fn a_delete_marker_deletes_and_says_that_it_came_through_s3_whoever_saw_it() {
-    for source in [Source::S3, Source::Reconcile] {
-        let world = World::new();
+    for source in [EventSource::S3, EventSource::Reconcile] {
+        let world = ServiceFixture::new();
         let asset = world.uploaded().await;
         world.mark_deleted(asset);
         world.service.look(&world::caller_by(source), asset).await.unwrap();
@@ -198,41 +198,41 @@ async fn a_delete_marker_deletes_and_says_that_it_came_through_s3_whoever_saw_it
         let last = history.entries().last().unwrap();
         assert_eq!(
             (last.record.event.kind(), last.record.cause.source),
-            ("soft_deleted", Source::S3)
+            ("soft_deleted", EventSource::S3)
         );
     }
 }
 
 #[tokio::test]
 async fn confirming_under_a_delete_marker_does_not_delete_in_the_name_of_whoever_confirms() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     world.mark_deleted(asset);
     let refusal = world.service.confirm(&caller(), asset, None).await.unwrap_err();
-    let deleted = Rejection::NotReceived(Status::Deleted);
+    let deleted = Rejection::NotReceived(AssetStatus::Deleted);
     assert!(matches!(refusal, Refusal::Rejected(r) if r == deleted));
     let history = world.history(asset).await;
-    assert_eq!(history.entries().last().unwrap().record.cause.source, Source::S3);
+    assert_eq!(history.entries().last().unwrap().record.cause.source, EventSource::S3);
 }
 
 #[tokio::test]
 async fn a_restored_asset_is_not_deleted_again_by_the_marker_that_still_lies_there() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     world.mark_deleted(asset);
     world.look(asset).await;
     world.service.restore(&caller(), asset, None).await.unwrap();
     assert_eq!(world.look(asset).await.recorded, 0);
-    assert_eq!(world.status(asset).await, Status::Uploaded);
+    assert_eq!(world.status(asset).await, AssetStatus::Uploaded);
 
     world.mark_deleted(asset);
     world.look(asset).await;
-    assert_eq!(world.status(asset).await, Status::Deleted, "another marker is another delete");
+    assert_eq!(world.status(asset).await, AssetStatus::Deleted, "another marker is another delete");
 }
 
 #[tokio::test]
 async fn purging_deletes_every_version_and_says_so_when_none_is_left() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.deleted().await;
     world.put(asset);
     world.mark_deleted(asset);
@@ -243,7 +243,7 @@ async fn purging_deletes_every_version_and_says_so_when_none_is_left() {
 
 #[tokio::test]
 async fn a_purge_that_failed_half_way_goes_on_when_it_is_asked_for_again() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.purging().await;
     assert_eq!(world.last(asset).await, "purge_requested");
     let history = world.service.purge(&caller(), asset, None).await.unwrap();
@@ -252,28 +252,28 @@ async fn a_purge_that_failed_half_way_goes_on_when_it_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_purge_that_failed_half_way_is_ended_by_any_look() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.purging().await;
     world.put(asset);
     assert_eq!(world.look(asset).await, swept(1, 2));
-    assert_eq!(world.status(asset).await, Status::Purged);
+    assert_eq!(world.status(asset).await, AssetStatus::Purged);
 }
 
 #[tokio::test]
 async fn a_purge_is_not_ended_while_bytes_that_landed_amid_it_are_left() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.deleted().await;
     let key = world.key(asset);
     world.amid_look(move |bucket| drop(bucket.put(&key, b"late")));
     let history = world.service.purge(&caller(), asset, None).await.unwrap();
-    assert_eq!(history.asset().status(), Status::Purging);
+    assert_eq!(history.asset().status(), AssetStatus::Purging);
     assert_eq!(world.look(asset).await, swept(1, 1));
-    assert_eq!(world.status(asset).await, Status::Purged);
+    assert_eq!(world.status(asset).await, AssetStatus::Purged);
 }
 
 #[tokio::test]
 async fn bytes_that_land_after_the_purge_are_deleted_and_counted() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.purged().await;
     world.put(asset);
     assert_eq!(world.look(asset).await, swept(0, 1));
@@ -282,7 +282,7 @@ async fn bytes_that_land_after_the_purge_are_deleted_and_counted() {
 
 #[tokio::test]
 async fn a_version_is_pinned_again_when_the_one_that_replaced_it_is_gone() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     let first = world.put(asset);
     world.look(asset).await;
@@ -297,7 +297,7 @@ async fn a_version_is_pinned_again_when_the_one_that_replaced_it_is_gone() {
 
 #[tokio::test]
 async fn bytes_that_land_while_the_pinned_ones_vanish_are_pinned_and_not_destroyed() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     let pinned = world.put(asset);
     world.look(asset).await;
@@ -314,7 +314,7 @@ async fn bytes_that_land_while_the_pinned_ones_vanish_are_pinned_and_not_destroy
 
 #[tokio::test]
 async fn confirmed_bytes_that_vanish_end_the_asset_and_whatever_lies_over_them() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     let pinned = world.put(asset);
     world.service.confirm(&caller(), asset, None).await.unwrap();
@@ -327,16 +327,16 @@ async fn confirmed_bytes_that_vanish_end_the_asset_and_whatever_lies_over_them()
 
 #[tokio::test]
 async fn an_overwrite_of_confirmed_bytes_is_flagged_and_changes_nothing() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     world.put(asset);
-    assert_eq!(world.look(asset).await, Looked { overwrite: true, ..Looked::default() });
+    assert_eq!(world.look(asset).await, Reconciled { overwrite: true, ..Reconciled::default() });
     assert_eq!(world.last(asset).await, "uploaded");
 }
 
 #[tokio::test]
 async fn what_the_journal_can_refuse_is_refused_also_while_the_bucket_is_away() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let (purged, live) = (world.purged().await, world.uploaded().await);
     world.bucket_away(true);
     let refusal = world.service.restore(&caller(), purged, None).await.unwrap_err();
@@ -348,7 +348,7 @@ async fn what_the_journal_can_refuse_is_refused_also_while_the_bucket_is_away() 
 
 #[tokio::test]
 async fn time_goes_forward_also_when_the_clock_goes_back() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     for _ in 0..3 {
         world.effects.advance(-TimeDelta::hours(1));
@@ -364,7 +364,7 @@ async fn time_goes_forward_also_when_the_clock_goes_back() {
 #[tokio::test]
 async fn what_would_come_after_the_last_recordable_time_is_refused_and_not_written() {
     for last in ["9999-12-31T23:59:59.999999Z", "9998-12-31T23:59:59.999999Z"] {
-        let world = World::new();
+        let world = ServiceFixture::new();
         let asset = AssetId::new(world.effects.now(), 7);
         world.created_at(asset, time::parse(last).unwrap()).await;
         let refusal = world.service.delete(&caller(), asset, None, None).await.unwrap_err();
@@ -375,7 +375,7 @@ async fn what_would_come_after_the_last_recordable_time_is_refused_and_not_writt
 
 #[tokio::test]
 async fn a_clock_beyond_the_last_recordable_time_creates_nothing() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     for at in [time::END, time::FIRST - TimeDelta::microseconds(1)] {
         world.effects.set(at);
         let refusal = world.service.create(&caller(), Declaration::plain()).await.unwrap_err();
@@ -386,7 +386,7 @@ async fn a_clock_beyond_the_last_recordable_time_creates_nothing() {
 /// What its own reader would refuse must be seen before it is there for good.
 #[tokio::test]
 async fn an_event_that_is_over_a_limit_is_not_written() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     let odd = Caller { actor: "x".repeat(129), ..caller() };
     let refusal = world.service.delete(&odd, asset, None, None).await.unwrap_err();
@@ -397,7 +397,7 @@ async fn an_event_that_is_over_a_limit_is_not_written() {
 
 #[tokio::test]
 async fn an_asset_is_shown_as_it_was_at_each_version_and_moment() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.purged().await;
     let history = world.history(asset).await;
     let lived = [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged];
@@ -413,13 +413,13 @@ async fn an_asset_is_shown_as_it_was_at_each_version_and_moment() {
     assert_eq!(history.at_version(6).as_ref(), Some(history.asset()));
 }
 
-fn missing() -> Looked {
-    Looked { missing: true, ..Looked::default() }
+fn missing() -> Reconciled {
+    Reconciled { missing: true, ..Reconciled::default() }
 }
 
 #[tokio::test]
 async fn a_pinned_version_that_is_missing_for_a_while_ends_nothing() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     let hidden = world.hide(asset).await;
     for _ in 0..3 {
@@ -429,7 +429,7 @@ async fn a_pinned_version_that_is_missing_for_a_while_ends_nothing() {
     let other = world.look_for_removed(asset, "another").await;
     assert_eq!(other, missing(), "the notice of another version says nothing of this one");
     world.bucket.inner.reveal();
-    assert_eq!(world.look(asset).await, Looked::default());
+    assert_eq!(world.look(asset).await, Reconciled::default());
     world.hide(asset).await;
     world.effects.advance(TimeDelta::minutes(5));
     assert_eq!(world.look(asset).await, missing(), "it was there meanwhile");
@@ -442,7 +442,7 @@ async fn a_pinned_version_that_is_missing_for_a_while_ends_nothing() {
 
 #[tokio::test]
 async fn a_pinned_version_is_gone_after_two_looks_that_are_far_apart() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     world.hide(asset).await;
     assert_eq!(world.look(asset).await, missing());
@@ -453,10 +453,10 @@ async fn a_pinned_version_is_gone_after_two_looks_that_are_far_apart() {
 
 #[tokio::test]
 async fn a_pinned_version_is_gone_when_s3_says_so_and_a_look_does_not_find_it() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     let pin = world.history(asset).await.asset().pin.clone().unwrap().version_id;
-    assert_eq!(world.look_for_removed(asset, &pin).await, Looked::default(), "it is there");
+    assert_eq!(world.look_for_removed(asset, &pin).await, Reconciled::default(), "it is there");
     world.hide(asset).await;
     world.look_for_removed(asset, &pin).await;
     assert_eq!(world.last(asset).await, "purged");
@@ -464,7 +464,7 @@ async fn a_pinned_version_is_gone_when_s3_says_so_and_a_look_does_not_find_it() 
 
 #[tokio::test]
 async fn a_pinned_version_is_gone_when_a_person_says_so() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.uploaded().await;
     world.hide(asset).await;
     world.service.accept_missing(&caller(), asset).await.unwrap();
@@ -473,7 +473,7 @@ async fn a_pinned_version_is_gone_when_a_person_says_so() {
 
 #[tokio::test]
 async fn what_is_missing_cannot_be_confirmed_and_can_when_it_is_back() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     world.hide(asset).await;
     let refusal = world.service.confirm(&caller(), asset, None).await.unwrap_err();
@@ -486,7 +486,7 @@ async fn what_is_missing_cannot_be_confirmed_and_can_when_it_is_back() {
 /// While the newer version was missing, the older one stood in for it.
 #[tokio::test]
 async fn a_version_that_comes_back_is_pinned_again() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     let newer = world.put(asset);
     world.look(asset).await;
@@ -502,16 +502,18 @@ async fn a_version_that_comes_back_is_pinned_again() {
 
 #[tokio::test]
 async fn an_event_of_a_newer_version_is_told_from_a_broken_history() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     let key = world.service.key(asset);
     let history = world.service.history(asset).await.unwrap().unwrap();
     let mut lines: Vec<_> = history.entries().iter().map(|entry| entry.line.clone()).collect();
     let newer = lines[1].body.replace("\"type\":\"received\"", "\"type\":\"scanned\"");
     let elsewhere = newer.replace(&history.entries()[0].hash.to_string(), &Hash::ZERO.to_string());
-    for (body, kind) in
-        [(newer, Kind::Newer), (elsewhere, Kind::Corrupt), (String::new(), Kind::Corrupt)]
-    {
+    for (body, kind) in [
+        (newer, StoreErrorKind::Newer),
+        (elsewhere, StoreErrorKind::Corrupt),
+        (String::new(), StoreErrorKind::Corrupt),
+    ] {
         lines[1].body = body;
         let error = read(&key, lines.clone()).unwrap_err();
         assert_eq!(error.kind, kind, "{}", lines[1].body);
@@ -521,7 +523,7 @@ async fn an_event_of_a_newer_version_is_told_from_a_broken_history() {
 
 #[tokio::test]
 async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.received().await;
     let history = world.service.history(asset).await.unwrap().unwrap();
     let mut prev = history.asset().head;
@@ -532,7 +534,8 @@ async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
             if version % 2 == 1 { Event::SoftDeleted { reason: None } } else { Event::Restored };
         let cause = caller().cause(CommandId::fresh(u128::from(version) << 8));
         let key = world.service.key(asset);
-        let line = Record { key: key.clone(), version, event, cause, at, prev }.line().unwrap();
+        let line =
+            EventRecord { key: key.clone(), version, event, cause, at, prev }.line().unwrap();
         prev = line.hash();
         assert_eq!(world.append(&key, line).await, Appended::Written);
     }
@@ -555,12 +558,12 @@ async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
     assert!(end.asset().version <= EVENTS_MAX);
 }
 
-/// On the one thread of this test, what runs beside comes to its turn only if the fold lets go.
+/// On the single thread of this test, another task runs only if the fold yields.
 #[tokio::test]
-async fn a_long_history_is_folded_beside_the_thread_that_serves() {
+async fn the_fold_of_a_long_history_lets_other_tasks_run() {
     use std::sync::atomic::{AtomicBool, Ordering};
-    for (changes, beside) in [(10, false), (LONG, true)] {
-        let world = World::new();
+    for (changes, beside) in [(10, false), (SLICE, true)] {
+        let world = ServiceFixture::new();
         let asset = world.received().await;
         for _ in 0..changes / 2 {
             world.service.delete(&caller(), asset, None, None).await.unwrap();

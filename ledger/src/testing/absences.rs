@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::absences::{Absence, Absences, MEMORY};
+use crate::absences::{Absence, Absences, NOTE_TTL};
 use crate::id::{AssetId, Key};
 
 fn absence(asset: u128, version_id: &str, asset_version: u64) -> Absence {
@@ -34,6 +34,6 @@ pub async fn conformance<A: Absences>(open: impl AsyncFn() -> A) {
     assert_eq!(missed(&absence(1, "v2", 4), 11).await, at(11), "it was there meanwhile");
     open().await.ended(&absence(3, "v", 1).key).await.unwrap();
     assert_eq!(missed(&absence(2, "v1", 3), 12).await, at(8), "others are as they were");
-    let late = 8 + MEMORY.num_minutes() + 1;
+    let late = 8 + NOTE_TTL.num_minutes() + 1;
     assert_eq!(missed(&absence(2, "v1", 3), late).await, at(late), "it was too long ago");
 }

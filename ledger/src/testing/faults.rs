@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::effects::Chance;
-use crate::error::{Kind, StoreError};
+use crate::error::{StoreError, StoreErrorKind};
 use crate::id::Key;
-use crate::journal::scan::{Place, Scanned, Segment};
+use crate::journal::scan::{ScanPosition, Scanned, Segment};
 use crate::journal::{Appended, Arrival, Arrivals, Journal, Scan};
-use crate::objects::{Current, Objects};
-use crate::record::Line;
+use crate::objects::{CurrentObject, Objects};
+use crate::record::StoredLine;
 
 /// Calls after which [`persist`] gives up on a store that fails at half of them: 2^64 to one.
 const PATIENCE: u32 = 64;
@@ -50,12 +50,12 @@ impl Faults {
             return call.await;
         }
         match self.chance.below(3) {
-            0 => Err(StoreError::new(Kind::Unavailable, "the request was lost")),
-            1 => Err(StoreError::new(Kind::Throttled, "too many requests")),
+            0 => Err(StoreError::new(StoreErrorKind::Unavailable, "the request was lost")),
+            1 => Err(StoreError::new(StoreErrorKind::Throttled, "too many requests")),
             _ => {
                 call.await?;
                 self.wait().await;
-                Err(StoreError::new(Kind::Unavailable, "the reply was lost"))
+                Err(StoreError::new(StoreErrorKind::Unavailable, "the reply was lost"))
             }
         }
     }
@@ -76,9 +76,10 @@ where
     let mut tries = 1;
     loop {
         match call().await {
-            Err(StoreError { kind: Kind::Unavailable | Kind::Throttled, .. })
-                if tries < PATIENCE =>
-            {
+            Err(StoreError {
+                kind: StoreErrorKind::Unavailable | StoreErrorKind::Throttled,
+                ..
+            }) if tries < PATIENCE => {
                 tries += 1;
             }
             outcome => return outcome,
@@ -88,12 +89,12 @@ where
 
 /// A store whose calls go wrong as [`Faults`] say.
 #[derive(Debug)]
-pub struct Faulty<S> {
+pub struct FaultyJournal<S> {
     store: S,
     faults: Arc<Faults>,
 }
 
-impl<S> Faulty<S> {
+impl<S> FaultyJournal<S> {
     /// `store`, but faulty.
     #[must_use]
     pub const fn new(store: S, faults: Arc<Faults>) -> Self {
@@ -102,33 +103,37 @@ impl<S> Faulty<S> {
 }
 
 #[async_trait]
-impl<S: Journal> Journal for Faulty<Arc<S>> {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+impl<S: Journal> Journal for FaultyJournal<Arc<S>> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.faults.around(self.store.history(key)).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.faults.around(self.store.last(key)).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.faults.around(self.store.append(key, line)).await
     }
 }
 
 #[async_trait]
-impl<S: Scan> Scan for Faulty<Arc<S>> {
+impl<S: Scan> Scan for FaultyJournal<Arc<S>> {
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
         self.faults.around(self.store.segments(count)).await
     }
 
-    async fn page(&self, segment: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
         self.faults.around(self.store.page(segment, after)).await
     }
 }
 
 #[async_trait]
-impl<S: Arrivals> Arrivals for Faulty<Arc<S>> {
+impl<S: Arrivals> Arrivals for FaultyJournal<Arc<S>> {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
         self.faults.around(self.store.arrivals(after, limit)).await
     }
@@ -139,8 +144,8 @@ impl<S: Arrivals> Arrivals for Faulty<Arc<S>> {
 }
 
 #[async_trait]
-impl<S: Objects> Objects for Faulty<Arc<S>> {
-    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+impl<S: Objects> Objects for FaultyJournal<Arc<S>> {
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
         self.faults.around(self.store.current(key)).await
     }
 

@@ -18,10 +18,10 @@ pub use scan::scan_conformance;
 
 use super::faults::persist;
 use crate::chain::Hash;
-use crate::error::Kind;
+use crate::error::StoreErrorKind;
 use crate::id::{AssetId, Key};
 use crate::journal::{Appended, Arrival, Arrivals, Journal};
-use crate::record::Line;
+use crate::record::StoredLine;
 
 /// Writers that race for one version.
 const WRITERS: u64 = 32;
@@ -59,15 +59,18 @@ pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
 /// If `journal` does not keep it.
 pub async fn links_conformance(journal: &dyn Journal) {
     let key = key("main", 8);
-    let linked = |version: u64, prev: Hash| Line {
+    let linked = |version: u64, prev: Hash| StoredLine {
         version,
         body: format!("{{\"version\":{version},\"prev\":\"{prev}\"}}"),
     };
     let first = linked(1, Hash::ZERO);
     let second = linked(2, first.hash());
-    let refused = async |line: &Line, before: &[Line]| {
+    let refused = async |line: &StoredLine, before: &[StoredLine]| {
         let outcome = persist(|| journal.append(&key, line.clone())).await;
-        assert!(outcome.is_err_and(|error| error.kind == Kind::Corrupt), "{line:?} was taken");
+        assert!(
+            outcome.is_err_and(|error| error.kind == StoreErrorKind::Corrupt),
+            "{line:?} was taken"
+        );
         assert_eq!(history(journal, &key).await, before, "and nothing was written");
     };
     refused(&second, &[]).await;
@@ -101,7 +104,7 @@ async fn events_come_back_in_order_byte_for_byte(journal: &dyn Journal) {
     let key = key("main", 2);
     let mut given = Vec::new();
     for (version, body) in (1..).zip(ODD) {
-        let line = Line { version, body: body.to_owned() };
+        let line = StoredLine { version, body: body.to_owned() };
         write(journal, &key, &line).await;
         given.push(line);
         assert_eq!(history(journal, &key).await, given, "visible as soon as it was answered");
@@ -168,7 +171,7 @@ async fn race<J: Journal + 'static>(
     journal: &Arc<J>,
     key: &Key,
     version: u64,
-) -> Vec<(Line, Appended)> {
+) -> Vec<(StoredLine, Appended)> {
     let start = Arc::new(Barrier::new(usize::try_from(WRITERS).unwrap_or(1)));
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
@@ -276,15 +279,15 @@ fn key(tenant: &str, of: u128) -> Key {
     Key { tenant: answer(tenant.parse()), asset }
 }
 
-fn line(version: u64, text: &str) -> Line {
-    Line { version, body: format!("{{\"version\":{version},\"text\":{text:?}}}") }
+fn line(version: u64, text: &str) -> StoredLine {
+    StoredLine { version, body: format!("{{\"version\":{version},\"text\":{text:?}}}") }
 }
 
-async fn history(journal: &dyn Journal, key: &Key) -> Vec<Line> {
+async fn history(journal: &dyn Journal, key: &Key) -> Vec<StoredLine> {
     answer(persist(|| journal.history(key)).await)
 }
 
-async fn last(journal: &dyn Journal, key: &Key) -> Option<Line> {
+async fn last(journal: &dyn Journal, key: &Key) -> Option<StoredLine> {
     answer(persist(|| journal.last(key)).await)
 }
 
@@ -293,14 +296,14 @@ async fn arrivals<J: Arrivals>(journal: &J, after: u64, limit: usize) -> Vec<Arr
 }
 
 /// Appends as callers do: whoever finds his own line in its place has written it.
-async fn append(journal: &dyn Journal, key: &Key, line: &Line) -> Appended {
+async fn append(journal: &dyn Journal, key: &Key, line: &StoredLine) -> Appended {
     match answer(persist(|| journal.append(key, line.clone())).await) {
         Appended::Taken(held) if held == *line => Appended::Written,
         answer => answer,
     }
 }
 
-async fn write(journal: &dyn Journal, key: &Key, line: &Line) {
+async fn write(journal: &dyn Journal, key: &Key, line: &StoredLine) {
     assert_eq!(append(journal, key, line).await, Appended::Written, "{line:?}");
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::Key;
-use crate::objects::{Current, Inventory, ObjectVersion, Objects};
+use crate::objects::{CurrentObject, ObjectInventory, ObjectVersion, Objects};
 
 /// A versioned bucket in memory. Like S3's, its notifications say only where something happened;
 /// whoever holds them delivers them late, twice, in another order, or not at all.
@@ -84,7 +84,7 @@ impl MemoryBucket {
 
     /// Uploads `bytes` under `If-None-Match: *`: not over bytes, but over a delete marker.
     pub fn put_if_absent(&self, key: &Key, bytes: &[u8]) -> Option<String> {
-        let taken = matches!(self.contents().current(key), Current::Object(_));
+        let taken = matches!(self.contents().current(key), CurrentObject::Object(_));
         (!taken).then(|| self.put(key, bytes))
     }
 
@@ -130,7 +130,7 @@ impl MemoryBucket {
 
     /// What `key` shows to somebody who names no version.
     #[must_use]
-    pub fn shows(&self, key: &Key) -> Current {
+    pub fn shows(&self, key: &Key) -> CurrentObject {
         self.contents().current(key)
     }
 
@@ -148,11 +148,11 @@ impl MemoryBucket {
 }
 
 impl Contents {
-    fn current(&self, key: &Key) -> Current {
+    fn current(&self, key: &Key) -> CurrentObject {
         match self.shown(key).next_back() {
-            None => Current::Absent,
-            Some(Held::Bytes(version)) => Current::Object(version.clone()),
-            Some(Held::DeleteMarker(id)) => Current::DeleteMarker { version_id: id.clone() },
+            None => CurrentObject::Absent,
+            Some(Held::Bytes(version)) => CurrentObject::Object(version.clone()),
+            Some(Held::DeleteMarker(id)) => CurrentObject::DeleteMarker { version_id: id.clone() },
         }
     }
 
@@ -173,7 +173,7 @@ impl Contents {
 
 #[async_trait]
 impl Objects for MemoryBucket {
-    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
         Ok(self.shows(key))
     }
 
@@ -192,7 +192,7 @@ impl Objects for MemoryBucket {
 }
 
 #[async_trait]
-impl Inventory for MemoryBucket {
+impl ObjectInventory for MemoryBucket {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let contents = self.contents();
         Ok(contents.shown(key).find_map(|held| match held {
@@ -229,7 +229,7 @@ mod tests {
 
     fn shown(bucket: &MemoryBucket) -> Option<String> {
         match bucket.shows(&key()) {
-            Current::Object(version) => Some(version.version_id),
+            CurrentObject::Object(version) => Some(version.version_id),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 //! copied while it was written. Told apart from tampering, which leaves the journal's end alone.
 
 use ledger::StoreError;
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use ledger::journal::Arrivals;
 
 use crate::position::Position;
@@ -34,7 +34,7 @@ pub async fn followed(
              back and written to; {REMEDY}"
         )
     };
-    let finding = Finding::new(Kind::PositionLost, "journal", says);
+    let finding = Finding::new(FindingKind::PositionLost, "journal", says);
     Ok(Some(finding.hashes(Some(position.hash), None)))
 }
 
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(told(2, None).await, None);
         assert_eq!(told(0, Some(Hash::ZERO)).await, None);
         let older = told(5, None).await.unwrap();
-        assert_eq!(older.kind, Kind::PositionLost);
+        assert_eq!(older.kind, FindingKind::PositionLost);
         assert!(older.says.contains("older than its rows"), "{}", older.says);
         assert!(older.says.contains("replay --accept-restored"), "{}", older.says);
     }
@@ -67,7 +67,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_went_on_without_what_its_rows_saw_is_another() {
         let another = told(1, None).await.unwrap();
-        assert_eq!(another.kind, Kind::PositionLost);
+        assert_eq!(another.kind, FindingKind::PositionLost);
         assert!(another.says.contains("another journal"), "{}", another.says);
     }
 }

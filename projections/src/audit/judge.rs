@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use ledger::asset::{Asset, Life};
-use ledger::audit::{Finding, Kind, Known, Witness, examine_with};
+use ledger::audit::{ExpectedHeads, Finding, FindingKind, Witness, examine_with};
 use ledger::chain::Hash;
 use ledger::error::{self, StoreError};
 use ledger::history::History;
@@ -13,7 +13,7 @@ use crate::row::{self, Row};
 
 /// A row as somebody saw it.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum ObservedRow {
     /// It, or none.
     Row(Option<Box<Asset>>),
     /// One that cannot be read, and why.
@@ -22,7 +22,7 @@ pub(super) enum Seen {
 
 /// What is to be thought of a history and its row.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum RowVerdict {
     /// Both are as they were left.
     Sound,
     /// So it is too while the row is on its way; the finding, should it not come.
@@ -31,7 +31,7 @@ pub(super) enum Verdict {
     Wrong(Vec<Finding>),
 }
 
-impl Verdict {
+impl RowVerdict {
     /// What is to be told if there is no more waiting.
     pub(super) fn findings(self) -> Vec<Finding> {
         match self {
@@ -46,7 +46,7 @@ impl Verdict {
     }
 }
 
-impl Seen {
+impl ObservedRow {
     /// What a read table answered: a row that cannot be read is seen too.
     pub(super) fn of(answer: Result<Option<Asset>, StoreError>) -> Result<Self, StoreError> {
         match answer {
@@ -66,10 +66,10 @@ impl Seen {
         }
     }
 
-    fn known(&self) -> Option<Known> {
+    fn known(&self) -> Option<ExpectedHeads> {
         match self {
             Self::Row(Some(row)) => {
-                Some(Known { version: row.version, hash: row.head, by: Witness::Row })
+                Some(ExpectedHeads { version: row.version, hash: row.head, by: Witness::Row })
             }
             Self::Row(None) | Self::Unreadable(_) => None,
         }
@@ -77,53 +77,53 @@ impl Seen {
 }
 
 /// Judges a history and the row that was seen, which must not be newer than the history.
-pub(super) fn judge(chain: &Chain, seen: &Seen, now: DateTime<Utc>) -> Verdict {
+pub(super) fn judge(chain: &Chain, seen: &ObservedRow, now: DateTime<Utc>) -> RowVerdict {
     if chain.lines.is_empty() && chain.strays.is_empty() {
-        return Verdict::of(orphaned(chain, seen).into_iter().collect());
+        return RowVerdict::of(orphaned(chain, seen).into_iter().collect());
     }
     let examined = examine_with(chain, seen.known().as_slice());
     match examined.history {
         Some(history) if examined.findings.is_empty() => compare(&history, seen, now),
         // A row of a history that is broken can show nothing but how far it once came.
-        _ => Verdict::of(examined.findings),
+        _ => RowVerdict::of(examined.findings),
     }
 }
 
 /// Whether a row is of an event that the history does not have. It is then no row that was made
 /// wrong: it may be the last that remembers what was cut or edited, also where the history went on.
-pub(super) fn is_witness(chain: &Chain, seen: &Seen) -> bool {
+pub(super) fn is_witness(chain: &Chain, seen: &ObservedRow) -> bool {
     match seen {
-        Seen::Row(Some(row)) => {
+        ObservedRow::Row(Some(row)) => {
             !chain.lines.iter().any(|line| Hash::of(line.body.as_bytes()) == row.head)
         }
-        Seen::Row(None) | Seen::Unreadable(_) => false,
+        ObservedRow::Row(None) | ObservedRow::Unreadable(_) => false,
     }
 }
 
-fn orphaned(chain: &Chain, seen: &Seen) -> Option<Finding> {
-    let finding = |says: &str| Finding::new(Kind::RowOrphaned, &chain.partition, says);
+fn orphaned(chain: &Chain, seen: &ObservedRow) -> Option<Finding> {
+    let finding = |says: &str| Finding::new(FindingKind::RowOrphaned, &chain.partition, says);
     match seen {
-        Seen::Row(None) => None,
-        Seen::Row(Some(row)) => {
+        ObservedRow::Row(None) => None,
+        ObservedRow::Row(Some(row)) => {
             let finding = finding("there is a row, but not one event").at(row.version);
             Some(finding.hashes(None, Some(row.head)))
         }
-        Seen::Unreadable(_) => Some(finding("there is a row, but not one event")),
+        ObservedRow::Unreadable(_) => Some(finding("there is a row, but not one event")),
     }
 }
 
-fn compare(history: &History, seen: &Seen, now: DateTime<Utc>) -> Verdict {
+fn compare(history: &History, seen: &ObservedRow, now: DateTime<Utc>) -> RowVerdict {
     let asset = history.asset();
     let expired = row::expires_at(asset).is_some_and(|at| at <= now);
     match seen {
-        Seen::Unreadable(why) => altered(asset, None, why.clone()),
-        Seen::Row(None) if expired => Verdict::Sound,
-        Seen::Row(None) => {
-            let finding = tell(Kind::RowMissing, asset, None, "there is no row".to_owned());
-            Verdict::Waiting(finding)
+        ObservedRow::Unreadable(why) => altered(asset, None, why.clone()),
+        ObservedRow::Row(None) if expired => RowVerdict::Sound,
+        ObservedRow::Row(None) => {
+            let finding = tell(FindingKind::RowMissing, asset, None, "there is no row".to_owned());
+            RowVerdict::Waiting(finding)
         }
-        Seen::Row(Some(row)) if **row == *asset => Verdict::Sound,
-        Seen::Row(Some(row)) => match history.at_version(row.version) {
+        ObservedRow::Row(Some(row)) if **row == *asset => RowVerdict::Sound,
+        ObservedRow::Row(Some(row)) => match history.at_version(row.version) {
             Some(then) if then == **row => behind(asset, row),
             then => altered(asset, Some(row.head), differs(then.as_ref().unwrap_or(asset), row)),
         },
@@ -131,19 +131,19 @@ fn compare(history: &History, seen: &Seen, now: DateTime<Utc>) -> Verdict {
 }
 
 /// A row that shows what the asset was before.
-fn behind(asset: &Asset, row: &Asset) -> Verdict {
+fn behind(asset: &Asset, row: &Asset) -> RowVerdict {
     let (kind, says) = match asset.life {
-        Life::Purged => (Kind::RowAltered, "it shows an asset that was purged".to_owned()),
-        _ => (Kind::RowStale, format!("it shows version {}", row.version)),
+        Life::Purged => (FindingKind::RowAltered, "it shows an asset that was purged".to_owned()),
+        _ => (FindingKind::RowStale, format!("it shows version {}", row.version)),
     };
-    Verdict::Waiting(tell(kind, asset, Some(row.head), says))
+    RowVerdict::Waiting(tell(kind, asset, Some(row.head), says))
 }
 
-fn altered(asset: &Asset, found: Option<Hash>, says: String) -> Verdict {
-    Verdict::Wrong(vec![tell(Kind::RowAltered, asset, found, says)])
+fn altered(asset: &Asset, found: Option<Hash>, says: String) -> RowVerdict {
+    RowVerdict::Wrong(vec![tell(FindingKind::RowAltered, asset, found, says)])
 }
 
-fn tell(kind: Kind, asset: &Asset, found: Option<Hash>, says: String) -> Finding {
+fn tell(kind: FindingKind, asset: &Asset, found: Option<Hash>, says: String) -> Finding {
     let finding = Finding::new(kind, asset.key.partition(), says).at(asset.version);
     finding.hashes(Some(asset.head), found)
 }
@@ -179,8 +179,8 @@ mod tests {
     ) -> (&'static str, bool, String) {
         let (partition, lines) = (story.key.partition(), story.lines.clone());
         let chain = Chain { partition, lines, strays: Vec::new() };
-        let verdict = judge(&chain, &Seen::Row(row.map(Box::new)), now);
-        let waits = matches!(verdict, Verdict::Waiting(_));
+        let verdict = judge(&chain, &ObservedRow::Row(row.map(Box::new)), now);
+        let waits = matches!(verdict, RowVerdict::Waiting(_));
         match verdict.findings().as_slice() {
             [] => ("sound", waits, String::new()),
             [finding] => (finding.kind.name(), waits, finding.says.clone()),

@@ -9,18 +9,18 @@
 
 use std::sync::Arc;
 
-use ledger::audit::{Finding, Kind, examine};
+use ledger::audit::{Finding, FindingKind, examine};
 use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::journal::scan::Chain;
 use ledger::{Effects, StoreError};
 
-use super::judge::{Seen, is_witness, judge};
-use super::{Audit, Walk};
+use super::judge::{ObservedRow, is_witness, judge};
+use super::{AuditWalk, RowAudit};
 use crate::generations::Generations;
 use crate::rows::Rows;
-use crate::runner::{Projected, Runner};
-use crate::views::{Parked, Put, Views};
+use crate::runner::{ProjectedAsset, Runner};
+use crate::views::{Parked, PutOutcome, Views};
 
 /// Who makes rows again, one asset at a time.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Mender {
     /// Looks at the row of one asset, and makes it again from its events if they did not make it.
     pub async fn mend(&self, key: &Key) -> Result<Mended, StoreError> {
         // The row first: what it shows, the history has.
-        let seen = Seen::of(self.rows().await?.get(key).await)?;
+        let seen = ObservedRow::of(self.rows().await?.get(key).await)?;
         let lines = self.journal.history(key).await?;
         if lines.is_empty() {
             return Ok(Mended::Unknown);
@@ -60,24 +60,28 @@ impl Mender {
         let chain = Chain { partition: key.partition(), lines, strays: Vec::new() };
         let findings = judge(&chain, &seen, self.effects.now()).findings();
         match findings.first().map(|finding| finding.kind) {
-            None | Some(Kind::RowMissing | Kind::RowStale) => {}
-            Some(Kind::RowAltered) if is_witness(&chain, &seen) => {
+            None | Some(FindingKind::RowMissing | FindingKind::RowStale) => {}
+            Some(FindingKind::RowAltered) if is_witness(&chain, &seen) => {
                 return Ok(Mended::Disputed(findings));
             }
-            Some(Kind::RowAltered) => self.erase(key).await?,
+            Some(FindingKind::RowAltered) => self.erase(key).await?,
             Some(_) if examine(&chain).is_empty() => return Ok(Mended::Disputed(findings)),
             Some(_) => {} // a broken history, which parks it
         }
         let projected = self.runner().redrive(key).await;
-        if matches!(projected, Some(Projected::Row(Put::Written | Put::Stale))) {
+        if matches!(projected, Some(ProjectedAsset::Row(PutOutcome::Written | PutOutcome::Stale))) {
             // Its row and its events are at one, whatever was wrong before.
             self.let_go(key).await?;
         }
         match projected {
-            Some(Projected::Row(Put::Contradicted(_)) | Projected::Parked) => Ok(Mended::Parked),
-            Some(Projected::Row(Put::Stale)) if findings.is_empty() => Ok(Mended::Sound),
-            Some(Projected::Row(_)) => Ok(Mended::Anew),
-            Some(Projected::Failed(error)) => Err(error),
+            Some(ProjectedAsset::Row(PutOutcome::Contradicted(_)) | ProjectedAsset::Parked) => {
+                Ok(Mended::Parked)
+            }
+            Some(ProjectedAsset::Row(PutOutcome::Stale)) if findings.is_empty() => {
+                Ok(Mended::Sound)
+            }
+            Some(ProjectedAsset::Row(_)) => Ok(Mended::Anew),
+            Some(ProjectedAsset::Failed(error)) => Err(error),
             None => Ok(Mended::Unknown),
         }
     }
@@ -88,9 +92,11 @@ impl Mender {
         self.erase(key).await?;
         self.let_go(key).await?;
         match self.runner().redrive(key).await {
-            Some(Projected::Row(Put::Written | Put::Stale)) => Ok(Mended::Anew),
-            Some(Projected::Row(Put::Contradicted(_)) | Projected::Parked) => Ok(Mended::Parked),
-            Some(Projected::Failed(error)) => Err(error),
+            Some(ProjectedAsset::Row(PutOutcome::Written | PutOutcome::Stale)) => Ok(Mended::Anew),
+            Some(ProjectedAsset::Row(PutOutcome::Contradicted(_)) | ProjectedAsset::Parked) => {
+                Ok(Mended::Parked)
+            }
+            Some(ProjectedAsset::Failed(error)) => Err(error),
             None => Ok(Mended::Unknown),
         }
     }
@@ -115,12 +121,14 @@ impl Mender {
     /// Projects an asset, and says what came of it.
     async fn project(&self, key: &Key) -> Result<String, StoreError> {
         let said = match self.runner().redrive(key).await {
-            Some(Projected::Row(Put::Written)) => "the row was written again from its events",
-            Some(Projected::Row(Put::Stale)) => "nothing: its row came meanwhile",
-            Some(Projected::Row(Put::Contradicted(_)) | Projected::Parked) => {
+            Some(ProjectedAsset::Row(PutOutcome::Written)) => {
+                "the row was written again from its events"
+            }
+            Some(ProjectedAsset::Row(PutOutcome::Stale)) => "nothing: its row came meanwhile",
+            Some(ProjectedAsset::Row(PutOutcome::Contradicted(_)) | ProjectedAsset::Parked) => {
                 "nothing: its events make no row, or not the one that is there"
             }
-            Some(Projected::Failed(error)) => return Err(error),
+            Some(ProjectedAsset::Failed(error)) => return Err(error),
             None => "nothing: the journal has no event of it",
         };
         Ok(said.to_owned())
@@ -169,7 +177,7 @@ impl Mender {
     }
 }
 
-impl Walk {
+impl AuditWalk {
     /// Tells findings about one asset, mended first if they can be and should.
     pub(super) async fn mend(&self, key: &Key, found: Vec<Finding>) -> Result<(), StoreError> {
         for finding in found {
@@ -184,7 +192,7 @@ impl Walk {
     pub(super) async fn mend_parked(&self, parked: Parked) -> Result<(), StoreError> {
         let repair =
             if self.audit.repair { Some(self.mender().take_up(&parked).await?) } else { None };
-        let finding = Finding::new(Kind::Parked, parked.key.partition(), parked.error);
+        let finding = Finding::new(FindingKind::Parked, parked.key.partition(), parked.error);
         self.tell(vec![Finding { repair, ..finding.at(parked.version) }]).await;
         Ok(())
     }
@@ -205,13 +213,13 @@ impl Walk {
         Ok(())
     }
 
-    async fn repair(&self, key: &Key, kind: Kind) -> Result<Option<String>, StoreError> {
+    async fn repair(&self, key: &Key, kind: FindingKind) -> Result<Option<String>, StoreError> {
         let mender = self.mender();
         match kind {
-            Kind::RowMissing | Kind::RowStale => mender.project(key).await.map(Some),
-            Kind::RowAltered => Ok(Some(altered(key, &mender.mend(key).await?))),
+            FindingKind::RowMissing | FindingKind::RowStale => mender.project(key).await.map(Some),
+            FindingKind::RowAltered => Ok(Some(altered(key, &mender.mend(key).await?))),
             // It may be all that is left of an asset whose events were removed.
-            Kind::RowOrphaned => Ok(Some(format!(
+            FindingKind::RowOrphaned => Ok(Some(format!(
                 "nothing: the row may be evidence; `replay --asset {} --accept-restored` takes it \
                  away",
                 key.asset
@@ -221,7 +229,7 @@ impl Walk {
     }
 
     fn mender(&self) -> Mender {
-        let Audit { journal, views, effects, .. } = &self.audit;
+        let RowAudit { journal, views, effects, .. } = &self.audit;
         let (journal, views, effects) = (journal.clone(), views.clone(), effects.clone());
         Mender { journal, views, effects }
     }
@@ -289,7 +297,7 @@ mod tests {
         let beyond = Some(story().asset());
         let rewritten = Some(Asset { head: Hash::of(b"x"), ..story().asset() });
         for (events, row, kind) in
-            [(2, beyond.clone(), Kind::Truncated), (3, rewritten, Kind::Edited)]
+            [(2, beyond.clone(), FindingKind::Truncated), (3, rewritten, FindingKind::Edited)]
         {
             let (said, there) = mended(events, row.clone()).await;
             let Mended::Disputed(findings) = said else { panic!("{said:?}") };
@@ -299,7 +307,7 @@ mod tests {
         let replaced = Some(Asset { head: Hash::of(b"x"), ..story().at(2) });
         let (said, there) = mended(3, replaced.clone()).await;
         let Mended::Disputed(findings) = said else { panic!("{said:?}") };
-        assert_eq!((findings[0].kind, there), (Kind::RowAltered, replaced));
+        assert_eq!((findings[0].kind, there), (FindingKind::RowAltered, replaced));
         assert_eq!(mended(0, beyond.clone()).await, (Mended::Unknown, beyond));
         assert_eq!(mended(0, None).await, (Mended::Unknown, None));
     }

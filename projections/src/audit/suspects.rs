@@ -8,8 +8,8 @@ use ledger::id::Key;
 use ledger::journal::scan::Chain;
 use tokio::time::{Instant, sleep};
 
-use super::judge::{Seen, Verdict};
-use super::{AT_ONCE, Walk};
+use super::judge::{ObservedRow, RowVerdict};
+use super::{AT_ONCE, AuditWalk};
 
 /// Assets that a segment keeps in mind before it looks at them again.
 const MOST: usize = 10_000;
@@ -42,7 +42,7 @@ impl Suspect {
 
     /// Whether a row that waits has come as far as the history had when it was first seen. Of an
     /// asset that changes all the time, a row is always behind.
-    fn arrived(&self, seen: &Seen) -> bool {
+    fn arrived(&self, seen: &ObservedRow) -> bool {
         self.due > 0 && seen.version() >= self.due
     }
 }
@@ -61,7 +61,7 @@ impl Suspects {
     }
 
     /// Looks at all of them until nothing is left to wait for. While rows come, more may.
-    pub(super) async fn settle(&mut self, walk: &Walk) -> Result<(), StoreError> {
+    pub(super) async fn settle(&mut self, walk: &AuditWalk) -> Result<(), StoreError> {
         let (mut moved, mut wait) = (Instant::now(), FIRST_WAIT);
         while !self.0.is_empty() {
             let late = moved.elapsed() >= walk.audit.patience;
@@ -77,7 +77,7 @@ impl Suspects {
     }
 
     /// Looks once at each; `late`: for the last time. Whether a row has moved.
-    async fn look(&mut self, walk: &Walk, late: bool) -> Result<bool, StoreError> {
+    async fn look(&mut self, walk: &AuditWalk, late: bool) -> Result<bool, StoreError> {
         let (mut left, mut moved) = (Vec::new(), false);
         let mut suspects = std::mem::take(&mut self.0).into_iter();
         loop {
@@ -90,8 +90,8 @@ impl Suspects {
                 moved |= seen.version() > suspect.reached;
                 suspect.reached = seen.version();
                 match verdict {
-                    Verdict::Waiting(_) if suspect.arrived(&seen) => {}
-                    Verdict::Waiting(_) if !late => left.push(suspect),
+                    RowVerdict::Waiting(_) if suspect.arrived(&seen) => {}
+                    RowVerdict::Waiting(_) if !late => left.push(suspect),
                     verdict => walk.mend(&suspect.key, verdict.findings()).await?,
                 }
             }

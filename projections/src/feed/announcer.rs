@@ -11,11 +11,11 @@ use std::sync::{Arc, PoisonError};
 
 use futures::future::join_all;
 use ledger::StoreError;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use tokio::sync::Mutex;
 
-use super::lanes::{Lane, Lanes, Place, Placed, Reference, write};
+use super::lanes::{FeedLane, LaneEntry, LaneWrite, Lanes, Reference, write};
 
 /// Bytes of a place's text. With its key it is four write units, and one read unit to whoever
 /// looks where a lane ends, however much is written at once.
@@ -28,18 +28,18 @@ const MISSES_MAX: u32 = 64;
 
 /// What happened to one asset and is not in the feed yet.
 #[derive(Debug)]
-pub struct News {
-    lane: Lane,
+pub struct Announcement {
+    lane: FeedLane,
     references: Vec<Reference>,
 }
 
-impl News {
+impl Announcement {
     /// The events of a history after the first `announced` of them.
     #[must_use]
     pub fn of(history: &History, announced: u64) -> Self {
         let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         let references = history.entries().iter().skip(announced).map(Reference::to).collect();
-        Self { lane: Lane::of(&history.asset().key), references }
+        Self { lane: FeedLane::of(&history.asset().key), references }
     }
 }
 
@@ -47,12 +47,12 @@ impl News {
 #[derive(Clone)]
 pub struct Announcer {
     lanes: Arc<dyn Lanes>,
-    ends: Arc<std::sync::Mutex<HashMap<Lane, End>>>,
+    ends: Arc<std::sync::Mutex<HashMap<FeedLane, LaneEnd>>>,
 }
 
 /// Where a lane ended when it was last written here. Held while it is written, so that a process
 /// does not race itself.
-type End = Arc<Mutex<Option<u64>>>;
+type LaneEnd = Arc<Mutex<Option<u64>>>;
 
 impl Announcer {
     /// Announces in these lanes.
@@ -62,9 +62,9 @@ impl Announcer {
 
     /// Announces a batch's news, in as few places as hold them, and answers which lanes could not
     /// take theirs.
-    pub async fn announce(&self, news: Vec<News>) -> BTreeMap<Lane, StoreError> {
-        let mut by_lane = BTreeMap::<Lane, Vec<Reference>>::new();
-        for News { lane, references } in news {
+    pub async fn announce(&self, news: Vec<Announcement>) -> BTreeMap<FeedLane, StoreError> {
+        let mut by_lane = BTreeMap::<FeedLane, Vec<Reference>>::new();
+        for Announcement { lane, references } in news {
             if !references.is_empty() {
                 by_lane.entry(lane).or_default().extend(references);
             }
@@ -76,7 +76,7 @@ impl Announcer {
         join_all(appends).await.into_iter().flatten().collect()
     }
 
-    async fn append(&self, lane: &Lane, references: &[Reference]) -> Result<(), StoreError> {
+    async fn append(&self, lane: &FeedLane, references: &[Reference]) -> Result<(), StoreError> {
         let end = self.end(lane);
         let mut end = end.lock().await;
         for text in write(references, TEXT_MAX) {
@@ -87,30 +87,35 @@ impl Announcer {
         Ok(())
     }
 
-    fn end(&self, lane: &Lane) -> End {
+    fn end(&self, lane: &FeedLane) -> LaneEnd {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.entry(lane.clone()).or_default().clone()
     }
 
     /// Puts a text at the end of a lane, and answers where that was.
-    async fn put(&self, lane: &Lane, last: Option<u64>, text: String) -> Result<u64, StoreError> {
+    async fn put(
+        &self,
+        lane: &FeedLane,
+        last: Option<u64>,
+        text: String,
+    ) -> Result<u64, StoreError> {
         let mut place = match last {
-            Some(last) => Place { number: last, text },
-            None => Place { number: self.lanes.end(lane).await?, text },
+            Some(last) => LaneEntry { number: last, text },
+            None => LaneEntry { number: self.lanes.end(lane).await?, text },
         };
         for missed in 1..=MISSES_MAX {
             place.number += 1;
             match self.lanes.put(lane, &place).await? {
-                Placed::Written => return Ok(place.number),
+                LaneWrite::Written => return Ok(place.number),
                 // Our own, whose answer was lost; or another's that says the same.
-                Placed::Taken(held) if held == place.text => return Ok(place.number),
-                Placed::Taken(_) if missed % WALK == 0 => {
+                LaneWrite::Taken(held) if held == place.text => return Ok(place.number),
+                LaneWrite::Taken(_) if missed % WALK == 0 => {
                     place.number = self.lanes.end(lane).await?;
                 }
-                Placed::Taken(_) => {}
+                LaneWrite::Taken(_) => {}
             }
         }
         let context = format!("{lane}: others were always faster to write it");
-        Err(StoreError::new(Kind::Unavailable, context))
+        Err(StoreError::new(StoreErrorKind::Unavailable, context))
     }
 }

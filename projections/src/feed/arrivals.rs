@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ledger::journal::{Arrival, Arrivals};
 
-use super::{Cursor, Event, Feed, NoPage, Outline, Page, Query};
+use super::{EventHeader, Feed, FeedCursor, FeedError, FeedEvent, FeedPage, FeedQuery};
 
 /// Arrivals that one page looks at where a filter holds some back: a page of the rarest kind costs
 /// a few milliseconds, not the whole journal.
@@ -32,13 +32,17 @@ impl ArrivalFeed {
     }
 
     /// The arrivals that follow a place, once it was checked to be one of this journal.
-    async fn after(&self, place: Option<Place>, count: usize) -> Result<Vec<Arrival>, NoPage> {
+    async fn after(
+        &self,
+        place: Option<ArrivalCursor>,
+        count: usize,
+    ) -> Result<Vec<Arrival>, FeedError> {
         let Some(place) = place else { return Ok(self.arrivals.arrivals(0, count).await?) };
         // The place itself is read again, to see that it is still the same.
         let mut found = self.arrivals.arrivals(place.number - 1, count + 1).await?;
-        let same = found.first().is_some_and(|first| Place::of(first) == place);
+        let same = found.first().is_some_and(|first| ArrivalCursor::of(first) == place);
         if !same {
-            return Err(NoPage::Foreign);
+            return Err(FeedError::Foreign);
         }
         Ok(found.split_off(1))
     }
@@ -46,27 +50,27 @@ impl ArrivalFeed {
 
 #[async_trait]
 impl Feed for ArrivalFeed {
-    async fn page(&self, query: &Query) -> Result<Page, NoPage> {
-        let place = query.after.as_ref().map(Place::read).transpose()?.flatten();
+    async fn page(&self, query: &FeedQuery) -> Result<FeedPage, FeedError> {
+        let place = query.after.as_ref().map(ArrivalCursor::read).transpose()?.flatten();
         let count = if query.filters() { query.limit.max(LOOKED_AT) } else { query.limit };
         // One more than is looked at tells whether more is there.
         let found = self.after(place.clone(), count + 1).await?;
         let (mut events, mut last) = (Vec::new(), place);
         let mut rest = found.into_iter().take(count + 1).peekable();
         for arrival in rest.by_ref().take(count) {
-            last = Some(Place::of(&arrival));
+            last = Some(ArrivalCursor::of(&arrival));
             events.extend(wanted(query, arrival));
             if events.len() == query.limit {
                 break;
             }
         }
-        let next = last.as_ref().map_or_else(Place::beginning, Place::cursor);
-        Ok(Page { events, next, more: rest.peek().is_some() })
+        let next = last.as_ref().map_or_else(ArrivalCursor::beginning, ArrivalCursor::cursor);
+        Ok(FeedPage { events, next, more: rest.peek().is_some() })
     }
 }
 
 /// The arrival's event, if it is one of those that are asked for.
-fn wanted(query: &Query, arrival: Arrival) -> Option<Event> {
+fn wanted(query: &FeedQuery, arrival: Arrival) -> Option<FeedEvent> {
     let Arrival { number, key, line } = arrival;
     if key.tenant != query.tenant {
         return None;
@@ -76,54 +80,54 @@ fn wanted(query: &Query, arrival: Arrival) -> Option<Event> {
         tracing::warn!(asset, arrival = number, "what is no event was passed over: run `verify`");
     };
     let Ok(line) = line.inspect_err(|_| passed_over()) else { return None };
-    let outline = Outline::read(&line.body).or_else(|| {
+    let outline = EventHeader::read(&line.body).or_else(|| {
         passed_over();
         None
     })?;
-    query.wants(&outline.kind, &outline.actor).then_some(Event { key, line })
+    query.wants(&outline.kind, &outline.actor).then_some(FeedEvent { key, line })
 }
 
 /// An arrival as a cursor names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct ArrivalCursor {
     number: u64,
     hash: String,
 }
 
-impl Place {
+impl ArrivalCursor {
     fn of(arrival: &Arrival) -> Self {
         let mut hash = arrival.hash().to_string();
         hash.truncate(DIGITS);
         Self { number: arrival.number, hash }
     }
 
-    fn beginning() -> Cursor {
-        Cursor("a0".to_owned())
+    fn beginning() -> FeedCursor {
+        FeedCursor("a0".to_owned())
     }
 
-    fn cursor(&self) -> Cursor {
-        Cursor(format!("a{}-{}", self.number, self.hash))
+    fn cursor(&self) -> FeedCursor {
+        FeedCursor(format!("a{}-{}", self.number, self.hash))
     }
 
     /// The place that a cursor names; `None` for the beginning.
-    fn read(cursor: &Cursor) -> Result<Option<Self>, NoPage> {
+    fn read(cursor: &FeedCursor) -> Result<Option<Self>, FeedError> {
         if *cursor == Self::beginning() {
             return Ok(None);
         }
         let parts = cursor.0.strip_prefix('a').and_then(|text| text.split_once('-'));
-        let (number, hash) = parts.ok_or(NoPage::Foreign)?;
+        let (number, hash) = parts.ok_or(FeedError::Foreign)?;
         let number = number.parse().ok().filter(|number| NUMBERS.contains(number));
-        let number = number.ok_or(NoPage::Foreign)?;
+        let number = number.ok_or(FeedError::Foreign)?;
         let place = Self { number, hash: hash.to_owned() };
         // One spelling of each: `+7` and `07` are numbers too.
-        if place.cursor() == *cursor { Ok(Some(place)) } else { Err(NoPage::Foreign) }
+        if place.cursor() == *cursor { Ok(Some(place)) } else { Err(FeedError::Foreign) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use ledger::journal::{Journal, MemoryJournal};
-    use ledger::record::Line;
+    use ledger::record::StoredLine;
 
     use super::*;
     use crate::testing::Story;
@@ -136,9 +140,9 @@ mod tests {
         (journal.clone(), ArrivalFeed::new(journal))
     }
 
-    fn query(after: Option<&str>, limit: usize) -> Query {
-        let after = after.map(|text| Cursor(text.to_owned()));
-        Query { tenant: "main".parse().unwrap(), after, limit, kind: None, actor: None }
+    fn query(after: Option<&str>, limit: usize) -> FeedQuery {
+        let after = after.map(|text| FeedCursor(text.to_owned()));
+        FeedQuery { tenant: "main".parse().unwrap(), after, limit, kind: None, actor: None }
     }
 
     #[tokio::test]
@@ -150,7 +154,7 @@ mod tests {
         let bad = ["", "a", "0", "a1", "a1-", "a01-x", "a+1-x", "l0.0", "a9-x", "a0-"];
         for text in bad.into_iter().chain([other.as_str(), &beyond]) {
             let answer = feed.page(&query(Some(text), 1)).await;
-            assert!(matches!(answer, Err(NoPage::Foreign)), "{text}");
+            assert!(matches!(answer, Err(FeedError::Foreign)), "{text}");
         }
         assert_eq!(feed.page(&query(Some(&good.0), 9)).await.unwrap().events.len(), 1);
     }
@@ -163,14 +167,14 @@ mod tests {
         let (_, shorter) = feed(&[Story::begin("main", 1)]).await;
         for feed in [restored, shorter] {
             let answer = feed.page(&query(Some(&cursor.0), 9)).await;
-            assert!(matches!(answer, Err(NoPage::Foreign)), "{answer:?}");
+            assert!(matches!(answer, Err(FeedError::Foreign)), "{answer:?}");
         }
     }
 
     #[tokio::test]
     async fn what_is_no_event_holds_up_nobody() {
         let (journal, feed) = feed(&[Story::begin("main", 1)]).await;
-        let strange = Line { version: 1, body: "not JSON".to_owned() };
+        let strange = StoredLine { version: 1, body: "not JSON".to_owned() };
         journal.append(&Story::begin("main", 2).key, strange).await.unwrap();
         Story::begin("main", 3).append_to(&*journal).await;
         let page = feed.page(&query(None, 9)).await.unwrap();
@@ -182,7 +186,7 @@ mod tests {
         let stories: Vec<_> = (0..1_005).map(|nth| Story::begin("main", nth)).collect();
         let (journal, feed) = feed(&stories).await;
         Story::begin("main", 1).received().append_to(&*journal).await;
-        let mut query = Query { kind: Some("received".to_owned()), ..query(None, 1) };
+        let mut query = FeedQuery { kind: Some("received".to_owned()), ..query(None, 1) };
         let page = feed.page(&query).await.unwrap();
         assert_eq!((page.events.len(), page.more), (0, true));
         query.after = Some(page.next);

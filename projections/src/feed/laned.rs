@@ -10,11 +10,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use ledger::StoreError;
 use ledger::id::Key;
 use ledger::journal::Journal;
-use ledger::record::Line;
+use ledger::record::StoredLine;
 
-use super::lanes::{self, LANES, Lane, Lanes, Place, Reference};
-use super::stands::{Stand, Stands};
-use super::{Event, Feed, NoPage, Outline, Page, Query};
+use super::lane_positions::{LanePosition, LanePositions};
+use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference};
+use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
 /// Histories read at once for one page.
 const AT_ONCE: usize = 16;
@@ -37,7 +37,12 @@ impl LanedFeed {
     }
 
     /// What follows in a lane.
-    async fn ahead(&self, lane: Lane, stand: Stand, limit: usize) -> Result<Ahead, NoPage> {
+    async fn ahead(
+        &self,
+        lane: FeedLane,
+        stand: LanePosition,
+        limit: usize,
+    ) -> Result<LaneAhead, FeedError> {
         let (first, count) = (stand.number.max(1), places(limit));
         let mut found = self.lanes.places(&lane, first, count).await?;
         let more = found.len() == count;
@@ -52,13 +57,13 @@ impl LanedFeed {
         }
         let stands = found.first().is_some_and(|place| stand.is_in(place));
         if stand.number > 0 && !stands {
-            return Err(NoPage::Foreign);
+            return Err(FeedError::Foreign);
         }
-        Ok(Ahead { lane, stand, found: found.into(), more })
+        Ok(LaneAhead { lane, stand, found: found.into(), more })
     }
 
     /// The events that are referred to, as the journal holds them.
-    async fn events(&self, wanted: Vec<(Key, Reference)>) -> Result<Vec<Event>, StoreError> {
+    async fn events(&self, wanted: Vec<(Key, Reference)>) -> Result<Vec<FeedEvent>, StoreError> {
         let mut keys: Vec<_> = wanted.iter().map(|(key, _)| key.clone()).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -66,7 +71,7 @@ impl LanedFeed {
             let lines = self.journal.history(&key).await?;
             Ok::<_, StoreError>((key, lines))
         };
-        let histories: BTreeMap<Key, Vec<Line>> =
+        let histories: BTreeMap<Key, Vec<StoredLine>> =
             stream::iter(keys).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
         let event = |(key, reference): (Key, Reference)| {
             let lines = histories.get(&key).map(Vec::as_slice);
@@ -78,18 +83,19 @@ impl LanedFeed {
 
 #[async_trait]
 impl Feed for LanedFeed {
-    async fn page(&self, query: &Query) -> Result<Page, NoPage> {
-        let stands = query.after.as_ref().map_or(Ok(Stands::default()), Stands::read)?;
-        let lanes = Lane::all(&query.tenant).zip(stands.0);
+    async fn page(&self, query: &FeedQuery) -> Result<FeedPage, FeedError> {
+        let stands =
+            query.after.as_ref().map_or(Ok(LanePositions::default()), LanePositions::read)?;
+        let lanes = FeedLane::all(&query.tenant).zip(stands.0);
         let reads = lanes.map(|(lane, stand)| self.ahead(lane, stand, query.limit));
         let mut lanes = try_join_all(reads).await?;
         let mut wanted = take(&mut lanes, query);
         // Of one asset this is the order of the lane too; between assets it reads better.
         wanted.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
         let events = self.events(wanted).await?;
-        let more = lanes.iter().any(Ahead::has_more);
-        let next = Stands(lanes.into_iter().map(|lane| lane.stand).collect()).cursor();
-        Ok(Page { events, next, more })
+        let more = lanes.iter().any(LaneAhead::has_more);
+        let next = LanePositions(lanes.into_iter().map(|lane| lane.stand).collect()).cursor();
+        Ok(FeedPage { events, next, more })
     }
 }
 
@@ -100,12 +106,12 @@ fn places(limit: usize) -> usize {
 }
 
 /// Whether no place is missing from `first` on.
-fn whole(found: &[Place], first: u64) -> bool {
+fn whole(found: &[LaneEntry], first: u64) -> bool {
     found.iter().zip(first..).all(|(place, number)| place.number == number)
 }
 
 /// A page of references: one of each lane in turn, so that a busy lane keeps no other waiting.
-fn take(lanes: &mut [Ahead], query: &Query) -> Vec<(Key, Reference)> {
+fn take(lanes: &mut [LaneAhead], query: &FeedQuery) -> Vec<(Key, Reference)> {
     let mut wanted = Vec::new();
     let mut moved = true;
     while moved {
@@ -123,15 +129,15 @@ fn take(lanes: &mut [Ahead], query: &Query) -> Vec<(Key, Reference)> {
 }
 
 /// What a page has read of a lane, and how much of it was taken.
-struct Ahead {
-    lane: Lane,
-    stand: Stand,
-    found: VecDeque<Place>,
+struct LaneAhead {
+    lane: FeedLane,
+    stand: LanePosition,
+    found: VecDeque<LaneEntry>,
     /// Whether the lane goes on behind what was read.
     more: bool,
 }
 
-impl Ahead {
+impl LaneAhead {
     /// Takes the next line of the lane, if there is one.
     fn next(&mut self) -> Option<serde_json::Result<(Key, Reference)>> {
         loop {
@@ -150,7 +156,7 @@ impl Ahead {
     }
 
     fn has_more(&self) -> bool {
-        let unread = |place: &Place| {
+        let unread = |place: &LaneEntry| {
             place.number > self.stand.number || lanes::lines(&place.text) > self.stand.read
         };
         self.more || self.found.iter().any(unread)
@@ -158,7 +164,7 @@ impl Ahead {
 }
 
 /// The event of a reference, if the journal has it.
-fn event(key: Key, reference: &Reference, lines: &[Line]) -> Option<Event> {
+fn event(key: Key, reference: &Reference, lines: &[StoredLine]) -> Option<FeedEvent> {
     let (asset, version) = (key.partition(), reference.version);
     let Some(line) = lines.iter().find(|line| line.version == version) else {
         tracing::error!(asset, version, "the feed names an event that the journal has not");
@@ -167,6 +173,6 @@ fn event(key: Key, reference: &Reference, lines: &[Line]) -> Option<Event> {
     if line.hash() != reference.hash {
         tracing::error!(asset, version, "an event is not the one that the feed was told of");
     }
-    Outline::read(&line.body)?;
-    Some(Event { key, line: line.clone() })
+    EventHeader::read(&line.body)?;
+    Some(FeedEvent { key, line: line.clone() })
 }

@@ -4,7 +4,6 @@
 //! An asset's references are all in one lane, which its id chooses, so that lanes keep the order of
 //! an asset's events without knowing it. Several lanes, so that no one partition has to take all.
 
-mod dynamodb;
 mod memory;
 mod reference;
 
@@ -14,7 +13,6 @@ use async_trait::async_trait;
 use ledger::StoreError;
 use ledger::id::{Key, Tenant};
 
-pub use dynamodb::DynamoLanes;
 pub use memory::MemoryLanes;
 pub(super) use reference::{Reference, lines, read, write};
 
@@ -25,14 +23,14 @@ pub const LANES: u8 = 4;
 
 /// One lane.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lane {
+pub struct FeedLane {
     /// Whose events.
     pub tenant: Tenant,
     /// Which of the tenant's lanes, below [`LANES`].
     pub number: u8,
 }
 
-impl Lane {
+impl FeedLane {
     /// The lane of an asset's events.
     #[must_use]
     pub fn of(key: &Key) -> Self {
@@ -45,7 +43,7 @@ impl Lane {
     }
 }
 
-impl fmt::Display for Lane {
+impl fmt::Display for FeedLane {
     /// The lane's partition key: `<tenant>#feed#<lane>`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#feed#{}", self.tenant, self.number)
@@ -54,7 +52,7 @@ impl fmt::Display for Lane {
 
 /// What became of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Placed {
+pub enum LaneWrite {
     /// It holds what was to be put there.
     Written,
     /// It was taken already, and holds this.
@@ -63,7 +61,7 @@ pub enum Placed {
 
 /// A place of a lane, and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct LaneEntry {
     /// Its number, from 1.
     pub number: u64,
     /// What it holds.
@@ -73,7 +71,7 @@ pub struct Place {
 /// The lanes of all tenants.
 ///
 /// # Contract
-/// * A place is written once, whole. Whoever comes second gets [`Placed::Taken`] with what it
+/// * A place is written once, whole. Whoever comes second gets [`LaneWrite::Taken`] with what it
 ///   holds, however much later.
 /// * `end` and `places` see every place whose `put` was answered before they were called.
 /// * `places` are in order, from the first number that was asked for or the next that there is. A
@@ -82,11 +80,16 @@ pub struct Place {
 #[async_trait]
 pub trait Lanes: Send + Sync {
     /// The number of the last place; 0 for an empty lane.
-    async fn end(&self, lane: &Lane) -> Result<u64, StoreError>;
+    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError>;
 
     /// Writes a place if it is free. The caller knows that the place before it is there.
-    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError>;
+    async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError>;
 
     /// The places from number `from` on, at most `limit` of them.
-    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError>;
+    async fn places(
+        &self,
+        lane: &FeedLane,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LaneEntry>, StoreError>;
 }

@@ -5,24 +5,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Generation;
-use crate::current::MEMORY;
+use crate::current::CACHE_TTL;
 
 /// How long the rows of a generation stay that is listed no more: longer than any reader believes
 /// the list that it read last, with a list of rows that it was just reading, and longer than a
 /// runner's batch that began before.
-pub const LINGER: TimeDelta = TimeDelta::seconds(6 * MEMORY.as_secs().cast_signed());
+pub const DROP_GRACE: TimeDelta = TimeDelta::seconds(6 * CACHE_TTL.as_secs().cast_signed());
 
 /// Which generations there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct List {
+pub struct GenerationList {
     /// The one that is read.
     pub current: Generation,
     /// The one that a replay is making.
     pub building: Option<Building>,
     /// The one that was read before, kept up so that one can go back to it.
-    pub kept: Option<Kept>,
+    pub kept: Option<KeptGeneration>,
     /// Those that are neither written nor read any more.
-    pub dropped: Vec<Dropped>,
+    pub dropped: Vec<DroppedGeneration>,
     /// The last number that was given.
     pub last: Generation,
     /// Rows of another journal, which a person accepted to be restored: they say what that one
@@ -44,7 +44,7 @@ pub struct Building {
 
 /// A generation that one can go back to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct KeptGeneration {
     /// Which.
     pub generation: Generation,
     /// Until when.
@@ -53,7 +53,7 @@ pub struct Kept {
 
 /// A generation whose rows may be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped {
+pub struct DroppedGeneration {
     /// Which.
     pub generation: Generation,
     /// From when on: until then somebody may still read or write them.
@@ -62,7 +62,7 @@ pub struct Dropped {
 
 /// Why the list cannot change as was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotSo {
+pub enum GenerationsError {
     /// One at a time.
     #[error("generation {0} is being built already")]
     Building(Generation),
@@ -74,7 +74,7 @@ pub enum NotSo {
     NothingKept,
 }
 
-impl Default for List {
+impl Default for GenerationList {
     fn default() -> Self {
         let (current, last) = (Generation::FIRST, Generation::FIRST);
         let (dropped, evidence) = (Vec::new(), Vec::new());
@@ -82,7 +82,7 @@ impl Default for List {
     }
 }
 
-impl List {
+impl GenerationList {
     /// The generations that every row is written to, the one that is read first.
     pub fn written(&self) -> impl Iterator<Item = Generation> {
         let building = self.building.as_ref().map(|building| building.generation);
@@ -91,9 +91,9 @@ impl List {
     }
 
     /// With a new generation, that `run` is about to make.
-    pub fn announced(&self, run: &str, at: DateTime<Utc>) -> Result<Self, NotSo> {
+    pub fn announced(&self, run: &str, at: DateTime<Utc>) -> Result<Self, GenerationsError> {
         if let Some(building) = &self.building {
-            return Err(NotSo::Building(building.generation));
+            return Err(GenerationsError::Building(building.generation));
         }
         let generation = self.last.next();
         let building = Some(Building { generation, run: run.to_owned(), at });
@@ -106,24 +106,26 @@ impl List {
         built: Generation,
         keep: Option<TimeDelta>,
         now: DateTime<Utc>,
-    ) -> Result<Self, NotSo> {
+    ) -> Result<Self, GenerationsError> {
         if self.building.as_ref().is_none_or(|building| building.generation != built) {
-            return Err(NotSo::Gone(built));
+            return Err(GenerationsError::Gone(built));
         }
         let mut next = self.unkept(now);
         next.building = None;
         let before = std::mem::replace(&mut next.current, built);
         match keep {
-            Some(keep) => next.kept = Some(Kept { generation: before, until: now + keep }),
+            Some(keep) => {
+                next.kept = Some(KeptGeneration { generation: before, until: now + keep });
+            }
             None => next.drop_from(before, now),
         }
         Ok(next)
     }
 
     /// With the kept generation as the one that is read, and the other kept for as long.
-    pub fn rolled_back(&self) -> Result<Self, NotSo> {
+    pub fn rolled_back(&self) -> Result<Self, GenerationsError> {
         let mut next = self.clone();
-        let kept = next.kept.as_mut().ok_or(NotSo::NothingKept)?;
+        let kept = next.kept.as_mut().ok_or(GenerationsError::NothingKept)?;
         std::mem::swap(&mut kept.generation, &mut next.current);
         Ok(next)
     }
@@ -170,7 +172,11 @@ impl List {
 
     /// With `built` as the one that is read, and the one before as evidence: it is of another
     /// journal, so nothing is written to it any more, and it stays until a person drops it.
-    pub fn accepted(&self, built: Generation, now: DateTime<Utc>) -> Result<Self, NotSo> {
+    pub fn accepted(
+        &self,
+        built: Generation,
+        now: DateTime<Utc>,
+    ) -> Result<Self, GenerationsError> {
         let mut next = self.switched(built, None, now)?;
         next.dropped.retain(|it| it.generation != self.current);
         next.evidence.push(self.current);
@@ -188,7 +194,7 @@ impl List {
     }
 
     fn drop_from(&mut self, generation: Generation, now: DateTime<Utc>) {
-        self.dropped.push(Dropped { generation, from: now + LINGER });
+        self.dropped.push(DroppedGeneration { generation, from: now + DROP_GRACE });
     }
 }
 
@@ -196,7 +202,7 @@ impl List {
 mod tests {
     use super::*;
 
-    fn numbers(list: &List) -> Vec<u32> {
+    fn numbers(list: &GenerationList) -> Vec<u32> {
         list.written().map(Generation::number).collect()
     }
 
@@ -205,39 +211,48 @@ mod tests {
     }
 
     /// The second generation read, the first kept until 60.
-    fn switched() -> List {
-        let list = List::default().announced("a", at(0)).unwrap();
+    fn switched() -> GenerationList {
+        let list = GenerationList::default().announced("a", at(0)).unwrap();
         list.switched(Generation(2), Some(TimeDelta::seconds(60)), at(0)).unwrap()
     }
 
     #[test]
     fn every_listed_generation_is_written_the_current_one_first() {
-        assert_eq!(numbers(&List::default()), [1]);
-        assert_eq!(numbers(&List::default().announced("a", at(0)).unwrap()), [1, 2]);
+        assert_eq!(numbers(&GenerationList::default()), [1]);
+        assert_eq!(numbers(&GenerationList::default().announced("a", at(0)).unwrap()), [1, 2]);
         assert_eq!(numbers(&switched()), [2, 1]);
         assert_eq!(numbers(&switched().announced("b", at(0)).unwrap()), [2, 3, 1]);
     }
 
     #[test]
     fn one_is_built_at_a_time_and_two_that_announce_one_can_be_told_apart() {
-        let list = List::default().announced("a", at(0)).unwrap();
-        assert_eq!(list.announced("b", at(0)), Err(NotSo::Building(Generation(2))));
-        assert_ne!(Some(list), List::default().announced("b", at(0)).ok());
+        let list = GenerationList::default().announced("a", at(0)).unwrap();
+        assert_eq!(list.announced("b", at(0)), Err(GenerationsError::Building(Generation(2))));
+        assert_ne!(Some(list), GenerationList::default().announced("b", at(0)).ok());
     }
 
     #[test]
     fn only_what_is_being_built_is_switched_to() {
-        let list = List::default().announced("a", at(0)).unwrap().given_up(at(0));
-        assert_eq!(list.switched(Generation(2), None, at(0)), Err(NotSo::Gone(Generation(2))));
+        let list = GenerationList::default().announced("a", at(0)).unwrap().given_up(at(0));
+        assert_eq!(
+            list.switched(Generation(2), None, at(0)),
+            Err(GenerationsError::Gone(Generation(2)))
+        );
         let list = list.announced("b", at(0)).unwrap();
-        assert_eq!(list.switched(Generation(2), None, at(0)), Err(NotSo::Gone(Generation(2))));
+        assert_eq!(
+            list.switched(Generation(2), None, at(0)),
+            Err(GenerationsError::Gone(Generation(2)))
+        );
         assert_eq!(list.switched(Generation(3), None, at(0)).unwrap().current, Generation(3));
     }
 
     #[test]
     fn numbers_are_never_used_again() {
-        let list =
-            List::default().announced("a", at(0)).unwrap().given_up(at(0)).removed(Generation(2));
+        let list = GenerationList::default()
+            .announced("a", at(0))
+            .unwrap()
+            .given_up(at(0))
+            .removed(Generation(2));
         assert_eq!(list.announced("b", at(0)).unwrap().building.unwrap().generation.number(), 3);
     }
 
@@ -246,7 +261,7 @@ mod tests {
         let back = switched().rolled_back().unwrap();
         assert_eq!((numbers(&back), back.kept.clone().unwrap().until), (vec![1, 2], at(60)));
         assert_eq!(back.rolled_back().unwrap(), switched());
-        assert_eq!(List::default().rolled_back(), Err(NotSo::NothingKept));
+        assert_eq!(GenerationList::default().rolled_back(), Err(GenerationsError::NothingKept));
     }
 
     #[test]
@@ -271,10 +286,10 @@ mod tests {
 
     #[test]
     fn rows_are_removed_once_no_reader_can_hold_on_to_them() {
-        let list = List::default().announced("a", at(0)).unwrap();
+        let list = GenerationList::default().announced("a", at(0)).unwrap();
         let list = list.switched(Generation(2), None, at(0)).unwrap();
-        let linger = LINGER.num_seconds();
-        assert!(LINGER.to_std().unwrap() > 2 * MEMORY);
+        let linger = DROP_GRACE.num_seconds();
+        assert!(DROP_GRACE.to_std().unwrap() > 2 * CACHE_TTL);
         assert_eq!(list.removable(at(linger - 1)).count(), 0);
         assert_eq!(list.removable(at(linger)).collect::<Vec<_>>(), [Generation(1)]);
         assert_eq!(list.removed(Generation(1)).dropped, []);

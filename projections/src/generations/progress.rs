@@ -1,14 +1,14 @@
 //! How far a replay has come, kept beside the rows, so that another can go on from there.
 
 use chrono::{DateTime, Utc};
-use ledger::journal::scan::{Place, Segment};
+use ledger::journal::scan::{ScanPosition, Segment};
 use serde::{Deserialize, Serialize};
 
 use super::Generation;
 
 /// How far a replay has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct ReplayProgress {
     /// What it makes.
     pub generation: Generation,
     /// Who is at it.
@@ -18,14 +18,14 @@ pub struct Progress {
     /// Whether it stopped in good order: then nobody need wait to see whether it still lives.
     pub stopped: bool,
     /// How far each part of the journal was read and written.
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<SegmentProgress>,
     /// Histories that do not verify, as many as are named.
-    pub broken: Vec<Broken>,
+    pub broken: Vec<BrokenHistory>,
     /// How many there are of them.
     pub broken_count: u64,
     /// Histories with an event of a newer version, as many as are named.
     #[serde(default)]
-    pub unknown: Vec<Broken>,
+    pub unknown: Vec<BrokenHistory>,
     /// How many there are of them.
     #[serde(default)]
     pub unknown_count: u64,
@@ -33,11 +33,11 @@ pub struct Progress {
 
 /// A part of the journal, and how far it was read and written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct SegmentProgress {
     /// Which part.
     pub segment: Segment,
     /// Up to where all rows are written; `None` before the first.
-    pub place: Option<Place>,
+    pub place: Option<ScanPosition>,
     /// Whether that is its end.
     pub done: bool,
     /// Events up to there.
@@ -48,7 +48,7 @@ pub struct Stretch {
 
 /// A history that does not verify.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Broken {
+pub struct BrokenHistory {
     /// The partition that it is stored under.
     pub partition: String,
     /// What is wrong with it, for a person.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ledger::asset::{Asset, Status};
-use ledger::error::Kind;
+use ledger::asset::{Asset, AssetStatus};
+use ledger::error::StoreErrorKind;
 use ledger::id::Tenant;
 use ledger::journal::{Journal, MemoryJournal};
 
 use crate::reader::Reader;
-use crate::testing::{Fault, Faulty, Story};
-use crate::views::{MemoryViews, Query, Views};
+use crate::testing::{FaultyViews, InjectedFault, Story};
+use crate::views::{ListQuery, MemoryViews, Views};
 
 struct World {
     journal: Arc<MemoryJournal>,
@@ -29,8 +29,8 @@ async fn world() -> World {
     world
 }
 
-fn query(state: Option<Status>, limit: usize) -> Query {
-    Query { tenant: Tenant::default(), state, after: None, limit }
+fn query(state: Option<AssetStatus>, limit: usize) -> ListQuery {
+    ListQuery { tenant: Tenant::default(), state, after: None, limit }
 }
 
 impl World {
@@ -46,12 +46,12 @@ impl World {
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_folded_in_its_place() {
     let world = world().await;
-    for state in [None, Some(Status::Received)] {
+    for state in [None, Some(AssetStatus::Received)] {
         let page = world.reader().list(&query(state, 9)).await.unwrap();
         assert_eq!(page.assets, world.newest_first(&[0, 1, 2]), "{state:?}");
         assert_eq!((page.unreadable, page.next), (Vec::new(), None));
     }
-    let page = world.reader().list(&query(Some(Status::Created), 9)).await.unwrap();
+    let page = world.reader().list(&query(Some(AssetStatus::Created), 9)).await.unwrap();
     assert_eq!(page.assets, [], "what it is in truth decides");
 }
 
@@ -93,8 +93,8 @@ async fn an_asset_that_has_no_history_that_can_be_read_is_left_out_and_the_other
 #[tokio::test]
 async fn a_journal_that_is_away_is_worth_another_try() {
     let world = world().await;
-    let away = Faulty::new(MemoryJournal::default(), |_| Some(Fault::Before));
+    let away = FaultyViews::new(MemoryJournal::default(), |_| Some(InjectedFault::Before));
     let reader = Reader::new(Arc::new(away), world.views.clone());
     let error = reader.list(&query(None, 9)).await.unwrap_err();
-    assert_eq!(error.kind, Kind::Unavailable);
+    assert_eq!(error.kind, StoreErrorKind::Unavailable);
 }

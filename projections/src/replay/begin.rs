@@ -6,18 +6,18 @@ use chrono::TimeDelta;
 use ledger::StoreError;
 use tokio::time::sleep;
 
-use super::pace::persist;
-use super::{Failure, Phase, Replay};
-use crate::generations::{Building, Generation, List, Progress, Stretch};
+use super::throttle::persist;
+use super::{Phase, Replay, ReplayError};
+use crate::generations::{Building, Generation, GenerationList, ReplayProgress, SegmentProgress};
 
 /// How long a replay may be silent before it is taken to be dead: ten signs of life.
-pub(super) const SILENCE: TimeDelta = TimeDelta::seconds(10);
+pub(super) const LEASE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
 /// How often it is listened for one.
-const LISTEN: Duration = Duration::from_millis(500);
+const LEASE_POLL: Duration = Duration::from_millis(500);
 
 impl Replay {
     /// The progress to go on from, which is ours.
-    pub(super) async fn begin(&self) -> Result<Progress, Failure> {
+    pub(super) async fn begin(&self) -> Result<ReplayProgress, ReplayError> {
         self.tally.enter(Phase::Beginning);
         let run = format!("{:032x}", self.effects.random());
         loop {
@@ -43,10 +43,15 @@ impl Replay {
     }
 
     /// A progress at the beginning of the journal.
-    pub(super) async fn begun(&self, of: Generation, run: String) -> Result<Progress, StoreError> {
+    pub(super) async fn begun(
+        &self,
+        of: Generation,
+        run: String,
+    ) -> Result<ReplayProgress, StoreError> {
         let segments = self.scan.segments(self.options.segments).await?;
-        let stretch = |segment| Stretch { segment, place: None, done: false, events: 0, assets: 0 };
-        Ok(Progress {
+        let stretch =
+            |segment| SegmentProgress { segment, place: None, done: false, events: 0, assets: 0 };
+        Ok(ReplayProgress {
             generation: of,
             run,
             at: self.effects.now(),
@@ -60,7 +65,7 @@ impl Replay {
     }
 
     /// Gives up the generation that is being built.
-    pub(super) async fn give_up(&self) -> Result<(), Failure> {
+    pub(super) async fn give_up(&self) -> Result<(), ReplayError> {
         let now = self.effects.now();
         self.change(|list| Ok(list.given_up(now))).await.map(drop)
     }
@@ -68,10 +73,10 @@ impl Replay {
     /// Announces a new generation; `None` if somebody else was faster.
     async fn announce(
         &self,
-        list: &List,
-        saved: Option<&Progress>,
+        list: &GenerationList,
+        saved: Option<&ReplayProgress>,
         run: &str,
-    ) -> Result<Option<Progress>, Failure> {
+    ) -> Result<Option<ReplayProgress>, ReplayError> {
         let next = list.announced(run, self.effects.now())?;
         // Whether ours or another's is announced is seen in the list: an answer may be lost.
         persist(|| self.table.replace(list, &next)).await?;
@@ -81,13 +86,17 @@ impl Replay {
         persist(|| self.table.save(saved, &begun)).await?;
         match self.saved().await? {
             Some(there) if there.run == run => Ok(Some(begun)),
-            _ => Err(Failure::Busy(ours.generation)),
+            _ => Err(ReplayError::Busy(ours.generation)),
         }
     }
 
-    async fn take_over(&self, saved: &Progress, run: &str) -> Result<Option<Progress>, Failure> {
+    async fn take_over(
+        &self,
+        saved: &ReplayProgress,
+        run: &str,
+    ) -> Result<Option<ReplayProgress>, ReplayError> {
         let (at, run) = (self.effects.now(), run.to_owned());
-        let ours = Progress { run, at, stopped: false, ..saved.clone() };
+        let ours = ReplayProgress { run, at, stopped: false, ..saved.clone() };
         persist(|| self.table.save(Some(saved), &ours)).await?;
         Ok(self.saved().await?.filter(|there| *there == ours))
     }
@@ -96,8 +105,8 @@ impl Replay {
     pub(super) async fn listen(
         &self,
         building: &Building,
-        saved: Option<&Progress>,
-    ) -> Result<(), Failure> {
+        saved: Option<&ReplayProgress>,
+    ) -> Result<(), ReplayError> {
         let generation = building.generation;
         let saved = saved.filter(|saved| saved.generation == generation);
         if saved.is_some_and(|saved| saved.stopped) {
@@ -106,13 +115,13 @@ impl Replay {
         // One that was only just announced has not said anything yet.
         let heard = saved.map_or(building.at, |saved| saved.at);
         let silent = (self.effects.now() - heard).max(TimeDelta::zero());
-        let mut left = (SILENCE - silent).to_std().unwrap_or_default();
+        let mut left = (LEASE_TIMEOUT - silent).to_std().unwrap_or_default();
         while !left.is_zero() {
-            sleep(LISTEN).await;
-            left = left.saturating_sub(LISTEN);
+            sleep(LEASE_POLL).await;
+            left = left.saturating_sub(LEASE_POLL);
             let now = self.saved().await?.filter(|now| now.generation == generation);
             if now.as_ref() != saved {
-                return Err(Failure::Busy(generation));
+                return Err(ReplayError::Busy(generation));
             }
         }
         Ok(())

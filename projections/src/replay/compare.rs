@@ -13,11 +13,11 @@ use ledger::id::Key;
 use ledger::{StoreError, service};
 
 use super::fill::is_over;
-use super::pace::persist;
-use super::walk::Walk;
-use super::{Failure, Phase, Replay};
-use crate::rows::{Rows, Stored};
-use crate::runner::{Projected, Runner};
+use super::throttle::persist;
+use super::walk::RowWalk;
+use super::{Phase, Replay, ReplayError};
+use crate::rows::{Rows, StoredRow};
+use crate::runner::{ProjectedAsset, Runner};
 use crate::views::Views;
 
 /// Assets that are named; the rest is counted.
@@ -95,7 +95,7 @@ impl Differences {
 }
 
 /// The two generations that are compared.
-struct Sides<'a> {
+struct ComparedGenerations<'a> {
     replay: &'a Replay,
     /// Who brings a row that is behind up to the journal, if anybody should.
     runner: Option<&'a Runner>,
@@ -113,10 +113,10 @@ impl Replay {
         read: Arc<dyn Rows>,
         built: Arc<dyn Rows>,
         runner: Option<&Runner>,
-    ) -> Result<Option<Differences>, Failure> {
+    ) -> Result<Option<Differences>, ReplayError> {
         self.tally.enter(Phase::Comparing);
-        let [mut old, mut new] = [&read, &built].map(|it| Walk::new(it, &self.options.tenant));
-        let sides = Sides { replay: self, runner, read, built };
+        let [mut old, mut new] = [&read, &built].map(|it| RowWalk::new(it, &self.options.tenant));
+        let sides = ComparedGenerations { replay: self, runner, read, built };
         let (mut found, mut count) = (Differences::default(), 0);
         let (mut left, mut right) = (old.next().await?, new.next().await?);
         while left.is_some() || right.is_some() {
@@ -140,7 +140,7 @@ impl Replay {
 }
 
 /// Which of two rows comes first; what is at its end comes last.
-fn order(left: Option<&Stored>, right: Option<&Stored>) -> Ordering {
+fn order(left: Option<&StoredRow>, right: Option<&StoredRow>) -> Ordering {
     match (left, right) {
         (Some(left), Some(right)) => left.id.cmp(&right.id),
         (Some(_), None) => Ordering::Less,
@@ -148,14 +148,14 @@ fn order(left: Option<&Stored>, right: Option<&Stored>) -> Ordering {
     }
 }
 
-impl Sides<'_> {
+impl ComparedGenerations<'_> {
     /// Looks at what both sides have under one key.
     async fn look(
         &self,
-        read: Option<Stored>,
-        built: Option<Stored>,
+        read: Option<StoredRow>,
+        built: Option<StoredRow>,
         found: &mut Differences,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ReplayError> {
         let Some(id) = read.as_ref().or(built.as_ref()).map(|row| row.id.clone()) else {
             return Ok(());
         };
@@ -180,7 +180,7 @@ impl Sides<'_> {
 
     /// Whether a row that shows an earlier version is merely late. One of an event that the history
     /// does not have may be the last that remembers what was cut before others were appended.
-    async fn behind(&self, read: &Asset) -> Result<Difference, Failure> {
+    async fn behind(&self, read: &Asset) -> Result<Difference, ReplayError> {
         match self.fold(&read.key).await {
             Ok(Some(history)) => Ok(late(read, &history)),
             Ok(None) => Ok(Difference::Orphaned),
@@ -191,7 +191,7 @@ impl Sides<'_> {
     }
 
     /// Projects an asset whose row that is read says too little, which announces what it lacks.
-    async fn announce(&self, id: &str, difference: Difference) -> Result<(), Failure> {
+    async fn announce(&self, id: &str, difference: Difference) -> Result<(), ReplayError> {
         use Difference::{Lagging, Missing, Unreadable};
         let (Some(runner), Ok(asset)) = (self.runner, id.parse()) else { return Ok(()) };
         if !matches!(difference, Lagging | Missing | Unreadable) {
@@ -199,15 +199,15 @@ impl Sides<'_> {
         }
         let key = Key { tenant: self.replay.options.tenant.clone(), asset };
         let project = async || match runner.redrive(&key).await {
-            Some(Projected::Failed(error)) => Err(error),
-            Some(Projected::Row(_) | Projected::Parked) | None => Ok(()),
+            Some(ProjectedAsset::Failed(error)) => Err(error),
+            Some(ProjectedAsset::Row(_) | ProjectedAsset::Parked) | None => Ok(()),
         };
         Ok(persist(project).await?)
     }
 
     /// Looks at a row that the new generation does not reach, and then at the journal. `None` for
     /// one whose history does not verify, which is told as that.
-    async fn look_again(&self, id: &str) -> Result<Option<Difference>, Failure> {
+    async fn look_again(&self, id: &str) -> Result<Option<Difference>, ReplayError> {
         let tenant = self.replay.options.tenant.clone();
         let Ok(asset) = id.parse() else { return Ok(Some(Difference::Orphaned)) };
         let key = Key { tenant, asset };

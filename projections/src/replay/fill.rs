@@ -10,13 +10,13 @@ use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::chain;
 use ledger::history::History;
-use ledger::journal::scan::{Chain, Chains, Place};
+use ledger::journal::scan::{Chain, Chains, ScanPosition};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::pace::{Pace, Patience, persist};
-use super::{Failure, Phase, Replay};
-use crate::generations::{Broken, Progress, Stretch};
+use super::throttle::{Backoff, RateLimit, persist};
+use super::{Phase, Replay, ReplayError};
+use crate::generations::{BrokenHistory, ReplayProgress, SegmentProgress};
 use crate::row::expires_at;
 use crate::rows::Rows;
 use crate::views::{Parked, Views};
@@ -33,45 +33,45 @@ const WHY_MAX: usize = 200;
 /// How far a generation was filled.
 pub(super) enum Filled {
     /// To the end.
-    Whole(Progress),
+    Whole(ReplayProgress),
     /// To where it was told to stop.
     Part,
 }
 
 /// What all segments share.
-struct Work {
+struct FillContext {
     replay: Replay,
     to: Arc<dyn Rows>,
-    pace: Pace,
+    pace: RateLimit,
     /// Whether a history does not verify, and nobody said to go on all the same. Then nothing is
     /// written any more, and the rest is read to name the others.
     in_vain: AtomicBool,
 }
 
 /// A segment has come further.
-struct News {
+struct SegmentUpdate {
     number: usize,
-    stretch: Stretch,
-    aside: Aside,
+    stretch: SegmentProgress,
+    aside: Unfolded,
 }
 
 /// Histories that no row was made of.
 #[derive(Default)]
-struct Aside {
+struct Unfolded {
     /// They do not verify.
-    broken: Vec<Broken>,
+    broken: Vec<BrokenHistory>,
     /// They hold an event of a newer version.
-    unknown: Vec<Broken>,
+    unknown: Vec<BrokenHistory>,
 }
 
 /// What a history comes to.
-enum Folded {
+enum FoldOutcome {
     Row(Box<Asset>),
     /// A tombstone that has expired already.
     Omitted,
-    Broken(Broken, u64),
+    Broken(BrokenHistory, u64),
     /// An event of a newer version, as far as can be seen.
-    Unknown(Broken, u64),
+    Unknown(BrokenHistory, u64),
     /// A partition that is no asset's: it is passed over, as everywhere.
     Foreign,
 }
@@ -81,12 +81,12 @@ impl Replay {
     pub(super) async fn fill(
         &self,
         to: Arc<dyn Rows>,
-        begun: Progress,
-        note: impl Fn(&Progress),
-    ) -> Result<Filled, Failure> {
+        begun: ReplayProgress,
+        note: impl Fn(&ReplayProgress),
+    ) -> Result<Filled, ReplayError> {
         self.tally.enter(Phase::Filling);
-        let (pace, in_vain) = (Pace::new(self.options.rate), AtomicBool::new(false));
-        let work = Arc::new(Work { replay: self.clone(), to, pace, in_vain });
+        let (pace, in_vain) = (RateLimit::new(self.options.rate), AtomicBool::new(false));
+        let work = Arc::new(FillContext { replay: self.clone(), to, pace, in_vain });
         let (mut workers, mut progress) = (JoinSet::new(), begun);
         let (said, mut heard) = mpsc::channel(progress.stretches.len().max(1));
         for (number, stretch) in progress.stretches.iter().cloned().enumerate() {
@@ -102,7 +102,7 @@ impl Replay {
                     take(&mut progress, news);
                     note(&progress);
                 }
-                Some(ended) = workers.join_next() => ended.map_err(|_| Failure::Cut)??,
+                Some(ended) = workers.join_next() => ended.map_err(|_| ReplayError::Cut)??,
                 else => break,
             }
         }
@@ -111,11 +111,11 @@ impl Replay {
     }
 }
 
-fn take(progress: &mut Progress, News { number, stretch, aside }: News) {
-    let Aside { broken, unknown } = aside;
+fn take(progress: &mut ReplayProgress, SegmentUpdate { number, stretch, aside }: SegmentUpdate) {
+    let Unfolded { broken, unknown } = aside;
     progress.broken_count += broken.len() as u64;
     progress.unknown_count += unknown.len() as u64;
-    let room = |named: &Vec<Broken>| NAMED.saturating_sub(named.len());
+    let room = |named: &Vec<BrokenHistory>| NAMED.saturating_sub(named.len());
     progress.broken.extend(broken.into_iter().take(room(&progress.broken)));
     progress.unknown.extend(unknown.into_iter().take(room(&progress.unknown)));
     if let Some(there) = progress.stretches.get_mut(number) {
@@ -123,42 +123,47 @@ fn take(progress: &mut Progress, News { number, stretch, aside }: News) {
     }
 }
 
-impl Work {
+impl FillContext {
     async fn segment(
         self: Arc<Self>,
         number: usize,
-        mut stretch: Stretch,
-        say: mpsc::Sender<News>,
-    ) -> Result<(), Failure> {
+        mut stretch: SegmentProgress,
+        say: mpsc::Sender<SegmentUpdate>,
+    ) -> Result<(), ReplayError> {
         let segment = stretch.segment.clone();
         let mut chains = Chains::new(&*self.replay.scan, &segment, stretch.place.clone());
-        let mut batch = Batch::read(&mut chains).await?;
+        let mut batch = HistoryBatch::read(&mut chains).await?;
         while !stretch.done && !*self.replay.stop.borrow() {
-            let Batch { chains: read, events, place, last } = batch;
-            let following =
-                async { if last { Ok(Batch::default()) } else { Batch::read(&mut chains).await } };
+            let HistoryBatch { chains: read, events, place, last } = batch;
+            let following = async {
+                if last {
+                    Ok(HistoryBatch::default())
+                } else {
+                    HistoryBatch::read(&mut chains).await
+                }
+            };
             // The next ones are read while these are written.
             let ((rows, aside), next) =
-                try_join!(self.write(read), following.map_err(Failure::from))?;
+                try_join!(self.write(read), following.map_err(ReplayError::from))?;
             batch = next;
             self.replay.tally.filled(events, rows);
             stretch.events += events;
             stretch.assets += rows;
             stretch.place = place;
             stretch.done = last;
-            let _ = say.send(News { number, stretch: stretch.clone(), aside }).await;
+            let _ = say.send(SegmentUpdate { number, stretch: stretch.clone(), aside }).await;
         }
         Ok(())
     }
 
     /// Writes the rows of some assets; how many those were, and what could not be folded.
-    async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Aside), Failure> {
+    async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Unfolded), ReplayError> {
         let now = self.replay.effects.now();
-        let (mut rows, mut aside) = (Vec::new(), Aside::default());
+        let (mut rows, mut aside) = (Vec::new(), Unfolded::default());
         for chain in batch {
             match fold(chain, now) {
-                Folded::Row(asset) => rows.push(*asset),
-                Folded::Broken(why, version) => {
+                FoldOutcome::Row(asset) => rows.push(*asset),
+                FoldOutcome::Broken(why, version) => {
                     if self.replay.options.accept_broken {
                         self.set_aside(&why, version, now).await?;
                     } else {
@@ -166,11 +171,11 @@ impl Work {
                     }
                     aside.broken.push(why);
                 }
-                Folded::Unknown(why, version) => {
+                FoldOutcome::Unknown(why, version) => {
                     self.set_aside(&why, version, now).await?;
                     aside.unknown.push(why);
                 }
-                Folded::Omitted | Folded::Foreign => {}
+                FoldOutcome::Omitted | FoldOutcome::Foreign => {}
             }
         }
         let count = rows.len() as u64;
@@ -199,7 +204,7 @@ impl Work {
     /// What cannot be folded has no row. It waits for a person, or for a newer program.
     async fn set_aside(
         &self,
-        broken: &Broken,
+        broken: &BrokenHistory,
         version: u64,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
@@ -212,23 +217,23 @@ impl Work {
 
 /// Histories that are written together.
 #[derive(Default)]
-struct Batch {
+struct HistoryBatch {
     chains: Vec<Chain>,
     events: u64,
     /// Where to go on after them.
-    place: Option<Place>,
+    place: Option<ScanPosition>,
     /// Whether they end their segment.
     last: bool,
 }
 
-impl Batch {
+impl HistoryBatch {
     async fn read(from: &mut Chains<'_>) -> Result<Self, StoreError> {
-        let (mut chains, mut patience) = (Vec::with_capacity(BATCH), Patience::default());
+        let (mut chains, mut patience) = (Vec::with_capacity(BATCH), Backoff::default());
         while chains.len() < BATCH {
             match from.next().await {
                 Ok(Some(chain)) => chains.push(chain),
                 Ok(None) => break,
-                Err(error) => patience.bear(error).await?,
+                Err(error) => patience.retry(error).await?,
             }
         }
         let events = chains.iter().map(|it| (it.lines.len() + it.strays.len()) as u64).sum();
@@ -237,22 +242,24 @@ impl Batch {
     }
 }
 
-fn fold(chain: Chain, now: DateTime<Utc>) -> Folded {
-    let Some(key) = chain.key() else { return Folded::Foreign };
+fn fold(chain: Chain, now: DateTime<Utc>) -> FoldOutcome {
+    let Some(key) = chain.key() else { return FoldOutcome::Foreign };
     let version = chain.lines.last().map_or(1, |line| line.version);
     let told = |mut why: String| {
         why.truncate(why.floor_char_boundary(WHY_MAX));
-        Broken { partition: key.partition(), why }
+        BrokenHistory { partition: key.partition(), why }
     };
     if let Some(stray) = chain.strays.first() {
-        return Folded::Broken(told(stray.to_string()), version);
+        return FoldOutcome::Broken(told(stray.to_string()), version);
     }
     match History::read(&key, chain.lines) {
-        Ok(Some(history)) if is_over(history.asset(), now) => Folded::Omitted,
-        Ok(Some(history)) => Folded::Row(Box::new(history.asset().clone())),
-        Ok(None) => Folded::Omitted,
-        Err(error) if error.is_unknown() => Folded::Unknown(told(self::chain(&error)), version),
-        Err(error) => Folded::Broken(told(self::chain(&error)), version),
+        Ok(Some(history)) if is_over(history.asset(), now) => FoldOutcome::Omitted,
+        Ok(Some(history)) => FoldOutcome::Row(Box::new(history.asset().clone())),
+        Ok(None) => FoldOutcome::Omitted,
+        Err(error) if error.is_unknown() => {
+            FoldOutcome::Unknown(told(self::chain(&error)), version)
+        }
+        Err(error) => FoldOutcome::Broken(told(self::chain(&error)), version),
     }
 }
 

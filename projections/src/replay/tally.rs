@@ -19,7 +19,7 @@ pub enum Phase {
 
 /// Counts what was done.
 #[derive(Debug)]
-pub struct Tally {
+pub struct ReplayTally {
     phase: watch::Sender<Phase>,
     events: AtomicU64,
     assets: AtomicU64,
@@ -28,7 +28,7 @@ pub struct Tally {
 
 /// What was done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct TallySnapshot {
     /// What it is at.
     pub phase: Phase,
     /// Events read, by earlier replays too that it goes on from.
@@ -39,19 +39,19 @@ pub struct Seen {
     pub compared: u64,
 }
 
-impl Default for Tally {
+impl Default for ReplayTally {
     fn default() -> Self {
         let phase = watch::Sender::new(Phase::Beginning);
         Self { phase, events: 0.into(), assets: 0.into(), compared: 0.into() }
     }
 }
 
-impl Tally {
+impl ReplayTally {
     /// What was done so far.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> TallySnapshot {
         let [events, assets, compared] =
             [&self.events, &self.assets, &self.compared].map(|count| count.load(Ordering::Relaxed));
-        Seen { phase: *self.phase.borrow(), events, assets, compared }
+        TallySnapshot { phase: *self.phase.borrow(), events, assets, compared }
     }
 
     pub(super) fn enter(&self, phase: Phase) {

@@ -4,18 +4,18 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use ledger::chain::Hash;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::journal::MemoryJournal;
-use ledger::journal::scan::{Place, Scanned, Segment};
-use ledger::record::Line;
+use ledger::journal::scan::{ScanPosition, Scanned, Segment};
+use ledger::record::StoredLine;
 use tokio::sync::watch;
 
 use super::Difference as D;
 use super::*;
-use crate::generations::List;
-use crate::runner::{Hint, Runner};
-use crate::testing::{Clock, Fault, Faulty, Story};
-use crate::views::{MemoryViews, Put, Query, Views};
+use crate::generations::GenerationList;
+use crate::runner::{ProjectionHint, Runner};
+use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
+use crate::views::{ListQuery, MemoryViews, PutOutcome, Views};
 
 struct World {
     journal: Arc<MemoryJournal>,
@@ -27,10 +27,10 @@ fn world() -> World {
     World { journal: Arc::default(), table: Arc::default(), stop: watch::Sender::new(false) }
 }
 
-fn options() -> Options {
+fn options() -> ReplayOptions {
     let keep = Some(TimeDelta::hours(1));
     let tenant = Tenant::default();
-    Options {
+    ReplayOptions {
         tenant,
         segments: 3,
         rate: None,
@@ -75,11 +75,11 @@ impl World {
             Runner::new(self.journal.clone(), self.table.clone(), Arc::new(Clock::default()));
         for story in stories {
             let (key, version) = (story.key.clone(), story.version());
-            runner.project(&[Hint { key, version, lines: Vec::new() }]).await;
+            runner.project(&[ProjectionHint { key, version, lines: Vec::new() }]).await;
         }
     }
 
-    async fn list(&self) -> List {
+    async fn list(&self) -> GenerationList {
         self.table.generations().await.unwrap()
     }
 
@@ -87,7 +87,7 @@ impl World {
     async fn rows(&self) -> Vec<ledger::asset::Asset> {
         let rows = self.table.rows(self.list().await.current);
         let tenant = Tenant::default();
-        let all = Query { tenant, state: None, after: None, limit: usize::MAX };
+        let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
         rows.list(&all).await.unwrap().assets
     }
 
@@ -97,16 +97,16 @@ impl World {
     }
 }
 
-fn switched(outcome: Result<Outcome, Failure>) -> Report {
+fn switched(outcome: Result<ReplayOutcome, ReplayError>) -> ReplayReport {
     match outcome {
-        Ok(Outcome::Switched(_, report)) => report,
+        Ok(ReplayOutcome::Switched(_, report)) => report,
         other => panic!("not switched: {other:?}"),
     }
 }
 
-fn refused(outcome: Result<Outcome, Failure>) -> Report {
+fn refused(outcome: Result<ReplayOutcome, ReplayError>) -> ReplayReport {
     match outcome {
-        Ok(Outcome::Refused(report)) => report,
+        Ok(ReplayOutcome::Refused(report)) => report,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -235,7 +235,7 @@ async fn a_dry_run_tells_the_same_and_changes_nothing() {
     let found = world.replay().rehearse(&MemoryViews::default()).await.unwrap().unwrap();
     assert_eq!(found.differences.count(Difference::Same), 3);
     assert_eq!(found.differences.count(Difference::Missing), 2);
-    assert_eq!(world.list().await, List::default());
+    assert_eq!(world.list().await, GenerationList::default());
     assert_eq!(world.table.progress().await.unwrap(), None);
     world.assert_rows(&stories[..3]).await;
 }
@@ -245,7 +245,7 @@ struct Stopping {
     journal: Arc<MemoryJournal>,
     stop: watch::Sender<bool>,
     after: Mutex<u32>,
-    read: Mutex<Vec<Option<Place>>>,
+    read: Mutex<Vec<Option<ScanPosition>>>,
 }
 
 #[async_trait]
@@ -254,7 +254,11 @@ impl Scan for Stopping {
         self.journal.segments(count).await
     }
 
-    async fn page(&self, of: &Segment, after: Option<&Place>) -> Result<Scanned, StoreError> {
+    async fn page(
+        &self,
+        of: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
         self.read.lock().unwrap().push(after.cloned());
         let left = {
             let mut left = self.after.lock().unwrap();
@@ -278,7 +282,7 @@ async fn one_that_was_stopped_is_gone_on_with_where_it_was() {
     };
     let mut one = world.replay_of(stopping(300));
     one.options.segments = 1;
-    assert!(matches!(one.run().await, Ok(Outcome::Stopped)));
+    assert!(matches!(one.run().await, Ok(ReplayOutcome::Stopped)));
     assert_eq!(world.list().await.current, Generation::FIRST);
     let left = world.table.progress().await.unwrap().unwrap();
     assert!(left.stopped && left.stretches[0].assets > 0 && !left.stretches[0].done);
@@ -296,18 +300,18 @@ async fn one_that_is_begun_anew_goes_on_with_nothing() {
     let stories: Vec<_> = (1..=3).map(story).collect();
     let world = World::with(&stories).await;
     world.stop.send_replace(true);
-    assert!(matches!(world.replay().run().await, Ok(Outcome::Stopped)));
+    assert!(matches!(world.replay().run().await, Ok(ReplayOutcome::Stopped)));
     world.stop.send_replace(false);
     let mut fresh = world.replay();
     fresh.options.fresh = true;
     match fresh.run().await {
-        Ok(Outcome::Switched(generation, _)) => assert_eq!(generation.number(), 3),
+        Ok(ReplayOutcome::Switched(generation, _)) => assert_eq!(generation.number(), 3),
         other => panic!("{other:?}"),
     }
 }
 
 /// The table as a replay has it that another process was killed in, or lives in.
-async fn begun_by_another(world: &World) -> Progress {
+async fn begun_by_another(world: &World) -> ReplayProgress {
     let list = world.list().await;
     let announced = list.announced("another", Clock::default().0).unwrap();
     assert!(world.table.replace(&list, &announced).await.unwrap());
@@ -323,7 +327,7 @@ async fn one_that_was_killed_is_taken_over_after_a_silence() {
     begun_by_another(&world).await;
     let begun = tokio::time::Instant::now();
     switched(world.replay().run().await);
-    assert!(begun.elapsed() >= begin::SILENCE.to_std().unwrap());
+    assert!(begun.elapsed() >= begin::LEASE_TIMEOUT.to_std().unwrap());
     world.assert_rows(&[story(1)]).await;
 }
 
@@ -334,12 +338,12 @@ async fn of_two_at_once_the_second_is_told() {
     let sign = async {
         tokio::time::sleep(std::time::Duration::from_secs(3)).await;
         let at = lives.at + TimeDelta::seconds(3);
-        let alive = Progress { at, ..lives.clone() };
+        let alive = ReplayProgress { at, ..lives.clone() };
         assert!(world.table.save(Some(&lives), &alive).await.unwrap());
     };
     let replay = world.replay();
     let (second, ()) = tokio::join!(replay.run(), sign);
-    assert!(matches!(second, Err(Failure::Busy(generation)) if generation == lives.generation));
+    assert!(matches!(second, Err(ReplayError::Busy(generation)) if generation == lives.generation));
     assert_eq!(world.list().await.current, Generation::FIRST);
     assert_eq!(world.table.progress().await.unwrap().unwrap().run, "another");
 }
@@ -355,7 +359,7 @@ async fn two_that_begin_at_the_same_moment_do_not_both_work() {
     }
     let [one, other] = &slow;
     let (one, other) = tokio::join!(one.run(), other.run());
-    let told = [&one, &other].map(|it| matches!(it, Err(Failure::Busy(_))));
+    let told = [&one, &other].map(|it| matches!(it, Err(ReplayError::Busy(_))));
     assert_eq!(told.iter().filter(|told| **told).count(), 1, "{one:?} {other:?}");
     world.assert_rows(&stories).await;
 }
@@ -368,11 +372,11 @@ async fn one_that_was_taken_over_gives_way() {
     let thief = async {
         tokio::time::sleep(std::time::Duration::from_millis(4_500)).await;
         let there = world.table.progress().await.unwrap().unwrap();
-        let stolen = Progress { run: "thief".to_owned(), ..there.clone() };
+        let stolen = ReplayProgress { run: "thief".to_owned(), ..there.clone() };
         assert!(world.table.save(Some(&there), &stolen).await.unwrap());
     };
     let (slow, ()) = tokio::join!(slow.run(), thief);
-    assert!(matches!(slow, Err(Failure::TakenOver(_))), "{slow:?}");
+    assert!(matches!(slow, Err(ReplayError::TakenOver(_))), "{slow:?}");
     assert_eq!(world.list().await.current, Generation::FIRST);
     assert_eq!(world.table.progress().await.unwrap().unwrap().run, "thief");
 }
@@ -389,7 +393,7 @@ async fn a_generation_that_is_given_up_meanwhile_ends_it() {
         assert!(world.table.replace(&list, &without).await.unwrap());
     };
     let (slow, ()) = tokio::join!(slow.run(), given_up);
-    assert!(matches!(slow, Err(Failure::NotSo(NotSo::Gone(_)))), "{slow:?}");
+    assert!(matches!(slow, Err(ReplayError::NotSo(GenerationsError::Gone(_)))), "{slow:?}");
     assert_eq!(world.list().await.current, Generation::FIRST);
 }
 
@@ -397,13 +401,13 @@ async fn a_generation_that_is_given_up_meanwhile_ends_it() {
 async fn stores_that_fail_for_a_while_are_asked_again() {
     let chance = ledger::testing::Chance::new(1);
     let plan = move |_| match chance.below(10) {
-        0 => Some(Fault::After),
-        1 => Some(Fault::Before),
+        0 => Some(InjectedFault::After),
+        1 => Some(InjectedFault::Before),
         _ => None,
     };
     let stories: Vec<_> = (1..=600).map(story).collect();
     let world = World::with(&stories).await;
-    let table = Arc::new(Faulty::new(MemoryViews::default(), plan));
+    let table = Arc::new(FaultyViews::new(MemoryViews::default(), plan));
     let mut replay = world.replay();
     replay.table = table.clone();
     switched(replay.run().await);
@@ -417,13 +421,13 @@ async fn stores_that_fail_for_a_while_are_asked_again() {
 async fn an_answer_that_is_lost_changes_nothing_twice() {
     let world = World::with(&[story(1)]).await;
     switched(world.replay().run().await);
-    let mut once = Some(Fault::After);
+    let mut once = Some(InjectedFault::After);
     let mut replay = world.replay();
     let table = MemoryViews::default();
     let list = world.list().await;
-    assert!(table.replace(&List::default(), &list).await.unwrap());
+    assert!(table.replace(&GenerationList::default(), &list).await.unwrap());
     let plan = move |name| if name == "replace" { once.take() } else { None };
-    replay.table = Arc::new(Faulty::new(table, plan));
+    replay.table = Arc::new(FaultyViews::new(table, plan));
     assert_eq!(replay.roll_back().await.unwrap(), Generation::FIRST);
     assert_eq!(replay.table.generations().await.unwrap(), list.rolled_back().unwrap());
 }
@@ -433,11 +437,13 @@ async fn a_store_that_is_away_ends_it_and_the_next_goes_on() {
     let stories = [story(1)];
     let world = World::with(&stories).await;
     let mut replay = world.replay();
-    replay.table = Arc::new(Faulty::new(MemoryViews::default(), |name| {
-        if name == "put" { Some(Fault::Before) } else { None }
+    replay.table = Arc::new(FaultyViews::new(MemoryViews::default(), |name| {
+        if name == "put" { Some(InjectedFault::Before) } else { None }
     }));
     let failed = replay.run().await;
-    assert!(matches!(&failed, Err(Failure::Store(it)) if it.kind == Kind::Unavailable));
+    assert!(
+        matches!(&failed, Err(ReplayError::Store(it)) if it.kind == StoreErrorKind::Unavailable)
+    );
     assert!(replay.table.progress().await.unwrap().unwrap().stopped);
 }
 
@@ -468,8 +474,8 @@ async fn an_event_of_a_newer_version_is_set_aside_and_keeps_no_other_row_from_be
 #[tokio::test]
 async fn what_no_ledger_wrote_and_is_no_assets_is_passed_over() {
     let world = World::with(&[story(1)]).await;
-    assert_eq!(world.table.put(&story(1).asset()).await.unwrap(), Put::Written);
-    let stray = Line { version: 1, body: "not an event".to_owned() };
+    assert_eq!(world.table.put(&story(1).asset()).await.unwrap(), PutOutcome::Written);
+    let stray = StoredLine { version: 1, body: "not an event".to_owned() };
     world.journal.append(&story(2).key, stray).await.unwrap();
     assert_eq!(refused(world.replay().run().await).broken_count, 1);
 }

@@ -7,40 +7,40 @@ use ledger::id::Tenant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::pace::persist;
-use crate::rows::{Rows, Stored};
+use super::throttle::persist;
+use crate::rows::{Rows, StoredRow};
 
 /// Pages that are read ahead of each part: one, while the one before is looked at.
 const AHEAD: usize = 1;
 
-type Page = Result<Vec<Stored>, StoreError>;
+type WalkPage = Result<Vec<StoredRow>, StoreError>;
 
 /// Goes through the rows of a tenant. Holds two pages of each part.
-pub(super) struct Walk {
-    lanes: Vec<Lane>,
+pub(super) struct RowWalk {
+    lanes: Vec<RowLane>,
     _readers: JoinSet<()>,
 }
 
 /// One part, by rising key.
-struct Lane {
-    pages: mpsc::Receiver<Page>,
-    page: std::iter::Peekable<std::vec::IntoIter<Stored>>,
+struct RowLane {
+    pages: mpsc::Receiver<WalkPage>,
+    page: std::iter::Peekable<std::vec::IntoIter<StoredRow>>,
 }
 
-impl Walk {
+impl RowWalk {
     pub(super) fn new(rows: &Arc<dyn Rows>, tenant: &Tenant) -> Self {
         let mut readers = JoinSet::new();
         let lane = |part| {
             let (give, pages) = mpsc::channel(AHEAD);
             readers.spawn(read(rows.clone(), tenant.clone(), part, give));
-            Lane { pages, page: Vec::new().into_iter().peekable() }
+            RowLane { pages, page: Vec::new().into_iter().peekable() }
         };
         let lanes = (0..rows.parts()).map(lane).collect();
         Self { lanes, _readers: readers }
     }
 
     /// The next row; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Stored>, StoreError> {
+    pub(super) async fn next(&mut self) -> Result<Option<StoredRow>, StoreError> {
         for lane in &mut self.lanes {
             lane.turn().await?;
         }
@@ -53,7 +53,7 @@ impl Walk {
     }
 }
 
-impl Lane {
+impl RowLane {
     /// Turns to the next page where this one is at its end.
     async fn turn(&mut self) -> Result<(), StoreError> {
         while self.page.peek().is_none() {
@@ -64,7 +64,7 @@ impl Lane {
     }
 }
 
-async fn read(rows: Arc<dyn Rows>, tenant: Tenant, part: u8, give: mpsc::Sender<Page>) {
+async fn read(rows: Arc<dyn Rows>, tenant: Tenant, part: u8, give: mpsc::Sender<WalkPage>) {
     let mut after = None::<String>;
     loop {
         let page = persist(|| rows.page(&tenant, part, after.as_deref())).await;

@@ -1,27 +1,27 @@
 //! Projecting with a position that follows a local journal: rows and position in one transaction.
 
-use ledger::{StoreError, behalf};
+use ledger::{StoreError, command_label};
 
 use super::Runner;
-use super::batch::{Hint, Projected, by_asset};
-use crate::position::{Commit, Position, Positions};
+use super::batch::{ProjectedAsset, ProjectionHint, by_asset};
+use crate::position::{Position, PositionCommit, Positions};
 
 impl Runner {
     /// Projects the hints and moves a position with them, rows and position in one transaction;
     /// whether it was moved. What is to be set aside is, before the position passes it by.
     pub(crate) async fn follow(
         &self,
-        hints: &[Hint],
+        hints: &[ProjectionHint],
         positions: &dyn Positions,
         from: &Position,
         to: &Position,
     ) -> Result<bool, StoreError> {
-        behalf::named("project", self.follow_all(hints, positions, from, to)).await
+        command_label::scope("project", self.follow_all(hints, positions, from, to)).await
     }
 
     async fn follow_all(
         &self,
-        hints: &[Hint],
+        hints: &[ProjectionHint],
         positions: &dyn Positions,
         from: &Position,
         to: &Position,
@@ -40,14 +40,14 @@ impl Runner {
         }
         loop {
             let apart = match positions.commit(&generations, &histories, from, to).await? {
-                Commit::Elsewhere => return Ok(false),
-                Commit::Moved(puts) => {
+                PositionCommit::Elsewhere => return Ok(false),
+                PositionCommit::Moved(puts) => {
                     for ((told, history), put) in told.iter().zip(&histories).zip(puts) {
                         self.measure(told, history.asset(), put);
                     }
                     return Ok(true);
                 }
-                Commit::Apart(apart) => apart,
+                PositionCommit::Apart(apart) => apart,
             };
             let (told_now, histories_now) =
                 (std::mem::take(&mut told), std::mem::take(&mut histories));
@@ -63,9 +63,9 @@ impl Runner {
     }
 }
 
-fn settled(outcome: Projected) -> Result<(), StoreError> {
+fn settled(outcome: ProjectedAsset) -> Result<(), StoreError> {
     match outcome {
-        Projected::Failed(error) => Err(error),
-        Projected::Row(_) | Projected::Parked => Ok(()),
+        ProjectedAsset::Failed(error) => Err(error),
+        ProjectedAsset::Row(_) | ProjectedAsset::Parked => Ok(()),
     }
 }

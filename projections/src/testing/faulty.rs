@@ -6,39 +6,42 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use tokio::sync::watch;
 
-use crate::feed::{Lane, Lanes, Place, Placed};
-use crate::generations::{Generation, Generations, List, Progress};
-use crate::position::{Commit, Position, Positions};
-use crate::rows::{Batch, Rows};
-use crate::views::{Page, Parked, Put, Query, Views};
+use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
+use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
+use crate::position::{Position, PositionCommit, Positions};
+use crate::rows::{RowPage, Rows};
+use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// It never arrives.
     Before,
     /// It takes effect, and the answer is lost.
     After,
 }
 
-type Plan = Mutex<dyn FnMut(&'static str) -> Option<Fault> + Send>;
+type Plan = Mutex<dyn FnMut(&'static str) -> Option<InjectedFault> + Send>;
 
 /// A decorator that fails the calls that its plan says.
-pub struct Faulty<T> {
+pub struct FaultyViews<T> {
     inner: T,
     plan: Arc<Plan>,
 }
 
-impl<T> Faulty<T> {
+impl<T> FaultyViews<T> {
     /// Asks `plan` before each call, by the method's name, whether and how it fails.
-    pub fn new(inner: T, plan: impl FnMut(&'static str) -> Option<Fault> + Send + 'static) -> Self {
+    pub fn new(
+        inner: T,
+        plan: impl FnMut(&'static str) -> Option<InjectedFault> + Send + 'static,
+    ) -> Self {
         Self { inner, plan: Arc::new(Mutex::new(plan)) }
     }
 
@@ -53,11 +56,13 @@ impl<T> Faulty<T> {
         call: impl Future<Output = Result<R, StoreError>>,
     ) -> Result<R, StoreError> {
         let fault = self.plan.lock().unwrap_or_else(PoisonError::into_inner)(name);
-        let lost = |what| Err(StoreError::new(Kind::Unavailable, format!("{name}: lost {what}")));
+        let lost = |what| {
+            Err(StoreError::new(StoreErrorKind::Unavailable, format!("{name}: lost {what}")))
+        };
         match fault {
             None => call.await,
-            Some(Fault::Before) => lost("before it arrived"),
-            Some(Fault::After) => {
+            Some(InjectedFault::Before) => lost("before it arrived"),
+            Some(InjectedFault::After) => {
                 call.await?;
                 lost("with its answer")
             }
@@ -66,20 +71,20 @@ impl<T> Faulty<T> {
 }
 
 #[async_trait]
-impl<T: Views> Views for Faulty<T> {
+impl<T: Views> Views for FaultyViews<T> {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         self.call("get", self.inner.get(key)).await
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         self.call("put", self.inner.put(asset)).await
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         self.call("put", self.inner.put_checked(history)).await
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         self.call("list", self.inner.list(query)).await
     }
 
@@ -105,7 +110,7 @@ impl<T: Views> Views for Faulty<T> {
 }
 
 #[async_trait]
-impl<T: Rows> Rows for Faulty<T> {
+impl<T: Rows> Rows for FaultyViews<T> {
     fn parts(&self) -> u8 {
         self.inner.parts()
     }
@@ -115,7 +120,7 @@ impl<T: Rows> Rows for Faulty<T> {
         tenant: &Tenant,
         part: u8,
         after: Option<&str>,
-    ) -> Result<Batch, StoreError> {
+    ) -> Result<RowPage, StoreError> {
         self.call("page", self.inner.page(tenant, part, after)).await
     }
 
@@ -129,25 +134,33 @@ impl<T: Rows> Rows for Faulty<T> {
 }
 
 #[async_trait]
-impl<T: Generations> Generations for Faulty<T> {
-    async fn generations(&self) -> Result<List, StoreError> {
+impl<T: Generations> Generations for FaultyViews<T> {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
         self.call("generations", self.inner.generations()).await
     }
 
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
         self.call("replace", self.inner.replace(seen, list)).await
     }
 
-    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
         self.call("progress", self.inner.progress()).await
     }
 
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
         self.call("save", self.inner.save(seen, to)).await
     }
 
     fn rows(&self, of: Generation) -> Arc<dyn Rows> {
-        Arc::new(Faulty { inner: self.inner.rows(of), plan: self.plan.clone() })
+        Arc::new(FaultyViews { inner: self.inner.rows(of), plan: self.plan.clone() })
     }
 
     async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
@@ -160,7 +173,7 @@ impl<T: Generations> Generations for Faulty<T> {
 }
 
 #[async_trait]
-impl<T: Positions> Positions for Faulty<T> {
+impl<T: Positions> Positions for FaultyViews<T> {
     async fn load(&self) -> Result<Position, StoreError> {
         self.call("load", self.inner.load()).await
     }
@@ -171,28 +184,28 @@ impl<T: Positions> Positions for Faulty<T> {
         histories: &[History],
         from: &Position,
         to: &Position,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<PositionCommit, StoreError> {
         self.call("commit", self.inner.commit(generations, histories, from, to)).await
     }
 }
 
 #[async_trait]
-impl<T: Journal> Journal for Faulty<T> {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+impl<T: Journal> Journal for FaultyViews<T> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.call("history", self.inner.history(key)).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.call("last", self.inner.last(key)).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.call("append", self.inner.append(key, line)).await
     }
 }
 
 #[async_trait]
-impl<T: Arrivals> Arrivals for Faulty<T> {
+impl<T: Arrivals> Arrivals for FaultyViews<T> {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
         self.call("arrivals", self.inner.arrivals(after, limit)).await
     }
@@ -203,16 +216,21 @@ impl<T: Arrivals> Arrivals for Faulty<T> {
 }
 
 #[async_trait]
-impl<T: Lanes> Lanes for Faulty<T> {
-    async fn end(&self, lane: &Lane) -> Result<u64, StoreError> {
+impl<T: Lanes> Lanes for FaultyViews<T> {
+    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
         self.call("end", self.inner.end(lane)).await
     }
 
-    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError> {
+    async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {
         self.call("put", self.inner.put(lane, place)).await
     }
 
-    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError> {
+    async fn places(
+        &self,
+        lane: &FeedLane,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LaneEntry>, StoreError> {
         self.call("places", self.inner.places(lane, from, limit)).await
     }
 }

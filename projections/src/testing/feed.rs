@@ -9,8 +9,10 @@ use ledger::id::Key;
 use ledger::journal::{Arrivals, Journal};
 
 use super::Story;
-use crate::feed::{Announcer, ArrivalFeed, Cursor, Event, Feed, LanedFeed, Lanes, News};
-use crate::feed::{NoPage, Page, Query};
+use crate::feed::{
+    Announcement, Announcer, ArrivalFeed, Feed, FeedCursor, FeedEvent, LanedFeed, Lanes,
+};
+use crate::feed::{FeedError, FeedPage, FeedQuery};
 
 /// A feed, and a way to make things happen that it then tells of.
 #[async_trait]
@@ -60,7 +62,7 @@ impl Happening for Laned {
         story.append_to(&*self.journal).await;
         let history = History::read(&story.key, story.lines.clone()).expect("a history");
         let history = history.expect("an event");
-        while !self.announcer.announce(vec![News::of(&history, known)]).await.is_empty() {}
+        while !self.announcer.announce(vec![Announcement::of(&history, known)]).await.is_empty() {}
     }
 }
 
@@ -77,17 +79,17 @@ pub async fn feed<H: Happening>(make: impl AsyncFn() -> H) {
 }
 
 #[allow(clippy::expect_used, reason = "the tenant is named here")]
-fn query(limit: usize) -> Query {
+fn query(limit: usize) -> FeedQuery {
     let tenant = "main".parse().expect("a tenant's name");
-    Query { tenant, after: None, limit, kind: None, actor: None }
+    FeedQuery { tenant, after: None, limit, kind: None, actor: None }
 }
 
 /// The page, however often it takes to get it.
 #[allow(clippy::expect_used, reason = "a conformance suite fails by panicking")]
-async fn page(feed: &dyn Feed, query: &Query) -> Page {
+async fn page(feed: &dyn Feed, query: &FeedQuery) -> FeedPage {
     for _ in 0..super::TRIES {
         match feed.page(query).await {
-            Err(NoPage::Store(_)) => {}
+            Err(FeedError::Store(_)) => {}
             answer => return answer.expect("a cursor of its own"),
         }
     }
@@ -98,7 +100,7 @@ async fn page(feed: &dyn Feed, query: &Query) -> Page {
 ///
 /// # Panics
 /// If a page is longer than it may be, or the walk has no end.
-pub async fn walk(feed: &dyn Feed, mut query: Query) -> (Vec<Event>, Cursor) {
+pub async fn walk(feed: &dyn Feed, mut query: FeedQuery) -> (Vec<FeedEvent>, FeedCursor) {
     let mut events = Vec::new();
     for _ in 0..10_000 {
         let page = page(feed, &query).await;
@@ -114,9 +116,9 @@ pub async fn walk(feed: &dyn Feed, mut query: Query) -> (Vec<Event>, Cursor) {
 }
 
 /// The stories that were told of, each event once, if each came first in order.
-fn told(events: &[Event]) -> BTreeMap<Key, Vec<String>> {
+fn told(events: &[FeedEvent]) -> BTreeMap<Key, Vec<String>> {
     let mut stories = BTreeMap::<Key, Vec<String>>::new();
-    for Event { key, line } in events {
+    for FeedEvent { key, line } in events {
         let story = stories.entry(key.clone()).or_default();
         let next = story.len() as u64 + 1;
         assert!(line.version <= next, "{} came before {next}", line.version);
@@ -157,12 +159,12 @@ async fn what_happens_later_comes_after_every_cursor(world: impl Happening) {
         world.happens(&story, 0).await;
         stories.push(story);
         let after = cursors.last().cloned();
-        let (events, next) = walk(world.feed(), Query { after, ..query(1) }).await;
+        let (events, next) = walk(world.feed(), FeedQuery { after, ..query(1) }).await;
         assert_eq!(told(&events), bodies(&stories[stories.len() - 1..]));
         cursors.push(next);
     }
     for (known, cursor) in cursors.into_iter().enumerate() {
-        let (events, _) = walk(world.feed(), Query { after: Some(cursor), ..query(3) }).await;
+        let (events, _) = walk(world.feed(), FeedQuery { after: Some(cursor), ..query(3) }).await;
         assert_eq!(told(&events), bodies(&stories[known..]), "after the first {known}");
     }
 }
@@ -174,10 +176,10 @@ async fn a_filter_holds_back_what_was_not_asked_for(world: impl Happening) {
     }
     let matching = async |kind: Option<&str>, actor: Option<&str>| {
         let (kind, actor) = (kind.map(ToOwned::to_owned), actor.map(ToOwned::to_owned));
-        walk(world.feed(), Query { kind, actor, ..query(3) }).await
+        walk(world.feed(), FeedQuery { kind, actor, ..query(3) }).await
     };
     // An event may come twice.
-    let which = |events: Vec<Event>| -> BTreeSet<(Key, u64)> {
+    let which = |events: Vec<FeedEvent>| -> BTreeSet<(Key, u64)> {
         events.into_iter().map(|event| (event.key, event.line.version)).collect()
     };
     let all = |version| (0..10).map(|nth| (story(nth).key, version)).collect();
@@ -187,7 +189,7 @@ async fn a_filter_holds_back_what_was_not_asked_for(world: impl Happening) {
     assert!(matching(Some("created"), Some("alice")).await.0.is_empty());
     assert!(matching(None, Some("ALICE")).await.0.is_empty());
     // What was held back is behind the reader all the same.
-    let rest = walk(world.feed(), Query { after: Some(end), ..query(3) }).await.0;
+    let rest = walk(world.feed(), FeedQuery { after: Some(end), ..query(3) }).await.0;
     assert!(rest.is_empty(), "{rest:?}");
 }
 
@@ -202,8 +204,8 @@ async fn tenants_do_not_hear_of_each_other(world: impl Happening) {
 async fn a_foreign_cursor_is_refused(world: impl Happening) {
     world.happens(&Story::begin("main", 1), 0).await;
     for text in ["", "0", "a", "l", "a7-0000000000000000", "l7.1.00000000-0-0-0", "💥"] {
-        let after = Some(Cursor(text.to_owned()));
-        let answer = world.feed().page(&Query { after, ..query(1) }).await;
+        let after = Some(FeedCursor(text.to_owned()));
+        let answer = world.feed().page(&FeedQuery { after, ..query(1) }).await;
         assert!(answer.is_err(), "{text}: {answer:?}");
     }
 }

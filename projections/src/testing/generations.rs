@@ -7,12 +7,14 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use ledger::asset::Asset;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::journal::scan::{Place, Segment};
+use ledger::journal::scan::{ScanPosition, Segment};
 
 use super::{Clock, Story, settle};
-use crate::generations::{Broken, Generation, Generations, List, Progress, Stretch};
+use crate::generations::{
+    BrokenHistory, Generation, GenerationList, Generations, ReplayProgress, SegmentProgress,
+};
 use crate::rows::Rows;
-use crate::views::{Parked, Put, Query, Views};
+use crate::views::{ListQuery, Parked, PutOutcome, Views};
 
 /// Rows enough that every store gives them in more than one page.
 const MANY: u32 = 1_050;
@@ -33,27 +35,31 @@ pub async fn generations<G: Generations>(make: impl AsyncFn() -> G) {
     a_row_is_erased_and_no_other(make().await).await;
 }
 
-async fn list(table: &impl Generations) -> List {
+async fn list(table: &impl Generations) -> GenerationList {
     settle(async || table.generations().await).await.0
 }
 
-async fn progress(table: &impl Generations) -> Option<Progress> {
+async fn progress(table: &impl Generations) -> Option<ReplayProgress> {
     settle(async || table.progress().await).await.0
 }
 
 /// Replaces the list, and says whether the answer was what it had to be.
-async fn replace(table: &impl Generations, seen: &List, by: &List) -> bool {
+async fn replace(table: &impl Generations, seen: &GenerationList, by: &GenerationList) -> bool {
     let (answer, first_try) = settle(async || table.replace(seen, by).await).await;
     // A first answer that was lost may have been the one that did it.
     answer || !first_try && list(table).await == *by
 }
 
-async fn save(table: &impl Generations, seen: Option<&Progress>, to: &Progress) -> bool {
+async fn save(
+    table: &impl Generations,
+    seen: Option<&ReplayProgress>,
+    to: &ReplayProgress,
+) -> bool {
     let (answer, first_try) = settle(async || table.save(seen, to).await).await;
     answer || !first_try && progress(table).await.as_ref() == Some(to)
 }
 
-async fn put(rows: &dyn Rows, asset: &Asset) -> (Put, bool) {
+async fn put(rows: &dyn Rows, asset: &Asset) -> (PutOutcome, bool) {
     settle(async || rows.put(asset).await).await
 }
 
@@ -96,13 +102,13 @@ async fn all(rows: &dyn Rows, tenant: &Tenant) -> BTreeMap<u8, Vec<(String, Asse
 }
 
 async fn a_new_table_has_its_first_generation_and_no_replay(table: impl Generations) {
-    assert_eq!(list(&table).await, List::default());
+    assert_eq!(list(&table).await, GenerationList::default());
     assert_eq!(progress(&table).await, None);
 }
 
 #[allow(clippy::expect_used, reason = "the suite announces what can be announced")]
 async fn a_list_is_replaced_only_by_who_saw_it(table: impl Generations) {
-    let new = List::default();
+    let new = GenerationList::default();
     let [one, other] =
         ["one", "other"].map(|run| new.announced(run, Clock::default().0).expect("a new table"));
     assert!(replace(&table, &new, &one).await);
@@ -117,12 +123,13 @@ async fn a_list_is_replaced_only_by_who_saw_it(table: impl Generations) {
     assert!(!settle(async || table.replace(&one, &new).await).await.0);
 }
 
-fn begun(run: &str) -> Progress {
+fn begun(run: &str) -> ReplayProgress {
     let segment = Segment { number: 0, of: 2, from: None, until: Some("main#7\"'🧩".to_owned()) };
-    let place = Place { partition: "main#4".to_owned(), version: "7".to_owned() };
-    let stretch = Stretch { segment, place: Some(place), done: true, events: 9, assets: 3 };
-    let broken = Broken { partition: "main#5".to_owned(), why: "version 2 is missing".to_owned() };
-    Progress {
+    let place = ScanPosition { partition: "main#4".to_owned(), version: "7".to_owned() };
+    let stretch = SegmentProgress { segment, place: Some(place), done: true, events: 9, assets: 3 };
+    let broken =
+        BrokenHistory { partition: "main#5".to_owned(), why: "version 2 is missing".to_owned() };
+    ReplayProgress {
         generation: Generation::FIRST.next(),
         run: run.to_owned(),
         at: Clock::default().0,
@@ -153,12 +160,12 @@ async fn generations_never_meet(table: impl Generations) {
     let story = Story::begin("main", 1).received().uploaded();
     for (rows, version) in [(&first, 2), (&second, 3), (&third, 1)] {
         let (answer, first_try) = put(rows, &story.at(version)).await;
-        assert!(answer == Put::Written || !first_try, "version {version}");
+        assert!(answer == PutOutcome::Written || !first_try, "version {version}");
     }
     for (rows, version) in [(&first, 2), (&second, 3), (&third, 1)] {
         assert_eq!(get(rows, &story.key).await, Some(story.at(version)));
         let query =
-            Query { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
+            ListQuery { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
         let (page, _) = settle(async || rows.list(&query).await).await;
         assert_eq!(page.assets, [story.at(version)]);
     }

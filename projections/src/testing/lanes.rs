@@ -1,7 +1,7 @@
 //! The contract of [`Lanes`], each part a test of its own.
 
 use super::settle;
-use crate::feed::{Lane, Lanes, Place, Placed};
+use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
 
 /// Shows that what `make` makes, empty each time, keeps the contract of [`Lanes`].
 ///
@@ -15,23 +15,23 @@ pub async fn lanes<L: Lanes>(make: impl AsyncFn() -> L) {
 }
 
 #[allow(clippy::expect_used, reason = "the tenants are named here")]
-fn lane(tenant: &str, number: u8) -> Lane {
-    Lane { tenant: tenant.parse().expect("a tenant's name"), number }
+fn lane(tenant: &str, number: u8) -> FeedLane {
+    FeedLane { tenant: tenant.parse().expect("a tenant's name"), number }
 }
 
-fn place(number: u64, text: &str) -> Place {
-    Place { number, text: text.to_owned() }
+fn place(number: u64, text: &str) -> LaneEntry {
+    LaneEntry { number, text: text.to_owned() }
 }
 
-async fn put(lanes: &impl Lanes, lane: &Lane, place: &Place) -> (Placed, bool) {
+async fn put(lanes: &impl Lanes, lane: &FeedLane, place: &LaneEntry) -> (LaneWrite, bool) {
     settle(async || lanes.put(lane, place).await).await
 }
 
-async fn end(lanes: &impl Lanes, lane: &Lane) -> u64 {
+async fn end(lanes: &impl Lanes, lane: &FeedLane) -> u64 {
     settle(async || lanes.end(lane).await).await.0
 }
 
-async fn numbers(lanes: &impl Lanes, lane: &Lane, from: u64, limit: usize) -> Vec<u64> {
+async fn numbers(lanes: &impl Lanes, lane: &FeedLane, from: u64, limit: usize) -> Vec<u64> {
     let found = settle(async || lanes.places(lane, from, limit).await).await.0;
     found.iter().map(|place| place.number).collect()
 }
@@ -46,9 +46,11 @@ async fn a_place_is_written_once(lanes: impl Lanes) {
     let (lane, one) = (lane("main", 0), place(1, "one\nof two lines"));
     let (placed, first_try) = put(&lanes, &lane, &one).await;
     // After a try that failed, the place may hold our own.
-    assert!(placed == Placed::Written || !first_try && placed == Placed::Taken(one.text.clone()));
+    assert!(
+        placed == LaneWrite::Written || !first_try && placed == LaneWrite::Taken(one.text.clone())
+    );
     for again in [&one, &place(1, "other")] {
-        assert_eq!(put(&lanes, &lane, again).await.0, Placed::Taken(one.text.clone()));
+        assert_eq!(put(&lanes, &lane, again).await.0, LaneWrite::Taken(one.text.clone()));
     }
     assert_eq!(end(&lanes, &lane).await, 1);
     let found = settle(async || lanes.places(&lane, 1, 10).await).await.0;

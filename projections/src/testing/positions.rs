@@ -5,8 +5,8 @@ use ledger::history::History;
 
 use super::{Story, settle};
 use crate::generations::Generation;
-use crate::position::{Commit, Position, Positions};
-use crate::views::{Put, Views};
+use crate::position::{Position, PositionCommit, Positions};
+use crate::views::{PutOutcome, Views};
 
 /// Shows that what `make` makes, empty each time, keeps the contract of [`Positions`].
 ///
@@ -28,7 +28,7 @@ async fn commit(
     histories: &[History],
     from: &Position,
     to: &Position,
-) -> (Commit, bool) {
+) -> (PositionCommit, bool) {
     let to_first = [Generation::FIRST];
     settle(async || positions.commit(&to_first, histories, from, to).await).await
 }
@@ -45,10 +45,14 @@ async fn a_position_moves_on_only_from_where_it_was_found(views: impl Positions)
     let start = load(&views).await;
     let (one, other) = (place(7), Position { hash: Hash::of(b"2"), ..place(7) });
     let (moved, first_try) = commit(&views, &[], &start, &one).await;
-    assert!(moved == Commit::Moved(Vec::new()) || !first_try);
+    assert!(moved == PositionCommit::Moved(Vec::new()) || !first_try);
     assert_eq!(load(&views).await, one);
     for gone in [start, other] {
-        assert_eq!(commit(&views, &[], &gone, &other).await.0, Commit::Elsewhere, "{gone:?}");
+        assert_eq!(
+            commit(&views, &[], &gone, &other).await.0,
+            PositionCommit::Elsewhere,
+            "{gone:?}"
+        );
     }
     assert_eq!(load(&views).await, one);
 }
@@ -58,14 +62,17 @@ async fn rows_are_saved_with_the_position_or_not_at_all(views: impl Views + Posi
     let row = async |story: &Story| settle(async || views.get(&story.key).await).await.0;
     let start = load(&views).await;
     let first = [stories[0].history()];
-    assert_eq!(commit(&views, &first, &place(9), &place(1)).await.0, Commit::Elsewhere);
+    assert_eq!(commit(&views, &first, &place(9), &place(1)).await.0, PositionCommit::Elsewhere);
     assert_eq!(row(&stories[0]).await, None);
     let (moved, first_try) = commit(&views, &first, &start, &place(1)).await;
-    assert!(moved == Commit::Moved(vec![Put::Written]) || !first_try, "{moved:?}");
+    assert!(moved == PositionCommit::Moved(vec![PutOutcome::Written]) || !first_try, "{moved:?}");
     assert_eq!((row(&stories[0]).await, load(&views).await), (Some(stories[0].asset()), place(1)));
     let both = stories.each_ref().map(Story::history);
     let (moved, first_try) = commit(&views, &both, &place(1), &place(2)).await;
-    assert!(moved == Commit::Moved(vec![Put::Stale, Put::Written]) || !first_try, "{moved:?}");
+    assert!(
+        moved == PositionCommit::Moved(vec![PutOutcome::Stale, PutOutcome::Written]) || !first_try,
+        "{moved:?}"
+    );
     assert_eq!((row(&stories[1]).await, load(&views).await), (Some(stories[1].asset()), place(2)));
 }
 
@@ -75,7 +82,7 @@ async fn a_row_that_is_contradicted_keeps_all_from_being_saved(views: impl Views
     settle(async || views.put(&there.asset()).await).await;
     let start = load(&views).await;
     let both = [fine.history(), other.history()];
-    let apart = Commit::Apart(vec![other.key.clone()]);
+    let apart = PositionCommit::Apart(vec![other.key.clone()]);
     assert_eq!(commit(&views, &both, &start, &place(1)).await.0, apart);
     assert_eq!(load(&views).await, start);
     assert_eq!(settle(async || views.get(&fine.key).await).await.0, None);

@@ -8,7 +8,7 @@ use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::Journal;
 use ledger::objects::ObjectVersion;
-use ledger::record::{Cause, CommandId, Line, Record, Source};
+use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 
 /// A clock that stands still, and chance that repeats itself.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ pub struct Story {
     /// Whose asset, and which.
     pub key: Key,
     /// The events as stored, oldest first.
-    pub lines: Vec<Line>,
+    pub lines: Vec<StoredLine>,
     next: DateTime<Utc>,
     actor: String,
 }
@@ -83,14 +83,14 @@ impl Story {
         let version = self.lines.len() as u64 + 1;
         let cause = Cause {
             actor: self.actor.clone(),
-            source: Source::Api,
+            source: EventSource::Api,
             request: format!("request {version}"),
             command: CommandId::fresh(version.into()),
         };
         let at = self.next;
         self.next += TimeDelta::seconds(1);
-        let prev = self.lines.last().map_or(Hash::ZERO, Line::hash);
-        let record = Record { key: self.key.clone(), version, event, cause, at, prev };
+        let prev = self.lines.last().map_or(Hash::ZERO, StoredLine::hash);
+        let record = EventRecord { key: self.key.clone(), version, event, cause, at, prev };
         self.lines.push(record.line().expect("an event can be written"));
         self
     }

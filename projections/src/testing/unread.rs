@@ -1,12 +1,12 @@
 //! What the contract of [`Views`] says of rows that cannot be read.
 
-use ledger::asset::{Asset, Status};
-use ledger::error::Kind;
+use ledger::asset::{Asset, AssetStatus};
+use ledger::error::StoreErrorKind;
 use ledger::id::Key;
 
 use super::Story;
 use super::views::{all, list, put};
-use crate::views::{Query, Views};
+use crate::views::{ListQuery, Views};
 
 /// An attribute and the text that another program left in it, and whether a list of a state must
 /// show the row all the same, since that is of no state.
@@ -30,9 +30,9 @@ pub async fn unreadable_rows<V: Views>(
         for nth in [1, 3] {
             damage(&views, &stories[nth].key, attribute, text).await;
         }
-        for state in [None, Some(Status::Received)] {
+        for state in [None, Some(AssetStatus::Received)] {
             for limit in 1..=6 {
-                let walked = walk(&views, Query { state, ..all(limit) }).await;
+                let walked = walk(&views, ListQuery { state, ..all(limit) }).await;
                 assert_eq!(walked, expected(&stories), "{attribute}={text:?}, {state:?}, {limit}");
             }
         }
@@ -55,7 +55,7 @@ fn expected(stories: &[Story]) -> Found {
     (sound.to_vec(), unread.to_vec())
 }
 
-async fn walk(views: &impl Views, mut query: Query) -> Found {
+async fn walk(views: &impl Views, mut query: ListQuery) -> Found {
     let (mut assets, mut unread) = (Vec::new(), Vec::new());
     loop {
         let page = list(views, &query).await;
@@ -71,13 +71,13 @@ async fn walk(views: &impl Views, mut query: Query) -> Found {
 
 async fn a_row_alone_is_told_as_such(views: &impl Views, story: &Story) {
     let told = views.get(&story.key).await;
-    assert_eq!(told.map_err(|error| error.kind), Err(Kind::Corrupt));
+    assert_eq!(told.map_err(|error| error.kind), Err(StoreErrorKind::Corrupt));
 }
 
 async fn a_newer_row_mends_it(views: &impl Views, story: &Story) {
     let newer = story.clone().uploaded().asset();
     put(views, &newer).await;
-    let page = list(views, &Query { state: Some(Status::Uploaded), ..all(9) }).await;
+    let page = list(views, &ListQuery { state: Some(AssetStatus::Uploaded), ..all(9) }).await;
     assert_eq!(page.assets, [newer]);
     assert!(page.unreadable.len() <= 1, "of the other one alone: {page:?}");
 }

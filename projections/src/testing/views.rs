@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::asset::{Asset, Declaration, Event, Status, UploadKind};
+use ledger::asset::{Asset, AssetStatus, Declaration, Event, UploadKind};
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::objects::ObjectVersion;
 
 use super::{Story, parking, settle};
 use crate::row;
-use crate::views::{Page, Put, Query, Views};
+use crate::views::{AssetPage, ListQuery, PutOutcome, Views};
 
 /// Shows that what `make` makes, empty each time, keeps the contract of [`Views`].
 ///
@@ -32,7 +32,7 @@ pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
     parking::conformance(&make).await;
 }
 
-pub(super) async fn put(views: &impl Views, asset: &Asset) -> (Put, bool) {
+pub(super) async fn put(views: &impl Views, asset: &Asset) -> (PutOutcome, bool) {
     settle(async || views.put(asset).await).await
 }
 
@@ -40,7 +40,7 @@ async fn get(views: &impl Views, key: &Key) -> Option<Asset> {
     settle(async || views.get(key).await).await.0
 }
 
-pub(super) async fn list(views: &impl Views, query: &Query) -> Page {
+pub(super) async fn list(views: &impl Views, query: &ListQuery) -> AssetPage {
     let (page, _) = settle(async || views.list(query).await).await;
     assert!(page.assets.len() <= query.limit, "more than {} rows", query.limit);
     let ids = ids(&page.assets);
@@ -49,7 +49,7 @@ pub(super) async fn list(views: &impl Views, query: &Query) -> Page {
     page
 }
 
-async fn walk(views: &impl Views, mut query: Query) -> Vec<Asset> {
+async fn walk(views: &impl Views, mut query: ListQuery) -> Vec<Asset> {
     let mut all = Vec::new();
     loop {
         let page = list(views, &query).await;
@@ -60,8 +60,8 @@ async fn walk(views: &impl Views, mut query: Query) -> Vec<Asset> {
     }
 }
 
-pub(super) fn all(limit: usize) -> Query {
-    Query { tenant: tenant("main"), state: None, after: None, limit }
+pub(super) fn all(limit: usize) -> ListQuery {
+    ListQuery { tenant: tenant("main"), state: None, after: None, limit }
 }
 
 #[allow(clippy::expect_used, reason = "the suite names its tenants itself")]
@@ -106,7 +106,7 @@ fn each_state() -> Vec<Story> {
     ]
 }
 
-fn listed(stories: &[Story], shown: impl Fn(Status) -> bool) -> Vec<Asset> {
+fn listed(stories: &[Story], shown: impl Fn(AssetStatus) -> bool) -> Vec<Asset> {
     stories.iter().rev().map(Story::asset).filter(|asset| shown(asset.status())).collect()
 }
 
@@ -131,13 +131,13 @@ async fn a_row_comes_back_as_it_was_put(views: impl Views) {
 async fn only_newer_rows_are_written(views: impl Views) {
     let story = Story::begin("main", 1).received().uploaded();
     let (answer, first_try) = put(&views, &story.at(2)).await;
-    assert!(answer == Put::Written || !first_try);
+    assert!(answer == PutOutcome::Written || !first_try);
     for old in [2, 1] {
-        assert_eq!(put(&views, &story.at(old)).await.0, Put::Stale, "version {old}");
+        assert_eq!(put(&views, &story.at(old)).await.0, PutOutcome::Stale, "version {old}");
         assert_eq!(get(&views, &story.key).await, Some(story.at(2)));
     }
     let (answer, first_try) = put(&views, &story.at(3)).await;
-    assert!(answer == Put::Written || !first_try);
+    assert!(answer == PutOutcome::Written || !first_try);
     assert_eq!(get(&views, &story.key).await, Some(story.at(3)));
 }
 
@@ -149,15 +149,15 @@ async fn a_row_that_the_history_does_not_have_is_never_overwritten(views: impl V
     let story = Story::begin("main", 1).received().uploaded();
     let begun = story.first(1);
     let (written, first_try) = checked(&begun).await;
-    assert!(written == Put::Written || !first_try, "{written:?}");
+    assert!(written == PutOutcome::Written || !first_try, "{written:?}");
     let (written, first_try) = checked(&story).await;
-    assert!(written == Put::Written || !first_try, "{written:?}");
-    assert_eq!(checked(&story).await.0, Put::Stale);
+    assert!(written == PutOutcome::Written || !first_try, "{written:?}");
+    assert_eq!(checked(&story).await.0, PutOutcome::Stale);
     // Cut; another event in its place; and later ones after that.
     let other = Story::begin("main", 1).received().deleted();
     let longer = other.clone().then(Event::Restored);
     for of in [begun, other, longer] {
-        assert_eq!(checked(&of).await.0, Put::Contradicted(3), "version {}", of.version());
+        assert_eq!(checked(&of).await.0, PutOutcome::Contradicted(3), "version {}", of.version());
         assert_eq!(get(&views, &story.key).await, Some(story.asset()));
     }
 }
@@ -170,7 +170,7 @@ async fn a_long_history_is_put_over_any_of_its_rows(views: impl Views) {
     for version in [1, 100, 120, story.version()] {
         let history = story.first(usize::try_from(version).unwrap_or_default()).history();
         let (put, first_try) = settle(async || views.put_checked(&history).await).await;
-        assert!(put == Put::Written || !first_try, "version {version}: {put:?}");
+        assert!(put == PutOutcome::Written || !first_try, "version {version}: {put:?}");
         assert_eq!(get(&views, &story.key).await, Some(history.asset().clone()));
     }
 }
@@ -217,9 +217,9 @@ fn permutations(of: &[u64]) -> Vec<Vec<u64>> {
 }
 
 async fn lists_are_newest_first_and_whole(views: impl Views) {
-    assert_eq!(list(&views, &all(1)).await, Page::default());
+    assert_eq!(list(&views, &all(1)).await, AssetPage::default());
     let stories = filled(&views).await;
-    let expected = listed(&stories, |status| status != Status::Purged);
+    let expected = listed(&stories, |status| status != AssetStatus::Purged);
     for limit in 1..=stories.len() + 1 {
         assert_eq!(walk(&views, all(limit)).await, expected, "{limit} a page");
     }
@@ -247,18 +247,18 @@ async fn a_walk_goes_on_while_assets_are_added(views: impl Views) {
 }
 
 async fn a_list_of_a_state_is_of_what_is_shown(views: impl Views) {
-    use Status as S;
+    use AssetStatus as S;
     let stories = filled(&views).await;
     for state in [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged] {
-        let shown = |s: Status| s.shown() == state.shown() && s != S::Purged;
+        let shown = |s: AssetStatus| s.shown() == state.shown() && s != S::Purged;
         for limit in [1, 2, 9] {
-            let query = Query { state: Some(state), ..all(limit) };
+            let query = ListQuery { state: Some(state), ..all(limit) };
             assert_eq!(walk(&views, query).await, listed(&stories, shown), "{state:?}");
         }
     }
     let moved_on = stories[0].clone().received();
     put(&views, &moved_on.asset()).await;
-    let created = Query { state: Some(S::Created), ..all(9) };
+    let created = ListQuery { state: Some(S::Created), ..all(9) };
     assert_eq!(walk(&views, created).await, []);
 }
 
@@ -273,7 +273,7 @@ async fn a_page_holds_what_was_asked_for(views: impl Views) {
     let oldest = Story::begin("main", 1).key.asset;
     for (nth, left) in [(0, 0), (1, 0), (2, 1), (9, 3)] {
         let after = Some(Story::begin("main", nth).key.asset);
-        let page = walk(&views, Query { after, ..all(9) }).await;
+        let page = walk(&views, ListQuery { after, ..all(9) }).await;
         assert_eq!(page.len(), left, "after number {nth}");
         assert!(page.last().is_none_or(|last| last.key.asset == oldest));
     }
@@ -284,7 +284,7 @@ async fn tombstones_hide_the_asset_and_keep_it_gone(views: impl Views) {
     put(&views, &story.at(3)).await;
     put(&views, &story.asset()).await;
     for late in 1..story.version() {
-        assert_eq!(put(&views, &story.at(late)).await.0, Put::Stale, "version {late}");
+        assert_eq!(put(&views, &story.at(late)).await.0, PutOutcome::Stale, "version {late}");
         assert_eq!(walk(&views, all(9)).await, []);
     }
     assert_eq!(get(&views, &story.key).await, Some(story.asset()));
@@ -292,7 +292,8 @@ async fn tombstones_hide_the_asset_and_keep_it_gone(views: impl Views) {
 
 async fn expired_tombstones_may_go_and_nothing_else(views: impl Views) {
     let stories = filled(&views).await;
-    let purged = stories.iter().map(Story::asset).find(|asset| asset.status() == Status::Purged);
+    let purged =
+        stories.iter().map(Story::asset).find(|asset| asset.status() == AssetStatus::Purged);
     let Some(expires_at) = purged.as_ref().and_then(row::expires_at) else {
         panic!("an asset in each state, and none is purged")
     };
@@ -306,7 +307,7 @@ async fn expired_tombstones_may_go_and_nothing_else(views: impl Views) {
     for key in gone.iter().filter(|_| swept > 0) {
         assert_eq!(get(&views, key).await, None, "it was said to be dropped");
     }
-    for asset in stories.iter().map(Story::asset).filter(|a| a.status() != Status::Purged) {
+    for asset in stories.iter().map(Story::asset).filter(|a| a.status() != AssetStatus::Purged) {
         assert_eq!(get(&views, &asset.key).await, Some(asset));
     }
 }
@@ -320,6 +321,6 @@ async fn tenants_do_not_see_each_other(views: impl Views) {
     put(&views, &same_id).await;
     assert_eq!(get(&views, &mine.key).await, Some(mine.asset()));
     assert_eq!(walk(&views, all(1)).await, [mine.asset()]);
-    assert_eq!(walk(&views, Query { tenant: theirs.tenant, ..all(1) }).await, [same_id]);
-    assert_eq!(walk(&views, Query { tenant: tenant("mai"), ..all(1) }).await, []);
+    assert_eq!(walk(&views, ListQuery { tenant: theirs.tenant, ..all(1) }).await, [same_id]);
+    assert_eq!(walk(&views, ListQuery { tenant: tenant("mai"), ..all(1) }).await, []);
 }

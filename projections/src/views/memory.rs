@@ -8,15 +8,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
-use super::{Listed, Page, Parked, Put, Query, Views};
-use crate::generations::{Generation, Generations, List, Progress};
-use crate::position::{Commit, Position, Positions};
+use super::{AssetPage, ListQuery, ListedRow, Parked, PutOutcome, Views};
+use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
+use crate::position::{Position, PositionCommit, Positions};
 use crate::row;
-use crate::rows::{Batch, Rows, Stored};
+use crate::rows::{RowPage, Rows, StoredRow};
 
 /// Rows of one page.
 const PAGE: usize = 100;
@@ -25,7 +25,7 @@ const PAGE: usize = 100;
 /// first until another is asked for.
 #[derive(Debug)]
 pub struct MemoryViews {
-    tables: Arc<Mutex<Tables>>,
+    tables: Arc<Mutex<MemoryTables>>,
     generation: Generation,
 }
 
@@ -36,33 +36,33 @@ impl Default for MemoryViews {
 }
 
 #[derive(Debug)]
-struct Tables {
+struct MemoryTables {
     assets: HashMap<(Generation, Tenant), BTreeMap<AssetId, Asset>>,
     /// Rows that cannot be read, and why; what would be read of them is among the others.
     unread: HashMap<(Generation, Key), String>,
     parked: BTreeMap<Key, Parked>,
     position: Position,
-    list: List,
-    progress: Option<Progress>,
+    list: GenerationList,
+    progress: Option<ReplayProgress>,
 }
 
-impl Default for Tables {
+impl Default for MemoryTables {
     fn default() -> Self {
         let (assets, unread, parked) = (HashMap::new(), HashMap::new(), BTreeMap::new());
         let position = Position::BEGINNING;
-        Self { assets, unread, parked, position, list: List::default(), progress: None }
+        Self { assets, unread, parked, position, list: GenerationList::default(), progress: None }
     }
 }
 
-impl Tables {
-    fn put(&mut self, of: Generation, asset: &Asset) -> Put {
+impl MemoryTables {
+    fn put(&mut self, of: Generation, asset: &Asset) -> PutOutcome {
         if self.reaches(of, &asset.key, asset.version) {
-            return Put::Stale;
+            return PutOutcome::Stale;
         }
         self.unread.remove(&(of, asset.key.clone()));
         let Key { tenant, asset: id } = asset.key.clone();
         self.assets.entry((of, tenant)).or_default().insert(id, asset.clone());
-        Put::Written
+        PutOutcome::Written
     }
 
     fn contradiction(&self, of: Generation, history: &History) -> Option<u64> {
@@ -70,9 +70,9 @@ impl Tables {
         Some(row.version).filter(|version| !history.has(*version, row.head))
     }
 
-    fn put_checked(&mut self, of: Generation, history: &History) -> Put {
+    fn put_checked(&mut self, of: Generation, history: &History) -> PutOutcome {
         match self.contradiction(of, history) {
-            Some(version) => Put::Contradicted(version),
+            Some(version) => PutOutcome::Contradicted(version),
             None => self.put(of, history.asset()),
         }
     }
@@ -84,7 +84,7 @@ impl Tables {
     fn read(&self, of: Generation, row: &Asset) -> Result<Asset, StoreError> {
         match self.unread.get(&(of, row.key.clone())) {
             None => Ok(row.clone()),
-            Some(why) => Err(StoreError::new(Kind::Corrupt, why.clone())),
+            Some(why) => Err(StoreError::new(StoreErrorKind::Corrupt, why.clone())),
         }
     }
 
@@ -106,7 +106,7 @@ impl MemoryViews {
         self.tables().unread.insert((self.generation, key.clone()), why.to_owned());
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
+    fn tables(&self) -> MutexGuard<'_, MemoryTables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,28 +118,28 @@ impl Views for MemoryViews {
         tables.get(self.generation, key).map(|row| tables.read(self.generation, row)).transpose()
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         Ok(self.tables().put(self.generation, asset))
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         Ok(self.tables().put_checked(self.generation, history))
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         let tables = self.tables();
         let rows = tables.assets.get(&(self.generation, query.tenant.clone()));
-        let Some(rows) = rows else { return Ok(Page::default()) };
+        let Some(rows) = rows else { return Ok(AssetPage::default()) };
         let older = (Bound::Unbounded, query.after.map_or(Bound::Unbounded, Bound::Excluded));
-        let shown = |row: &Listed| match row {
-            Listed::Read(row) => query.takes(row.status()),
-            Listed::Unreadable(_) => true,
+        let shown = |row: &ListedRow| match row {
+            ListedRow::Read(row) => query.takes(row.status()),
+            ListedRow::Unreadable(_) => true,
         };
         let found =
-            |(id, row): (&AssetId, &Asset)| Listed::of(*id, tables.read(self.generation, row));
+            |(id, row): (&AssetId, &Asset)| ListedRow::of(*id, tables.read(self.generation, row));
         let newest_first = rows.range(older).rev().map(found).filter(shown);
         let more = newest_first.take(query.limit.saturating_add(1)).collect();
-        Ok(Page::cut(more, query.limit))
+        Ok(AssetPage::cut(more, query.limit))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
@@ -202,10 +202,10 @@ impl Positions for MemoryViews {
         histories: &[History],
         from: &Position,
         to: &Position,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<PositionCommit, StoreError> {
         let mut tables = self.tables();
         if tables.position != *from {
-            return Ok(Commit::Elsewhere);
+            return Ok(PositionCommit::Elsewhere);
         }
         let contradicts = |history: &&History| {
             generations.iter().any(|of| tables.contradiction(*of, history).is_some())
@@ -213,7 +213,7 @@ impl Positions for MemoryViews {
         let apart = histories.iter().filter(contradicts).map(|it| it.asset().key.clone());
         let apart: Vec<_> = apart.collect();
         if !apart.is_empty() {
-            return Ok(Commit::Apart(apart));
+            return Ok(PositionCommit::Apart(apart));
         }
         let mut puts = Vec::new();
         for (nth, generation) in generations.iter().enumerate() {
@@ -224,7 +224,7 @@ impl Positions for MemoryViews {
             }
         }
         tables.position = *to;
-        Ok(Commit::Moved(puts))
+        Ok(PositionCommit::Moved(puts))
     }
 }
 
@@ -234,17 +234,17 @@ impl Rows for MemoryViews {
         1
     }
 
-    async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<Batch, StoreError> {
+    async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<RowPage, StoreError> {
         let tables = self.tables();
         let rows = tables.assets.get(&(self.generation, of.clone()));
         let rows = rows.into_iter().flatten().map(|(id, row)| (id.to_string(), row));
         let beyond = rows.filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
         let stored = beyond
             .take(PAGE)
-            .map(|(id, row)| Stored { id, asset: tables.read(self.generation, row) });
+            .map(|(id, row)| StoredRow { id, asset: tables.read(self.generation, row) });
         let rows: Vec<_> = stored.collect();
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
-        Ok(Batch { rows, next })
+        Ok(RowPage { rows, next })
     }
 
     fn part_of(&self, _: &Key) -> u8 {
@@ -264,11 +264,15 @@ impl Rows for MemoryViews {
 
 #[async_trait]
 impl Generations for MemoryViews {
-    async fn generations(&self) -> Result<List, StoreError> {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
         Ok(self.tables().list.clone())
     }
 
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let same = tables.list == *seen;
         if same {
@@ -277,11 +281,15 @@ impl Generations for MemoryViews {
         Ok(same)
     }
 
-    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
         Ok(self.tables().progress.clone())
     }
 
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let same = tables.progress.as_ref() == seen;
         if same {

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::asset::{Declaration, Status};
+use ledger::asset::{AssetStatus, Declaration};
 use ledger::history::History;
 use ledger::id::{AssetId, Key};
 use ledger::journal::Arrival;
-use ledger::objects::Current;
-use ledger::record::Source;
+use ledger::objects::CurrentObject;
+use ledger::record::EventSource;
 use ledger::service::Refusal;
-use ledger::testing::Faulty;
+use ledger::testing::FaultyJournal;
 use ledger::testing::objects::Told;
-use projections::follower::Follower;
-use projections::runner::Hint;
+use projections::follower::JournalFollower;
+use projections::runner::ProjectionHint;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::listener::listener;
-use crate::world::{Feed, Store, Table, World, caller};
+use crate::world::{SimulatedFeed, SimulatedStore, SimulatedTable, Simulation, caller};
 
 /// Clients at once.
 const CLIENTS: usize = 3;
@@ -28,7 +28,7 @@ const DEEDS: usize = 10;
 pub(crate) const ROUNDS: usize = 10;
 
 /// Everything that happens while there are faults.
-pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
+pub(crate) async fn live<J: SimulatedStore, V: SimulatedTable>(world: &Arc<Simulation<J, V>>) {
     let mut actors = JoinSet::new();
     for _ in 0..CLIENTS {
         actors.spawn(client(world.clone()));
@@ -36,11 +36,11 @@ pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
     actors.spawn(notifications(world.clone()));
     actors.spawn(onlooker(world.clone()));
     actors.spawn(listener(world.clone()));
-    if world.feed != Feed::Follower {
+    if world.feed != SimulatedFeed::Follower {
         actors.spawn(shard(world.clone()));
         actors.spawn(shard(world.clone()));
     }
-    if world.feed != Feed::Stream {
+    if world.feed != SimulatedFeed::Stream {
         actors.spawn(follow(world.clone()));
         actors.spawn(follow(world.clone()));
     }
@@ -49,11 +49,11 @@ pub(crate) async fn live<J: Store, V: Table>(world: &Arc<World<J, V>>) {
     }
 }
 
-pub(crate) async fn pause<J: Store, V: Table>(world: &World<J, V>, ms: u64) {
+pub(crate) async fn pause<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, ms: u64) {
     sleep(Duration::from_millis(world.chance.below(ms))).await;
 }
 
-async fn client<J: Store, V: Table>(world: Arc<World<J, V>>) {
+async fn client<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     for _ in 0..DEEDS {
         pause(&world, 8).await;
         world.tick();
@@ -66,16 +66,16 @@ async fn client<J: Store, V: Table>(world: Arc<World<J, V>>) {
     }
 }
 
-async fn create<J: Store, V: Table>(world: &World<J, V>) {
+async fn create<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
     let declared =
         Declaration { size: world.chance.happens(50).then_some(3), ..Declaration::plain() };
-    if let Ok(history) = world.service.create(&caller(Source::Api), declared).await {
+    if let Ok(history) = world.service.create(&caller(EventSource::Api), declared).await {
         world.seen().known.push(history.asset().key.asset);
-        acknowledge(world, &history, &[Status::Created]).await;
+        acknowledge(world, &history, &[AssetStatus::Created]).await;
     }
 }
 
-async fn deed<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+async fn deed<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     match world.chance.below(42) {
         0..=1 => create(world).await,
         2..=8 => upload(world, asset),
@@ -92,7 +92,7 @@ async fn deed<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
 }
 
 /// By a plain URL, over whatever is there, or by one that is never signed over an object.
-fn upload<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+fn upload<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let (key, bytes) = (world.key(asset), world.chance.draw().to_be_bytes());
     if world.chance.happens(300) {
         world.bucket.put_if_absent(&key, &bytes);
@@ -102,7 +102,10 @@ fn upload<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
 }
 
 /// A client in haste: uploads again while its confirmation is on the way.
-async fn upload_and_confirm<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+async fn upload_and_confirm<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+    asset: AssetId,
+) {
     upload(world, asset);
     let again = async {
         pause(world, 10).await;
@@ -111,7 +114,10 @@ async fn upload_and_confirm<J: Store, V: Table>(world: &World<J, V>, asset: Asse
     futures::join!(confirm(world, asset), again);
 }
 
-async fn expected<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) -> Option<u64> {
+async fn expected<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+    asset: AssetId,
+) -> Option<u64> {
     if world.chance.happens(700) {
         return None;
     }
@@ -119,33 +125,37 @@ async fn expected<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) -> Op
     read.unwrap().map(|asset| asset.version)
 }
 
-async fn confirm<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+async fn confirm<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let expected = expected(world, asset).await;
-    let done = world.service.confirm(&caller(Source::Api), asset, expected).await;
-    answered(world, done, &[Status::Uploaded]).await;
+    let done = world.service.confirm(&caller(EventSource::Api), asset, expected).await;
+    answered(world, done, &[AssetStatus::Uploaded]).await;
 }
 
-async fn delete<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+async fn delete<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let expected = expected(world, asset).await;
-    let done = world.service.delete(&caller(Source::Api), asset, expected, None).await;
-    answered(world, done, &[Status::Deleted, Status::Purging]).await;
+    let done = world.service.delete(&caller(EventSource::Api), asset, expected, None).await;
+    answered(world, done, &[AssetStatus::Deleted, AssetStatus::Purging]).await;
 }
 
-async fn restore<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+async fn restore<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     world.seen().restores += 1;
     let expected = expected(world, asset).await;
-    let done = world.service.restore(&caller(Source::Api), asset, expected).await;
-    answered(world, done, &[Status::Created, Status::Received, Status::Uploaded]).await;
+    let done = world.service.restore(&caller(EventSource::Api), asset, expected).await;
+    answered(world, done, &[AssetStatus::Created, AssetStatus::Received, AssetStatus::Uploaded])
+        .await;
 }
 
-async fn purge<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+async fn purge<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let expected = expected(world, asset).await;
-    let done = world.service.purge(&caller(Source::Api), asset, expected).await;
-    answered(world, done, &[Status::Purging, Status::Purged]).await;
+    let done = world.service.purge(&caller(EventSource::Api), asset, expected).await;
+    answered(world, done, &[AssetStatus::Purging, AssetStatus::Purged]).await;
 }
 
 /// Somebody with access to the bucket deletes a version, or a delete marker, for good.
-fn remove_a_version<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+fn remove_a_version<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+    asset: AssetId,
+) {
     let key = world.key(asset);
     if let Some(id) = world.chance.pick(&world.bucket.ids(&key)) {
         world.bucket.remove(&key, id);
@@ -155,7 +165,7 @@ fn remove_a_version<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
 }
 
 /// The bucket is being restored or replicated: a version that is there is not shown for a while.
-fn hide_or_show<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+fn hide_or_show<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let key = world.key(asset);
     match world.chance.pick(&world.bucket.ids(&key)) {
         Some(id) if world.chance.happens(700) => {
@@ -167,15 +177,18 @@ fn hide_or_show<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
 }
 
 /// Somebody with access to the bucket deletes a key without naming a version.
-fn mark_deleted<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
+fn mark_deleted<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let key = world.key(asset);
     world.bucket.mark_deleted(&key);
     note_unreplaced(world, &key);
 }
 
 /// Somebody deletes the key, uploads it anew and destroys what was there, in the midst of looks.
-async fn rewrite_and_look<J: Store, V: Table>(world: &World<J, V>, asset: AssetId) {
-    let (key, caller) = (world.key(asset), caller(Source::Reconcile));
+async fn rewrite_and_look<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+    asset: AssetId,
+) {
+    let (key, caller) = (world.key(asset), caller(EventSource::Reconcile));
     let old = world.bucket.ids(&key);
     mark_deleted(world, asset);
     let rewrite = async {
@@ -191,22 +204,22 @@ async fn rewrite_and_look<J: Store, V: Table>(world: &World<J, V>, asset: AssetI
     let _ = futures::join!(world.service.look(&caller, asset), rewrite);
 }
 
-fn note_unreplaced<J: Store, V: Table>(world: &World<J, V>, key: &Key) {
-    if !matches!(world.bucket.shows(key), Current::Object(_)) {
+fn note_unreplaced<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, key: &Key) {
+    if !matches!(world.bucket.shows(key), CurrentObject::Object(_)) {
         let seen = &mut *world.seen();
         let gone = seen.removed.iter().filter(|(of, _)| of == key).map(|(_, id)| id.clone());
         seen.unreplaced.extend(gone);
     }
 }
 
-async fn answered<J: Store, V: Table>(
-    world: &World<J, V>,
+async fn answered<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
     outcome: Result<History, Refusal>,
-    promised: &[Status],
+    promised: &[AssetStatus],
 ) {
     match outcome {
         Ok(history) => acknowledge(world, &history, promised).await,
-        Err(Refusal::Store(error)) if error.kind == ledger::error::Kind::Corrupt => {
+        Err(Refusal::Store(error)) if error.kind == ledger::error::StoreErrorKind::Corrupt => {
             world.violated(ledger::error::chain(&error));
         }
         Err(_) => {}
@@ -214,10 +227,10 @@ async fn answered<J: Store, V: Table>(
 }
 
 /// What a client was told holds from now on, and whoever reads from now on sees it.
-async fn acknowledge<J: Store, V: Table>(
-    world: &World<J, V>,
+async fn acknowledge<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
     history: &History,
-    promised: &[Status],
+    promised: &[AssetStatus],
 ) {
     let asset = history.asset();
     if !promised.contains(&asset.status()) {
@@ -236,7 +249,7 @@ async fn acknowledge<J: Store, V: Table>(
 }
 
 /// S3's notifications: late, twice, in another order, some lost for good.
-async fn notifications<J: Store, V: Table>(world: Arc<World<J, V>>) {
+async fn notifications<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let mut waiting: Vec<Told> = Vec::new();
     for _ in 0..ROUNDS {
         pause(&world, 15).await;
@@ -250,7 +263,7 @@ async fn notifications<J: Store, V: Table>(world: Arc<World<J, V>>) {
             if world.chance.happens(200) {
                 waiting.push(told.clone()); // and once more, later
             }
-            let caller = caller(Source::S3);
+            let caller = caller(EventSource::S3);
             let (service, asset) = (&world.service, told.key.asset);
             let looked = match &told.removed {
                 Some(id) => world.mortal(service.look_for_removed(&caller, asset, id)).await,
@@ -265,7 +278,7 @@ async fn notifications<J: Store, V: Table>(world: Arc<World<J, V>>) {
 
 /// A shard of the stream: every event, but late, twice, in another order, and in batches with
 /// holes; what failed comes again.
-async fn shard<J: Store, V: Table>(world: Arc<World<J, V>>) {
+async fn shard<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let (mut read, mut waiting) = (0, Vec::new());
     for _ in 0..ROUNDS {
         pause(&world, 15).await;
@@ -286,15 +299,18 @@ async fn shard<J: Store, V: Table>(world: Arc<World<J, V>>) {
 }
 
 /// A stream record brings its event; a bare hint does not.
-pub(crate) fn hint<J: Store, V: Table>(world: &World<J, V>, arrival: Arrival) -> Hint {
+pub(crate) fn hint<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+    arrival: Arrival,
+) -> ProjectionHint {
     let Arrival { key, line, .. } = arrival;
     let line = line.unwrap();
     let version = line.version;
     let lines = if world.chance.happens(800) { vec![line] } else { Vec::new() };
-    Hint { key, version, lines }
+    ProjectionHint { key, version, lines }
 }
 
-async fn follow<J: Store, V: Table>(world: Arc<World<J, V>>) {
+async fn follow<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let mut follower = follower(&world);
     for _ in 0..ROUNDS {
         pause(&world, 15).await;
@@ -304,14 +320,16 @@ async fn follow<J: Store, V: Table>(world: Arc<World<J, V>>) {
     }
 }
 
-pub(crate) fn follower<J: Store, V: Table>(world: &World<J, V>) -> Follower {
-    let arrivals = Faulty::new(world.journal.clone(), world.faults.clone());
-    Follower::new(Arc::new(arrivals), Arc::new(world.table()), world.runner())
+pub(crate) fn follower<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+) -> JournalFollower {
+    let arrivals = FaultyJournal::new(world.journal.clone(), world.faults.clone());
+    JournalFollower::new(Arc::new(arrivals), Arc::new(world.table()), world.runner())
 }
 
 /// Reads rows all the while: each is the asset as it once was, and none is ever older than one
 /// that was seen before.
-async fn onlooker<J: Store, V: Table>(world: Arc<World<J, V>>) {
+async fn onlooker<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     for _ in 0..ROUNDS {
         pause(&world, 15).await;
         let known = world.seen().known.clone();
@@ -321,7 +339,7 @@ async fn onlooker<J: Store, V: Table>(world: Arc<World<J, V>>) {
     }
 }
 
-async fn look_at_row<J: Store, V: Table>(world: &World<J, V>, key: &Key) {
+async fn look_at_row<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, key: &Key) {
     let Some(row) = world.rows().await.get(key).await.unwrap() else { return };
     let then = world.history(key).await.and_then(|history| history.at_version(row.version));
     if then.as_ref() != Some(&row) {

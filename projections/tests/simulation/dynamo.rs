@@ -12,14 +12,16 @@ use engine::{Engine, Fault, Tables};
 use ledger::StoreError;
 use ledger::history::History;
 use ledger::id::Key;
-use ledger::journal::{Appended, Arrival, Arrivals, DynamoJournal, Journal, MemoryJournal};
-use ledger::record::Line;
+use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
+use ledger::record::StoredLine;
 use ledger::testing::Chance;
-use projections::feed::DynamoLanes;
-use projections::generations::{Generation, List, Progress};
-use projections::position::{Commit, Position, Positions};
-use projections::views::{DynamoViews, MemoryViews, Put, Views};
+use projections::generations::{Generation, GenerationList, ReplayProgress};
+use projections::position::{Position, PositionCommit, Positions};
+use projections::views::{MemoryViews, PutOutcome, Views};
 use projections::{Generations, Rows};
+use stores::DynamoJournal;
+use stores::DynamoLanes;
+use stores::DynamoViews;
 use tokio::sync::watch;
 
 /// Requests in a thousand that go wrong on the wire, below all that the run does itself.
@@ -92,16 +94,16 @@ pub(crate) struct Arrived {
 
 #[async_trait]
 impl Journal for Arrived {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.journal.history(key).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.journal.last(key).await
     }
 
     /// Goes on also if the caller crashes: what was written has arrived.
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         let (journal, order, key) = (self.journal.clone(), self.order.clone(), key.clone());
         let append = async move {
             let answer = journal.append(&key, line.clone()).await?;
@@ -137,19 +139,27 @@ pub(crate) struct Beside {
 
 #[async_trait]
 impl Generations for Beside {
-    async fn generations(&self) -> Result<List, StoreError> {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
         self.rows.generations().await
     }
 
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
         self.rows.replace(seen, list).await
     }
 
-    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
         self.rows.progress().await
     }
 
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
         self.rows.save(seen, to).await
     }
 
@@ -175,22 +185,22 @@ impl Positions for Beside {
         histories: &[History],
         from: &Position,
         to: &Position,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<PositionCommit, StoreError> {
         let (mut puts, mut apart) = (Vec::new(), Vec::new());
         for (nth, generation) in generations.iter().enumerate() {
             for history in histories {
                 match self.rows(*generation).put_checked(history).await? {
-                    Put::Contradicted(_) => apart.push(history.asset().key.clone()),
+                    PutOutcome::Contradicted(_) => apart.push(history.asset().key.clone()),
                     put if nth == 0 => puts.push(put),
                     _ => {}
                 }
             }
         }
         if !apart.is_empty() {
-            return Ok(Commit::Apart(apart));
+            return Ok(PositionCommit::Apart(apart));
         }
         Ok(match self.position.commit(&[], &[], from, to).await? {
-            Commit::Moved(_) => Commit::Moved(puts),
+            PositionCommit::Moved(_) => PositionCommit::Moved(puts),
             other => other,
         })
     }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ledger::StoreError;
-use ledger::testing::{Faults, Faulty};
+use ledger::testing::{Faults, FaultyJournal};
 use projections::Feed as _;
-use projections::feed::{Announcer, Event, Lane, LanedFeed, Lanes, Place, Placed, Query};
+use projections::feed::{
+    Announcer, FeedEvent, FeedLane, FeedQuery, LaneEntry, LaneWrite, LanedFeed, Lanes,
+};
 use projections::testing::walk;
 
 use crate::actors::{ROUNDS, pause};
-use crate::world::{Store, Table, World};
+use crate::world::{SimulatedStore, SimulatedTable, Simulation};
 
 /// Lanes at the end of a faulty road.
 struct Distant {
@@ -21,20 +23,25 @@ struct Distant {
 
 #[async_trait]
 impl Lanes for Distant {
-    async fn end(&self, lane: &Lane) -> Result<u64, StoreError> {
+    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
         self.faults.around(self.lanes.end(lane)).await
     }
 
-    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError> {
+    async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {
         self.faults.around(self.lanes.put(lane, place)).await
     }
 
-    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError> {
+    async fn places(
+        &self,
+        lane: &FeedLane,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LaneEntry>, StoreError> {
         self.faults.around(self.lanes.places(lane, from, limit)).await
     }
 }
 
-impl<J: Store, V: Table> World<J, V> {
+impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     fn distant(&self) -> Arc<dyn Lanes> {
         Arc::new(Distant { lanes: self.lanes.clone(), faults: self.faults.clone() })
     }
@@ -44,14 +51,14 @@ impl<J: Store, V: Table> World<J, V> {
         Announcer::new(self.distant())
     }
 
-    fn query(&self, limit: u64) -> Query {
+    fn query(&self, limit: u64) -> FeedQuery {
         let (tenant, after) = (self.service.tenant().clone(), self.seen().listened.clone());
         let limit = usize::try_from(limit).unwrap();
-        Query { tenant, after, limit, kind: None, actor: None }
+        FeedQuery { tenant, after, limit, kind: None, actor: None }
     }
 
-    fn hear(&self, events: Vec<Event>) {
-        for Event { key, line } in events {
+    fn hear(&self, events: Vec<FeedEvent>) {
+        for FeedEvent { key, line } in events {
             let mut seen = self.seen();
             seen.told += 1;
             let heard = seen.heard.entry(key.clone()).or_default();
@@ -80,8 +87,8 @@ impl<J: Store, V: Table> World<J, V> {
 }
 
 /// Asks again and again, and goes on where it was.
-pub(crate) async fn listener<J: Store, V: Table>(world: Arc<World<J, V>>) {
-    let journal = Faulty::new(world.journal.clone(), world.faults.clone());
+pub(crate) async fn listener<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
+    let journal = FaultyJournal::new(world.journal.clone(), world.faults.clone());
     let feed = LanedFeed::new(world.distant(), Arc::new(journal));
     for _ in 0..ROUNDS {
         pause(&world, 15).await;

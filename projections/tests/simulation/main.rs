@@ -25,13 +25,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use ledger::journal::{MemoryJournal, SqliteJournal};
-use ledger::sqlite::Open;
+use ledger::journal::MemoryJournal;
 use projections::feed::MemoryLanes;
-use projections::views::{MemoryViews, SqliteViews};
+use projections::views::MemoryViews;
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 use tempfile::TempDir;
 
-use world::{Outcome, World};
+use world::{CommandOutcome, Simulation};
 
 /// Seeds in memory, unless `ASSET_LEDGER_SEEDS` says how many: the gate runs ten times as many.
 const IN_MEMORY: u64 = 1_000;
@@ -48,9 +50,9 @@ fn whatever_happens_in_memory_everything_fits_at_rest() {
     simulate("in memory", seeds, in_memory);
 }
 
-fn in_memory(seed: u64) -> Outcome {
+fn in_memory(seed: u64) -> CommandOutcome {
     let (journal, views) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
-    let world = World::new(seed, journal, views, Arc::<MemoryLanes>::default());
+    let world = Simulation::new(seed, journal, views, Arc::<MemoryLanes>::default());
     runtime().block_on(run(world))
 }
 
@@ -59,10 +61,10 @@ fn whatever_happens_on_sqlite_everything_fits_at_rest() {
     simulate("on SQLite", ON_SQLITE, |seed| {
         let folder = TempDir::new().unwrap();
         runtime().block_on(async {
-            let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
-            let views = SqliteViews::open(folder.path(), Open::OrCreate).unwrap();
+            let journal = SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap();
+            let views = SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap();
             let lanes = Arc::<MemoryLanes>::default();
-            run(World::new(seed, Arc::new(journal), Arc::new(views), lanes)).await
+            run(Simulation::new(seed, Arc::new(journal), Arc::new(views), lanes)).await
         })
     });
 }
@@ -73,7 +75,7 @@ fn whatever_happens_on_dynamodb_everything_fits_at_rest() {
     simulate("on DynamoDB", ON_DYNAMODB, |seed| {
         runtime().block_on(async {
             let (journal, views, lanes) = dynamo::stores(seed).await;
-            run(World::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes))).await
+            run(Simulation::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes))).await
         })
     });
 }
@@ -90,7 +92,8 @@ fn whatever_happens_at_the_given_dynamodb_everything_fits_at_rest() {
         simulate("at the given DynamoDB", ON_DYNAMODB, |seed| {
             real_time().block_on(async {
                 let (journal, views, lanes) = given.stores();
-                run(World::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes))).await
+                run(Simulation::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes)))
+                    .await
             })
         });
     }));
@@ -107,7 +110,9 @@ fn a_seed_is_all_there_is_to_a_run() {
     assert_ne!(in_memory(0), in_memory(1));
 }
 
-async fn run<J: world::Store, V: world::Table>(world: World<J, V>) -> Outcome {
+async fn run<J: world::SimulatedStore, V: world::SimulatedTable>(
+    world: Simulation<J, V>,
+) -> CommandOutcome {
     let world = Arc::new(world);
     actors::live(&world).await;
     rest::settle(&world).await;
@@ -123,10 +128,10 @@ fn real_time() -> tokio::runtime::Runtime {
 }
 
 /// Runs all seeds, or the one that the environment names, and tells which of them failed.
-fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> Outcome + Sync) {
+fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> CommandOutcome + Sync) {
     let (first, last) = variable("ASSET_LEDGER_SEED").map_or((0, seeds), |seed| (seed, seed + 1));
     let (next, started) = (AtomicU64::new(first), Instant::now());
-    let (failed, totals) = (Mutex::new(Vec::new()), Mutex::new(Outcome::default()));
+    let (failed, totals) = (Mutex::new(Vec::new()), Mutex::new(CommandOutcome::default()));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -163,11 +168,11 @@ fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> Outcome + Sync) {
 }
 
 /// A panic is a violation like others, and must not hide which seed it came from.
-fn panicked(panic: &(dyn Any + Send)) -> Outcome {
+fn panicked(panic: &(dyn Any + Send)) -> CommandOutcome {
     let message = panic.downcast_ref::<String>().map(String::as_str);
     let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
     let violations = vec![format!("panicked: {}", message.unwrap_or("without a word"))];
-    Outcome { violations, ..Outcome::default() }
+    CommandOutcome { violations, ..CommandOutcome::default() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "which seeds to run is asked of no program's user")]

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use ledger::asset::{Event, Status};
+use ledger::asset::{AssetStatus, Event};
 use ledger::history::History;
 use ledger::id::Key;
-use ledger::objects::Current;
-use ledger::record::Source;
+use ledger::objects::CurrentObject;
+use ledger::record::EventSource;
 
 use crate::actors::{follower, hint};
-use crate::world::{Feed, Outcome, Store, Table, World, caller};
+use crate::world::{
+    CommandOutcome, SimulatedFeed, SimulatedStore, SimulatedTable, Simulation, caller,
+};
 
 /// Faults stop, and everything in the bucket is shown; each key is looked at, and again later,
 /// since what is missing is gone only then; and what the stream owes is delivered, in any order.
-pub(crate) async fn settle<J: Store, V: Table>(world: &World<J, V>) {
+pub(crate) async fn settle<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
     world.faults.stop();
     world.bucket.reveal();
     let mut all: Vec<_> = keys(world).await.into_iter().collect();
@@ -23,12 +25,12 @@ pub(crate) async fn settle<J: Store, V: Table>(world: &World<J, V>) {
         if place == all.len() / 2 {
             world.effects.advance(TimeDelta::minutes(16));
         }
-        let looked = world.service.look(&caller(Source::Reconcile), key.asset).await;
+        let looked = world.service.look(&caller(EventSource::Reconcile), key.asset).await;
         if let Err(refusal) = looked {
             world.violated(format!("{}: without faults, a look is refused: {refusal}", key.asset));
         }
     }
-    if world.feed != Feed::Follower {
+    if world.feed != SimulatedFeed::Follower {
         let arrivals = world.journal.arrivals(0, 10_000).await.unwrap();
         let mut hints: Vec<_> = arrivals.into_iter().map(|it| hint(world, it)).collect();
         world.chance.shuffle(&mut hints);
@@ -39,19 +41,21 @@ pub(crate) async fn settle<J: Store, V: Table>(world: &World<J, V>) {
             }
         }
     }
-    if world.feed != Feed::Stream {
+    if world.feed != SimulatedFeed::Stream {
         follower(world).catch_up().await.unwrap();
     }
 }
 
-async fn keys<J: Store, V: Table>(world: &World<J, V>) -> BTreeSet<Key> {
+async fn keys<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) -> BTreeSet<Key> {
     let arrivals = world.journal.arrivals(0, 10_000).await.unwrap();
     arrivals.into_iter().map(|arrival| arrival.key).collect()
 }
 
 /// Looks at every asset, and says what did not fit.
-pub(crate) async fn check<J: Store, V: Table>(world: &World<J, V>) -> Outcome {
-    let mut outcome = Outcome::default();
+pub(crate) async fn check<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+) -> CommandOutcome {
+    let mut outcome = CommandOutcome::default();
     let mut restored = 0;
     for key in keys(world).await {
         let Some(history) = world.history(&key).await else { continue };
@@ -80,15 +84,15 @@ pub(crate) async fn check<J: Store, V: Table>(world: &World<J, V>) -> Outcome {
     outcome
 }
 
-async fn check_parked<J: Store, V: Table>(world: &World<J, V>) {
+async fn check_parked<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
     let parked = world.rows().await.parked(world.service.tenant(), 10).await.unwrap();
     if !parked.is_empty() {
         world.violated(format!("set aside without cause: {parked:?}"));
     }
 }
 
-async fn faults<J: Store, V: Table>(
-    world: &World<J, V>,
+async fn faults<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
     key: &Key,
     history: &History,
 ) -> Vec<String> {
@@ -117,8 +121,8 @@ async fn faults<J: Store, V: Table>(
 }
 
 /// The pin is what S3 holds.
-fn pin_fault<J: Store, V: Table>(
-    world: &World<J, V>,
+fn pin_fault<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
     key: &Key,
     history: &History,
 ) -> Option<String> {
@@ -127,15 +131,16 @@ fn pin_fault<J: Store, V: Table>(
     let pin = asset.pin.as_ref().map(|pin| pin.version_id.as_str());
     let pin_held = pin.is_some_and(|pin| world.bucket.holds(key, pin));
     let fits = match (asset.status(), &current) {
-        (Status::Created, current) => pin.is_none() && !matches!(current, Current::Object(_)),
-        (Status::Received, Current::Object(version)) => pin == Some(&version.version_id),
-        (Status::Received, Current::Absent) | (Status::Purging, _) => false,
-        // Received under a marker: it was restored from that very one.
-        (Status::Received | Status::Uploaded, _) | (Status::Deleted, Current::Object(_)) => {
-            pin_held
+        (AssetStatus::Created, current) => {
+            pin.is_none() && !matches!(current, CurrentObject::Object(_))
         }
-        (Status::Deleted, _) => pin.is_none() || pin_held,
-        (Status::Purged, _) => world.bucket.ids(key).is_empty(),
+        (AssetStatus::Received, CurrentObject::Object(version)) => pin == Some(&version.version_id),
+        (AssetStatus::Received, CurrentObject::Absent) | (AssetStatus::Purging, _) => false,
+        // Received under a marker: it was restored from that very one.
+        (AssetStatus::Received | AssetStatus::Uploaded, _)
+        | (AssetStatus::Deleted, CurrentObject::Object(_)) => pin_held,
+        (AssetStatus::Deleted, _) => pin.is_none() || pin_held,
+        (AssetStatus::Purged, _) => world.bucket.ids(key).is_empty(),
     };
     let ids = || world.bucket.ids(key);
     (!fits).then(|| format!("{:?} with pin {pin:?}, but S3 holds {:?}", asset.status(), ids()))
@@ -143,15 +148,18 @@ fn pin_fault<J: Store, V: Table>(
 
 /// Nobody's bytes are destroyed unless somebody asked for that, or had destroyed the pinned ones;
 /// and of an asset that was not confirmed, only while no others had taken their place.
-fn purge_fault<J: Store, V: Table>(world: &World<J, V>, history: &History) -> Option<String> {
+fn purge_fault<J: SimulatedStore, V: SimulatedTable>(
+    world: &Simulation<J, V>,
+    history: &History,
+) -> Option<String> {
     let purged = history.entries().last().filter(|last| last.record.event == Event::Purged)?;
     let before = history.at_version(purged.record.version - 1)?;
     let (key, pin) = (before.key.clone(), before.pin.as_ref().map(|pin| pin.version_id.clone()));
     let seen = world.seen();
     let vanished = |pin: String| seen.removed.contains(&(key, pin));
     let grounds = match before.status() {
-        Status::Purging => true,
-        Status::Received => pin.is_some_and(|pin| seen.unreplaced.contains(&pin)),
+        AssetStatus::Purging => true,
+        AssetStatus::Received => pin.is_some_and(|pin| seen.unreplaced.contains(&pin)),
         _ => pin.is_some_and(vanished),
     };
     (!grounds).then(|| format!("it was purged without grounds when it was {:?}", before.status()))
@@ -159,11 +167,14 @@ fn purge_fault<J: Store, V: Table>(world: &World<J, V>, history: &History) -> Op
 
 /// Nothing comes back to life but by being restored, and confirmed bytes stay the same.
 fn life_fault(history: &History) -> Option<String> {
-    let hidden = |status| matches!(status, Status::Deleted | Status::Purging | Status::Purged);
+    let hidden = |status| {
+        matches!(status, AssetStatus::Deleted | AssetStatus::Purging | AssetStatus::Purged)
+    };
     history.entries().iter().skip(1).find_map(|entry| {
         let version = entry.record.version;
         let (before, after) = (history.at_version(version - 1)?, history.at_version(version)?);
-        let restored = entry.record.event == Event::Restored && before.status() == Status::Deleted;
+        let restored =
+            entry.record.event == Event::Restored && before.status() == AssetStatus::Deleted;
         let resurrected = hidden(before.status()) && !hidden(after.status()) && !restored;
         let swapped = before.confirmed && before.pin != after.pin;
         (resurrected || swapped).then(|| format!("version {version} should not have happened"))

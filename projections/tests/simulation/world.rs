@@ -13,27 +13,27 @@ use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::{Arrivals, Journal};
-use ledger::record::Source;
-use ledger::service::{Caller, Service};
-use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
-use projections::feed::{Cursor, Lanes};
-use projections::generations::{Generation, List, Progress};
-use projections::position::{Commit, Position, Positions};
-use projections::rows::Batch;
-use projections::views::{Page, Parked, Put, Query, Views};
-use projections::{Current, Generations, Reader, Rows, Runner};
+use ledger::record::EventSource;
+use ledger::service::{Caller, LedgerService};
+use ledger::testing::{Chance, Faults, FaultyJournal, MemoryBucket, TestEffects};
+use projections::feed::{FeedCursor, Lanes};
+use projections::generations::{Generation, GenerationList, ReplayProgress};
+use projections::position::{Position, PositionCommit, Positions};
+use projections::rows::RowPage;
+use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
+use projections::{CurrentGeneration, Generations, Reader, Rows, Runner};
 
 /// A journal with an order of arrival.
-pub(crate) trait Store: Journal + Arrivals + 'static {}
-impl<T: Journal + Arrivals + 'static> Store for T {}
+pub(crate) trait SimulatedStore: Journal + Arrivals + 'static {}
+impl<T: Journal + Arrivals + 'static> SimulatedStore for T {}
 
 /// A read table that keeps its follower's position.
-pub(crate) trait Table: Generations + Positions + 'static {}
-impl<T: Generations + Positions + 'static> Table for T {}
+pub(crate) trait SimulatedTable: Generations + Positions + 'static {}
+impl<T: Generations + Positions + 'static> SimulatedTable for T {}
 
 /// How rows are kept up in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Feed {
+pub(crate) enum SimulatedFeed {
     /// By stream records, to several runners.
     Stream,
     /// By following the order of arrival, with a position.
@@ -44,7 +44,7 @@ pub(crate) enum Feed {
 
 /// What became of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct CommandOutcome {
     /// What did not fit.
     pub(crate) violations: Vec<String>,
     pub(crate) assets: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Outcome {
     pub(crate) heads: Vec<Hash>,
 }
 
-impl Outcome {
+impl CommandOutcome {
     pub(crate) fn add(&mut self, other: &Self) {
         self.assets += other.assets;
         self.events += other.events;
@@ -71,7 +71,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for CommandOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { assets, events, acknowledged, crashes, told, kinds, .. } = self;
         write!(f, "{assets} assets, {events} events {kinds:?}, ")?;
@@ -97,13 +97,13 @@ pub(crate) struct Seen {
     pub(crate) rows: BTreeMap<Key, u64>,
     /// How many of each asset's events the listener has heard of, and where it goes on.
     pub(crate) heard: BTreeMap<Key, u64>,
-    pub(crate) listened: Option<Cursor>,
+    pub(crate) listened: Option<FeedCursor>,
     /// How many events it was told, those that came again too.
     pub(crate) told: u64,
     pub(crate) crashes: u64,
 }
 
-pub(crate) struct World<J, V> {
+pub(crate) struct Simulation<J, V> {
     pub(crate) chance: Chance,
     pub(crate) effects: Arc<TestEffects>,
     pub(crate) faults: Arc<Faults>,
@@ -111,28 +111,29 @@ pub(crate) struct World<J, V> {
     pub(crate) views: Arc<V>,
     pub(crate) lanes: Arc<dyn Lanes>,
     pub(crate) bucket: Arc<MemoryBucket>,
-    pub(crate) service: Service,
+    pub(crate) service: LedgerService,
     pub(crate) reader: Reader,
-    pub(crate) feed: Feed,
+    pub(crate) feed: SimulatedFeed,
     pub(crate) seen: Mutex<Seen>,
 }
 
-impl<J: Store, V: Table> World<J, V> {
+impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     pub(crate) fn new(seed: u64, journal: Arc<J>, views: Arc<V>, lanes: Arc<dyn Lanes>) -> Self {
         let chance = Chance::new(seed);
         let faults = Arc::new(Faults::new(chance.draw(), chance.below(200), 5));
         let effects = Arc::new(TestEffects::seeded(chance.draw()));
         let bucket = Arc::<MemoryBucket>::default();
         let tenant: Tenant = format!("seed-{seed}").parse().unwrap();
-        let service = Service::new(
-            Arc::new(Faulty::new(journal.clone(), faults.clone())),
-            Arc::new(Faulty::new(bucket.clone(), faults.clone())),
+        let service = LedgerService::new(
+            Arc::new(FaultyJournal::new(journal.clone(), faults.clone())),
+            Arc::new(FaultyJournal::new(bucket.clone(), faults.clone())),
             effects.clone(),
             tenant,
             "files",
         );
-        let feed = [Feed::Stream, Feed::Follower, Feed::Both][usize::try_from(seed % 3).unwrap()];
-        let reader = Reader::new(journal.clone(), Arc::new(Current::new(views.clone())));
+        let feed = [SimulatedFeed::Stream, SimulatedFeed::Follower, SimulatedFeed::Both]
+            [usize::try_from(seed % 3).unwrap()];
+        let reader = Reader::new(journal.clone(), Arc::new(CurrentGeneration::new(views.clone())));
         Self {
             chance,
             effects,
@@ -150,7 +151,7 @@ impl<J: Store, V: Table> World<J, V> {
 
     /// A runner whose roads are faulty.
     pub(crate) fn runner(&self) -> Runner {
-        let journal = Faulty::new(self.journal.clone(), self.faults.clone());
+        let journal = FaultyJournal::new(self.journal.clone(), self.faults.clone());
         let runner = Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone());
         runner.announcing(self.announcer())
     }
@@ -213,7 +214,7 @@ impl<J: Store, V: Table> World<J, V> {
     }
 }
 
-pub(crate) fn caller(source: Source) -> Caller {
+pub(crate) fn caller(source: EventSource) -> Caller {
     Caller { actor: "anonymous".into(), source, request: "simulation".into() }
 }
 
@@ -225,19 +226,27 @@ pub(crate) struct Distant<V: ?Sized> {
 
 #[async_trait]
 impl<V: Generations> Generations for Distant<V> {
-    async fn generations(&self) -> Result<List, StoreError> {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
         self.faults.around(self.views.generations()).await
     }
 
-    async fn replace(&self, seen: &List, list: &List) -> Result<bool, StoreError> {
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
         self.faults.around(self.views.replace(seen, list)).await
     }
 
-    async fn progress(&self) -> Result<Option<Progress>, StoreError> {
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
         self.faults.around(self.views.progress()).await
     }
 
-    async fn save(&self, seen: Option<&Progress>, to: &Progress) -> Result<bool, StoreError> {
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
         self.faults.around(self.views.save(seen, to)).await
     }
 
@@ -261,7 +270,7 @@ impl Rows for Distant<dyn Rows> {
         tenant: &Tenant,
         part: u8,
         after: Option<&str>,
-    ) -> Result<Batch, StoreError> {
+    ) -> Result<RowPage, StoreError> {
         self.faults.around(self.views.page(tenant, part, after)).await
     }
 
@@ -280,15 +289,15 @@ impl Views for Distant<dyn Rows> {
         self.faults.around(self.views.get(key)).await
     }
 
-    async fn put(&self, asset: &Asset) -> Result<Put, StoreError> {
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         self.faults.around(self.views.put(asset)).await
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         self.faults.around(self.views.put_checked(history)).await
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         self.faults.around(self.views.list(query)).await
     }
 
@@ -321,7 +330,7 @@ impl<V: Positions> Positions for Distant<V> {
         histories: &[History],
         from: &Position,
         to: &Position,
-    ) -> Result<Commit, StoreError> {
+    ) -> Result<PositionCommit, StoreError> {
         self.faults.around(self.views.commit(generations, histories, from, to)).await
     }
 }

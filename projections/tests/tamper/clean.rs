@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures::future::join_all;
 use ledger::asset::Event;
 use projections::Runner;
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 use projections::testing::{Clock, Story};
 
 use crate::store::{dynamodb, sqlite};
-use crate::{World, findings};
+use crate::{TamperFixture, findings};
 
 /// Clean assets, of every state.
 const CLEAN: u32 = 10_000;
@@ -42,7 +42,7 @@ async fn of_ten_thousand_clean_assets_none_is_reported() {
 }
 
 /// Deletes and restores, and brings the rows a little later, as streams do.
-async fn write(world: &World, nth: u32) {
+async fn write(world: &TamperFixture, nth: u32) {
     let runner =
         Runner::new(world.journal.clone(), world.views.clone(), Arc::new(Clock::default()));
     let mut story = Story::begin("main", nth);
@@ -50,7 +50,7 @@ async fn write(world: &World, nth: u32) {
         story.append_to(world.journal.as_ref()).await;
         tokio::time::sleep(Duration::from_millis(u64::from(nth) % 7)).await;
         let (key, version) = (story.key.clone(), story.version());
-        let report = runner.project(&[Hint { key, version, lines: Vec::new() }]).await;
+        let report = runner.project(&[ProjectionHint { key, version, lines: Vec::new() }]).await;
         assert_eq!(report.projected, 1);
         let next =
             if change % 2 == 0 { Event::SoftDeleted { reason: None } } else { Event::Restored };
@@ -58,7 +58,7 @@ async fn write(world: &World, nth: u32) {
     }
 }
 
-async fn nothing_is_reported_beside_a_writer(world: World, store: &str) {
+async fn nothing_is_reported_beside_a_writer(world: TamperFixture, store: &str) {
     let (mut audit, done) = (world.audit(), AtomicBool::new(false));
     // As long as a row may take that is merely on its way.
     audit.patience = Duration::from_secs(30);

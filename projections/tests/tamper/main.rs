@@ -14,24 +14,24 @@ use ledger::audit::Finding;
 use ledger::id::Tenant;
 use ledger::journal::{Journal, Scan};
 use projections::Generations;
-use projections::audit::{Audit, Progress};
+use projections::audit::{AuditProgress, RowAudit};
 use projections::testing::{Clock, Story};
 use tokio::sync::mpsc;
 
-use crate::store::Store;
+use crate::store::TamperedStore;
 
 /// A ledger in which anybody can write what they like.
-pub(crate) struct World {
+pub(crate) struct TamperFixture {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) scan: Arc<dyn Scan>,
     pub(crate) views: Arc<dyn Generations>,
-    pub(crate) store: Store,
+    pub(crate) store: TamperedStore,
 }
 
-impl World {
+impl TamperFixture {
     /// An audit of it. Nobody brings rows here, so there is little to wait for.
-    pub(crate) fn audit(&self) -> Audit {
-        Audit {
+    pub(crate) fn audit(&self) -> RowAudit {
+        RowAudit {
             journal: self.journal.clone(),
             scan: self.scan.clone(),
             views: self.views.clone(),
@@ -56,9 +56,9 @@ impl World {
 }
 
 /// What an audit finds, and how much it looked at.
-pub(crate) async fn findings(audit: &Audit) -> (Vec<Finding>, (u64, u64, u64)) {
+pub(crate) async fn findings(audit: &RowAudit) -> (Vec<Finding>, (u64, u64, u64)) {
     let (findings, mut heard) = mpsc::channel(16);
-    let progress = Arc::<Progress>::default();
+    let progress = Arc::<AuditProgress>::default();
     let listen = async {
         let mut all = Vec::new();
         while let Some(finding) = heard.recv().await {

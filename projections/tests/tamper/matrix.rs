@@ -4,14 +4,14 @@ use chrono::TimeDelta;
 use ledger::asset::Event;
 use ledger::chain::Hash;
 use ledger::id::Key;
-use ledger::record::{CommandId, Line, Record};
+use ledger::record::{CommandId, EventRecord, StoredLine};
 use projections::row::Row;
 use projections::testing::{Clock, Story};
 use projections::views::Parked;
 use serde_json::{Value, json};
 
 use crate::store::{dynamodb, sqlite};
-use crate::{World, findings};
+use crate::{TamperFixture, findings};
 
 /// Kinds of findings, and the versions that they are about.
 type Names = &'static [(&'static str, u64)];
@@ -26,13 +26,13 @@ struct Case {
 
 enum Deed {
     /// Events are written as they stand here; those beyond the last are erased.
-    Journal(Vec<Line>),
+    Journal(Vec<StoredLine>),
     Attribute(&'static str, Value),
     DropRow,
     /// The row shows an earlier version.
     RowOf(u64),
     /// The row shows these lines.
-    Both(Vec<Line>),
+    Both(Vec<StoredLine>),
     /// No event, and no row either.
     Nothing,
     /// Nothing but a row.
@@ -47,7 +47,7 @@ fn story(nth: u32) -> Story {
 }
 
 #[derive(Clone)]
-struct Lines(Vec<Line>);
+struct Lines(Vec<StoredLine>);
 
 impl Lines {
     fn edit(mut self, version: usize) -> Self {
@@ -58,7 +58,7 @@ impl Lines {
 
     fn relink(mut self, version: usize) -> Self {
         let prev = self.0[version - 2].hash();
-        let mut record = Record::read(&self.0[version - 1].body).unwrap();
+        let mut record = EventRecord::read(&self.0[version - 1].body).unwrap();
         record.prev = prev;
         self.0[version - 1].body = record.line().unwrap().body;
         self
@@ -79,7 +79,7 @@ impl Lines {
         for line in self.0.iter_mut().filter(|line| line.version >= version) {
             line.version += 1;
         }
-        self.0.push(Line { version, body });
+        self.0.push(StoredLine { version, body });
         self
     }
 
@@ -90,7 +90,7 @@ impl Lines {
 
     /// A change of the `version`th event, as somebody makes it who knows how events are written.
     fn forge(&self, version: usize, prev: Hash) -> String {
-        let mut record = Record::read(&self.0[version - 1].body).unwrap();
+        let mut record = EventRecord::read(&self.0[version - 1].body).unwrap();
         record.cause.actor = "mallory".into();
         record.cause.command = CommandId::fresh(u128::MAX);
         record.at += TimeDelta::microseconds(1);
@@ -246,7 +246,7 @@ fn silent_cases() -> Vec<Case> {
     ]
 }
 
-impl World {
+impl TamperFixture {
     async fn commit(&self, case: &Case) {
         let key = &case.story.key;
         match &case.deed {
@@ -280,7 +280,7 @@ impl World {
     }
 
     /// Makes the history these lines and no others.
-    async fn rewrite(&self, story: &Story, lines: &[Line]) {
+    async fn rewrite(&self, story: &Story, lines: &[StoredLine]) {
         for line in lines {
             self.write(&story.key, line.version, &line.body).await;
         }
@@ -293,7 +293,11 @@ impl World {
 }
 
 /// What is left after rows were mended: the journal's own, as before.
-async fn rows_are_mended_and_the_journal_is_not(world: &World, cases: &[Case], store: &str) {
+async fn rows_are_mended_and_the_journal_is_not(
+    world: &TamperFixture,
+    cases: &[Case],
+    store: &str,
+) {
     let mut audit = world.audit();
     audit.repair = true;
     let (mended, _) = findings(&audit).await;
@@ -311,7 +315,7 @@ async fn rows_are_mended_and_the_journal_is_not(world: &World, cases: &[Case], s
 }
 
 /// Commits everything, each on an asset of its own, and looks once.
-async fn every_deed_has_its_name(world: World, store: &str) {
+async fn every_deed_has_its_name(world: TamperFixture, store: &str) {
     let (cases, silent) = (cases(), silent_cases());
     let untouched: Vec<_> = (2001..2021).map(story).collect();
     for story in cases.iter().chain(&silent).map(|case| &case.story).chain(&untouched) {
@@ -356,7 +360,7 @@ async fn on_dynamodb_every_deed_has_its_name() {
 }
 
 /// What no ledger wrote, each told once, whatever else is there.
-async fn oddities_are_told(world: World, odd: &Story) {
+async fn oddities_are_told(world: TamperFixture, odd: &Story) {
     let other = story(2);
     world.keep(&other).await;
     let found = world.findings().await;

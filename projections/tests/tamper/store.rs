@@ -6,58 +6,63 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Tables};
 use ledger::asset::Asset;
 use ledger::id::Key;
-use ledger::journal::{DynamoJournal, SqliteJournal};
-use ledger::sqlite::Open;
-use projections::views::{DynamoViews, SqliteViews};
 use rusqlite::{Connection, params};
 use serde_json::Value;
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
+use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
 
-use crate::World;
+use crate::TamperFixture;
 
 /// Partitions of the rows on DynamoDB.
 const SHARDS: u8 = 8;
 
 #[allow(clippy::large_enum_variant, reason = "there is one at a time")]
-pub(crate) enum Store {
+pub(crate) enum TamperedStore {
     Sqlite { journal: Mutex<Connection>, views: Mutex<Connection>, _folder: TempDir },
     Dynamo(Tables),
 }
 
 /// A ledger in a folder, without the triggers that guard it against accidents.
-pub(crate) async fn sqlite() -> World {
+pub(crate) async fn sqlite() -> TamperFixture {
     let folder = TempDir::new().unwrap();
-    let journal = Arc::new(SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap());
-    let views = Arc::new(SqliteViews::open(folder.path(), Open::OrCreate).unwrap());
+    let journal = Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap());
+    let views = Arc::new(SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap());
     let raw = |name: &str| Connection::open(folder.path().join(name)).unwrap();
     let (events, rows) = (raw("journal.sqlite"), raw("views.sqlite"));
     for trigger in ["changed", "deleted", "replaced"] {
         events.execute_batch(&format!("DROP TRIGGER events_are_never_{trigger}")).unwrap();
     }
     let (events, rows) = (Mutex::new(events), Mutex::new(rows));
-    let store = Store::Sqlite { journal: events, views: rows, _folder: folder };
-    World { journal: journal.clone(), scan: journal, views, store }
+    let store = TamperedStore::Sqlite { journal: events, views: rows, _folder: folder };
+    TamperFixture { journal: journal.clone(), scan: journal, views, store }
 }
 
 /// A ledger on an engine of its own.
-pub(crate) async fn dynamodb() -> World {
+pub(crate) async fn dynamodb() -> TamperFixture {
     let tables = Engine::new().tables().await;
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
     let views = Arc::new(DynamoViews::new(tables.client.clone(), &tables.views, SHARDS));
-    World { journal: journal.clone(), scan: journal, views, store: Store::Dynamo(tables) }
+    TamperFixture {
+        journal: journal.clone(),
+        scan: journal,
+        views,
+        store: TamperedStore::Dynamo(tables),
+    }
 }
 
-impl World {
+impl TamperFixture {
     /// Writes an event's bytes, over whatever is there.
     pub(crate) async fn write(&self, key: &Key, version: u64, body: &str) {
         match &self.store {
-            Store::Sqlite { journal, .. } => {
+            TamperedStore::Sqlite { journal, .. } => {
                 let (journal, pk) = (journal.lock().unwrap(), key.partition());
                 let write = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, ?3) \
                              ON CONFLICT (pk, sk) DO UPDATE SET body = excluded.body";
                 journal.execute(write, params![pk, version, body]).unwrap();
             }
-            Store::Dynamo(tables) => {
+            TamperedStore::Dynamo(tables) => {
                 let put = tables.client.put_item().table_name(&tables.journal);
                 let put = put.item("pk", AttributeValue::S(key.partition()));
                 let put = put.item("sk", AttributeValue::N(version.to_string()));
@@ -69,12 +74,12 @@ impl World {
     /// Writes an event's bytes under what is no version.
     pub(crate) async fn write_odd(&self, key: &Key, version: &str) {
         match &self.store {
-            Store::Sqlite { journal, .. } => {
+            TamperedStore::Sqlite { journal, .. } => {
                 let (journal, pk) = (journal.lock().unwrap(), key.partition());
                 let write = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, '{}')";
                 journal.execute(write, params![pk, version.parse::<i64>().unwrap()]).unwrap();
             }
-            Store::Dynamo(tables) => {
+            TamperedStore::Dynamo(tables) => {
                 let put = tables.client.put_item().table_name(&tables.journal);
                 let put = put.item("pk", AttributeValue::S(key.partition()));
                 let put = put.item("sk", AttributeValue::N(version.to_owned()));
@@ -85,7 +90,7 @@ impl World {
 
     /// Copies a row into the next shard.
     pub(crate) async fn misplace_row(&self, key: &Key) {
-        let Store::Dynamo(tables) = &self.store else { panic!("SQLite has one part") };
+        let TamperedStore::Dynamo(tables) = &self.store else { panic!("SQLite has one part") };
         let get = tables.client.get_item().table_name(&tables.views);
         let got = get.key("pk", shard(key)).key("sk", sort(key)).send().await.unwrap();
         let mut item = got.item.unwrap();
@@ -98,12 +103,12 @@ impl World {
     /// Takes an event away.
     pub(crate) async fn erase(&self, key: &Key, version: u64) {
         match &self.store {
-            Store::Sqlite { journal, .. } => {
+            TamperedStore::Sqlite { journal, .. } => {
                 let erase = "DELETE FROM events WHERE pk = ?1 AND sk = ?2";
                 let pk = key.partition();
                 assert_eq!(journal.lock().unwrap().execute(erase, params![pk, version]), Ok(1));
             }
-            Store::Dynamo(tables) => {
+            TamperedStore::Dynamo(tables) => {
                 let delete = tables.client.delete_item().table_name(&tables.journal);
                 let delete = delete.key("pk", AttributeValue::S(key.partition()));
                 let delete = delete.key("sk", AttributeValue::N(version.to_string()));
@@ -115,7 +120,7 @@ impl World {
     /// Sets one attribute of a row, or takes it away.
     pub(crate) async fn alter(&self, key: &Key, attribute: &str, value: &Value) {
         match &self.store {
-            Store::Sqlite { views, .. } => {
+            TamperedStore::Sqlite { views, .. } => {
                 let alter = format!("UPDATE assets SET {attribute} = ?1 WHERE sk = ?2");
                 let (views, sk) = (views.lock().unwrap(), key.asset.to_string());
                 let changed = match value {
@@ -127,7 +132,7 @@ impl World {
                 };
                 assert_eq!(changed, Ok(1));
             }
-            Store::Dynamo(tables) => {
+            TamperedStore::Dynamo(tables) => {
                 let update = tables.client.update_item().table_name(&tables.views);
                 let update = update.key("pk", shard(key)).key("sk", sort(key));
                 let update = update.expression_attribute_names("#a", attribute);
@@ -145,11 +150,11 @@ impl World {
     /// Takes a row away.
     pub(crate) async fn drop_row(&self, key: &Key) {
         match &self.store {
-            Store::Sqlite { views, .. } => {
+            TamperedStore::Sqlite { views, .. } => {
                 let (views, sk) = (views.lock().unwrap(), key.asset.to_string());
                 assert_eq!(views.execute("DELETE FROM assets WHERE sk = ?1", [sk]), Ok(1));
             }
-            Store::Dynamo(tables) => {
+            TamperedStore::Dynamo(tables) => {
                 let delete = tables.client.delete_item().table_name(&tables.views);
                 delete.key("pk", shard(key)).key("sk", sort(key)).send().await.unwrap();
             }

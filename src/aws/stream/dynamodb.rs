@@ -12,13 +12,16 @@ use aws_sdk_dynamodbstreams::types::{self, AttributeValue, ShardIteratorType, St
 use aws_sdk_dynamodbstreams::{Client, primitives};
 use chrono::DateTime;
 use ledger::StoreError;
-use ledger::dynamodb::failed;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use ledger::id::Key;
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 use serde_dynamo::Item;
+use stores::dynamodb::failed;
 
-use super::{Batch, Cursor, Inventory, Listing, Place, Record, Shard, Stream, Time, Trouble};
+use super::{
+    InventoryCursor, ItemChange, JournalInventory, JournalStream, Listing, ShardPosition,
+    ShardRecords, StreamError, StreamShard, Time,
+};
 
 /// Keys of one page of the walk. At 800 bytes an event it reads 100 units, half a second of what
 /// a new on-demand table gives to spare.
@@ -54,7 +57,7 @@ impl DynamoStream {
         let arn = table.filter(on).and_then(|table| table.latest_stream_arn);
         arn.ok_or_else(|| {
             let text = format!("table {} has no stream: run `asset-ledger migrate`", self.table);
-            StoreError::new(Kind::Misconfigured, text)
+            StoreError::new(StoreErrorKind::Misconfigured, text)
         })
     }
 
@@ -64,20 +67,21 @@ impl DynamoStream {
     {
         let doing = format!("DynamoDB {call} of table {}", self.table);
         if code(&error) == Some("LimitExceededException") {
-            return StoreError::caused(Kind::Throttled, doing, error); // too many read this shard
+            // Too many readers of this shard.
+            return StoreError::caused(StoreErrorKind::Throttled, doing, error);
         }
         failed(doing, error)
     }
 
-    fn trouble<E>(&self, call: &str, error: SdkError<E, HttpResponse>) -> Trouble
+    fn trouble<E>(&self, call: &str, error: SdkError<E, HttpResponse>) -> StreamError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         match code(&error) {
-            Some("ExpiredIteratorException") => Trouble::Expired,
-            Some("TrimmedDataAccessException") => Trouble::Trimmed,
-            Some("ResourceNotFoundException") => Trouble::Gone,
-            _ => Trouble::Store(self.failed(call, error)),
+            Some("ExpiredIteratorException") => StreamError::Expired,
+            Some("TrimmedDataAccessException") => StreamError::Trimmed,
+            Some("ResourceNotFoundException") => StreamError::Gone,
+            _ => StreamError::Store(self.failed(call, error)),
         }
     }
 
@@ -91,7 +95,7 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&s
 }
 
 #[async_trait]
-impl Stream for DynamoStream {
+impl JournalStream for DynamoStream {
     async fn shards(&self) -> Result<Listing, StoreError> {
         let arn = self.latest().await?;
         let (mut shards, mut after) = (Vec::new(), None);
@@ -110,70 +114,70 @@ impl Stream for DynamoStream {
         Ok(Listing { stream: arn, shards })
     }
 
-    async fn iterator(&self, shard: &str, place: &Place) -> Result<String, Trouble> {
+    async fn iterator(&self, shard: &str, place: &ShardPosition) -> Result<String, StreamError> {
         let request = self.streams.get_shard_iterator().stream_arn(self.arn()).shard_id(shard);
         let request = match place {
-            Place::Oldest => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-            Place::After(sequence) => request
+            ShardPosition::Oldest => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            ShardPosition::After(sequence) => request
                 .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                 .sequence_number(sequence),
         };
         let answer = request.send().await;
         let answer = answer.map_err(|error| self.trouble("GetShardIterator", error))?;
-        answer.shard_iterator.ok_or(Trouble::Gone)
+        answer.shard_iterator.ok_or(StreamError::Gone)
     }
 
-    async fn records(&self, iterator: &str) -> Result<Batch, Trouble> {
+    async fn records(&self, iterator: &str) -> Result<ShardRecords, StreamError> {
         let answer = self.streams.get_records().shard_iterator(iterator).send().await;
         let answer = answer.map_err(|error| self.trouble("GetRecords", error))?;
         let records = answer.records.unwrap_or_default().into_iter().map(record);
-        Ok(Batch { records: records.collect(), next: answer.next_shard_iterator })
+        Ok(ShardRecords { records: records.collect(), next: answer.next_shard_iterator })
     }
 }
 
 #[async_trait]
-impl Inventory for DynamoStream {
+impl JournalInventory for DynamoStream {
     async fn page(
         &self,
-        after: Option<&Cursor>,
-    ) -> Result<(Vec<Hint>, Option<Cursor>), StoreError> {
+        after: Option<&InventoryCursor>,
+    ) -> Result<(Vec<ProjectionHint>, Option<InventoryCursor>), StoreError> {
         let page = self.tables.scan().table_name(&self.table).consistent_read(true).limit(PAGE);
         let page = page.projection_expression("pk, sk");
         let page = page.set_exclusive_start_key(after.map(key_of)).send().await;
         let page = page.map_err(|error| self.failed("Scan", error))?;
         let next = page.last_evaluated_key().and_then(cursor_of);
         let mut highest = HashMap::<String, u64>::new();
-        for Cursor { partition, version } in page.items().iter().filter_map(cursor_of) {
+        for InventoryCursor { partition, version } in page.items().iter().filter_map(cursor_of) {
             let known = highest.entry(partition).or_default();
             *known = version.max(*known);
         }
         let hint = |(partition, version): (String, u64)| {
             let key = Key::from_partition(&partition)?;
-            Some(Hint { key, version, lines: Vec::new() })
+            Some(ProjectionHint { key, version, lines: Vec::new() })
         };
         Ok((highest.into_iter().filter_map(hint).collect(), next))
     }
 }
 
-fn key_of(cursor: &Cursor) -> HashMap<String, Attribute> {
+fn key_of(cursor: &InventoryCursor) -> HashMap<String, Attribute> {
     let partition = Attribute::S(cursor.partition.clone());
     let version = Attribute::N(cursor.version.to_string());
     HashMap::from([("pk".to_owned(), partition), ("sk".to_owned(), version)])
 }
 
-fn cursor_of(item: &HashMap<String, Attribute>) -> Option<Cursor> {
+fn cursor_of(item: &HashMap<String, Attribute>) -> Option<InventoryCursor> {
     let partition = item.get("pk")?.as_s().ok()?.clone();
     let version = item.get("sk")?.as_n().ok()?.parse().ok()?;
-    Some(Cursor { partition, version })
+    Some(InventoryCursor { partition, version })
 }
 
-fn shard(shard: types::Shard) -> Option<Shard> {
-    Some(Shard { id: shard.shard_id?, parent: shard.parent_shard_id })
+fn shard(shard: types::Shard) -> Option<StreamShard> {
+    Some(StreamShard { id: shard.shard_id?, parent: shard.parent_shard_id })
 }
 
 /// None is left out, whatever it names: the journal's stream holds nothing that is none of our
 /// business.
-fn record(record: types::Record) -> Record {
+fn record(record: types::Record) -> ItemChange {
     let StreamRecord {
         approximate_creation_date_time: at,
         keys,
@@ -184,7 +188,7 @@ fn record(record: types::Record) -> Record {
     } = record.dynamodb.unwrap_or_else(|| StreamRecord::builder().build());
     let kind = record.event_name.map(|kind| kind.as_str().to_owned()).unwrap_or_default();
     let (keys, old, new) = (item(keys), item(old), item(new));
-    Record { sequence, at: at.and_then(time), kind, keys, old, new }
+    ItemChange { sequence, at: at.and_then(time), kind, keys, old, new }
 }
 
 /// An image, without what no program of this age can read.

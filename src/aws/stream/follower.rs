@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::{StreamExt, stream};
-use ledger::error::{Kind, chain};
+use ledger::error::{StoreErrorKind, chain};
 use ledger::{Effects, StoreError};
 use projections::Runner;
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::shards::{Reading, Shards};
-use super::{Batch, Cursor, Inventory, Place, Record, Stream, Time, Trouble};
+use super::shards::{ShardReader, Shards};
+use super::{
+    InventoryCursor, ItemChange, JournalInventory, JournalStream, ShardPosition, ShardRecords,
+    StreamError, Time,
+};
 
 /// Shards read at once.
 const AT_ONCE: usize = 8;
@@ -41,7 +44,7 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// How far a follower has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct FollowerStatus {
     /// Everything that was written before this is a row; `None` while that is not known, as at
     /// the start, and while the journal's keys are gone through.
     pub as_of: Option<Time>,
@@ -50,40 +53,40 @@ pub struct Status {
 }
 
 /// Keeps the rows up with the stream of a journal's table.
-pub struct Follower {
-    stream: Arc<dyn Stream>,
-    inventory: Arc<dyn Inventory>,
+pub struct StreamFollower {
+    stream: Arc<dyn JournalStream>,
+    inventory: Arc<dyn JournalInventory>,
     runner: Runner,
     effects: Arc<dyn Effects>,
     shards: Shards,
     looked: Option<Instant>,
     fill: Fill,
-    told: watch::Sender<Status>,
+    told: watch::Sender<FollowerStatus>,
 }
 
 /// Whether the journal's keys are being gone through.
 enum Fill {
     Nothing,
-    From(Option<Cursor>),
+    From(Option<InventoryCursor>),
 }
 
 /// What a step did.
-enum Step {
+enum ShardStep {
     Nothing,
     Moved,
     /// Records were lost: the journal's keys must be gone through.
     Lost,
 }
 
-impl Follower {
+impl StreamFollower {
     /// A follower of `stream`, which turns to `inventory` for what the stream has lost.
     pub fn new(
-        stream: Arc<dyn Stream>,
-        inventory: Arc<dyn Inventory>,
+        stream: Arc<dyn JournalStream>,
+        inventory: Arc<dyn JournalInventory>,
         runner: Runner,
         effects: Arc<dyn Effects>,
     ) -> Self {
-        let (told, fill) = (watch::Sender::new(Status::default()), Fill::Nothing);
+        let (told, fill) = (watch::Sender::new(FollowerStatus::default()), Fill::Nothing);
         let shards = Shards::default();
         Self { stream, inventory, runner, effects, shards, looked: None, fill, told }
     }
@@ -98,7 +101,7 @@ impl Follower {
 
     /// Tells how far the follower has come.
     #[must_use]
-    pub fn status(&self) -> watch::Receiver<Status> {
+    pub fn status(&self) -> watch::Receiver<FollowerStatus> {
         self.told.subscribe()
     }
 
@@ -131,7 +134,7 @@ impl Follower {
         let read = self.read(began).await;
         let as_of = if filling { None } else { self.shards.as_of(began) };
         let moved = read? || filling;
-        self.tell(Status { as_of, idle: !moved });
+        self.tell(FollowerStatus { as_of, idle: !moved });
         Ok(moved)
     }
 
@@ -171,7 +174,7 @@ impl Follower {
     /// Reads each shard on; whether any had something new. One shard's trouble stops no other.
     async fn read(&mut self, began: Time) -> Result<bool, StoreError> {
         let ids = self.shards.ready();
-        let desk = Desk { stream: &*self.stream, runner: &self.runner, began };
+        let desk = ShardContext { stream: &*self.stream, runner: &self.runner, began };
         let mut reads = Vec::new();
         for (id, reading) in self.shards.pick(&ids) {
             reads.push(desk.read(id, reading));
@@ -180,9 +183,9 @@ impl Follower {
         let (mut moved, mut failure) = (false, None);
         for step in steps {
             match step {
-                Ok(Step::Nothing) => {}
-                Ok(Step::Moved) => moved = true,
-                Ok(Step::Lost) => {
+                Ok(ShardStep::Nothing) => {}
+                Ok(ShardStep::Moved) => moved = true,
+                Ok(ShardStep::Lost) => {
                     self.lost();
                     self.looked = None;
                     moved = true;
@@ -197,7 +200,7 @@ impl Follower {
         failure.map_or(Ok(moved), Err)
     }
 
-    fn tell(&self, status: Status) {
+    fn tell(&self, status: FollowerStatus) {
         if let Some(as_of) = status.as_of {
             let lag = (self.effects.now() - as_of).num_milliseconds().max(0);
             #[allow(clippy::cast_precision_loss, reason = "a lag of 2^52 ms is not a lag")]
@@ -208,38 +211,42 @@ impl Follower {
 }
 
 /// What reading one shard takes.
-struct Desk<'a> {
-    stream: &'a dyn Stream,
+struct ShardContext<'a> {
+    stream: &'a dyn JournalStream,
     runner: &'a Runner,
     began: Time,
 }
 
-impl Desk<'_> {
-    async fn read(&self, id: &str, reading: &mut Reading) -> Result<Step, StoreError> {
+impl ShardContext<'_> {
+    async fn read(&self, id: &str, reading: &mut ShardReader) -> Result<ShardStep, StoreError> {
         self.project(reading).await?;
         match self.batch(id, reading).await {
             Ok(Some(batch)) => self.take(reading, batch).await,
-            Ok(None) => Ok(Step::Moved),
-            Err(Trouble::Expired) => {
+            Ok(None) => Ok(ShardStep::Moved),
+            Err(StreamError::Expired) => {
                 reading.iterator = None;
-                Ok(Step::Moved)
+                Ok(ShardStep::Moved)
             }
-            Err(Trouble::Trimmed) => {
+            Err(StreamError::Trimmed) => {
                 tracing::error!(shard = id, "records were trimmed before they were read");
-                (reading.place, reading.iterator) = (Some(Place::Oldest), None);
-                Ok(Step::Lost)
+                (reading.place, reading.iterator) = (Some(ShardPosition::Oldest), None);
+                Ok(ShardStep::Lost)
             }
-            Err(Trouble::Gone) => {
+            Err(StreamError::Gone) => {
                 tracing::error!(shard = id, "a shard went before it was read to its end");
                 (reading.place, reading.iterator) = (None, None);
-                Ok(Step::Lost)
+                Ok(ShardStep::Lost)
             }
-            Err(Trouble::Store(error)) => Err(error),
+            Err(StreamError::Store(error)) => Err(error),
         }
     }
 
     /// What stands next in a shard; `None` if all of it was read before.
-    async fn batch(&self, id: &str, reading: &mut Reading) -> Result<Option<Batch>, Trouble> {
+    async fn batch(
+        &self,
+        id: &str,
+        reading: &mut ShardReader,
+    ) -> Result<Option<ShardRecords>, StreamError> {
         let Some(place) = &reading.place else { return Ok(None) };
         let iterator = if let Some(iterator) = reading.iterator.take() {
             iterator
@@ -252,13 +259,17 @@ impl Desk<'_> {
         self.stream.records(iterator).await.map(Some)
     }
 
-    async fn take(&self, reading: &mut Reading, batch: Batch) -> Result<Step, StoreError> {
-        let Batch { records, next } = batch;
+    async fn take(
+        &self,
+        reading: &mut ShardReader,
+        batch: ShardRecords,
+    ) -> Result<ShardStep, StoreError> {
+        let ShardRecords { records, next } = batch;
         let step = self.step(reading, &records, next.is_none());
-        reading.pending = records.iter().filter_map(Record::hint).collect();
+        reading.pending = records.iter().filter_map(ItemChange::hint).collect();
         let last = records.last();
         let place = records.iter().rev().find_map(|record| record.sequence.clone());
-        let place = place.map(Place::After);
+        let place = place.map(ShardPosition::After);
         // A batch that is not empty may not be the last: it is complete up to its own records.
         let at_end = next.is_none() || reading.empties >= EMPTY_ENOUGH;
         let as_of = last.map_or(at_end.then_some(self.began), |last| last.at);
@@ -271,15 +282,19 @@ impl Desk<'_> {
 
     /// Counts a page, and says whether to read on at once: after records, and after an empty page
     /// behind which some may be piled up.
-    fn step(&self, reading: &mut Reading, records: &[Record], ended: bool) -> Step {
+    fn step(&self, reading: &mut ShardReader, records: &[ItemChange], ended: bool) -> ShardStep {
         reading.empties = if records.is_empty() { reading.empties.saturating_add(1) } else { 0 };
         let near = reading.as_of.is_some_and(|as_of| self.began - as_of <= NEAR);
         let more = ended || !records.is_empty();
-        if more || (reading.empties < EMPTY_ENOUGH && !near) { Step::Moved } else { Step::Nothing }
+        if more || (reading.empties < EMPTY_ENOUGH && !near) {
+            ShardStep::Moved
+        } else {
+            ShardStep::Nothing
+        }
     }
 
     /// Projects what was read; what could not be waits for the next round.
-    async fn project(&self, reading: &mut Reading) -> Result<(), StoreError> {
+    async fn project(&self, reading: &mut ShardReader) -> Result<(), StoreError> {
         if reading.pending.is_empty() {
             return Ok(());
         }
@@ -288,7 +303,7 @@ impl Desk<'_> {
             reading.pending.clear();
             return Ok(());
         };
-        let left: Vec<Hint> =
+        let left: Vec<ProjectionHint> =
             report.failed.iter().map(|failed| reading.pending[failed.hint].clone()).collect();
         reading.pending = left;
         Err(first.error.clone())
@@ -299,10 +314,10 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
     let wait = BACK_OFF.saturating_mul(1 << (failures - 1).min(16)).min(BACK_OFF_MAX);
     let (cause, pause_ms) = (chain(error), wait.as_millis());
     match error.kind {
-        Kind::Throttled | Kind::Unavailable => {
+        StoreErrorKind::Throttled | StoreErrorKind::Unavailable => {
             tracing::warn!(cause, pause_ms, "following will go on after a pause");
         }
-        Kind::Corrupt | Kind::Newer | Kind::Misconfigured => {
+        StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Misconfigured => {
             tracing::error!(cause, pause_ms, "following cannot go on until this is mended");
         }
     }

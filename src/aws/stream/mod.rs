@@ -13,15 +13,15 @@ mod tests;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ledger::StoreError;
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 
 pub use dynamodb::DynamoStream;
-pub use follower::{Follower, Status};
-pub use record::Record;
+pub use follower::{FollowerStatus, StreamFollower};
+pub use record::ItemChange;
 
 /// A part of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shard {
+pub struct StreamShard {
     /// Its name.
     pub id: String,
     /// The shard whose records come before its own.
@@ -34,12 +34,12 @@ pub struct Listing {
     /// The stream's name. Switching a table's stream off and on makes another one.
     pub stream: String,
     /// All of its shards that still have records, in any order.
-    pub shards: Vec<Shard>,
+    pub shards: Vec<StreamShard>,
 }
 
 /// Where in a shard to read on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ShardPosition {
     /// At the oldest record that is kept.
     Oldest,
     /// After the record with this sequence number.
@@ -48,16 +48,16 @@ pub enum Place {
 
 /// What one read of a shard brings.
 #[derive(Debug, Clone, Default)]
-pub struct Batch {
+pub struct ShardRecords {
     /// Records, perhaps none although more will follow.
-    pub records: Vec<Record>,
+    pub records: Vec<ItemChange>,
     /// Where to read on; `None` once the shard is closed and read to its end.
     pub next: Option<String>,
 }
 
 /// Why a shard could not be read.
 #[derive(Debug, Clone)]
-pub enum Trouble {
+pub enum StreamError {
     /// The iterator is too old: make another one.
     Expired,
     /// What stood at this place is gone: some records were never read.
@@ -74,31 +74,33 @@ pub enum Trouble {
 /// * An item's changes stand in one shard, or in its descendants, in order.
 /// * A record may come twice, and is kept for 24 hours.
 #[async_trait]
-pub trait Stream: Send + Sync {
+pub trait JournalStream: Send + Sync {
     /// Every shard. `Misconfigured` if the table has no stream.
     async fn shards(&self) -> Result<Listing, StoreError>;
 
     /// An iterator for a place in a shard.
-    async fn iterator(&self, shard: &str, place: &Place) -> Result<String, Trouble>;
+    async fn iterator(&self, shard: &str, place: &ShardPosition) -> Result<String, StreamError>;
 
     /// What stands at an iterator.
-    async fn records(&self, iterator: &str) -> Result<Batch, Trouble>;
+    async fn records(&self, iterator: &str) -> Result<ShardRecords, StreamError>;
 }
 
-/// Where a walk through the journal's keys goes on; made by [`Inventory::page`] only.
+/// Where a walk through the journal's keys goes on; made by [`JournalInventory::page`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
+pub struct InventoryCursor {
     pub(super) partition: String,
     pub(super) version: u64,
 }
 
 /// Every asset of the journal, for when a stream cannot tell.
 #[async_trait]
-pub trait Inventory: Send + Sync {
+pub trait JournalInventory: Send + Sync {
     /// The assets after `after`, each with a version that it has reached, and where to go on;
     /// `None` at the end. An asset may come twice.
-    async fn page(&self, after: Option<&Cursor>)
-    -> Result<(Vec<Hint>, Option<Cursor>), StoreError>;
+    async fn page(
+        &self,
+        after: Option<&InventoryCursor>,
+    ) -> Result<(Vec<ProjectionHint>, Option<InventoryCursor>), StoreError>;
 }
 
 /// When something was written, as far as a stream knows.

@@ -1,14 +1,14 @@
 //! One record of the stream, as it came.
 
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 use serde_dynamo::Item;
 
 use super::Time;
-use crate::aws::change::Change;
+use crate::aws::change::JournalChange;
 
 /// One change of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct ItemChange {
     /// Its place in its shard, if it was told.
     pub sequence: Option<String>,
     /// When it was written.
@@ -23,11 +23,11 @@ pub struct Record {
     pub new: Item,
 }
 
-impl Record {
+impl ItemChange {
     /// What to project because of it; `None` for an item that is no asset's. Raises the alarm if
     /// it is tampering.
-    pub(super) fn hint(&self) -> Option<Hint> {
+    pub(super) fn hint(&self) -> Option<ProjectionHint> {
         let Self { sequence, kind, keys, old, new, .. } = self;
-        Change { kind, sequence: sequence.as_deref(), keys, old, new }.hint()
+        JournalChange { kind, sequence: sequence.as_deref(), keys, old, new }.hint()
     }
 }

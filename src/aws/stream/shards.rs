@@ -2,29 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 
-use super::{Listing, Place, Time};
+use super::{Listing, ShardPosition, Time};
 
 /// How far a shard was read.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct ShardReader {
     pub(super) parent: Option<String>,
     /// Where to read on if there is no iterator; `None` once it was read to its end. A shard that
     /// is still open may already say where it ends: only reading to there tells that it has.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ShardPosition>,
     pub(super) iterator: Option<String>,
     /// Pages without records since the last one with some.
     pub(super) empties: u32,
     /// Read, but not yet rows: a store did not answer.
-    pub(super) pending: Vec<Hint>,
+    pub(super) pending: Vec<ProjectionHint>,
     /// Everything written before this is read.
     pub(super) as_of: Option<Time>,
 }
 
-impl Reading {
+impl ShardReader {
     fn new(parent: Option<String>, as_of: Option<Time>) -> Self {
-        let (place, iterator) = (Some(Place::Oldest), None);
+        let (place, iterator) = (Some(ShardPosition::Oldest), None);
         Self { parent, place, iterator, empties: 0, pending: Vec::new(), as_of }
     }
 
@@ -37,7 +37,7 @@ impl Reading {
 #[derive(Debug, Default)]
 pub(super) struct Shards {
     stream: Option<String>,
-    all: BTreeMap<String, Reading>,
+    all: BTreeMap<String, ShardReader>,
 }
 
 impl Shards {
@@ -47,23 +47,24 @@ impl Shards {
         let other = self.stream.replace(listing.stream.clone());
         let switched = other.is_some_and(|other| other != listing.stream);
         let ids: BTreeSet<_> = listing.shards.iter().map(|shard| shard.id.clone()).collect();
-        let unread = |(id, reading): (&String, &Reading)| !ids.contains(id) && !reading.is_done();
+        let unread =
+            |(id, reading): (&String, &ShardReader)| !ids.contains(id) && !reading.is_done();
         let lost = self.all.iter().any(unread);
         self.all.retain(|id, _| ids.contains(id));
         for shard in listing.shards {
             // What was written before its parent's records is no record of its own either.
             let parent = shard.parent.as_ref().and_then(|parent| self.all.get(parent));
             let as_of = parent.and_then(|parent| parent.as_of);
-            self.all.entry(shard.id).or_insert_with(|| Reading::new(shard.parent, as_of));
+            self.all.entry(shard.id).or_insert_with(|| ShardReader::new(shard.parent, as_of));
         }
         lost || switched
     }
 
     /// The shards that can be read on: those whose parent was read to its end, or is not there.
     pub(super) fn ready(&self) -> Vec<String> {
-        let done = |id: &String| self.all.get(id).is_none_or(Reading::is_done);
+        let done = |id: &String| self.all.get(id).is_none_or(ShardReader::is_done);
         let ready =
-            |reading: &Reading| !reading.is_done() && reading.parent.as_ref().is_none_or(done);
+            |reading: &ShardReader| !reading.is_done() && reading.parent.as_ref().is_none_or(done);
         let all = self.all.iter().filter(|(_, reading)| ready(reading));
         all.map(|(id, _)| id.clone()).collect()
     }
@@ -72,7 +73,7 @@ impl Shards {
     pub(super) fn pick<'a>(
         &'a mut self,
         ids: &'a [String],
-    ) -> impl Iterator<Item = (&'a String, &'a mut Reading)> {
+    ) -> impl Iterator<Item = (&'a String, &'a mut ShardReader)> {
         self.all.iter_mut().filter(|(id, _)| ids.contains(id))
     }
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ledger::error::{Kind, StoreError};
+use ledger::error::{StoreError, StoreErrorKind};
 use ledger::journal::{Journal, MemoryJournal};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use projections::runner::Hint;
-use projections::testing::{Clock, Fault, Faulty, Story};
+use projections::runner::ProjectionHint;
+use projections::testing::{Clock, FaultyViews, InjectedFault, Story};
 use projections::views::MemoryViews;
 use projections::{Runner, Views};
 use serde_dynamo::Item;
@@ -21,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 
 /// One answer of a scripted shard.
-type Answer = Result<Vec<Record>, Trouble>;
+type Answer = Result<Vec<ItemChange>, StreamError>;
 
 #[derive(Default)]
 struct Script {
     stream: String,
-    shards: Vec<Shard>,
+    shards: Vec<StreamShard>,
     answers: BTreeMap<String, VecDeque<Answer>>,
     /// Shards that end when their answers do.
     closed: Vec<String>,
@@ -43,7 +43,7 @@ struct Scripted(Mutex<Script>);
 impl Scripted {
     fn shard(&self, id: &str, parent: Option<&str>, answers: impl IntoIterator<Item = Answer>) {
         let mut script = self.0.lock().unwrap();
-        script.shards.push(Shard { id: id.to_owned(), parent: parent.map(str::to_owned) });
+        script.shards.push(StreamShard { id: id.to_owned(), parent: parent.map(str::to_owned) });
         script.answers.insert(id.to_owned(), answers.into_iter().collect());
     }
 
@@ -61,7 +61,7 @@ impl Scripted {
 }
 
 #[async_trait]
-impl Stream for Scripted {
+impl JournalStream for Scripted {
     async fn shards(&self) -> Result<Listing, StoreError> {
         let mut script = self.0.lock().unwrap();
         if let Some(error) = script.failing.take() {
@@ -70,21 +70,21 @@ impl Stream for Scripted {
         Ok(Listing { stream: script.stream.clone(), shards: script.shards.clone() })
     }
 
-    async fn iterator(&self, shard: &str, place: &Place) -> Result<String, Trouble> {
+    async fn iterator(&self, shard: &str, place: &ShardPosition) -> Result<String, StreamError> {
         let place = match place {
-            Place::Oldest => "oldest".to_owned(),
-            Place::After(sequence) => format!("after {sequence}"),
+            ShardPosition::Oldest => "oldest".to_owned(),
+            ShardPosition::After(sequence) => format!("after {sequence}"),
         };
         self.0.lock().unwrap().asked.push(format!("{shard} {place}"));
         Ok(shard.to_owned())
     }
 
-    async fn records(&self, iterator: &str) -> Result<Batch, Trouble> {
+    async fn records(&self, iterator: &str) -> Result<ShardRecords, StreamError> {
         let mut script = self.0.lock().unwrap();
         let answers = script.answers.get_mut(iterator).unwrap();
         let records = answers.pop_front().unwrap_or(Ok(Vec::new()))?;
         let ended = answers.is_empty() && script.closed.contains(&iterator.to_owned());
-        Ok(Batch { records, next: (!ended).then(|| iterator.to_owned()) })
+        Ok(ShardRecords { records, next: (!ended).then(|| iterator.to_owned()) })
     }
 }
 
@@ -92,20 +92,20 @@ impl Stream for Scripted {
 struct Keys(Vec<Story>);
 
 #[async_trait]
-impl Inventory for Keys {
+impl JournalInventory for Keys {
     async fn page(
         &self,
-        after: Option<&Cursor>,
-    ) -> Result<(Vec<Hint>, Option<Cursor>), StoreError> {
+        after: Option<&InventoryCursor>,
+    ) -> Result<(Vec<ProjectionHint>, Option<InventoryCursor>), StoreError> {
         let from = after.map_or(0, |after| after.version);
         let place = usize::try_from(from).unwrap();
-        let hints = self.0[place..].iter().take(2).map(|story| Hint {
+        let hints = self.0[place..].iter().take(2).map(|story| ProjectionHint {
             key: story.key.clone(),
             version: story.version(),
             lines: Vec::new(),
         });
         let more = place + 2 < self.0.len();
-        let next = Cursor { partition: String::new(), version: from + 2 };
+        let next = InventoryCursor { partition: String::new(), version: from + 2 };
         Ok((hints.collect(), more.then_some(next)))
     }
 }
@@ -113,9 +113,9 @@ impl Inventory for Keys {
 struct World {
     stream: Arc<Scripted>,
     journal: Arc<MemoryJournal>,
-    views: Arc<Faulty<MemoryViews>>,
+    views: Arc<FaultyViews<MemoryViews>>,
     stories: Vec<Story>,
-    follower: Follower,
+    follower: StreamFollower,
 }
 
 /// A journal that holds some stories, an empty stream, and no rows.
@@ -125,10 +125,10 @@ async fn world(stories: u32) -> World {
 
 async fn world_with(
     stories: u32,
-    fault: impl FnMut(&'static str) -> Option<Fault> + Send + 'static,
+    fault: impl FnMut(&'static str) -> Option<InjectedFault> + Send + 'static,
 ) -> World {
     let (stream, journal) = (Arc::new(Scripted::default()), Arc::new(MemoryJournal::default()));
-    let views = Arc::new(Faulty::new(MemoryViews::default(), fault));
+    let views = Arc::new(FaultyViews::new(MemoryViews::default(), fault));
     let stories: Vec<_> =
         (1..=stories).map(|nth| Story::begin("main", nth).received().uploaded()).collect();
     for story in &stories {
@@ -141,12 +141,12 @@ async fn world_with(
 fn follower(
     stream: &Arc<Scripted>,
     journal: &Arc<MemoryJournal>,
-    views: &Arc<Faulty<MemoryViews>>,
+    views: &Arc<FaultyViews<MemoryViews>>,
     stories: &[Story],
-) -> Follower {
+) -> StreamFollower {
     let clock = Arc::new(Clock::default());
     let runner = Runner::new(journal.clone(), views.clone(), clock.clone());
-    Follower::new(stream.clone(), Arc::new(Keys(stories.to_vec())), runner, clock)
+    StreamFollower::new(stream.clone(), Arc::new(Keys(stories.to_vec())), runner, clock)
 }
 
 impl World {
@@ -172,10 +172,10 @@ fn image(pk: &str, version: u64, body: &str) -> Item {
 }
 
 /// The record of an event, with a sequence number of its own.
-fn record(story: &Story, version: u64) -> Record {
+fn record(story: &Story, version: u64) -> ItemChange {
     let line = &story.lines[usize::try_from(version).unwrap() - 1];
     let new = image(&story.key.partition(), version, &line.body);
-    Record {
+    ItemChange {
         sequence: Some(format!("{}/{version}", story.key.asset.last_byte())),
         at: Some(Clock::default().0),
         kind: "INSERT".to_owned(),
@@ -185,11 +185,11 @@ fn record(story: &Story, version: u64) -> Record {
     }
 }
 
-fn records(story: &Story) -> Vec<Record> {
+fn records(story: &Story) -> Vec<ItemChange> {
     (1..=story.version()).map(|version| record(story, version)).collect()
 }
 
-fn store_error(kind: Kind) -> StoreError {
+fn store_error(kind: StoreErrorKind) -> StoreError {
     StoreError::new(kind, "as the test asked")
 }
 
@@ -244,7 +244,11 @@ async fn an_expired_iterator_is_made_again_where_it_stood() {
     let mut world = world(2).await;
     let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
     let last = a[2].sequence.clone().unwrap();
-    world.stream.shard("s1", None, [Err(Trouble::Expired), Ok(a), Err(Trouble::Expired), Ok(b)]);
+    world.stream.shard(
+        "s1",
+        None,
+        [Err(StreamError::Expired), Ok(a), Err(StreamError::Expired), Ok(b)],
+    );
     world.settle().await;
     assert_eq!(world.rows().await, [true, true]);
     let after = format!("s1 after {last}");
@@ -255,7 +259,7 @@ async fn an_expired_iterator_is_made_again_where_it_stood() {
 async fn what_was_trimmed_is_found_in_the_journal() {
     let mut world = world(5).await;
     let a = records(&world.stories[0]);
-    world.stream.shard("s1", None, [Ok(a), Err(Trouble::Trimmed), Ok(vec![])]);
+    world.stream.shard("s1", None, [Ok(a), Err(StreamError::Trimmed), Ok(vec![])]);
     world.settle().await;
     assert_eq!(world.rows().await, [true; 5]);
     assert_eq!(world.stream.asked(), ["s1 oldest", "s1 oldest"]);
@@ -306,12 +310,20 @@ async fn a_store_that_fails_loses_no_record_and_stops_no_other_shard() {
     let mut world = world_with(2, move |name| {
         let fails = name == "put" && failures > 0;
         failures -= i32::from(fails);
-        fails.then_some(Fault::Before)
+        fails.then_some(InjectedFault::Before)
     })
     .await;
     let [a, b] = [0, 1].map(|at| records(&world.stories[at]));
-    world.stream.shard("s1", None, [Ok(a), Err(Trouble::Store(store_error(Kind::Throttled)))]);
-    world.stream.shard("s2", None, [Err(Trouble::Store(store_error(Kind::Unavailable))), Ok(b)]);
+    world.stream.shard(
+        "s1",
+        None,
+        [Ok(a), Err(StreamError::Store(store_error(StoreErrorKind::Throttled)))],
+    );
+    world.stream.shard(
+        "s2",
+        None,
+        [Err(StreamError::Store(store_error(StoreErrorKind::Unavailable))), Ok(b)],
+    );
     let mut errors = 0;
     for _ in 0..8 {
         errors += i32::from(world.follower.round().await.is_err());
@@ -325,7 +337,7 @@ async fn a_store_that_fails_loses_no_record_and_stops_no_other_shard() {
 #[tokio::test]
 async fn two_workers_write_the_same_rows() {
     let mut world = world(3).await;
-    let all: Vec<Vec<Record>> = world.stories.iter().map(records).collect();
+    let all: Vec<Vec<ItemChange>> = world.stories.iter().map(records).collect();
     world.stream.shard("s1", None, all.concat().into_iter().map(|it| Ok(vec![it])));
     let mut other = follower(&world.stream, &world.journal, &world.views, &world.stories);
     for _ in 0..6 {
@@ -343,11 +355,11 @@ async fn the_lag_is_what_is_not_read_yet() {
     let written = Clock::default().0 - chrono::TimeDelta::minutes(5);
     first.at = Some(written);
     world.stream.shard("s1", None, [Ok(vec![first])]);
-    assert_eq!(*status.borrow(), Status { as_of: None, idle: false });
+    assert_eq!(*status.borrow(), FollowerStatus { as_of: None, idle: false });
     world.follower.round().await.unwrap();
-    assert_eq!(*status.borrow(), Status { as_of: Some(written), idle: false });
+    assert_eq!(*status.borrow(), FollowerStatus { as_of: Some(written), idle: false });
     world.settle().await;
-    assert_eq!(*status.borrow(), Status { as_of: Some(Clock::default().0), idle: true });
+    assert_eq!(*status.borrow(), FollowerStatus { as_of: Some(Clock::default().0), idle: true });
 }
 
 #[tokio::test]
@@ -392,7 +404,7 @@ async fn an_iterator_that_is_made_again_comes_by_the_same_empty_pages() {
     let mut world = world(1).await;
     let status = world.follower.status();
     let empty = || Ok(vec![]);
-    let answers = [empty(), empty(), empty(), empty(), Err(Trouble::Expired), empty(), empty()];
+    let answers = [empty(), empty(), empty(), empty(), Err(StreamError::Expired), empty(), empty()];
     world.stream.shard("s1", None, answers);
     for _ in 0..7 {
         assert!(world.follower.round().await.unwrap());
@@ -417,7 +429,7 @@ async fn a_new_shard_is_as_far_as_its_parent_was() {
 async fn a_stream_that_is_off_is_asked_again_until_it_is_mended() {
     let world = world(1).await;
     world.stream.shard("s1", None, [Ok(records(&world.stories[0]))]);
-    world.stream.0.lock().unwrap().failing = Some(store_error(Kind::Misconfigured));
+    world.stream.0.lock().unwrap().failing = Some(store_error(StoreErrorKind::Misconfigured));
     let (stop, mut status) = (CancellationToken::new(), world.follower.status());
     let running = tokio::spawn(world.follower.run(stop.clone()));
     status.wait_for(|status| status.idle).await.unwrap();
@@ -427,7 +439,7 @@ async fn a_stream_that_is_off_is_asked_again_until_it_is_mended() {
 }
 
 /// What a record says, and how often it raised the alarm.
-fn heard(record: &Record) -> (Option<Hint>, u64) {
+fn heard(record: &ItemChange) -> (Option<ProjectionHint>, u64) {
     let recorder = DebuggingRecorder::new();
     let hint = metrics::with_local_recorder(&recorder, || record.hint());
     (hint, alarms(&recorder))
@@ -449,7 +461,7 @@ fn an_event_that_was_changed_is_an_alarm_and_still_a_hint() {
         let mut changed = record(&story, 2);
         (changed.kind, changed.old) = (kind.to_owned(), changed.new.clone());
         // The changed bytes are no part of a history: the journal is read.
-        let hint = Hint { key: story.key.clone(), version: 2, lines: Vec::new() };
+        let hint = ProjectionHint { key: story.key.clone(), version: 2, lines: Vec::new() };
         assert_eq!(heard(&changed), (Some(hint), 1), "{kind}");
     }
     assert_eq!(heard(&record(&story, 2)).1, 0);

@@ -11,7 +11,7 @@ use ledger::Effects;
 use ledger::checkpoint::{SecretKey, VerifierKey};
 
 use crate::export::{sync_beside, text};
-use crate::world::World;
+use crate::system::SystemEffects;
 
 /// The bits of a mode below those of the owner.
 const OTHERS: u32 = 0o100;
@@ -39,8 +39,8 @@ pub(super) struct Keygen {
 impl Keygen {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let mut seed = [0; 32];
-        seed[..16].copy_from_slice(&World.random().to_be_bytes());
-        seed[16..].copy_from_slice(&World.random().to_be_bytes());
+        seed[..16].copy_from_slice(&SystemEffects.random().to_be_bytes());
+        seed[16..].copy_from_slice(&SystemEffects.random().to_be_bytes());
         let key = SecretKey::new(&self.name, seed).context("--name")?;
         let public = PathBuf::from(format!("{}.pub", self.out.display()));
         // First: a secret whose public half somebody else's file takes the place of is of no use.

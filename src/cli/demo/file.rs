@@ -12,7 +12,7 @@ const CHUNK: usize = 256 * 1024;
 const SAMPLE: &str = "Who did what to this file, when, and prove it.\n";
 
 /// A file on disk and what is declared of it.
-pub(super) struct File {
+pub(super) struct DemoFile {
     pub(super) path: PathBuf,
     pub(super) name: String,
     pub(super) content_type: &'static str,
@@ -20,7 +20,7 @@ pub(super) struct File {
     pub(super) sha256: String,
 }
 
-impl File {
+impl DemoFile {
     /// A small text, written to `folder`.
     pub(super) async fn sample(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join("hello.txt");

@@ -7,31 +7,31 @@ use anyhow::{Context, bail, ensure};
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::Key;
-use ledger::record::{Line, Record};
+use ledger::record::{EventRecord, StoredLine};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::file::File;
+use super::file::DemoFile;
 use crate::cli::table;
 
 /// Characters of an answer that are shown.
 const SHOWN: usize = 400;
 
-pub(super) struct Walk {
+pub(super) struct DemoWalk {
     http: Client,
     api: String,
     step: u32,
 }
 
 /// What the API or S3 answered.
-pub(super) struct Answer {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     pub(super) body: String,
     pub(super) json: Value,
 }
 
-impl Walk {
+impl DemoWalk {
     pub(super) fn new(api: String) -> Self {
         Self { http: Client::new(), api, step: 0 }
     }
@@ -52,7 +52,7 @@ impl Walk {
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> anyhow::Result<Answer> {
+    ) -> anyhow::Result<HttpReply> {
         let url = format!("{}{path}", self.api);
         let mut request = self.http.request(method.parse()?, &url);
         let mut curl = format!("curl -X {method} '{url}'");
@@ -60,23 +60,27 @@ impl Walk {
             write!(curl, " --json '{}'", body.to_string().replace('\'', r"'\''"))?;
             request = request.json(body);
         }
-        let answer = Answer::of(request.send().await?).await?;
+        let answer = HttpReply::of(request.send().await?).await?;
         self.show_answer(&curl, &answer)?;
         Ok(answer)
     }
 
     /// Asks the API and shows nothing.
-    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<Answer> {
-        Answer::of(self.http.get(format!("{}{path}", self.api)).send().await?).await
+    pub(super) async fn ask(&self, path: &str) -> anyhow::Result<HttpReply> {
+        HttpReply::of(self.http.get(format!("{}{path}", self.api)).send().await?).await
     }
 
     /// Shows what was asked without.
-    pub(super) fn show(&self, method: &str, path: &str, answer: &Answer) -> anyhow::Result<()> {
+    pub(super) fn show(&self, method: &str, path: &str, answer: &HttpReply) -> anyhow::Result<()> {
         self.show_answer(&format!("curl -X {method} '{}{path}'", self.api), answer)
     }
 
     /// Sends a file by the upload URL of a created asset, with the headers that were signed.
-    pub(super) async fn put(&self, file: &File, created: &Answer) -> anyhow::Result<Answer> {
+    pub(super) async fn put(
+        &self,
+        file: &DemoFile,
+        created: &HttpReply,
+    ) -> anyhow::Result<HttpReply> {
         let url = created.text("upload_url")?;
         let headers = created.json.pointer("/upload/headers").and_then(Value::as_object);
         let headers = headers.context("the answer holds no headers to send")?;
@@ -97,7 +101,7 @@ impl Walk {
     }
 
     /// Fetches a URL of S3 and shows it.
-    pub(super) async fn fetch(&self, url: &str) -> anyhow::Result<Answer> {
+    pub(super) async fn fetch(&self, url: &str) -> anyhow::Result<HttpReply> {
         let answer = send(self.http.get(url)).await?;
         self.show_answer(&format!("curl '{url}'"), &answer)?;
         Ok(answer)
@@ -122,7 +126,7 @@ impl Walk {
         let answer = send(self.http.get(&url).header("accept", accept)).await?.with_status(200)?;
         writeln!(io::stdout(), "    $ curl -H 'Accept: {accept}' '{url}'")?;
         let lines = answer.body.lines().zip(1..);
-        let lines = lines.map(|(body, version)| Line { version, body: body.to_owned() });
+        let lines = lines.map(|(body, version)| StoredLine { version, body: body.to_owned() });
         let history = History::read(&key_of(&answer.body)?, lines.collect())?;
         history.context("the history is empty")
     }
@@ -138,7 +142,7 @@ impl Walk {
     }
 
     #[allow(clippy::unused_self)]
-    fn show_answer(&self, curl: &str, answer: &Answer) -> anyhow::Result<()> {
+    fn show_answer(&self, curl: &str, answer: &HttpReply) -> anyhow::Result<()> {
         let shown: String = answer.body.trim().chars().take(SHOWN).collect();
         let more = if shown.len() < answer.body.trim().len() { " …" } else { "" };
         writeln!(io::stdout(), "    $ {curl}\n    {} {shown}{more}", answer.status)?;
@@ -146,7 +150,7 @@ impl Walk {
     }
 }
 
-impl Answer {
+impl HttpReply {
     async fn of(response: Response) -> anyhow::Result<Self> {
         let status = response.status().as_u16();
         let body = response.text().await?;
@@ -173,11 +177,11 @@ impl Answer {
     }
 }
 
-async fn send(request: RequestBuilder) -> anyhow::Result<Answer> {
-    Answer::of(request.send().await?).await
+async fn send(request: RequestBuilder) -> anyhow::Result<HttpReply> {
+    HttpReply::of(request.send().await?).await
 }
 
 fn key_of(jsonl: &str) -> anyhow::Result<Key> {
     let first = jsonl.lines().next().context("the history is empty")?;
-    Ok(Record::read(first)?.key)
+    Ok(EventRecord::read(first)?.key)
 }

@@ -22,10 +22,10 @@ const REMEMBERED: usize = 1_024;
 
 /// Which warnings came how often of late.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Repeats(Arc<Mutex<HashMap<u64, Line>>>);
+pub(super) struct Repeats(Arc<Mutex<HashMap<u64, LogLine>>>);
 
 #[derive(Debug)]
-struct Line {
+struct LogLine {
     text: String,
     times: u64,
 }
@@ -55,7 +55,7 @@ impl Repeats {
         if *event.metadata().level() > Level::WARN {
             return true;
         }
-        let mut text = Text::default();
+        let mut text = MessageText::default();
         event.record(&mut text);
         let mut hasher = DefaultHasher::new();
         (event.metadata().callsite(), &text.0).hash(&mut hasher);
@@ -65,12 +65,12 @@ impl Repeats {
         if full && !lines.contains_key(&key) {
             return true;
         }
-        let line = lines.entry(key).or_insert_with(|| Line { text: text.0, times: 0 });
+        let line = lines.entry(key).or_insert_with(|| LogLine { text: text.0, times: 0 });
         line.times += 1;
         line.times <= WRITTEN
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<u64, Line>> {
+    fn lines(&self) -> MutexGuard<'_, HashMap<u64, LogLine>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,9 +83,9 @@ impl<S: Subscriber> Layer<S> for Repeats {
 
 /// An event's message and values.
 #[derive(Default)]
-struct Text(String);
+struct MessageText(String);
 
-impl Visit for Text {
+impl Visit for MessageText {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let space = if self.0.is_empty() { "" } else { " " };
         let _ = match field.name() {

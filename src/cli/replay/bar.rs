@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use projections::replay::{Phase, Replay, Seen, Tally};
+use projections::replay::{Phase, Replay, ReplayTally, TallySnapshot};
 use tokio::time::{Instant, interval, sleep};
 
 /// How often a bar moves.
@@ -22,13 +22,13 @@ pub(super) async fn beside<T>(replay: &Replay, work: impl Future<Output = T>) ->
     }
 }
 
-async fn show<T>(tally: &Tally, events: Option<u64>) -> T {
+async fn show<T>(tally: &ReplayTally, events: Option<u64>) -> T {
     if io::stderr().is_terminal() { bars(tally, events).await } else { lines(tally, events).await }
 }
 
 /// It never ends; dropped with the work, it takes its bar off the screen.
-async fn bars<T>(tally: &Tally, events: Option<u64>) -> T {
-    let bar = Gone(ProgressBar::new_spinner());
+async fn bars<T>(tally: &ReplayTally, events: Option<u64>) -> T {
+    let bar = WipedBar(ProgressBar::new_spinner());
     let (mut phase, mut ticks) = (None, interval(MOVE));
     loop {
         ticks.tick().await;
@@ -42,7 +42,7 @@ async fn bars<T>(tally: &Tally, events: Option<u64>) -> T {
 }
 
 /// A bar where its end is known.
-fn dress(bar: &ProgressBar, seen: &Seen, events: Option<u64>) {
+fn dress(bar: &ProgressBar, seen: &TallySnapshot, events: Option<u64>) {
     let total = match seen.phase {
         Phase::Filling => events,
         Phase::Comparing => Some(seen.assets),
@@ -61,7 +61,7 @@ fn dress(bar: &ProgressBar, seen: &Seen, events: Option<u64>) {
     bar.reset_eta();
 }
 
-async fn lines<T>(tally: &Tally, events: Option<u64>) -> T {
+async fn lines<T>(tally: &ReplayTally, events: Option<u64>) -> T {
     let (began, first) = (Instant::now(), tally.seen().events);
     loop {
         sleep(LINE).await;
@@ -72,7 +72,7 @@ async fn lines<T>(tally: &Tally, events: Option<u64>) -> T {
             format!(", {rate} events/s, about {seconds} s left")
         });
         let (name, left) = (name(seen.phase), left.unwrap_or_default());
-        let Seen { events, assets, compared, .. } = seen;
+        let TallySnapshot { events, assets, compared, .. } = seen;
         // Whoever took the pipe away does not wait for lines.
         let _ = writeln!(
             io::stderr(),
@@ -81,7 +81,7 @@ async fn lines<T>(tally: &Tally, events: Option<u64>) -> T {
     }
 }
 
-fn done(seen: &Seen) -> u64 {
+fn done(seen: &TallySnapshot) -> u64 {
     if seen.phase == Phase::Comparing { seen.compared } else { seen.events }
 }
 
@@ -94,9 +94,9 @@ fn name(phase: Phase) -> &'static str {
     }
 }
 
-struct Gone(ProgressBar);
+struct WipedBar(ProgressBar);
 
-impl Drop for Gone {
+impl Drop for WipedBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -7,9 +7,9 @@ use ledger::audit::Finding;
 use ledger::id::AssetId;
 use ledger::time;
 use projections::Generation;
-use projections::replay::{Difference, Report};
+use projections::replay::{Difference, ReplayReport};
 
-use crate::cli::shown;
+use crate::cli::render;
 use crate::plural::count;
 
 /// Why the new rows are not read.
@@ -34,9 +34,9 @@ const KINDS: [(Difference, &str); 9] = [
 ];
 
 /// Writes what was found.
-pub(super) fn write(report: &Report) -> io::Result<()> {
+pub(super) fn write(report: &ReplayReport) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Report { events, assets, broken, broken_count, unknown, unknown_count, differences } =
+    let ReplayReport { events, assets, broken, broken_count, unknown, unknown_count, differences } =
         report;
     let (events, assets) = (count(*events, "event"), count(*assets, "asset"));
     writeln!(out, "{events} of {assets}. The rows that are read, beside the new:")?;
@@ -54,7 +54,7 @@ pub(super) fn write(report: &Report) -> io::Result<()> {
         writeln!(out, "  {broken_count:>10} {do_not} not verify")?;
     }
     for broken in broken {
-        let (partition, why) = (shown::line(&broken.partition), shown::line(&broken.why));
+        let (partition, why) = (render::line(&broken.partition), render::line(&broken.why));
         writeln!(out, "  {partition}: {why}")?;
     }
     if *unknown_count > 0 {
@@ -65,7 +65,7 @@ pub(super) fn write(report: &Report) -> io::Result<()> {
         )?;
     }
     for unknown in unknown {
-        let (partition, why) = (shown::line(&unknown.partition), shown::line(&unknown.why));
+        let (partition, why) = (render::line(&unknown.partition), render::line(&unknown.why));
         writeln!(out, "  {partition}: {why}")?;
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! A journal that was put back from a copy, beside rows that followed another one.
 
 use anyhow::{Context, bail};
-use ledger::journal::SqliteJournal;
-use ledger::sqlite::Open;
 use projections::follower::LOST;
-use projections::position::{Commit, Position, Positions};
-use projections::views::SqliteViews;
+use projections::position::{Position, PositionCommit, Positions};
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
 
-use crate::cli::stores::{Store, Stores};
+use crate::cli::store_options::{StoreKind, StoreOptions};
 
 /// The journal of a data folder and how far its rows have followed it.
 pub(super) struct Followed {
@@ -19,12 +19,12 @@ pub(super) struct Followed {
 
 impl Followed {
     /// Of a data folder; tables on AWS keep no position.
-    pub(super) async fn open(stores: &Stores) -> anyhow::Result<Option<Self>> {
-        if stores.store != Store::Sqlite {
+    pub(super) async fn open(stores: &StoreOptions) -> anyhow::Result<Option<Self>> {
+        if stores.store != StoreKind::Sqlite {
             return Ok(None);
         }
-        let journal = SqliteJournal::open(stores.folder(), Open::Existing).await?;
-        let views = SqliteViews::open(stores.folder(), Open::OrCreate)?;
+        let journal = SqliteJournal::open(stores.folder(), OpenMode::Existing).await?;
+        let views = SqliteViews::open(stores.folder(), OpenMode::OrCreate)?;
         let end = Position::last_of(&journal).await?;
         Ok(Some(Self { journal, views, end }))
     }
@@ -46,7 +46,7 @@ impl Followed {
                 return Ok(());
             }
             let moved = self.views.commit(&[], &[], &from, &self.end).await;
-            if matches!(moved.context("the position was not moved")?, Commit::Moved(_)) {
+            if matches!(moved.context("the position was not moved")?, PositionCommit::Moved(_)) {
                 return Ok(());
             }
         }

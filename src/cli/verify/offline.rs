@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 use ledger::audit::Finding;
-use projections::audit::Audit;
+use projections::audit::RowAudit;
 
-use super::report::Report;
+use super::report::VerifyReport;
 use crate::cli::checkpoint::verifier;
-use crate::cli::progress::Progress;
-use crate::cli::shown;
+use crate::cli::progress::ProgressBar;
+use crate::cli::render;
 use crate::export::left_out_beside;
-use crate::export::{self, Against, Checked, Comparison, Looked, Met, Tell, Vouched};
+use crate::export::{
+    self, CheckSummary, CheckpointHeads, Comparison, ComparisonResult, FindingObserver,
+    HeadsProvenance, InputKind,
+};
 use crate::plural::count;
 
 /// What to look at, and what to compare it with.
@@ -36,30 +39,34 @@ pub(super) struct Offline {
 
 impl Offline {
     /// The checkpoint to compare with; says what vouches for it.
-    pub(super) fn checkpoint(&self) -> anyhow::Result<Option<Against>> {
+    pub(super) fn checkpoint(&self) -> anyhow::Result<Option<CheckpointHeads>> {
         let Some(heads) = &self.against else { return Ok(None) };
         let twice = self.file.as_deref() == Some(heads) && heads == Path::new("-");
         ensure!(!twice, "--file - and --against -: standard input is one of them; name a file");
         let key = self.key.as_deref().map(verifier).transpose()?;
-        let against = Against::open(heads, key.as_ref())?;
+        let against = CheckpointHeads::open(heads, key.as_ref())?;
         let (assets, list) = (count(against.count(), "asset"), left_out_beside(heads));
         let (said, left_out) = match against.vouched() {
-            Vouched::Signed(of) => (format!("signed by {}, {assets}", of.origin), of.left_out),
-            Vouched::Noted(of) => {
+            HeadsProvenance::Signed(of) => {
+                (format!("signed by {}, {assets}", of.origin), of.left_out)
+            }
+            HeadsProvenance::Noted(of) => {
                 let said =
                     format!("says it is of {}; give --key to check who signed it", of.origin);
                 (said, of.left_out)
             }
-            Vouched::Bare => ("not signed: it is worth what its place is worth".to_owned(), 0),
+            HeadsProvenance::Bare => {
+                ("not signed: it is worth what its place is worth".to_owned(), 0)
+            }
         };
         let name = heads.display().to_string();
-        writeln!(io::stderr(), "checkpoint {}: {}", shown::line(&name), shown::line(&said))?;
+        writeln!(io::stderr(), "checkpoint {}: {}", render::line(&name), render::line(&said))?;
         if left_out > 0 || list.is_file() {
             let list = list.display().to_string();
             let so_many = if left_out > 0 { count(left_out, "asset") } else { "assets".to_owned() };
             let said =
                 "left out, since their histories did not verify: nothing is compared of them";
-            writeln!(io::stderr(), "{so_many} {said}; see {}", shown::line(&list))?;
+            writeln!(io::stderr(), "{so_many} {said}; see {}", render::line(&list))?;
         }
         Ok(Some(against))
     }
@@ -67,12 +74,12 @@ impl Offline {
 
 /// Compares a ledger with a checkpoint, if there is one.
 pub(super) async fn compare(
-    against: Option<&Against>,
-    with: &Audit,
-    report: &mut Report,
+    against: Option<&CheckpointHeads>,
+    with: &RowAudit,
+    report: &mut VerifyReport,
 ) -> anyhow::Result<()> {
     let Some(against) = against else { return Ok(()) };
-    let mut tell = Telling::new(report);
+    let mut tell = TeeReport::new(report);
     let met = against.journal(&*with.scan, &mut |finding| tell.tell(finding)).await?;
     tell.done()?;
     of_this_ledger(met)
@@ -82,14 +89,14 @@ pub(super) async fn compare(
 /// compared with a checkpoint is what was checked.
 pub(super) fn look(
     path: &Path,
-    against: Option<&Against>,
-    report: &mut Report,
-    seen: &mut Checked,
+    against: Option<&CheckpointHeads>,
+    report: &mut VerifyReport,
+    seen: &mut CheckSummary,
 ) -> anyhow::Result<()> {
-    let mut comparison = against.map(Against::begin).transpose()?;
-    let looked = Looked::open(path).context("--file")?;
-    let bare = matches!(looked, Looked::Bare(_));
-    let mut tell = Telling::new(report);
+    let mut comparison = against.map(CheckpointHeads::begin).transpose()?;
+    let looked = InputKind::open(path).context("--file")?;
+    let bare = matches!(looked, InputKind::Bare(_));
+    let mut tell = TeeReport::new(report);
     *seen = checked(looked, comparison.as_mut(), &mut |finding| tell.tell(finding))?;
     // An export of nothing says so in its manifest; a pipe is empty also if its other end failed.
     let nothing = bare && seen.assets == 0 && tell.report.count() == 0;
@@ -106,7 +113,9 @@ pub(super) fn look(
 
 /// A checkpoint that knows none of the assets is another ledger's, or everything was replaced:
 /// that is for a person to tell apart.
-fn of_this_ledger(Met { heads, removed, others }: Met) -> anyhow::Result<()> {
+fn of_this_ledger(
+    ComparisonResult { heads, removed, others }: ComparisonResult,
+) -> anyhow::Result<()> {
     ensure!(
         heads > 0 || removed == 0 || others == 0,
         "none of the {} of the checkpoint is here, but {others} others: it is of another ledger, \
@@ -117,26 +126,26 @@ fn of_this_ledger(Met { heads, removed, others }: Met) -> anyhow::Result<()> {
 }
 
 fn checked(
-    looked: Looked,
+    looked: InputKind,
     against: Option<&mut Comparison<'_>>,
-    tell: Tell<'_>,
-) -> anyhow::Result<Checked> {
-    let mut progress = Progress::new("checked");
+    tell: FindingObserver<'_>,
+) -> anyhow::Result<CheckSummary> {
+    let mut progress = ProgressBar::new("checked");
     let seen = &mut |events| progress.reached(events);
     match looked {
-        Looked::Export(archive) => export::check_against(&archive, against, tell, seen),
-        Looked::Bare(runs) => Checked::of_runs(runs, against, tell, seen),
+        InputKind::Export(archive) => export::check_against(&archive, against, tell, seen),
+        InputKind::Bare(runs) => CheckSummary::of_runs(runs, against, tell, seen),
     }
 }
 
 /// A report that is told of findings by somebody who does not ask how it went.
-struct Telling<'a> {
-    report: &'a mut Report,
+struct TeeReport<'a> {
+    report: &'a mut VerifyReport,
     failed: io::Result<()>,
 }
 
-impl<'a> Telling<'a> {
-    fn new(report: &'a mut Report) -> Self {
+impl<'a> TeeReport<'a> {
+    fn new(report: &'a mut VerifyReport) -> Self {
         Self { report, failed: Ok(()) }
     }
 

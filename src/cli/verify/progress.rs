@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use projections::audit::Progress;
+use projections::audit::AuditProgress;
 
-use crate::audit::Files;
+use crate::object_audit::ObjectAudit;
 use crate::plural::count;
 
 /// How often: as often as an eye can follow.
@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// Tells the figures again and again, on standard error and only if that is a terminal. It never
 /// ends by itself; dropped, it wipes its line.
-pub(super) async fn show(progress: &Progress, files: Option<&Files>) {
+pub(super) async fn show(progress: &AuditProgress, files: Option<&ObjectAudit>) {
     if !io::stderr().is_terminal() {
         return std::future::pending().await;
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
 use ledger::id::Tenant;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::cli::{shown, table};
+use crate::cli::{render, table};
 use crate::plural::count as so_many;
 
 /// Findings that a table shows; the rest are counted by kind. Nobody reads more, and they would
@@ -19,17 +19,17 @@ const SHOWN: usize = 1000;
 const SHORT: usize = 12;
 
 /// Takes findings as they come.
-pub(super) struct Report {
+pub(super) struct VerifyReport {
     json: bool,
     tenant: Tenant,
     shown: Vec<Finding>,
-    counts: BTreeMap<Kind, u64>,
+    counts: BTreeMap<FindingKind, u64>,
 }
 
 /// The last line for machines.
 #[derive(Serialize)]
-struct End {
-    checked: Checked,
+struct ReportSummary {
+    checked: VerifiedCounts,
     findings: BTreeMap<&'static str, u64>,
     /// Whether that was everything.
     whole: bool,
@@ -37,13 +37,13 @@ struct End {
 
 /// How much was looked at.
 #[derive(Serialize)]
-struct Checked {
+struct VerifiedCounts {
     assets: u64,
     events: u64,
     rows: u64,
 }
 
-impl Report {
+impl VerifyReport {
     /// The assets of `tenant` are shown by their ids alone.
     pub(super) fn new(json: bool, tenant: &Tenant) -> Self {
         Self { json, tenant: tenant.clone(), shown: Vec::new(), counts: BTreeMap::new() }
@@ -82,17 +82,17 @@ impl Report {
             return Ok(0);
         }
         let (assets, events, rows) = looked;
-        let checked = Checked { assets, events, rows };
+        let checked = VerifiedCounts { assets, events, rows };
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
-            unless_closed(line(&End { checked, findings, whole }))?;
+            unless_closed(line(&ReportSummary { checked, findings, whole }))?;
         } else {
             unless_closed(self.table(&checked, count, whole))?;
         }
         Ok(count)
     }
 
-    fn table(&self, checked: &Checked, count: u64, whole: bool) -> io::Result<()> {
+    fn table(&self, checked: &VerifiedCounts, count: u64, whole: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if count > 0 {
             let headers = ["finding", "asset", "#", "expected", "found", "what", "repair"];
@@ -103,7 +103,7 @@ impl Report {
         for (kind, count) in &self.counts {
             writeln!(out, "{count:>8} {kind}")?;
         }
-        let Checked { assets, events, rows } = checked;
+        let VerifiedCounts { assets, events, rows } = checked;
         let (but, so_far) = if whole { ("", "") } else { (", but not all", " so far") };
         writeln!(
             out,
@@ -130,16 +130,16 @@ fn row(finding: &Finding, tenant: &Tenant) -> Vec<String> {
     };
     vec![
         finding.kind.to_string(),
-        shown::asset(&finding.asset, tenant),
+        render::asset(&finding.asset, tenant),
         finding.version.map(|version| version.to_string()).unwrap_or_default(),
         short(finding.expected),
         short(finding.found),
-        shown::line(&finding.says).into_owned(),
-        shown::line(finding.repair.as_deref().unwrap_or_default()).into_owned(),
+        render::line(&finding.says).into_owned(),
+        render::line(finding.repair.as_deref().unwrap_or_default()).into_owned(),
     ]
 }
 
 fn line(told: &impl Serialize) -> io::Result<()> {
     let told = serde_json::to_string(told)?;
-    writeln!(io::stdout().lock(), "{}", shown::json(&told))
+    writeln!(io::stdout().lock(), "{}", render::json(&told))
 }

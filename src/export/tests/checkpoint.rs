@@ -2,15 +2,15 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Tables};
-use ledger::audit::{Finding, Kind};
+use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
 use ledger::checkpoint::SecretKey;
 use ledger::id::Key;
-use ledger::journal::{DynamoJournal, SqliteJournal};
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use ledger::signer::{Signer, sign};
-use ledger::sqlite::Open;
 use rusqlite::{Connection, params};
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
 
 use super::super::*;
 use super::world::{ASSETS, Ledger, Place, Quiet, key, lines};
@@ -23,7 +23,7 @@ enum Raw {
 
 impl Raw {
     /// Puts these lines in the place of the history.
-    async fn rewrite(&self, key: &Key, before: &[Line], after: &[Line]) {
+    async fn rewrite(&self, key: &Key, before: &[StoredLine], after: &[StoredLine]) {
         for line in before {
             self.erase(key, line.version).await;
         }
@@ -47,7 +47,7 @@ impl Raw {
         }
     }
 
-    async fn write(&self, key: &Key, line: &Line) {
+    async fn write(&self, key: &Key, line: &StoredLine) {
         match self {
             Self::Sqlite(file) => {
                 let write = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, ?3)";
@@ -65,14 +65,14 @@ impl Raw {
 }
 
 /// The same history with another beginning, each event linked to the one before it.
-fn rewritten(lines: &[Line]) -> Vec<Line> {
-    let mut all: Vec<Line> = Vec::new();
+fn rewritten(lines: &[StoredLine]) -> Vec<StoredLine> {
+    let mut all: Vec<StoredLine> = Vec::new();
     for line in lines {
         let body = line.body.replace("bob", "eve");
         let (said, prev) = body.rsplit_once(r#""prev":""#).unwrap();
-        let prev = all.last().map_or_else(|| prev[..64].parse().unwrap(), Line::hash);
+        let prev = all.last().map_or_else(|| prev[..64].parse().unwrap(), StoredLine::hash);
         let body = format!(r#"{said}"prev":"{}"}}"#, prev as Hash);
-        all.push(Line { version: line.version, body });
+        all.push(StoredLine { version: line.version, body });
     }
     all
 }
@@ -97,8 +97,8 @@ fn signing(seed: u8) -> SecretKey {
     SecretKey::new("files.example/ledger", [seed; 32]).unwrap()
 }
 
-async fn compared(ledger: &Ledger, heads: &std::path::Path) -> (Vec<Finding>, Met) {
-    let against = Against::open(heads, Some(signing(1).verifier())).unwrap();
+async fn compared(ledger: &Ledger, heads: &std::path::Path) -> (Vec<Finding>, ComparisonResult) {
+    let against = CheckpointHeads::open(heads, Some(signing(1).verifier())).unwrap();
     let mut found = Vec::new();
     let met = against.journal(&*ledger.scan, &mut |finding| found.push(finding)).await.unwrap();
     (found, met)
@@ -112,13 +112,13 @@ async fn each_deed_is_named(ledger: Ledger, raw: Raw) {
     ledger.append(ASSETS + 1, &lines(ASSETS + 1, 1)).await;
     assert_eq!(compared(&ledger, &heads).await.0, [], "what came later is no finding");
 
-    let deeds: [(&str, u64, Vec<Line>, &[Kind]); 5] = [
-        ("a tail deleted", 2, lines(2, 2), &[Kind::Truncated]),
-        ("a last event edited", 3, rewritten_last(3), &[Kind::Edited]),
-        ("an asset removed", 4, Vec::new(), &[Kind::Removed]),
-        ("a history written anew", 5, rewritten(&lines(5, 4)), &[Kind::Rewritten]),
+    let deeds: [(&str, u64, Vec<StoredLine>, &[FindingKind]); 5] = [
+        ("a tail deleted", 2, lines(2, 2), &[FindingKind::Truncated]),
+        ("a last event edited", 3, rewritten_last(3), &[FindingKind::Edited]),
+        ("an asset removed", 4, Vec::new(), &[FindingKind::Removed]),
+        ("a history written anew", 5, rewritten(&lines(5, 4)), &[FindingKind::Rewritten]),
         // Nothing comes after the event that was seen: it may have been edited alone.
-        ("the same, no longer", 6, rewritten(&lines(6, 3)), &[Kind::Edited]),
+        ("the same, no longer", 6, rewritten(&lines(6, 3)), &[FindingKind::Edited]),
     ];
     for (_, nth, after, _) in &deeds {
         raw.rewrite(&key(*nth), &lines(*nth, 3), after).await;
@@ -135,7 +135,7 @@ async fn each_deed_is_named(ledger: Ledger, raw: Raw) {
     assert_eq!(assets.len(), deeds.len(), "and nothing of others: {found:#?}");
 }
 
-fn rewritten_last(nth: u64) -> Vec<Line> {
+fn rewritten_last(nth: u64) -> Vec<StoredLine> {
     let mut edited = lines(nth, 3);
     edited[2].body = edited[2].body.replace("bob", "eve");
     edited
@@ -144,7 +144,7 @@ fn rewritten_last(nth: u64) -> Vec<Line> {
 #[tokio::test]
 async fn in_sqlite_a_checkpoint_shows_what_a_journal_cannot() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = SqliteJournal::open(folder.path(), Open::OrCreate).await.unwrap();
+    let journal = SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap();
     let raw = Connection::open(folder.path().join("journal.sqlite")).unwrap();
     for trigger in ["changed", "deleted", "replaced"] {
         raw.execute_batch(&format!("DROP TRIGGER events_are_never_{trigger}")).unwrap();
@@ -164,7 +164,7 @@ async fn a_checkpoint_is_believed_only_with_its_note_and_its_key() {
     let (place, full) = (Place::new(), Ledger::full().await);
     let heads = checkpoint(&full, &place).await;
     let refused = |key: Option<&SecretKey>| {
-        let opened = Against::open(&heads, key.map(Signer::verifier));
+        let opened = CheckpointHeads::open(&heads, key.map(Signer::verifier));
         format!("{:#}", opened.err().expect("it was believed"))
     };
     let (right, wrong) = (signing(1), signing(2));
@@ -181,24 +181,24 @@ async fn a_checkpoint_is_believed_only_with_its_note_and_its_key() {
     std::fs::write(&heads, &whole).unwrap();
     std::fs::remove_file(note_beside(&heads)).unwrap();
     assert!(refused(Some(&right)).contains("no note"));
-    assert_eq!(Against::open(&heads, None).unwrap().vouched(), &Vouched::Bare);
+    assert_eq!(CheckpointHeads::open(&heads, None).unwrap().vouched(), &HeadsProvenance::Bare);
 }
 
 #[tokio::test]
 async fn an_export_is_compared_with_a_checkpoint_too() {
     let (place, full) = (Place::new(), Ledger::full().await);
     let heads = checkpoint(&full, &place).await;
-    let filter = Filter { actor: Some("ann".into()), ..Filter::default() };
+    let filter = ExportFilter { actor: Some("ann".into()), ..ExportFilter::default() };
     let shape = place.shape("export", Layout::Segment, false);
     full.export(&shape, filter).await;
-    let against = Against::open(&heads, Some(signing(1).verifier())).unwrap();
+    let against = CheckpointHeads::open(&heads, Some(signing(1).verifier())).unwrap();
     let (mut found, archive) = (Vec::new(), Archive::open(&shape.out).unwrap());
     let tell = &mut |finding| found.push(finding);
     let mut comparison = against.begin().unwrap();
     check_against(&archive, Some(&mut comparison), tell, &mut |_| ()).unwrap();
     let met = comparison.end(tell).unwrap();
     assert_eq!((met.heads, met.removed), (6, ASSETS - 6), "a part is told as a part");
-    assert!(found.iter().all(|finding| finding.kind == Kind::Removed));
+    assert!(found.iter().all(|finding| finding.kind == FindingKind::Removed));
 }
 
 /// What was compared are the heads that were vouched for, or nothing was compared.
@@ -210,7 +210,7 @@ async fn heads_that_change_between_the_look_and_the_comparison_are_noticed() {
     let fewer: String = whole.split_inclusive('\n').skip(1).collect();
     for (other, in_place) in [("", true), (fewer.as_str(), true), (fewer.as_str(), false)] {
         std::fs::write(&heads, &whole).unwrap();
-        let against = Against::open(&heads, Some(signing(1).verifier())).unwrap();
+        let against = CheckpointHeads::open(&heads, Some(signing(1).verifier())).unwrap();
         if !in_place {
             std::fs::remove_file(&heads).unwrap(); // the path leads to another file now
         }

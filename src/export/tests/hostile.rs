@@ -6,10 +6,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use ledger::Effects;
-use ledger::audit::Kind;
+use ledger::audit::FindingKind;
 use ledger::history::History;
 use ledger::journal::MemoryJournal;
-use ledger::record::Line;
+use ledger::record::StoredLine;
 use ledger::testing::TestEffects;
 
 use super::super::form::{EVENTS, HISTORY};
@@ -96,7 +96,7 @@ fn one_history_is_held_only_as_far_as_histories_go() {
 #[test]
 fn assets_out_of_order_are_found() {
     let found = found_in(Cursor::new(chain(4, 2) + &chain(3, 2)));
-    assert_eq!((found[0].kind, found[0].asset.clone()), (Kind::Copied, key(4).partition()));
+    assert_eq!((found[0].kind, found[0].asset.clone()), (FindingKind::Copied, key(4).partition()));
 }
 
 #[tokio::test]
@@ -177,9 +177,10 @@ fn a_hostile_tar_is_refused_by_name_and_writes_nothing() {
 async fn a_tar_that_was_packed_as_a_whole_is_no_chain() {
     let (place, full) = (Place::new(), Ledger::full().await);
     let shape = place.shape("whole.tar", Layout::Segment, true);
-    full.export(&shape, Filter::default()).await;
-    let is_export =
-        |path: &Path| Ok::<_, anyhow::Error>(matches!(Looked::open(path)?, Looked::Export(_)));
+    full.export(&shape, ExportFilter::default()).await;
+    let is_export = |path: &Path| {
+        Ok::<_, anyhow::Error>(matches!(InputKind::open(path)?, InputKind::Export(_)))
+    };
     assert!(is_export(&shape.out).unwrap());
     let other = place.at("whole.tar.gz");
     fs::write(&other, gzip(&fs::read(&shape.out).unwrap())).unwrap();
@@ -196,7 +197,7 @@ async fn a_tar_that_was_packed_as_a_whole_is_no_chain() {
 async fn a_tar_that_was_cut_or_joined_is_refused() {
     let place = Place::new();
     let shape = place.shape("whole.tar", Layout::Segment, false);
-    Ledger::full().await.export(&shape, Filter::default()).await;
+    Ledger::full().await.export(&shape, ExportFilter::default()).await;
     let whole = fs::read(&shape.out).unwrap();
     let other = place.at("other.tar");
     for length in [0, 100, 600, whole.len() / 2, whole.len() - 1024, whole.len() - 512] {
@@ -232,10 +233,10 @@ fn export_of(place: &Place, change: impl Fn(String) -> String) -> std::path::Pat
     let shape = place.shape("odd", Layout::Segment, false);
     let _ = fs::remove_dir_all(&shape.out);
     let body = change(lines(1, 1).remove(0).body);
-    let line = Line { version: 1, body };
+    let line = StoredLine { version: 1, body };
     let history = History::read(&key(1), vec![line]).unwrap().unwrap();
     let at = TestEffects::seeded(1).now();
-    let mut writer = Writer::create(shape.clone(), at, Filter::default()).unwrap();
+    let mut writer = ExportWriter::create(shape.clone(), at, ExportFilter::default()).unwrap();
     writer.add(&history).unwrap();
     writer.finish().unwrap();
     shape.out
@@ -246,12 +247,12 @@ async fn what_the_ledger_would_not_have_written_so_is_found_and_not_imported() {
     type Change = Box<dyn Fn(String) -> String>;
     let at = |it: &str| it.find(r#""at":""#).unwrap() + 6;
     let far = "9999-12-31T23:59:59.999999Z";
-    let cases: [(Kind, Change); 6] = [
-        (Kind::OddSpelling, Box::new(|it| it.replacen(',', ", ", 1))),
-        (Kind::OddSpelling, Box::new(|it| it + "\r")),
-        (Kind::OddSpelling, Box::new(|it| it.replacen("version", r"\u0076ersion", 1))),
+    let cases: [(FindingKind, Change); 6] = [
+        (FindingKind::OddSpelling, Box::new(|it| it.replacen(',', ", ", 1))),
+        (FindingKind::OddSpelling, Box::new(|it| it + "\r")),
+        (FindingKind::OddSpelling, Box::new(|it| it.replacen("version", r"\u0076ersion", 1))),
         (
-            Kind::OddSpelling,
+            FindingKind::OddSpelling,
             Box::new(|it| {
                 let (tenant, rest) = it[1..].split_once(',').unwrap();
                 let rest = rest.strip_suffix('}').unwrap();
@@ -259,14 +260,14 @@ async fn what_the_ledger_would_not_have_written_so_is_found_and_not_imported() {
             }),
         ),
         (
-            Kind::OverLimit,
+            FindingKind::OverLimit,
             Box::new(move |it| {
                 let start = at(&it);
                 format!("{}{far}{}", &it[..start], &it[start + far.len()..])
             }),
         ),
         (
-            Kind::OverLimit,
+            FindingKind::OverLimit,
             Box::new(|it| {
                 it.replace(r#""upload":"plain""#, r#""upload":"plain","filename":"../x""#)
             }),

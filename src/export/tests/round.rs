@@ -1,8 +1,9 @@
 //! What goes out comes back, byte for byte.
 
 use engine::Engine;
+use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
-use ledger::journal::{DynamoJournal, MemoryJournal};
+use stores::DynamoJournal;
 
 use super::super::*;
 use super::world::{ASSETS, Ledger, Place, chain, files, findings, found_in, key, lines};
@@ -21,7 +22,7 @@ async fn every_shape_of_an_export_is_whole_and_is_imported() {
     let (place, full) = (Place::new(), Ledger::full().await);
     for (name, layout, gzip) in SHAPES {
         let shape = place.shape(name, layout, gzip);
-        let (manifest, broken) = full.export(&shape, Filter::default()).await;
+        let (manifest, broken) = full.export(&shape, ExportFilter::default()).await;
         assert_eq!((manifest.assets, broken), (ASSETS, 0));
         assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
         let empty = Ledger::of(MemoryJournal::default());
@@ -39,7 +40,7 @@ async fn sqlite_to_dynamodb_and_back_gives_the_same_bytes() {
     let (place, folder) = (Place::new(), tempfile::tempdir().unwrap());
     let export = async |ledger: &Ledger, name| {
         let shape = place.shape(name, Layout::Segment, true);
-        ledger.export(&shape, Filter::default()).await;
+        ledger.export(&shape, ExportFilter::default()).await;
         shape.out
     };
     let first = export(&Ledger::full().await, "first").await;
@@ -73,7 +74,8 @@ async fn histories_are_sorted_through_files_when_they_do_not_fit() {
     let whole = full.scan.segments(1).await.unwrap();
     let mut expected = Chains::new(&*full.scan, &whole[0], None);
     let whole = dynamodb.scan.segments(1).await.unwrap();
-    let mut sorted = Sorted::with_runs_of(5_000, &*dynamodb.scan, &whole[0]).await.unwrap();
+    let mut sorted =
+        SortedHistories::with_runs_of(5_000, &*dynamodb.scan, &whole[0]).await.unwrap();
     while let Some(chain) = sorted.next().await.unwrap() {
         assert_eq!(Some(chain), expected.next().await.unwrap());
     }
@@ -83,7 +85,7 @@ async fn histories_are_sorted_through_files_when_they_do_not_fit() {
 #[tokio::test]
 async fn a_filter_takes_whole_assets_only() {
     let (place, full) = (Place::new(), Ledger::full().await);
-    let taken = async |name, filter: Filter| {
+    let taken = async |name, filter: ExportFilter| {
         let shape = place.shape(name, Layout::Asset, false);
         let (manifest, _) = full.export(&shape, filter).await;
         assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
@@ -91,14 +93,20 @@ async fn a_filter_takes_whole_assets_only() {
     };
     let at = |nth: u64| Some(key(nth).asset).map(|_| lines(nth, 1)[0].body.clone());
     let time = |nth| {
-        let record = ledger::record::Record::read(&at(nth).unwrap()).unwrap();
+        let record = ledger::record::EventRecord::read(&at(nth).unwrap()).unwrap();
         Some(record.at)
     };
-    let none = Filter::default();
-    assert_eq!(taken("actor", Filter { actor: Some("ann".into()), ..none.clone() }).await, 6);
-    assert_eq!(taken("time", Filter { since: time(10), until: time(15), ..none.clone() }).await, 5);
-    assert_eq!(taken("state", Filter { state: Some("CREATED".into()), ..none.clone() }).await, 10);
-    let both = Filter { actor: Some("ann".into()), since: time(11), until: time(31), ..none };
+    let none = ExportFilter::default();
+    assert_eq!(taken("actor", ExportFilter { actor: Some("ann".into()), ..none.clone() }).await, 6);
+    assert_eq!(
+        taken("time", ExportFilter { since: time(10), until: time(15), ..none.clone() }).await,
+        5
+    );
+    assert_eq!(
+        taken("state", ExportFilter { state: Some("CREATED".into()), ..none.clone() }).await,
+        10
+    );
+    let both = ExportFilter { actor: Some("ann".into()), since: time(11), until: time(31), ..none };
     assert_eq!(taken("both", both).await, 2);
 }
 
@@ -137,7 +145,7 @@ async fn a_history_that_does_not_verify_is_left_out_and_named() {
     broken.remove(1);
     full.append(ASSETS + 1, &broken).await;
     let shape = place.shape("export", Layout::Segment, false);
-    let (manifest, left_out) = full.export(&shape, Filter::default()).await;
+    let (manifest, left_out) = full.export(&shape, ExportFilter::default()).await;
     assert_eq!((left_out, manifest.left_out), (1, 1));
     assert_eq!(manifest.left_out_assets, [key(ASSETS + 1).partition()]);
     assert_eq!(findings(&shape.out).unwrap(), []);
@@ -147,7 +155,7 @@ async fn a_history_that_does_not_verify_is_left_out_and_named() {
 async fn a_history_that_is_too_long_for_its_readers_is_left_out_and_named() {
     #[derive(Default)]
     struct Told(Vec<String>);
-    impl Heard for Told {
+    impl ExportObserver for Told {
         fn read(&mut self, _: u64) {}
 
         fn broken(&mut self, _: Vec<ledger::audit::Finding>) {}
@@ -158,8 +166,8 @@ async fn a_history_that_is_too_long_for_its_readers_is_left_out_and_named() {
     }
     let (place, full, mut told) = (Place::new(), Ledger::full().await, Told::default());
     let shape = place.shape("export", Layout::Segment, false);
-    let (at, all) = (chrono::DateTime::UNIX_EPOCH, Filter::default());
-    let mut writer = Writer::create(shape.clone(), at, all.clone()).unwrap();
+    let (at, all) = (chrono::DateTime::UNIX_EPOCH, ExportFilter::default());
+    let mut writer = ExportWriter::create(shape.clone(), at, all.clone()).unwrap();
     // Every sixth asset has six events.
     let most = form::bytes(&lines(5, 6)) - 100;
     let source = full.source();
@@ -176,19 +184,20 @@ async fn what_is_not_finished_leaves_nothing_behind() {
     for name in ["folder", "archive.tar"] {
         let shape = place.shape(name, Layout::Segment, false);
         let at = chrono::DateTime::UNIX_EPOCH;
-        let mut writer = Writer::create(shape.clone(), at, Filter::default()).unwrap();
+        let mut writer = ExportWriter::create(shape.clone(), at, ExportFilter::default()).unwrap();
         let source = Ledger::full().await;
         let mut quiet = super::world::Quiet;
         source
             .source()
-            .export(Vec::new(), &Filter::default(), &mut writer, &mut quiet)
+            .export(Vec::new(), &ExportFilter::default(), &mut writer, &mut quiet)
             .await
             .unwrap();
         // What another run has begun, or left when it was killed, is in nobody's way.
-        let second = Writer::create(shape.clone(), at, Filter::default()).unwrap();
+        let second = ExportWriter::create(shape.clone(), at, ExportFilter::default()).unwrap();
         drop(writer);
         second.finish().unwrap();
-        let refused = Writer::create(shape.clone(), at, Filter::default()).err().unwrap();
+        let refused =
+            ExportWriter::create(shape.clone(), at, ExportFilter::default()).err().unwrap();
         assert!(refused.to_string().contains("there already"), "{refused}");
         let _ = std::fs::remove_dir_all(&shape.out);
         let _ = std::fs::remove_file(&shape.out);

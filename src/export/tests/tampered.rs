@@ -4,14 +4,14 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use ledger::audit::Kind;
+use ledger::audit::FindingKind;
 use ledger::journal::MemoryJournal;
 
 use super::super::*;
 use super::world::{ASSETS, Ledger, Place, chain, findings, found_in, key, lines};
 
 /// Its name, what it is found as, in which line, and what it does.
-type Case = (&'static str, Kind, &'static str, fn(&mut Vec<String>));
+type Case = (&'static str, FindingKind, &'static str, fn(&mut Vec<String>));
 
 fn edit(file: &Path, change: impl Fn(&mut Vec<String>)) {
     let text = fs::read_to_string(file).unwrap();
@@ -28,13 +28,13 @@ async fn what_was_done_to_the_events_has_its_name_and_its_line() {
     let whole = fs::read_to_string(&events).unwrap();
     // The fifth asset has six events, and its first stands in line 15.
     let cases: [Case; 7] = [
-        ("edited", Kind::Edited, ":17:", |l| l[16] = l[16].replace("bob", "eve")),
-        ("deleted", Kind::Deleted, ":16:", |l| drop(l.remove(15))),
-        ("inserted", Kind::Inserted, ":18:", |l| l.insert(17, l[15].clone())),
-        ("swapped", Kind::Swapped, ":16:", |l| l.swap(15, 16)),
-        ("tail", Kind::Truncated, ":", |l| drop(l.remove(19))),
-        ("asset", Kind::Removed, "", |l| drop(l.drain(14..20))),
-        ("garbage", Kind::Malformed, ":15:", |l| l[14] = "no event".to_owned()),
+        ("edited", FindingKind::Edited, ":17:", |l| l[16] = l[16].replace("bob", "eve")),
+        ("deleted", FindingKind::Deleted, ":16:", |l| drop(l.remove(15))),
+        ("inserted", FindingKind::Inserted, ":18:", |l| l.insert(17, l[15].clone())),
+        ("swapped", FindingKind::Swapped, ":16:", |l| l.swap(15, 16)),
+        ("tail", FindingKind::Truncated, ":", |l| drop(l.remove(19))),
+        ("asset", FindingKind::Removed, "", |l| drop(l.drain(14..20))),
+        ("garbage", FindingKind::Malformed, ":15:", |l| l[14] = "no event".to_owned()),
     ];
     for (name, kind, line, change) in cases {
         edit(&events, change);
@@ -58,12 +58,12 @@ async fn an_asset_that_was_put_in_or_grew_is_found_by_the_heads() {
     let whole = fs::read_to_string(&events).unwrap();
     fs::write(&events, whole.clone() + &chain(ASSETS + 1, 2)).unwrap();
     let found = findings(&export).unwrap();
-    assert_eq!(found[0].kind, Kind::Inserted);
+    assert_eq!(found[0].kind, FindingKind::Inserted);
     assert_eq!(found[0].asset, key(ASSETS + 1).partition());
     let one_more = lines(ASSETS, 2).pop().unwrap().body + "\n";
     fs::write(&events, whole + &one_more).unwrap();
     let found = findings(&export).unwrap();
-    assert_eq!((found[0].kind, found[0].version), (Kind::Inserted, Some(2)));
+    assert_eq!((found[0].kind, found[0].version), (FindingKind::Inserted, Some(2)));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_head_of_another_version_is_found_in_its_line() {
     let export = place.exported().await;
     let file = export.join("heads.jsonl");
     let whole = fs::read_to_string(&file).unwrap();
-    for (version, kind) in [(1, Kind::Rewritten), (3, Kind::Edited)] {
+    for (version, kind) in [(1, FindingKind::Rewritten), (3, FindingKind::Edited)] {
         edit(&file, |l| l[0] = l[0].replace("version\":2", &format!("version\":{version}")));
         let found = findings(&export).unwrap();
         assert_eq!((found.len(), found[0].kind), (2, kind), "{found:#?}");
@@ -114,7 +114,7 @@ async fn small(place: &Place) -> PathBuf {
         small.append(nth, &lines(nth, count)).await;
     }
     let shape = place.shape("export", Layout::Segment, false);
-    small.export(&shape, Filter::default()).await;
+    small.export(&shape, ExportFilter::default()).await;
     shape.out
 }
 

@@ -12,11 +12,12 @@ use ledger::asset::{Declaration, Event};
 use ledger::audit::Finding;
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::journal::{Appended, Journal, MemoryJournal, Scan, SqliteJournal};
+use ledger::journal::{Appended, Journal, MemoryJournal, Scan};
 use ledger::objects::ObjectVersion;
-use ledger::record::{Cause, CommandId, Line, Record, Source};
-use ledger::sqlite::Open;
+use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use ledger::testing::TestEffects;
+use stores::SqliteJournal;
+use stores::sqlite::OpenMode;
 use tempfile::TempDir;
 
 use super::super::*;
@@ -33,16 +34,16 @@ pub(super) fn key(nth: u64) -> Key {
 }
 
 /// The history of the `nth` asset, with `count` events.
-pub(super) fn lines(nth: u64, count: u64) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
+pub(super) fn lines(nth: u64, count: u64) -> Vec<StoredLine> {
+    let mut lines: Vec<StoredLine> = Vec::new();
     for version in 1..=count {
-        let prev = lines.last().map_or(Hash::ZERO, Line::hash);
+        let prev = lines.last().map_or(Hash::ZERO, StoredLine::hash);
         lines.push(record(nth, version, prev).line().unwrap());
     }
     lines
 }
 
-fn record(nth: u64, version: u64, prev: Hash) -> Record {
+fn record(nth: u64, version: u64, prev: Hash) -> EventRecord {
     let (sha256, etag) = (None, "e".to_owned());
     let event = match version {
         1 => Event::Created(Declaration::plain()),
@@ -54,9 +55,9 @@ fn record(nth: u64, version: u64, prev: Hash) -> Record {
     let at = DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::hours(nth.cast_signed());
     let command = CommandId::fresh(u128::from(nth * 1000 + version));
     let actor = if nth.is_multiple_of(10) { "ann" } else { "bob" }.to_owned();
-    let cause = Cause { actor, source: Source::Api, request: format!("r{version}"), command };
+    let cause = Cause { actor, source: EventSource::Api, request: format!("r{version}"), command };
     let at = at + TimeDelta::minutes(version.cast_signed());
-    Record { key: key(nth), version, event, cause, at, prev }
+    EventRecord { key: key(nth), version, event, cause, at, prev }
 }
 
 /// A journal by both of its doors.
@@ -73,7 +74,7 @@ impl Ledger {
     }
 
     pub(super) async fn sqlite(folder: &Path) -> Self {
-        Self::of(SqliteJournal::open(folder, Open::OrCreate).await.unwrap())
+        Self::of(SqliteJournal::open(folder, OpenMode::OrCreate).await.unwrap())
     }
 
     /// A journal in memory with all assets.
@@ -85,28 +86,32 @@ impl Ledger {
         full
     }
 
-    pub(super) async fn append(&self, nth: u64, lines: &[Line]) {
+    pub(super) async fn append(&self, nth: u64, lines: &[StoredLine]) {
         for line in lines {
             let done = self.journal.append(&key(nth), line.clone()).await.unwrap();
             assert_eq!(done, Appended::Written);
         }
     }
 
-    pub(super) fn source(&self) -> crate::export::Source<'_> {
-        crate::export::Source { journal: &*self.journal, scan: &*self.scan }
+    pub(super) fn source(&self) -> ExportSource<'_> {
+        ExportSource { journal: &*self.journal, scan: &*self.scan }
     }
 
-    pub(super) async fn export(&self, shape: &Shape, wanted: Filter) -> (Manifest, u64) {
+    pub(super) async fn export(
+        &self,
+        shape: &ExportShape,
+        wanted: ExportFilter,
+    ) -> (ExportManifest, u64) {
         let at = TestEffects::seeded(1).now();
-        let mut writer = Writer::create(shape.clone(), at, wanted.clone()).unwrap();
+        let mut writer = ExportWriter::create(shape.clone(), at, wanted.clone()).unwrap();
         let broken = self.source().export(Vec::new(), &wanted, &mut writer, &mut Quiet).await;
         (writer.finish().unwrap(), broken.unwrap())
     }
 
-    pub(super) async fn import(&self, from: &Path) -> anyhow::Result<Imported> {
+    pub(super) async fn import(&self, from: &Path) -> anyhow::Result<ImportSummary> {
         let archive = Archive::open(from)?;
-        Import::check(&archive, &mut |_| ())?;
-        let import = Import::new(&archive, &*self.journal, &*self.scan);
+        Importer::check(&archive, &mut |_| ())?;
+        let import = Importer::new(&archive, &*self.journal, &*self.scan);
         import.compare().await?;
         import.append(|_| ()).await
     }
@@ -114,7 +119,7 @@ impl Ledger {
 
 pub(super) struct Quiet;
 
-impl Heard for Quiet {
+impl ExportObserver for Quiet {
     fn read(&mut self, _events: u64) {}
 
     fn broken(&mut self, _findings: Vec<Finding>) {}
@@ -134,14 +139,14 @@ impl Place {
         self.0.path().join(name)
     }
 
-    pub(super) fn shape(&self, name: &str, layout: Layout, gzip: bool) -> Shape {
-        Shape { out: self.at(name), layout, gzip }
+    pub(super) fn shape(&self, name: &str, layout: Layout, gzip: bool) -> ExportShape {
+        ExportShape { out: self.at(name), layout, gzip }
     }
 
     /// An export of the whole ledger in a plain folder.
     pub(super) async fn exported(&self) -> PathBuf {
         let shape = self.shape("export", Layout::Segment, false);
-        Ledger::full().await.export(&shape, Filter::default()).await;
+        Ledger::full().await.export(&shape, ExportFilter::default()).await;
         shape.out
     }
 }
@@ -172,7 +177,7 @@ pub(super) fn findings(of: &Path) -> anyhow::Result<Vec<Finding>> {
 pub(super) fn found_in(from: impl Read + 'static) -> Vec<Finding> {
     let mut found = Vec::new();
     let runs = Runs::of_one("chain.jsonl", from).unwrap();
-    Checked::of_runs(runs, None, &mut |finding| found.push(finding), &mut |_| ()).unwrap();
+    CheckSummary::of_runs(runs, None, &mut |finding| found.push(finding), &mut |_| ()).unwrap();
     found
 }
 

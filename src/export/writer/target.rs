@@ -9,35 +9,35 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use tempfile::{SpooledTempFile, TempDir};
 
-use super::super::durable::{self, Draft};
+use super::super::durable::{self, PartialFile};
 
 /// Names of archives that an export is not written as: readers want to find the files of a tar.
 const PACKED: [&str; 8] = ["gz", "tgz", "zip", "zst", "xz", "bz2", "7z", "rar"];
 
 /// What an export becomes: first under a name of its own, so that nothing unfinished has the right
 /// one. Dropped before it is finished, it takes away what it wrote.
-pub(super) struct Target {
-    kind: Kind,
+pub(super) struct OutputTarget {
+    kind: TargetKind,
     out: PathBuf,
 }
 
-enum Kind {
+enum TargetKind {
     Folder { folder: TempDir, made: BTreeSet<PathBuf> },
-    Tar(Box<tar::Builder<Draft>>),
+    Tar(Box<tar::Builder<PartialFile>>),
 }
 
-impl Target {
+impl OutputTarget {
     /// Begins; there must be nothing at its place.
     pub(super) fn create(out: &Path) -> anyhow::Result<Self> {
         let extension = out.extension().and_then(|it| it.to_str()).map(str::to_lowercase);
         let kind = match extension.as_deref() {
-            Some("tar") => Kind::Tar(Box::new(tar::Builder::new(Draft::create(out)?))),
+            Some("tar") => TargetKind::Tar(Box::new(tar::Builder::new(PartialFile::create(out)?))),
             Some(packed) if PACKED.contains(&packed) => bail!(
                 "--out {}: a packed archive is not written, for its files could not be read from \
                  where they lie; `--out NAME.tar --gzip` packs each file in it",
                 out.display()
             ),
-            _ => Kind::Folder { folder: durable::folder(out)?, made: BTreeSet::new() },
+            _ => TargetKind::Folder { folder: durable::folder(out)?, made: BTreeSet::new() },
         };
         Ok(Self { kind, out: out.to_owned() })
     }
@@ -50,8 +50,10 @@ impl Target {
         let length = from.stream_position()?;
         from.rewind()?;
         match &mut self.kind {
-            Kind::Tar(tar) => append(tar, &name, length, &mut from),
-            Kind::Folder { folder, made } => write(&folder.path().join(&name), &mut from, made),
+            TargetKind::Tar(tar) => append(tar, &name, length, &mut from),
+            TargetKind::Folder { folder, made } => {
+                write(&folder.path().join(&name), &mut from, made)
+            }
         }
         .with_context(|| format!("--out {}: {name} was not written", self.out.display()))
     }
@@ -59,8 +61,8 @@ impl Target {
     /// Makes it durable and gives it its name.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self.kind {
-            Kind::Tar(tar) => tar.into_inner()?.keep(),
-            Kind::Folder { folder, made } => {
+            TargetKind::Tar(tar) => tar.into_inner()?.keep(),
+            TargetKind::Folder { folder, made } => {
                 let all = made.iter().map(PathBuf::as_path).chain([folder.path()]);
                 let synced = all.into_iter().try_for_each(|it| File::open(it)?.sync_all());
                 synced

@@ -174,10 +174,10 @@ fn problem(code: &str, status: StatusCode, detail: &str) -> Value {
 }
 
 /// A code, and the words that come with it.
-type Told = (Code, &'static str);
+type ErrorExample = (Code, &'static str);
 
 /// What a request is refused for that cannot be read, by what it may hold.
-fn invalid(parameters: &[String], reads_body: bool) -> Vec<Told> {
+fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
     let told = |name: &String| {
         Some(match name.as_str() {
             "limit" => (Code::LimitInvalid, "limit: must be a number from 1 to 1000"),
@@ -220,13 +220,13 @@ fn invalid(parameters: &[String], reads_body: bool) -> Vec<Told> {
 const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
 
 /// What else a request is refused for.
-fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<Told> {
+fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<ErrorExample> {
     use Code as C;
     let takes = |name: &str| parameters.iter().any(|it| it == name);
     let on = |wanted: &str, code: C, detail| (path == wanted).then_some((code, detail));
     let if_takes = |name: &str, code: C, detail| takes(name).then_some((code, detail));
     let restore = "/asset/{id}/restore";
-    let told: Vec<Option<Told>> = match status {
+    let told: Vec<Option<ErrorExample>> = match status {
         "403" => vec![
             Some((C::HostForbidden, "this server does not answer under that name")),
             Some((C::OriginForbidden, "pages of this origin may not use this API")),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use ledger::chain::Hash;
 
-use super::world::{World, request};
+use super::world::{HttpFixture, request};
 use crate::http::routes;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -28,7 +28,7 @@ fn operations() -> BTreeSet<(String, String)> {
 
 #[tokio::test]
 async fn every_operation_of_the_description_is_served_and_no_other() {
-    let (world, operations) = (World::new(), operations());
+    let (world, operations) = (HttpFixture::new(), operations());
     let paths: BTreeSet<_> = operations.iter().map(|(path, _)| path.clone()).collect();
     assert!(paths.len() >= 11, "{paths:?}");
     for path in &paths {
@@ -59,7 +59,7 @@ fn every_path_of_the_router_is_in_the_description() {
 
 #[tokio::test]
 async fn the_description_is_whole() {
-    let document = World::new().call("GET /openapi.json").await.json();
+    let document = HttpFixture::new().call("GET /openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     let body = &document["paths"]["/asset"]["post"]["requestBody"];
     assert_eq!(body["required"], false);
@@ -86,7 +86,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 /// Each limit of the description, at its edge and beyond it.
 #[tokio::test]
 async fn the_limits_of_the_description_are_those_of_the_code() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let document = world.call("GET /openapi.json").await.json();
     let parameter = |path: &str, name: &str| {
         let all = document["paths"][path].as_object().unwrap().values();
@@ -128,7 +128,7 @@ async fn the_limits_of_the_description_are_those_of_the_code() {
 /// The same of what a client declares.
 #[tokio::test]
 async fn a_declaration_is_held_to_its_description() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let document = world.call("GET /openapi.json").await.json();
     let schema = &document["components"]["schemas"]["NewAsset"];
     let of = |field: &str, rule: &str| {
@@ -162,7 +162,7 @@ async fn a_declaration_is_held_to_its_description() {
 
 #[tokio::test]
 async fn every_error_of_the_description_is_shown_by_examples_that_fit() {
-    let document = World::new().call("GET /openapi.json").await.json();
+    let document = HttpFixture::new().call("GET /openapi.json").await.json();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let answers = operation["responses"].as_object().unwrap();
@@ -183,7 +183,7 @@ async fn every_error_of_the_description_is_shown_by_examples_that_fit() {
 
 #[tokio::test]
 async fn errors_that_occur_are_among_the_examples() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let document = world.call("GET /openapi.json").await.json();
     let (created, deleted) = (world.created().await, world.deleted().await);
     let none = "019aaf6b-5a00-7123-8456-0123456789ab";
@@ -235,7 +235,7 @@ async fn the_examples_are_what_is_answered() {
     fn names(value: &serde_json::Value) -> BTreeSet<&String> {
         value.as_object().unwrap().keys().collect()
     }
-    let world = World::new();
+    let world = HttpFixture::new();
     let document = world.call("GET /openapi.json").await.json();
     let list = {
         world.created().await;
@@ -262,7 +262,7 @@ async fn the_examples_are_what_is_answered() {
 
 #[tokio::test]
 async fn every_reference_of_the_description_leads_somewhere() {
-    let answer = World::new().call("GET /openapi.json").await;
+    let answer = HttpFixture::new().call("GET /openapi.json").await;
     let document = answer.json();
     let mut references = answer.body.split("\"$ref\":\"#").skip(1);
     assert!(references.clone().count() > 50);
@@ -274,7 +274,7 @@ async fn every_reference_of_the_description_leads_somewhere() {
 
 #[tokio::test]
 async fn the_page_loads_nothing_from_elsewhere() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let page = world.call("GET /docs").await;
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'none'") && !policy.contains("http"), "{policy}");
@@ -292,7 +292,7 @@ async fn the_page_loads_nothing_from_elsewhere() {
 
 #[tokio::test]
 async fn every_answer_is_named_and_careful() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.uploaded().await;
     for line in [
         "POST /asset",
@@ -322,7 +322,7 @@ async fn every_answer_is_named_and_careful() {
 
 #[tokio::test]
 async fn an_event_names_its_request() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let created = world.send(request("POST /asset", &[("x-request-id", "mine-2")], "")).await;
     let id = created.json()["id"].as_str().unwrap().to_owned();
     let history = world.call(&format!("GET /asset/{id}/history")).await.json();
@@ -333,7 +333,7 @@ async fn an_event_names_its_request() {
 
 #[tokio::test]
 async fn the_raw_chain_is_what_its_hashes_say() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.deleted().await;
     let line = format!("GET /asset/{id}/history");
     let events = world.call(&line).await.json()["events"].as_array().unwrap().clone();
@@ -350,7 +350,7 @@ async fn the_raw_chain_is_what_its_hashes_say() {
 
 #[tokio::test]
 async fn a_proof_is_the_line_that_a_checkpoint_had_for_that_version() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.deleted().await;
     let events = world.call(&format!("GET /asset/{id}/history")).await.json();
     for (version, event) in (1_u64..).zip(events["events"].as_array().unwrap()) {
@@ -369,7 +369,7 @@ async fn a_proof_is_the_line_that_a_checkpoint_had_for_that_version() {
 /// The four events of an asset, a millisecond or more apart, are at 0, 1, 2 and 3.
 #[tokio::test]
 async fn a_part_of_a_history_is_of_what_was_asked_for() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.deleted().await;
     let line = format!("GET /asset/{id}/history");
     let events = world.call(&line).await.json()["events"].as_array().unwrap().clone();
@@ -397,7 +397,7 @@ async fn a_part_of_a_history_is_of_what_was_asked_for() {
 
 #[tokio::test]
 async fn the_link_of_the_feed_leads_through_all_that_happens() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let ids = [world.deleted().await, world.uploaded().await];
     let mut path = "/events?limit=3&actor=anonymous".to_owned();
     let mut told = Vec::new();
@@ -414,7 +414,7 @@ async fn the_link_of_the_feed_leads_through_all_that_happens() {
 
 #[tokio::test]
 async fn head_is_get_without_a_body() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     let answer = world.call(&format!("HEAD /asset/{id}/state")).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, ""));

@@ -6,10 +6,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures::stream;
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 
-use super::world::{Mood, World, request};
-use crate::http::{Hosts, Limits};
+use super::world::{HttpFixture, Mood, request};
+use crate::http::{AllowedHosts, Limits};
 
 fn routes(id: &str) -> Vec<String> {
     let of = |pattern: &str| pattern.replace("{id}", id);
@@ -34,14 +34,14 @@ fn routes(id: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_store_that_fails_says_whose_turn_it_is() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     for (kind, status, code, retry) in [
-        (Kind::Unavailable, 503, "store.unavailable", Some("1")),
-        (Kind::Throttled, 503, "store.unavailable", Some("1")),
-        (Kind::Corrupt, 500, "history.broken", None),
-        (Kind::Newer, 500, "event.unknown", None),
-        (Kind::Misconfigured, 500, "store.misconfigured", None),
+        (StoreErrorKind::Unavailable, 503, "store.unavailable", Some("1")),
+        (StoreErrorKind::Throttled, 503, "store.unavailable", Some("1")),
+        (StoreErrorKind::Corrupt, 500, "history.broken", None),
+        (StoreErrorKind::Newer, 500, "event.unknown", None),
+        (StoreErrorKind::Misconfigured, 500, "store.misconfigured", None),
     ] {
         world.journal.feel(Mood::Fails(kind));
         for line in routes(&id) {
@@ -57,7 +57,7 @@ async fn a_store_that_fails_says_whose_turn_it_is() {
 
 #[tokio::test]
 async fn a_list_of_rows_that_are_still_being_made_is_not_taken_for_the_whole() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     world.journal.feel(Mood::Fills);
     let answer = world.call("GET /asset").await;
@@ -70,7 +70,7 @@ async fn a_list_of_rows_that_are_still_being_made_is_not_taken_for_the_whole() {
 
 #[tokio::test]
 async fn a_panic_is_a_bug_of_ours_and_says_nothing_of_itself() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     world.journal.feel(Mood::Panics);
     for line in routes(&id) {
@@ -85,7 +85,7 @@ async fn a_panic_is_a_bug_of_ours_and_says_nothing_of_itself() {
 
 #[tokio::test]
 async fn a_race_lost_again_and_again_is_to_be_tried_later() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     world.journal.feel(Mood::Races);
     let answer = world.call(&format!("DELETE /asset/{id}")).await;
@@ -96,7 +96,7 @@ async fn a_race_lost_again_and_again_is_to_be_tried_later() {
 #[tokio::test]
 async fn no_request_lasts_for_ever() {
     let limits = Limits { deadline: Duration::from_millis(5), ..Limits::default() };
-    let world = World::with(Hosts::Any, limits);
+    let world = HttpFixture::with(AllowedHosts::Any, limits);
     world.journal.feel(Mood::Hangs);
     let answer = world.call("POST /asset").await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "request.timeout"));
@@ -105,7 +105,7 @@ async fn no_request_lasts_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_the_clients_trouble() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let stalled = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
     let request = Request::builder().method("POST").uri("/asset").body(stalled).unwrap();
     let answer = world.send(request).await;
@@ -115,7 +115,7 @@ async fn a_body_that_does_not_come_is_the_clients_trouble() {
 
 #[tokio::test]
 async fn bytes_that_are_gone_cannot_be_restored() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.deleted().await;
     world.bucket.lose(&id);
     let answer = world.call(&format!("POST /asset/{id}/restore")).await;
@@ -124,7 +124,7 @@ async fn bytes_that_are_gone_cannot_be_restored() {
 
 #[tokio::test]
 async fn a_change_names_the_version_that_it_was_meant_for() {
-    let world = World::new();
+    let world = HttpFixture::new();
     for (tag, status, code) in [
         ("\"9\"", 412, "version.conflict"),
         ("W/\"3\"", 412, "version.conflict"),
@@ -156,13 +156,14 @@ async fn a_change_names_the_version_that_it_was_meant_for() {
             (204, &version.parse().unwrap())
         );
     }
-    let absent = World::new().send(request("PUT /asset/none", &[("if-match", "*")], "")).await;
+    let absent =
+        HttpFixture::new().send(request("PUT /asset/none", &[("if-match", "*")], "")).await;
     assert_eq!(absent.status, 404);
 }
 
 #[tokio::test]
 async fn other_sites_are_kept_away_where_nobody_is_asked_who_they_are() {
-    let world = World::with(Hosts::default(), Limits::default());
+    let world = HttpFixture::with(AllowedHosts::default(), Limits::default());
     let host = ("host", "localhost:8080");
     for (headers, status, code) in [
         (vec![host], 201, "none"),
@@ -179,7 +180,7 @@ async fn other_sites_are_kept_away_where_nobody_is_asked_who_they_are() {
 
 #[tokio::test]
 async fn a_purge_that_leaves_bytes_goes_on_when_it_is_asked_again() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.deleted().await;
     world.bucket.stick(true);
     for _ in 0..2 {

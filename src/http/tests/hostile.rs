@@ -1,11 +1,16 @@
 //! Hostile input on every route: a precise refusal, and nothing written.
 
-use super::world::{World, request};
+use super::world::{HttpFixture, request};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// Sends what must be refused, and sees that the journal stays as it is.
-async fn refused(world: &World, line: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+async fn refused(
+    world: &HttpFixture,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     let before = world.events().await;
     let answer = world.send(request(line, headers, body)).await;
     assert_eq!(world.events().await, before, "{line} wrote something");
@@ -18,7 +23,7 @@ async fn refused(world: &World, line: &str, headers: &[(&str, &str)], body: &str
 
 #[tokio::test]
 async fn ids_that_are_none() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let long = "a".repeat(5_000);
     let ids = [
         "x",
@@ -62,7 +67,7 @@ async fn ids_that_are_none() {
 
 #[tokio::test]
 async fn an_id_in_upper_case_is_the_same_id() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.uploaded().await;
     let upper = id.to_uppercase();
     assert_ne!(id, upper);
@@ -84,7 +89,7 @@ async fn an_id_in_upper_case_is_the_same_id() {
 
 #[tokio::test]
 async fn lists_refuse_parameters_that_they_do_not_know_and_take_an_empty_cursor() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     for line in ["GET /asset?lmit=3", "GET /events?lmit=3", "GET /asset/{id}/history?lmit=3"] {
         let answer = world.call(&line.replace("{id}", &id)).await;
@@ -104,7 +109,7 @@ async fn lists_refuse_parameters_that_they_do_not_know_and_take_an_empty_cursor(
 
 #[tokio::test]
 async fn an_id_is_shown_back_as_text_and_no_longer_than_an_id() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = format!("%22%0a{}", "a".repeat(5_000));
     let answer = world.call(&format!("GET /asset/{id}")).await;
     let shown = format!("ASSET \"\n{} not found", "a".repeat(126));
@@ -113,7 +118,7 @@ async fn an_id_is_shown_back_as_text_and_no_longer_than_an_id() {
 
 #[tokio::test]
 async fn declarations_that_cannot_be_taken() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let deep = format!("{{\"tags\":{}{}}}", "[".repeat(500), "]".repeat(500));
     let many: Vec<_> = (0..51).map(|i| format!("\"t{i}\":\"\"")).collect();
     let many = format!("{{\"tags\":{{{}}}}}", many.join(","));
@@ -174,7 +179,7 @@ async fn declarations_that_cannot_be_taken() {
 
 #[tokio::test]
 async fn bodies_of_other_types_and_too_large_ones() {
-    let world = World::new();
+    let world = HttpFixture::new();
     for form in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
         let told = refused(&world, "POST /asset", &[("content-type", form)], "{}").await;
         assert_eq!(told, (415, "body.unsupported".to_owned()), "{form}");
@@ -199,7 +204,7 @@ async fn bodies_of_other_types_and_too_large_ones() {
 
 #[tokio::test]
 async fn a_body_that_never_says_its_length_is_too_large_where_it_gets_too_large() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let chunks = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1_024]));
     let body = axum::body::Body::from_stream(futures::stream::iter(chunks));
     let mut request = request("POST /asset", &[JSON], "");
@@ -217,7 +222,7 @@ async fn a_body_that_never_says_its_length_is_too_large_where_it_gets_too_large(
 
 #[tokio::test]
 async fn names_that_look_hostile_but_are_not() {
-    let world = World::new();
+    let world = HttpFixture::new();
     for name in ["a \\\"quoted\\\" name", "🦀.txt", "%2e%2e%2f", "<script>", "a;b=c", ".hidden"] {
         let body = format!("{{\"filename\":\"{name}\"}}");
         let answer = world.send(request("POST /asset", &[JSON], &body)).await;
@@ -233,7 +238,7 @@ async fn names_that_look_hostile_but_are_not() {
 
 #[tokio::test]
 async fn absurd_timeouts() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.uploaded().await;
     for timeout in [
         "", "0", "00", "-5", "%2B5", "+5", "%205", "5%20", "5.0", "1e309", "1e3", "0x10", "%D9%A3",
@@ -257,7 +262,7 @@ async fn absurd_timeouts() {
 
 #[tokio::test]
 async fn queries_that_cannot_be_taken() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.deleted().await;
     let long = "x".repeat(257);
     for (query, code) in [
@@ -346,7 +351,7 @@ async fn queries_that_cannot_be_taken() {
 
 #[tokio::test]
 async fn the_original_routes_ignore_what_they_do_not_know() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.uploaded().await;
     assert_eq!(world.call(&format!("GET /asset/{id}?x=1")).await.status, 202);
     assert_eq!(world.call("POST /asset?x=1").await.status, 201);
@@ -359,7 +364,7 @@ async fn the_original_routes_ignore_what_they_do_not_know() {
 
 #[tokio::test]
 async fn an_offset_may_come_as_it_is_written() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.created().await;
     for at in ["2026-11-23T09:00:00.000+01:00", "2026-11-23T09:00:00.000%2B01:00"] {
         let answer = world.call(&format!("GET /asset/{id}/state?as_of={at}")).await;
@@ -369,7 +374,7 @@ async fn an_offset_may_come_as_it_is_written() {
 
 #[tokio::test]
 async fn paths_and_methods_that_are_none() {
-    let world = World::new();
+    let world = HttpFixture::new();
     for path in [
         "/",
         "/asset/",

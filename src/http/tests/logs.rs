@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use ledger::error::Kind;
+use ledger::error::StoreErrorKind;
 use tracing::subscriber::DefaultGuard;
 use tracing::{Dispatch, Level};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::world::{Mood, World, request};
+use super::world::{HttpFixture, Mood, request};
 
 /// Lines of the log, as long as its guard lives.
 #[derive(Clone, Default)]
@@ -59,7 +59,7 @@ const NAMED: [(&str, &str); 1] = [("x-request-id", "mine-3")];
 
 #[tokio::test]
 async fn the_access_log_names_the_route_and_never_what_was_asked() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.uploaded().await;
     let (lines, _guard) = Lines::watch();
     world.send(request(&format!("GET /asset/{id}?timeout=7&secret=1"), &NAMED, "")).await;
@@ -75,9 +75,9 @@ async fn the_access_log_names_the_route_and_never_what_was_asked() {
 
 #[tokio::test]
 async fn whoever_hears_only_warnings_hears_of_which_request_they_are() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let (lines, _guard) = Lines::watch_from(Level::WARN);
-    world.journal.feel(Mood::Fails(Kind::Unavailable));
+    world.journal.feel(Mood::Fails(StoreErrorKind::Unavailable));
     world.send(request("POST /asset", &NAMED, "")).await;
     let text = lines.text();
     assert!(text.contains("a store did not answer") && text.contains("mine-3"), "{text}");
@@ -85,9 +85,9 @@ async fn whoever_hears_only_warnings_hears_of_which_request_they_are() {
 
 #[tokio::test]
 async fn the_log_knows_what_the_client_is_not_told() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let (lines, _guard) = Lines::watch();
-    world.journal.feel(Mood::Fails(Kind::Corrupt));
+    world.journal.feel(Mood::Fails(StoreErrorKind::Corrupt));
     world.send(request("POST /asset", &NAMED, "")).await;
     let text = lines.text();
     let told = "kind=Corrupt error=\"secret context: secret source\"";

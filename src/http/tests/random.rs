@@ -4,12 +4,12 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::world::{Answer, World, request};
+use super::world::{HttpAnswer, HttpFixture, request};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The answer, and the events there are after it.
-fn answered(world: &World, line: &str, body: &str) -> (Answer, usize) {
+fn answered(world: &HttpFixture, line: &str, body: &str) -> (HttpAnswer, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.unwrap().block_on(async {
         let answer = world.send(request(line, &[JSON], body)).await;
@@ -27,7 +27,7 @@ proptest! {
         value in "[!-~&&[^#\"<>\\\\^`{|}]]{0,20}",
         method in prop::sample::select(vec!["GET", "PUT", "POST", "DELETE"]),
     ) {
-        static WORLD: LazyLock<World> = LazyLock::new(World::new);
+        static WORLD: LazyLock<HttpFixture> = LazyLock::new(HttpFixture::new);
         let line = format!("{method} /asset/{id}{tail}?{name}={value}");
         let (answer, events) = answered(&WORLD, &line, "");
         prop_assert!(answer.status.is_client_error(), "{} {}", line, answer.status);
@@ -37,7 +37,7 @@ proptest! {
     /// A name is taken as it is, or refused, and then nothing is written.
     #[test]
     fn a_name_is_kept_as_it_is_or_refused(name in "\\PC{0,12}|.{0,12}|[a-z./\\\\\"]{0,4}") {
-        let world = World::new();
+        let world = HttpFixture::new();
         let body = serde_json::json!({ "filename": name }).to_string();
         let (answer, events) = answered(&world, "POST /asset", &body);
         if answer.status == 201 {
@@ -52,7 +52,7 @@ proptest! {
     /// Bytes in the place of a body are taken or refused.
     #[test]
     fn no_body_is_a_bug(body in "\\{\"(size|tags|sha256)\":[\\PC]{0,12}\\}|\\PC{1,30}") {
-        static WORLD: LazyLock<World> = LazyLock::new(World::new);
+        static WORLD: LazyLock<HttpFixture> = LazyLock::new(HttpFixture::new);
         let status = answered(&WORLD, "POST /asset", &body).0.status.as_u16();
         prop_assert!([201, 400, 413].contains(&status), "{} {}", body, status);
     }

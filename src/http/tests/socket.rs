@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::world::World;
-use crate::http::{Hosts, Limits};
+use super::world::HttpFixture;
+use crate::http::{AllowedHosts, Limits};
 
-async fn served(world: &World) -> SocketAddr {
+async fn served(world: &HttpFixture) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = world.app.clone();
@@ -32,7 +32,7 @@ fn head(answer: &str) -> (&str, &str) {
 
 #[tokio::test]
 async fn answers_without_a_body_have_none() {
-    let world = World::with(Hosts::default(), Limits::default());
+    let world = HttpFixture::with(AllowedHosts::default(), Limits::default());
     let (address, id) = (served(&world).await, "019aaf6b-5a00-7123-8456-0123456789ab");
     let created = answer(address, &["POST /asset HTTP/1.1", "host: localhost"]).await;
     let (top, body) = head(&created);
@@ -55,7 +55,7 @@ async fn answers_without_a_body_have_none() {
 
 #[tokio::test]
 async fn what_comes_by_another_name_is_refused() {
-    let world = World::with(Hosts::default(), Limits::default());
+    let world = HttpFixture::with(AllowedHosts::default(), Limits::default());
     let address = served(&world).await;
     for lines in [
         ["POST /asset HTTP/1.1", "host: evil.example"],
@@ -71,7 +71,7 @@ async fn what_comes_by_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_body_that_says_it_is_too_large_is_refused_unread() {
-    let world = World::with(Hosts::default(), Limits::default());
+    let world = HttpFixture::with(AllowedHosts::default(), Limits::default());
     let address = served(&world).await;
     let lines = ["POST /asset HTTP/1.1", "host: localhost", "content-length: 99999999999"];
     let refused = answer(address, &lines).await;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::world::{World, request};
+use super::world::{HttpFixture, request};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const LEGACY: (&str, &str) = ("x-legacy-envelope", "1");
@@ -12,7 +12,7 @@ const LEGACY: (&str, &str) = ("x-legacy-envelope", "1");
 struct Transcript(String);
 
 impl Transcript {
-    async fn say(&mut self, world: &World, line: &str, headers: &[(&str, &str)], body: &str) {
+    async fn say(&mut self, world: &HttpFixture, line: &str, headers: &[(&str, &str)], body: &str) {
         writeln!(self.0, "> {line}").unwrap();
         for (name, value) in headers {
             writeln!(self.0, "> {name}: {value}").unwrap();
@@ -24,20 +24,20 @@ impl Transcript {
         writeln!(self.0, "{}", answer.shown()).unwrap();
     }
 
-    async fn call(&mut self, world: &World, line: &str) {
+    async fn call(&mut self, world: &HttpFixture, line: &str) {
         self.say(world, line, &[], "").await;
     }
 }
 
 /// The id of the first asset that any world creates.
-async fn first(world: &World) -> String {
+async fn first(world: &HttpFixture) -> String {
     let list = world.call("GET /asset").await.json();
     list["items"][0]["asset_id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn the_original_walk() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     told.call(&world, "POST /asset").await;
     let id = first(&world).await;
     let asset = format!("/asset/{id}");
@@ -60,7 +60,7 @@ async fn the_original_walk() {
 
 #[tokio::test]
 async fn the_original_walk_in_the_original_form() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     told.say(&world, "POST /asset", &[LEGACY], "").await;
     let id = first(&world).await;
     let asset = format!("/asset/{id}");
@@ -80,7 +80,7 @@ async fn the_original_walk_in_the_original_form() {
 
 #[tokio::test]
 async fn a_declared_file() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     let sha256 = ledger::chain::Hash::of(b"hello world").to_string().to_uppercase();
     let said = r#""filename":"my \"q3\" 🦀.pdf","content_type":"application/pdf","size":11"#;
     let body = format!(r#"{{{said},"sha256":"{sha256}","tags":{{"team":"finance"}}}}"#);
@@ -98,7 +98,7 @@ async fn a_declared_file() {
 
 #[tokio::test]
 async fn the_past_of_an_asset() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     let id = world.deleted().await;
     let asset = format!("/asset/{id}");
     told.call(&world, &format!("GET {asset}/state")).await;
@@ -115,7 +115,7 @@ async fn the_past_of_an_asset() {
 
 #[tokio::test]
 async fn a_part_of_a_history() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     let id = world.deleted().await;
     let history = format!("GET /asset/{id}/history");
     told.call(&world, &format!("{history}?type=received")).await;
@@ -129,7 +129,7 @@ async fn a_part_of_a_history() {
 
 #[tokio::test]
 async fn the_feed_of_all_assets() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     told.call(&world, "GET /events").await;
     world.uploaded().await;
     told.call(&world, "GET /events?limit=2").await;
@@ -143,7 +143,7 @@ async fn the_feed_of_all_assets() {
 
 #[tokio::test]
 async fn the_end_of_an_asset() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     let id = world.uploaded().await;
     let asset = format!("/asset/{id}");
     told.call(&world, &format!("POST {asset}/purge")).await;
@@ -167,7 +167,7 @@ async fn the_end_of_an_asset() {
 
 #[tokio::test]
 async fn the_pages_of_the_list() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     world.created().await;
     world.deleted().await;
     world.created().await;
@@ -181,7 +181,7 @@ async fn the_pages_of_the_list() {
 
 #[tokio::test]
 async fn a_fresh_upload_url() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     let id = world.created().await;
     told.call(&world, &format!("POST /asset/{id}/upload-url")).await;
     let stale = [("if-match", "\"7\"")];
@@ -191,7 +191,7 @@ async fn a_fresh_upload_url() {
 
 #[tokio::test]
 async fn the_service_itself() {
-    let (world, mut told) = (World::new(), Transcript::default());
+    let (world, mut told) = (HttpFixture::new(), Transcript::default());
     told.call(&world, "GET /healthz").await;
     told.call(&world, "GET /readyz").await;
     *world.ready.lock().unwrap() = Some("the bucket is not versioned".to_owned());

@@ -11,53 +11,53 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::asset::{Asset, Declaration, Status, UploadKind};
-use ledger::error::Kind;
+use ledger::asset::{Asset, AssetStatus, Declaration, UploadKind};
+use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
-use ledger::objects::{Current, ObjectVersion, Objects};
-use ledger::record::Line;
-use ledger::service::Service;
+use ledger::objects::{CurrentObject, ObjectVersion, Objects};
+use ledger::record::StoredLine;
+use ledger::service::LedgerService;
 use ledger::{Effects, StoreError, time};
 use projections::Reader;
 use projections::feed::ArrivalFeed;
-use projections::views::{Page, Parked, Put, Query, Views};
+use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::http::{Api, Check, Hosts, Limits, Meter, NotReady, router, with_meter};
+use crate::http::{AllowedHosts, Api, Check, Limits, MetricsSource, NotReady, router, with_meter};
 use crate::presign::{Presigned, Presigner};
 
 /// The service and everything that it stands on.
-pub(crate) struct World {
+pub(crate) struct HttpFixture {
     pub(crate) app: Router,
     pub(crate) journal: Arc<Moody>,
-    pub(crate) bucket: Arc<Bucket>,
+    pub(crate) bucket: Arc<FixtureBucket>,
     pub(crate) ready: Arc<Mutex<Option<String>>>,
 }
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl World {
+impl HttpFixture {
     pub(crate) fn new() -> Self {
-        Self::with(Hosts::Any, Limits::default())
+        Self::with(AllowedHosts::Any, Limits::default())
     }
 
-    pub(crate) fn with(hosts: Hosts, limits: Limits) -> Self {
-        let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(Bucket::default()));
+    pub(crate) fn with(hosts: AllowedHosts, limits: Limits) -> Self {
+        let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(FixtureBucket::default()));
         let effects = Arc::new(Repeating::default());
         let ready = Arc::new(Mutex::new(None));
         let tenant = "main".parse().unwrap();
         let service =
-            Service::new(journal.clone(), bucket.clone(), effects.clone(), tenant, "files");
+            LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), tenant, "files");
         let api = Api {
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
@@ -71,16 +71,16 @@ impl World {
         Self { app: with_meter(router(api), Arc::new(Figure)), journal, bucket, ready }
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> HttpAnswer {
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let body = String::from_utf8(bytes.into()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        HttpAnswer { status: parts.status, headers: parts.headers, body }
     }
 
     /// Sends `METHOD /path`.
-    pub(crate) async fn call(&self, line: &str) -> Answer {
+    pub(crate) async fn call(&self, line: &str) -> HttpAnswer {
         self.send(request(line, &[], "")).await
     }
 
@@ -120,7 +120,7 @@ pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &str) -> Reque
     request.body(Body::from(body.to_owned())).unwrap()
 }
 
-impl Answer {
+impl HttpAnswer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
     }
@@ -169,7 +169,7 @@ impl Effects for Repeating {
 pub(crate) enum Mood {
     #[default]
     Well,
-    Fails(Kind),
+    Fails(StoreErrorKind),
     /// Somebody else is always faster.
     Races,
     /// What lists are made of is not there yet.
@@ -205,21 +205,21 @@ impl Moody {
 
 #[async_trait]
 impl Journal for Moody {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.bear().await?;
         self.inner.history(key).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.bear().await?;
         self.inner.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.bear().await?;
         if *self.mood.lock().unwrap() == Mood::Races {
             // Not our bytes: those would be our own append, whose reply was lost.
-            return Ok(Appended::Taken(Line { body: line.body + " ", ..line }));
+            return Ok(Appended::Taken(StoredLine { body: line.body + " ", ..line }));
         }
         self.inner.append(key, line).await
     }
@@ -246,24 +246,24 @@ impl Views for Folding {
         Ok(None)
     }
 
-    async fn put(&self, _: &Asset) -> Result<Put, StoreError> {
-        Ok(Put::Stale)
+    async fn put(&self, _: &Asset) -> Result<PutOutcome, StoreError> {
+        Ok(PutOutcome::Stale)
     }
 
-    async fn put_checked(&self, history: &History) -> Result<Put, StoreError> {
-        Ok(if history.entries().is_empty() { Put::Written } else { Put::Stale })
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
+        Ok(if history.entries().is_empty() { PutOutcome::Written } else { PutOutcome::Stale })
     }
 
-    async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         self.0.bear().await?;
-        let mut lines: BTreeMap<Key, Vec<Line>> = BTreeMap::new();
+        let mut lines: BTreeMap<Key, Vec<StoredLine>> = BTreeMap::new();
         for arrival in self.0.inner.arrivals(0, usize::MAX).await? {
             lines.entry(arrival.key).or_default().push(arrival.line.unwrap());
         }
         let read = |(key, lines)| History::read(&key, lines).unwrap().unwrap().asset().clone();
         let shown = |asset: &Asset| {
-            let (state, status) = (query.state.map(Status::shown), asset.status());
-            status != Status::Purged && state.is_none_or(|state| state == status.shown())
+            let (state, status) = (query.state.map(AssetStatus::shown), asset.status());
+            status != AssetStatus::Purged && state.is_none_or(|state| state == status.shown())
         };
         let older = |asset: &Asset| query.after.is_none_or(|after| asset.key.asset < after);
         let mut assets: Vec<_> =
@@ -272,7 +272,7 @@ impl Views for Folding {
         assets.truncate(query.limit);
         let next = assets.last().map(|asset| asset.key.asset).filter(|_| more);
         let incomplete = *self.0.mood.lock().unwrap() == Mood::Fills;
-        Ok(Page { assets, next, incomplete, ..Page::default() })
+        Ok(AssetPage { assets, next, incomplete, ..AssetPage::default() })
     }
 
     async fn park(&self, _: &Parked) -> Result<(), StoreError> {
@@ -290,12 +290,12 @@ impl Views for Folding {
 
 /// A versioned bucket.
 #[derive(Default)]
-pub(crate) struct Bucket {
+pub(crate) struct FixtureBucket {
     objects: Mutex<HashMap<String, Vec<ObjectVersion>>>,
     stuck: AtomicBool,
 }
 
-impl Bucket {
+impl FixtureBucket {
     /// Uploads bytes for an asset.
     pub(crate) fn put(&self, id: &str, bytes: &[u8]) {
         let mut objects = self.objects.lock().unwrap();
@@ -324,9 +324,9 @@ impl Bucket {
 }
 
 #[async_trait]
-impl Objects for Bucket {
-    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
-        Ok(self.of(key).pop().map_or(Current::Absent, Current::Object))
+impl Objects for FixtureBucket {
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
+        Ok(self.of(key).pop().map_or(CurrentObject::Absent, CurrentObject::Object))
     }
 
     async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
@@ -410,7 +410,7 @@ impl Check for Part {
 struct Figure;
 
 #[async_trait]
-impl Meter for Figure {
+impl MetricsSource for Figure {
     async fn text(&self) -> String {
         "things 1\n".to_owned()
     }

@@ -5,7 +5,7 @@ use lambda_http::request::LambdaRequest;
 use serde_json::{Value, json};
 
 use super::{behind_gateway, request};
-use crate::http::tests::world::{Answer, World};
+use crate::http::tests::world::{HttpAnswer, HttpFixture};
 
 /// A request as API Gateway hands it to Lambda (HTTP API, payload 2.0).
 fn event(line: &str, authorizer: &Value) -> Value {
@@ -45,14 +45,14 @@ fn iam() -> Value {
     }})
 }
 
-async fn send(world: &World, event: &Value) -> Answer {
+async fn send(world: &HttpFixture, event: &Value) -> HttpAnswer {
     let given: LambdaRequest = serde_json::from_value(event.clone()).unwrap();
     world.send(request(given.into())).await
 }
 
 /// The event that a creation recorded.
 async fn recorded(event: &Value) -> Value {
-    let world = World::new();
+    let world = HttpFixture::new();
     let answer = send(&world, event).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     let id = answer.json()["id"].as_str().unwrap().to_owned();
@@ -74,7 +74,7 @@ async fn who_asks_is_whom_the_authorizer_found() {
 
 #[tokio::test]
 async fn whoever_was_let_in_without_a_name_is_not_recorded_as_anonymous() {
-    let world = World::new();
+    let world = HttpFixture::new();
     let issuer = "https://issuer.example/pool";
     for authorizer in [
         jwt(&json!({"iss": issuer})),
@@ -120,7 +120,7 @@ async fn bodies_and_queries_arrive_as_they_were_sent() {
     event["body"] = "eyJmaWxlbmFtZSI6ImIucGRmIn0=".into();
     assert_eq!(recorded(&event).await["data"]["filename"], "b.pdf");
 
-    let world = World::new();
+    let world = HttpFixture::new();
     let id = world.uploaded().await;
     let line = format!("DELETE /asset/{id}?reason=a%20b%2Bc");
     assert_eq!(send(&world, &self::event(&line, &Value::Null)).await.status, 204);
@@ -130,7 +130,7 @@ async fn bodies_and_queries_arrive_as_they_were_sent() {
 
 #[tokio::test]
 async fn a_named_stage_is_not_part_of_the_path() {
-    let world = World::new();
+    let world = HttpFixture::new();
     for (stage, path, status) in [
         ("$default", "/healthz", 200),
         ("dev", "/dev/healthz", 200),
@@ -148,7 +148,7 @@ async fn a_named_stage_is_not_part_of_the_path() {
 
 #[tokio::test]
 async fn what_a_browser_asks_first_is_answered_and_goes_no_further() {
-    let mut world = World::new();
+    let mut world = HttpFixture::new();
     world.app = behind_gateway(world.app);
     for path in ["/asset", "/asset/019aaf6b-5a00-7123-8456-0123456789ab/purge", "/nowhere"] {
         let mut event = event(&format!("OPTIONS {path}"), &Value::Null);
@@ -163,7 +163,7 @@ async fn what_a_browser_asks_first_is_answered_and_goes_no_further() {
 
 #[tokio::test]
 async fn answers_are_text_for_the_gateway_not_base64() {
-    let world = World::new();
+    let world = HttpFixture::new();
     for line in ["GET /healthz", "GET /nowhere", "GET /openapi.json"] {
         let given: LambdaRequest = serde_json::from_value(event(line, &Value::Null)).unwrap();
         let response = tower::ServiceExt::oneshot(world.app.clone(), request(given.into())).await;

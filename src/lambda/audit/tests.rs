@@ -2,9 +2,9 @@
 
 use engine::{Engine, Fault, Tables};
 use ledger::asset::Declaration;
-use ledger::record::Source;
+use ledger::record::EventSource;
 use ledger::service::Caller;
-use projections::runner::Hint;
+use projections::runner::ProjectionHint;
 
 use super::*;
 use crate::aws::{Clients, Config};
@@ -13,7 +13,7 @@ use crate::objects::Connection;
 
 struct Deployed {
     engine: Engine,
-    parts: Parts,
+    parts: Deployment,
 }
 
 /// A deployment with an asset and its row.
@@ -24,17 +24,17 @@ async fn deployed() -> Deployed {
     let clients = Clients { dynamodb: engine.client(), objects };
     let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
     let config = Config { journal, views, bucket, tenant, shards: 8 };
-    let parts = Parts::new(config, clients);
+    let parts = Deployment::new(config, clients);
     let actor = "anonymous".to_owned();
-    let caller = Caller { actor, source: Source::Api, request: "r".to_owned() };
+    let caller = Caller { actor, source: EventSource::Api, request: "r".to_owned() };
     let created = parts.service().create(&caller, Declaration::plain()).await.unwrap();
-    let hint = Hint { key: created.asset().key.clone(), version: 1, lines: Vec::new() };
+    let hint = ProjectionHint { key: created.asset().key.clone(), version: 1, lines: Vec::new() };
     assert_eq!(parts.runner().project(&[hint]).await.projected, 1);
     Deployed { engine, parts }
 }
 
 impl Deployed {
-    async fn look(&self) -> (serde_json::Value, Result<Verified, StoreError>) {
+    async fn look(&self) -> (serde_json::Value, Result<VerifiedSummary, StoreError>) {
         counted(Auditor::new(self.parts.clone()).look()).await
     }
 }

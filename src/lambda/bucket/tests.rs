@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::SqsEvent;
-use ledger::asset::{Declaration, Status};
+use ledger::asset::{AssetStatus, Declaration};
 use ledger::id::Key;
 use ledger::journal::MemoryJournal;
-use ledger::record::Source;
-use ledger::service::{Caller, Service};
+use ledger::record::EventSource;
+use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
-use projections::testing::{Fault, Faulty};
+use projections::testing::{FaultyViews, InjectedFault};
 use serde_json::{Value, json};
 
 use super::Notifications;
@@ -17,14 +17,14 @@ use crate::bucket::Bucket;
 use crate::lambda::testing::counted;
 
 struct World {
-    service: Arc<Service>,
+    service: Arc<LedgerService>,
     objects: Arc<MemoryBucket>,
     notifications: Notifications,
 }
 
 /// A service whose journal fails for as many loads as told, after the first `well`.
 fn world(mut well: usize, mut failures: usize) -> World {
-    let journal = Faulty::new(MemoryJournal::default(), move |call| {
+    let journal = FaultyViews::new(MemoryJournal::default(), move |call| {
         if call != "history" {
             return None;
         }
@@ -34,11 +34,11 @@ fn world(mut well: usize, mut failures: usize) -> World {
         }
         let fails = failures > 0;
         failures -= usize::from(fails);
-        fails.then_some(Fault::Before)
+        fails.then_some(InjectedFault::Before)
     });
     let (objects, effects) = (Arc::new(MemoryBucket::default()), Arc::new(TestEffects::seeded(1)));
     let tenant = "main".parse().unwrap();
-    let service = Service::new(Arc::new(journal), objects.clone(), effects, tenant, "files");
+    let service = LedgerService::new(Arc::new(journal), objects.clone(), effects, tenant, "files");
     let service = Arc::new(service);
     let notifications = Notifications::new(Bucket::new(Arc::clone(&service)));
     World { service, objects, notifications }
@@ -54,14 +54,14 @@ impl World {
     /// An asset with bytes that nobody has told of yet.
     async fn uploaded(&self) -> Key {
         let actor = "anonymous".to_owned();
-        let caller = Caller { actor, source: Source::Api, request: "r".to_owned() };
+        let caller = Caller { actor, source: EventSource::Api, request: "r".to_owned() };
         let history = self.service.create(&caller, Declaration::plain()).await.unwrap();
         let key = history.asset().key.clone();
         self.objects.put(&key, b"hello world");
         key
     }
 
-    async fn status(&self, key: &Key) -> Status {
+    async fn status(&self, key: &Key) -> AssetStatus {
         self.service.history(key.asset).await.unwrap().unwrap().asset().status()
     }
 }
@@ -113,7 +113,7 @@ async fn notifications_are_looked_into_also_twice() {
     let (metrics, answer) = counted(world.send(&batch)).await;
     assert_eq!(answer, again(&[]));
     for key in [&one, &two] {
-        assert_eq!(world.status(key).await, Status::Received);
+        assert_eq!(world.status(key).await, AssetStatus::Received);
     }
     assert_eq!(metrics["asset_ledger_events_recorded"], 2);
 }
@@ -134,7 +134,7 @@ async fn what_will_never_succeed_is_done_with() {
     ];
     let (metrics, answer) = counted(world.send(&batch)).await;
     assert_eq!(answer, again(&[]));
-    assert_eq!(world.status(&key).await, Status::Received, "a neighbour goes on");
+    assert_eq!(world.status(&key).await, AssetStatus::Received, "a neighbour goes on");
     assert_eq!(metrics["asset_ledger_notifications_dropped"], 5);
 }
 
@@ -147,7 +147,7 @@ async fn exactly_those_come_again_that_a_store_could_not_answer_for() {
     assert_eq!(world.send(&batch).await, again(&["b", "c"]));
     assert_eq!(world.send(&batch[1..]).await, again(&[]));
     for key in &keys {
-        assert_eq!(world.status(key).await, Status::Received);
+        assert_eq!(world.status(key).await, AssetStatus::Received);
     }
 }
 
@@ -180,7 +180,7 @@ async fn an_overwrite_is_counted() {
     let world = world(usize::MAX, 0);
     let key = world.uploaded().await;
     let actor = "anonymous".to_owned();
-    let caller = Caller { actor, source: Source::Api, request: "r".to_owned() };
+    let caller = Caller { actor, source: EventSource::Api, request: "r".to_owned() };
     world.service.confirm(&caller, key.asset, None).await.unwrap();
     world.objects.put(&key, b"other bytes");
     let batch = [message("a", "files", &key.object())];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::Event;
 use ledger::journal::MemoryJournal;
-use projections::testing::{Clock, Fault, Faulty, Story};
+use projections::testing::{Clock, FaultyViews, InjectedFault, Story};
 use projections::views::MemoryViews;
 use projections::{Runner, Views};
 use serde_json::{Value, json};
@@ -13,17 +13,17 @@ use super::Projector;
 use crate::lambda::testing::{counted, logged};
 
 struct World {
-    journal: Arc<Faulty<MemoryJournal>>,
+    journal: Arc<FaultyViews<MemoryJournal>>,
     views: Arc<MemoryViews>,
     projector: Projector,
 }
 
 /// A journal that fails for as many calls of `history` as told, and rows.
 fn world(mut failures: usize) -> World {
-    let journal = Arc::new(Faulty::new(MemoryJournal::default(), move |call| {
+    let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), move |call| {
         let fails = call == "history" && failures > 0;
         failures -= usize::from(fails);
-        fails.then_some(Fault::Before)
+        fails.then_some(InjectedFault::Before)
     }));
     let views = Arc::new(MemoryViews::default());
     let runner = Runner::new(journal.clone(), views.clone(), Arc::new(Clock::default()));

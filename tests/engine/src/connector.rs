@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::task::spawn_blocking;
 
-use crate::dispatch::{self, Answer};
+use crate::dispatch::{self, EngineReply};
 use crate::fault::Fault;
 use crate::{Asked, Server, lock};
 
@@ -53,7 +53,7 @@ async fn respond(
     match fault {
         Some(Fault::Lost) => Err(broken("the request was lost")),
         Some(Fault::Hang) => pending().await,
-        Some(Fault::Refused(status, code)) => response(Answer::refusal(status, code)),
+        Some(Fault::Refused(status, code)) => response(EngineReply::refusal(status, code)),
         Some(Fault::ReplyLost) => {
             run(server, operation, body).await?;
             Err(broken("the reply was lost"))
@@ -70,7 +70,7 @@ async fn run(
     server: Arc<Server>,
     operation: String,
     body: Vec<u8>,
-) -> Result<Answer, ConnectorError> {
+) -> Result<EngineReply, ConnectorError> {
     let work = move || {
         let answer = dispatch::run(&server.database, &operation, &body);
         lock(&server.tally).answer(&Asked::new(&operation, &body), &answer.body);
@@ -79,7 +79,7 @@ async fn run(
     spawn_blocking(work).await.map_err(|e| ConnectorError::other(e.into(), None))
 }
 
-fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
+fn response(answer: EngineReply) -> Result<HttpResponse, ConnectorError> {
     let status = answer.status.try_into().map_err(|e| ConnectorError::other(Box::new(e), None))?;
     Ok(HttpResponse::new(status, answer.body.into()))
 }

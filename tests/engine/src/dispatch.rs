@@ -5,12 +5,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// An HTTP response.
-pub(crate) struct Answer {
+pub(crate) struct EngineReply {
     pub(crate) status: u16,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl EngineReply {
     pub(crate) fn refusal(status: u16, code: &str) -> Self {
         let body = format!(
             r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as the test asked"}}"#
@@ -20,7 +20,7 @@ impl Answer {
 }
 
 /// Does what the request says.
-pub(crate) fn run(db: &Database, operation: &str, body: &[u8]) -> Answer {
+pub(crate) fn run(db: &Database, operation: &str, body: &[u8]) -> EngineReply {
     match operation {
         "CreateTable" => call(body, |it| db.create_table(it)),
         "DeleteTable" => call(body, |it| db.delete_table(it)),
@@ -43,21 +43,22 @@ pub(crate) fn run(db: &Database, operation: &str, body: &[u8]) -> Answer {
         "DescribeStream" => call(body, |it| db.describe_stream(it)),
         "GetShardIterator" => call(body, |it| db.get_shard_iterator(it)),
         "GetRecords" => call(body, |it| db.get_records(it)),
-        _ => Answer::refusal(400, "UnknownOperationException"),
+        _ => EngineReply::refusal(400, "UnknownOperationException"),
     }
 }
 
 fn call<Q: DeserializeOwned, A: Serialize>(
     body: &[u8],
     method: impl FnOnce(Q) -> Result<A, DynoxideError>,
-) -> Answer {
+) -> EngineReply {
     let Ok(request) = serde_json::from_slice(body) else {
-        return Answer::refusal(400, "SerializationException");
+        return EngineReply::refusal(400, "SerializationException");
     };
     match method(request) {
-        Ok(answer) => {
-            Answer { status: 200, body: serde_json::to_string(&answer).expect("an answer is JSON") }
-        }
-        Err(error) => Answer { status: error.status_code(), body: error.to_json() },
+        Ok(answer) => EngineReply {
+            status: 200,
+            body: serde_json::to_string(&answer).expect("an answer is JSON"),
+        },
+        Err(error) => EngineReply { status: error.status_code(), body: error.to_json() },
     }
 }

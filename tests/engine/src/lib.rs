@@ -25,7 +25,7 @@ use fault::Plan;
 
 pub use fault::{Asked, Fault};
 pub use tables::{JOURNAL, Tables, VIEWS, endpoint, endpoint_or_engine};
-pub use tally::{Tally, Used};
+pub use tally::{UnitTally, Used};
 
 /// A DynamoDB in this process, gone when the last client of it is.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Engine(Arc<Server>);
 
 struct Server {
     database: Database,
-    tally: Mutex<Tally>,
+    tally: Mutex<UnitTally>,
     plan: Mutex<Option<Plan>>,
 }
 
@@ -104,7 +104,7 @@ impl Engine {
 
     /// What was asked and used since this was last called.
     #[must_use]
-    pub fn take_tally(&self) -> Tally {
+    pub fn take_tally(&self) -> UnitTally {
         std::mem::take(&mut *lock(&self.0.tally))
     }
 

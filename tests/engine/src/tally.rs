@@ -20,9 +20,9 @@ pub struct Used {
 
 /// Requests and units, by table and operation.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Tally(BTreeMap<(String, String), Used>);
+pub struct UnitTally(BTreeMap<(String, String), Used>);
 
-impl Tally {
+impl UnitTally {
     /// Everything together.
     #[must_use]
     pub fn total(&self) -> Used {

@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta};
 use super::*;
 use crate::chain::Hash;
 use crate::id::{AssetId, Key};
-use crate::record::{Cause, CommandId, Record, Source};
+use crate::record::{Cause, CommandId, EventRecord, EventSource};
 
+use AssetStatus as S;
 use Rejection as R;
-use Status as S;
 
 struct Given(Asset);
 struct When(Result<Option<Event>, Rejection>);
@@ -28,15 +28,15 @@ fn given_declared<const N: usize>(declared: Declaration, events: [Event; N]) -> 
     Given(asset)
 }
 
-fn record(key: &Key, version: u64, event: Event) -> Record {
+fn record(key: &Key, version: u64, event: Event) -> EventRecord {
     let cause = Cause {
         actor: "anonymous".into(),
-        source: Source::Api,
+        source: EventSource::Api,
         request: "r".into(),
         command: CommandId::fresh(u128::from(version)),
     };
     let at = DateTime::UNIX_EPOCH + TimeDelta::microseconds(i64::try_from(version).unwrap());
-    Record { key: key.clone(), version, event, cause, at, prev: Hash::ZERO }
+    EventRecord { key: key.clone(), version, event, cause, at, prev: Hash::ZERO }
 }
 
 impl Given {
@@ -93,34 +93,34 @@ fn purged() -> Event {
 }
 
 /// The key shows `current`, and what was pinned is still there.
-fn sees(current: Current) -> Command {
-    Command::Observe(Sight::Key { current, pin: Pin::There })
+fn sees(current: CurrentObject) -> Command {
+    Command::Observe(ObservedObject::Key { current, pin: PinnedVersion::There })
 }
 
 /// The key shows `current`, and what was pinned is gone.
-fn misses_its_pin_and_sees(current: Current) -> Command {
-    Command::Observe(Sight::Key { current, pin: Pin::Gone })
+fn misses_its_pin_and_sees(current: CurrentObject) -> Command {
+    Command::Observe(ObservedObject::Key { current, pin: PinnedVersion::Gone })
 }
 
 /// The key shows `current`, and what was pinned is missing, perhaps only for now.
-fn does_not_find_its_pin_and_sees(current: Current) -> Command {
-    Command::Observe(Sight::Key { current, pin: Pin::Missing })
+fn does_not_find_its_pin_and_sees(current: CurrentObject) -> Command {
+    Command::Observe(ObservedObject::Key { current, pin: PinnedVersion::Missing })
 }
 
-fn object(id: &str) -> Current {
-    Current::Object(version(id))
+fn object(id: &str) -> CurrentObject {
+    CurrentObject::Object(version(id))
 }
 
-fn marker() -> Current {
-    Current::DeleteMarker { version_id: "m".into() }
+fn marker() -> CurrentObject {
+    CurrentObject::DeleteMarker { version_id: "m".into() }
 }
 
-fn nothing() -> Current {
-    Current::Absent
+fn nothing() -> CurrentObject {
+    CurrentObject::Absent
 }
 
 fn swept(left: usize) -> Command {
-    Command::Observe(Sight::Swept { left })
+    Command::Observe(ObservedObject::Swept { left })
 }
 
 fn delete() -> Command {

@@ -1,7 +1,7 @@
 //! The table of `docs/API.md` once more, now through the service: what each input records, and what
 //! is answered, for an asset in each state and the bucket as it then is.
 
-use super::world::{World, caller};
+use super::world::{ServiceFixture, caller};
 use super::*;
 
 type Cell = (&'static [&'static str], Answer);
@@ -33,15 +33,15 @@ enum Input {
 }
 use Input as I;
 
-async fn cell(state: Status, input: Input) -> (Vec<&'static str>, Answer) {
-    let world = World::new();
+async fn cell(state: AssetStatus, input: Input) -> (Vec<&'static str>, Answer) {
+    let world = ServiceFixture::new();
     let asset = match state {
-        Status::Created => world.created().await,
-        Status::Received => world.received().await,
-        Status::Uploaded => world.uploaded().await,
-        Status::Deleted => world.deleted().await,
-        Status::Purging => world.purging().await,
-        Status::Purged => world.purged().await,
+        AssetStatus::Created => world.created().await,
+        AssetStatus::Received => world.received().await,
+        AssetStatus::Uploaded => world.uploaded().await,
+        AssetStatus::Deleted => world.deleted().await,
+        AssetStatus::Purging => world.purging().await,
+        AssetStatus::Purged => world.purged().await,
     };
     assert_eq!(world.status(asset).await, state);
     let before = world.kinds(asset).await.len();
@@ -50,7 +50,7 @@ async fn cell(state: Status, input: Input) -> (Vec<&'static str>, Answer) {
     (recorded, answer)
 }
 
-async fn give(world: &World, asset: AssetId, input: Input) -> Answer {
+async fn give(world: &ServiceFixture, asset: AssetId, input: Input) -> Answer {
     let service = &world.service;
     let outcome = match input {
         I::Confirm => service.confirm(&caller(), asset, None).await.map(drop),
@@ -93,7 +93,7 @@ fn answer(outcome: Result<(), Refusal>) -> Answer {
 }
 
 async fn column(input: Input, cells: [Cell; 6]) {
-    use Status as S;
+    use AssetStatus as S;
     let rows = [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged];
     for (state, (recorded, answer)) in rows.into_iter().zip(cells) {
         assert_eq!(cell(state, input).await, (recorded.to_vec(), answer), "{state:?} × {input:?}");
@@ -159,7 +159,7 @@ async fn purge() {
 
 #[tokio::test]
 async fn an_asset_that_does_not_exist_is_not_found_by_anybody() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let nobody = AssetId::new(time::after(None, world.effects.now()), 7);
     for input in [I::Confirm, I::Delete, I::Restore, I::Purge, I::Created] {
         let outcome = match input {
@@ -176,21 +176,23 @@ async fn an_asset_that_does_not_exist_is_not_found_by_anybody() {
 
 #[tokio::test]
 async fn a_deleted_asset_takes_its_first_object_and_stays_deleted() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.created().await;
     world.service.delete(&caller(), asset, None, None).await.unwrap();
     let version = world.put(asset);
     world.look(asset).await;
     let history = world.history(asset).await;
     assert_eq!(kinds(&history), ["created", "soft_deleted", "received"]);
-    assert!(history.asset().is_pinned(&version) && history.asset().status() == Status::Deleted);
+    assert!(
+        history.asset().is_pinned(&version) && history.asset().status() == AssetStatus::Deleted
+    );
     let restored = world.service.restore(&caller(), asset, None).await.unwrap();
-    assert_eq!(restored.asset().status(), Status::Received);
+    assert_eq!(restored.asset().status(), AssetStatus::Received);
 }
 
 #[tokio::test]
 async fn restoring_without_its_bytes_is_forbidden() {
-    let world = World::new();
+    let world = ServiceFixture::new();
     let asset = world.deleted().await;
     let pin = world.history(asset).await.asset().pin.clone().unwrap();
     world.remove(asset, &pin.version_id);

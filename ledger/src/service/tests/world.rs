@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::super::*;
-use crate::asset::Status;
+use crate::asset::AssetStatus;
 use crate::journal::MemoryJournal;
-use crate::objects::Current;
-use crate::record::Source;
+use crate::objects::CurrentObject;
+use crate::record::EventSource;
 use crate::testing::{MemoryBucket, TestEffects};
 
 /// What happens to one append.
@@ -33,15 +33,15 @@ struct Road {
 
 #[async_trait]
 impl Journal for Road {
-    async fn history(&self, key: &Key) -> Result<Vec<Line>, StoreError> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.journal.history(key).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<Line>, StoreError> {
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.journal.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: Line) -> Result<Appended, StoreError> {
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         let mishap = self.mishaps.lock().unwrap().pop_front();
         match mishap {
             None => {}
@@ -49,7 +49,7 @@ impl Journal for Road {
             Some(Mishap::SentTwice) => drop(self.journal.append(key, line.clone()).await?),
             Some(Mishap::ReplyLost) => {
                 self.journal.append(key, line).await?;
-                return Err(StoreError::new(Kind::Unavailable, "the reply was lost"));
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "the reply was lost"));
             }
         }
         self.journal.append(key, line).await
@@ -60,16 +60,16 @@ type Meanwhile = Box<dyn FnOnce(&MemoryBucket) + Send>;
 
 /// A bucket that can be away, and that others use meanwhile.
 #[derive(Default)]
-pub(super) struct Bucket {
+pub(super) struct ScriptedBucket {
     pub(super) inner: MemoryBucket,
     away: AtomicBool,
     meanwhile: Mutex<Option<Meanwhile>>,
 }
 
-impl Bucket {
+impl ScriptedBucket {
     fn there(&self) -> Result<&MemoryBucket, StoreError> {
         let away = self.away.load(Ordering::Relaxed);
-        let error = || StoreError::new(Kind::Unavailable, "the bucket is away");
+        let error = || StoreError::new(StoreErrorKind::Unavailable, "the bucket is away");
         if away { Err(error()) } else { Ok(&self.inner) }
     }
 
@@ -81,8 +81,8 @@ impl Bucket {
 }
 
 #[async_trait]
-impl Objects for Bucket {
-    async fn current(&self, key: &Key) -> Result<Current, StoreError> {
+impl Objects for ScriptedBucket {
+    async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
         let current = self.there()?.current(key).await;
         self.others_act();
         current
@@ -103,19 +103,19 @@ impl Objects for Bucket {
     }
 }
 
-pub(super) struct World {
-    pub(super) service: Service,
-    pub(super) bucket: Arc<Bucket>,
+pub(super) struct ServiceFixture {
+    pub(super) service: LedgerService,
+    pub(super) bucket: Arc<ScriptedBucket>,
     pub(super) effects: Arc<TestEffects>,
     road: Arc<Road>,
     others: AtomicU64,
 }
 
 pub(super) fn caller() -> Caller {
-    caller_by(Source::Api)
+    caller_by(EventSource::Api)
 }
 
-pub(super) fn caller_by(source: Source) -> Caller {
+pub(super) fn caller_by(source: EventSource) -> Caller {
     Caller { actor: "anonymous".into(), source, request: "request".into() }
 }
 
@@ -124,17 +124,17 @@ pub(super) fn kinds(history: &History) -> Vec<&'static str> {
     history.entries().iter().map(|entry| entry.record.event.kind()).collect()
 }
 
-impl World {
+impl ServiceFixture {
     pub(super) fn new() -> Self {
         let road = Arc::new(Road::default());
-        let bucket = Arc::new(Bucket::default());
+        let bucket = Arc::new(ScriptedBucket::default());
         let effects = Arc::new(TestEffects::seeded(1));
         let service = service(road.clone(), bucket.clone(), effects.clone());
         Self { service, bucket, effects, road, others: AtomicU64::new(2) }
     }
 
     /// Another process over the same stores, to whom no mishap happens.
-    pub(super) fn another_service(&self) -> Arc<Service> {
+    pub(super) fn another_service(&self) -> Arc<LedgerService> {
         let seed = self.others.fetch_add(1, Ordering::Relaxed);
         let effects = Arc::new(TestEffects::seeded(seed));
         Arc::new(service(self.road.journal.clone(), self.bucket.clone(), effects))
@@ -188,13 +188,13 @@ impl World {
     pub(super) async fn created_at(&self, asset: AssetId, at: chrono::DateTime<chrono::Utc>) {
         let (key, event) = (self.key(asset), Event::Created(Declaration::plain()));
         let cause = caller().cause(CommandId::fresh(1));
-        let record = Record { key, version: 1, event, cause, at, prev: Hash::ZERO };
+        let record = EventRecord { key, version: 1, event, cause, at, prev: Hash::ZERO };
         let line = record.line().unwrap();
         self.road.journal.append(&record.key, line).await.unwrap();
     }
 
     /// Appends what somebody else made.
-    pub(super) async fn append(&self, key: &Key, line: Line) -> Appended {
+    pub(super) async fn append(&self, key: &Key, line: StoredLine) -> Appended {
         self.road.journal.append(key, line).await.unwrap()
     }
 
@@ -232,13 +232,13 @@ impl World {
         asset
     }
 
-    pub(super) async fn look(&self, asset: AssetId) -> Looked {
-        self.service.look(&caller_by(Source::S3), asset).await.unwrap()
+    pub(super) async fn look(&self, asset: AssetId) -> Reconciled {
+        self.service.look(&caller_by(EventSource::S3), asset).await.unwrap()
     }
 
     /// A look because S3 says that this version was removed.
-    pub(super) async fn look_for_removed(&self, asset: AssetId, version_id: &str) -> Looked {
-        let caller = caller_by(Source::S3);
+    pub(super) async fn look_for_removed(&self, asset: AssetId, version_id: &str) -> Reconciled {
+        let caller = caller_by(EventSource::S3);
         self.service.look_for_removed(&caller, asset, version_id).await.unwrap()
     }
 
@@ -262,11 +262,15 @@ impl World {
         self.kinds(asset).await.pop().unwrap()
     }
 
-    pub(super) async fn status(&self, asset: AssetId) -> Status {
+    pub(super) async fn status(&self, asset: AssetId) -> AssetStatus {
         self.history(asset).await.asset().status()
     }
 }
 
-fn service(journal: Arc<dyn Journal>, bucket: Arc<Bucket>, effects: Arc<TestEffects>) -> Service {
-    Service::new(journal, bucket, effects, "main".parse().unwrap(), "files")
+fn service(
+    journal: Arc<dyn Journal>,
+    bucket: Arc<ScriptedBucket>,
+    effects: Arc<TestEffects>,
+) -> LedgerService {
+    LedgerService::new(journal, bucket, effects, "main".parse().unwrap(), "files")
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::super::faults::persist;
 use super::{answer, key, line, write};
-use crate::error::Kind;
+use crate::error::StoreErrorKind;
 use crate::journal::scan::{Chain, Chains, Segment};
 use crate::journal::{Journal, Scan};
-use crate::record::Line;
+use crate::record::StoredLine;
 
 /// The whole contract of [`Scan`], for a journal that is still empty.
 ///
@@ -36,7 +36,7 @@ async fn an_empty_journal_has_segments_too(journal: &dyn Scan) {
 }
 
 /// Histories of one event to many, of two tenants, which together are more than a page.
-async fn many_histories<J: Journal>(journal: &J) -> BTreeMap<String, Vec<Line>> {
+async fn many_histories<J: Journal>(journal: &J) -> BTreeMap<String, Vec<StoredLine>> {
     let mut given = BTreeMap::new();
     for nth in 1..=60 {
         let key = key(if nth % 7 == 0 { "main-2" } else { "main" }, nth);
@@ -53,7 +53,7 @@ async fn many_histories<J: Journal>(journal: &J) -> BTreeMap<String, Vec<Line>> 
 async fn histories_are_given_once_and_whole(
     journal: &dyn Scan,
     segments: &[Segment],
-    given: &BTreeMap<String, Vec<Line>>,
+    given: &BTreeMap<String, Vec<StoredLine>>,
 ) {
     let mut found = BTreeMap::new();
     for segment in segments {
@@ -72,7 +72,7 @@ async fn histories_are_given_once_and_whole(
 async fn a_walk_goes_on_where_another_ended(
     journal: &dyn Scan,
     segments: &[Segment],
-    given: &BTreeMap<String, Vec<Line>>,
+    given: &BTreeMap<String, Vec<StoredLine>>,
 ) {
     let (mut found, mut place) = (0, None);
     for segment in segments {
@@ -122,7 +122,8 @@ async fn next(chains: &mut Chains<'_>) -> Option<Chain> {
         match chains.next().await {
             Ok(next) => return next,
             Err(error) => {
-                let passing = matches!(error.kind, Kind::Unavailable | Kind::Throttled);
+                let passing =
+                    matches!(error.kind, StoreErrorKind::Unavailable | StoreErrorKind::Throttled);
                 assert!(passing, "{error:?}");
             }
         }

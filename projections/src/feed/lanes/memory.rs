@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ledger::StoreError;
 
-use super::{Lane, Lanes, Place, Placed};
+use super::{FeedLane, LaneEntry, LaneWrite, Lanes};
 
-type Texts = BTreeMap<Lane, BTreeMap<u64, String>>;
+type Texts = BTreeMap<FeedLane, BTreeMap<u64, String>>;
 
 /// Lanes that last as long as the process.
 #[derive(Debug, Default)]
@@ -22,26 +22,32 @@ impl MemoryLanes {
 
 #[async_trait]
 impl Lanes for MemoryLanes {
-    async fn end(&self, lane: &Lane) -> Result<u64, StoreError> {
+    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
         let texts = self.texts();
         let last = texts.get(lane).and_then(|places| places.last_key_value());
         Ok(last.map_or(0, |(number, _)| *number))
     }
 
-    async fn put(&self, lane: &Lane, place: &Place) -> Result<Placed, StoreError> {
+    async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {
         let mut texts = self.texts();
         let places = texts.entry(lane.clone()).or_default();
         if let Some(held) = places.get(&place.number) {
-            return Ok(Placed::Taken(held.clone()));
+            return Ok(LaneWrite::Taken(held.clone()));
         }
         places.insert(place.number, place.text.clone());
-        Ok(Placed::Written)
+        Ok(LaneWrite::Written)
     }
 
-    async fn places(&self, lane: &Lane, from: u64, limit: usize) -> Result<Vec<Place>, StoreError> {
+    async fn places(
+        &self,
+        lane: &FeedLane,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<LaneEntry>, StoreError> {
         let texts = self.texts();
         let places = texts.get(lane).into_iter().flat_map(|places| places.range(from..));
-        let place = |(number, text): (&u64, &String)| Place { number: *number, text: text.clone() };
+        let place =
+            |(number, text): (&u64, &String)| LaneEntry { number: *number, text: text.clone() };
         Ok(places.take(limit).map(place).collect())
     }
 }

@@ -25,7 +25,7 @@ fn stream(engine: &Engine, tables: &Tables) -> DynamoStream {
 struct World {
     journal: Arc<MemoryJournal>,
     views: Arc<MemoryViews>,
-    follower: Follower,
+    follower: StreamFollower,
 }
 
 impl World {
@@ -34,7 +34,7 @@ impl World {
         let clock: Arc<dyn Effects> = Arc::new(Clock::default());
         let runner = Runner::new(journal.clone(), views.clone(), clock.clone());
         let source = Arc::new(stream(engine, tables));
-        let follower = Follower::new(source.clone(), source, runner, clock);
+        let follower = StreamFollower::new(source.clone(), source, runner, clock);
         Self { journal, views, follower }
     }
 }
@@ -71,7 +71,7 @@ async fn a_table_without_a_stream_is_said_to_have_none() {
     let engine = Engine::new();
     let tables = engine.tables().await;
     let error = stream(&engine, &tables).shards().await.unwrap_err();
-    assert_eq!(error.kind, Kind::Misconfigured);
+    assert_eq!(error.kind, StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("has no stream: run `asset-ledger migrate`"));
 }
 
@@ -81,21 +81,21 @@ async fn a_missing_table_a_throttled_one_and_old_credentials_are_told_apart() {
     let mut tables = engine.tables_with_streams().await;
     engine.fail(|_| Some(Fault::THROTTLED));
     let error = stream(&engine, &tables).shards().await.unwrap_err();
-    assert_eq!(error.kind, Kind::Throttled);
+    assert_eq!(error.kind, StoreErrorKind::Throttled);
     engine.fail(|_| Some(Fault::Refused(400, "ExpiredTokenException")));
     let error = stream(&engine, &tables).shards().await.unwrap_err();
-    assert_eq!(error.kind, Kind::Misconfigured);
+    assert_eq!(error.kind, StoreErrorKind::Misconfigured);
     assert!(error.to_string().ends_with("(who renews these credentials?)"), "{error}");
     engine.heal();
     tables.journal = "elsewhere".to_owned();
     let error = stream(&engine, &tables).shards().await.unwrap_err();
-    assert_eq!(error.kind, Kind::Misconfigured);
+    assert_eq!(error.kind, StoreErrorKind::Misconfigured);
     assert!(ledger::error::chain(&error).contains("elsewhere"), "{error:?}");
 }
 
-fn told(trouble: &Trouble) -> String {
+fn told(trouble: &StreamError) -> String {
     match trouble {
-        Trouble::Store(error) => format!("{:?}", error.kind),
+        StreamError::Store(error) => format!("{:?}", error.kind),
         other => format!("{other:?}"),
     }
 }
@@ -113,7 +113,7 @@ async fn what_a_shard_is_refused_with_says_what_to_do() {
         let engine = Engine::new();
         let source = stream(&engine, &engine.tables_with_streams().await);
         engine.fail(move |_| Some(Fault::Refused(status, code)));
-        let iterator = source.iterator("shard", &Place::Oldest).await.unwrap_err();
+        let iterator = source.iterator("shard", &ShardPosition::Oldest).await.unwrap_err();
         let records = source.records("iterator").await.unwrap_err();
         assert_eq!((told(&iterator), told(&records)), (meant.to_owned(), meant.to_owned()));
     }

@@ -1,0 +1,65 @@
+//! What sound links do not show: times, commands and types that cannot be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::{Finding, FindingKind};
+use super::stored_event::EventFields;
+use crate::asset::Asset;
+use crate::id::Key;
+
+/// Holds the events against each other, in order. One that has a fault already says nothing that
+/// another could be blamed for.
+pub(super) fn examine(key: &Key, events: &[EventFields], blamed: &BTreeSet<u64>) -> Vec<Finding> {
+    let sound = |words: &&EventFields| !blamed.contains(&words.version);
+    let name = key.partition();
+    let tell = |kind, words: &EventFields, says: String| {
+        Finding::new(kind, &name, says).at(words.version).hashes(None, Some(words.hash))
+    };
+    let mut findings = Vec::new();
+    for words in events.iter().filter(sound) {
+        if let Err(unknown) = &words.record {
+            findings.push(tell(FindingKind::UnknownType, words, unknown.clone()));
+        }
+    }
+    for pair in events.windows(2).filter(|pair| pair.iter().all(|words| sound(&words))) {
+        if pair[1].prev == pair[0].hash && pair[1].at <= pair[0].at {
+            let says = "it is not later than the event before it".to_owned();
+            findings.push(tell(FindingKind::NotLater, &pair[1], says));
+        }
+    }
+    let mut commands = BTreeMap::new();
+    for words in events.iter().filter(sound) {
+        if let Some(earlier) = commands.insert(words.command.as_str(), words.version) {
+            let says = format!("its command was recorded before, at version {earlier}");
+            findings.push(tell(FindingKind::CommandTwice, words, says));
+        }
+    }
+    findings.extend(
+        impossible(key, events, blamed).map(|(at, says)| tell(FindingKind::Impossible, at, says)),
+    );
+    findings
+}
+
+/// The first event that cannot have happened, if everything before it is sound: after that,
+/// nobody knows what the asset was.
+fn impossible<'a>(
+    key: &Key,
+    events: &'a [EventFields],
+    blamed: &BTreeSet<u64>,
+) -> Option<(&'a EventFields, String)> {
+    let mut asset: Option<Asset> = None;
+    for (due, words) in (1..).zip(events) {
+        let record = words.record.as_ref().ok().filter(|_| !blamed.contains(&words.version))?;
+        if words.version != due {
+            return None;
+        }
+        let applied = match &mut asset {
+            Some(asset) => asset.apply(record, words.hash),
+            None => Asset::begin(key.clone(), record, words.hash).map(|begun| asset = Some(begun)),
+        };
+        if let Err(impossible) = applied {
+            return Some((words, impossible.to_string()));
+        }
+    }
+    None
+}

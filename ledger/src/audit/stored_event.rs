@@ -1,0 +1,189 @@
+//! What stands at each place of a stored history, and what it says of itself.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::chain::Hash;
+use crate::id::Key;
+use crate::journal::scan::Chain;
+use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
+
+/// A place of a stored history.
+#[derive(Debug, Clone)]
+pub(super) struct StoredEvent {
+    /// The version that it is stored under.
+    pub(super) version: u64,
+    /// The hash of what stands there.
+    pub(super) hash: Hash,
+    /// What that says of itself.
+    pub(super) said: EventSchema,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum EventSchema {
+    /// That it is this asset's.
+    Own(EventFields),
+    /// That it is another asset's.
+    Other(EventFields),
+    /// Nothing that can be read.
+    Nothing(String),
+}
+
+/// What an event says of itself, whatever its type.
+#[derive(Debug, Clone)]
+pub(super) struct EventFields {
+    pub(super) key: String,
+    pub(super) version: u64,
+    pub(super) hash: Hash,
+    pub(super) prev: Hash,
+    pub(super) at: DateTime<Utc>,
+    pub(super) command: CommandId,
+    /// What happened, or the type that this program does not know.
+    pub(super) record: Result<EventRecord, String>,
+}
+
+impl StoredEvent {
+    /// The places of `chain`, by rising version.
+    pub(super) fn all(chain: &Chain, key: &Key) -> Vec<Self> {
+        let mut slots: Vec<_> = chain.lines.iter().map(|line| Self::of(line, key)).collect();
+        slots.sort_by_key(|slot| slot.version);
+        slots
+    }
+
+    fn of(line: &StoredLine, key: &Key) -> Self {
+        let hash = line.hash();
+        let said = match EventFields::read(&line.body, hash) {
+            Ok((whose, words)) if whose == *key => EventSchema::Own(words),
+            Ok((_, words)) => EventSchema::Other(words),
+            Err(why) => EventSchema::Nothing(why),
+        };
+        Self { version: line.version, hash, said }
+    }
+
+    pub(super) fn own(&self) -> Option<&EventFields> {
+        match &self.said {
+            EventSchema::Own(words) => Some(words),
+            EventSchema::Other(_) | EventSchema::Nothing(_) => None,
+        }
+    }
+
+    /// The version that its event says it is.
+    fn says(&self) -> Option<u64> {
+        self.own().map(|words| words.version)
+    }
+}
+
+impl EventFields {
+    fn read(body: &str, hash: Hash) -> Result<(Key, Self), String> {
+        match EventRecord::read(body) {
+            Ok(record) => {
+                let EventRecord { key, version, at, prev, .. } = record.clone();
+                let command = record.cause.command.clone();
+                let name = key.partition();
+                let record = Ok(record);
+                Ok((key, Self { key: name, version, hash, prev, at, command, record }))
+            }
+            Err(RecordError::Unknown(unknown)) => {
+                let (name, command) = (unknown.key.partition(), unknown.command.clone());
+                let record = Err(unknown.to_string());
+                let (version, prev, at) = (unknown.version, unknown.prev, unknown.at);
+                Ok((unknown.key, Self { key: name, version, hash, prev, at, command, record }))
+            }
+            Err(malformed) => Err(malformed.to_string()),
+        }
+    }
+
+    /// The hash that it would have if it followed `prev`.
+    pub(super) fn hash_after(&self, prev: Hash) -> Option<Hash> {
+        let record = self.record.as_ref().ok()?;
+        EventRecord { prev, ..record.clone() }.line().ok().map(|line| line.hash())
+    }
+}
+
+/// Which events are followed, and by whom last: asked at every place of a history, so no answer may
+/// take a walk along the whole of it.
+#[derive(Default)]
+pub(super) struct SuccessorIndex {
+    /// The last place of an event that names this one, under any version.
+    any: BTreeMap<Hash, usize>,
+    /// The same under one version.
+    of: BTreeMap<(Hash, u64), usize>,
+}
+
+impl SuccessorIndex {
+    pub(super) fn of(slots: &[StoredEvent]) -> Self {
+        let mut followers = Self::default();
+        for (at, words) in slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.own()?)))
+        {
+            followers.any.insert(words.prev, at);
+            followers.of.insert((words.prev, words.version), at);
+        }
+        followers
+    }
+
+    /// Whether an event beyond `at` follows this one as that version.
+    pub(super) fn are_beyond(&self, at: usize, hash: Hash, version: u64) -> bool {
+        self.of.get(&(hash, version)).is_some_and(|last| *last > at)
+    }
+
+    /// Whether any event beyond `at` follows this one.
+    pub(super) fn any_beyond(&self, at: usize, hash: Hash) -> bool {
+        self.any.get(&hash).is_some_and(|last| *last > at)
+    }
+}
+
+/// The places whose events stand in each other's places: each says that its own is the next
+/// one's, and the last one's is the first.
+pub(super) fn circles(slots: &[StoredEvent]) -> Vec<Vec<usize>> {
+    let places: BTreeMap<u64, usize> =
+        slots.iter().enumerate().map(|(at, slot)| (slot.version, at)).collect();
+    let next = |at: usize| slots[at].says().and_then(|says| places.get(&says).copied());
+    // Nobody goes a way twice: where an earlier one passed, there is nothing new.
+    let mut passed = vec![false; slots.len()];
+    let mut circles = Vec::new();
+    for first in 0..slots.len() {
+        let (mut way, mut at) = (Vec::new(), Some(first));
+        while let Some(here) = at.filter(|at| !passed[*at]) {
+            passed[here] = true;
+            way.push(here);
+            at = next(here);
+        }
+        circles.extend(at.and_then(|end| closed(&way, end)));
+    }
+    circles.sort();
+    circles
+}
+
+/// The circle at the end of a way that leads on to `end`, from its first place on; none if that is
+/// no place of this way, or leads to itself.
+fn closed(way: &[usize], end: usize) -> Option<Vec<usize>> {
+    let from = way.iter().position(|at| *at == end)?;
+    let mut circle = way[from..].to_vec();
+    let least = circle.iter().enumerate().min_by_key(|(_, at)| **at)?.0;
+    circle.rotate_left(least);
+    Some(circle).filter(|circle| circle.len() > 1)
+}
+
+/// Puts every event of a circle into its own place, if each has a neighbour there that it belongs
+/// to: else they only say that they are each other's.
+pub(super) fn put_back(slots: &mut [StoredEvent], circle: &[usize]) -> bool {
+    let events: Vec<_> = circle.iter().map(|at| slots[*at].clone()).collect();
+    for (place, event) in circle.iter().cycle().skip(1).zip(&events) {
+        let version = slots[*place].version;
+        slots[*place] = StoredEvent { version, ..event.clone() };
+    }
+    let fit = circle.iter().all(|at| is_linked(slots, *at));
+    if !fit {
+        circle.iter().zip(events).for_each(|(at, event)| slots[*at] = event);
+    }
+    fit
+}
+
+/// Whether an event follows the one before it, or is followed by the one after it.
+fn is_linked(slots: &[StoredEvent], at: usize) -> bool {
+    let before = at.checked_sub(1).map_or(Hash::ZERO, |before| slots[before].hash);
+    let follows = slots[at].own().is_some_and(|words| words.prev == before);
+    let next = slots.get(at + 1).and_then(StoredEvent::own);
+    follows || next.is_some_and(|next| next.prev == slots[at].hash)
+}

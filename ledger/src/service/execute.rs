@@ -1,0 +1,159 @@
+//! Driving a command to its end: what comes next, append it, and if somebody was faster, again
+//! from the load.
+
+use std::time::Duration;
+
+use super::{
+    AbsenceProof, Caller, Intent, LedgerService, Reconciled, Refusal, S3_ACTOR, TRIES, line,
+    unwritten, vanished,
+};
+use crate::asset::{Asset, AssetStatus, Command, Event, Rejection, decide, has_room};
+use crate::error::StoreError;
+use crate::history::History;
+use crate::id::AssetId;
+use crate::journal::Appended;
+use crate::record::{Cause, CommandId, EventRecord, EventSource};
+use crate::time;
+
+/// Events that one look may record in a row; each is a change of the object seen in between.
+const STEPS: u32 = 8;
+/// The longest wait after the first lost race; it doubles with each.
+const BACK_OFF: Duration = Duration::from_millis(8);
+
+impl LedgerService {
+    pub(super) async fn drive(
+        &self,
+        caller: &Caller,
+        asset: AssetId,
+        mut expected: Option<u64>,
+        intent: &Intent,
+        looked: &mut Reconciled,
+    ) -> Result<History, Refusal> {
+        let own = CommandId::fresh(self.effects.random());
+        let mut history = self.history(asset).await?.ok_or(Rejection::NotFound)?;
+        if let Some(quarantine) = &self.quarantine
+            && quarantine.holds(&self.key(asset)).await?
+        {
+            tracing::error!(%asset, "refused: the asset is contradicted; `verify` tells more, and \
+                `replay --asset ID --accept-restored` accepts the journal's version");
+            return Err(Refusal::Contradicted);
+        }
+        let (mut lost, mut steps) = (0, 0);
+        while steps < STEPS {
+            if history.by_command(&own).is_some() {
+                return Ok(history);
+            }
+            check_version(history.asset(), expected)?;
+            let next = self.next(&history, intent, looked).await?;
+            let Some((event, command)) = next else { return Ok(history) };
+            has_room(history.asset(), &event)?;
+            let mut cause = caller.cause(command.unwrap_or_else(|| own.clone()));
+            if seen_in_s3(&event, intent) {
+                cause.source = EventSource::S3;
+                S3_ACTOR.clone_into(&mut cause.actor);
+            }
+            if let Some(longer) = self.append(history, event, cause).await? {
+                history = longer;
+                expected = expected.map(|_| history.asset().version);
+                looked.recorded += 1;
+                steps += 1;
+            } else {
+                lost += 1;
+                if lost == TRIES {
+                    break;
+                }
+                self.back_off(lost).await;
+                history = self.history(asset).await?.ok_or_else(vanished)?;
+            }
+        }
+        Err(Refusal::Contended)
+    }
+
+    /// The next event that the intent leads to, and its command where that is not the caller's
+    /// own but what anybody who looked would have given.
+    async fn next(
+        &self,
+        history: &History,
+        intent: &Intent,
+        looked: &mut Reconciled,
+    ) -> Result<Option<(Event, Option<CommandId>)>, Refusal> {
+        let asset = history.asset();
+        let awaits_bytes = matches!(asset.status(), AssetStatus::Created | AssetStatus::Received);
+        let command = match intent {
+            Intent::Look(grounds) => return self.observe(history, grounds, looked).await,
+            Intent::Confirm => {
+                if awaits_bytes {
+                    let seen = self.observe(history, &AbsenceProof::NotAsked, looked).await?;
+                    if seen.is_some() {
+                        return Ok(seen);
+                    }
+                    if looked.missing {
+                        // As of an asset without bytes: there are none to confirm.
+                        return Err(Rejection::NotReceived(AssetStatus::Created).into());
+                    }
+                }
+                Command::Confirm
+            }
+            Intent::Delete(reason) => Command::Delete(reason.clone()),
+            Intent::Restore => {
+                // What the rules refuse anyway is refused without a look.
+                let matters = asset.status() == AssetStatus::Deleted;
+                Command::Restore { pin_exists: !matters || self.pin_exists(asset).await? }
+            }
+            Intent::Purge => Command::Purge,
+        };
+        Ok(decide(asset, &command)?.map(|event| (event, None)))
+    }
+
+    /// Appends an event after the asset's last, if it is read back as a part of the history;
+    /// `None` if that version was taken by another. Taken by these very bytes, the reply to an
+    /// earlier sending of them was lost.
+    async fn append(
+        &self,
+        history: History,
+        event: Event,
+        cause: Cause,
+    ) -> Result<Option<History>, Refusal> {
+        let asset = history.asset();
+        let record = EventRecord {
+            key: asset.key.clone(),
+            version: asset.version + 1,
+            event,
+            cause,
+            at: time::after(Some(asset.updated_at), self.effects.now()),
+            prev: asset.head,
+        };
+        let line = line(&record)?;
+        let about = |error: StoreError| error.about(&record.key);
+        let longer = history.then(line.clone()).map_err(unwritten)?;
+        match self.journal.append(&record.key, line.clone()).await.map_err(about)? {
+            Appended::Taken(held) if held != line => Ok(None),
+            Appended::Taken(_) | Appended::Written => {
+                super::recorded();
+                Ok(Some(longer))
+            }
+        }
+    }
+
+    /// Waits a little, by chance, so that those who raced once do not race again in step.
+    async fn back_off(&self, lost: u32) {
+        let longest = BACK_OFF * 2_u32.pow(lost - 1);
+        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        let chance = u64::try_from(self.effects.random() >> 64).unwrap_or(0) % micros.max(1);
+        tokio::time::sleep(Duration::from_micros(chance)).await;
+    }
+}
+
+fn check_version(asset: &Asset, expected: Option<u64>) -> Result<(), Rejection> {
+    match expected {
+        Some(version) if version != asset.version => {
+            Err(Rejection::VersionConflict { actual: asset.version })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A delete marker is S3's own soft delete, and came through S3 whoever was first to see it.
+fn seen_in_s3(event: &Event, intent: &Intent) -> bool {
+    matches!((event, intent), (Event::SoftDeleted { .. }, Intent::Look(_) | Intent::Confirm))
+}

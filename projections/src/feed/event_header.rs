@@ -1,0 +1,65 @@
+//! What stands in every event, of whatever type: also of one that a newer program wrote, which
+//! this one cannot fold but can pass on.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The fields of an event as they are stored.
+#[derive(Debug, Deserialize)]
+pub struct EventHeader<'a> {
+    /// Its place in the asset's history, from 1.
+    pub version: u64,
+    /// What happened.
+    #[serde(borrow, rename = "type")]
+    pub kind: Cow<'a, str>,
+    /// When, as an RFC 3339 time.
+    #[serde(borrow)]
+    pub at: Cow<'a, str>,
+    /// Who did it.
+    #[serde(borrow)]
+    pub actor: Cow<'a, str>,
+    /// Through which door.
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    /// In which request.
+    #[serde(borrow)]
+    pub request: Cow<'a, str>,
+    /// What else is to say of it.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    /// The hash of the event before.
+    #[serde(borrow)]
+    pub prev: Cow<'a, str>,
+}
+
+impl<'a> EventHeader<'a> {
+    /// Reads an event's stored bytes; `None` for what is no event.
+    #[must_use]
+    pub fn read(body: &'a str) -> Option<Self> {
+        serde_json::from_str(body).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../migrations/events/soft_deleted.v1.json");
+
+    #[test]
+    fn an_event_of_a_type_to_come_can_be_passed_on() {
+        let newer = SAMPLE.replace("soft_deleted", "held");
+        let outline = EventHeader::read(newer.trim_end()).unwrap();
+        assert_eq!((outline.version, &*outline.kind), (4, "held"));
+        assert!(SAMPLE.contains(outline.data.get()) && SAMPLE.contains(&*outline.actor));
+    }
+
+    #[test]
+    fn what_is_no_event_has_none() {
+        for body in ["", "{}", "[]", "null", "not JSON", r#"{"version":1,"type":"created"}"#] {
+            assert!(EventHeader::read(body).is_none(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Not faster than was asked for, and again what was asked too fast.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::error::{StoreErrorKind, chain};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::row::Row;
+
+/// What one write unit holds on DynamoDB, in bytes.
+const UNIT: usize = 1024;
+/// Bytes of a row's key, and of what DynamoDB adds to an item.
+const KEY: usize = 160;
+/// Tries of one call: with the pauses between them, some twenty seconds.
+const TRIES: u32 = 9;
+/// The pause after a first failure; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Lets so many units through a second.
+pub(super) struct RateLimit {
+    unit: Option<Duration>,
+    next: Mutex<Instant>,
+}
+
+impl RateLimit {
+    pub(super) fn new(units_a_second: Option<u32>) -> Self {
+        let unit = units_a_second.map(|rate| Duration::from_secs(1) / rate.max(1));
+        Self { unit, next: Mutex::new(Instant::now()) }
+    }
+
+    /// Whether anything is held back at all.
+    pub(super) fn is_free(&self) -> bool {
+        self.unit.is_none()
+    }
+
+    /// Waits until the row may be written.
+    pub(super) async fn wait(&self, asset: &Asset) {
+        if let Some(unit) = self.unit {
+            sleep_until(self.turn(unit * units(asset))).await;
+        }
+    }
+
+    /// When it is the turn of whoever asks; those who ask later come later.
+    fn turn(&self, takes: Duration) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(Instant::now());
+        *next = turn + takes;
+        turn
+    }
+}
+
+/// Write units that a row takes on DynamoDB, nearly.
+fn units(asset: &Asset) -> u32 {
+    let bytes = serde_json::to_vec(&Row::from(asset)).map_or(0, |json| json.len()) + KEY;
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Repeats a call that may succeed later, ever more slowly, and gives up in the end.
+pub(super) async fn persist<T, C>(mut call: impl FnMut() -> C) -> Result<T, StoreError>
+where
+    C: Future<Output = Result<T, StoreError>>,
+{
+    let mut patience = Backoff::default();
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => patience.retry(error).await?,
+        }
+    }
+}
+
+/// Bears what may pass, for some time.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    tries: u32,
+}
+
+impl Backoff {
+    /// Pauses before another try, longer each time; gives back what will not pass.
+    pub(super) async fn retry(&mut self, error: StoreError) -> Result<(), StoreError> {
+        if !passes(&error) || self.tries == TRIES {
+            return Err(error);
+        }
+        tracing::debug!(tries = self.tries, cause = chain(&error), "a store is asked again");
+        sleep(PAUSE * (1 << self.tries)).await;
+        self.tries += 1;
+        Ok(())
+    }
+}
+
+fn passes(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::Throttled | StoreErrorKind::Unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Story;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_units_a_second_than_were_asked_for() {
+        let (pace, asset) = (RateLimit::new(Some(100)), Story::begin("main", 1).asset());
+        let begun = Instant::now();
+        for _ in 0..251 {
+            pace.wait(&asset).await;
+        }
+        assert!((2_490..2_600).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_long_row_takes_more_than_one_unit() {
+        let mut asset = Story::begin("main", 1).asset();
+        assert_eq!(units(&asset), 1);
+        asset.declared.filename = Some("x".repeat(1_000));
+        assert_eq!(units(&asset), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_asked_again_and_what_will_not_is_told_at_once() {
+        for (kind, calls) in
+            [(StoreErrorKind::Throttled, TRIES + 1), (StoreErrorKind::Misconfigured, 1)]
+        {
+            let mut called = 0;
+            let failed = persist(|| {
+                called += 1;
+                std::future::ready(Err::<(), _>(StoreError::new(kind, "no")))
+            });
+            assert_eq!(failed.await.unwrap_err().kind, kind);
+            assert_eq!(called, calls);
+        }
+    }
+}

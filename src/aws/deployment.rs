@@ -1,0 +1,85 @@
+//! A deployment's parts, each behind its port: the adapters of AWS under what knows nothing of it.
+
+use std::sync::Arc;
+
+use ledger::absences::Absences;
+use ledger::journal::{Journal, Scan};
+use ledger::service::LedgerService;
+use projections::feed::{LanedFeed, Lanes};
+use projections::{
+    ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, Views,
+};
+use stores::DynamoJournal;
+use stores::DynamoLanes;
+use stores::DynamoViews;
+
+use super::{Clients, Config};
+use crate::objects::S3Objects;
+use crate::system::SystemEffects;
+
+/// The parts of a deployment.
+#[derive(Clone)]
+pub struct Deployment {
+    /// Which deployment.
+    pub config: Config,
+    /// The events.
+    pub journal: Arc<dyn Journal>,
+    /// The same, as a whole.
+    pub scan: Arc<dyn Scan>,
+    /// The rows that are read.
+    pub views: Arc<dyn Views>,
+    /// The rows of every generation.
+    pub generations: Arc<dyn Generations>,
+    /// What is missing from the bucket.
+    pub absences: Arc<dyn Absences>,
+    /// What the feed is kept in.
+    pub lanes: Arc<dyn Lanes>,
+    /// The files.
+    pub objects: Arc<S3Objects>,
+}
+
+impl Deployment {
+    /// The parts of `config`, reached by `clients`.
+    #[must_use]
+    pub fn new(config: Config, clients: Clients) -> Self {
+        let Clients { dynamodb, objects } = clients;
+        let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
+        let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
+        let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let absences = generations.clone();
+        let views = Arc::new(CurrentGeneration::new(generations.clone()));
+        let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
+        let scan = journal.clone();
+        Self { config, journal, scan, views, generations, absences, lanes, objects }
+    }
+
+    /// The commands.
+    #[must_use]
+    pub fn service(&self) -> Arc<LedgerService> {
+        let (journal, objects) = (self.journal.clone(), self.objects.clone());
+        let Config { tenant, bucket, .. } = &self.config;
+        let service =
+            LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant.clone(), bucket);
+        let contradicted = Arc::new(ContradictedAssets::new(self.generations.clone()));
+        Arc::new(service.noting(self.absences.clone()).guarded(contradicted))
+    }
+
+    /// The reads.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.journal.clone(), self.views.clone())
+    }
+
+    /// What happens to all assets.
+    #[must_use]
+    pub fn feed(&self) -> Arc<dyn Feed> {
+        Arc::new(LanedFeed::new(self.lanes.clone(), self.journal.clone()))
+    }
+
+    /// What writes the rows, and the feed.
+    #[must_use]
+    pub fn runner(&self) -> Runner {
+        let (journal, generations) = (self.journal.clone(), self.generations.clone());
+        Runner::new(journal, generations, Arc::new(SystemEffects))
+    }
+}

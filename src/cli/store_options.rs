@@ -1,0 +1,203 @@
+//! Where a command finds the ledger: a data folder, or tables and a bucket on AWS.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+use ledger::StoreError;
+use ledger::id::Tenant;
+use ledger::journal::{Journal, Scan};
+use ledger::objects::ObjectInventory;
+use projections::Generations;
+use projections::views::MemoryViews;
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
+use stores::{DynamoViews, SqliteViews};
+
+use crate::aws::{
+    BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
+    VIEWS_TABLE, sdk_config,
+};
+use crate::local::{self, FolderLock};
+use crate::objects::S3Objects;
+use crate::s3::OfflineBucket;
+use crate::system::SystemEffects;
+
+/// Where events and rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StoreKind {
+    /// In files of the data folder, with an S3 endpoint beside the API.
+    Sqlite,
+    /// In two DynamoDB tables, with the files in an S3 bucket.
+    Dynamodb,
+}
+
+/// Which ledger a command works on. On a folder it works beside a running `serve`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which ledger")]
+pub(super) struct StoreOptions {
+    /// Where events and rows are kept.
+    #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
+    pub(super) store: StoreKind,
+    /// The data folder, which `serve` and `import` make where it is missing.
+    #[arg(
+        long,
+        env = "ASSET_LEDGER_DATA",
+        value_name = "DIR",
+        required_unless_present = "store",
+        required_if_eq("store", "sqlite")
+    )]
+    pub(super) data: Option<PathBuf>,
+    /// The DynamoDB table of events.
+    #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
+    pub(super) journal_table: Option<String>,
+    /// The DynamoDB table of rows.
+    #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
+    pub(super) views_table: Option<String>,
+    /// The S3 bucket of the files; its versioning must be on.
+    #[arg(long, env = BUCKET, value_name = "BUCKET")]
+    pub(super) bucket: Option<String>,
+    /// Partitions of the rows on DynamoDB, as it was when the first row was written.
+    #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
+        value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) shards: u8,
+    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
+    #[arg(long, env = TENANT, default_value = "main")]
+    pub(super) tenant: Tenant,
+}
+
+/// The same for a command that can look at a file instead, by its `--file`.
+#[derive(Debug, Clone)]
+pub(super) struct StoreOrFile(StoreOptions);
+
+impl Deref for StoreOrFile {
+    type Target = StoreOptions;
+
+    fn deref(&self) -> &StoreOptions {
+        &self.0
+    }
+}
+
+impl Args for StoreOrFile {
+    fn augment_args(command: Command) -> Command {
+        let unless = ["store", "file"];
+        StoreOptions::augment_args(command)
+            .mut_arg("data", |it| it.required_unless_present_any(unless))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        StoreOptions::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for StoreOrFile {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        StoreOptions::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+/// The journal, by each of its doors.
+pub(super) struct OpenedJournal {
+    pub(super) journal: Arc<dyn Journal>,
+    pub(super) scan: Arc<dyn Scan>,
+}
+
+impl StoreOptions {
+    /// The journal, which must be there, to be read only: not a byte of its folder changes.
+    pub(super) async fn journal(&self) -> anyhow::Result<OpenedJournal> {
+        self.journal_as(OpenMode::ReadOnly).await
+    }
+
+    /// The same, also to append to it.
+    pub(super) async fn journal_as(&self, open: OpenMode) -> anyhow::Result<OpenedJournal> {
+        match self.store {
+            StoreKind::Sqlite => {
+                let journal = SqliteJournal::open(self.whole_folder()?, open).await;
+                Ok(OpenedJournal::new(self.found("journal", journal)?))
+            }
+            StoreKind::Dynamodb => {
+                let client = self.clients().await.dynamodb;
+                let table = self.journal_table.as_deref().unwrap_or_default();
+                Ok(OpenedJournal::new(DynamoJournal::new(client, table)))
+            }
+        }
+    }
+
+    /// The rows of every generation, to be read only; where their file is not there, no rows.
+    pub(super) async fn views_if_any(&self) -> anyhow::Result<Arc<dyn Generations>> {
+        if self.store == StoreKind::Sqlite && !SqliteViews::is_there(self.folder()) {
+            return Ok(Arc::new(MemoryViews::default()));
+        }
+        self.views_as(OpenMode::ReadOnly).await
+    }
+
+    /// The rows of every generation; a table must be there.
+    pub(super) async fn views_as(&self, open: OpenMode) -> anyhow::Result<Arc<dyn Generations>> {
+        match self.store {
+            StoreKind::Sqlite => {
+                let views = SqliteViews::open(self.whole_folder()?, open);
+                Ok(Arc::new(self.found("read table", views)?))
+            }
+            StoreKind::Dynamodb => {
+                let client = self.clients().await.dynamodb;
+                let table = self.views_table.as_deref().unwrap_or_default();
+                Ok(Arc::new(DynamoViews::new(client, table, self.shards)))
+            }
+        }
+    }
+
+    /// The bucket, which must be there, and its name.
+    pub(super) async fn files(
+        &self,
+        open: OpenMode,
+    ) -> anyhow::Result<(Arc<dyn ObjectInventory>, String)> {
+        match (self.store, &self.bucket) {
+            (StoreKind::Sqlite, _) => {
+                let folder = self.whole_folder()?.join("s3");
+                let files =
+                    OfflineBucket::open(&folder, local::BUCKET, Arc::new(SystemEffects), open);
+                Ok((Arc::new(self.found("bucket", files)?), local::BUCKET.to_owned()))
+            }
+            (StoreKind::Dynamodb, Some(bucket)) => {
+                let objects = self.clients().await.objects;
+                let files = S3Objects::new(objects, bucket, Arc::new(SystemEffects));
+                files.ready().await?;
+                Ok((Arc::new(files), bucket.clone()))
+            }
+            (StoreKind::Dynamodb, None) => bail!("which bucket? give --bucket"),
+        }
+    }
+
+    /// Clients that wait as long as one does whom nobody waits for.
+    pub(super) async fn clients(&self) -> Clients {
+        Clients::new(&sdk_config().await, PROJECTOR_OPERATION)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// The data folder, unless an import into it is not finished.
+    fn whole_folder(&self) -> anyhow::Result<&Path> {
+        FolderLock::refuse_half(self.folder())?;
+        Ok(self.folder())
+    }
+
+    fn found<T>(&self, what: &str, opened: Result<T, StoreError>) -> anyhow::Result<T> {
+        let folder = self.folder().display();
+        opened.with_context(|| format!("no {what} could be opened in {folder}; is --data right?"))
+    }
+}
+
+impl OpenedJournal {
+    fn new<J: Journal + Scan + 'static>(journal: J) -> Self {
+        let journal = Arc::new(journal);
+        Self { journal: journal.clone(), scan: journal }
+    }
+}

@@ -1,0 +1,160 @@
+//! Takes histories out of a journal: those that verify, in the order of their keys.
+
+use anyhow::{Context, ensure};
+use ledger::audit::{Examination, Finding, inspect_with};
+use ledger::checkpoint::{Head, SortedHeads};
+use ledger::history::History;
+use ledger::id::Key;
+use ledger::journal::scan::{Chain, Segment};
+use ledger::journal::{Journal, Scan};
+
+use super::filter::ExportFilter;
+use super::form::{HISTORY, bytes};
+use super::sorted::SortedHistories;
+use super::writer::ExportWriter;
+use crate::plural::count;
+
+/// A journal by both of its doors.
+#[derive(Clone, Copy)]
+pub struct ExportSource<'a> {
+    /// One history.
+    pub journal: &'a dyn Journal,
+    /// All of them.
+    pub scan: &'a dyn Scan,
+}
+
+/// What is heard while histories are taken.
+pub trait ExportObserver {
+    /// A history was read.
+    fn read(&mut self, events: u64);
+
+    /// A history does not verify.
+    fn broken(&mut self, findings: Vec<Finding>);
+
+    /// A history verifies, but whoever reads the export would refuse it.
+    fn too_long(&mut self, partition: &str, bytes: usize);
+}
+
+/// Histories that verify, one after the other; those that do not are told of.
+enum VerifiedHistories<'a> {
+    All(SortedHistories<'a>),
+    Some(&'a dyn Journal, std::vec::IntoIter<Key>),
+}
+
+impl ExportSource<'_> {
+    /// Writes what `wanted` takes, or the assets of these keys alone. Gives back how many do not
+    /// verify, or are too long: they are left out.
+    pub async fn export(
+        &self,
+        keys: Vec<Key>,
+        wanted: &ExportFilter,
+        writer: &mut ExportWriter,
+        hears: &mut impl ExportObserver,
+    ) -> anyhow::Result<u64> {
+        self.export_up_to(HISTORY, keys, wanted, writer, hears).await
+    }
+
+    pub(super) async fn export_up_to(
+        &self,
+        most: usize,
+        keys: Vec<Key>,
+        wanted: &ExportFilter,
+        writer: &mut ExportWriter,
+        hears: &mut impl ExportObserver,
+    ) -> anyhow::Result<u64> {
+        let (whole, mut left_out) = (self.scan.segments(1).await?, 0);
+        let mut taken = self.taken(keys, &whole).await?;
+        while let Some(chain) = taken.next().await? {
+            let (length, history) = (bytes(&chain.lines), examined(&chain, hears));
+            if history.as_ref().is_some_and(|history| !wanted.takes(history)) {
+                continue;
+            }
+            if let Some(history) = history.as_ref().filter(|_| length <= most) {
+                writer.add(history)?;
+                continue;
+            }
+            if history.is_some() {
+                hears.too_long(&chain.partition, length);
+            }
+            left_out += 1;
+            writer.leave_out(&chain.partition);
+        }
+        Ok(left_out)
+    }
+
+    /// The heads of all histories, a line each, and the tree over them.
+    pub async fn heads(
+        &self,
+        to: &mut (impl std::io::Write + Send),
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<SortedHeads> {
+        let (rising, broken) = self.sound_heads(to, hears).await?;
+        ensure!(
+            broken.is_empty(),
+            "{} broken: a checkpoint would vouch for the tampering; see `verify`, or give \
+             --leave-out-broken",
+            count(broken.len() as u64, "history")
+        );
+        Ok(rising)
+    }
+
+    /// The same, and the partitions of those that do not verify, which are left out.
+    pub async fn sound_heads(
+        &self,
+        to: &mut (impl std::io::Write + Send),
+        hears: &mut (impl ExportObserver + Send),
+    ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
+        let (whole, mut broken) = (self.scan.segments(1).await?, Vec::new());
+        let (mut rising, mut taken) =
+            (SortedHeads::default(), self.taken(Vec::new(), &whole).await?);
+        while let Some(chain) = taken.next().await? {
+            let Some(history) = examined(&chain, hears) else {
+                broken.push(chain.partition);
+                continue;
+            };
+            let head = Head::of(history.asset());
+            let line = head.line()?;
+            rising.push(&head, &line)?;
+            writeln!(to, "{line}")?;
+        }
+        Ok((rising, broken))
+    }
+
+    async fn taken<'b>(
+        &'b self,
+        mut keys: Vec<Key>,
+        whole: &'b [Segment],
+    ) -> anyhow::Result<VerifiedHistories<'b>> {
+        if keys.is_empty() {
+            let segment = whole.first().context("a journal has a segment")?;
+            return Ok(VerifiedHistories::All(SortedHistories::of(self.scan, segment).await?));
+        }
+        keys.sort();
+        keys.dedup();
+        Ok(VerifiedHistories::Some(self.journal, keys.into_iter()))
+    }
+}
+
+impl VerifiedHistories<'_> {
+    async fn next(&mut self) -> anyhow::Result<Option<Chain>> {
+        match self {
+            Self::All(sorted) => sorted.next().await,
+            Self::Some(journal, keys) => {
+                let Some(key) = keys.next() else { return Ok(None) };
+                let lines = journal.history(&key).await?;
+                ensure!(!lines.is_empty(), "there is no asset {} of {}", key.asset, key.tenant);
+                Ok(Some(Chain { partition: key.partition(), lines, strays: Vec::new() }))
+            }
+        }
+    }
+}
+
+fn examined(chain: &Chain, hears: &mut impl ExportObserver) -> Option<History> {
+    hears.read(chain.lines.len() as u64);
+    let Examination { history, findings } = inspect_with(chain, &[]);
+    if findings.is_empty() {
+        return history;
+    }
+    hears.broken(findings);
+    None
+}

@@ -1,0 +1,34 @@
+//! What a process that serves no assets tells whoever watches it: whether it lives, whether it is
+//! ready, and what it counted.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::health::{Check, failures, healthz, ready};
+use super::meter::{MetricsSource, metrics, with_meter};
+use super::shield;
+
+/// `/healthz`, `/readyz` and `/metrics` alone.
+pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .layer(from_fn(shield::careful))
+        .with_state(checks);
+    with_meter(routes, meter)
+}
+
+async fn readyz(State(checks): State<Arc<[Arc<dyn Check>]>>) -> (StatusCode, Json<Value>) {
+    let failures = failures(&checks).await;
+    if failures.is_empty() {
+        return (StatusCode::OK, Json(json!(ready(&checks))));
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "failures": failures })))
+}

@@ -1,0 +1,130 @@
+//! What is kept in a data folder: the journal, the rows, and the bucket.
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use ledger::StoreError;
+use ledger::absences::Absences;
+use ledger::error::StoreErrorKind;
+use stores::SqliteJournal;
+use stores::SqliteViews;
+use stores::sqlite::OpenMode;
+
+use super::{in_process, strays};
+use crate::http::AllowedOrigins;
+use crate::objects::{Connection, S3Objects};
+use crate::s3::{Credentials, LocalS3, OfflineBucket, Outbox, REGION};
+use crate::system::SystemEffects;
+
+/// The name of the one bucket. Clients see it in URLs only.
+pub(crate) const BUCKET: &str = "assets";
+
+pub(super) struct LocalStores {
+    pub(super) journal: Arc<SqliteJournal>,
+    pub(super) views: Arc<SqliteViews>,
+    s3: LocalS3,
+    credentials: Credentials,
+}
+
+impl LocalStores {
+    pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
+        refuse_lost_journal(folder)?;
+        let journal = SqliteJournal::open(folder, OpenMode::OrCreate).await;
+        let journal = journal.map_err(|error| {
+            mend(
+                error,
+                "the journal is the truth: restore it from a backup, then run `asset-ledger replay \
+                 --accept-restored`",
+            )
+        })?;
+        let views = SqliteViews::open(folder, OpenMode::OrCreate).map_err(|error| {
+            mend(error, "rows are made from the journal: remove views.sqlite and start again")
+        })?;
+        let bucket = folder.join("s3");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&bucket);
+        let made = made.and_then(|()| File::open(folder)?.sync_all());
+        made.context("cannot make the folder of the bucket")?;
+        let damaged = |error| mend(error, "restore the folder s3 from a backup");
+        let s3 = LocalS3::claim(&bucket, BUCKET, Arc::new(SystemEffects)).map_err(damaged)?;
+        strays::refuse_pinned(&journal, &s3, folder).await?;
+        let s3 = s3.settle().await.map_err(damaged)?;
+        let credentials =
+            Credentials::load_or_create(&bucket, &SystemEffects).map_err(|error| {
+                mend(error, "restore it, or remove it: a new key is made, and URLs given out end")
+            })?;
+        Ok(Self { journal: Arc::new(journal), views: Arc::new(views), s3, credentials })
+    }
+
+    /// Whether every file that is open is still the one at its path.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.journal.check()?;
+        self.views.check()?;
+        self.s3.check()
+    }
+
+    /// Whether a write to each file reaches the disk.
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        self.journal.probe().await?;
+        self.views.probe().await?;
+        self.s3.probe().await
+    }
+
+    /// Ends the writers, and leaves no logs.
+    pub(super) async fn close(&self) {
+        tokio::join!(self.journal.close(), self.views.close(), self.s3.close());
+    }
+
+    pub(super) fn s3_router(&self, pages: AllowedOrigins) -> Router {
+        self.s3.router(&self.credentials, pages)
+    }
+
+    /// What is missing from the bucket.
+    pub(super) fn absences(&self) -> Arc<dyn Absences> {
+        self.s3.absences()
+    }
+
+    pub(super) fn outbox(&self) -> Outbox {
+        self.s3.outbox()
+    }
+
+    /// The bucket as a whole, for whoever checks what it holds.
+    pub(super) fn inventory(&self) -> OfflineBucket {
+        self.s3.inventory()
+    }
+
+    /// The bucket as on AWS: by the SDK, at `url`, with URLs signed for `public_url`. Its own calls
+    /// take no socket.
+    pub(super) fn objects(&self, url: &str, public_url: &str) -> S3Objects {
+        let client = in_process::client(self.s3_router(AllowedOrigins::default()));
+        let Credentials { access_key, secret_key } = &self.credentials;
+        let connection = Connection::local(url, REGION, access_key, secret_key).by(client);
+        S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(SystemEffects))
+    }
+}
+
+/// A journal that is gone while what was made from it is there was lost. Beginning a new one would
+/// pass for the truth, and would throw away the rows, which are witnesses of the old one.
+fn refuse_lost_journal(folder: &Path) -> anyhow::Result<()> {
+    let is_empty = |file: &str| folder.join(file).metadata().map_or(true, |it| it.len() == 0);
+    let left = ["views.sqlite", "s3/objects.sqlite"].into_iter().find(|file| !is_empty(file));
+    match left.filter(|_| is_empty("journal.sqlite")) {
+        None => Ok(()),
+        Some(left) => bail!(
+            "--data {0}: journal.sqlite is missing or empty, but {left} is there. The journal is \
+             the truth: restore it from a backup, or `import` an export into another folder. \
+             To begin anew, move {0} away",
+            folder.display()
+        ),
+    }
+}
+
+/// A store that cannot be opened, and what a person can do about it if it is damaged.
+fn mend(error: StoreError, remedy: &str) -> anyhow::Error {
+    let corrupt = error.kind == StoreErrorKind::Corrupt;
+    let error = anyhow::Error::new(error);
+    if corrupt { error.context(format!("a file is damaged ({remedy})")) } else { error }
+}

@@ -1,0 +1,103 @@
+//! Reading that leaves most of the time to others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ledger::StoreError;
+use ledger::id::Key;
+use ledger::journal::scan::{ScanPosition, Scanned, Segment};
+use ledger::journal::{Appended, Journal, Scan};
+use ledger::record::StoredLine;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+/// Rest for each time of work: a quarter of the time is worked.
+const REST: u32 = 3;
+/// Rest that is owed before it is taken: short ones are not worth a timer.
+const OWED: Duration = Duration::from_millis(20);
+
+/// One reader at a time, that rests longer than it reads.
+#[derive(Debug, Default)]
+pub struct ReadPace(Mutex<Duration>);
+
+impl ReadPace {
+    async fn take<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut owed = self.0.lock().await;
+        let begun = Instant::now();
+        let done = work.await;
+        *owed += begun.elapsed() * REST;
+        if *owed >= OWED {
+            sleep(std::mem::take(&mut *owed)).await;
+        }
+        done
+    }
+}
+
+/// A journal that is read at a pace. Several that share one take turns.
+pub struct PacedScan<J> {
+    journal: Arc<J>,
+    pace: Arc<ReadPace>,
+}
+
+impl<J> PacedScan<J> {
+    /// Reads `journal` at `pace`.
+    pub fn new(journal: Arc<J>, pace: Arc<ReadPace>) -> Self {
+        Self { journal, pace }
+    }
+}
+
+#[async_trait]
+impl<J: Journal> Journal for PacedScan<J> {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.pace.take(self.journal.history(key)).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+        self.pace.take(self.journal.last(key)).await
+    }
+
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+        self.journal.append(key, line).await
+    }
+}
+
+#[async_trait]
+impl<J: Scan> Scan for PacedScan<J> {
+    fn ordered(&self) -> bool {
+        self.journal.ordered()
+    }
+
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.journal.size().await
+    }
+
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        self.journal.segments(count).await
+    }
+
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
+        self.pace.take(self.journal.page(segment, after)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn three_quarters_of_the_time_are_left_to_others_and_readers_take_turns() {
+        let (pace, began) = (Arc::new(ReadPace::default()), Instant::now());
+        let read = |pace: Arc<ReadPace>| async move {
+            for _ in 0..10 {
+                pace.take(async { sleep(Duration::from_millis(10)).await }).await;
+            }
+        };
+        tokio::join!(read(pace.clone()), read(pace.clone()));
+        assert_eq!(began.elapsed(), Duration::from_millis(800), "20 reads of 10 ms");
+    }
+}

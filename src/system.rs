@@ -1,0 +1,24 @@
+//! The clock and chance of the machine: the one place where the program takes either.
+
+use chrono::{DateTime, Utc};
+use ledger::Effects;
+
+/// The machine's clock and its source of randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEffects;
+
+impl Effects for SystemEffects {
+    #[allow(clippy::disallowed_methods)] // the one implementation that the rule points to
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    /// # Panics
+    /// When the machine has no randomness to give: without it ids and signatures could be guessed.
+    #[allow(clippy::expect_used)]
+    fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the machine gives no randomness");
+        u128::from_be_bytes(bytes)
+    }
+}

@@ -1,0 +1,106 @@
+//! The journal in a DynamoDB table: one item an event, written on the condition that its key is
+//! free.
+//!
+//! `pk` is `<tenant>#<asset>`, `sk` the version, `body` the event's bytes. No index, no counter, no
+//! transaction: a put is one write unit, a history about one read unit for five events.
+
+mod request;
+mod scan;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+
+use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, number, text};
+use ledger::error::{StoreError, StoreErrorKind};
+use ledger::id::Key;
+use ledger::journal::{Appended, Journal};
+use ledger::record::StoredLine;
+
+/// A journal in a DynamoDB table.
+#[derive(Debug)]
+pub struct DynamoJournal {
+    client: Client,
+    table: String,
+    meter: CapacityMeter,
+}
+
+impl DynamoJournal {
+    /// The journal in `table`. The client's timeouts and retries are the caller's choice.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        let table = table.into();
+        Self { client, meter: CapacityMeter::new(table.clone()), table }
+    }
+}
+
+#[async_trait]
+impl Journal for DynamoJournal {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        let query = request::history(self.client.query(), &self.table, key);
+        let mut pages = query.into_paginator().send();
+        let mut lines = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failed("journal: the history was not read", e))?;
+            self.meter.count("Query", page.consumed_capacity());
+            for item in page.items() {
+                lines.push(event(key, item)?);
+            }
+        }
+        Ok(lines)
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+        let query = request::last(self.client.query(), &self.table, key).send().await;
+        let answer = query.map_err(|e| failed("journal: the last event was not read", e))?;
+        self.meter.count("Query", answer.consumed_capacity());
+        answer.items().first().map(|item| event(key, item)).transpose()
+    }
+
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+        let put = request::append(self.client.put_item(), &self.table, key, line).send().await;
+        let error = match put {
+            Ok(answer) => {
+                self.meter.count("PutItem", answer.consumed_capacity());
+                return Ok(Appended::Written);
+            }
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(taken)) => {
+                let holder = taken.item().ok_or_else(untold)?;
+                Ok(Appended::Taken(event(key, holder)?))
+            }
+            _ => Err(failed("journal: the event was not appended", error)),
+        }
+    }
+}
+
+/// An event of `key`.
+fn event(key: &Key, item: &DynamoItem) -> Result<StoredLine, StoreError> {
+    let line = match text(item, request::PK) {
+        // An answer of the wrong item would be worse than none.
+        Ok(pk) if pk != key.partition() => Err(ItemError::Key),
+        pk => pk.and_then(|_| read(item)),
+    };
+    line.map_err(|unfit| {
+        let context = format!("journal: an event of {} cannot be read", key.partition());
+        StoreError::caused(StoreErrorKind::Corrupt, context, unfit)
+    })
+}
+
+/// The line that an item holds.
+fn read(item: &DynamoItem) -> Result<StoredLine, ItemError> {
+    Ok(StoredLine {
+        version: number(item, request::SK)?,
+        body: text(item, request::BODY)?.to_owned(),
+    })
+}
+
+/// An endpoint of before 2023, or an imitation.
+fn untold() -> StoreError {
+    let context = "journal: the endpoint does not tell who holds a version that is taken";
+    StoreError::new(StoreErrorKind::Misconfigured, context)
+}
+
+#[cfg(test)]
+mod tests;

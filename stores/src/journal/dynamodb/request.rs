@@ -1,0 +1,78 @@
+//! What the journal asks of DynamoDB, and the names of its attributes.
+
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+};
+
+use ledger::id::Key;
+use ledger::journal::scan::{ScanPosition, Segment};
+use ledger::record::StoredLine;
+
+/// `<tenant>#<asset>`.
+pub(super) const PK: &str = "pk";
+/// The version, a number.
+pub(super) const SK: &str = "sk";
+/// The event's bytes.
+pub(super) const BODY: &str = "body";
+
+/// Every event of an asset, oldest first.
+pub(super) fn history(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
+    of(query, table, key).scan_index_forward(true)
+}
+
+/// The last event of an asset.
+pub(super) fn last(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
+    of(query, table, key).scan_index_forward(false).limit(1)
+}
+
+fn of(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
+    query
+        .table_name(table)
+        .consistent_read(true)
+        .key_condition_expression(format!("{PK} = :pk"))
+        .expression_attribute_values(":pk", AttributeValue::S(key.partition()))
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
+}
+
+/// An event, if its version is free; else the one that holds it.
+pub(super) fn append(
+    put: PutItemFluentBuilder,
+    table: &str,
+    key: &Key,
+    line: StoredLine,
+) -> PutItemFluentBuilder {
+    put.table_name(table)
+        .item(PK, AttributeValue::S(key.partition()))
+        .item(SK, AttributeValue::N(line.version.to_string()))
+        .item(BODY, AttributeValue::S(line.body))
+        .condition_expression(format!("attribute_not_exists({PK})"))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
+}
+
+/// The most segments that DynamoDB scans a table in.
+pub(super) const SEGMENTS: u32 = 1_000_000;
+
+/// A page of every event there is, of one segment.
+pub(super) fn scan(
+    scan: ScanFluentBuilder,
+    table: &str,
+    segment: &Segment,
+    after: Option<&ScanPosition>,
+) -> ScanFluentBuilder {
+    let scan = scan
+        .table_name(table)
+        .consistent_read(true)
+        .segment(segment.number.cast_signed())
+        .total_segments(segment.of.cast_signed())
+        .return_consumed_capacity(ReturnConsumedCapacity::Total);
+    match after {
+        None => scan,
+        Some(ScanPosition { partition, version }) => scan
+            .exclusive_start_key(PK, AttributeValue::S(partition.clone()))
+            .exclusive_start_key(SK, AttributeValue::N(version.clone())),
+    }
+}

@@ -1,0 +1,183 @@
+//! The journal in a SQLite file: the embedded default.
+
+mod scan;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::sync::watch;
+
+use super::link;
+use crate::sqlite::{Database, OpenMode, Schema};
+use ledger::chain::Hash;
+use ledger::error::StoreError;
+use ledger::id::Key;
+use ledger::journal::scan::Stray;
+use ledger::journal::{Appended, Arrival, Arrivals, Journal};
+use ledger::record::StoredLine;
+
+/// The file in a data folder.
+const FILE: &str = "journal.sqlite";
+
+const SCHEMA: Schema = Schema {
+    name: "journal",
+    application_id: 0x616c_6a31, // "alj1"
+    steps: &[include_str!("../../../migrations/sqlite/journal.1.sql")],
+    durable: true,
+};
+
+/// A journal in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    database: Database,
+    latest: watch::Sender<u64>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal of a data folder.
+    pub async fn open(folder: &Path, open: OpenMode) -> Result<Self, StoreError> {
+        let database = Database::open(&folder.join(FILE), &SCHEMA, open)?;
+        let last = database.read(last_arrival).await?;
+        Ok(Self { database, latest: watch::Sender::new(last) })
+    }
+
+    /// As [`Database::check`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.database.check()
+    }
+
+    /// As [`Database::probe`].
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.database.probe().await
+    }
+
+    /// As [`Database::close`].
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        let pk = key.partition();
+        let query = move |file: &Connection| {
+            file.prepare_cached("SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk")?
+                .query_map([pk], line)?
+                .collect()
+        };
+        self.database.read(query).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+        let pk = key.partition();
+        let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
+        let query =
+            move |file: &Connection| file.prepare_cached(query)?.query_row([pk], line).optional();
+        self.database.read(query).await
+    }
+
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+        let (pk, prev) = (key.partition(), link::prev(&line));
+        let latest = self.latest.clone();
+        let tell = move |(number, _): &(Option<u64>, _)| {
+            number.map(|number| latest.send_replace(number));
+        };
+        let insert = move |file: &Connection| insert(file, &pk, &line, prev);
+        let (_, placed) = self.database.write_then(insert, tell).await?;
+        placed.map_err(|refusal| link::broken(&key.partition(), &refusal))
+    }
+}
+
+/// What became of it, or why it does not follow what is there.
+type AppendOutcome = Result<Appended, String>;
+
+/// Inserts an event, and answers its arrival number if its version was free. The transaction has
+/// the write lock already, so what is read here is what the insert meets.
+fn insert(
+    file: &Connection,
+    pk: &str,
+    new: &StoredLine,
+    prev: Option<Hash>,
+) -> rusqlite::Result<(Option<u64>, AppendOutcome)> {
+    let last = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
+    let last = file.prepare_cached(last)?.query_row([pk], scan::item).optional()?.transpose();
+    let last = match last {
+        Ok(last) => last,
+        Err(stray) => return Ok((None, Err(stray.to_string()))),
+    };
+    if last.as_ref().is_some_and(|last| last.version >= new.version) {
+        let holder = "SELECT sk, body FROM events WHERE pk = ?1 AND sk = ?2";
+        let mut holder = file.prepare_cached(holder)?;
+        if let Some(holder) = holder.query_row(params![pk, new.version], line).optional()? {
+            return Ok((None, Ok(Appended::Taken(holder))));
+        }
+    }
+    if let Some(refusal) = link::refusal(new.version, prev, last.as_ref()) {
+        return Ok((None, Err(refusal)));
+    }
+    let insert = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let inserted = file.prepare_cached(insert)?.execute(params![pk, new.version, new.body])?;
+    if inserted == 0 {
+        return Ok((None, Err("the file did not take the event".to_owned())));
+    }
+    Ok((u64::try_from(file.last_insert_rowid()).ok(), Ok(Appended::Written)))
+}
+
+#[async_trait]
+impl Arrivals for SqliteJournal {
+    async fn arrivals(&self, mut after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        loop {
+            let rows = self.database.read(move |file| arrived(file, after, limit)).await?;
+            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
+            after = *last;
+            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
+            // Rows that are nobody's are not the end: what comes after them has arrived too.
+            if !arrivals.is_empty() {
+                return Ok(arrivals);
+            }
+        }
+    }
+
+    fn latest(&self) -> watch::Receiver<u64> {
+        self.latest.subscribe()
+    }
+}
+
+fn line(row: &Row<'_>) -> rusqlite::Result<StoredLine> {
+    Ok(StoredLine { version: row.get(0)?, body: row.get(1)? })
+}
+
+/// The number of the last event that is an asset's.
+fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
+    let mut select = file.prepare("SELECT arrival, pk FROM events ORDER BY arrival DESC")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if Key::from_partition(&scan::partition(row, 1)?).is_some() {
+            return row.get(0);
+        }
+    }
+    Ok(0)
+}
+
+type Arrived = (u64, String, Result<StoredLine, Stray>);
+
+fn arrived(file: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Arrived>> {
+    let query = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
+                 ORDER BY arrival LIMIT ?2";
+    let arrived = |row: &Row<'_>| Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?));
+    file.prepare_cached(query)?.query_map(params![after, limit], arrived)?.collect()
+}
+
+/// `None` for a row that is no asset's: somebody else put it there, and it holds up nobody.
+fn arrival((number, pk, line): Arrived) -> Option<Arrival> {
+    let key = Key::from_partition(&pk);
+    if key.is_none() {
+        tracing::warn!(arrival = number, pk, "a row of the journal is no asset's: passed over");
+    }
+    Some(Arrival { number, key: key?, line })
+}
+
+#[cfg(test)]
+mod tests;

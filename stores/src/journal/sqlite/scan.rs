@@ -1,0 +1,123 @@
+//! The journal as a whole, in the order of its key.
+
+use async_trait::async_trait;
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::SqliteJournal;
+use ledger::error::StoreError;
+use ledger::journal::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem, Stray};
+use ledger::record::StoredLine;
+
+/// Items in one page: some 700 KB of typical events.
+const PAGE: usize = 1000;
+/// What stands before the bytes, in hex, of a partition that is no text.
+const NO_TEXT: &str = "\0";
+
+#[async_trait]
+impl Scan for SqliteJournal {
+    fn ordered(&self) -> bool {
+        true
+    }
+
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.database.read(count).await.map(Some)
+    }
+
+    /// Of about as many events each.
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        let of = count.max(1);
+        self.database.read(move |file| segments(file, of)).await
+    }
+
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
+        let (segment, after) = (segment.clone(), after.cloned());
+        self.database.read(move |file| page(file, &segment, after.as_ref())).await
+    }
+}
+
+fn count(file: &Connection) -> rusqlite::Result<u64> {
+    file.query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+}
+
+fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
+    let count = count(file)?;
+    let mut nth = file.prepare("SELECT pk FROM events ORDER BY pk LIMIT 1 OFFSET ?1")?;
+    let mut bounds = vec![None];
+    for number in 1..of {
+        let offset = count * u64::from(number) / u64::from(of);
+        bounds.push(nth.query_row([offset], |row| partition(row, 0)).optional()?);
+    }
+    bounds.push(None);
+    // Of an empty journal, all bounds are missing: then the first segment is all there is.
+    let whole = bounds.iter().all(Option::is_none);
+    let bounds = if whole { vec![None, None] } else { bounds };
+    let of = u32::try_from(bounds.len() - 1).unwrap_or(of);
+    let pairs = bounds.windows(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+    Ok((0..of)
+        .zip(pairs)
+        .map(|(number, (from, until))| Segment { number, of, from, until })
+        .collect())
+}
+
+fn page(
+    file: &Connection,
+    of: &Segment,
+    after: Option<&ScanPosition>,
+) -> rusqlite::Result<Scanned> {
+    // Bytes of a partition that somebody else wrote need not be text, but must be gone past.
+    let select = "SELECT sk, body, pk FROM events WHERE (pk, sk) > (CAST(?1 AS TEXT), ?2) \
+                  AND (?3 IS NULL OR pk < CAST(?3 AS TEXT)) ORDER BY pk, sk LIMIT ?4";
+    // Before everything of a partition is what comes after its version 'minus infinity'.
+    let (partition, version) = match after {
+        Some(place) => (place.partition.as_str(), place.version.parse().unwrap_or(i64::MAX)),
+        None => (of.from.as_deref().unwrap_or_default(), i64::MIN),
+    };
+    let bound = params![bytes(partition), version, of.until.as_deref().map(bytes), PAGE];
+    let mut select = file.prepare_cached(select)?;
+    let items = select.query_map(bound, stored)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let full = items.len() == PAGE;
+    let next = items.last().filter(|_| full).map(|last| ScanPosition {
+        partition: last.partition.clone(),
+        version: match &last.line {
+            Ok(line) => line.version.to_string(),
+            Err(stray) => stray.version.clone(),
+        },
+    });
+    Ok(Scanned { items, next })
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
+    Ok(StoredItem { line: item(row)?, partition: partition(row, 2)? })
+}
+
+/// A partition's name. One that is no text is named by its bytes, as no asset ever is.
+pub(super) fn partition(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    let name = str::from_utf8(bytes).map(str::to_owned);
+    Ok(name.unwrap_or_else(|_| format!("{NO_TEXT}{}", hex::encode(bytes))))
+}
+
+/// The bytes that [`partition`] named.
+fn bytes(partition: &str) -> Vec<u8> {
+    let named = partition.strip_prefix(NO_TEXT).and_then(|digits| hex::decode(digits).ok());
+    named.unwrap_or_else(|| partition.as_bytes().to_vec())
+}
+
+/// An item as it lies there, `sk` and `body` first: another program may have written to the file.
+pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<Result<StoredLine, Stray>> {
+    let version: i64 = row.get(0)?;
+    let line = match (u64::try_from(version), row.get_ref(1)?) {
+        (Ok(version), ValueRef::Text(text)) => match std::str::from_utf8(text) {
+            Ok(body) => Ok(StoredLine { version, body: body.to_owned() }),
+            Err(error) => Err(error.to_string()),
+        },
+        (Err(_), _) => Err("a version is a number from 1".to_owned()),
+        (_, other) => Err(format!("its body is {}, not {}", other.data_type(), Type::Text)),
+    };
+    Ok(line.map_err(|why| Stray { version: version.to_string(), why }))
+}

@@ -1,0 +1,9 @@
+//! The adapters of the read table: rows, generations, positions and notes of absent objects.
+
+mod dynamodb;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use dynamodb::DynamoViews;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteViews;

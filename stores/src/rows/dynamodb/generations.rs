@@ -1,0 +1,176 @@
+//! Generations of rows in the one table, and each as a whole.
+
+use std::sync::Arc;
+
+use crate::dynamodb::{DynamoItem, failed, text};
+use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use ledger::StoreError;
+use ledger::error::StoreErrorKind;
+use ledger::id::{Key, Tenant};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::DynamoViews;
+use super::item::{self, BODY};
+use super::request::{NoteRevision, RowTable};
+use crate::DynamoLanes;
+use projections::feed::Lanes;
+use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
+use projections::rows::{RowPage, Rows};
+
+/// The note of which generations there are.
+const LIST: &str = "generations";
+/// The note of how far a replay has come.
+const PROGRESS: &str = "replay";
+/// Rows removed at once.
+const AT_ONCE: usize = 16;
+
+#[async_trait]
+impl Generations for DynamoViews {
+    fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        Some(Arc::new(DynamoLanes::new(self.client.clone(), self.table.name.clone())))
+    }
+
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
+        Ok(self.note(LIST).await?.unwrap_or_default())
+    }
+
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
+        let new = *seen == GenerationList::default();
+        let seen = text_of(seen)?;
+        self.write(
+            LIST,
+            list,
+            if new { NoteRevision::Default(seen) } else { NoteRevision::Note(seen) },
+        )
+        .await
+    }
+
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
+        self.note(PROGRESS).await
+    }
+
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
+        let seen =
+            seen.map_or(Ok(NoteRevision::Nothing), |seen| text_of(seen).map(NoteRevision::Note))?;
+        self.write(PROGRESS, to, seen).await
+    }
+
+    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
+        Arc::new(self.at(of))
+    }
+
+    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
+        let doomed = self.at(generation);
+        let (mut start, mut removed) = (None, 0);
+        loop {
+            let scan = doomed.table.keys(self.client.scan()).set_exclusive_start_key(start);
+            let page = scan.send().await.map_err(|e| failed("views: they were not scanned", e))?;
+            self.meter.count("Scan", page.consumed_capacity());
+            start = page.last_evaluated_key.clone();
+            let keys = page.items.unwrap_or_default();
+            removed += keys.len() as u64;
+            let gone = iter(keys).map(|key| Ok(doomed.remove_one(key)));
+            gone.try_buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+            if start.is_none() {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Rows for DynamoViews {
+    fn parts(&self) -> u8 {
+        self.table.shards
+    }
+
+    async fn page(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        after: Option<&str>,
+    ) -> Result<RowPage, StoreError> {
+        let query = self.table.page(self.client.query(), tenant, part, after);
+        let page = query.send().await.map_err(|e| failed("views: rows were not read", e))?;
+        self.meter.count("Query", page.consumed_capacity());
+        let more = page.last_evaluated_key.is_some();
+        let rows = page.items.unwrap_or_default().into_iter();
+        let rows = rows.map(|item| item::stored(tenant, item)).collect::<Result<Vec<_>, _>>()?;
+        let next = rows.last().filter(|_| more).map(|last| last.id.clone());
+        Ok(RowPage { rows, next })
+    }
+
+    fn part_of(&self, key: &Key) -> u8 {
+        self.table.part_of(key)
+    }
+
+    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
+        self.remove_one(self.table.key(tenant, part, id)).await
+    }
+}
+
+impl DynamoViews {
+    fn at(&self, generation: Generation) -> Self {
+        let table = RowTable { generation, ..self.table.clone() };
+        Self { table, ..self.clone() }
+    }
+
+    async fn remove_one(&self, key: DynamoItem) -> Result<(), StoreError> {
+        let delete = self.table.remove(self.client.delete_item(), key).send().await;
+        let answer = delete.map_err(|e| failed("views: a row was not removed", e))?;
+        self.meter.count("DeleteItem", answer.consumed_capacity());
+        Ok(())
+    }
+
+    async fn note<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let get = self.table.note(self.client.get_item(), name).send().await;
+        let answer = get.map_err(|e| failed(format!("views: note {name} was not read"), e))?;
+        self.meter.count("GetItem", answer.consumed_capacity());
+        let Some(item) = answer.item else { return Ok(None) };
+        let corrupt = |why: Box<dyn std::error::Error + Send + Sync>| {
+            StoreError::caused(
+                StoreErrorKind::Corrupt,
+                format!("views: note {name} cannot be read"),
+                why,
+            )
+        };
+        let body = text(&item, BODY).map_err(|e| corrupt(e.into()))?;
+        serde_json::from_str(body).map(Some).map_err(|e| corrupt(e.into()))
+    }
+
+    async fn write(
+        &self,
+        name: &str,
+        note: &impl Serialize,
+        seen: NoteRevision,
+    ) -> Result<bool, StoreError> {
+        let put = self.table.write(self.client.put_item(), name, text_of(note)?, seen);
+        match put.send().await {
+            Ok(answer) => {
+                self.meter.count("PutItem", answer.consumed_capacity());
+                Ok(true)
+            }
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(failed(format!("views: note {name} was not written"), error)),
+            },
+        }
+    }
+}
+
+fn text_of(note: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(note).map_err(|e| {
+        StoreError::caused(StoreErrorKind::Corrupt, "views: a note cannot be written", e)
+    })
+}

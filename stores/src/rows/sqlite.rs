@@ -1,0 +1,298 @@
+//! The read table in a SQLite file: the embedded default.
+
+mod generations;
+mod list;
+mod position;
+mod statements;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::sqlite::{Database, OpenMode, Schema};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::Asset;
+use ledger::error::StoreErrorKind;
+use ledger::history::History;
+use ledger::id::{AssetId, Key, Tenant};
+use ledger::time;
+use rusqlite::types::{Type, Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use projections::generations::Generation;
+use projections::row::{Column, Row};
+use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
+use statements::{CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
+
+/// The file in a data folder.
+const FILE: &str = "views.sqlite";
+
+/// Not durable: rows and the position after them are one commit, so a power cut takes the latest
+/// rows together with the position, and following again brings both back. An fsync for each would
+/// only slow that down.
+const SCHEMA: Schema = Schema {
+    name: "views",
+    application_id: 0x616c_7631, // "alv1"
+    steps: &[
+        include_str!("../../../migrations/sqlite/views.1.sql"),
+        include_str!("../../../migrations/sqlite/views.2.sql"),
+    ],
+    durable: false,
+};
+
+/// A read table in a SQLite file. As [`Views`] it is one generation of it, the first until another
+/// is asked for.
+#[derive(Debug, Clone)]
+pub struct SqliteViews {
+    database: Arc<Database>,
+    generation: Generation,
+}
+
+impl SqliteViews {
+    /// Whether a data folder has a read table.
+    #[must_use]
+    pub fn is_there(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
+    /// Opens the read table of a data folder.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open(folder: &Path, open: OpenMode) -> Result<Self, StoreError> {
+        let database = Arc::new(Database::open(&folder.join(FILE), &SCHEMA, open)?);
+        Ok(Self { database, generation: Generation::FIRST })
+    }
+
+    /// As [`Database::check`].
+    ///
+    /// # Errors
+    /// As [`Database::check`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.database.check()
+    }
+
+    /// As [`Database::probe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.database.probe().await
+    }
+
+    /// As [`Database::close`].
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+#[async_trait]
+impl Views for SqliteViews {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        let (of, pk, sk) = (self.generation, key.tenant.to_string(), key.asset.to_string());
+        let row = self.database.read(move |file| {
+            let mut select = file.prepare_cached(&SQL.get)?;
+            select.query_row(params![of.number(), pk, sk], |row| read_row(row, 1)).optional()
+        });
+        row.await?.map(|row| row.asset(key.clone())).transpose()
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
+        let values = values(self.generation, asset)?;
+        self.database.write(move |file| put(file, &values)).await
+    }
+
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
+        let (of, history) = (self.generation, CheckedRow::of(history)?);
+        self.database.write(move |file| history.put(file, of)).await
+    }
+
+    /// Handed over once: a thread that is woken for each row does little else.
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
+        let rows: Result<Vec<_>, _> =
+            assets.iter().map(|asset| values(self.generation, asset)).collect();
+        let written = match rows {
+            Ok(rows) => {
+                let put_all =
+                    move |file: &Connection| rows.iter().map(|values| put(file, values)).collect();
+                self.database.write(put_all).await
+            }
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(written) => Vec::into_iter(written).map(Ok).collect(),
+            Err(error) => assets.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
+        let (of, asked) = (self.generation, query.clone());
+        let rows = self.database.read(move |file| list::rows(file, of, &asked)).await?;
+        Ok(AssetPage::cut(rows, query.limit))
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        let Parked { key, version, error, at, contradicted } = parked.clone();
+        let (of, version) = (self.generation, whole(version)?);
+        let park = move |file: &Connection| {
+            let (pk, sk) = (key.tenant.as_str(), key.asset.to_string());
+            file.prepare_cached(PARK)?.execute(params![
+                of.number(),
+                pk,
+                sk,
+                version,
+                error,
+                time::format(at),
+                contradicted
+            ])
+        };
+        self.database.write(park).await.map(drop)
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        let (of, pk) = (self.generation, tenant.to_string());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.database.read(move |file| {
+            let mut select = file.prepare_cached(PARKED)?;
+            let rows = select.query_map(params![of.number(), pk, limit], |row| row.try_into())?;
+            rows.collect::<rusqlite::Result<Vec<ParkedColumns>>>()
+        });
+        rows.await?.into_iter().map(parked).collect()
+    }
+
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        let (key, version) = (parked.key.clone(), whole(parked.version)?);
+        let contradicted = parked.contradicted;
+        let let_go = move |file: &Connection| {
+            let (pk, sk) = (key.tenant.as_str(), key.asset.to_string());
+            file.prepare_cached(LET_GO)?.execute(params![pk, sk, version, contradicted])
+        };
+        self.database.write(let_go).await.map(drop)
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let (of, now) = (self.generation, now.timestamp());
+        let swept = self.database.write(move |file| {
+            // First: a tombstone voids too.
+            file.prepare_cached(VOID)?.execute([of.number()])?;
+            file.prepare_cached(SWEEP)?.execute(params![of.number(), now])
+        });
+        Ok(swept.await? as u64)
+    }
+}
+
+/// What is bound to `put`. Made before the write is handed over: one asset with a number that
+/// SQLite cannot hold must not roll back the writes that share its transaction.
+fn values(of: Generation, asset: &Asset) -> Result<Vec<Value>, StoreError> {
+    let row = Row::from(asset);
+    let [pk, sk] = [asset.key.tenant.to_string(), asset.key.asset.to_string()].map(Value::Text);
+    let key = [of.number().into(), pk, sk];
+    let columns = row.columns().map_err(|error| {
+        let context = format!("the row of {} cannot be written", asset.key.partition());
+        StoreError::caused(StoreErrorKind::Corrupt, context, error)
+    })?;
+    let columns = columns.into_iter().map(|column| match column {
+        Column::Null | Column::Other => Value::Null,
+        Column::Integer(number) => Value::Integer(number),
+        Column::Text(text) => Value::Text(text.into_owned()),
+    });
+    Ok(key.into_iter().chain(columns).collect())
+}
+
+/// A row to be written, and every event that an older row may be of.
+struct CheckedRow {
+    values: Vec<Value>,
+    key: Key,
+    hashes: Vec<String>,
+}
+
+impl CheckedRow {
+    fn of(history: &History) -> Result<Self, StoreError> {
+        let asset = history.asset();
+        // Which generation, each write says.
+        let values = values(Generation::FIRST, asset)?;
+        let hashes = history.entries().iter().map(|entry| entry.hash.to_string()).collect();
+        Ok(Self { values, key: asset.key.clone(), hashes })
+    }
+
+    /// The version of the row that is there, if it is of an event that the history does not have.
+    fn contradiction(&self, file: &Connection, of: Generation) -> rusqlite::Result<Option<u64>> {
+        let (pk, sk) = (self.key.tenant.as_str(), self.key.asset.to_string());
+        let claim = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let mut select = file.prepare_cached(CLAIM)?;
+        let claim: Option<(i64, String)> =
+            select.query_row(params![of.number(), pk, sk], claim).optional()?;
+        let Some((version, head)) = claim else { return Ok(None) };
+        let place = usize::try_from(version).ok().and_then(|version| version.checked_sub(1));
+        let known = place.and_then(|place| self.hashes.get(place)).is_some_and(|it| *it == head);
+        Ok(if known { None } else { Some(u64::try_from(version).unwrap_or_default()) })
+    }
+
+    fn write(&self, file: &Connection, of: Generation) -> rusqlite::Result<PutOutcome> {
+        let mut values = self.values.clone();
+        if let Some(generation) = values.first_mut() {
+            *generation = of.number().into();
+        }
+        put(file, &values)
+    }
+
+    fn put(&self, file: &Connection, of: Generation) -> rusqlite::Result<PutOutcome> {
+        match self.contradiction(file, of)? {
+            Some(version) => Ok(PutOutcome::Contradicted(version)),
+            None => self.write(file, of),
+        }
+    }
+}
+
+fn put(file: &Connection, values: &[Value]) -> rusqlite::Result<PutOutcome> {
+    let written = file.prepare_cached(&SQL.put)?.execute(params_from_iter(values))?;
+    Ok(if written == 0 { PutOutcome::Stale } else { PutOutcome::Written })
+}
+
+fn key(tenant: &Tenant, sk: &str) -> Result<Key, StoreError> {
+    let asset: AssetId = sk.parse().map_err(|e| {
+        StoreError::caused(
+            StoreErrorKind::Corrupt,
+            format!("views: {sk:?} is not an asset's key"),
+            e,
+        )
+    })?;
+    Ok(Key { tenant: tenant.clone(), asset })
+}
+
+/// What lies there of an asset that is set aside.
+type ParkedColumns = (String, String, u64, String, String, bool);
+
+fn parked(row: ParkedColumns) -> Result<Parked, StoreError> {
+    let (pk, sk, version, error, at, contradicted) = row;
+    let corrupt =
+        || StoreError::new(StoreErrorKind::Corrupt, format!("views: {pk}#{sk} is parked wrongly"));
+    let tenant: Tenant = pk.parse().map_err(|_| corrupt())?;
+    let at = time::parse(&at).ok_or_else(corrupt)?;
+    Ok(Parked { key: key(&tenant, &sk)?, version, error, at, contradicted })
+}
+
+fn whole(version: u64) -> Result<i64, StoreError> {
+    i64::try_from(version).map_err(|e| {
+        StoreError::caused(StoreErrorKind::Corrupt, "no asset has this many events", e)
+    })
+}
+
+/// The attributes of the columns that start at `first`.
+fn read_row(from: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Row> {
+    let columns = (first..).map(|index| match from.get_ref(index) {
+        Ok(ValueRef::Null) => Column::Null,
+        Ok(ValueRef::Integer(number)) => Column::Integer(number),
+        Ok(ValueRef::Text(text)) => {
+            str::from_utf8(text).map_or(Column::Other, |text| Column::Text(text.into()))
+        }
+        Ok(ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => Column::Other,
+    });
+    Row::of_columns(columns).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(first, Type::Null, Box::new(error))
+    })
+}
+
+#[cfg(test)]
+mod tests;

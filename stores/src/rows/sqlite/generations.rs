@@ -1,0 +1,157 @@
+//! Generations of rows in the one file, and each as a whole.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ledger::StoreError;
+use ledger::error::StoreErrorKind;
+use ledger::id::{Key, Tenant};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::statements::{ERASE, SQL};
+use super::{SqliteViews, read_row};
+use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
+use projections::rows::{RowPage, Rows, StoredRow};
+
+/// Rows of one page: some 300 KB.
+const PAGE: usize = 1_000;
+/// Rows removed in one transaction: few enough that commands behind it hardly wait.
+const REMOVED: usize = 2_000;
+/// The note of which generations there are.
+const LIST: &str = "generations";
+/// The note of how far a replay has come.
+const PROGRESS: &str = "replay";
+
+const REMOVE: &str = "DELETE FROM assets WHERE (generation, pk, sk) IN \
+    (SELECT generation, pk, sk FROM assets WHERE generation = ?1 LIMIT ?2)";
+const BEGIN: &str = "INSERT INTO notes (name, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const REPLACE: &str = "UPDATE notes SET body = ?2 WHERE name = ?1 AND body = ?3";
+
+#[async_trait]
+impl Generations for SqliteViews {
+    async fn generations(&self) -> Result<GenerationList, StoreError> {
+        Ok(self.database.read(|file| note(file, LIST)).await?.unwrap_or_default())
+    }
+
+    async fn replace(
+        &self,
+        seen: &GenerationList,
+        list: &GenerationList,
+    ) -> Result<bool, StoreError> {
+        let (new, body, seen) = (*seen == GenerationList::default(), text(list)?, text(seen)?);
+        self.database
+            .write(move |file| {
+                let begun = new && write(file, BEGIN, params![LIST, body])?;
+                Ok(begun || write(file, REPLACE, params![LIST, body, seen])?)
+            })
+            .await
+    }
+
+    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
+        self.database.read(|file| note(file, PROGRESS)).await
+    }
+
+    async fn save(
+        &self,
+        seen: Option<&ReplayProgress>,
+        to: &ReplayProgress,
+    ) -> Result<bool, StoreError> {
+        let (body, seen) = (text(to)?, seen.map(text).transpose()?);
+        let save = move |file: &Connection| match seen {
+            None => write(file, BEGIN, params![PROGRESS, body]),
+            Some(seen) => write(file, REPLACE, params![PROGRESS, body, seen]),
+        };
+        self.database.write(save).await
+    }
+
+    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
+        Arc::new(Self { database: self.database.clone(), generation: of })
+    }
+
+    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let remove = move |file: &Connection| {
+                file.prepare_cached(REMOVE)?.execute(params![generation.number(), REMOVED])
+            };
+            let some = self.database.write(remove).await?;
+            removed += some as u64;
+            if some < REMOVED {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Rows for SqliteViews {
+    fn parts(&self) -> u8 {
+        1
+    }
+
+    async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<RowPage, StoreError> {
+        let (generation, tenant) = (self.generation, of.clone());
+        let after = after.unwrap_or_default().to_owned();
+        let read = move |file: &Connection| {
+            let bound = params![generation.number(), tenant.as_str(), after, PAGE];
+            let mut select = file.prepare_cached(&SQL.page)?;
+            let rows = select.query_map(bound, |row| stored(&tenant, row))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let rows = self.database.read(read).await?;
+        let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
+        Ok(RowPage { rows, next })
+    }
+
+    fn part_of(&self, _: &Key) -> u8 {
+        0
+    }
+
+    async fn erase(&self, of: &Tenant, _: u8, id: &str) -> Result<(), StoreError> {
+        let (generation, pk, sk) = (self.generation, of.to_string(), id.to_owned());
+        let erase = move |file: &Connection| {
+            file.prepare_cached(ERASE)?.execute(params![generation.number(), pk, sk])
+        };
+        self.database.write(erase).await.map(drop)
+    }
+}
+
+/// A row as it lies there: the file may have been written to by another program.
+pub(super) fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
+    let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
+    let corrupt = |why: String| {
+        StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!("the row of {tenant}#{id} cannot be read: {why}"),
+        )
+    };
+    let asset = match (id.parse(), read_row(row, 1)) {
+        (Ok(asset), Ok(row)) => row.asset(Key { tenant: tenant.clone(), asset }),
+        (Err(error), _) => Err(corrupt(error.to_string())),
+        (_, Err(error)) => Err(corrupt(error.to_string())),
+    };
+    Ok(StoredRow { id, asset })
+}
+
+fn note<T: DeserializeOwned>(file: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
+    let mut select = file.prepare_cached("SELECT body FROM notes WHERE name = ?1")?;
+    let body: Option<String> = select.query_row([name], |row| row.get(0)).optional()?;
+    body.map(|body| serde_json::from_str(&body).map_err(unfit)).transpose()
+}
+
+fn write(file: &Connection, note: &str, bound: impl rusqlite::Params) -> rusqlite::Result<bool> {
+    Ok(file.prepare_cached(note)?.execute(bound)? == 1)
+}
+
+fn text(note: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(note).map_err(|e| {
+        StoreError::caused(StoreErrorKind::Corrupt, "views: a note cannot be written", e)
+    })
+}
+
+fn unfit(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+}

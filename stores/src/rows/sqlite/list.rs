@@ -1,0 +1,72 @@
+//! A list out of the file, whatever another program wrote among its rows.
+
+use std::cmp::Reverse;
+
+use ledger::asset::AssetStatus;
+use ledger::id::Tenant;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::generations::stored;
+use super::statements::{AFTER_ALL, NEXT_SHOWN, SQL};
+use projections::generations::Generation;
+use projections::row;
+use projections::views::{ListQuery, ListedRow};
+
+/// States of rows that this program does not know, and looks at. There are none but what a newer
+/// program knows, or somebody wrote by hand.
+const UNKNOWN: usize = 16;
+
+/// The newest rows that `query` asks for, and one more.
+pub(super) fn rows(
+    file: &Connection,
+    of: Generation,
+    query: &ListQuery,
+) -> rusqlite::Result<Vec<ListedRow>> {
+    let Some(state) = query.state else { return shown(file, of, query, None) };
+    let mut rows = shown(file, of, query, Some(state.shown().to_owned().into()))?;
+    // A row whose state is not known may be in any.
+    for unknown in unknown(file, of, &query.tenant)? {
+        rows.extend(shown(file, of, query, Some(unknown))?);
+    }
+    rows.sort_by_key(|row| Reverse(row.id()));
+    Ok(rows)
+}
+
+/// The newest rows that are shown in one state, and one more.
+fn shown(
+    file: &Connection,
+    of: Generation,
+    query: &ListQuery,
+    shown: Option<Value>,
+) -> rusqlite::Result<Vec<ListedRow>> {
+    let after = query.after.map_or_else(|| AFTER_ALL.to_owned(), |after| after.to_string());
+    let bound = [of.number().into(), query.tenant.to_string().into(), after.into()];
+    let mut select = file.prepare_cached(SQL.list(shown.is_some()))?;
+    let mut found = select.query(params_from_iter(bound.into_iter().chain(shown)))?;
+    let mut rows = Vec::new();
+    // A row that is of no asset takes no place: else a page of such rows alone would end the list.
+    while rows.len() <= query.limit
+        && let Some(row) = found.next()?
+    {
+        rows.extend(ListedRow::found(stored(&query.tenant, row)?));
+    }
+    Ok(rows)
+}
+
+/// The states of rows that this program does not know, found by a step of the index for each.
+fn unknown(file: &Connection, of: Generation, tenant: &Tenant) -> rusqlite::Result<Vec<Value>> {
+    let known = row::STATES.map(|it: AssetStatus| Value::Text(it.shown().to_owned()));
+    let mut select = file.prepare_cached(NEXT_SHOWN)?;
+    let mut last = Value::Text(String::new());
+    let mut unknown = vec![last.clone()]; // nothing sorts before it
+    while unknown.len() < UNKNOWN {
+        let next = select.query_row(params![of.number(), tenant.as_str(), last], |row| row.get(0));
+        let Some(next) = next.optional()? else { break };
+        if !known.contains(&next) {
+            unknown.push(Value::clone(&next));
+        }
+        last = next;
+    }
+    Ok(unknown)
+}

@@ -1,0 +1,86 @@
+//! How far the journal was followed, in the same file as the rows.
+
+use async_trait::async_trait;
+use ledger::StoreError;
+use ledger::error::StoreErrorKind;
+use ledger::history::History;
+use ledger::id::Key;
+use rusqlite::{Connection, params};
+
+use super::{CheckedRow, SqliteViews};
+use projections::generations::Generation;
+use projections::position::{Position, PositionCommit, Positions};
+
+const LOAD: &str = "SELECT number, hash FROM position";
+const MOVE: &str = "UPDATE position SET number = ?1, hash = ?2 WHERE number = ?3 AND hash = ?4";
+
+#[async_trait]
+impl Positions for SqliteViews {
+    async fn load(&self) -> Result<Position, StoreError> {
+        let load =
+            |file: &Connection| file.prepare_cached(LOAD)?.query_row([], |row| row.try_into());
+        let (number, hash): (u64, String) = self.database.read(load).await?;
+        let hash = hash.parse().map_err(|e| {
+            StoreError::caused(StoreErrorKind::Corrupt, "views: the position cannot be read", e)
+        })?;
+        Ok(Position { number, hash })
+    }
+
+    async fn commit(
+        &self,
+        generations: &[Generation],
+        histories: &[History],
+        from: &Position,
+        to: &Position,
+    ) -> Result<PositionCommit, StoreError> {
+        let (mut rows, mut unfit) = (Vec::with_capacity(histories.len()), Vec::new());
+        for history in histories {
+            match CheckedRow::of(history) {
+                Ok(row) => rows.push(row),
+                Err(_) => unfit.push(history.asset().key.clone()),
+            }
+        }
+        if !unfit.is_empty() {
+            return Ok(PositionCommit::Apart(unfit));
+        }
+        let (generations, from, to) = (generations.to_vec(), *from, *to);
+        self.database.write(move |file| commit(file, &generations, &rows, &from, &to)).await
+    }
+}
+
+/// Everything is looked at before anything is written: others share the transaction.
+fn commit(
+    file: &Connection,
+    generations: &[Generation],
+    rows: &[CheckedRow],
+    from: &Position,
+    to: &Position,
+) -> rusqlite::Result<PositionCommit> {
+    let mut apart: Vec<Key> = Vec::new();
+    // The rows that are read are the witnesses. A replay's may be newer than this batch, and those
+    // that are kept may be of another journal: what does not go on from them leaves them alone.
+    let read = generations.first();
+    for row in rows {
+        if let Some(read) = read
+            && row.contradiction(file, *read)?.is_some()
+        {
+            apart.push(row.key.clone());
+        }
+    }
+    if !apart.is_empty() {
+        return Ok(PositionCommit::Apart(apart));
+    }
+    let place = params![to.number, to.hash.to_string(), from.number, from.hash.to_string()];
+    if file.prepare_cached(MOVE)?.execute(place)? == 0 {
+        return Ok(PositionCommit::Elsewhere);
+    }
+    let mut puts = Vec::new();
+    for (nth, generation) in generations.iter().enumerate() {
+        let some = rows.iter().map(|row| row.put(file, *generation));
+        let some = some.collect::<rusqlite::Result<Vec<_>>>()?;
+        if nth == 0 {
+            puts = some;
+        }
+    }
+    Ok(PositionCommit::Moved(puts))
+}

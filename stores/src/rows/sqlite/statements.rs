@@ -1,0 +1,87 @@
+//! The statements of the read table.
+
+use std::sync::LazyLock;
+
+use projections::row::Row;
+
+/// Sorts after every asset id, which are of lower-case hex digits and hyphens.
+pub(super) const AFTER_ALL: &str = "~";
+
+pub(super) const PARK: &str = "INSERT INTO parked (pk, sk, version, error, at, contradicted) \
+    SELECT ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?7 OR NOT EXISTS (SELECT 1 FROM assets \
+        WHERE generation = ?1 AND pk = ?2 AND sk = ?3 AND version >= ?4) \
+    ON CONFLICT (pk, sk) DO UPDATE SET version = excluded.version, error = excluded.error, \
+        at = excluded.at, contradicted = excluded.contradicted \
+    WHERE (excluded.contradicted, excluded.version) >= (parked.contradicted, parked.version)";
+
+pub(super) const PARKED: &str = "SELECT pk, sk, version, error, at, contradicted \
+    FROM parked WHERE pk = ?2 AND (contradicted OR NOT EXISTS (SELECT 1 FROM assets \
+        WHERE generation = ?1 AND pk = parked.pk AND sk = parked.sk \
+        AND version >= parked.version)) \
+    ORDER BY at, sk LIMIT ?3";
+
+pub(super) const LET_GO: &str = "DELETE FROM parked \
+    WHERE pk = ?1 AND sk = ?2 AND version <= ?3 \
+    AND contradicted <= ?4";
+
+/// Lets go of what was set aside and a row has reached since.
+pub(super) const VOID: &str = "DELETE FROM parked \
+    WHERE NOT contradicted AND EXISTS (SELECT 1 FROM assets WHERE generation = ?1 \
+        AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
+
+/// What a row claims: which event it is of.
+pub(super) const CLAIM: &str =
+    "SELECT version, head FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
+
+/// The state after this one in which rows are shown.
+pub(super) const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
+    WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
+
+pub(super) const SWEEP: &str = "DELETE FROM assets WHERE generation = ?1 AND expires_at <= ?2";
+
+pub(super) const ERASE: &str = "DELETE FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
+
+pub(super) static SQL: LazyLock<Statements> = LazyLock::new(Statements::new);
+
+/// The statements that name every attribute, made from the one list of them.
+pub(super) struct Statements {
+    pub(super) get: String,
+    pub(super) put: String,
+    pub(super) page: String,
+    list: String,
+    list_state: String,
+}
+
+impl Statements {
+    fn new() -> Self {
+        let names = Row::ATTRIBUTES.join(", ");
+        let each = |form: fn(usize, &&str) -> String| {
+            Row::ATTRIBUTES.iter().enumerate().map(|(i, name)| form(i, name)).collect::<Vec<_>>()
+        };
+        let marks = each(|i, _| format!("?{}", i + 4)).join(", ");
+        let newer = each(|_, name| format!("{name} = excluded.{name}")).join(", ");
+        let select = format!("SELECT sk, {names} FROM assets");
+        let of = "generation = ?1 AND pk = ?2";
+        let page = format!("{of} AND sk < ?3 AND state <> 'PURGED'");
+        // Without a limit: how many of the rows have a place in the list is for the reader to say.
+        let newest = "ORDER BY sk DESC";
+        Self {
+            get: format!("{select} WHERE {of} AND sk = ?3"),
+            put: format!(
+                "INSERT INTO assets (generation, pk, sk, {names}) VALUES (?1, ?2, ?3, {marks}) \
+                 ON CONFLICT (generation, pk, sk) DO UPDATE SET {newer} \
+                 WHERE excluded.version > assets.version"
+            ),
+            page: format!("{select} WHERE {of} AND sk > ?3 ORDER BY sk LIMIT ?4"),
+            // Named, because the planner would rather walk the table, tombstones and all.
+            list: format!("{select} INDEXED BY assets_listed WHERE {page} {newest}"),
+            list_state: format!(
+                "{select} INDEXED BY assets_by_state WHERE {page} AND shown = ?4 {newest}"
+            ),
+        }
+    }
+
+    pub(super) fn list(&self, of_state: bool) -> &str {
+        if of_state { &self.list_state } else { &self.list }
+    }
+}

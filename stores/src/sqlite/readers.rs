@@ -1,0 +1,115 @@
+//! Reading connections, kept between reads.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::Schema;
+use super::evidence::EvidenceFile;
+use super::file::{connect, describe, tune};
+use super::file_identity::FileIdentity;
+use ledger::error::StoreError;
+
+/// Reading connections, and so blocking reads, at once.
+pub(super) const READERS: usize = 8;
+
+/// The readers of one file.
+pub(super) struct Readers {
+    path: PathBuf,
+    schema: Schema,
+    /// How the file is read where not a byte may change.
+    evidence: Option<EvidenceFile>,
+    /// What the writer stands on, where there is one.
+    ground: Option<Arc<FileIdentity>>,
+    /// Each with the look at the file that it was opened after: see [`EvidenceFile::look`].
+    idle: Mutex<Vec<(u64, Connection)>>,
+    pub(super) permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Readers beside a writer.
+    pub(super) fn shared(path: &Path, schema: &Schema, ground: Arc<FileIdentity>) -> Self {
+        Self { ground: Some(ground), ..Self::new(path, schema) }
+    }
+
+    fn new(path: &Path, schema: &Schema) -> Self {
+        Self {
+            path: path.to_owned(),
+            schema: *schema,
+            evidence: None,
+            ground: None,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(READERS)),
+        }
+    }
+
+    /// Readers that change nothing.
+    pub(super) fn of_evidence(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
+        let evidence = Some(EvidenceFile::open(path, schema)?);
+        Ok(Self { evidence, ..Self::new(path, schema) })
+    }
+
+    /// Runs `query` on a connection of its own.
+    pub(super) fn run<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let failed = |error| describe(self.schema.name, &self.path, error);
+        let look = self.evidence.as_ref().map_or(Ok(0), EvidenceFile::look)?;
+        let connection = match self.take(look) {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        let answer = query(&connection);
+        if let Some(evidence) = &self.evidence {
+            evidence.still_as_looked_at(look)?;
+        }
+        self.idle().push((look, connection));
+        answer.map_err(failed)
+    }
+
+    /// Closes the connections that nobody uses at the moment.
+    pub(super) fn close_idle(&self) {
+        self.idle().clear();
+    }
+
+    /// Waits for the reads under way, and lets nobody read any more.
+    pub(super) async fn close(&self) {
+        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
+        let reads = self.permits.acquire_many(all).await;
+        self.permits.close();
+        drop(reads);
+        self.close_idle();
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        if let Some(evidence) = &self.evidence {
+            return evidence.connect();
+        }
+        let opened = connect(&self.path, false)
+            .and_then(|new| tune(&new, &self.schema).map(|()| new))
+            .map_err(|error| describe(self.schema.name, &self.path, error));
+        // It must not read another file than the one that is written to.
+        self.ground.as_ref().map_or(Ok(()), |ground| ground.check())?;
+        opened
+    }
+
+    fn take(&self, look: u64) -> Option<Connection> {
+        let mut idle = self.idle();
+        idle.retain(|(of, _)| *of == look);
+        idle.pop().map(|(_, connection)| connection)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(u64, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readers").field("path", &self.path).finish_non_exhaustive()
+    }
+}

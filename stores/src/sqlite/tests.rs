@@ -1,0 +1,278 @@
+//! What a file stands on, and how it is left.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::file::LOG;
+use super::readers::READERS;
+use super::*;
+
+const SCHEMA: Schema = Schema {
+    name: "test",
+    application_id: 7,
+    steps: &["CREATE TABLE parts (of BLOB)"],
+    durable: false,
+};
+
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("test.sqlite")
+    }
+
+    fn open(&self, open: OpenMode) -> Result<Database, StoreError> {
+        Database::open(&self.file(), &SCHEMA, open)
+    }
+
+    fn log(&self) -> u64 {
+        beside(&self.file(), "-wal").metadata().map_or(0, |log| log.len())
+    }
+}
+
+async fn add(db: &Database, size: usize) -> Result<usize, StoreError> {
+    db.write(move |file| file.execute("INSERT INTO parts VALUES (zeroblob(?1))", [size])).await
+}
+
+async fn fill(db: &Database, parts: usize) {
+    for _ in 0..parts {
+        add(db, 3_000).await.unwrap();
+    }
+}
+
+async fn count(db: &Database) -> Result<usize, StoreError> {
+    db.read(|file| file.query_row("SELECT count(*) FROM parts", [], |row| row.get(0))).await
+}
+
+/// Copies the file and its log as a crash leaves them.
+fn crashed(of: &Desk) -> Desk {
+    let crashed = Desk::new();
+    for end in ["", "-wal"] {
+        fs::copy(beside(&of.file(), end), beside(&crashed.file(), end)).unwrap();
+    }
+    crashed
+}
+
+#[tokio::test]
+async fn a_file_that_was_moved_and_copied_is_not_written_to_any_more() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    add(&db, 1).await.unwrap();
+    db.check().unwrap();
+    let old = desk.0.path().join("old.sqlite");
+    fs::rename(desk.file(), &old).unwrap();
+    fs::copy(&old, desk.file()).unwrap();
+    assert!(add(&db, 1).await.is_err_and(|error| error.kind == StoreErrorKind::Misconfigured));
+    assert!(count(&db).await.is_err(), "nor does a reader read another file");
+    fs::rename(&old, desk.file()).unwrap();
+    assert!(add(&db, 1).await.is_err(), "what was lost once may have been written to");
+    assert!(db.check().is_err_and(|error| error.to_string().contains("was replaced")));
+}
+
+#[tokio::test]
+async fn what_was_removed_acknowledges_nothing() {
+    for gone in ["", "-wal", "-shm"] {
+        let desk = Desk::new();
+        let db = desk.open(OpenMode::OrCreate).unwrap();
+        add(&db, 1).await.unwrap();
+        fs::remove_file(beside(&desk.file(), gone)).unwrap();
+        assert!(add(&db, 1).await.is_err(), "{gone:?}");
+        assert!(db.check().is_err_and(|error| error.to_string().contains("removed")));
+    }
+}
+
+#[tokio::test]
+async fn whoever_closes_leaves_no_log() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    fill(&db, 9).await;
+    assert_eq!(count(&db).await.unwrap(), 9);
+    assert!(desk.log() > 0);
+    db.close().await;
+    assert_eq!(desk.log(), 0);
+    assert!(add(&db, 1).await.is_err() && count(&db).await.is_err());
+    drop(db);
+    let db = desk.open(OpenMode::Existing).unwrap();
+    assert_eq!(count(&db).await.unwrap(), 9);
+    add(&db, 1).await.unwrap();
+    drop(db);
+    assert_eq!(desk.log(), 0, "nor does one that is only dropped");
+}
+
+#[tokio::test]
+async fn a_writer_that_has_ended_fails_the_probe() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    db.probe().await.unwrap();
+    db.jobs.as_ref().unwrap().send(Message::Close).await.ok().unwrap();
+    db.writer.lock().unwrap().take().unwrap().join().unwrap();
+    let error = db.probe().await.unwrap_err();
+    assert!(error.to_string().contains("no writer"), "{error}");
+}
+
+#[tokio::test]
+async fn an_older_file_beside_a_newer_log_is_refused_and_left_as_it_was() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    fill(&db, 9).await;
+    drop(db);
+    let older = fs::read(desk.file()).unwrap();
+    let db = desk.open(OpenMode::Existing).unwrap();
+    fill(&db, 90).await;
+    drop(db);
+    let db = desk.open(OpenMode::Existing).unwrap();
+    fill(&db, 3).await;
+    let whole = crashed(&desk);
+    assert!(whole.log() > 0);
+    let mixed = crashed(&desk);
+    fs::write(mixed.file(), &older).unwrap();
+    for open in [OpenMode::OrCreate, OpenMode::Existing, OpenMode::ReadOnly] {
+        let refused = mixed.open(open).err().unwrap();
+        assert!(refused.to_string().contains("does not belong"), "{refused}");
+        assert!(refused.to_string().contains(mixed.file().to_str().unwrap()), "{refused}");
+    }
+    assert!(fs::read(mixed.file()).unwrap() == older && mixed.log() == whole.log());
+    assert_eq!(count(&whole.open(OpenMode::ReadOnly).unwrap()).await.unwrap(), 102);
+    assert_eq!(
+        count(&whole.open(OpenMode::Existing).unwrap()).await.unwrap(),
+        102,
+        "a crash is none"
+    );
+}
+
+/// At any point of a log, also of one that was moved to the file in part.
+#[tokio::test]
+async fn a_crash_at_any_moment_is_recovered() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    let stranger = Connection::open(desk.file()).unwrap();
+    for nth in 1..60 {
+        add(&db, nth * 100).await.unwrap();
+        if nth % 7 == 0 {
+            stranger.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        }
+        let crashed = crashed(&desk);
+        assert_eq!(count(&crashed.open(OpenMode::Existing).unwrap()).await.unwrap(), nth);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_never_pause_do_not_let_the_log_grow_without_end() {
+    let desk = Desk::new();
+    let db = Arc::new(desk.open(OpenMode::OrCreate).unwrap());
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers = (0..3_u64).map(|nth| {
+        let (db, stop) = (Arc::clone(&db), Arc::clone(&stop));
+        tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let query = move |file: &Connection| {
+                    let mut select = file.prepare("SELECT of FROM parts")?;
+                    let _held = select.query([])?.next()?.is_some();
+                    thread::sleep(Duration::from_millis(5 + nth));
+                    Ok(())
+                };
+                db.read(query).await.unwrap();
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    let mut longest = 0;
+    for _ in 0..800 {
+        add(&db, 256 << 10).await.unwrap();
+        longest = longest.max(desk.log());
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(longest < u64::from(LOG) + (32 << 20), "the log grew to {longest} bytes");
+}
+
+#[tokio::test]
+async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("test.sqlite");
+    let db = Arc::new(Database::open(&file, &SCHEMA, OpenMode::OrCreate).unwrap());
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..20 {
+        let reads = (0..READERS).map(|_| {
+            let (db, now, most) = (Arc::clone(&db), Arc::clone(&now), Arc::clone(&most));
+            tokio::spawn(async move {
+                let query = move |_: &Connection| {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(20));
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                let _ = db.read(query).await;
+            })
+        });
+        let reads: Vec<_> = reads.collect();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        reads.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+    db.read(|_| Ok(())).await.unwrap();
+    let most = most.load(Ordering::SeqCst);
+    assert!(most <= READERS, "{most} reads at once");
+}
+
+/// POSIX locks are a process's: closing a descriptor that only looked would let go of them all,
+/// and another process would remove the log beneath.
+#[tokio::test]
+async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
+    use std::os::unix::fs::MetadataExt;
+
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    fill(&db, 1).await;
+    let inode = format!(":{}", desk.file().metadata().unwrap().ino());
+    let locks = || {
+        let all = fs::read_to_string("/proc/locks").unwrap();
+        let of_file = |line: &&str| line.split_whitespace().any(|word| word.ends_with(&inode));
+        all.lines().filter(of_file).count()
+    };
+    let held = locks();
+    assert!(held > 0, "the first has a lock");
+    for again in [OpenMode::OrCreate, OpenMode::Existing, OpenMode::ReadOnly] {
+        drop(desk.open(again).unwrap());
+        assert_eq!(locks(), held, "{again:?}");
+    }
+    assert_eq!(count(&db).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    // Holds the writer, so that the three that follow wait together and are one group.
+    let busy = db.write(|_| {
+        thread::sleep(Duration::from_millis(50));
+        Ok(())
+    });
+    let faulty = db.write(|file| {
+        file.execute("INSERT INTO parts VALUES (zeroblob(7))", [])?;
+        assert!(file.changes() == 0, "a fault of the job");
+        Ok(())
+    });
+    let (busy, before, failed, after) = tokio::join!(busy, add(&db, 1), faulty, add(&db, 1));
+    assert!(busy.is_ok() && before.is_ok() && after.is_ok(), "{before:?} {after:?}");
+    assert!(failed.is_err());
+    assert_eq!(count(&db).await.unwrap(), 2, "what the job wrote was not taken back");
+
+    let told = db.write_then(|_| Ok(()), |()| panic!("a fault of who was told")).await;
+    assert!(told.is_err());
+    let read = db.read(|_| -> rusqlite::Result<()> { panic!("a fault of the query") }).await;
+    assert!(read.is_err());
+    for _ in 0..2 * READERS {
+        assert_eq!(count(&db).await.unwrap(), 2, "the readers live on");
+    }
+    fill(&db, 1).await;
+    assert_eq!(count(&db).await.unwrap(), 3, "the writer lives on");
+}

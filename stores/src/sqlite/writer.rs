@@ -1,0 +1,166 @@
+//! The one thread that writes to a file: it commits what is waiting as groups.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::file::{LOG, empty_log, translate};
+use super::file_identity::FileIdentity;
+use ledger::error::{StoreError, StoreErrorKind, chain};
+
+/// Jobs in one commit. Groups of 64 already reach the disk's best rate; more only adds latency.
+const GROUP: usize = 512;
+/// Groups between two looks at the length of the log.
+const LOOK_AT_LOG: u32 = 64;
+
+/// What the writer is told.
+pub(super) enum Message {
+    Write(Box<dyn WriteJob>),
+    Close,
+}
+
+/// A unit of writing that waits for its transaction.
+pub(super) trait WriteJob: Send {
+    fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()>;
+    /// Remembers that it panicked: what it wrote was taken back, whatever becomes of the group.
+    fn failed(&mut self, error: StoreError);
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+pub(super) struct Waiting<F, T, C> {
+    job: Option<F>,
+    done: Option<Result<T, StoreError>>,
+    committed: C,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T, C> Waiting<F, T, C> {
+    pub(super) fn new(job: F, committed: C, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { job: Some(job), done: None, committed, reply }
+    }
+}
+
+impl<F, T, C> WriteJob for Waiting<F, T, C>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    C: FnOnce(&T) + Send,
+{
+    fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()> {
+        if let Some(job) = self.job.take() {
+            self.done = Some(Ok(job(transaction)?));
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, error: StoreError) {
+        self.done = Some(Err(error));
+    }
+
+    fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { done, committed, reply, .. } = *self;
+        let not_run = || StoreError::new(StoreErrorKind::Unavailable, "the write did not run");
+        let outcome = outcome.and_then(|()| done.ok_or_else(not_run)?);
+        if let Ok(done) = &outcome {
+            committed(done);
+        }
+        // A caller that went away is not told; its write stands.
+        let _ = reply.send(outcome);
+    }
+}
+
+/// Commits whatever is waiting, group by group, until the last handle is gone or says so.
+pub(super) fn write_groups(
+    name: &'static str,
+    connection: &mut Connection,
+    mut waiting: mpsc::Receiver<Message>,
+    ground: &FileIdentity,
+) {
+    let (mut told, mut group) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
+    let (mut closing, mut groups) = (false, 0_u32);
+    while !closing && waiting.blocking_recv_many(&mut told, GROUP) > 0 {
+        for message in told.drain(..) {
+            match message {
+                Message::Write(job) => group.push(job),
+                Message::Close => closing = true,
+            }
+        }
+        let outcome = commit_on(ground, name, connection, &mut group);
+        for job in group.drain(..) {
+            let outcome = outcome.clone();
+            // What a caller does with the news is no matter of the writer's.
+            if catch_unwind(AssertUnwindSafe(|| job.reply(outcome))).is_err() {
+                tracing::error!(store = name, "what follows a write panicked");
+            }
+        }
+        groups = groups.wrapping_add(1);
+        if groups.is_multiple_of(LOOK_AT_LOG) && ground.log_length() > u64::from(LOG) {
+            let emptied = empty_log(connection).unwrap_or(false);
+            tracing::info!(store = name, emptied, "the write-ahead log is long");
+        }
+    }
+    if ground.check().is_ok() {
+        // Where somebody reads on, the log stays, and belongs to the file.
+        let _ = empty_log(connection);
+    }
+}
+
+/// Commits a group on the file that was opened: nothing is acknowledged that went to another one,
+/// or to none.
+fn commit_on(
+    ground: &FileIdentity,
+    name: &'static str,
+    connection: &mut Connection,
+    group: &mut [Box<dyn WriteJob>],
+) -> Result<(), StoreError> {
+    ground.check()?;
+    commit(name, connection, group).map_err(|error| {
+        let error = translate(format!("{name}: a write failed"), error);
+        tracing::error!(store = name, kind = ?error.kind, jobs = group.len(),
+            cause = %chain(&error), "a group of writes was rolled back");
+        error
+    })?;
+    ground.check()
+}
+
+fn commit(
+    name: &'static str,
+    connection: &mut Connection,
+    group: &mut [Box<dyn WriteJob>],
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in group {
+        run_apart(name, &transaction, job.as_mut())?;
+    }
+    transaction.commit()
+}
+
+/// Runs a job so that a panic, which is a fault of this program, takes back and fails that job
+/// alone: the others of its group and the writer go on.
+fn run_apart(
+    name: &'static str,
+    transaction: &Connection,
+    job: &mut dyn WriteJob,
+) -> rusqlite::Result<()> {
+    let say = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
+    say("SAVEPOINT job")?;
+    // What the job may have left half done is in the transaction, and that is taken back.
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(transaction)));
+    if ran.is_err() {
+        say("ROLLBACK TO job")?;
+        tracing::error!(store = name, "a write panicked and was taken back");
+        job.failed(panicked(name));
+    } else if let Ok(outcome) = ran {
+        outcome?;
+    }
+    say("RELEASE job")
+}
+
+/// What a caller is told whose job panicked. The panic itself is in the log, with its place.
+fn panicked(name: &'static str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        format!("{name}: a fault of this program, see its log"),
+    )
+}

@@ -1,0 +1,232 @@
+//! What each command costs on DynamoDB, with its projection: in requests, by table and kind, and
+//! in units, as the answers tell them.
+//!
+//! The budget stands here, and as a table in docs/COST.md; both are checked. Whoever adds a
+//! request or an index changes this file, and says so.
+
+use std::fmt::Write as _;
+
+use engine::{UnitTally, Used};
+use ledger::Effects;
+use ledger::id::{AssetId, Tenant};
+use projections::Views;
+use projections::feed::{self, Feed as _, FeedCursor};
+use projections::testing::{Story, walk};
+use projections::views::ListQuery;
+
+use crate::world::{DynamoFixture, typical, world};
+
+/// Dollars for a million units: on demand, table class Standard, us-east-1, since 2024-11-01.
+const WRITES: f64 = 0.625;
+const READS: f64 = 0.125;
+
+/// Assets of which each lane gets some.
+const WARM: usize = 24;
+
+/// What something may cost, and does.
+struct Budget {
+    what: &'static str,
+    /// Table, operation, times.
+    requests: &'static [(&'static str, &'static str, u64)],
+    write: f64,
+    read: f64,
+}
+
+const fn budget(
+    what: &'static str,
+    requests: &'static [(&'static str, &'static str, u64)],
+    write: f64,
+    read: f64,
+) -> Budget {
+    Budget { what, requests, write, read }
+}
+
+/// A batch of the stream asks which generations of rows there are, and for the row of each asset:
+/// what it lacks is announced.
+const LOOKED: (&str, &str, u64) = ("views", "GetItem", 2);
+/// A batch of the stream announces each asset's events in the feed, and writes its row.
+const PUT: (&str, &str, u64) = ("views", "PutItem", 2);
+/// One event on a history that was loaded, and its row.
+const UPDATE: &[(&str, &str, u64)] =
+    &[("journal", "PutItem", 1), ("journal", "Query", 2), LOOKED, PUT];
+/// Two events on a history that was loaded once, and their row.
+const TWO_EVENTS: &[(&str, &str, u64)] =
+    &[("journal", "PutItem", 2), ("journal", "Query", 2), LOOKED, PUT];
+
+const FEED: &str = "feed, a page of 100 events of as many assets";
+const FEED_AT_ITS_END: &str = "feed, nothing new";
+
+const BUDGET: [Budget; 13] = [
+    budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
+    budget("notification of an upload", UPDATE, 3.0, 4.0),
+    budget("confirm, bytes noticed before", UPDATE, 3.0, 4.0),
+    budget("confirm, bytes not noticed yet", TWO_EVENTS, 4.0, 4.0),
+    budget("confirm again", &[("journal", "Query", 1)], 0.0, 1.0),
+    budget("delete", UPDATE, 3.0, 4.0),
+    budget("restore", UPDATE, 3.0, 4.0),
+    budget("purge", &[("journal", "PutItem", 2), ("journal", "Query", 3), LOOKED, PUT], 4.0, 5.0),
+    budget("get", &[("journal", "Query", 1), ("views", "GetItem", 1)], 0.0, 1.5),
+    budget("history", &[("journal", "Query", 1)], 0.0, 1.0),
+    budget("list, a page of 100 in 8 shards", &[("views", "Query", 8)], 0.0, 12.0),
+    budget(FEED, &[("journal", "Query", 100), ("views", "Query", 4)], 0.0, 108.0),
+    budget(FEED_AT_ITS_END, &[("views", "Query", 4)], 0.0, 4.0),
+];
+
+fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
+    feed::FeedQuery { tenant: Tenant::default(), after, limit: 100, kind: None, actor: None }
+}
+
+impl DynamoFixture {
+    /// An asset in the state that `what` is usually done in.
+    async fn prepared(&self, what: &str) -> AssetId {
+        let asset = self.create().await;
+        self.upload(asset);
+        if what.ends_with("noticed before") {
+            self.look(asset).await;
+        }
+        if ["confirm again", "delete", "restore", "purge", "get", "history"].contains(&what) {
+            self.confirm(asset).await;
+        }
+        if ["restore", "purge"].contains(&what) {
+            self.delete(asset).await;
+        }
+        if what.starts_with("list") {
+            self.fill().await;
+        }
+        self.project(asset, 0).await;
+        if what == FEED {
+            self.announce_many().await;
+        }
+        if what == FEED_AT_ITS_END {
+            self.end.set(walk(&self.feed, page_of_the_feed(None)).await.1).unwrap();
+        }
+        // A reader asks which generation is read once in some seconds.
+        drop(self.reader.current(&self.service.key(asset)).await.unwrap());
+        asset
+    }
+
+    /// Enough assets that a page is a small part of them.
+    async fn fill(&self) {
+        for nth in 0..400 {
+            let mut row = Story::declared("main", nth, typical()).received().uploaded().asset();
+            row.key.asset = AssetId::new(row.created_at, self.effects.random());
+            self.views.put(&row).await.unwrap();
+        }
+    }
+
+    /// A process knows where lanes end once it has written them.
+    async fn warm(&self) {
+        for _ in 0..WARM {
+            let asset = self.create().await;
+            self.project(asset, 0).await;
+        }
+    }
+
+    /// More than a page, from every lane.
+    async fn announce_many(&self) {
+        for _ in 0..150 {
+            let asset = self.create().await;
+            self.project(asset, 0).await;
+        }
+    }
+
+    async fn run(&self, what: &str, asset: AssetId) {
+        let caller = self.caller();
+        match what {
+            "notification of an upload" => self.look(asset).await,
+            "delete" => self.delete(asset).await,
+            "restore" => drop(self.service.restore(&caller, asset, None).await.unwrap()),
+            "purge" => drop(self.service.purge(&caller, asset, None).await.unwrap()),
+            "get" => drop(self.reader.current(&self.service.key(asset)).await.unwrap()),
+            "history" => drop(self.service.history(asset).await.unwrap()),
+            "list, a page of 100 in 8 shards" => self.list().await,
+            FEED => assert_eq!(self.hear(None).await, 100),
+            FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
+            _ => self.confirm(asset).await,
+        }
+    }
+
+    async fn hear(&self, after: Option<FeedCursor>) -> usize {
+        self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
+    }
+
+    async fn list(&self) {
+        let query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 100 };
+        let page = self.reader.list(&query).await.unwrap();
+        assert_eq!((page.assets.len(), page.next.is_some()), (100, true));
+    }
+
+    async fn version(&self, asset: AssetId) -> usize {
+        self.service.history(asset).await.unwrap().unwrap().entries().len()
+    }
+
+    /// What one `what` costs, with its projection.
+    async fn cost(&self, what: &str) -> UnitTally {
+        self.warm().await;
+        let (asset, before, mut cost);
+        if what == "create" {
+            drop(self.engine.take_tally());
+            (asset, before) = (self.create().await, 0);
+            cost = self.engine.take_tally();
+            assert_eq!(cost.total(), Used { requests: 1, write: 1.0, read: 0.0 }, "the command");
+        } else {
+            asset = self.prepared(what).await;
+            before = self.version(asset).await;
+            drop(self.engine.take_tally());
+            self.run(what, asset).await;
+            cost = self.engine.take_tally();
+        }
+        self.project(asset, before).await;
+        cost.add(&self.engine.take_tally());
+        cost
+    }
+
+    fn requests(&self, tally: &UnitTally) -> Vec<(&'static str, String, u64)> {
+        let name = |table: &str| if table == self.tables.views { "views" } else { "journal" };
+        let requests = tally.operations().into_iter();
+        requests.map(|(table, operation, times)| (name(table), operation.into(), times)).collect()
+    }
+}
+
+#[tokio::test]
+async fn nothing_costs_more_than_its_budget_or_asks_for_anything_else() {
+    let mut wrong = Vec::new();
+    for budget in &BUDGET {
+        let world = world().await;
+        let cost = world.cost(budget.what).await;
+        let requests = world.requests(&cost);
+        let mut allowed: Vec<_> =
+            budget.requests.iter().map(|(table, op, n)| (*table, (*op).to_owned(), *n)).collect();
+        allowed.sort();
+        let (used, write, read) = (cost.total(), budget.write, budget.read);
+        #[expect(clippy::float_cmp, reason = "units are halves, which are exact")]
+        if requests != allowed || used.write != write || used.read != read {
+            wrong.push(format!("{}: {requests:?}, {used:?}", budget.what));
+        }
+    }
+    assert!(wrong.is_empty(), "not as in the budget:\n{}", wrong.join("\n"));
+}
+
+/// Each would cost every write once more.
+#[test]
+fn no_table_has_an_index() {
+    for definition in [engine::JOURNAL, engine::VIEWS] {
+        assert!(!definition.contains("Index"), "{definition}");
+        assert!(definition.contains(r#""BillingMode": "PAY_PER_REQUEST""#), "{definition}");
+    }
+}
+
+#[test]
+fn the_budget_is_the_table_in_the_documentation() {
+    let mut table = String::from("| | Requests | Write units | Read units | $ a million |\n");
+    table += "|---|---|---:|---:|---:|\n";
+    for Budget { what, requests, write, read } in &BUDGET {
+        let requests: Vec<_> =
+            requests.iter().map(|(table, op, times)| format!("{times} {op} {table}")).collect();
+        let dollars = write * WRITES + read * READS;
+        let requests = requests.join(", ");
+        writeln!(table, "| {what} | {requests} | {write} | {read} | {dollars} |").unwrap();
+    }
+    let document = include_str!("../../../docs/COST.md");
+    assert!(document.contains(&table), "docs/COST.md should have:\n\n{table}");
+}

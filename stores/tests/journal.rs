@@ -1,0 +1,78 @@
+//! Every adapter of the journal, and the decorator that loses its replies, against the whole
+//! contract.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+use std::sync::Arc;
+
+use engine::{Engine, Tables};
+use ledger::absences::MemoryAbsences;
+use ledger::journal::MemoryJournal;
+use ledger::testing::journal::{
+    arrivals_conformance, conformance, links_conformance, scan_conformance,
+};
+use ledger::testing::{Faults, FaultyJournal, absences};
+use stores::sqlite::OpenMode;
+use stores::{DynamoJournal, SqliteJournal};
+use tempfile::TempDir;
+
+async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
+    Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap())
+}
+
+/// Memory, at whose door half of all calls fail.
+fn faulty(seed: u64) -> Arc<FaultyJournal<Arc<MemoryJournal>>> {
+    Arc::new(FaultyJournal::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_keeps_the_contract() {
+    conformance(Arc::new(MemoryJournal::default())).await;
+    arrivals_conformance(Arc::new(MemoryJournal::default())).await;
+    scan_conformance(&MemoryJournal::default()).await;
+}
+
+#[tokio::test]
+async fn memory_notes_what_is_missing() {
+    let notes = Arc::<MemoryAbsences>::default();
+    absences::conformance(async || notes.clone()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_keeps_the_contract() {
+    let folders = [(); 4].map(|()| TempDir::new().unwrap());
+    conformance(sqlite(&folders[0]).await).await;
+    arrivals_conformance(sqlite(&folders[1]).await).await;
+    scan_conformance(&*sqlite(&folders[2]).await).await;
+    links_conformance(&*sqlite(&folders[3]).await).await;
+}
+
+fn dynamo(tables: Tables) -> Arc<DynamoJournal> {
+    Arc::new(DynamoJournal::new(tables.client, tables.journal))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamodb_keeps_the_contract() {
+    conformance(dynamo(Engine::new().tables().await)).await;
+    scan_conformance(&*dynamo(Engine::new().tables().await)).await;
+}
+
+/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, on tables made for this run; without
+/// one, on the engine again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_given_dynamodb_keeps_the_contract() {
+    let tables = [engine::endpoint_or_engine().await, engine::endpoint_or_engine().await];
+    conformance(dynamo(tables[0].clone())).await;
+    scan_conformance(&*dynamo(tables[1].clone())).await;
+    for tables in tables {
+        tables.remove().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_loses_replies_keeps_the_contract() {
+    for seed in 0..10 {
+        conformance(faulty(seed)).await;
+        arrivals_conformance(faulty(seed)).await;
+        scan_conformance(&*faulty(seed)).await;
+    }
+}

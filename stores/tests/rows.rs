@@ -1,0 +1,159 @@
+//! Every read table keeps its port's contract, also behind a connection that loses calls.
+
+#![allow(clippy::unwrap_used, reason = "a test without its folder has failed")]
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use engine::{Engine, Tables};
+use ledger::id::Key;
+use projections::testing::{self, FaultyViews, InjectedFault};
+use projections::views::MemoryViews;
+use stores::sqlite::OpenMode;
+use stores::{DynamoViews, SqliteViews};
+use tempfile::TempDir;
+
+/// Fails calls in a pattern that meets every kind of call with every kind of fault.
+fn faulty<T>(store: T) -> FaultyViews<T> {
+    let mut calls = 0;
+    FaultyViews::new(store, move |_| {
+        calls += 1;
+        match calls % 5 {
+            1 => Some(InjectedFault::After),
+            3 => Some(InjectedFault::Before),
+            _ => None,
+        }
+    })
+}
+
+/// Opens a new file each time.
+struct Files {
+    folder: TempDir,
+    opened: AtomicU32,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self { folder: TempDir::new().unwrap(), opened: AtomicU32::new(0) }
+    }
+
+    /// Sets an attribute of a row in the file opened last, as another program could.
+    fn damage(&self, key: &Key, attribute: &str, text: &str) {
+        let last = self.opened.load(Ordering::Relaxed) - 1;
+        let file = self.folder.path().join(last.to_string()).join("views.sqlite");
+        let update = format!("UPDATE assets SET {attribute} = ?1 WHERE sk = ?2");
+        let file = rusqlite::Connection::open(file).unwrap();
+        assert_eq!(file.execute(&update, [text, &key.asset.to_string()]), Ok(1));
+    }
+
+    fn open(&self) -> SqliteViews {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let folder = self.folder.path().join(number.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        SqliteViews::open(&folder, OpenMode::OrCreate).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn memory() {
+    testing::conformance(async || MemoryViews::default()).await;
+    testing::generations(async || MemoryViews::default()).await;
+    testing::positions(async || MemoryViews::default()).await;
+}
+
+#[tokio::test]
+async fn memory_tells_of_rows_that_cannot_be_read() {
+    let damage = async |views: &MemoryViews, key: &Key, attribute: &str, text: &str| {
+        views.damage(key, &format!("{attribute} is {text:?}"));
+    };
+    testing::unreadable_rows(async || MemoryViews::default(), damage).await;
+}
+
+#[tokio::test]
+async fn memory_behind_faults() {
+    testing::conformance(async || faulty(MemoryViews::default())).await;
+    testing::generations(async || faulty(MemoryViews::default())).await;
+    testing::positions(async || faulty(MemoryViews::default())).await;
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let files = Files::new();
+    testing::conformance(async || files.open()).await;
+    testing::generations(async || files.open()).await;
+    testing::positions(async || files.open()).await;
+}
+
+#[tokio::test]
+async fn sqlite_tells_of_rows_that_cannot_be_read() {
+    let files = Files::new();
+    let damage = async |_: &SqliteViews, key: &Key, attribute: &str, text: &str| {
+        files.damage(key, attribute, text);
+    };
+    testing::unreadable_rows(async || files.open(), damage).await;
+}
+
+#[tokio::test]
+async fn sqlite_behind_faults() {
+    let files = Files::new();
+    testing::conformance(async || faulty(files.open())).await;
+    testing::generations(async || faulty(files.open())).await;
+    testing::positions(async || faulty(files.open())).await;
+}
+
+#[tokio::test]
+async fn dynamodb_notes_what_is_missing() {
+    let tables = Engine::new().tables().await;
+    ledger::testing::absences::conformance(async || dynamo(tables.clone(), 8)).await;
+    let given = engine::endpoint_or_engine().await;
+    ledger::testing::absences::conformance(async || dynamo(given.clone(), 8)).await;
+}
+
+fn dynamo(tables: Tables, shards: u8) -> DynamoViews {
+    DynamoViews::new(tables.client, tables.views, shards)
+}
+
+#[tokio::test]
+async fn dynamodb() {
+    for shards in [1, 3, 8] {
+        testing::conformance(async || dynamo(Engine::new().tables().await, shards)).await;
+        testing::generations(async || dynamo(Engine::new().tables().await, shards)).await;
+    }
+}
+
+#[tokio::test]
+async fn dynamodb_tells_of_rows_that_cannot_be_read() {
+    for shards in [1, 3] {
+        let tables = RefCell::new(Engine::new().tables().await);
+        let make = async || {
+            let new = Engine::new().tables().await;
+            tables.replace(new.clone());
+            dynamo(new, shards)
+        };
+        let damage = async |_: &DynamoViews, key: &Key, attribute: &str, text: &str| {
+            let pk = format!("main#1#{}", key.asset.last_byte() % shards);
+            let (table, text) = (tables.borrow().clone(), AttributeValue::S(text.to_owned()));
+            let update = table.client.update_item().table_name(table.views);
+            let update = update.key("pk", AttributeValue::S(pk));
+            let update = update.key("sk", AttributeValue::S(key.asset.to_string()));
+            let update = update.update_expression("SET #it = :text");
+            let update = update.expression_attribute_names("#it", attribute);
+            update.expression_attribute_values(":text", text).send().await.unwrap();
+        };
+        testing::unreadable_rows(make, damage).await;
+    }
+}
+
+#[tokio::test]
+async fn dynamodb_behind_faults() {
+    testing::conformance(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
+    testing::generations(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
+}
+
+/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
+#[tokio::test]
+async fn the_given_dynamodb() {
+    testing::conformance(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
+    testing::generations(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
+}
