@@ -1,5 +1,5 @@
-//! What shows that an adapter keeps its port's contract, and doubles for the simulation. Always
-//! compiled, so that it cannot rot.
+//! What shows that an adapter keeps its port's contract, and doubles for the simulation. Compiled
+//! with the feature `testing` only, which no production build turns on.
 //!
 //! Chance, the clock, lost replies and latency all come from a seed: a run that failed can be run
 //! again.

@@ -278,66 +278,15 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
 mod tests {
     use ledger::id::Tenant;
     use ledger::journal::{Journal, MemoryJournal};
-    use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::generations::Generations;
     use crate::reader::Reader;
+    use crate::testing::following::{Running, append_mixed, assert_rows, follower, stories};
     use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
     use crate::views::{ListQuery, MemoryViews, Views};
 
-    fn follower(
-        journal: &Arc<impl Journal + Arrivals + 'static>,
-        views: &Arc<impl Generations + Positions + 'static>,
-    ) -> JournalFollower {
-        let effects = Arc::new(Clock::default());
-        let runner = Runner::new(Arc::clone(journal) as _, Arc::clone(views) as _, effects);
-        JournalFollower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
-    }
-
-    /// A follower at work.
-    struct Running {
-        task: JoinHandle<()>,
-        shutdown: watch::Sender<bool>,
-        progress: FollowerProgress,
-    }
-
-    impl Running {
-        fn start(follower: JournalFollower) -> Self {
-            let (shutdown, signal) = watch::channel(false);
-            let progress = follower.progress();
-            Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
-        }
-
-        async fn stop(self) {
-            self.shutdown.send_replace(true);
-            self.task.await.unwrap();
-        }
-    }
-
     fn in_memory() -> (Arc<MemoryJournal>, Arc<MemoryViews>) {
         (Arc::default(), Arc::default())
-    }
-
-    fn stories(count: u32) -> Vec<Story> {
-        (1..=count).map(|nth| Story::begin("main", nth).received().uploaded()).collect()
-    }
-
-    /// Appends the stories' events in turn, so that each asset's lie far apart.
-    async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
-        for version in 0..3 {
-            for story in stories {
-                journal.append(&story.key, story.lines[version].clone()).await.unwrap();
-            }
-        }
-    }
-
-    async fn assert_rows(views: &dyn Views, stories: &[Story]) {
-        let tenant = "main".parse().unwrap();
-        let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
-        let rows = views.list(&all).await.unwrap().assets;
-        let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
-        assert_eq!(rows, folds);
     }
 
     #[tokio::test(start_paused = true)]

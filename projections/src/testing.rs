@@ -1,8 +1,9 @@
 //! What shows that a read table keeps its port's contract, and doubles for tests and the
-//! simulation. Always compiled, so that it cannot rot.
+//! simulation. Compiled with the feature `testing` only, which no production build turns on.
 
 mod faulty;
 mod feed;
+pub mod following;
 mod generations;
 mod lanes;
 mod parking;

@@ -3,67 +3,11 @@
 
 use std::sync::Arc;
 
-use ledger::journal::{Arrivals, Journal};
-use projections::follower::FollowerProgress;
-use projections::generations::Generations;
-use projections::testing::{Clock, Story};
-use projections::views::{ListQuery, MemoryViews, Views};
-use projections::{JournalFollower, Positions, Runner};
+use projections::testing::following::{Running, append_mixed, assert_rows, follower, stories};
+use projections::views::{MemoryViews, Views};
 use stores::sqlite::OpenMode;
 use stores::{SqliteJournal, SqliteViews};
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
-fn follower(
-    journal: &Arc<impl Journal + Arrivals + 'static>,
-    views: &Arc<impl Generations + Positions + 'static>,
-) -> JournalFollower {
-    let effects = Arc::new(Clock::default());
-    let runner = Runner::new(Arc::clone(journal) as _, Arc::clone(views) as _, effects);
-    JournalFollower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
-}
-
-/// A follower at work.
-struct Running {
-    task: JoinHandle<()>,
-    shutdown: watch::Sender<bool>,
-    progress: FollowerProgress,
-}
-
-impl Running {
-    fn start(follower: JournalFollower) -> Self {
-        let (shutdown, signal) = watch::channel(false);
-        let progress = follower.progress();
-        Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
-    }
-
-    async fn stop(self) {
-        self.shutdown.send_replace(true);
-        self.task.await.unwrap();
-    }
-}
-
-fn stories(count: u32) -> Vec<Story> {
-    (1..=count).map(|nth| Story::begin("main", nth).received().uploaded()).collect()
-}
-
-/// Appends the stories' events in turn, so that each asset's lie far apart.
-async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
-    for version in 0..3 {
-        for story in stories {
-            journal.append(&story.key, story.lines[version].clone()).await.unwrap();
-        }
-    }
-}
-
-async fn assert_rows(views: &dyn Views, stories: &[Story]) {
-    let tenant = "main".parse().unwrap();
-    let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
-    let rows = views.list(&all).await.unwrap().assets;
-    let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
-    assert_eq!(rows, folds);
-}
 
 #[tokio::test]
 async fn what_is_no_event_does_not_stop_the_others() {

@@ -1,0 +1,76 @@
+//! What tests of a follower stand on, whatever stores it follows from and into.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use ledger::journal::{Arrivals, Journal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Clock, Story};
+use crate::follower::{FollowerProgress, JournalFollower};
+use crate::generations::Generations;
+use crate::position::Positions;
+use crate::runner::Runner;
+use crate::views::{ListQuery, Views};
+
+/// A follower of `journal` that keeps the rows of `views` up.
+#[must_use]
+pub fn follower(
+    journal: &Arc<impl Journal + Arrivals + 'static>,
+    views: &Arc<impl Generations + Positions + 'static>,
+) -> JournalFollower {
+    let effects = Arc::new(Clock::default());
+    let runner = Runner::new(Arc::clone(journal) as _, Arc::clone(views) as _, effects);
+    JournalFollower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
+}
+
+/// A follower at work.
+pub struct Running {
+    /// Ends when the follower does.
+    pub task: JoinHandle<()>,
+    /// Tells the follower to end; so does dropping it.
+    pub shutdown: watch::Sender<bool>,
+    /// How far it has come.
+    pub progress: FollowerProgress,
+}
+
+impl Running {
+    /// Starts the follower on a task of its own.
+    #[must_use]
+    pub fn start(follower: JournalFollower) -> Self {
+        let (shutdown, signal) = watch::channel(false);
+        let progress = follower.progress();
+        Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub async fn stop(self) {
+        self.shutdown.send_replace(true);
+        self.task.await.unwrap();
+    }
+}
+
+/// Assets with three events each.
+#[must_use]
+pub fn stories(count: u32) -> Vec<Story> {
+    (1..=count).map(|nth| Story::begin("main", nth).received().uploaded()).collect()
+}
+
+/// Appends the stories' events in turn, so that each asset's lie far apart.
+pub async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
+    for version in 0..3 {
+        for story in stories {
+            journal.append(&story.key, story.lines[version].clone()).await.unwrap();
+        }
+    }
+}
+
+/// The rows are those of the stories and no others.
+pub async fn assert_rows(views: &dyn Views, stories: &[Story]) {
+    let tenant = "main".parse().unwrap();
+    let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
+    let rows = views.list(&all).await.unwrap().assets;
+    let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
+    assert_eq!(rows, folds);
+}
