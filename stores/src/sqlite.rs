@@ -74,19 +74,13 @@ impl Database {
     /// for one that is damaged, `Unavailable` for one that another process keeps locked.
     pub fn open(path: &Path, schema: &Schema, open: OpenMode) -> Result<Self, StoreError> {
         let name = schema.name;
-        if open == OpenMode::ReadOnly && file_identity::is_open_here(path) {
-            let ground = FileIdentity::of(name, path).map_err(|error| {
-                StoreError::caused(
-                    StoreErrorKind::Unavailable,
-                    format!("{name}: cannot start"),
-                    error,
-                )
-            })?;
-            let readers = Arc::new(Readers::shared(path, schema, Arc::new(ground)));
-            return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
-        }
         if open == OpenMode::ReadOnly {
-            let readers = Arc::new(Readers::of_evidence(path, schema)?);
+            let readers = if file_identity::is_open_here(path) {
+                Readers::beside_owner(path, schema)?
+            } else {
+                Readers::of_evidence(path, schema)?
+            };
+            let readers = Arc::new(readers);
             return Ok(Self { name, jobs: None, writer: Mutex::default(), ground: None, readers });
         }
         let failed = |error| describe(name, path, error);
@@ -101,15 +95,13 @@ impl Database {
         }
         // Only now SQLite has all its files.
         steps_applied(&writer, path, schema)?;
-        let cannot =
-            |e| StoreError::caused(StoreErrorKind::Unavailable, format!("{name}: cannot start"), e);
-        let ground = Arc::new(FileIdentity::of(name, path).map_err(cannot)?);
+        let ground = Arc::new(FileIdentity::of(name, path)?);
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let of = Arc::clone(&ground);
         let thread = thread::Builder::new()
             .name(format!("{name}-writer"))
             .spawn(move || write_groups(name, &mut writer, waiting, &of))
-            .map_err(cannot)?;
+            .map_err(|error| cannot_start(name, error))?;
         let readers = Arc::new(Readers::shared(path, schema, Arc::clone(&ground)));
         let writer = Mutex::new(Some(thread));
         Ok(Self { name, jobs: Some(jobs), writer, ground: Some(ground), readers })
@@ -227,6 +219,11 @@ fn refuse_strange_log(path: &Path) -> Result<(), StoreError> {
         Ok(probe) if !evidence::is_open_elsewhere(&probe) => wal::check(path),
         _ => Ok(()),
     }
+}
+
+/// Neither the file nor what it says is the reason.
+fn cannot_start(name: &str, error: std::io::Error) -> StoreError {
+    StoreError::caused(StoreErrorKind::Unavailable, format!("{name}: cannot start"), error)
 }
 
 /// The name of what SQLite has beside a file.

@@ -136,12 +136,16 @@ fn choose(path: &Path, schema: &Schema) -> Result<(ReadMethod, File), StoreError
     if length == 0 && !has_log(path) {
         return Err(misconfigured(format!("{shown}: is empty; restore it from a backup")));
     }
-    // What a live process keeps to itself, or has not finished making, is read in a copy.
+    // What a live process keeps to itself, has not finished making, or takes away because it ends
+    // at this moment, is read in a copy.
     if let Some(way) = first_way(path, &probe)
         && let Ok(connection) = connect(&way, path)
-        && steps_applied(&connection, path, schema)? == schema.steps.len()
     {
-        return Ok((way, probe));
+        match steps_applied(&connection, path, schema) {
+            Ok(applied) if applied == schema.steps.len() => return Ok((way, probe)),
+            Err(error) if matches!(way, ReadMethod::Still(_)) => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
     }
     Ok((copied(path, schema)?, probe))
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::beside;
+use super::{beside, cannot_start};
 use ledger::error::{StoreError, StoreErrorKind};
 
 /// What an open file stands on, and whether it was lost.
@@ -58,8 +58,13 @@ pub(super) fn is_open_here(path: &Path) -> bool {
 }
 
 impl FileIdentity {
-    /// Of a file that has just been opened and read.
-    pub(super) fn of(name: &'static str, path: &Path) -> io::Result<Self> {
+    /// Of a file that a connection has open and has read. Without one, another connection that
+    /// closes would take the log away meanwhile.
+    pub(super) fn of(name: &'static str, path: &Path) -> Result<Self, StoreError> {
+        Self::stat(name, path).map_err(|error| cannot_start(name, error))
+    }
+
+    fn stat(name: &'static str, path: &Path) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let log = beside(path, "-wal");
         let mut files = Vec::new();

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::Schema;
 use super::evidence::EvidenceFile;
-use super::file::{connect, describe, tune};
+use super::file::{connect, describe, steps_applied, tune};
 use super::file_identity::FileIdentity;
 use ledger::error::StoreError;
 
@@ -22,10 +22,11 @@ pub(super) struct Readers {
     schema: Schema,
     /// How the file is read where not a byte may change.
     evidence: Option<EvidenceFile>,
-    /// What the writer stands on, where there is one.
-    ground: Option<Arc<FileIdentity>>,
     /// Each with the look at the file that it was opened after: see [`EvidenceFile::look`].
     idle: Mutex<Vec<(u64, Connection)>>,
+    /// The file as it was opened, where it is written to. Below `idle`: fields are dropped in this
+    /// order, and the file counts as open here until its last connection is closed.
+    ground: Option<Arc<FileIdentity>>,
     pub(super) permits: Arc<Semaphore>,
 }
 
@@ -35,13 +36,27 @@ impl Readers {
         Self { ground: Some(ground), ..Self::new(path, schema) }
     }
 
+    /// Readers in a process that has the file open elsewhere, and may close it at any moment. The
+    /// first connection is opened before the file is identified: while it lives, nobody takes the
+    /// log away.
+    pub(super) fn beside_owner(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
+        let failed = |error| describe(schema.name, path, error);
+        let first = connect(path, false).map_err(failed)?;
+        tune(&first, schema).map_err(failed)?;
+        steps_applied(&first, path, schema)?;
+        let ground = Arc::new(FileIdentity::of(schema.name, path)?);
+        let readers = Self::shared(path, schema, ground);
+        readers.idle().push((0, first));
+        Ok(readers)
+    }
+
     fn new(path: &Path, schema: &Schema) -> Self {
         Self {
             path: path.to_owned(),
             schema: *schema,
             evidence: None,
-            ground: None,
             idle: Mutex::default(),
+            ground: None,
             permits: Arc::new(Semaphore::new(READERS)),
         }
     }

@@ -247,6 +247,33 @@ async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
     assert_eq!(count(&db).await.unwrap(), 1);
 }
 
+/// A reader in the process that has the file open, while that closes it and opens it again: it
+/// opens and reads, whichever moment it meets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_opens_beside_an_owner_that_closes_at_any_moment() {
+    let desk = Arc::new(Desk::new());
+    add(&desk.open(OpenMode::OrCreate).unwrap(), 1).await.unwrap();
+    let (owner, stop) = (Arc::clone(&desk), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let owner = tokio::task::spawn_blocking(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            drop(owner.open(OpenMode::Existing).unwrap());
+        }
+    });
+    let mut refused = Vec::new();
+    for _ in 0..500 {
+        let read = match desk.open(OpenMode::ReadOnly) {
+            Ok(reader) => count(&reader).await,
+            Err(error) => Err(error),
+        };
+        refused.extend(read.err().map(|error| error.to_string()));
+    }
+    stop.store(true, Ordering::Relaxed);
+    owner.await.unwrap();
+    assert_eq!(refused, Vec::<String>::new());
+    assert_eq!(desk.log(), 0, "what was read leaves no log");
+}
+
 #[tokio::test]
 async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
     let desk = Desk::new();
