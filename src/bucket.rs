@@ -35,7 +35,7 @@ pub enum DropReason {
     Test,
     /// Another bucket's.
     ForeignBucket,
-    /// An object that is not an asset's, or another tenant's.
+    /// An object whose key is not an asset's.
     ForeignKey,
     /// Not a notification of S3.
     Unreadable,
@@ -88,16 +88,16 @@ impl Bucket {
         if bucket != self.service.bucket() {
             return HandleOutcome::Dropped(DropReason::ForeignBucket);
         }
-        let Some(key) = Key::from_object(object).filter(|key| self.service.key(key.asset) == *key)
-        else {
+        let Some(key) = Key::from_object(object) else {
             return HandleOutcome::Dropped(DropReason::ForeignKey);
         };
         self.look(&key, request, removed.as_deref()).await
     }
 
     async fn look(&self, key: &Key, request: &str, removed: Option<&str>) -> HandleOutcome {
-        let request = request.to_owned();
-        let caller = Caller { actor: S3_ACTOR.to_owned(), source: EventSource::S3, request };
+        let (actor, request) = (S3_ACTOR.to_owned(), request.to_owned());
+        let tenant = key.tenant.clone();
+        let caller = Caller { tenant, actor, source: EventSource::S3, request };
         let looked = match removed {
             Some(version) => self.service.look_for_removed(&caller, key.asset, version).await,
             None => self.service.look(&caller, key.asset).await,

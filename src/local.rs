@@ -100,14 +100,13 @@ impl LocalServer {
         let stores = Arc::new(LocalStores::open(folder.path()).await?);
         let objects = Arc::new(stores.objects(&own_s3_url, &s3_url));
         let contradicted = Arc::new(ContradictedAssets::new(stores.views.clone()));
-        let service =
-            service(&stores, objects.clone(), options.tenant.clone(), contradicted.clone());
+        let service = service(&stores, objects.clone(), contradicted.clone());
 
         let ground = FolderIdentity::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
         let (follower, figures) = (follower(&stores, contradicted), Prometheus::start()?);
         let (progress, rows) = (follower.progress(), checks::following(follower.progress()));
-        let schedule = plan.schedule(&options.data, scheduled(&stores, options.tenant))?;
+        let schedule = plan.schedule(&options.data, scheduled(&stores))?;
         let (status, outbox) = (schedule.status(), stores.outbox());
         let meter = metrics::LocalMetrics::new(
             figures.clone(),
@@ -126,7 +125,8 @@ impl LocalServer {
         let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
-        let router = api_router(&stores, service, &objects, hosts, own.collect(), progress);
+        let parts = (service, options.tenant);
+        let router = api_router(&stores, parts, &objects, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Protocol::Api, api.stop.clone()));
@@ -174,17 +174,16 @@ impl LocalServer {
 fn service(
     stores: &LocalStores,
     objects: Arc<dyn Objects>,
-    tenant: Tenant,
     contradicted: Arc<ContradictedAssets>,
 ) -> Arc<LedgerService> {
     let journal = Arc::clone(&stores.journal);
-    let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant, BUCKET);
+    let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), BUCKET);
     Arc::new(service.noting(stores.absences()).guarded(contradicted))
 }
 
 fn api_router(
     stores: &LocalStores,
-    service: Arc<LedgerService>,
+    (service, tenant): (Arc<LedgerService>, Tenant),
     objects: &Arc<S3Objects>,
     hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
@@ -197,6 +196,7 @@ fn api_router(
         reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner: Arc::clone(objects) as _,
+        tenant,
         effects: Arc::new(SystemEffects),
         checks: ports.iter().cloned().chain(own).collect(),
         limits: Limits::default(),
@@ -204,12 +204,11 @@ fn api_router(
     })
 }
 
-fn scheduled(stores: &LocalStores, tenant: Tenant) -> JobContext<SqliteJournal> {
+fn scheduled(stores: &LocalStores) -> JobContext<SqliteJournal> {
     JobContext {
         journal: stores.journal.clone(),
         views: stores.views.clone(),
         inventory: Arc::new(stores.inventory()),
-        tenant,
         bucket: BUCKET,
         effects: Arc::new(SystemEffects),
     }

@@ -42,6 +42,8 @@ pub struct ObjectAudit {
     pub inventory: Arc<dyn ObjectInventory>,
     /// What looks, and records.
     pub service: LedgerService,
+    /// Whose files; every tenant's without one.
+    pub tenant: Option<Tenant>,
     /// Whether bytes are read.
     pub depth: ObjectAuditDepth,
     /// Whether to look through the service where the ledger and the bucket differ.
@@ -61,7 +63,7 @@ impl ObjectAudit {
             let mut chains = Chains::new(self.scan.as_ref(), &segment, None);
             let (mut some, mut suspects) = (Vec::new(), Vec::new());
             while let Some(chain) = chains.next().await? {
-                some.extend(chain.key().filter(|key| key.tenant == *self.tenant()));
+                some.extend(chain.key().filter(|key| self.is_of_tenant(key)));
                 if some.len() >= AT_ONCE {
                     suspects.extend(self.differing(std::mem::take(&mut some)).await?);
                 }
@@ -80,8 +82,8 @@ impl ObjectAudit {
         self.looked.load(Ordering::Relaxed)
     }
 
-    fn tenant(&self) -> &Tenant {
-        self.service.tenant()
+    fn is_of_tenant(&self, key: &Key) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == key.tenant)
     }
 
     /// Those of the assets of which something is found.
@@ -134,7 +136,7 @@ impl ObjectAudit {
                         file; see OPERATIONS.md";
             let _ = findings.send(Finding::new(FindingKind::ObjectStray, path, says)).await;
         }
-        let prefix = format!("{}/", self.tenant());
+        let prefix = self.tenant.as_ref().map_or_else(String::new, |it| format!("{it}/"));
         let mut after = None;
         loop {
             let names = self.inventory.names(&prefix, after.as_deref()).await?;
@@ -187,7 +189,8 @@ impl ObjectAudit {
             _ => return Ok(None),
         }
         let (actor, request) = (S3_ACTOR.to_owned(), "verify".to_owned());
-        let caller = Caller { actor, source: EventSource::Reconcile, request };
+        let tenant = key.tenant.clone();
+        let caller = Caller { tenant, actor, source: EventSource::Reconcile, request };
         let looked = match kind {
             FindingKind::ObjectMissing => self.service.accept_missing(&caller, key.asset).await,
             _ => self.service.look(&caller, key.asset).await,

@@ -122,13 +122,14 @@ struct Create(LedgerService);
 fn create(tables: Tables) -> Deed {
     let journal = Arc::new(DynamoJournal::new(tables.client, tables.journal));
     let (bucket, effects) = (Arc::<MemoryBucket>::default(), Arc::new(TestEffects::seeded(1)));
-    Box::new(Create(LedgerService::new(journal, bucket, effects, Tenant::default(), "files")))
+    Box::new(Create(LedgerService::new(journal, bucket, effects, "files")))
 }
 
 #[async_trait::async_trait]
 impl AsyncDeed for Create {
     async fn once(&self, _: u64) -> Result<()> {
         let caller = Caller {
+            tenant: Tenant::default(),
             actor: "anonymous".to_owned(),
             source: EventSource::Api,
             request: "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00".to_owned(),

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use engine::Engine;
 use futures::future::{join_all, try_join_all};
-use ledger::id::Tenant;
 use ledger::journal::{Journal, Scan};
 use ledger::record::EventRecord;
 use ledger::testing::TestEffects;
@@ -158,7 +157,7 @@ where
         table,
         effects: Arc::new(TestEffects::seeded(1)),
         options: ReplayOptions {
-            tenant: Tenant::default(),
+            tenant: None,
             segments: SEGMENTS,
             rate: None,
             keep: None,

@@ -35,9 +35,11 @@ const SLICE: usize = 128;
 /// The actor of what S3 reports. Who held the URL is not known to S3 either.
 pub const S3_ACTOR: &str = "s3.amazonaws.com";
 
-/// Who asks, through which door, and in which request.
+/// Who asks, for which tenant, through which door, and in which request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
+    /// For whose assets.
+    pub tenant: Tenant,
     /// Who; at most 128 bytes.
     pub actor: String,
     /// Through which door.
@@ -105,23 +107,21 @@ pub struct LedgerService {
     objects: Arc<dyn Objects>,
     absences: Arc<dyn Absences>,
     effects: Arc<dyn Effects>,
-    tenant: Tenant,
     bucket: String,
     quarantine: Option<Arc<dyn Quarantine>>,
 }
 
 impl LedgerService {
-    /// The commands of one tenant, whose files are in `bucket`.
+    /// The commands on assets whose files are in `bucket`. The tenant comes with each call.
     pub fn new(
         journal: Arc<dyn Journal>,
         objects: Arc<dyn Objects>,
         effects: Arc<dyn Effects>,
-        tenant: Tenant,
         bucket: impl Into<String>,
     ) -> Self {
         let absences = Arc::new(MemoryAbsences::default());
         let (bucket, quarantine) = (bucket.into(), None);
-        Self { journal, objects, absences, effects, tenant, bucket, quarantine }
+        Self { journal, objects, absences, effects, bucket, quarantine }
     }
 
     /// The same, noting durably what is missing. Without that, notes end with the process.
@@ -134,18 +134,6 @@ impl LedgerService {
     #[must_use]
     pub fn guarded(self, quarantine: Arc<dyn Quarantine>) -> Self {
         Self { quarantine: Some(quarantine), ..self }
-    }
-
-    /// Whose assets these are.
-    #[must_use]
-    pub fn tenant(&self) -> &Tenant {
-        &self.tenant
-    }
-
-    /// The key of one of this tenant's assets.
-    #[must_use]
-    pub fn key(&self, asset: AssetId) -> Key {
-        Key { tenant: self.tenant.clone(), asset }
     }
 
     /// The bucket that files are uploaded to.
@@ -163,7 +151,7 @@ impl LedgerService {
         let command = CommandId::fresh(self.effects.random());
         for _ in 0..TRIES {
             let at = time::after(None, self.effects.now());
-            let key = self.key(AssetId::new(at, self.effects.random()));
+            let key = caller.key(AssetId::new(at, self.effects.random()));
             let event = Event::Created(declaration.clone());
             let cause = caller.cause(command.clone());
             let record = EventRecord { key, version: 1, event, cause, at, prev: Hash::ZERO };
@@ -273,15 +261,20 @@ impl LedgerService {
     }
 
     /// Everything that happened to an asset; `None` if it never existed.
-    pub async fn history(&self, asset: AssetId) -> Result<Option<History>, StoreError> {
-        let key = self.key(asset);
-        fold(&key, self.journal.history(&key).await.map_err(|error| error.about(&key))?).await
+    pub async fn history(&self, key: &Key) -> Result<Option<History>, StoreError> {
+        fold(key, self.journal.history(key).await.map_err(|error| error.about(key))?).await
     }
 }
 
 impl Caller {
+    /// The key of one of the tenant's assets.
+    #[must_use]
+    pub fn key(&self, asset: AssetId) -> Key {
+        Key { tenant: self.tenant.clone(), asset }
+    }
+
     fn cause(&self, command: CommandId) -> Cause {
-        let Self { actor, source, request } = self.clone();
+        let Self { actor, source, request, .. } = self.clone();
         Cause { actor, source, request, command }
     }
 }

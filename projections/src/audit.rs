@@ -11,6 +11,7 @@ mod judge;
 mod mend;
 mod suspects;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -69,8 +70,9 @@ pub struct RowAudit {
     pub scan: Arc<dyn Scan>,
     /// The rows.
     pub views: Arc<dyn Generations>,
-    /// Whose rows these are. The journal's histories are examined whosever they are.
-    pub tenant: Tenant,
+    /// Whose rows are held against their histories; every tenant's without one. The journal's
+    /// histories are examined whosever they are.
+    pub tenant: Option<Tenant>,
     /// The time, for tombstones.
     pub effects: Arc<dyn Effects>,
     /// How long rows that are behind may stand still, all of them, before they are stale.
@@ -106,8 +108,17 @@ impl RowAudit {
                 StoreError::caused(error::StoreErrorKind::Unavailable, "an audit broke off", e)
             })??;
         }
-        walk.rows().await?;
-        walk.parked().await
+        for tenant in walk.tenants().await? {
+            walk.rows(&tenant).await?;
+            walk.parked(&tenant).await?;
+        }
+        Ok(())
+    }
+}
+
+impl RowAudit {
+    fn holds(&self, tenant: &Tenant) -> bool {
+        self.tenant.as_ref().is_none_or(|narrowed| narrowed == tenant)
     }
 }
 
@@ -146,9 +157,9 @@ impl AuditWalk {
 
     /// A first look at a history as the walk found it. It may have grown since.
     async fn first(&self, found: Chain) -> Result<Option<Suspect>, StoreError> {
-        let Some(key) = found.key().filter(|key| key.tenant == self.audit.tenant) else {
+        let Some(key) = found.key().filter(|key| self.audit.holds(&key.tenant)) else {
             self.tell(inspect_with(&found, &[]).findings).await;
-            return Ok(None); // somebody else's rows, or nobody's
+            return Ok(None);
         };
         self.tell(odd(&found)).await;
         let seen = self.row(&key).await?;
@@ -177,15 +188,22 @@ impl AuditWalk {
         ObservedRow::of(self.current.get(key).await)
     }
 
-    /// Every row: is there a history of it?
-    async fn rows(&self) -> Result<(), StoreError> {
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        match &self.audit.tenant {
+            Some(tenant) => Ok([tenant.clone()].into()),
+            None => self.rows.tenants().await,
+        }
+    }
+
+    /// Every row of a tenant: is there a history of it?
+    async fn rows(&self, tenant: &Tenant) -> Result<(), StoreError> {
         for part in 0..self.rows.parts() {
             let mut after = None;
             loop {
-                let page = self.rows.page(&self.audit.tenant, part, after.as_deref()).await?;
+                let page = self.rows.page(tenant, part, after.as_deref()).await?;
                 for some in page.rows.chunks(AT_ONCE) {
                     self.progress.rows.fetch_add(some.len() as u64, Ordering::Relaxed);
-                    try_join_all(some.iter().map(|row| self.speaks_of(part, row))).await?;
+                    try_join_all(some.iter().map(|row| self.speaks_of(tenant, part, row))).await?;
                 }
                 after = page.next;
                 if after.is_none() {
@@ -196,12 +214,16 @@ impl AuditWalk {
         Ok(())
     }
 
-    async fn speaks_of(&self, part: u8, row: &StoredRow) -> Result<(), StoreError> {
-        let tenant = &self.audit.tenant;
+    async fn speaks_of(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        row: &StoredRow,
+    ) -> Result<(), StoreError> {
         let misplaced = async |says: &str| {
             let name = format!("{tenant}#{}", row.id);
             let finding = Finding::new(FindingKind::RowOrphaned, name, says);
-            self.mend_orphan(finding, part, &row.id).await
+            self.mend_orphan(finding, tenant, part, &row.id).await
         };
         let Ok(asset) = row.id.parse() else {
             return misplaced("a row of what can be no asset").await;
@@ -223,8 +245,8 @@ impl AuditWalk {
         }
     }
 
-    async fn parked(&self) -> Result<(), StoreError> {
-        let parked = self.current.parked(&self.audit.tenant, PARKED).await?;
+    async fn parked(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        let parked = self.current.parked(tenant, PARKED).await?;
         for parked in parked {
             self.mend_parked(parked).await?;
         }

@@ -157,9 +157,10 @@ mod tests {
         let effects = Arc::new(TestEffects::seeded(1));
         let bucket = Arc::<MemoryBucket>::default();
         let tenant = whole.key.tenant.clone();
-        let service = LedgerService::new(journal.clone(), bucket, effects, tenant, "files")
+        let service = LedgerService::new(journal.clone(), bucket, effects, "files")
             .guarded(contradicted.clone());
-        let caller = Caller { actor: "a".into(), source: EventSource::Api, request: "r".into() };
+        let caller =
+            Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into() };
         let asset = whole.key.asset;
         // The first command is taken, since nobody has looked; its event is another than was cut.
         service.delete(&caller, asset, None, None).await.unwrap();

@@ -12,6 +12,7 @@ mod tally;
 mod throttle;
 mod walk;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -37,8 +38,9 @@ use throttle::persist;
 /// How a replay is done.
 #[derive(Debug, Clone)]
 pub struct ReplayOptions {
-    /// Whose rows are compared. The rows of every tenant of the journal are made.
-    pub tenant: Tenant,
+    /// Whose rows are compared; every tenant's without one. The rows of every tenant of the journal
+    /// are made.
+    pub tenant: Option<Tenant>,
     /// Parts that the journal is read in at once.
     pub segments: u32,
     /// Write units a second at most: a unit is a row, or each KiB of one.
@@ -255,11 +257,25 @@ impl Replay {
 
     /// The rows that contradicted the journal are read no more, so nothing is contradicted.
     async fn forgive(&self, read: Generation) -> Result<(), ReplayError> {
-        let (rows, tenant) = (self.table.rows(read), &self.options.tenant);
-        for parked in persist(|| rows.contradicted(tenant, usize::MAX)).await? {
-            persist(|| rows.let_go(&parked)).await?;
+        let rows = self.table.rows(read);
+        for tenant in self.tenants(&[&rows]).await? {
+            for parked in persist(|| rows.contradicted(&tenant, usize::MAX)).await? {
+                persist(|| rows.let_go(&parked)).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Whose rows are compared.
+    async fn tenants(&self, of: &[&Arc<dyn Rows>]) -> Result<BTreeSet<Tenant>, StoreError> {
+        if let Some(tenant) = &self.options.tenant {
+            return Ok([tenant.clone()].into());
+        }
+        let mut all = BTreeSet::new();
+        for rows in of {
+            all.extend(persist(|| rows.tenants()).await?);
+        }
+        Ok(all)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every row of one generation, for whoever compares or checks them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ pub struct RowPage {
 ///   part by rising key. A row that is added meanwhile may be among them.
 /// * A page sees every `put` that was answered before it was asked for.
 /// * The parts are the same for as long as the table is; a place may be kept and used later.
+/// * `tenants` names every tenant of which there is a row of this generation, or an asset that is
+///   set aside. It reads the keys of all rows where the store has no index of them.
 /// * A row that cannot be read is told as such, and is no error.
 /// * `erase` takes away one row, whatever it is, and is as good as done if there is none. It keeps
 ///   no late duplicate away: project the asset again right after it, from a fresh history.
@@ -43,6 +46,9 @@ pub struct RowPage {
 pub trait Rows: Views {
     /// How many parts the rows lie in, at least one.
     fn parts(&self) -> u8;
+
+    /// Whose rows there are, and whose assets are set aside.
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError>;
 
     /// A page of the tenant's rows in `part`, after a key; from the first without one.
     async fn page(
@@ -110,6 +116,10 @@ impl<T: Views + ?Sized> Views for Arc<T> {
 impl<T: Rows + ?Sized> Rows for Arc<T> {
     fn parts(&self) -> u8 {
         (**self).parts()
+    }
+
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        (**self).tenants().await
     }
 
     async fn page(

@@ -40,7 +40,7 @@ fn replay(
         table: table.clone(),
         effects: Arc::new(Clock::default()),
         options: ReplayOptions {
-            tenant: Tenant::default(),
+            tenant: None,
             segments: 2,
             rate: None,
             keep: Some(TimeDelta::hours(1)),

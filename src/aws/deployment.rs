@@ -57,9 +57,8 @@ impl Deployment {
     #[must_use]
     pub fn service(&self) -> Arc<LedgerService> {
         let (journal, objects) = (self.journal.clone(), self.objects.clone());
-        let Config { tenant, bucket, .. } = &self.config;
-        let service =
-            LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant.clone(), bucket);
+        let bucket = &self.config.bucket;
+        let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket);
         let contradicted = Arc::new(ContradictedAssets::new(self.generations.clone()));
         Arc::new(service.noting(self.absences.clone()).guarded(contradicted))
     }

@@ -124,6 +124,7 @@ fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts) -> Ap
         reader: parts.reader(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
+        tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),
         checks: stores.iter().chain(tables).cloned().collect(),
         limits: Limits::default(),

@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use ledger::Effects;
 use ledger::audit::Finding;
-use ledger::id::Tenant;
 use ledger::service::LedgerService;
 use projections::{JournalFollower, Runner};
 use stores::SqliteJournal;
@@ -52,14 +51,13 @@ pub struct Restored {
 pub async fn restore(
     from: &Path,
     data: &Path,
-    tenant: Tenant,
     effects: Arc<dyn Effects>,
     watch: &RunMonitor,
 ) -> anyhow::Result<Restored> {
     let (source, target, watching) = (from.to_owned(), data.to_owned(), watch.clone());
     let copied = tokio::task::spawn_blocking(move || bring(&source, &target, &watching)).await?;
     let (draft, mut restored) = copied?;
-    restored.findings = settle(draft.path(), tenant, effects).await?;
+    restored.findings = settle(draft.path(), effects).await?;
     watch.go_on()?;
     draft.name(data)?;
     Ok(restored)
@@ -180,11 +178,7 @@ fn draft(data: &Path) -> anyhow::Result<PartialFolder> {
 
 /// What `serve` would do first: look at what was on its way when the backup was made, and make the
 /// rows. So the folder is at rest, and an audit finds nothing.
-async fn settle(
-    folder: &Path,
-    tenant: Tenant,
-    effects: Arc<dyn Effects>,
-) -> anyhow::Result<Vec<Finding>> {
+async fn settle(folder: &Path, effects: Arc<dyn Effects>) -> anyhow::Result<Vec<Finding>> {
     let journal = Arc::new(SqliteJournal::open(folder, OpenMode::Existing).await?);
     let bucket = Arc::new(OfflineBucket::open(
         &folder.join("s3"),
@@ -194,7 +188,7 @@ async fn settle(
     )?);
     let service = || {
         let (journal, objects) = (journal.clone(), bucket.clone());
-        LedgerService::new(journal, objects, effects.clone(), tenant.clone(), BUCKET)
+        LedgerService::new(journal, objects, effects.clone(), BUCKET)
     };
     let handler = Bucket::new(Arc::new(service()));
     for event in snapshot::waiting(&folder.join("s3/objects.sqlite"))? {
@@ -202,6 +196,7 @@ async fn settle(
     }
     let files = ObjectAudit {
         service: service(),
+        tenant: None,
         journal: journal.clone(),
         scan: journal.clone(),
         inventory: bucket.clone(),

@@ -1,14 +1,11 @@
 //! What a backup refuses, and what it comes through.
 
-use ledger::id::Tenant;
-
 use super::*;
 use crate::system::SystemEffects;
 
 fn restored(from: &std::path::Path, data: &std::path::Path) -> anyhow::Result<Restored> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let tenant = Tenant::default();
-    runtime.block_on(restore(from, data, tenant, Arc::new(SystemEffects), &RunMonitor::default()))
+    runtime.block_on(restore(from, data, Arc::new(SystemEffects), &RunMonitor::default()))
 }
 
 #[test]

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use ledger::id::Tenant;
 
-use crate::aws::TENANT;
 use crate::backup::{RunMonitor, restore, take};
 use crate::plural::count;
 use crate::system::SystemEffects;
@@ -64,9 +62,6 @@ pub(super) struct Restore {
     /// The data folder to be.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Whose assets.
-    #[arg(long, env = TENANT, default_value = "main")]
-    tenant: Tenant,
 }
 
 impl Backup {
@@ -91,7 +86,7 @@ impl Backup {
 impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let watch = RunMonitor::default();
-        let work = restore(&self.from, &self.data, self.tenant, Arc::new(SystemEffects), &watch);
+        let work = restore(&self.from, &self.data, Arc::new(SystemEffects), &watch);
         let restored = watched(&watch, work).await?;
         writeln!(
             io::stdout(),

@@ -115,7 +115,7 @@ impl Export {
         mut writer: ExportWriter,
         wanted: &ExportFilter,
     ) -> anyhow::Result<()> {
-        let key = |asset: &AssetLabel| asset.key(&self.stores.tenant);
+        let key = |asset: &AssetLabel| asset.key(&self.stores.home_tenant());
         let keys = self.wanted.asset.iter().map(key).collect();
         let mut progress = ProgressBar::new("exported");
         let left_out = source.export(keys, wanted, &mut writer, &mut progress).await?;

@@ -39,7 +39,7 @@ enum Format {
 impl HistoryCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let journal = self.stores.journal().await?.journal;
-        let key = self.id.key(&self.stores.tenant);
+        let key = self.id.key(&self.stores.home_tenant());
         let lines = journal.history(&key).await?;
         if lines.is_empty() {
             bail!("there is no asset {} of tenant {}", key.asset, key.tenant);

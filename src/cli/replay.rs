@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use chrono::TimeDelta;
 use clap::Args;
 use ledger::Effects;
-use ledger::id::{AssetId, Key};
+use ledger::id::Tenant;
 use projections::audit::{Mended, Mender};
 use projections::generations::{DROP_GRACE, tidy};
 use projections::replay::{ReplayError, ReplayOptions, ReplayOutcome, ReplayTally};
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use self::restored::Followed;
 use super::signals::SignalListener;
 use super::store_options::StoreOptions;
+use super::values::AssetLabel;
 use crate::plural::count;
 use crate::system::SystemEffects;
 
@@ -62,7 +63,7 @@ pub(super) struct ReplayCommand {
     /// Make the row of this asset only, in the rows that are read: where it is missing, lags, was
     /// altered or cannot be read. What a row remembers that its events do not tell stays.
     #[arg(long, value_name = "ID", group = "deed")]
-    asset: Option<AssetId>,
+    asset: Option<AssetLabel>,
     /// Go back to the rows before the last replay; once more takes that back.
     #[arg(long, group = "deed")]
     rollback: bool,
@@ -105,11 +106,11 @@ impl ReplayCommand {
 
     async fn act(&self, replay: &replay::Replay) -> anyhow::Result<()> {
         if self.dry_run {
-            return rehearse(replay).await;
+            return rehearse(replay, &self.stores.home_tenant()).await;
         }
         // What an earlier one left to be removed; failing to is no reason not to go on.
         let _ = tidy(&*replay.table, SystemEffects.now()).await;
-        if let Some(asset) = self.asset {
+        if let Some(asset) = &self.asset {
             self.one(replay, asset).await
         } else if self.rollback {
             roll_back(replay).await
@@ -155,7 +156,7 @@ impl ReplayCommand {
         }
         match bar::beside(replay, replay.run()).await {
             Ok(ReplayOutcome::Switched(generation, report)) => {
-                report::write(&report)?;
+                report::write(&report, &self.stores.home_tenant())?;
                 if self.accept_restored {
                     if let Some(followed) = followed {
                         followed.accept().await?;
@@ -166,7 +167,7 @@ impl ReplayCommand {
                 if replay.options.keep.is_none() { clean(&*replay.table).await } else { Ok(()) }
             }
             Ok(ReplayOutcome::Refused(report)) => {
-                report::write(&report)?;
+                report::write(&report, &self.stores.home_tenant())?;
                 bail!(report::REFUSED)
             }
             Ok(ReplayOutcome::Stopped) => bail!("stopped; the same command goes on from here"),
@@ -177,10 +178,11 @@ impl ReplayCommand {
         }
     }
 
-    async fn one(&self, replay: &replay::Replay, asset: AssetId) -> anyhow::Result<()> {
+    async fn one(&self, replay: &replay::Replay, asset: &AssetLabel) -> anyhow::Result<()> {
         let (journal, views) = (replay.journal.clone(), replay.table.clone());
         let mender = Mender { journal, views, effects: Arc::new(SystemEffects) };
-        let key = Key { tenant: self.stores.tenant.clone(), asset };
+        let key = asset.key(&self.stores.home_tenant());
+        let asset = key.asset;
         let outcome =
             if self.accept_restored { mender.accept(&key).await } else { mender.mend(&key).await };
         let said = match outcome.context("a store does not answer")? {
@@ -219,12 +221,12 @@ async fn until_told(
     }
 }
 
-async fn rehearse(replay: &replay::Replay) -> anyhow::Result<()> {
+async fn rehearse(replay: &replay::Replay, home: &Tenant) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no folder for the rows of a dry run")?;
     let scratch = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
     match bar::beside(replay, replay.rehearse(&scratch)).await? {
         Some(report) => {
-            report::write(&report)?;
+            report::write(&report, home)?;
             if report.is_doubtful() {
                 bail!(report::WOULD_REFUSE)
             }

@@ -63,9 +63,17 @@ pub(super) struct StoreOptions {
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     pub(super) shards: u8,
-    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
-    #[arg(long, env = TENANT, default_value = "main")]
-    pub(super) tenant: Tenant,
+    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'. Without it, `main` where an asset is named by its
+    /// id alone, and every tenant where all are read.
+    #[arg(long, env = TENANT)]
+    pub(super) tenant: Option<Tenant>,
+}
+
+impl StoreOptions {
+    /// The tenant of an asset that is named by its id alone.
+    pub(super) fn home_tenant(&self) -> Tenant {
+        self.tenant.clone().unwrap_or_default()
+    }
 }
 
 /// The same for a command that can look at a file instead, by its `--file`.

@@ -117,7 +117,7 @@ impl VerifyCommand {
     async fn ledger(&self, against: Option<&CheckpointHeads>) -> anyhow::Result<ExitCode> {
         let (mut audit, progress) = (self.audit().await?, Arc::<AuditProgress>::default());
         let mut files = self.files(&audit).await?;
-        let mut report = VerifyReport::new(self.json, &self.stores.tenant);
+        let mut report = VerifyReport::new(self.json, self.stores.home_tenant());
         // First, because rows are not to be mended from a journal that was rewritten.
         let compared = offline::compare(against, &audit, &mut report).await;
         let compared = match compared {
@@ -155,7 +155,7 @@ impl VerifyCommand {
 
     fn file(&self, path: &Path, against: Option<&CheckpointHeads>) -> anyhow::Result<ExitCode> {
         let (mut report, mut checked) =
-            (VerifyReport::new(self.json, &self.stores.tenant), CheckSummary::default());
+            (VerifyReport::new(self.json, self.stores.home_tenant()), CheckSummary::default());
         let looked = offline::look(path, against, &mut report, &mut checked);
         conclude(report, (checked.assets, checked.events, 0), looked)
     }
@@ -182,10 +182,11 @@ impl VerifyCommand {
     async fn files(&self, audit: &RowAudit) -> anyhow::Result<Option<ObjectAudit>> {
         let Some(how) = self.objects else { return Ok(None) };
         let (inventory, bucket) = self.stores.files(self.open()).await?;
-        let (journal, tenant) = (audit.journal.clone(), audit.tenant.clone());
-        let objects = inventory.clone();
+        let (journal, objects) = (audit.journal.clone(), inventory.clone());
+        let tenant = audit.tenant.clone();
         Ok(Some(ObjectAudit {
-            service: LedgerService::new(journal, objects, Arc::new(SystemEffects), tenant, bucket),
+            service: LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket),
+            tenant,
             journal: audit.journal.clone(),
             scan: audit.scan.clone(),
             inventory,

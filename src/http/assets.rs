@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::asset::{Asset, Reason, Rejection};
-use ledger::id::AssetId;
+use ledger::id::{AssetId, Key};
 use projections::views::{AssetPage, ListQuery};
 
 use super::Api;
@@ -63,11 +63,12 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
 ))]
 pub(super) async fn list(
     State(api): State<Api>,
+    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let (limit, state) = (given.take("limit")?, given.take("state")?);
     let query = ListQuery {
-        tenant: api.service.tenant().clone(),
+        tenant: caller.tenant,
         state: params::state(state.as_deref())?,
         after: params::asset_cursor(given.take("cursor")?.as_deref())?,
         limit: params::limit(limit.as_deref())?,
@@ -107,13 +108,14 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 pub(super) async fn download(
     State(api): State<Api>,
     PathId(id): PathId,
+    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let limits = &api.limits;
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
-    let asset = api.current(id).await?;
+    let asset = api.current(&caller.key(id)).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
     let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
@@ -184,8 +186,8 @@ pub(super) async fn delete(
 
 impl Api {
     /// The asset as it is now; purged ones too.
-    pub(super) async fn current(&self, id: AssetId) -> Result<Asset, Problem> {
-        let asset = self.reader.current(&self.service.key(id)).await?;
-        asset.ok_or_else(|| Problem::rejected(id, &Rejection::NotFound))
+    pub(super) async fn current(&self, key: &Key) -> Result<Asset, Problem> {
+        let asset = self.reader.current(key).await?;
+        asset.ok_or_else(|| Problem::rejected(key.asset, &Rejection::NotFound))
     }
 }

@@ -95,13 +95,14 @@ pub(super) async fn purge(
 pub(super) async fn upload_url(
     State(api): State<Api>,
     PathId(id): PathId,
+    CallerContext(caller): CallerContext,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let asset = api.current(id).await?;
+    let asset = api.current(&caller.key(id)).await?;
     let actual = asset.version;
     let moved = expected.is_some_and(|expected| expected != actual);
     let conflict = moved.then_some(Rejection::VersionConflict { actual });

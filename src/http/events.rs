@@ -13,6 +13,7 @@ use super::Api;
 use super::event_view::FeedEventView;
 use super::params::{self, QueryParams};
 use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// What is written otherwise in a query: all but RFC 3986's unreserved characters.
 const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -53,10 +54,11 @@ pub(super) struct FeedPageView<'a> {
 ))]
 pub(super) async fn events(
     State(api): State<Api>,
+    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let query = FeedQuery {
-        tenant: api.service.tenant().clone(),
+        tenant: caller.tenant,
         after: params::after(given.take("after")?)?,
         limit: params::limit(given.take("limit")?.as_deref())?,
         kind: params::kind(given.take("type")?)?,

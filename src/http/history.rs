@@ -15,6 +15,7 @@ use super::code::Code;
 use super::event_view::EventView;
 use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// One event's stored bytes a line.
 const JSONL: &str = "application/jsonl";
@@ -65,18 +66,19 @@ pub(super) struct HistoryPage<'a> {
 pub(super) async fn history(
     State(api): State<Api>,
     PathId(id): PathId,
+    CallerContext(caller): CallerContext,
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if accepts_jsonl(&headers) {
         given.done_raw()?;
-        return Ok(chain(&api.past(id).await?));
+        return Ok(chain(&api.past(&caller.key(id)).await?));
     }
     let limit = params::limit(given.take("limit")?.as_deref())?;
     let after = params::version_cursor(given.take("cursor")?.as_deref())?;
     let filter = HistoryFilter::take(&mut given)?;
     given.done()?;
-    page(id, &api.past(id).await?, after, limit, &filter)
+    page(id, &api.past(&caller.key(id)).await?, after, limit, &filter)
 }
 
 /// Whether the raw chain is asked for by its name; `*/*` gets the pages.

@@ -35,6 +35,7 @@ use std::time::Duration;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use ledger::Effects;
+use ledger::id::Tenant;
 use ledger::service::LedgerService;
 use projections::{Feed, Reader};
 use utoipa_axum::router::OpenApiRouter;
@@ -63,6 +64,8 @@ pub struct Api {
     pub feed: Arc<dyn Feed>,
     /// Signs the URLs.
     pub presigner: Arc<dyn Presigner>,
+    /// Whose assets callers see: one tenant, until a caller's credential names it.
+    pub tenant: Tenant,
     /// The clock and chance.
     pub effects: Arc<dyn Effects>,
     /// What `/readyz` looks at.

@@ -12,6 +12,7 @@ use super::Api;
 use super::code::Code;
 use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// How far a history goes, in the form that checkpoints keep.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,11 +60,12 @@ pub(super) struct ProofView {
 pub(super) async fn proof(
     State(api): State<Api>,
     PathId(id): PathId,
+    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let version = given.take("version")?.map(|text| params::version(&text)).transpose()?;
     given.done()?;
-    let history = api.past(id).await?;
+    let history = api.past(&caller.key(id)).await?;
     let last = history.asset();
     let wanted = version.unwrap_or(last.version);
     let missing = || format!("ASSET {id} has no version {wanted}");

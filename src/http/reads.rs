@@ -5,13 +5,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ledger::asset::{Asset, AssetStatus, Rejection};
 use ledger::history::History;
-use ledger::id::AssetId;
+use ledger::id::Key;
 
 use super::Api;
 use super::answers;
 use super::code::Code;
 use super::params::{self, PathId, QueryParams};
 use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// Read everything that is known of an asset, now or at a point of its past
 #[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", params(
@@ -28,14 +29,16 @@ use super::problem::Problem;
 pub(super) async fn state(
     State(api): State<Api>,
     PathId(id): PathId,
+    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let (version, as_of) = (given.take("version")?, given.take("as_of")?);
     given.done()?;
+    let key = caller.key(id);
     let asset = match (version, as_of) {
-        (None, None) => api.present(id).await?,
-        (Some(version), None) => api.at_version(id, params::version(&version)?).await?,
-        (None, Some(as_of)) => api.as_of(id, &as_of).await?,
+        (None, None) => api.present(&key).await?,
+        (Some(version), None) => api.at_version(&key, params::version(&version)?).await?,
+        (None, Some(as_of)) => api.as_of(&key, &as_of).await?,
         (Some(_), Some(_)) => {
             let detail = "version, as_of: are two ways to say the same; give one";
             return Err(Problem::new(Code::QueryInvalid, detail));
@@ -45,30 +48,30 @@ pub(super) async fn state(
 }
 
 impl Api {
-    async fn present(&self, id: AssetId) -> Result<Asset, Problem> {
-        let asset = self.current(id).await?;
+    async fn present(&self, key: &Key) -> Result<Asset, Problem> {
+        let asset = self.current(key).await?;
         let purged = asset.status() == AssetStatus::Purged;
-        if purged { Err(Problem::rejected(id, &Rejection::NotFound)) } else { Ok(asset) }
+        if purged { Err(Problem::rejected(key.asset, &Rejection::NotFound)) } else { Ok(asset) }
     }
 
-    async fn at_version(&self, id: AssetId, version: u64) -> Result<Asset, Problem> {
-        let missing = || format!("ASSET {id} has no version {version}");
-        let asset = self.past(id).await?.at_version(version);
+    async fn at_version(&self, key: &Key, version: u64) -> Result<Asset, Problem> {
+        let missing = || format!("ASSET {} has no version {version}", key.asset);
+        let asset = self.past(key).await?.at_version(version);
         asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
     }
 
-    async fn as_of(&self, id: AssetId, text: &str) -> Result<Asset, Problem> {
+    async fn as_of(&self, key: &Key, text: &str) -> Result<Asset, Problem> {
         let at = params::as_of(text)?;
-        let missing = || format!("ASSET {id} was not yet created then");
-        let history = self.past(id).await?;
+        let missing = || format!("ASSET {} was not yet created then", key.asset);
+        let history = self.past(key).await?;
         params::past(at, self.effects.now(), history.asset().updated_at)?;
         let asset = history.as_of(at);
         asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
     }
 
     /// Everything that happened to an asset, also to a purged one.
-    pub(super) async fn past(&self, id: AssetId) -> Result<History, Problem> {
-        let history = self.service.history(id).await?;
-        history.ok_or_else(|| Problem::rejected(id, &Rejection::NotFound))
+    pub(super) async fn past(&self, key: &Key) -> Result<History, Problem> {
+        let history = self.service.history(key).await?;
+        history.ok_or_else(|| Problem::rejected(key.asset, &Rejection::NotFound))
     }
 }

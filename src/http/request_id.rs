@@ -79,14 +79,15 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 /// Who asks: nobody has a name where nothing in front knows one.
 pub(super) struct CallerContext(pub(super) Caller);
 
-impl<S: Sync> FromRequestParts<S> for CallerContext {
+impl FromRequestParts<Api> for CallerContext {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let id = RequestId::from_request_parts(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let id = RequestId::from_request_parts(parts, api).await?;
         let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_default();
         let (actor, request) = (actor.as_str().to_owned(), id.as_str().to_owned());
-        Ok(Self(Caller { actor, source: EventSource::Api, request }))
+        let tenant = api.tenant.clone();
+        Ok(Self(Caller { tenant, actor, source: EventSource::Api, request }))
     }
 }
 

@@ -29,8 +29,8 @@ impl Auditor {
     /// Looks at a deployment.
     #[must_use]
     pub fn new(parts: Deployment) -> Self {
-        let Deployment { config, journal, scan, generations: views, .. } = parts;
-        let (effects, tenant) = (Arc::new(SystemEffects), config.tenant);
+        let Deployment { journal, scan, generations: views, .. } = parts;
+        let (effects, tenant) = (Arc::new(SystemEffects), None);
         let (patience, segments) = (PATIENCE, SEGMENTS);
         let repair = false;
         Self {

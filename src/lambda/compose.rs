@@ -33,6 +33,7 @@ pub async fn router() -> Result<Router, ConfigError> {
         reader: parts.reader(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
+        tenant: parts.config.tenant,
         effects: Arc::new(SystemEffects),
         checks: checks::all(parts.journal, parts.views, parts.objects),
         limits,

@@ -1,7 +1,7 @@
 //! What is found of an asset's files, and what comes of looking again.
 
 use ledger::asset::Declaration;
-use ledger::id::AssetId;
+use ledger::id::{AssetId, Tenant};
 use ledger::journal::MemoryJournal;
 use ledger::testing::{MemoryBucket, TestEffects};
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ struct World {
 
 fn service(journal: &Arc<MemoryJournal>, bucket: &Arc<MemoryBucket>, seed: u64) -> LedgerService {
     let effects = Arc::new(TestEffects::seeded(seed));
-    LedgerService::new(journal.clone(), bucket.clone(), effects, Tenant::default(), "files")
+    LedgerService::new(journal.clone(), bucket.clone(), effects, "files")
 }
 
 fn world() -> World {
@@ -26,6 +26,7 @@ fn world() -> World {
         scan: journal.clone(),
         inventory: bucket.clone(),
         service: service(&journal, &bucket, 1),
+        tenant: None,
         depth: ObjectAuditDepth::Deep,
         repair: false,
         accept_missing: false,
@@ -36,7 +37,12 @@ fn world() -> World {
 }
 
 fn caller() -> Caller {
-    Caller { actor: "anonymous".into(), source: EventSource::Api, request: "r".into() }
+    Caller {
+        tenant: Tenant::default(),
+        actor: "anonymous".into(),
+        source: EventSource::Api,
+        request: "r".into(),
+    }
 }
 
 impl World {
@@ -73,7 +79,7 @@ impl World {
     }
 
     async fn version(&self, key: &Key) -> u64 {
-        let history = self.files.service.history(key.asset).await.unwrap().unwrap();
+        let history = self.files.service.history(&key).await.unwrap().unwrap();
         history.asset().version
     }
 }
@@ -111,7 +117,7 @@ async fn a_notification_that_was_lost_is_found_and_made_up_for() {
     assert_eq!(world.found().await, both);
     assert_eq!((world.version(&received).await, world.version(&marked).await), (2, 4));
     assert_eq!(world.names().await, [""; 0]);
-    let history = world.files.service.history(received.asset).await.unwrap().unwrap();
+    let history = world.files.service.history(&received).await.unwrap().unwrap();
     assert_eq!(history.entries()[1].record.cause.source, EventSource::Reconcile);
 }
 

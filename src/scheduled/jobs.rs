@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use chrono::SecondsFormat;
 use ledger::Effects;
 use ledger::audit::Finding;
-use ledger::id::Tenant;
 use ledger::journal::{Journal, Scan};
 use ledger::objects::ObjectInventory;
 use ledger::service::LedgerService;
@@ -54,7 +53,6 @@ pub(crate) struct JobContext<J> {
     pub(crate) journal: Arc<J>,
     pub(crate) views: Arc<dyn Generations>,
     pub(crate) inventory: Arc<dyn ObjectInventory>,
-    pub(crate) tenant: Tenant,
     pub(crate) bucket: &'static str,
     pub(crate) effects: Arc<dyn Effects>,
 }
@@ -80,7 +78,7 @@ impl SchedulePlan {
                 journal,
                 scan,
                 views: parts.views,
-                tenant: parts.tenant,
+                tenant: None,
                 effects,
                 patience: PATIENCE,
                 repair: false,
@@ -119,7 +117,8 @@ impl VerifyJob {
         let RowAudit { journal, scan, tenant, effects, patience, .. } = self.audit.clone();
         let objects = self.inventory.clone();
         ObjectAudit {
-            service: LedgerService::new(journal.clone(), objects, effects, tenant, self.bucket),
+            service: LedgerService::new(journal.clone(), objects, effects, self.bucket),
+            tenant,
             journal,
             scan,
             inventory: self.inventory.clone(),

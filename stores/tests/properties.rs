@@ -14,7 +14,7 @@ use ledger::asset::{
 use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::history::History;
-use ledger::id::{AssetId, Key};
+use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::{Appended, Journal, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion};
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
@@ -86,7 +86,12 @@ struct World {
 }
 
 fn caller(request: &str) -> Caller {
-    Caller { actor: "anonymous".into(), source: EventSource::Api, request: request.into() }
+    Caller {
+        tenant: Tenant::default(),
+        actor: "anonymous".into(),
+        source: EventSource::Api,
+        request: request.into(),
+    }
 }
 
 impl World {
@@ -100,7 +105,8 @@ impl World {
     }
 
     async fn run(&self, deed: Deed) {
-        let (key, asset, caller) = (self.service.key(self.asset), self.asset, caller("r"));
+        let (asset, caller) = (self.asset, caller("r"));
+        let key = caller.key(asset);
         let outcome = match deed {
             Deed::Put => return drop(self.bucket.put(&key, b"bytes")),
             Deed::Mark => return drop(self.bucket.mark_deleted(&key)),
@@ -119,13 +125,13 @@ impl World {
     }
 
     async fn history(&self) -> History {
-        self.service.history(self.asset).await.unwrap().unwrap()
+        self.service.history(&caller("r").key(self.asset)).await.unwrap().unwrap()
     }
 }
 
 fn service(journal: Arc<dyn Journal>, bucket: &Arc<MemoryBucket>, seed: u64) -> LedgerService {
     let effects = Arc::new(TestEffects::seeded(seed));
-    LedgerService::new(journal, bucket.clone(), effects, "main".parse().unwrap(), "files")
+    LedgerService::new(journal, bucket.clone(), effects, "files")
 }
 
 fn run<T>(doing: impl Future<Output = T>) -> T {
@@ -420,7 +426,7 @@ fn no_update_is_lost(journal: &Arc<dyn Journal>) {
             });
         }
     });
-    let history = run(first.history(asset)).unwrap().unwrap();
+    let history = run(first.history(&caller("r").key(asset))).unwrap().unwrap();
     assert_whole(&history);
     let recorded: Vec<_> =
         history.entries().iter().map(|e| e.record.cause.request.clone()).collect();

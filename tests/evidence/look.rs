@@ -119,20 +119,20 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         Arc::new(SystemEffects),
         open,
     )?);
-    let (effects, patience, tenant) = (Arc::new(SystemEffects), Duration::ZERO, "main".parse()?);
+    let (effects, patience) = (Arc::new(SystemEffects), Duration::ZERO);
     let audit = RowAudit {
         journal: journal.clone(),
         scan: journal.clone(),
         views,
-        tenant,
+        tenant: None,
         effects: effects.clone(),
         repair,
         patience,
         segments: 1,
     };
-    let tenant = audit.tenant.clone();
     let files = ObjectAudit {
-        service: LedgerService::new(journal.clone(), inventory.clone(), effects, tenant, "assets"),
+        service: LedgerService::new(journal.clone(), inventory.clone(), effects, "assets"),
+        tenant: None,
         journal: journal.clone(),
         scan: journal,
         inventory,

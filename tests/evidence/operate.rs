@@ -188,7 +188,7 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
         table: views.clone(),
         effects: Arc::new(SystemEffects),
         options: replay::ReplayOptions {
-            tenant: "main".parse()?,
+            tenant: None,
             segments: 1,
             rate: None,
             keep: Some(TimeDelta::hours(1)),

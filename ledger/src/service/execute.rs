@@ -29,10 +29,10 @@ impl LedgerService {
         intent: &Intent,
         looked: &mut Reconciled,
     ) -> Result<History, Refusal> {
-        let own = CommandId::fresh(self.effects.random());
-        let mut history = self.history(asset).await?.ok_or(Rejection::NotFound)?;
+        let (own, key) = (CommandId::fresh(self.effects.random()), caller.key(asset));
+        let mut history = self.history(&key).await?.ok_or(Rejection::NotFound)?;
         if let Some(quarantine) = &self.quarantine
-            && quarantine.holds(&self.key(asset)).await?
+            && quarantine.holds(&key).await?
         {
             tracing::error!(%asset, "refused: the asset is contradicted; `verify` tells more, and \
                 `replay --asset ID --accept-restored` accepts the journal's version");
@@ -63,7 +63,7 @@ impl LedgerService {
                     break;
                 }
                 self.back_off(lost).await;
-                history = self.history(asset).await?.ok_or_else(vanished)?;
+                history = self.history(&key).await?.ok_or_else(vanished)?;
             }
         }
         Err(Refusal::Contended)

@@ -388,7 +388,7 @@ async fn a_clock_beyond_the_last_recordable_time_creates_nothing() {
 async fn an_event_that_is_over_a_limit_is_not_written() {
     let world = ServiceFixture::new();
     let asset = world.created().await;
-    let odd = Caller { actor: "x".repeat(129), ..caller() };
+    let odd = Caller { tenant: Tenant::default(), actor: "x".repeat(129), ..caller() };
     let refusal = world.service.delete(&odd, asset, None, None).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Store(_)), "{refusal}");
     assert_eq!(world.kinds(asset).await, ["created"]);
@@ -504,8 +504,8 @@ async fn a_version_that_comes_back_is_pinned_again() {
 async fn an_event_of_a_newer_version_is_told_from_a_broken_history() {
     let world = ServiceFixture::new();
     let asset = world.received().await;
-    let key = world.service.key(asset);
-    let history = world.service.history(asset).await.unwrap().unwrap();
+    let key = world.key(asset);
+    let history = world.service.history(&world.key(asset)).await.unwrap().unwrap();
     let mut lines: Vec<_> = history.entries().iter().map(|entry| entry.line.clone()).collect();
     let newer = lines[1].body.replace("\"type\":\"received\"", "\"type\":\"scanned\"");
     let elsewhere = newer.replace(&history.entries()[0].hash.to_string(), &Hash::ZERO.to_string());
@@ -525,7 +525,7 @@ async fn an_event_of_a_newer_version_is_told_from_a_broken_history() {
 async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
     let world = ServiceFixture::new();
     let asset = world.received().await;
-    let history = world.service.history(asset).await.unwrap().unwrap();
+    let history = world.service.history(&world.key(asset)).await.unwrap().unwrap();
     let mut prev = history.asset().head;
     let mut at = history.asset().updated_at;
     for version in 3..=EVENTS_MAX - 3 {
@@ -533,7 +533,7 @@ async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
         let event =
             if version % 2 == 1 { Event::SoftDeleted { reason: None } } else { Event::Restored };
         let cause = caller().cause(CommandId::fresh(u128::from(version) << 8));
-        let key = world.service.key(asset);
+        let key = world.key(asset);
         let line =
             EventRecord { key: key.clone(), version, event, cause, at, prev }.line().unwrap();
         prev = line.hash();
@@ -544,7 +544,7 @@ async fn an_asset_has_so_many_events_at_most_and_can_always_be_ended() {
         matches!(refused, Err(Refusal::Rejected(Rejection::Full)))
     };
     let service = &world.service;
-    let before = service.history(asset).await.unwrap().unwrap();
+    let before = service.history(&caller.key(asset)).await.unwrap().unwrap();
     assert_eq!(before.asset().version, EVENTS_MAX - 3);
     if before.asset().status() == S::Deleted {
         assert!(full(service.restore(&caller, asset, None).await));
@@ -569,12 +569,12 @@ async fn the_fold_of_a_long_history_lets_other_tasks_run() {
             world.service.delete(&caller(), asset, None, None).await.unwrap();
             world.service.restore(&caller(), asset, None).await.unwrap();
         }
-        let history = world.service.history(asset).await.unwrap().unwrap();
+        let history = world.service.history(&world.key(asset)).await.unwrap().unwrap();
         let lines = history.entries().iter().map(|entry| entry.line.clone()).collect();
         let turn = Arc::new(AtomicBool::new(false));
         let other = Arc::clone(&turn);
         let other = tokio::spawn(async move { other.store(true, Ordering::Relaxed) });
-        fold(&world.service.key(asset), lines).await.unwrap();
+        fold(&world.key(asset), lines).await.unwrap();
         assert_eq!(turn.load(Ordering::Relaxed), beside, "{changes} changes");
         other.await.unwrap();
     }

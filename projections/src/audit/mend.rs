@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use ledger::audit::{Finding, FindingKind, examine};
-use ledger::id::Key;
+use ledger::id::{Key, Tenant};
 use ledger::journal::Journal;
 use ledger::journal::scan::Chain;
 use ledger::{Effects, StoreError};
@@ -201,12 +201,13 @@ impl AuditWalk {
     pub(super) async fn mend_orphan(
         &self,
         finding: Finding,
+        tenant: &Tenant,
         part: u8,
         id: &str,
     ) -> Result<(), StoreError> {
         let mut repair = None;
         if self.audit.repair {
-            self.rows.erase(&self.audit.tenant, part, id).await?;
+            self.rows.erase(tenant, part, id).await?;
             repair = Some("the row was taken away".to_owned());
         }
         self.tell(vec![Finding { repair, ..finding }]).await;

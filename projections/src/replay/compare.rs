@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ledger::asset::Asset;
 use ledger::history::History;
-use ledger::id::Key;
+use ledger::id::{Key, Tenant};
 use ledger::{StoreError, service};
 
 use super::fill::is_over;
@@ -62,7 +62,7 @@ impl Difference {
 pub struct Differences {
     /// Rows by how they differ.
     pub counts: BTreeMap<Difference, u64>,
-    /// Some that differ, by key; those that speak against the journal first.
+    /// Some that differ, by partition; those that speak against the journal first.
     pub named: Vec<(String, Difference)>,
 }
 
@@ -94,11 +94,12 @@ impl Differences {
     }
 }
 
-/// The two generations that are compared.
+/// The two generations of a tenant's rows that are compared.
 struct ComparedGenerations<'a> {
     replay: &'a Replay,
     /// Who brings a row that is behind up to the journal, if anybody should.
     runner: Option<&'a Runner>,
+    tenant: Tenant,
     read: Arc<dyn Rows>,
     built: Arc<dyn Rows>,
 }
@@ -115,26 +116,14 @@ impl Replay {
         runner: Option<&Runner>,
     ) -> Result<Option<Differences>, ReplayError> {
         self.tally.enter(Phase::Comparing);
-        let [mut old, mut new] = [&read, &built].map(|it| RowWalk::new(it, &self.options.tenant));
-        let sides = ComparedGenerations { replay: self, runner, read, built };
-        let (mut found, mut count) = (Differences::default(), 0);
-        let (mut left, mut right) = (old.next().await?, new.next().await?);
-        while left.is_some() || right.is_some() {
-            let order = order(left.as_ref(), right.as_ref());
-            let one = if order == Ordering::Greater { None } else { left.take() };
-            let two = if order == Ordering::Less { None } else { right.take() };
-            left = if one.is_some() { old.next().await? } else { left };
-            right = if two.is_some() { new.next().await? } else { right };
-            sides.look(one, two, &mut found).await?;
-            count += 1;
-            if count % STEP == 0 {
-                self.tally.compared(STEP);
-                if *self.stop.borrow() {
-                    return Ok(None);
-                }
+        let mut found = Differences::default();
+        for tenant in self.tenants(&[&read, &built]).await? {
+            let (read, built) = (read.clone(), built.clone());
+            let sides = ComparedGenerations { replay: self, runner, tenant, read, built };
+            if !sides.compare(&mut found).await? {
+                return Ok(None);
             }
         }
-        self.tally.compared(count % STEP);
         Ok(Some(found))
     }
 }
@@ -149,6 +138,30 @@ fn order(left: Option<&StoredRow>, right: Option<&StoredRow>) -> Ordering {
 }
 
 impl ComparedGenerations<'_> {
+    /// Compares the rows of the tenant; whether it was not told to stop.
+    async fn compare(&self, found: &mut Differences) -> Result<bool, ReplayError> {
+        let [mut old, mut new] = [&self.read, &self.built].map(|it| RowWalk::new(it, &self.tenant));
+        let (tally, mut count) = (&self.replay.tally, 0);
+        let (mut left, mut right) = (old.next().await?, new.next().await?);
+        while left.is_some() || right.is_some() {
+            let order = order(left.as_ref(), right.as_ref());
+            let one = if order == Ordering::Greater { None } else { left.take() };
+            let two = if order == Ordering::Less { None } else { right.take() };
+            left = if one.is_some() { old.next().await? } else { left };
+            right = if two.is_some() { new.next().await? } else { right };
+            self.look(one, two, found).await?;
+            count += 1;
+            if count % STEP == 0 {
+                tally.compared(STEP);
+                if *self.replay.stop.borrow() {
+                    return Ok(false);
+                }
+            }
+        }
+        tally.compared(count % STEP);
+        Ok(true)
+    }
+
     /// Looks at what both sides have under one key.
     async fn look(
         &self,
@@ -173,7 +186,7 @@ impl ComparedGenerations<'_> {
         };
         if let Some(difference) = difference {
             self.announce(&id, difference).await?;
-            found.add(id, difference);
+            found.add(format!("{}#{id}", self.tenant), difference);
         }
         Ok(())
     }
@@ -197,7 +210,7 @@ impl ComparedGenerations<'_> {
         if !matches!(difference, Lagging | Missing | Unreadable) {
             return Ok(());
         }
-        let key = Key { tenant: self.replay.options.tenant.clone(), asset };
+        let key = Key { tenant: self.tenant.clone(), asset };
         let project = async || match runner.redrive(&key).await {
             Some(ProjectedAsset::Failed(error)) => Err(error),
             Some(ProjectedAsset::Row(_) | ProjectedAsset::Parked) | None => Ok(()),
@@ -208,9 +221,8 @@ impl ComparedGenerations<'_> {
     /// Looks at a row that the new generation does not reach, and then at the journal. `None` for
     /// one whose history does not verify, which is told as that.
     async fn look_again(&self, id: &str) -> Result<Option<Difference>, ReplayError> {
-        let tenant = self.replay.options.tenant.clone();
         let Ok(asset) = id.parse() else { return Ok(Some(Difference::Orphaned)) };
-        let key = Key { tenant, asset };
+        let key = Key { tenant: self.tenant.clone(), asset };
         let read = match persist(|| self.read.get(&key)).await {
             Ok(Some(read)) => Some(read),
             Ok(None) => return Ok(Some(Difference::Same)), // a tombstone, swept meanwhile

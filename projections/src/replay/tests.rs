@@ -29,7 +29,7 @@ fn world() -> World {
 
 fn options() -> ReplayOptions {
     let keep = Some(TimeDelta::hours(1));
-    let tenant = Tenant::default();
+    let tenant = None;
     ReplayOptions {
         tenant,
         segments: 3,

@@ -1,5 +1,6 @@
 //! A store that loses calls and answers.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -113,6 +114,10 @@ impl<T: Views> Views for FaultyViews<T> {
 impl<T: Rows> Rows for FaultyViews<T> {
     fn parts(&self) -> u8 {
         self.inner.parts()
+    }
+
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        self.call("tenants", self.inner.tenants()).await
     }
 
     async fn page(

@@ -1,6 +1,6 @@
 //! The read table in memory, for the simulation and for tests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -232,6 +232,17 @@ impl Positions for MemoryViews {
 impl Rows for MemoryViews {
     fn parts(&self) -> u8 {
         1
+    }
+
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        let tables = self.tables();
+        let of_rows = tables
+            .assets
+            .iter()
+            .filter(|((of, _), rows)| *of == self.generation && !rows.is_empty());
+        let of_rows = of_rows.map(|((_, tenant), _)| tenant.clone());
+        let aside = tables.parked.keys().map(|key| key.tenant.clone());
+        Ok(of_rows.chain(aside).collect())
     }
 
     async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<RowPage, StoreError> {

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::listener::listener;
-use crate::world::{SimulatedFeed, SimulatedStore, SimulatedTable, Simulation, caller};
+use crate::world::{SimulatedFeed, SimulatedStore, SimulatedTable, Simulation};
 
 /// Clients at once.
 const CLIENTS: usize = 3;
@@ -69,7 +69,7 @@ async fn client<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V
 async fn create<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
     let declared =
         Declaration { size: world.chance.happens(50).then_some(3), ..Declaration::plain() };
-    if let Ok(history) = world.service.create(&caller(EventSource::Api), declared).await {
+    if let Ok(history) = world.service.create(&world.caller(EventSource::Api), declared).await {
         world.seen().known.push(history.asset().key.asset);
         acknowledge(world, &history, &[AssetStatus::Created]).await;
     }
@@ -127,27 +127,27 @@ async fn expected<J: SimulatedStore, V: SimulatedTable>(
 
 async fn confirm<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let expected = expected(world, asset).await;
-    let done = world.service.confirm(&caller(EventSource::Api), asset, expected).await;
+    let done = world.service.confirm(&world.caller(EventSource::Api), asset, expected).await;
     answered(world, done, &[AssetStatus::Uploaded]).await;
 }
 
 async fn delete<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let expected = expected(world, asset).await;
-    let done = world.service.delete(&caller(EventSource::Api), asset, expected, None).await;
+    let done = world.service.delete(&world.caller(EventSource::Api), asset, expected, None).await;
     answered(world, done, &[AssetStatus::Deleted, AssetStatus::Purging]).await;
 }
 
 async fn restore<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     world.seen().restores += 1;
     let expected = expected(world, asset).await;
-    let done = world.service.restore(&caller(EventSource::Api), asset, expected).await;
+    let done = world.service.restore(&world.caller(EventSource::Api), asset, expected).await;
     answered(world, done, &[AssetStatus::Created, AssetStatus::Received, AssetStatus::Uploaded])
         .await;
 }
 
 async fn purge<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let expected = expected(world, asset).await;
-    let done = world.service.purge(&caller(EventSource::Api), asset, expected).await;
+    let done = world.service.purge(&world.caller(EventSource::Api), asset, expected).await;
     answered(world, done, &[AssetStatus::Purging, AssetStatus::Purged]).await;
 }
 
@@ -188,7 +188,7 @@ async fn rewrite_and_look<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     asset: AssetId,
 ) {
-    let (key, caller) = (world.key(asset), caller(EventSource::Reconcile));
+    let (key, caller) = (world.key(asset), world.caller(EventSource::Reconcile));
     let old = world.bucket.ids(&key);
     mark_deleted(world, asset);
     let rewrite = async {
@@ -263,7 +263,7 @@ async fn notifications<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulati
             if world.chance.happens(200) {
                 waiting.push(told.clone()); // and once more, later
             }
-            let caller = caller(EventSource::S3);
+            let caller = world.caller(EventSource::S3);
             let (service, asset) = (&world.service, told.key.asset);
             let looked = match &told.removed {
                 Some(id) => world.mortal(service.look_for_removed(&caller, asset, id)).await,

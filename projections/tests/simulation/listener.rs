@@ -52,7 +52,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     }
 
     fn query(&self, limit: u64) -> FeedQuery {
-        let (tenant, after) = (self.service.tenant().clone(), self.seen().listened.clone());
+        let (tenant, after) = (self.tenant.clone(), self.seen().listened.clone());
         let limit = usize::try_from(limit).unwrap();
         FeedQuery { tenant, after, limit, kind: None, actor: None }
     }

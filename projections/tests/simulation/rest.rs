@@ -10,9 +10,7 @@ use ledger::objects::CurrentObject;
 use ledger::record::EventSource;
 
 use crate::actors::{follower, hint};
-use crate::world::{
-    CommandOutcome, SimulatedFeed, SimulatedStore, SimulatedTable, Simulation, caller,
-};
+use crate::world::{CommandOutcome, SimulatedFeed, SimulatedStore, SimulatedTable, Simulation};
 
 /// Faults stop, and everything in the bucket is shown; each key is looked at, and again later,
 /// since what is missing is gone only then; and what the stream owes is delivered, in any order.
@@ -25,7 +23,7 @@ pub(crate) async fn settle<J: SimulatedStore, V: SimulatedTable>(world: &Simulat
         if place == all.len() / 2 {
             world.effects.advance(TimeDelta::minutes(16));
         }
-        let looked = world.service.look(&caller(EventSource::Reconcile), key.asset).await;
+        let looked = world.service.look(&world.caller(EventSource::Reconcile), key.asset).await;
         if let Err(refusal) = looked {
             world.violated(format!("{}: without faults, a look is refused: {refusal}", key.asset));
         }
@@ -85,7 +83,7 @@ pub(crate) async fn check<J: SimulatedStore, V: SimulatedTable>(
 }
 
 async fn check_parked<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
-    let parked = world.rows().await.parked(world.service.tenant(), 10).await.unwrap();
+    let parked = world.rows().await.parked(&world.tenant, 10).await.unwrap();
     if !parked.is_empty() {
         world.violated(format!("set aside without cause: {parked:?}"));
     }

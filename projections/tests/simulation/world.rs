@@ -1,6 +1,6 @@
 //! What a run is made of: stores, the faulty roads to them, and what was seen on the way.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -111,6 +111,7 @@ pub(crate) struct Simulation<J, V> {
     pub(crate) views: Arc<V>,
     pub(crate) lanes: Arc<dyn Lanes>,
     pub(crate) bucket: Arc<MemoryBucket>,
+    pub(crate) tenant: Tenant,
     pub(crate) service: LedgerService,
     pub(crate) reader: Reader,
     pub(crate) feed: SimulatedFeed,
@@ -128,13 +129,13 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
             Arc::new(FaultyJournal::new(journal.clone(), faults.clone())),
             Arc::new(FaultyJournal::new(bucket.clone(), faults.clone())),
             effects.clone(),
-            tenant,
             "files",
         );
         let feed = [SimulatedFeed::Stream, SimulatedFeed::Follower, SimulatedFeed::Both]
             [usize::try_from(seed % 3).unwrap()];
         let reader = Reader::new(journal.clone(), Arc::new(CurrentGeneration::new(views.clone())));
         Self {
+            tenant,
             chance,
             effects,
             faults,
@@ -175,7 +176,12 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     }
 
     pub(crate) fn key(&self, asset: AssetId) -> Key {
-        self.service.key(asset)
+        Key { tenant: self.tenant.clone(), asset }
+    }
+
+    pub(crate) fn caller(&self, source: EventSource) -> Caller {
+        let (tenant, actor) = (self.tenant.clone(), "anonymous".into());
+        Caller { tenant, actor, source, request: "simulation".into() }
     }
 
     /// The history as the journal has it, past all faults.
@@ -212,10 +218,6 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         self.seen().crashes += u64::from(outcome.is_none());
         outcome
     }
-}
-
-pub(crate) fn caller(source: EventSource) -> Caller {
-    Caller { actor: "anonymous".into(), source, request: "simulation".into() }
 }
 
 /// A read table, or one generation of it, at the end of a faulty road.
@@ -263,6 +265,10 @@ impl<V: Generations> Generations for Distant<V> {
 impl Rows for Distant<dyn Rows> {
     fn parts(&self) -> u8 {
         self.views.parts()
+    }
+
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        self.faults.around(self.views.tenants()).await
     }
 
     async fn page(

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::audit::Finding;
-use ledger::id::Tenant;
 use ledger::journal::{Journal, Scan};
 use projections::Generations;
 use projections::audit::{AuditProgress, RowAudit};
@@ -35,7 +34,7 @@ impl TamperFixture {
             journal: self.journal.clone(),
             scan: self.scan.clone(),
             views: self.views.clone(),
-            tenant: Tenant::default(),
+            tenant: None,
             effects: Arc::new(Clock::default()),
             repair: false,
             patience: Duration::from_millis(100),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::audit::Finding;
-use ledger::id::AssetId;
+use ledger::id::{AssetId, Tenant};
 use ledger::time;
 use projections::Generation;
 use projections::replay::{Difference, ReplayReport};
@@ -34,7 +34,7 @@ const KINDS: [(Difference, &str); 9] = [
 ];
 
 /// Writes what was found.
-pub(super) fn write(report: &ReplayReport) -> io::Result<()> {
+pub(super) fn write(report: &ReplayReport, home: &Tenant) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let ReplayReport { events, assets, broken, broken_count, unknown, unknown_count, differences } =
         report;
@@ -46,8 +46,9 @@ pub(super) fn write(report: &ReplayReport) -> io::Result<()> {
             writeln!(out, "  {count:>10} {name}")?;
         }
     }
-    for (id, difference) in &differences.named {
-        writeln!(out, "  {id}: {}", told(*difference))?;
+    for (partition, difference) in &differences.named {
+        let asset = render::asset(partition, home);
+        writeln!(out, "  {asset}: {}", told(*difference))?;
     }
     if *broken_count > 0 {
         let do_not = if *broken_count == 1 { "history does" } else { "histories do" };

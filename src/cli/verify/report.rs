@@ -45,8 +45,8 @@ struct VerifiedCounts {
 
 impl VerifyReport {
     /// The assets of `tenant` are shown by their ids alone.
-    pub(super) fn new(json: bool, tenant: &Tenant) -> Self {
-        Self { json, tenant: tenant.clone(), shown: Vec::new(), counts: BTreeMap::new() }
+    pub(super) fn new(json: bool, tenant: Tenant) -> Self {
+        Self { json, tenant, shown: Vec::new(), counts: BTreeMap::new() }
     }
 
     /// How many findings there were so far.

@@ -56,13 +56,13 @@ impl HttpFixture {
         let effects = Arc::new(Repeating::default());
         let ready = Arc::new(Mutex::new(None));
         let tenant = "main".parse().unwrap();
-        let service =
-            LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), tenant, "files");
+        let service = LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "files");
         let api = Api {
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
             feed: Arc::new(ArrivalFeed::new(journal.clone())),
             presigner: Arc::new(Signer(effects.clone())),
+            tenant,
             effects,
             checks: vec![Arc::new(Part(ready.clone())) as Arc<dyn Check>].into(),
             limits,

@@ -2,6 +2,7 @@
 
 use engine::{Engine, Fault, Tables};
 use ledger::asset::Declaration;
+use ledger::id::Tenant;
 use ledger::record::EventSource;
 use ledger::service::Caller;
 use projections::runner::ProjectionHint;
@@ -26,7 +27,12 @@ async fn deployed() -> Deployed {
     let config = Config { journal, views, bucket, tenant, shards: 8 };
     let parts = Deployment::new(config, clients);
     let actor = "anonymous".to_owned();
-    let caller = Caller { actor, source: EventSource::Api, request: "r".to_owned() };
+    let caller = Caller {
+        tenant: Tenant::default(),
+        actor,
+        source: EventSource::Api,
+        request: "r".to_owned(),
+    };
     let created = parts.service().create(&caller, Declaration::plain()).await.unwrap();
     let hint = ProjectionHint { key: created.asset().key.clone(), version: 1, lines: Vec::new() };
     assert_eq!(parts.runner().project(&[hint]).await.projected, 1);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::sqs::SqsEvent;
 use ledger::asset::{AssetStatus, Declaration};
-use ledger::id::Key;
+use ledger::id::{Key, Tenant};
 use ledger::journal::MemoryJournal;
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
@@ -37,8 +37,7 @@ fn world(mut well: usize, mut failures: usize) -> World {
         fails.then_some(InjectedFault::Before)
     });
     let (objects, effects) = (Arc::new(MemoryBucket::default()), Arc::new(TestEffects::seeded(1)));
-    let tenant = "main".parse().unwrap();
-    let service = LedgerService::new(Arc::new(journal), objects.clone(), effects, tenant, "files");
+    let service = LedgerService::new(Arc::new(journal), objects.clone(), effects, "files");
     let service = Arc::new(service);
     let notifications = Notifications::new(Bucket::new(Arc::clone(&service)));
     World { service, objects, notifications }
@@ -54,7 +53,12 @@ impl World {
     /// An asset with bytes that nobody has told of yet.
     async fn uploaded(&self) -> Key {
         let actor = "anonymous".to_owned();
-        let caller = Caller { actor, source: EventSource::Api, request: "r".to_owned() };
+        let caller = Caller {
+            tenant: Tenant::default(),
+            actor,
+            source: EventSource::Api,
+            request: "r".to_owned(),
+        };
         let history = self.service.create(&caller, Declaration::plain()).await.unwrap();
         let key = history.asset().key.clone();
         self.objects.put(&key, b"hello world");
@@ -62,7 +66,7 @@ impl World {
     }
 
     async fn status(&self, key: &Key) -> AssetStatus {
-        self.service.history(key.asset).await.unwrap().unwrap().asset().status()
+        self.service.history(key).await.unwrap().unwrap().asset().status()
     }
 }
 
@@ -180,7 +184,12 @@ async fn an_overwrite_is_counted() {
     let world = world(usize::MAX, 0);
     let key = world.uploaded().await;
     let actor = "anonymous".to_owned();
-    let caller = Caller { actor, source: EventSource::Api, request: "r".to_owned() };
+    let caller = Caller {
+        tenant: Tenant::default(),
+        actor,
+        source: EventSource::Api,
+        request: "r".to_owned(),
+    };
     world.service.confirm(&caller, key.asset, None).await.unwrap();
     world.objects.put(&key, b"other bytes");
     let batch = [message("a", "files", &key.object())];

@@ -101,7 +101,7 @@ impl DynamoFixture {
             self.end.set(walk(&self.feed, page_of_the_feed(None)).await.1).unwrap();
         }
         // A reader asks which generation is read once in some seconds.
-        drop(self.reader.current(&self.service.key(asset)).await.unwrap());
+        drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
         asset
     }
 
@@ -137,8 +137,8 @@ impl DynamoFixture {
             "delete" => self.delete(asset).await,
             "restore" => drop(self.service.restore(&caller, asset, None).await.unwrap()),
             "purge" => drop(self.service.purge(&caller, asset, None).await.unwrap()),
-            "get" => drop(self.reader.current(&self.service.key(asset)).await.unwrap()),
-            "history" => drop(self.service.history(asset).await.unwrap()),
+            "get" => drop(self.reader.current(&self.caller().key(asset)).await.unwrap()),
+            "history" => drop(self.service.history(&self.caller().key(asset)).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
@@ -157,7 +157,7 @@ impl DynamoFixture {
     }
 
     async fn version(&self, asset: AssetId) -> usize {
-        self.service.history(asset).await.unwrap().unwrap().entries().len()
+        self.service.history(&self.caller().key(asset)).await.unwrap().unwrap().entries().len()
     }
 
     /// What one `what` costs, with its projection.

@@ -47,7 +47,7 @@ impl DynamoFixture {
 
     async fn kinds(&self, asset: AssetId) -> Vec<&'static str> {
         self.engine.heal();
-        let history = self.service.history(asset).await.unwrap().unwrap();
+        let history = self.service.history(&self.caller().key(asset)).await.unwrap().unwrap();
         history.entries().iter().map(|entry| entry.record.event.kind()).collect()
     }
 
@@ -60,7 +60,7 @@ impl DynamoFixture {
 
     /// Puts an event there that this program did not write.
     async fn forge(&self, asset: AssetId, version: u64, body: Option<&str>) {
-        let key = self.service.key(asset);
+        let key = self.caller().key(asset);
         let put = self.tables.client.put_item().table_name(&self.tables.journal);
         let put = put.item("pk", AttributeValue::S(key.partition()));
         let put = put.item("sk", AttributeValue::N(version.to_string()));
@@ -133,7 +133,7 @@ async fn tables_that_are_gone_are_for_the_deployment_to_mend() {
     let asset = world.confirmed().await;
     world.tables.client.delete_table().table_name(&world.tables.journal).send().await.unwrap();
     assert_eq!(world.refused(asset).await, StoreErrorKind::Misconfigured);
-    let read = world.reader.current(&world.service.key(asset)).await;
+    let read = world.reader.current(&world.caller().key(asset)).await;
     assert_eq!(read.unwrap_err().kind, StoreErrorKind::Misconfigured);
 }
 
@@ -142,7 +142,7 @@ async fn a_read_table_that_is_gone_costs_lists_and_no_answers() {
     let world = world().await;
     let asset = world.confirmed().await;
     world.tables.client.delete_table().table_name(&world.tables.views).send().await.unwrap();
-    let read = world.reader.current(&world.service.key(asset)).await.unwrap().unwrap();
+    let read = world.reader.current(&world.caller().key(asset)).await.unwrap().unwrap();
     assert_eq!(read.status(), AssetStatus::Uploaded);
 }
 
@@ -157,7 +157,7 @@ async fn an_event_that_cannot_be_read_is_refused_by_commands_and_parked_by_the_p
         world.forge(broken, 4, body).await;
         assert_eq!(world.refused(broken).await, StoreErrorKind::Corrupt, "{body:?}");
         let hint = |asset, version| ProjectionHint {
-            key: world.service.key(asset),
+            key: world.caller().key(asset),
             version,
             lines: Vec::new(),
         };
@@ -172,7 +172,7 @@ async fn an_event_that_cannot_be_read_is_refused_by_commands_and_parked_by_the_p
 async fn a_projection_that_is_throttled_says_which_hints_to_give_again() {
     let world = world().await;
     let asset = world.confirmed().await;
-    let key = world.service.key(asset);
+    let key = world.caller().key(asset);
     let hint = ProjectionHint { key: key.clone(), version: 3, lines: Vec::new() };
     world.fail_puts(&[Fault::THROTTLED]);
     let report = world.runner.project(std::slice::from_ref(&hint)).await;
@@ -192,7 +192,7 @@ async fn whoever_writes_rows_here_announces_first() {
     let asset = world.confirmed().await;
     let journal = Arc::new(DynamoJournal::new(world.tables.client.clone(), &world.tables.journal));
     let mending = Runner::new(journal, world.views.clone(), world.effects.clone());
-    mending.redrive(&world.service.key(asset)).await;
+    mending.redrive(&world.caller().key(asset)).await;
     let page =
         FeedQuery { tenant: Tenant::default(), after: None, limit: 9, kind: None, actor: None };
     let told = world.feed.page(&page).await.unwrap().events;

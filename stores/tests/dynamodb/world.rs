@@ -44,13 +44,8 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
     let views = Arc::new(DynamoViews::new(tables.client.clone(), &tables.views, 8));
     let (effects, bucket) = (Arc::new(TestEffects::seeded(1)), Arc::<MemoryBucket>::default());
-    let service = LedgerService::new(
-        journal.clone(),
-        bucket.clone(),
-        effects.clone(),
-        Tenant::default(),
-        "asset-ledger-files",
-    );
+    let service =
+        LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "asset-ledger-files");
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());
@@ -73,7 +68,12 @@ impl DynamoFixture {
     pub(crate) fn caller(&self) -> Caller {
         self.effects.advance(TimeDelta::seconds(1));
         let request = "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00".to_owned();
-        Caller { actor: "anonymous".to_owned(), source: EventSource::Api, request }
+        Caller {
+            tenant: Tenant::default(),
+            actor: "anonymous".to_owned(),
+            source: EventSource::Api,
+            request,
+        }
     }
 
     pub(crate) async fn create(&self) -> AssetId {
@@ -94,12 +94,12 @@ impl DynamoFixture {
     }
 
     pub(crate) fn upload(&self, asset: AssetId) {
-        self.bucket.put(&self.service.key(asset), b"hello world");
+        self.bucket.put(&self.caller().key(asset), b"hello world");
     }
 
     /// Projects what came after `version`, as the stream brings it.
     pub(crate) async fn project(&self, asset: AssetId, version: usize) {
-        let history = self.service.history(asset).await.unwrap().unwrap();
+        let history = self.service.history(&self.caller().key(asset)).await.unwrap().unwrap();
         drop(self.engine.take_tally());
         let key = history.asset().key.clone();
         let hints = history.entries().iter().skip(version).map(|entry| ProjectionHint {

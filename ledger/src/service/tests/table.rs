@@ -171,7 +171,7 @@ async fn an_asset_that_does_not_exist_is_not_found_by_anybody() {
         };
         assert_eq!(answer(outcome), NotFound, "{input:?}");
     }
-    assert!(world.service.history(nobody).await.unwrap().is_none());
+    assert!(world.service.history(&world.key(nobody)).await.unwrap().is_none());
 }
 
 #[tokio::test]

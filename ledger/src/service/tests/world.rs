@@ -116,7 +116,12 @@ pub(super) fn caller() -> Caller {
 }
 
 pub(super) fn caller_by(source: EventSource) -> Caller {
-    Caller { actor: "anonymous".into(), source, request: "request".into() }
+    Caller {
+        tenant: Tenant::default(),
+        actor: "anonymous".into(),
+        source,
+        request: "request".into(),
+    }
 }
 
 /// What happened, in the stored names.
@@ -160,7 +165,7 @@ impl ServiceFixture {
     }
 
     pub(super) fn key(&self, asset: AssetId) -> Key {
-        self.service.key(asset)
+        caller().key(asset)
     }
 
     pub(super) fn put(&self, asset: AssetId) -> String {
@@ -250,7 +255,7 @@ impl ServiceFixture {
     }
 
     pub(super) async fn history(&self, asset: AssetId) -> History {
-        self.service.history(asset).await.unwrap().unwrap()
+        self.service.history(&self.key(asset)).await.unwrap().unwrap()
     }
 
     pub(super) async fn kinds(&self, asset: AssetId) -> Vec<&'static str> {
@@ -272,5 +277,5 @@ fn service(
     bucket: Arc<ScriptedBucket>,
     effects: Arc<TestEffects>,
 ) -> LedgerService {
-    LedgerService::new(journal, bucket, effects, "main".parse().unwrap(), "files")
+    LedgerService::new(journal, bucket, effects, "files")
 }

@@ -1,5 +1,6 @@
 //! Generations of rows in the one table, and each as a whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::dynamodb::{DynamoItem, failed, text};
@@ -93,6 +94,21 @@ impl Generations for DynamoViews {
 impl Rows for DynamoViews {
     fn parts(&self) -> u8 {
         self.table.shards
+    }
+
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        let (mut start, mut tenants) = (None, BTreeSet::new());
+        loop {
+            let scan = self.table.partitions(self.client.scan()).set_exclusive_start_key(start);
+            let page = scan.send().await.map_err(|e| failed("views: they were not scanned", e))?;
+            self.meter.count("Scan", page.consumed_capacity());
+            start = page.last_evaluated_key.clone();
+            let names = page.items().iter().filter_map(item::tenant);
+            tenants.extend(names);
+            if start.is_none() {
+                return Ok(tenants);
+            }
+        }
     }
 
     async fn page(

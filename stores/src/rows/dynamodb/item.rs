@@ -106,6 +106,11 @@ pub(super) fn claim(item: &DynamoItem) -> Result<(u64, Option<Hash>), StoreError
 }
 
 /// An asset that was set aside.
+/// Whose partition an item is in.
+pub(super) fn tenant(item: &DynamoItem) -> Option<Tenant> {
+    text(item, PK).ok()?.split_once('#')?.0.parse().ok()
+}
+
 pub(super) fn parked(tenant: &Tenant, item: &DynamoItem) -> Result<Parked, StoreError> {
     let key = Key { tenant: tenant.clone(), asset: id(item)? };
     let name = format!("what was set aside of {}", key.partition());

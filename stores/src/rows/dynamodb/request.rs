@@ -20,6 +20,8 @@ use projections::generations::Generation;
 use projections::row;
 use projections::views::{ListQuery, Parked};
 
+/// How the partition of a tenant's assets that are set aside ends.
+const ASIDE: &str = "#parked";
 /// The partition of what is noted about the table. No tenant's rows are there: they have a `#`.
 const NOTES: &str = "notes";
 
@@ -210,6 +212,17 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
+    /// The partitions of this generation's rows, and of what is set aside.
+    pub(super) fn partitions(&self, scan: ScanFluentBuilder) -> ScanFluentBuilder {
+        let between = AttributeValue::S(format!("#{}#", self.generation));
+        scan.table_name(&self.name)
+            .projection_expression(PK)
+            .filter_expression(format!("contains({PK}, :generation) OR contains({PK}, :aside)"))
+            .expression_attribute_values(":generation", between)
+            .expression_attribute_values(":aside", AttributeValue::S(ASIDE.to_owned()))
+            .return_consumed_capacity(CONSUMED)
+    }
+
     /// One of a generation's rows, for good.
     pub(super) fn remove(
         &self,
@@ -299,5 +312,5 @@ fn sort(asset: AssetId) -> AttributeValue {
 }
 
 fn aside(tenant: &Tenant) -> AttributeValue {
-    AttributeValue::S(format!("{tenant}#parked"))
+    AttributeValue::S(format!("{tenant}{ASIDE}"))
 }

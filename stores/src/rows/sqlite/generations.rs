@@ -1,5 +1,6 @@
 //! Generations of rows in the one file, and each as a whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::statements::{ERASE, SQL};
+use super::statements::{ERASE, SQL, TENANTS};
 use super::{SqliteViews, read_row};
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows, StoredRow};
@@ -90,6 +91,19 @@ impl Generations for SqliteViews {
 impl Rows for SqliteViews {
     fn parts(&self) -> u8 {
         1
+    }
+
+    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
+        let generation = self.generation;
+        let read = move |file: &Connection| {
+            let mut select = file.prepare_cached(TENANTS)?;
+            // What cannot name a tenant is no asset's row.
+            let names = select.query_map([generation.number()], |row| {
+                Ok(row.get_ref(0)?.as_str().ok().and_then(|name| name.parse().ok()))
+            })?;
+            names.filter_map(Result::transpose).collect()
+        };
+        self.database.read(read).await
     }
 
     async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<RowPage, StoreError> {

@@ -37,6 +37,16 @@ pub(super) const CLAIM: &str =
 pub(super) const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
     WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
 
+/// Tenants, each found by one step in an index.
+pub(super) const TENANTS: &str = "WITH RECURSIVE \
+    of_rows(pk) AS (SELECT min(pk) FROM assets WHERE generation = ?1 \
+        UNION ALL SELECT (SELECT min(pk) FROM assets WHERE generation = ?1 AND pk > of_rows.pk) \
+        FROM of_rows WHERE pk IS NOT NULL), \
+    aside(pk) AS (SELECT min(pk) FROM parked \
+        UNION ALL SELECT (SELECT min(pk) FROM parked WHERE pk > aside.pk) \
+        FROM aside WHERE pk IS NOT NULL) \
+    SELECT pk FROM of_rows WHERE pk IS NOT NULL UNION SELECT pk FROM aside WHERE pk IS NOT NULL";
+
 pub(super) const SWEEP: &str = "DELETE FROM assets WHERE generation = ?1 AND expires_at <= ?2";
 
 pub(super) const ERASE: &str = "DELETE FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
