@@ -14,7 +14,7 @@ VIEWS = {
     # Of what is missing from the bucket; the query is for what is contradicted.
     "BucketRole": {"GetItem", "PutItem", "DeleteItem", "Query"},
     "ProjectorRole": {"GetItem", "PutItem", "Query"},
-    "AuditRole": {"GetItem", "Query"},
+    "AuditRole": {"GetItem", "Query", "Scan"},
 }
 TABLE_ACTIONS = [
     "BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "CreateBackup", "DeleteItem",

@@ -11,7 +11,7 @@ pub use scan::Scan;
 
 use crate::chain::Hash;
 use crate::error::StoreError;
-use crate::id::Key;
+use crate::id::{Key, Tenant};
 use crate::record::StoredLine;
 use scan::Stray;
 
@@ -86,6 +86,25 @@ impl Arrival {
 pub trait Arrivals: Send + Sync {
     /// The arrivals after `number`, in order, at most `limit` of them.
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError>;
+
+    /// The arrivals of one tenant's assets after `number`, in order, at most `limit` of them. As it
+    /// stands here it reads everybody's, for a store that is small.
+    async fn arrivals_of(
+        &self,
+        tenant: &Tenant,
+        mut after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, StoreError> {
+        let mut of_tenant = Vec::new();
+        while of_tenant.len() < limit {
+            let some = self.arrivals(after, limit).await?;
+            let Some(last) = some.last() else { break };
+            after = last.number;
+            of_tenant.extend(some.into_iter().filter(|arrival| arrival.key.tenant == *tenant));
+        }
+        of_tenant.truncate(limit);
+        Ok(of_tenant)
+    }
 
     /// Tells of each new arrival number.
     fn latest(&self) -> watch::Receiver<u64>;

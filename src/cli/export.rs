@@ -85,11 +85,12 @@ struct AssetSelection {
 }
 
 impl AssetSelection {
-    fn filter(&self) -> ExportFilter {
+    fn filter(&self, tenant: Option<&Tenant>) -> ExportFilter {
+        let tenant = tenant.filter(|_| self.asset.is_empty()).map(Tenant::to_string);
         let Self { asset, since, until, actor, state } = self.clone();
         let id = |named: &AssetLabel| named.key(&Tenant::default()).asset.to_string();
         let assets = asset.iter().map(id).collect();
-        ExportFilter { since, until, actor, state, assets }
+        ExportFilter { tenant, since, until, actor, state, assets }
     }
 }
 
@@ -97,11 +98,12 @@ impl Export {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (layout, gzip) = (self.layout(), self.gzip);
         let shape = ExportShape { out: self.out.clone(), layout, gzip };
-        let wanted = self.wanted.filter();
+        let wanted = self.wanted.filter(self.stores.tenant.as_ref());
         let opened = self.stores.journal().await?;
         leftovers(&self.out);
         let writer = ExportWriter::create(shape, SystemEffects.now(), wanted.clone())?;
-        let source = ExportSource { journal: &*opened.journal, scan: &*opened.scan };
+        let (journal, scan) = (&*opened.journal, &*opened.scan);
+        let source = ExportSource { journal, scan, tenant: self.stores.tenant.as_ref() };
         tokio::select! {
             done = self.write(source, writer, &wanted) => done,
             // The writer takes away what it wrote.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExportFilter {
+    /// Of this tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// An event at or after this time …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
@@ -30,10 +33,11 @@ impl ExportFilter {
     #[must_use]
     pub fn takes(&self, history: &History) -> bool {
         let asset = history.asset();
+        let tenant = self.tenant.as_ref().is_none_or(|tenant| tenant == asset.key.tenant.as_str());
         let state = self.state.as_ref().is_none_or(|state| state == asset.status().shown());
         let name = asset.key.asset.to_string();
         let named = self.assets.is_empty() || self.assets.contains(&name);
-        state && named && history.entries().iter().any(|entry| self.happened(entry))
+        tenant && state && named && history.entries().iter().any(|entry| self.happened(entry))
     }
 
     fn happened(&self, Entry { record, .. }: &Entry) -> bool {

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use ledger::audit::{Examination, Finding, inspect_with};
 use ledger::checkpoint::{Head, SortedHeads};
 use ledger::history::History;
-use ledger::id::Key;
+use ledger::id::{Key, Tenant};
 use ledger::journal::scan::{Chain, Segment};
 use ledger::journal::{Journal, Scan};
 
@@ -21,6 +21,8 @@ pub struct ExportSource<'a> {
     pub journal: &'a dyn Journal,
     /// All of them.
     pub scan: &'a dyn Scan,
+    /// Whose; every tenant's without one.
+    pub tenant: Option<&'a Tenant>,
 }
 
 /// What is heard while histories are taken.
@@ -37,7 +39,7 @@ pub trait ExportObserver {
 
 /// Histories that verify, one after the other; those that do not are told of.
 enum VerifiedHistories<'a> {
-    All(SortedHistories<'a>),
+    All(SortedHistories<'a>, Option<&'a Tenant>),
     Some(&'a dyn Journal, std::vec::IntoIter<Key>),
 }
 
@@ -127,7 +129,8 @@ impl ExportSource<'_> {
     ) -> anyhow::Result<VerifiedHistories<'b>> {
         if keys.is_empty() {
             let segment = whole.first().context("a journal has a segment")?;
-            return Ok(VerifiedHistories::All(SortedHistories::of(self.scan, segment).await?));
+            let sorted = SortedHistories::of(self.scan, segment).await?;
+            return Ok(VerifiedHistories::All(sorted, self.tenant));
         }
         keys.sort();
         keys.dedup();
@@ -138,7 +141,12 @@ impl ExportSource<'_> {
 impl VerifiedHistories<'_> {
     async fn next(&mut self) -> anyhow::Result<Option<Chain>> {
         match self {
-            Self::All(sorted) => sorted.next().await,
+            Self::All(sorted, tenant) => loop {
+                let next = sorted.next().await?;
+                if next.as_ref().is_none_or(|chain| is_of(chain, *tenant)) {
+                    return Ok(next);
+                }
+            },
             Self::Some(journal, keys) => {
                 let Some(key) = keys.next() else { return Ok(None) };
                 let lines = journal.history(&key).await?;
@@ -147,6 +155,11 @@ impl VerifiedHistories<'_> {
             }
         }
     }
+}
+
+fn is_of(chain: &Chain, tenant: Option<&Tenant>) -> bool {
+    let of = chain.partition.split('#').next();
+    tenant.is_none_or(|tenant| of == Some(tenant.as_str()))
 }
 
 fn examined(chain: &Chain, hears: &mut impl ExportObserver) -> Option<History> {

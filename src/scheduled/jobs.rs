@@ -166,7 +166,7 @@ impl ScheduledJob for CheckpointJob {
     async fn run(&self) -> anyhow::Result<JobFindings> {
         let at = self.effects.now().to_rfc3339_opts(SecondsFormat::Secs, true).replace(':', "-");
         let out = self.out.join(format!("{at}.heads"));
-        let source = ExportSource { journal: &*self.journal, scan: &*self.scan };
+        let source = ExportSource { journal: &*self.journal, scan: &*self.scan, tenant: None };
         let mut log = FindingsLog::default();
         let rising = source.checkpoint(&out, self.signer.as_deref(), &mut log).await?;
         let (file, root) = (out.display(), rising.root());

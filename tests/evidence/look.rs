@@ -161,7 +161,7 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
 pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
     let out = day.fresh("heads");
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
-    let source = ExportSource { journal: &journal, scan: &journal };
+    let source = ExportSource { journal: &journal, scan: &journal, tenant: None };
     source.checkpoint_of_the_sound(&out, None, &mut Deaf).await?;
     Ok(out)
 }

@@ -228,7 +228,7 @@ async fn export(day: &mut Day) -> anyhow::Result<()> {
     let shape = ExportShape { out: day.fresh("export"), layout: Layout::Segment, gzip: false };
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
     let mut writer = ExportWriter::create(shape, SystemEffects.now(), ExportFilter::default())?;
-    let source = ExportSource { journal: &journal, scan: &journal };
+    let source = ExportSource { journal: &journal, scan: &journal, tenant: None };
     source.export(Vec::new(), &ExportFilter::default(), &mut writer, &mut Deaf).await?;
     writer.finish().map(drop)
 }

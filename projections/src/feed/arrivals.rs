@@ -1,6 +1,6 @@
 //! The feed of a journal that knows the order in which it took its events: that order.
 //!
-//! A cursor is an arrival's number and the beginning of its event's hash. Once an arrival was
+//! A cursor is the number of an arrival, always one of the tenant that asks, and the beginning of its event's hash. Once an arrival was
 //! seen, none with a lower number appears later, so nothing can be skipped; and a journal that was
 //! restored from a copy, and has other events under the same numbers, is noticed.
 
@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ledger::id::Tenant;
 use ledger::journal::{Arrival, Arrivals};
 
 use super::{EventHeader, Feed, FeedCursor, FeedError, FeedEvent, FeedPage, FeedQuery};
@@ -34,12 +35,13 @@ impl ArrivalFeed {
     /// The arrivals that follow a place, once it was checked to be one of this journal.
     async fn after(
         &self,
+        of: &Tenant,
         place: Option<ArrivalCursor>,
         count: usize,
     ) -> Result<Vec<Arrival>, FeedError> {
-        let Some(place) = place else { return Ok(self.arrivals.arrivals(0, count).await?) };
+        let Some(place) = place else { return Ok(self.arrivals.arrivals_of(of, 0, count).await?) };
         // The place itself is read again, to see that it is still the same.
-        let mut found = self.arrivals.arrivals(place.number - 1, count + 1).await?;
+        let mut found = self.arrivals.arrivals_of(of, place.number - 1, count + 1).await?;
         let same = found.first().is_some_and(|first| ArrivalCursor::of(first) == place);
         if !same {
             return Err(FeedError::Foreign);
@@ -54,7 +56,7 @@ impl Feed for ArrivalFeed {
         let place = query.after.as_ref().map(ArrivalCursor::read).transpose()?.flatten();
         let count = if query.filters() { query.limit.max(LOOKED_AT) } else { query.limit };
         // One more than is looked at tells whether more is there.
-        let found = self.after(place.clone(), count + 1).await?;
+        let found = self.after(&query.tenant, place.clone(), count + 1).await?;
         let (mut events, mut last) = (Vec::new(), place);
         let mut rest = found.into_iter().take(count + 1).peekable();
         for arrival in rest.by_ref().take(count) {
@@ -72,9 +74,6 @@ impl Feed for ArrivalFeed {
 /// The arrival's event, if it is one of those that are asked for.
 fn wanted(query: &FeedQuery, arrival: Arrival) -> Option<FeedEvent> {
     let Arrival { number, key, line } = arrival;
-    if key.tenant != query.tenant {
-        return None;
-    }
     let passed_over = || {
         let asset = key.partition();
         tracing::warn!(asset, arrival = number, "what is no event was passed over: run `verify`");

@@ -157,7 +157,7 @@ async fn a_row_that_was_altered_or_lost_or_lags_is_mended() {
     for of in [D::Same, D::Altered, D::Lagging, D::Missing] {
         assert_eq!(found.count(of), 1, "{of:?}");
     }
-    assert!(found.named.contains(&(altered.key.asset.to_string(), D::Altered)));
+    assert!(found.named.contains(&(altered.key.partition(), D::Altered)));
     world.assert_rows(&stories).await;
 }
 
@@ -205,13 +205,29 @@ async fn rows_that_know_what_the_journal_does_not_are_a_reason_to_refuse() {
         world.table.put(&row).await.unwrap();
         let report = refused(world.replay().run().await);
         assert_eq!(report.differences.count(difference), 1, "{difference:?}");
-        assert_eq!(report.differences.named[0], (row.key.asset.to_string(), difference));
+        assert_eq!(report.differences.named[0], (row.key.partition(), difference));
         assert_eq!(world.rows().await, [row], "the rows that are read stay as they were");
         let mut all_the_same = world.replay();
         all_the_same.options.accept_broken = true;
         switched(all_the_same.run().await);
         world.assert_rows(std::slice::from_ref(&known)).await;
     }
+}
+
+#[tokio::test]
+async fn the_rows_of_every_tenant_are_compared() {
+    let (ours, theirs) = (story(1), Story::begin("other", 2).received().uploaded());
+    let cut = theirs.first(theirs.lines.len() - 1);
+    let world = World::with(&[ours.clone(), cut]).await;
+    for story in [&ours, &theirs] {
+        world.table.put(&story.asset()).await.unwrap();
+    }
+    let report = refused(world.replay().run().await);
+    assert_eq!(report.differences.named, [(theirs.key.partition(), Difference::Beyond)]);
+    assert_eq!(report.differences.count(Difference::Same), 1);
+    let mut narrowed = world.replay();
+    narrowed.options.tenant = Some(ours.key.tenant.clone());
+    assert_eq!(switched(narrowed.run().await).differences.named, []);
 }
 
 #[tokio::test]

@@ -197,8 +197,16 @@ async fn tenants_do_not_hear_of_each_other(world: impl Happening) {
     let ours = Story::begin("main", 1);
     world.happens(&Story::begin("other", 1), 0).await;
     world.happens(&ours, 0).await;
-    let (events, _) = walk(world.feed(), query(1)).await;
+    let (events, end) = walk(world.feed(), query(1)).await;
     assert_eq!(told(&events), bodies(&[ours]));
+    // What another tenant does changes neither a cursor nor whether there is more.
+    for nth in 2..9 {
+        world.happens(&Story::begin("other", nth).received(), 0).await;
+    }
+    for after in [Some(end.clone()), None] {
+        let found = page(world.feed(), &FeedQuery { after, ..query(9) }).await;
+        assert_eq!((found.next, found.more), (end.clone(), false));
+    }
 }
 
 async fn a_foreign_cursor_is_refused(world: impl Happening) {

@@ -32,6 +32,7 @@ pub async fn generations<G: Generations>(make: impl AsyncFn() -> G) {
     a_generation_is_removed_whole_and_alone(make().await).await;
     pages_give_every_row_once(make().await).await;
     the_rows_of_a_tenant_are_its_own(make().await).await;
+    every_tenant_of_a_generation_is_named(make().await).await;
     a_row_is_erased_and_no_other(make().await).await;
 }
 
@@ -237,6 +238,22 @@ async fn the_rows_of_a_tenant_are_its_own(table: impl Generations) {
     }
     let parts = all(&first, &"mai".parse().expect("a tenant")).await;
     assert!(parts.into_values().all(|rows| rows.is_empty()));
+}
+
+#[allow(clippy::expect_used, reason = "the suite names its tenants itself")]
+async fn every_tenant_of_a_generation_is_named(table: impl Generations) {
+    let [first, second, third] = three(&table);
+    for (rows, tenant) in [(&first, "a"), (&first, "a-b"), (&first, "aa"), (&second, "b")] {
+        put(rows, &Story::begin(tenant, 1).asset()).await;
+        put(rows, &Story::begin(tenant, 2).asset()).await;
+    }
+    let (key, at) = (Story::begin("c", 3).key, Clock::default().0);
+    let aside = Parked { key, version: 1, error: "none".to_owned(), at, contradicted: false };
+    settle(async || first.park(&aside).await).await;
+    for (rows, of) in [(&first, "a a-b aa c"), (&second, "b c"), (&third, "c")] {
+        let (tenants, _) = settle(async || rows.tenants().await).await;
+        assert!(tenants.iter().map(Tenant::as_str).eq(of.split(' ')), "{tenants:?} {of}");
+    }
 }
 
 async fn a_row_is_erased_and_no_other(table: impl Generations) {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use ledger::asset::Event;
+use ledger::audit::{Finding, FindingKind};
 use projections::Runner;
+use projections::audit::RowAudit;
 use projections::runner::ProjectionHint;
 use projections::testing::{Clock, Story};
 
@@ -39,6 +41,33 @@ async fn of_ten_thousand_clean_assets_none_is_reported() {
     let (found, (assets, events, rows)) = findings(&world.audit()).await;
     assert_eq!((found.len(), assets, rows), (0, CLEAN.into(), CLEAN.into()));
     println!("false alarms: 0 on {assets} clean assets with {events} events and {rows} rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_every_tenant_are_held_against_the_journal() {
+    for world in [sqlite().await, dynamodb().await] {
+        let stories = ["a", "a-b", "aa"].map(|of| Story::begin(of, 1).received().uploaded());
+        for story in &stories {
+            world.keep(story).await;
+        }
+        assert_eq!(world.findings().await, []);
+        let rows = world.views.rows(world.views.generations().await.unwrap().current);
+        // All that is left of a tenant, and a row of another that has too few events.
+        let gone = Story::begin("gone", 2);
+        let ahead = stories[1].clone().deleted();
+        for asset in [gone.asset(), ahead.asset()] {
+            rows.put(&asset).await.unwrap();
+        }
+        let told = |mut found: Vec<Finding>| {
+            found.sort_by(|a, b| a.asset.cmp(&b.asset));
+            found.into_iter().map(|it| (it.asset, it.kind)).collect::<Vec<_>>()
+        };
+        let found = told(world.findings().await);
+        let cut = (ahead.key.partition(), FindingKind::Truncated);
+        assert_eq!(found, [cut, (gone.key.partition(), FindingKind::RowOrphaned)]);
+        let narrowed = RowAudit { tenant: "aa".parse().ok(), ..world.audit() };
+        assert_eq!(told(findings(&narrowed).await.0), []);
+    }
 }
 
 /// Deletes and restores, and brings the rows a little later, as streams do.

@@ -1,12 +1,16 @@
 //! What goes out comes back, byte for byte.
 
 use engine::Engine;
+use ledger::Effects;
+use ledger::id::{Key, Tenant};
 use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
+use ledger::record::EventRecord;
+use ledger::testing::TestEffects;
 use stores::DynamoJournal;
 
 use super::super::*;
-use super::world::{ASSETS, Ledger, Place, chain, files, findings, found_in, key, lines};
+use super::world::{ASSETS, Ledger, Place, Quiet, chain, files, findings, found_in, key, lines};
 
 const SHAPES: [(&str, Layout, bool); 6] = [
     ("plain", Layout::Segment, false),
@@ -108,6 +112,31 @@ async fn a_filter_takes_whole_assets_only() {
     );
     let both = ExportFilter { actor: Some("ann".into()), since: time(11), until: time(31), ..none };
     assert_eq!(taken("both", both).await, 2);
+}
+
+#[tokio::test]
+async fn one_tenant_s_assets_are_taken_and_no_other_s() {
+    let (place, full) = (Place::new(), Ledger::full().await);
+    let mut theirs = EventRecord::read(&lines(1, 1)[0].body).unwrap();
+    theirs.key.tenant = "other".parse().unwrap();
+    full.journal.append(&theirs.key, theirs.line().unwrap()).await.unwrap();
+    // Of a tenant that is not asked for, a broken history stops nothing.
+    let broken = Key { tenant: "broken".parse().unwrap(), ..key(2) };
+    full.journal.append(&broken, lines(2, 1)[0].clone()).await.unwrap();
+    for (name, assets) in [("main", ASSETS), ("other", 1)] {
+        let tenant: Tenant = name.parse().unwrap();
+        let source = ExportSource { tenant: Some(&tenant), ..full.source() };
+        let filter = ExportFilter { tenant: Some(name.to_owned()), ..ExportFilter::default() };
+        let shape = place.shape(name, Layout::Segment, false);
+        let at = TestEffects::seeded(1).now();
+        let mut writer = ExportWriter::create(shape.clone(), at, filter.clone()).unwrap();
+        let left_out = source.export(Vec::new(), &filter, &mut writer, &mut Quiet).await.unwrap();
+        let manifest = writer.finish().unwrap();
+        assert_eq!((left_out, manifest.assets, &manifest.selected), (0, assets, &filter), "{name}");
+        assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
+        let heads = source.heads(&mut Vec::new(), &mut Quiet).await.unwrap();
+        assert_eq!(heads.count(), assets, "{name}");
+    }
 }
 
 #[tokio::test]

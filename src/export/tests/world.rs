@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     pub(super) fn source(&self) -> ExportSource<'_> {
-        ExportSource { journal: &*self.journal, scan: &*self.scan }
+        ExportSource { journal: &*self.journal, scan: &*self.scan, tenant: None }
     }
 
     pub(super) async fn export(

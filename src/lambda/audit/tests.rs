@@ -56,11 +56,14 @@ async fn a_clean_ledger_is_looked_at_to_its_end_by_reading_alone() {
     let asked = deployed.engine.take_tally();
     let Config { journal, views, .. } = &deployed.parts.config;
     // What the role `AuditRole` of the template allows.
-    let allowed = [(journal, "Scan"), (journal, "Query"), (views, "GetItem"), (views, "Query")];
-    let allowed = allowed.map(|(table, operation)| (table.as_str(), operation));
+    let allowed = [(journal, &["Scan", "Query"][..]), (views, &["GetItem", "Query", "Scan"])];
     assert!(asked.of(journal, "Scan").requests > 0);
     for (table, operation, _) in asked.operations() {
-        assert!(allowed.contains(&(table, operation)), "{operation} of {table}");
+        let of_table = allowed.iter().find(|(name, _)| *name == table);
+        assert!(
+            of_table.is_some_and(|(_, all)| all.contains(&operation)),
+            "{operation} of {table}"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use super::link;
 use crate::sqlite::{Database, OpenMode, Schema};
 use ledger::chain::Hash;
 use ledger::error::StoreError;
-use ledger::id::Key;
+use ledger::id::{Key, Tenant};
 use ledger::journal::scan::Stray;
 use ledger::journal::{Appended, Arrival, Arrivals, Journal};
 use ledger::record::StoredLine;
@@ -23,7 +23,10 @@ const FILE: &str = "journal.sqlite";
 const SCHEMA: Schema = Schema {
     name: "journal",
     application_id: 0x616c_6a31, // "alj1"
-    steps: &[include_str!("../../../migrations/sqlite/journal.1.sql")],
+    steps: &[
+        include_str!("../../../migrations/sqlite/journal.1.sql"),
+        include_str!("../../../migrations/sqlite/journal.2.sql"),
+    ],
     durable: true,
 };
 
@@ -140,6 +143,25 @@ impl Arrivals for SqliteJournal {
         }
     }
 
+    async fn arrivals_of(
+        &self,
+        tenant: &Tenant,
+        mut after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, StoreError> {
+        loop {
+            let of = tenant.clone();
+            let read = move |file: &Connection| arrived_of(file, &of, after, limit);
+            let rows = self.database.read(read).await?;
+            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
+            after = *last;
+            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
+            if !arrivals.is_empty() {
+                return Ok(arrivals);
+            }
+        }
+    }
+
     fn latest(&self) -> watch::Receiver<u64> {
         self.latest.subscribe()
     }
@@ -166,8 +188,24 @@ type Arrived = (u64, String, Result<StoredLine, Stray>);
 fn arrived(file: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Arrived>> {
     let query = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
                  ORDER BY arrival LIMIT ?2";
-    let arrived = |row: &Row<'_>| Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?));
-    file.prepare_cached(query)?.query_map(params![after, limit], arrived)?.collect()
+    file.prepare_cached(query)?.query_map(params![after, limit], arrived_row)?.collect()
+}
+
+fn arrived_of(
+    file: &Connection,
+    tenant: &Tenant,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Arrived>> {
+    let query = "SELECT sk, body, arrival, pk FROM events INDEXED BY events_by_tenant \
+                 WHERE substr(pk, 1, instr(pk, '#') - 1) = ?1 AND arrival > ?2 \
+                 ORDER BY arrival LIMIT ?3";
+    let bound = params![tenant.as_str(), after, limit];
+    file.prepare_cached(query)?.query_map(bound, arrived_row)?.collect()
+}
+
+fn arrived_row(row: &Row<'_>) -> rusqlite::Result<Arrived> {
+    Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?))
 }
 
 /// `None` for a row that is no asset's: somebody else put it there, and it holds up nobody.
