@@ -97,7 +97,7 @@ async fn a_filter_takes_whole_assets_only() {
     };
     let at = |nth: u64| Some(key(nth).asset).map(|_| lines(nth, 1)[0].body.clone());
     let time = |nth| {
-        let record = ledger::record::EventRecord::read(&at(nth).unwrap()).unwrap();
+        let record = EventRecord::read(&at(nth).unwrap()).unwrap();
         Some(record.at)
     };
     let none = ExportFilter::default();
@@ -215,7 +215,7 @@ async fn what_is_not_finished_leaves_nothing_behind() {
         let at = chrono::DateTime::UNIX_EPOCH;
         let mut writer = ExportWriter::create(shape.clone(), at, ExportFilter::default()).unwrap();
         let source = Ledger::full().await;
-        let mut quiet = super::world::Quiet;
+        let mut quiet = Quiet;
         source
             .source()
             .export(Vec::new(), &ExportFilter::default(), &mut writer, &mut quiet)
