@@ -13,6 +13,5 @@ pub use declaration::{
     CONTENT_TYPE_MAX, Declaration, FILENAME_MAX, InvalidField, REASON_MAX, Reason, SIZE_MAX,
     TAGS_BYTES_MAX, TAGS_MAX,
 };
-pub(crate) use event::EventFormError;
 pub use event::{Event, UploadKind};
 pub use state::{Asset, AssetStatus, ImpossibleEvent, Life};

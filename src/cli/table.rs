@@ -111,7 +111,7 @@ fn details(event: &Event) -> String {
         Event::Created(declared) => declared.filename.clone().unwrap_or_default(),
         Event::Received(version) => count(version.size, "byte"),
         Event::SoftDeleted { reason } => reason.clone().unwrap_or_default(),
-        Event::Uploaded | Event::Restored | Event::PurgeRequested | Event::Purged => String::new(),
+        _ => String::new(),
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::event::UploadKind;
 
 /// Bytes of a file name: what the common file systems take.
@@ -19,26 +17,20 @@ pub const TAGS_BYTES_MAX: usize = 512;
 /// Bytes of the reason of a delete.
 pub const REASON_MAX: usize = 256;
 
-/// What was declared of a file; also the `data` of `created`, schema 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What was declared of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
     /// How the upload URL is signed.
     pub upload: UploadKind,
     /// The file's name. It is data, never a path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
     /// The file's media type.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// Bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// SHA-256 in lower-case hex.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The client's own words about the file.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 

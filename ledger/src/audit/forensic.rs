@@ -156,7 +156,7 @@ impl<'a> ForensicWalk<'a> {
     fn disagree(&mut self, slots: &[StoredEvent], at: usize, words: &EventFields) {
         let (slot, before) = (&slots[at], self.before);
         let named = self.named(slots, at, words.version);
-        let relinked = words.hash_after(before.hash);
+        let relinked = slot.hash_after(before.hash);
         let only_relinked = named.is_some_and(|named| relinked == Some(named));
         let trusted = self.known.iter().any(|known| known.is(before.version, before.hash));
         if before.version == 0 || only_relinked {

@@ -3,7 +3,7 @@
 
 use super::finding::{Finding, FindingKind};
 use crate::journal::scan::Chain;
-use crate::record::{EventRecord, StoredLine};
+use crate::record::{CanonicalLine, StoredLine};
 
 /// Every event of a history that the ledger would not have written so. Lines that cannot be read
 /// are what an examination names.
@@ -13,17 +13,16 @@ pub fn odd(chain: &Chain) -> Vec<Finding> {
 }
 
 fn of_line(chain: &Chain, line: &StoredLine) -> Vec<Finding> {
-    let Ok(record) = EventRecord::read(&line.body) else { return Vec::new() };
+    let Some(canonical) = CanonicalLine::of(&line.body) else { return Vec::new() };
     let tell = |kind, says: String| {
         Finding::new(kind, &chain.partition, says).at(line.version).hashes(None, Some(line.hash()))
     };
     let mut findings = Vec::new();
-    if let Err(over) = record.within_limits() {
+    if let Err(over) = &canonical.limits {
         findings.push(tell(FindingKind::OverLimit, over.to_string()));
     }
-    let written = record.line().map(|written| written.body).unwrap_or_default();
-    if written != line.body {
-        findings.push(tell(FindingKind::OddSpelling, difference(&line.body, &written)));
+    if canonical.body != line.body {
+        findings.push(tell(FindingKind::OddSpelling, difference(&line.body, &canonical.body)));
     }
     findings
 }
@@ -45,6 +44,7 @@ fn difference(found: &str, written: &str) -> String {
 mod tests {
     use super::*;
     use crate::history::History;
+    use crate::record::EventRecord;
 
     const CREATED: &str = include_str!("../../../migrations/events/created.v1.json");
 

@@ -7,14 +7,16 @@ use chrono::{DateTime, Utc};
 use crate::chain::Hash;
 use crate::id::Key;
 use crate::journal::scan::Chain;
-use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
+use crate::record::{CanonicalLine, CommandId, EventRecord, RecordError, StoredLine};
 
 /// A place of a stored history.
 #[derive(Debug, Clone)]
 pub(super) struct StoredEvent {
     /// The version that it is stored under.
     pub(super) version: u64,
-    /// The hash of what stands there.
+    /// What stands there.
+    body: String,
+    /// The hash of it.
     pub(super) hash: Hash,
     /// What that says of itself.
     pub(super) said: EventSchema,
@@ -58,7 +60,13 @@ impl StoredEvent {
             Ok((_, words)) => EventSchema::Other(words),
             Err(why) => EventSchema::Nothing(why),
         };
-        Self { version: line.version, hash, said }
+        Self { version: line.version, body: line.body.clone(), hash, said }
+    }
+
+    /// The hash that its event would have if it followed `prev`.
+    pub(super) fn hash_after(&self, prev: Hash) -> Option<Hash> {
+        let relinked = CanonicalLine::following(&self.body, prev)?;
+        Some(Hash::of(relinked.body.as_bytes()))
     }
 
     pub(super) fn own(&self) -> Option<&EventFields> {
@@ -92,12 +100,6 @@ impl EventFields {
             }
             Err(malformed) => Err(malformed.to_string()),
         }
-    }
-
-    /// The hash that it would have if it followed `prev`.
-    pub(super) fn hash_after(&self, prev: Hash) -> Option<Hash> {
-        let record = self.record.as_ref().ok()?;
-        EventRecord { prev, ..record.clone() }.line().ok().map(|line| line.hash())
     }
 }
 

@@ -160,7 +160,7 @@ fn journal_cases(cases: &mut Vec<Case>) {
                 let forged = forged.replace("\"source\":\"api\"", "\"source\":\"mail\"");
                 l.insert(6, forged.replace("\"version\":5", "\"version\":6"))
             },
-            &[("unknown-type", 6)],
+            &[("row-stale", 6)],
         ),
         (
             "append what is no event",

@@ -1,0 +1,101 @@
+//! The envelope of an event: what stands in every stored line, whatever its type.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::forms::StoredData;
+use super::{EventRecord, EventSource, RecordError};
+use crate::chain::Hash;
+use crate::id::Key;
+use crate::time;
+
+/// The fields of a line in their order. Text is borrowed where it needs no unescaping.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredEnvelope<'a> {
+    #[serde(borrow)]
+    pub(super) tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) asset: Cow<'a, str>,
+    pub(super) version: u64,
+    #[serde(borrow)]
+    pub(super) r#type: Cow<'a, str>,
+    pub(super) schema: u32,
+    #[serde(borrow)]
+    pub(super) data: &'a RawValue,
+    #[serde(borrow)]
+    pub(super) actor: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) source: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) at: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) request: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) command: Cow<'a, str>,
+    pub(super) prev: Hash,
+}
+
+impl<'a> StoredEnvelope<'a> {
+    /// The envelope of a record around its data; `None` if its source has no stored name.
+    pub(super) fn of<E>(record: &'a EventRecord<E>, data: &'a StoredData) -> Option<Self> {
+        let (key, cause) = (&record.key, &record.cause);
+        Some(Self {
+            tenant: key.tenant.as_str().into(),
+            asset: key.asset.to_string().into(),
+            version: record.version,
+            r#type: data.kind.into(),
+            schema: data.schema,
+            data: &data.json,
+            actor: cause.actor.as_str().into(),
+            source: cause.source.stored_name()?.into(),
+            at: time::format(record.at).into(),
+            request: cause.request.as_str().into(),
+            command: cause.command.as_str().into(),
+            prev: record.prev,
+        })
+    }
+
+    /// Reads a line. Keys that occur twice or are not known are refused.
+    pub(super) fn read(body: &'a str) -> Result<Self, RecordError> {
+        serde_json::from_str(body).map_err(|error| RecordError::malformed(&error))
+    }
+
+    /// Whose asset, and which.
+    pub(super) fn key(&self) -> Result<Key, RecordError> {
+        let tenant = self.tenant.parse().map_err(|error| RecordError::malformed(&error))?;
+        let asset = self.asset.parse().map_err(|error| RecordError::malformed(&error))?;
+        Ok(Key { tenant, asset })
+    }
+
+    /// When.
+    pub(super) fn at(&self) -> Result<DateTime<Utc>, RecordError> {
+        time::parse(&self.at).ok_or_else(|| {
+            RecordError::Form(format!("{:?} is not a time with six digits", self.at))
+        })
+    }
+}
+
+impl EventSource {
+    const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Cli, Self::Reconcile];
+
+    /// The source of a stored name. Names have no schema number: a newer program may have more.
+    pub(super) fn read(name: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|source| source.stored_name() == Some(name));
+        known.unwrap_or(Self::Unknown)
+    }
+
+    /// The stored name. What is unknown has none, so it is never written.
+    pub(super) fn stored_name(self) -> Option<&'static str> {
+        match self {
+            Self::Api => Some("api"),
+            Self::S3 => Some("s3"),
+            Self::Cli => Some("cli"),
+            Self::Reconcile => Some("reconcile"),
+            Self::Unknown => None,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The stored forms of what happened: what stands under `data`, one module a form.
+//!
+//! `type` and `schema` name a form for ever: its fields and their values never change. A change of
+//! what is written is a new form with the next number. Reading any form gives the event as it is
+//! known today; only the newest form of a type is written.
+
+mod created_v1;
+mod purge_requested_v1;
+mod purged_v1;
+mod received_v1;
+mod restored_v1;
+mod soft_deleted_v1;
+#[cfg(test)]
+mod tests;
+mod uploaded_v1;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+
+use self::created_v1::CreatedV1;
+use self::purge_requested_v1::PurgeRequestedV1;
+use self::purged_v1::PurgedV1;
+use self::received_v1::ReceivedV1;
+use self::restored_v1::RestoredV1;
+use self::soft_deleted_v1::SoftDeletedV1;
+use self::uploaded_v1::UploadedV1;
+use crate::asset::{Event, InvalidField};
+
+/// Every form that can be read.
+pub(super) const FORMS: [FormReader<Event>; 7] = [
+    FormReader::of::<CreatedV1>(),
+    FormReader::of::<ReceivedV1>(),
+    FormReader::of::<UploadedV1>(),
+    FormReader::of::<SoftDeletedV1>(),
+    FormReader::of::<RestoredV1>(),
+    FormReader::of::<PurgeRequestedV1>(),
+    FormReader::of::<PurgedV1>(),
+];
+
+/// The event in the newest form of its type.
+pub(super) fn newest(event: &Event) -> serde_json::Result<StoredData> {
+    match event {
+        Event::Created(declared) => StoredData::of(&CreatedV1::from(declared)),
+        Event::Received(version) => StoredData::of(&ReceivedV1::from(version)),
+        Event::Uploaded => StoredData::of(&UploadedV1 {}),
+        Event::SoftDeleted { reason } => StoredData::of(&SoftDeletedV1 { reason: reason.clone() }),
+        Event::Restored => StoredData::of(&RestoredV1 {}),
+        Event::PurgeRequested => StoredData::of(&PurgeRequestedV1 {}),
+        Event::Purged => StoredData::of(&PurgedV1 {}),
+    }
+}
+
+/// The form of a type and schema, if it is known.
+pub(super) fn find<'f, E>(
+    forms: &'f [FormReader<E>],
+    kind: &str,
+    schema: u32,
+) -> Option<&'f FormReader<E>> {
+    forms.iter().find(|form| form.kind == kind && form.schema == schema)
+}
+
+/// The fields that stand under `data` in the events of one type and schema.
+///
+/// A form holds values of its own and none of the domain. So a value that the domain gains does not
+/// compile until a form has a place for it.
+pub(super) trait StoredForm: Serialize + DeserializeOwned {
+    /// The stored type.
+    const KIND: &'static str;
+    /// The number of the form among those of its type, from 1.
+    const SCHEMA: u32;
+
+    /// Whether every field is within its limits.
+    fn within_limits(&self) -> Result<(), InvalidField> {
+        Ok(())
+    }
+}
+
+/// Reads one form. `E` is what it is read as: the event as it is known today.
+pub(super) struct FormReader<E> {
+    pub(super) kind: &'static str,
+    pub(super) schema: u32,
+    /// The event that the data tells of.
+    pub(super) read: fn(&RawValue) -> serde_json::Result<E>,
+    /// The same data as the ledger writes it in this form.
+    pub(super) rewrite: fn(&RawValue) -> serde_json::Result<StoredData>,
+}
+
+impl<E> FormReader<E> {
+    pub(super) const fn of<F: StoredForm + Into<E>>() -> Self {
+        Self {
+            kind: F::KIND,
+            schema: F::SCHEMA,
+            read: |data| serde_json::from_str::<F>(data.get()).map(Into::into),
+            rewrite: |data| StoredData::of(&serde_json::from_str::<F>(data.get())?),
+        }
+    }
+}
+
+/// What happened, in one of its stored forms.
+pub(super) struct StoredData {
+    pub(super) kind: &'static str,
+    pub(super) schema: u32,
+    pub(super) json: Box<RawValue>,
+    /// Whether every field is within its limits.
+    pub(super) limits: Result<(), InvalidField>,
+}
+
+impl StoredData {
+    pub(super) fn of<F: StoredForm>(form: &F) -> serde_json::Result<Self> {
+        let (json, limits) = (to_raw_value(form)?, form.within_limits());
+        Ok(Self { kind: F::KIND, schema: F::SCHEMA, json, limits })
+    }
+}
