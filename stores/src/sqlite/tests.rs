@@ -147,6 +147,33 @@ async fn an_older_file_beside_a_newer_log_is_refused_and_left_as_it_was() {
     );
 }
 
+/// An older file that differs in no page count: rows were only written over.
+#[tokio::test]
+async fn an_older_file_of_the_same_size_is_told_from_the_one_of_the_log() {
+    async fn write_over(db: &Database) {
+        let sql = "UPDATE parts SET of = randomblob(length(of))";
+        assert_eq!(db.write(|file| file.execute(sql, [])).await.unwrap(), 9);
+    }
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    fill(&db, 9).await;
+    drop(db);
+    let older = fs::read(desk.file()).unwrap();
+    let db = desk.open(OpenMode::Existing).unwrap();
+    write_over(&db).await;
+    drop(db);
+    assert_eq!(desk.file().metadata().unwrap().len(), older.len() as u64);
+    let db = desk.open(OpenMode::Existing).unwrap();
+    write_over(&db).await;
+    let (whole, mixed) = (crashed(&desk), crashed(&desk));
+    fs::write(mixed.file(), &older).unwrap();
+    for open in [OpenMode::Existing, OpenMode::ReadOnly] {
+        let refused = mixed.open(open).err().unwrap();
+        assert!(refused.to_string().contains("does not belong"), "{refused}");
+    }
+    assert_eq!(count(&whole.open(OpenMode::Existing).unwrap()).await.unwrap(), 9);
+}
+
 /// At any point of a log, also of one that was moved to the file in part.
 #[tokio::test]
 async fn a_crash_at_any_moment_is_recovered() {

@@ -3,9 +3,8 @@
 //!
 //! After a crash a log beside its file is as it must be. What tells another file is found in both:
 //! the pages that the log's last transaction counts must be in the file or in the log, and the
-//! file's change counter must be one that the log goes on from or has itself. A file that differs
-//! in neither, because hardly anything was written between the two moments, is not told so; then
-//! the demand of each append for the event before it must do.
+//! file's change counter must be one that the log goes on from or has itself. The writer raises the
+//! counter with each commit, so an older file has a lower one than the log goes on from.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -133,7 +133,18 @@ fn commit(
     for job in group {
         run_apart(name, &transaction, job.as_mut())?;
     }
+    raise_change_counter(&transaction)?;
     transaction.commit()
+}
+
+/// Writes the file's first page, and with it the change counter: in WAL mode SQLite raises it only
+/// then. So each commit has a counter of its own, by which an older file is told from the one that
+/// the log was written for.
+fn raise_change_counter(transaction: &Connection) -> rusqlite::Result<()> {
+    let steps: i64 = transaction
+        .prepare_cached("SELECT user_version FROM pragma_user_version")?
+        .query_row([], |row| row.get(0))?;
+    transaction.pragma_update(None, "user_version", steps)
 }
 
 /// Runs a job so that a panic, which is a fault of this program, takes back and fails that job
