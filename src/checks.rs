@@ -7,6 +7,8 @@ use ledger::StoreError;
 use ledger::error::chain;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::Journal;
+#[cfg(feature = "local")]
+use ledger::objects::Objects;
 use projections::Views;
 #[cfg(feature = "local")]
 use projections::follower::FollowerProgress;
@@ -20,13 +22,35 @@ use crate::plural::count;
 pub(crate) fn all(
     journal: Arc<dyn Journal>,
     views: Arc<dyn Views>,
-    objects: Arc<S3Objects>,
+    bucket: Arc<dyn Check>,
 ) -> Arc<[Arc<dyn Check>]> {
-    Arc::new([
-        Arc::new(JournalCheck(journal)),
-        Arc::new(ViewsCheck(views)),
-        Arc::new(VersioningCheck(objects)),
-    ])
+    Arc::new([Arc::new(JournalCheck(journal)), Arc::new(ViewsCheck(views)), bucket])
+}
+
+/// On S3: whether the bucket keeps versions.
+pub(crate) fn versioning(objects: Arc<S3Objects>) -> Arc<dyn Check> {
+    Arc::new(VersioningCheck(objects))
+}
+
+/// On one machine: whether the bucket answers. It always keeps versions.
+#[cfg(feature = "local")]
+pub(crate) fn bucket(objects: Arc<dyn Objects>) -> Arc<dyn Check> {
+    Arc::new(BucketCheck(objects))
+}
+
+#[cfg(feature = "local")]
+struct BucketCheck(Arc<dyn Objects>);
+
+#[cfg(feature = "local")]
+#[async_trait]
+impl Check for BucketCheck {
+    fn name(&self) -> &'static str {
+        "bucket"
+    }
+
+    async fn check(&self) -> Result<(), NotReady> {
+        self.0.current(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
+    }
 }
 
 struct JournalCheck(Arc<dyn Journal>);

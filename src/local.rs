@@ -3,7 +3,6 @@
 
 mod folder;
 mod folder_identity;
-mod in_process;
 mod local_stores;
 mod metrics;
 mod strays;
@@ -94,13 +93,14 @@ impl LocalServer {
         let api_door = BoundListener::bind("--listen", options.listen).await?;
         let s3_door = BoundListener::bind("--s3-listen", options.s3_listen).await?;
         let api_url = format!("http://{}", api_door.address);
-        let own_s3_url = format!("http://{}", s3_door.address);
-        let s3_url = options.s3_url.clone().unwrap_or_else(|| own_s3_url.clone());
+        let own_s3_url = || format!("http://{}", s3_door.address);
+        let s3_url = options.s3_url.clone().unwrap_or_else(own_s3_url);
 
         let stores = Arc::new(LocalStores::open(folder.path()).await?);
-        let objects = Arc::new(stores.objects(&own_s3_url, &s3_url));
+        let bucket = stores.bucket();
+        let presigner = Arc::new(stores.presigner(&s3_url));
         let contradicted = Arc::new(ContradictedAssets::new(stores.views.clone()));
-        let service = service(&stores, objects.clone(), contradicted.clone());
+        let service = service(&stores, bucket, contradicted.clone());
 
         let ground = FolderIdentity::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
@@ -126,7 +126,7 @@ impl LocalServer {
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
         let parts = (service, options.tenant);
-        let router = api_router(&stores, parts, &objects, hosts, own.collect(), progress);
+        let router = api_router(&stores, parts, presigner, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let router = with_meter(router, Arc::new(meter));
         api.start(api_door.serve(router, Protocol::Api, api.stop.clone()));
@@ -184,18 +184,18 @@ fn service(
 fn api_router(
     stores: &LocalStores,
     (service, tenant): (Arc<LedgerService>, Tenant),
-    objects: &Arc<S3Objects>,
+    presigner: Arc<S3Objects>,
     hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
     progress: FollowerProgress,
 ) -> Router {
     let rows = Arc::new(CurrentGeneration::new(stores.views.clone()));
-    let ports = checks::all(stores.journal.clone(), rows.clone(), Arc::clone(objects));
+    let ports = checks::all(stores.journal.clone(), rows.clone(), checks::bucket(stores.bucket()));
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
-        presigner: Arc::clone(objects) as _,
+        presigner,
         tenant,
         effects: Arc::new(SystemEffects),
         checks: ports.iter().cloned().chain(own).collect(),
@@ -208,7 +208,7 @@ fn scheduled(stores: &LocalStores) -> JobContext<SqliteJournal> {
     JobContext {
         journal: stores.journal.clone(),
         views: stores.views.clone(),
-        inventory: Arc::new(stores.inventory()),
+        inventory: stores.bucket(),
         bucket: BUCKET,
         effects: Arc::new(SystemEffects),
     }

@@ -13,8 +13,8 @@ use futures::future::try_join_all;
 use ledger::audit::{Finding, FindingKind};
 use ledger::error::{StoreError, chain};
 use ledger::id::{Key, Tenant};
+use ledger::journal::Journal;
 use ledger::journal::scan::Chains;
-use ledger::journal::{Journal, Scan};
 use ledger::objects::ObjectInventory;
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService, Refusal, S3_ACTOR, read};
@@ -34,10 +34,8 @@ const WAIT: Duration = Duration::from_millis(250);
 
 /// What is audited.
 pub struct ObjectAudit {
-    /// The journal, for a second look at an asset.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
-    /// The same, as a whole.
-    pub scan: Arc<dyn Scan>,
     /// The bucket.
     pub inventory: Arc<dyn ObjectInventory>,
     /// What looks, and records.
@@ -59,8 +57,8 @@ pub struct ObjectAudit {
 impl ObjectAudit {
     /// Looks at the files of every asset, and at every file for its asset.
     pub async fn run(&self, findings: &Findings) -> Result<(), StoreError> {
-        for segment in self.scan.segments(1).await? {
-            let mut chains = Chains::new(self.scan.as_ref(), &segment, None);
+        for segment in self.journal.segments(1).await? {
+            let mut chains = Chains::new(self.journal.as_ref(), &segment, None);
             let (mut some, mut suspects) = (Vec::new(), Vec::new());
             while let Some(chain) = chains.next().await? {
                 some.extend(chain.key().filter(|key| self.is_of_tenant(key)));

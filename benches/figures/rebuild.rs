@@ -152,7 +152,6 @@ where
     V: Generations + 'static,
 {
     let replay = Replay {
-        scan: journal.clone(),
         journal,
         table,
         effects: Arc::new(TestEffects::seeded(1)),

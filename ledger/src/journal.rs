@@ -40,7 +40,7 @@ pub enum Appended {
 /// * `history` and `last` see every event whose `append` was answered before they were called.
 /// * Stored bytes come back as they were given.
 #[async_trait]
-pub trait Journal: Send + Sync {
+pub trait Journal: Scan {
     /// Every event of `key`, oldest first; none for an asset that does not exist.
     async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError>;
 

@@ -20,8 +20,8 @@ use futures::future::{join_all, try_join_all};
 use ledger::audit::{Finding, FindingKind, inspect_with, odd};
 use ledger::error;
 use ledger::id::{Key, Tenant};
+use ledger::journal::Journal;
 use ledger::journal::scan::{Chain, Chains, Segment};
-use ledger::journal::{Journal, Scan};
 use ledger::{Effects, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -64,10 +64,8 @@ impl AuditProgress {
 /// What is audited.
 #[derive(Clone)]
 pub struct RowAudit {
-    /// The journal, for a second look at an asset.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
-    /// The same, as a whole.
-    pub scan: Arc<dyn Scan>,
     /// The rows.
     pub views: Arc<dyn Generations>,
     /// Whose rows are held against their histories; every tenant's without one. The journal's
@@ -99,7 +97,7 @@ impl RowAudit {
             progress: told.clone(),
         };
         let mut segments = JoinSet::new();
-        for segment in self.scan.segments(self.segments).await? {
+        for segment in self.journal.segments(self.segments).await? {
             let walk = walk.clone();
             segments.spawn(async move { walk.segment(&segment).await });
         }
@@ -137,7 +135,7 @@ struct AuditWalk {
 impl AuditWalk {
     /// Every history of a segment, and its row.
     async fn segment(&self, segment: &Segment) -> Result<(), StoreError> {
-        let mut chains = Chains::new(self.audit.scan.as_ref(), segment, None);
+        let mut chains = Chains::new(self.audit.journal.as_ref(), segment, None);
         let (mut suspects, mut read) = (Suspects::default(), 0);
         loop {
             let some = some(&mut chains).await?;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use ledger::id::Tenant;
-use ledger::journal::{Journal, Scan};
+use ledger::journal::Journal;
 use ledger::{Effects, StoreError};
 use tokio::sync::watch;
 
@@ -118,9 +118,7 @@ pub enum ReplayError {
 /// A replay of a journal.
 #[derive(Clone)]
 pub struct Replay {
-    /// The journal as a whole.
-    pub scan: Arc<dyn Scan>,
-    /// The journal by asset.
+    /// The journal.
     pub journal: Arc<dyn Journal>,
     /// The read table.
     pub table: Arc<dyn Generations>,

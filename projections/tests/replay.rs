@@ -35,7 +35,6 @@ fn replay(
     table: &Arc<impl Generations + 'static>,
 ) -> Replay {
     Replay {
-        scan: journal.clone(),
         journal: journal.clone(),
         table: table.clone(),
         effects: Arc::new(Clock::default()),

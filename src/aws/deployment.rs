@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledger::absences::Absences;
-use ledger::journal::{Journal, Scan};
+use ledger::journal::Journal;
 use ledger::service::LedgerService;
 use projections::feed::{LanedFeed, Lanes};
 use projections::{
@@ -24,8 +24,6 @@ pub struct Deployment {
     pub config: Config,
     /// The events.
     pub journal: Arc<dyn Journal>,
-    /// The same, as a whole.
-    pub scan: Arc<dyn Scan>,
     /// The rows that are read.
     pub views: Arc<dyn Views>,
     /// The rows of every generation.
@@ -49,8 +47,7 @@ impl Deployment {
         let absences = generations.clone();
         let views = Arc::new(CurrentGeneration::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
-        let scan = journal.clone();
-        Self { config, journal, scan, views, generations, absences, lanes, objects }
+        Self { config, journal, views, generations, absences, lanes, objects }
     }
 
     /// The commands.

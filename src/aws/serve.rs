@@ -118,7 +118,11 @@ impl AwsServer {
 }
 
 fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts) -> Api {
-    let stores = ports::all(parts.journal.clone(), parts.views.clone(), parts.objects.clone());
+    let stores = ports::all(
+        parts.journal.clone(),
+        parts.views.clone(),
+        ports::versioning(parts.objects.clone()),
+    );
     Api {
         service: parts.service(),
         reader: parts.reader(),

@@ -23,7 +23,7 @@ use super::snapshot::{self, each_listed};
 use crate::bucket::Bucket;
 use crate::local::BUCKET;
 use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
-use crate::s3::OfflineBucket;
+use crate::s3::LocalBucket;
 
 /// Findings that may wait to be taken.
 const QUEUE: usize = 256;
@@ -180,7 +180,7 @@ fn draft(data: &Path) -> anyhow::Result<PartialFolder> {
 /// rows. So the folder is at rest, and an audit finds nothing.
 async fn settle(folder: &Path, effects: Arc<dyn Effects>) -> anyhow::Result<Vec<Finding>> {
     let journal = Arc::new(SqliteJournal::open(folder, OpenMode::Existing).await?);
-    let bucket = Arc::new(OfflineBucket::open(
+    let bucket = Arc::new(LocalBucket::open(
         &folder.join("s3"),
         BUCKET,
         effects.clone(),
@@ -198,7 +198,6 @@ async fn settle(folder: &Path, effects: Arc<dyn Effects>) -> anyhow::Result<Vec<
         service: service(),
         tenant: None,
         journal: journal.clone(),
-        scan: journal.clone(),
         inventory: bucket.clone(),
         depth: ObjectAuditDepth::Described,
         repair: true,

@@ -95,8 +95,8 @@ impl MakeOptions {
         let key = self.key.as_deref().map(secret).transpose()?;
         let signer = key.as_ref().map(|key| key as &dyn Signer);
         let opened = self.stores.journal().await?;
-        let (journal, scan) = (&*opened.journal, &*opened.scan);
-        let source = ExportSource { journal, scan, tenant: self.stores.tenant.as_ref() };
+        let journal = &*opened;
+        let source = ExportSource { journal, tenant: self.stores.tenant.as_ref() };
         let hears = &mut ProgressBar::new("read");
         if self.leave_out_broken {
             return source.checkpoint_of_the_sound(out, signer, hears).await;

@@ -102,8 +102,8 @@ impl Export {
         let opened = self.stores.journal().await?;
         leftovers(&self.out);
         let writer = ExportWriter::create(shape, SystemEffects.now(), wanted.clone())?;
-        let (journal, scan) = (&*opened.journal, &*opened.scan);
-        let source = ExportSource { journal, scan, tenant: self.stores.tenant.as_ref() };
+        let journal = &*opened;
+        let source = ExportSource { journal, tenant: self.stores.tenant.as_ref() };
         tokio::select! {
             done = self.write(source, writer, &wanted) => done,
             // The writer takes away what it wrote.

@@ -38,7 +38,7 @@ enum Format {
 
 impl HistoryCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let journal = self.stores.journal().await?.journal;
+        let journal = self.stores.journal().await?;
         let key = self.id.key(&self.stores.home_tenant());
         let lines = journal.history(&key).await?;
         if lines.is_empty() {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use ledger::journal::Journal;
 use stores::SqliteJournal;
 use stores::sqlite::OpenMode;
 
 use super::progress::ProgressBar;
-use super::store_options::{OpenedJournal, StoreKind, StoreOptions};
+use super::store_options::{StoreKind, StoreOptions};
 use crate::export::{Archive, Importer as Importing};
 use crate::local::FolderLock;
 use crate::plural::count;
@@ -43,7 +44,7 @@ impl ImportCommand {
         check(&archive)?; // before anything is made at the other end
         let folder = self.claimed()?;
         let opened = self.opened().await?;
-        let importing = Importing::new(&archive, &*opened.journal, &*opened.scan);
+        let importing = Importing::new(&archive, &*opened);
         importing.compare().await?;
         if let Some(folder) = &folder {
             folder.begin_import()?;
@@ -66,13 +67,12 @@ impl ImportCommand {
         folder.then(|| FolderLock::claim_for_import(self.stores.folder())).transpose()
     }
 
-    async fn opened(&self) -> anyhow::Result<OpenedJournal> {
+    async fn opened(&self) -> anyhow::Result<Arc<dyn Journal>> {
         if self.stores.store == StoreKind::Dynamodb {
             return self.stores.journal().await;
         }
         let journal = SqliteJournal::open(self.stores.folder(), OpenMode::OrCreate).await;
-        let journal = Arc::new(journal.context("the journal cannot be opened")?);
-        Ok(OpenedJournal { journal: journal.clone(), scan: journal })
+        Ok(Arc::new(journal.context("the journal cannot be opened")?))
     }
 }
 

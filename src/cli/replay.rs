@@ -123,15 +123,13 @@ impl ReplayCommand {
     }
 
     async fn replay(&self, stop: watch::Receiver<bool>) -> anyhow::Result<replay::Replay> {
-        let opened = self.stores.journal().await?;
         let table = if self.dry_run {
             self.stores.views_if_any().await?
         } else {
             self.stores.views_as(OpenMode::OrCreate).await?
         };
         Ok(replay::Replay {
-            scan: opened.scan,
-            journal: opened.journal,
+            journal: self.stores.journal().await?,
             table,
             effects: Arc::new(SystemEffects),
             options: ReplayOptions {

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use ledger::StoreError;
 use ledger::id::Tenant;
-use ledger::journal::{Journal, Scan};
+use ledger::journal::Journal;
 use ledger::objects::ObjectInventory;
 use projections::Generations;
 use projections::views::MemoryViews;
@@ -22,7 +22,7 @@ use crate::aws::{
 };
 use crate::local::{self, FolderLock};
 use crate::objects::S3Objects;
-use crate::s3::OfflineBucket;
+use crate::s3::LocalBucket;
 use crate::system::SystemEffects;
 
 /// Where events and rows are kept.
@@ -110,29 +110,23 @@ impl FromArgMatches for StoreOrFile {
     }
 }
 
-/// The journal, by each of its doors.
-pub(super) struct OpenedJournal {
-    pub(super) journal: Arc<dyn Journal>,
-    pub(super) scan: Arc<dyn Scan>,
-}
-
 impl StoreOptions {
     /// The journal, which must be there, to be read only: not a byte of its folder changes.
-    pub(super) async fn journal(&self) -> anyhow::Result<OpenedJournal> {
+    pub(super) async fn journal(&self) -> anyhow::Result<Arc<dyn Journal>> {
         self.journal_as(OpenMode::ReadOnly).await
     }
 
     /// The same, also to append to it.
-    pub(super) async fn journal_as(&self, open: OpenMode) -> anyhow::Result<OpenedJournal> {
+    pub(super) async fn journal_as(&self, open: OpenMode) -> anyhow::Result<Arc<dyn Journal>> {
         match self.store {
             StoreKind::Sqlite => {
                 let journal = SqliteJournal::open(self.whole_folder()?, open).await;
-                Ok(OpenedJournal::new(self.found("journal", journal)?))
+                Ok(Arc::new(self.found("journal", journal)?))
             }
             StoreKind::Dynamodb => {
                 let client = self.clients().await.dynamodb;
                 let table = self.journal_table.as_deref().unwrap_or_default();
-                Ok(OpenedJournal::new(DynamoJournal::new(client, table)))
+                Ok(Arc::new(DynamoJournal::new(client, table)))
             }
         }
     }
@@ -169,7 +163,7 @@ impl StoreOptions {
             (StoreKind::Sqlite, _) => {
                 let folder = self.whole_folder()?.join("s3");
                 let files =
-                    OfflineBucket::open(&folder, local::BUCKET, Arc::new(SystemEffects), open);
+                    LocalBucket::open(&folder, local::BUCKET, Arc::new(SystemEffects), open);
                 Ok((Arc::new(self.found("bucket", files)?), local::BUCKET.to_owned()))
             }
             (StoreKind::Dynamodb, Some(bucket)) => {
@@ -200,12 +194,5 @@ impl StoreOptions {
     fn found<T>(&self, what: &str, opened: Result<T, StoreError>) -> anyhow::Result<T> {
         let folder = self.folder().display();
         opened.with_context(|| format!("no {what} could be opened in {folder}; is --data right?"))
-    }
-}
-
-impl OpenedJournal {
-    fn new<J: Journal + Scan + 'static>(journal: J) -> Self {
-        let journal = Arc::new(journal);
-        Self { journal: journal.clone(), scan: journal }
     }
 }

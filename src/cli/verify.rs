@@ -161,10 +161,9 @@ impl VerifyCommand {
     }
 
     async fn audit(&self) -> anyhow::Result<RowAudit> {
-        let opened = self.stores.journal_as(self.open()).await?;
+        let journal = self.stores.journal_as(self.open()).await?;
         Ok(RowAudit {
-            journal: opened.journal,
-            scan: opened.scan,
+            journal,
             views: self.stores.views_as(self.open()).await?,
             tenant: self.stores.tenant.clone(),
             effects: Arc::new(SystemEffects),
@@ -188,7 +187,6 @@ impl VerifyCommand {
             service: LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket),
             tenant,
             journal: audit.journal.clone(),
-            scan: audit.scan.clone(),
             inventory,
             depth: match how {
                 ObjectDepth::Described => ObjectAuditDepth::Described,

@@ -10,7 +10,7 @@ use ledger::audit::{Finding, inspect_with};
 use ledger::checkpoint::{Head, SortedHeads};
 use ledger::id::Key;
 use ledger::journal::scan::Chain;
-use ledger::journal::{Appended, Journal, Scan};
+use ledger::journal::{Appended, Journal};
 use ledger::record::StoredLine;
 
 use super::archive::Archive;
@@ -29,7 +29,6 @@ const TOLD: usize = 20;
 pub struct Importer<'a> {
     archive: &'a Archive,
     journal: &'a dyn Journal,
-    scan: &'a dyn Scan,
 }
 
 /// What an import brought.
@@ -44,10 +43,10 @@ pub struct ImportSummary {
 }
 
 impl<'a> Importer<'a> {
-    /// From `archive` into the journal, which both doors lead to.
+    /// From `archive` into the journal.
     #[must_use]
-    pub fn new(archive: &'a Archive, journal: &'a dyn Journal, scan: &'a dyn Scan) -> Self {
-        Self { archive, journal, scan }
+    pub fn new(archive: &'a Archive, journal: &'a dyn Journal) -> Self {
+        Self { archive, journal }
     }
 
     /// Refuses an export that is not as it was written.
@@ -71,8 +70,8 @@ impl<'a> Importer<'a> {
 
     /// Refuses a journal that holds anything but beginnings of the export's own histories.
     pub async fn compare(&self) -> anyhow::Result<()> {
-        let whole = self.scan.segments(1).await?;
-        let mut held = SortedHistories::of(self.scan, &whole[0]).await?;
+        let whole = self.journal.segments(1).await?;
+        let mut held = SortedHistories::of(self.journal, &whole[0]).await?;
         let mut brought = self.archive.runs();
         while let Some(held) = held.next().await? {
             let same = match find(&mut brought, &held.partition)? {

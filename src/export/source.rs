@@ -5,8 +5,8 @@ use ledger::audit::{Examination, Finding, inspect_with};
 use ledger::checkpoint::{Head, SortedHeads};
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
+use ledger::journal::Journal;
 use ledger::journal::scan::{Chain, Segment};
-use ledger::journal::{Journal, Scan};
 
 use super::filter::ExportFilter;
 use super::form::{HISTORY, bytes};
@@ -14,13 +14,11 @@ use super::sorted::SortedHistories;
 use super::writer::ExportWriter;
 use crate::plural::count;
 
-/// A journal by both of its doors.
+/// A journal, and whose histories are taken from it.
 #[derive(Clone, Copy)]
 pub struct ExportSource<'a> {
-    /// One history.
+    /// The journal.
     pub journal: &'a dyn Journal,
-    /// All of them.
-    pub scan: &'a dyn Scan,
     /// Whose; every tenant's without one.
     pub tenant: Option<&'a Tenant>,
 }
@@ -64,7 +62,7 @@ impl ExportSource<'_> {
         writer: &mut ExportWriter,
         hears: &mut impl ExportObserver,
     ) -> anyhow::Result<u64> {
-        let (whole, mut left_out) = (self.scan.segments(1).await?, 0);
+        let (whole, mut left_out) = (self.journal.segments(1).await?, 0);
         let mut taken = self.taken(keys, &whole).await?;
         while let Some(chain) = taken.next().await? {
             let (length, history) = (bytes(&chain.lines), examined(&chain, hears));
@@ -106,7 +104,7 @@ impl ExportSource<'_> {
         to: &mut (impl std::io::Write + Send),
         hears: &mut (impl ExportObserver + Send),
     ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
-        let (whole, mut broken) = (self.scan.segments(1).await?, Vec::new());
+        let (whole, mut broken) = (self.journal.segments(1).await?, Vec::new());
         let (mut rising, mut taken) =
             (SortedHeads::default(), self.taken(Vec::new(), &whole).await?);
         while let Some(chain) = taken.next().await? {
@@ -129,7 +127,7 @@ impl ExportSource<'_> {
     ) -> anyhow::Result<VerifiedHistories<'b>> {
         if keys.is_empty() {
             let segment = whole.first().context("a journal has a segment")?;
-            let sorted = SortedHistories::of(self.scan, segment).await?;
+            let sorted = SortedHistories::of(self.journal, segment).await?;
             return Ok(VerifiedHistories::All(sorted, self.tenant));
         }
         keys.sort();

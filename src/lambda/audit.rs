@@ -29,13 +29,11 @@ impl Auditor {
     /// Looks at a deployment.
     #[must_use]
     pub fn new(parts: Deployment) -> Self {
-        let Deployment { journal, scan, generations: views, .. } = parts;
+        let Deployment { journal, generations: views, .. } = parts;
         let (effects, tenant) = (Arc::new(SystemEffects), None);
         let (patience, segments) = (PATIENCE, SEGMENTS);
         let repair = false;
-        Self {
-            audit: RowAudit { journal, scan, views, tenant, effects, patience, repair, segments },
-        }
+        Self { audit: RowAudit { journal, views, tenant, effects, patience, repair, segments } }
     }
 
     /// Looks at everything, whatever the event says.

@@ -35,7 +35,7 @@ pub async fn router() -> Result<Router, ConfigError> {
         presigner: parts.objects.clone(),
         tenant: parts.config.tenant,
         effects: Arc::new(SystemEffects),
-        checks: checks::all(parts.journal, parts.views, parts.objects),
+        checks: checks::all(parts.journal, parts.views, checks::versioning(parts.objects)),
         limits,
         hosts: AllowedHosts::Any,
     })))

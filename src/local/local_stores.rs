@@ -14,10 +14,10 @@ use stores::SqliteJournal;
 use stores::SqliteViews;
 use stores::sqlite::OpenMode;
 
-use super::{in_process, strays};
+use super::strays;
 use crate::http::AllowedOrigins;
 use crate::objects::{Connection, S3Objects};
-use crate::s3::{Credentials, LocalS3, OfflineBucket, Outbox, REGION};
+use crate::s3::{Credentials, LocalBucket, LocalS3, Outbox, REGION};
 use crate::system::SystemEffects;
 
 /// The name of the one bucket. Clients see it in URLs only.
@@ -91,18 +91,16 @@ impl LocalStores {
         self.s3.outbox()
     }
 
-    /// The bucket as a whole, for whoever checks what it holds.
-    pub(super) fn inventory(&self) -> OfflineBucket {
-        self.s3.inventory()
+    /// The bucket, without its endpoint.
+    pub(super) fn bucket(&self) -> Arc<LocalBucket> {
+        Arc::new(self.s3.bucket())
     }
 
-    /// The bucket as on AWS: by the SDK, at `url`, with URLs signed for `public_url`. Its own calls
-    /// take no socket.
-    pub(super) fn objects(&self, url: &str, public_url: &str) -> S3Objects {
-        let client = in_process::client(self.s3_router(AllowedOrigins::default()));
+    /// Signs URLs for the endpoint as clients see it. It makes no calls.
+    pub(super) fn presigner(&self, public_url: &str) -> S3Objects {
         let Credentials { access_key, secret_key } = &self.credentials;
-        let connection = Connection::local(url, REGION, access_key, secret_key).by(client);
-        S3Objects::new(connection.signing_for(public_url), BUCKET, Arc::new(SystemEffects))
+        let connection = Connection::local(public_url, REGION, access_key, secret_key);
+        S3Objects::new(connection, BUCKET, Arc::new(SystemEffects))
     }
 }
 

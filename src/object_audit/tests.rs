@@ -23,7 +23,6 @@ fn world() -> World {
     let (journal, bucket) = (Arc::<MemoryJournal>::default(), Arc::<MemoryBucket>::default());
     let files = ObjectAudit {
         journal: journal.clone(),
-        scan: journal.clone(),
         inventory: bucket.clone(),
         service: service(&journal, &bucket, 1),
         tenant: None,

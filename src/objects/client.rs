@@ -11,7 +11,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Credentials, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, SharedHttpClient,
+    ResponseChecksumValidation,
 };
 
 /// One try. The SDK has no limit of its own: a hung server would be waited on for ever.
@@ -46,14 +46,6 @@ impl Connection {
             .endpoint_url(url)
             .force_path_style(true);
         Self::build(builder, Lifetime { inner, expiry: Arc::default() })
-    }
-
-    /// Sends its calls by `client`; URLs for others are as before.
-    #[must_use]
-    pub fn by(mut self, client: SharedHttpClient) -> Self {
-        self.client =
-            Client::from_conf(self.client.config().to_builder().http_client(client).build());
-        self
     }
 
     /// Signs URLs for `url`, where clients see the endpoint under another name than this process.

@@ -28,7 +28,7 @@ mod event;
 mod folder;
 mod guard;
 mod listing;
-mod offline_bucket;
+mod local_bucket;
 mod outbox;
 mod range;
 mod refusal;
@@ -46,7 +46,7 @@ pub(crate) use self::folder::drafts_of;
 pub use credentials::Credentials;
 pub use deliver::{DeliveryOutcome, Receiver};
 pub use event::REGION;
-pub use offline_bucket::OfflineBucket;
+pub use local_bucket::LocalBucket;
 pub use outbox::{Backlog, Outbox};
 
 use crate::cors;
@@ -111,10 +111,10 @@ impl LocalS3 {
         self.store.close().await;
     }
 
-    /// The same bucket, for who checks what it holds.
+    /// The bucket without its endpoint, for this process.
     #[must_use]
-    pub fn inventory(&self) -> OfflineBucket {
-        OfflineBucket::of(Arc::clone(&self.store))
+    pub fn bucket(&self) -> LocalBucket {
+        LocalBucket::of(Arc::clone(&self.store))
     }
 
     /// What has not been delivered yet; [`Outbox::deliver`] delivers it.

@@ -28,7 +28,7 @@ pub(super) struct ObjectStore {
     pub(super) outbox: Outbox,
     pub(super) folder: BucketFolder,
     db: Arc<Database>,
-    effects: Arc<dyn Effects>,
+    pub(super) effects: Arc<dyn Effects>,
 }
 
 /// A version to be.

@@ -69,14 +69,13 @@ impl SchedulePlan {
         let effects = parts.effects;
         if let Some(CheckpointPlan { every, out, signer }) = self.checkpoints {
             refuse_within(folder, &out)?;
-            let (journal, scan, effects) = (paced.clone(), paced.clone(), effects.clone());
-            schedule.add(Box::new(CheckpointJob { journal, scan, effects, out, signer }), every);
+            let (journal, effects) = (paced.clone(), effects.clone());
+            schedule.add(Box::new(CheckpointJob { journal, effects, out, signer }), every);
         }
         if let Some(every) = self.verify_every {
-            let (journal, scan): (Arc<dyn Journal>, Arc<dyn Scan>) = (paced.clone(), paced);
+            let journal = paced;
             let audit = RowAudit {
                 journal,
-                scan,
                 views: parts.views,
                 tenant: None,
                 effects,
@@ -114,13 +113,12 @@ struct VerifyJob {
 
 impl VerifyJob {
     fn files(&self) -> ObjectAudit {
-        let RowAudit { journal, scan, tenant, effects, patience, .. } = self.audit.clone();
+        let RowAudit { journal, tenant, effects, patience, .. } = self.audit.clone();
         let objects = self.inventory.clone();
         ObjectAudit {
             service: LedgerService::new(journal.clone(), objects, effects, self.bucket),
             tenant,
             journal,
-            scan,
             inventory: self.inventory.clone(),
             depth: ObjectAuditDepth::Described,
             repair: false,
@@ -151,7 +149,6 @@ impl ScheduledJob for VerifyJob {
 /// Writes a checkpoint, as the command does.
 struct CheckpointJob {
     journal: Arc<dyn Journal>,
-    scan: Arc<dyn Scan>,
     effects: Arc<dyn Effects>,
     out: PathBuf,
     signer: Option<Arc<dyn Signer>>,
@@ -166,7 +163,7 @@ impl ScheduledJob for CheckpointJob {
     async fn run(&self) -> anyhow::Result<JobFindings> {
         let at = self.effects.now().to_rfc3339_opts(SecondsFormat::Secs, true).replace(':', "-");
         let out = self.out.join(format!("{at}.heads"));
-        let source = ExportSource { journal: &*self.journal, scan: &*self.scan, tenant: None };
+        let source = ExportSource { journal: &*self.journal, tenant: None };
         let mut log = FindingsLog::default();
         let rising = source.checkpoint(&out, self.signer.as_deref(), &mut log).await?;
         let (file, root) = (out.display(), rising.root());

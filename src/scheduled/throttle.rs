@@ -63,7 +63,7 @@ impl<J: Journal> Journal for PacedScan<J> {
 }
 
 #[async_trait]
-impl<J: Scan> Scan for PacedScan<J> {
+impl<J: Journal> Scan for PacedScan<J> {
     fn ordered(&self) -> bool {
         self.journal.ordered()
     }

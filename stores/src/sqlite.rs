@@ -116,7 +116,7 @@ impl Database {
         self.ground.as_ref().map_or(Ok(()), |ground| ground.check())
     }
 
-    /// Whether a write reaches the disk: a commit that changes nothing but the file's change counter.
+    /// Whether a write reaches the disk: a commit that changes only the file's change counter.
     ///
     /// # Errors
     /// Those of [`Database::write`]: another process that holds the lock, a full disk, a writer

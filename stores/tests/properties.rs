@@ -78,6 +78,8 @@ impl Journal for Twice {
     }
 }
 
+ledger::scan_by_field!(Twice, journal);
+
 /// One asset, and what its bucket holds.
 struct World {
     service: LedgerService,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use asset_ledger::export::{CheckpointHeads, ExportSource};
 use asset_ledger::object_audit::{ObjectAudit, ObjectAuditDepth};
-use asset_ledger::s3::OfflineBucket;
+use asset_ledger::s3::LocalBucket;
 use asset_ledger::system::SystemEffects;
 use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
@@ -113,16 +113,11 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
     followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
     // As on the command line without `--against`: nothing is mended from such a journal.
     let repair = repair && !named.0.contains_key(JOURNAL);
-    let inventory = Arc::new(OfflineBucket::open(
-        &day.data.join("s3"),
-        "assets",
-        Arc::new(SystemEffects),
-        open,
-    )?);
+    let inventory =
+        Arc::new(LocalBucket::open(&day.data.join("s3"), "assets", Arc::new(SystemEffects), open)?);
     let (effects, patience) = (Arc::new(SystemEffects), Duration::ZERO);
     let audit = RowAudit {
         journal: journal.clone(),
-        scan: journal.clone(),
         views,
         tenant: None,
         effects: effects.clone(),
@@ -134,7 +129,6 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         service: LedgerService::new(journal.clone(), inventory.clone(), effects, "assets"),
         tenant: None,
         journal: journal.clone(),
-        scan: journal,
         inventory,
         depth: ObjectAuditDepth::Deep,
         repair,
@@ -161,7 +155,7 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
 pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
     let out = day.fresh("heads");
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
-    let source = ExportSource { journal: &journal, scan: &journal, tenant: None };
+    let source = ExportSource { journal: &journal, tenant: None };
     source.checkpoint_of_the_sound(&out, None, &mut Deaf).await?;
     Ok(out)
 }

@@ -183,7 +183,6 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
     anyhow::ensure!(accept || follows, "the rows follow another journal");
     let (_running, stop) = watch::channel(false);
     let replay = replay::Replay {
-        scan: journal.clone(),
         journal: journal.clone(),
         table: views.clone(),
         effects: Arc::new(SystemEffects),
@@ -228,7 +227,7 @@ async fn export(day: &mut Day) -> anyhow::Result<()> {
     let shape = ExportShape { out: day.fresh("export"), layout: Layout::Segment, gzip: false };
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
     let mut writer = ExportWriter::create(shape, SystemEffects.now(), ExportFilter::default())?;
-    let source = ExportSource { journal: &journal, scan: &journal, tenant: None };
+    let source = ExportSource { journal: &journal, tenant: None };
     source.export(Vec::new(), &ExportFilter::default(), &mut writer, &mut Deaf).await?;
     writer.finish().map(drop)
 }

@@ -1,8 +1,9 @@
 //! The feed of a journal that knows the order in which it took its events: that order.
 //!
-//! A cursor is the number of an arrival, always one of the tenant that asks, and the beginning of its event's hash. Once an arrival was
-//! seen, none with a lower number appears later, so nothing can be skipped; and a journal that was
-//! restored from a copy, and has other events under the same numbers, is noticed.
+//! A cursor is the number of an arrival, always one of the tenant that asks, and the beginning of
+//! its event's hash. Once an arrival was seen, none with a lower number appears later, so nothing
+//! can be skipped; and a journal that was restored from a copy, and has other events under the same
+//! numbers, is noticed.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -48,7 +48,7 @@ impl Replay {
         of: Generation,
         run: String,
     ) -> Result<ReplayProgress, StoreError> {
-        let segments = self.scan.segments(self.options.segments).await?;
+        let segments = self.journal.segments(self.options.segments).await?;
         let stretch =
             |segment| SegmentProgress { segment, place: None, done: false, events: 0, assets: 0 };
         Ok(ReplayProgress {

@@ -131,7 +131,7 @@ impl FillContext {
         say: mpsc::Sender<SegmentUpdate>,
     ) -> Result<(), ReplayError> {
         let segment = stretch.segment.clone();
-        let mut chains = Chains::new(&*self.replay.scan, &segment, stretch.place.clone());
+        let mut chains = Chains::new(&*self.replay.journal, &segment, stretch.place.clone());
         let mut batch = HistoryBatch::read(&mut chains).await?;
         while !stretch.done && !*self.replay.stop.borrow() {
             let HistoryBatch { chains: read, events, place, last } = batch;

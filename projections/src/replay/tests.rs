@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use ledger::chain::Hash;
 use ledger::error::StoreErrorKind;
-use ledger::journal::MemoryJournal;
+use ledger::id::Key;
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
+use ledger::journal::{Appended, MemoryJournal, Scan};
 use ledger::record::StoredLine;
 use tokio::sync::watch;
 
@@ -58,10 +59,9 @@ impl World {
         self.replay_of(self.journal.clone())
     }
 
-    fn replay_of(&self, scan: Arc<dyn Scan>) -> Replay {
+    fn replay_of(&self, journal: Arc<dyn Journal>) -> Replay {
         Replay {
-            scan,
-            journal: self.journal.clone(),
+            journal,
             table: self.table.clone(),
             effects: Arc::new(Clock::default()),
             options: options(),
@@ -285,6 +285,21 @@ impl Scan for Stopping {
             self.stop.send_replace(true);
         }
         self.journal.page(of, after).await
+    }
+}
+
+#[async_trait]
+impl Journal for Stopping {
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.journal.history(key).await
+    }
+
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+        self.journal.last(key).await
+    }
+
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+        self.journal.append(key, line).await
     }
 }
 

@@ -10,7 +10,8 @@ use ledger::asset::Asset;
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
-use ledger::journal::{Appended, Arrival, Arrivals, Journal};
+use ledger::journal::scan::{ScanPosition, Scanned, Segment};
+use ledger::journal::{Appended, Arrival, Arrivals, Journal, Scan};
 use ledger::record::StoredLine;
 use tokio::sync::watch;
 
@@ -206,6 +207,21 @@ impl<T: Journal> Journal for FaultyViews<T> {
 
     async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.call("append", self.inner.append(key, line)).await
+    }
+}
+
+#[async_trait]
+impl<T: Journal> Scan for FaultyViews<T> {
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        self.call("segments", self.inner.segments(count)).await
+    }
+
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
+        self.call("scan", Scan::page(&self.inner, segment, after)).await
     }
 }
 

@@ -120,6 +120,8 @@ impl Journal for Arrived {
     }
 }
 
+ledger::scan_by_field!(Arrived, journal);
+
 #[async_trait]
 impl Arrivals for Arrived {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::audit::Finding;
-use ledger::journal::{Journal, Scan};
+use ledger::journal::Journal;
 use projections::Generations;
 use projections::audit::{AuditProgress, RowAudit};
 use projections::testing::{Clock, Story};
@@ -22,7 +22,6 @@ use crate::store::TamperedStore;
 /// A ledger in which anybody can write what they like.
 pub(crate) struct TamperFixture {
     pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) scan: Arc<dyn Scan>,
     pub(crate) views: Arc<dyn Generations>,
     pub(crate) store: TamperedStore,
 }
@@ -32,7 +31,6 @@ impl TamperFixture {
     pub(crate) fn audit(&self) -> RowAudit {
         RowAudit {
             journal: self.journal.clone(),
-            scan: self.scan.clone(),
             views: self.views.clone(),
             tenant: None,
             effects: Arc::new(Clock::default()),

@@ -36,7 +36,7 @@ pub(crate) async fn sqlite() -> TamperFixture {
     }
     let (events, rows) = (Mutex::new(events), Mutex::new(rows));
     let store = TamperedStore::Sqlite { journal: events, views: rows, _folder: folder };
-    TamperFixture { journal: journal.clone(), scan: journal, views, store }
+    TamperFixture { journal, views, store }
 }
 
 /// A ledger on an engine of its own.
@@ -44,12 +44,7 @@ pub(crate) async fn dynamodb() -> TamperFixture {
     let tables = Engine::new().tables().await;
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
     let views = Arc::new(DynamoViews::new(tables.client.clone(), &tables.views, SHARDS));
-    TamperFixture {
-        journal: journal.clone(),
-        scan: journal,
-        views,
-        store: TamperedStore::Dynamo(tables),
-    }
+    TamperFixture { journal: journal.clone(), views, store: TamperedStore::Dynamo(tables) }
 }
 
 impl TamperFixture {

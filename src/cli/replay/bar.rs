@@ -15,7 +15,7 @@ const LINE: Duration = Duration::from_secs(5);
 /// Does the work, and shows meanwhile how far it has come.
 pub(super) async fn beside<T>(replay: &Replay, work: impl Future<Output = T>) -> T {
     // Only to tell how long it takes: not to know is no reason not to begin.
-    let events = replay.scan.size().await.ok().flatten();
+    let events = replay.journal.size().await.ok().flatten();
     tokio::select! {
         done = work => done,
         never = show(&replay.tally, events) => never,

@@ -80,7 +80,7 @@ pub(super) async fn compare(
 ) -> anyhow::Result<()> {
     let Some(against) = against else { return Ok(()) };
     let mut tell = TeeReport::new(report);
-    let met = against.journal(&*with.scan, &mut |finding| tell.tell(finding)).await?;
+    let met = against.journal(&*with.journal, &mut |finding| tell.tell(finding)).await?;
     tell.done()?;
     of_this_ledger(met)
 }

@@ -100,7 +100,7 @@ fn signing(seed: u8) -> SecretKey {
 async fn compared(ledger: &Ledger, heads: &std::path::Path) -> (Vec<Finding>, ComparisonResult) {
     let against = CheckpointHeads::open(heads, Some(signing(1).verifier())).unwrap();
     let mut found = Vec::new();
-    let met = against.journal(&*ledger.scan, &mut |finding| found.push(finding)).await.unwrap();
+    let met = against.journal(&*ledger.journal, &mut |finding| found.push(finding)).await.unwrap();
     (found, met)
 }
 
@@ -215,7 +215,7 @@ async fn heads_that_change_between_the_look_and_the_comparison_are_noticed() {
             std::fs::remove_file(&heads).unwrap(); // the path leads to another file now
         }
         std::fs::write(&heads, other).unwrap();
-        let compared = against.journal(&*full.scan, &mut |_| ()).await;
+        let compared = against.journal(&*full.journal, &mut |_| ()).await;
         match compared {
             Ok(met) => assert!(!in_place && met.heads == ASSETS, "{met:?}"),
             Err(error) => {

@@ -74,12 +74,12 @@ async fn histories_are_sorted_through_files_when_they_do_not_fit() {
     for nth in 1..=ASSETS {
         dynamodb.append(nth, &lines(nth, nth % 6 + 1)).await;
     }
-    assert!(full.scan.ordered() && !dynamodb.scan.ordered());
-    let whole = full.scan.segments(1).await.unwrap();
-    let mut expected = Chains::new(&*full.scan, &whole[0], None);
-    let whole = dynamodb.scan.segments(1).await.unwrap();
+    assert!(full.journal.ordered() && !dynamodb.journal.ordered());
+    let whole = full.journal.segments(1).await.unwrap();
+    let mut expected = Chains::new(&*full.journal, &whole[0], None);
+    let whole = dynamodb.journal.segments(1).await.unwrap();
     let mut sorted =
-        SortedHistories::with_runs_of(5_000, &*dynamodb.scan, &whole[0]).await.unwrap();
+        SortedHistories::with_runs_of(5_000, &*dynamodb.journal, &whole[0]).await.unwrap();
     while let Some(chain) = sorted.next().await.unwrap() {
         assert_eq!(Some(chain), expected.next().await.unwrap());
     }

@@ -12,7 +12,7 @@ use ledger::asset::{Declaration, Event};
 use ledger::audit::Finding;
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::journal::{Appended, Journal, MemoryJournal, Scan};
+use ledger::journal::{Appended, Journal, MemoryJournal};
 use ledger::objects::ObjectVersion;
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use ledger::testing::TestEffects;
@@ -60,17 +60,15 @@ fn record(nth: u64, version: u64, prev: Hash) -> EventRecord {
     EventRecord { key: key(nth), version, event, cause, at, prev }
 }
 
-/// A journal by both of its doors.
+/// A journal.
 #[derive(Clone)]
 pub(super) struct Ledger {
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) scan: Arc<dyn Scan>,
 }
 
 impl Ledger {
-    pub(super) fn of<J: Journal + Scan + 'static>(journal: J) -> Self {
-        let journal = Arc::new(journal);
-        Self { journal: journal.clone(), scan: journal }
+    pub(super) fn of<J: Journal + 'static>(journal: J) -> Self {
+        Self { journal: Arc::new(journal) }
     }
 
     pub(super) async fn sqlite(folder: &Path) -> Self {
@@ -94,7 +92,7 @@ impl Ledger {
     }
 
     pub(super) fn source(&self) -> ExportSource<'_> {
-        ExportSource { journal: &*self.journal, scan: &*self.scan, tenant: None }
+        ExportSource { journal: &*self.journal, tenant: None }
     }
 
     pub(super) async fn export(
@@ -111,7 +109,7 @@ impl Ledger {
     pub(super) async fn import(&self, from: &Path) -> anyhow::Result<ImportSummary> {
         let archive = Archive::open(from)?;
         Importer::check(&archive, &mut |_| ())?;
-        let import = Importer::new(&archive, &*self.journal, &*self.scan);
+        let import = Importer::new(&archive, &*self.journal);
         import.compare().await?;
         import.append(|_| ()).await
     }

@@ -225,6 +225,8 @@ impl Journal for Moody {
     }
 }
 
+ledger::scan_by_field!(Moody, inner);
+
 #[async_trait]
 impl Arrivals for Moody {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {

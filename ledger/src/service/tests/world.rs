@@ -56,6 +56,8 @@ impl Journal for Road {
     }
 }
 
+crate::scan_by_field!(Road, journal);
+
 type Meanwhile = Box<dyn FnOnce(&MemoryBucket) + Send>;
 
 /// A bucket that can be away, and that others use meanwhile.

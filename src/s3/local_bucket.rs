@@ -1,5 +1,6 @@
-//! The local bucket beside the process that serves it, or without one: for who checks what it
-//! holds. They meet only in SQLite and in files that never change once they have their name.
+//! The local bucket without its endpoint: for the process that serves it, and for commands that run
+//! beside that process or without one. They meet only in SQLite and in files that never change once
+//! they have their name.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -27,11 +28,11 @@ const PAGE: usize = 1000;
 const BLOCK: usize = 128 * 1024;
 
 /// A bucket in a folder, without its endpoint.
-pub struct OfflineBucket {
+pub struct LocalBucket {
     store: Arc<ObjectStore>,
 }
 
-impl OfflineBucket {
+impl LocalBucket {
     /// The bucket in `dir`, which must be there.
     ///
     /// # Errors
@@ -65,7 +66,7 @@ impl OfflineBucket {
 }
 
 #[async_trait]
-impl Objects for OfflineBucket {
+impl Objects for LocalBucket {
     async fn current(&self, key: &Key) -> Result<CurrentObject, StoreError> {
         let Some(version) = self.store.current(&key.object()).await? else {
             return Ok(CurrentObject::Absent);
@@ -102,7 +103,7 @@ impl Objects for OfflineBucket {
 
     async fn delete(&self, key: &Key, version_id: &str) -> Result<(), StoreError> {
         let caller = NotificationSource {
-            request_id: "verify".to_owned(),
+            request_id: format!("{:016X}", self.store.effects.random() >> 64),
             source_ip: "127.0.0.1".to_owned(),
         };
         self.store.remove(&key.object(), version_id, &caller).await.map(drop)
@@ -110,7 +111,7 @@ impl Objects for OfflineBucket {
 }
 
 #[async_trait]
-impl ObjectInventory for OfflineBucket {
+impl ObjectInventory for LocalBucket {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let Some((version, content)) = self.named(key, id).await? else { return Ok(None) };
         // Of another length, it is `Corrupt`.
