@@ -108,7 +108,7 @@ async fn an_export_is_imported_and_exported_again_as_the_same_bytes() {
     let told = desk.done(&["verify", "--file", "first"]);
     assert!(told.contains("checked 3 assets with 9 events") && told.contains(": 0 findings"));
     desk.done(&["import", "first", "--data", "restored"]);
-    assert!(desk.done(&["import", "first", "--data", "restored"]).contains("9 there before"));
+    assert!(desk.done(&["import", "first", "--data", "restored"]).contains("9 already present"));
     desk.done(&["export", "--data", "restored", "--out", "second", "--gzip"]);
     for file in ["heads.jsonl", "events/000001.jsonl.gz"] {
         let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
@@ -260,12 +260,12 @@ async fn a_secret_key_is_its_owners_alone() {
     let other = ["checkpoint", "keygen", "--name", "files.example/ledger", "--out", "second"];
     fs::write(desk.at("second.pub"), "somebody else's").unwrap();
     let (code, _, error) = desk.run(&other);
-    assert!(code == 1 && error.contains("second.pub is there already"), "{error}");
+    assert!(code == 1 && error.contains("second.pub already exists"), "{error}");
     assert!(!desk.at("second").exists(), "a secret without its public half");
     fs::set_permissions(desk.at("key"), fs::Permissions::from_mode(0o644)).unwrap();
     let (code, _, error) =
         desk.run(&["checkpoint", "--data", "data", "--key", "key", "--out", "other"]);
-    assert!(code == 1 && error.contains("others can read it"), "{error}");
+    assert!(code == 1 && error.contains("other users can read it"), "{error}");
     assert!(!desk.at("other").exists());
 }
 
@@ -349,8 +349,8 @@ fn an_import_that_is_killed_or_stopped_is_taken_for_nothing_and_goes_on() {
     }
     let told = desk.done(&["import", "export", "--data", "restored"]);
     assert!(told.contains(&format!("{events} events")), "{told}");
-    assert!(!told.contains(&format!("{events} there before")), "it was not cut off: {told}");
-    assert!(brought > 0 && !told.contains(", 0 there before"), "it began anew: {told}");
+    assert!(!told.contains(&format!("{events} already present")), "it was not cut off: {told}");
+    assert!(brought > 0 && !told.contains(", 0 already present"), "it began anew: {told}");
     desk.done(&["export", "--data", "restored", "--out", "again"]);
     for file in ["heads.jsonl", "events/000001.jsonl"] {
         let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();

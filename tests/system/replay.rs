@@ -213,7 +213,7 @@ async fn an_id_that_was_mistyped_leaves_nothing_behind() {
     let refused = run(folder.path(), "replay", &["--asset", other]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("there is no asset {other} of tenant main")), "{told}");
+    assert!(told.contains(&format!("tenant main has no asset {other}")), "{told}");
     said(folder.path(), &["--asset", &id]);
     assert_clean(folder.path());
 }
