@@ -99,7 +99,7 @@ async fn a_proof_and_what_it_is_of_come_through_pipes() {
         "ledger proof --check - --key key.pub --history chain.jsonl < proof",
     ] {
         let (code, said) = desk.bash(line);
-        assert!(code == 0 && said.contains("is that one"), "{line}: {said}");
+        assert!(code == 0 && said.contains("matches the proof"), "{line}: {said}");
     }
     let (code, said) = desk.bash("ledger proof --check <(head -c 100000 /dev/zero) --key key.pub");
     assert!(code == 1 && said.contains("bytes"), "{said}");
