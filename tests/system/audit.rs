@@ -160,7 +160,7 @@ async fn a_chain_of_the_api_is_checked_on_standard_input() {
     let nothing = verify("");
     let error = String::from_utf8(nothing.stderr).unwrap();
     assert!(nothing.status.code() == Some(2) && nothing.stdout.is_empty(), "{error}");
-    assert!(error.contains("there is nothing to look at"), "{error}");
+    assert!(error.contains("no event to verify"), "{error}");
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn an_empty_file_shows_nothing_and_an_export_of_nothing_shows_that() {
     let later = "2999-01-01T00:00:00Z";
     fs::write(desk.at("empty"), "").unwrap();
     let (code, _, error) = desk.run(&["verify", "--file", "empty"]);
-    assert!(code == 2 && error.contains("there is nothing to look at"), "{error}");
+    assert!(code == 2 && error.contains("no event to verify"), "{error}");
     for out in ["none", "none.tar"] {
         desk.done(&["export", "--data", "data", "--out", out, "--since", later]);
         assert!(desk.done(&["verify", "--file", out]).contains("checked 0 assets"), "{out}");
@@ -194,7 +194,7 @@ async fn what_only_a_checkpoint_can_show_it_shows() {
         let rows = rusqlite::Connection::open(desk.at("data/views.sqlite")).unwrap();
         assert!(rows.execute("UPDATE assets SET filename = 'x'", []).unwrap() > 0);
         let (code, told, error) = desk.run(&[&against[..], &["--repair"]].concat());
-        assert!(code == 1 && error.contains("--repair: nothing is mended"), "{error}");
+        assert!(code == 1 && error.contains("--repair: nothing is repaired"), "{error}");
         assert!(told.contains(name) && told.contains("row-altered"), "{name}: {told}");
         let altered = rows.query_row("SELECT max(filename) FROM assets", [], |row| row.get(0));
         assert_eq!(altered, Ok("x".to_owned()), "a row was mended from such a journal");
