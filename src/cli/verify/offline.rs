@@ -42,7 +42,7 @@ impl Offline {
     pub(super) fn checkpoint(&self) -> anyhow::Result<Option<CheckpointHeads>> {
         let Some(heads) = &self.against else { return Ok(None) };
         let twice = self.file.as_deref() == Some(heads) && heads == Path::new("-");
-        ensure!(!twice, "--file - and --against -: only one of them can be standard input");
+        ensure!(!twice, "--file - and --against -: only one can be standard input; name a file");
         let key = self.key.as_deref().map(verifier).transpose()?;
         let against = CheckpointHeads::open(heads, key.as_ref())?;
         let (assets, list) = (count(against.count(), "asset"), left_out_beside(heads));
