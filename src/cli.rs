@@ -33,7 +33,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// is one immutable event in a hash chain, and current state is a projection that can be rebuilt.
 #[derive(Debug, Parser)]
 #[command(name = "asset-ledger", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Ledger options, the same for every command:
+#[command(after_help = "Ledger options of the commands:
   --data DIR         on this machine: one folder holds everything
   --store dynamodb --journal-table TABLE --views-table TABLE [--bucket BUCKET]
                      on AWS; region, credentials and endpoints come from the usual AWS settings
