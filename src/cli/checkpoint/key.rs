@@ -68,7 +68,8 @@ pub(in crate::cli) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
     let mode = file.metadata().with_context(|| format!("--key {shown}: cannot be read"))?.mode();
     ensure!(
         mode % OTHERS == 0,
-        "--key {shown}: other users can read it; make a new key, or `chmod 600` it if unread"
+        "--key {shown}: other users can read it; make a new key, or `chmod 600` this one if no \
+         other user has read it"
     );
     let text = text(file, &format!("--key {shown}"), KEY)?;
     text.trim_end().parse().with_context(|| {
