@@ -71,7 +71,7 @@ impl Bucket {
             let handled = match notice {
                 Ok(notice) => command_label::scope("notify", self.handle(&notice)).await,
                 Err(error) => {
-                    tracing::warn!(cause = %chain(&error), "an unreadable message was dropped");
+                    tracing::warn!(cause = %chain(&error), "dropped an unreadable message");
                     HandleOutcome::Dropped(DropReason::Unreadable)
                 }
             };
@@ -106,21 +106,22 @@ impl Bucket {
             Ok(looked) => {
                 if looked.missing {
                     tracing::warn!(asset = %key.asset, "the pinned version of an asset is missing: \
-                        nothing is recorded yet; bring it back, or see `verify --objects`");
+                        nothing is recorded yet; restore it, or run `verify --objects`");
                 }
-                tracing::debug!(asset = %key.asset, ?looked, "looked at an object");
+                tracing::debug!(asset = %key.asset, ?looked, "reconciled an object");
                 HandleOutcome::Looked(looked)
             }
             Err(Refusal::Rejected(Rejection::NotFound)) => {
                 HandleOutcome::Later(RetryReason::UnknownAsset)
             }
             Err(Refusal::Rejected(Rejection::Full)) => {
-                tracing::warn!(asset = %key.asset, "a notification of an asset that has as many \
-                    events as an asset may have was dropped");
+                tracing::warn!(asset = %key.asset, "dropped a notification: the asset has the \
+                    maximum number of events");
                 HandleOutcome::Dropped(DropReason::Full)
             }
             Err(error) => {
-                tracing::warn!(asset = %key.asset, cause = %chain(&error), "a look failed");
+                tracing::warn!(asset = %key.asset, cause = %chain(&error),
+                    "cannot reconcile an object");
                 HandleOutcome::Later(RetryReason::Unavailable)
             }
         }
@@ -135,7 +136,9 @@ fn count(handled: &HandleOutcome) {
             metrics::counter!("asset_ledger_pins_missing").increment(u64::from(looked.missing));
             if looked.overwrite {
                 metrics::counter!("asset_ledger_overwrite_attempts").increment(1);
-                tracing::warn!("an object was put over the confirmed version of an asset");
+                tracing::warn!(
+                    "a new object version was put over the confirmed version of an asset"
+                );
             }
         }
         HandleOutcome::Dropped(_) => {

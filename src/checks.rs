@@ -131,6 +131,6 @@ fn nobody() -> Key {
 
 /// Paths and causes are for the log; whoever asks is told the kind.
 pub(crate) fn not_ready(error: &StoreError) -> NotReady {
-    tracing::warn!(cause = %chain(error), "a check failed");
+    tracing::warn!(cause = %chain(error), "a readiness check failed");
     NotReady(format!("{:?}: see the log", error.kind))
 }

@@ -33,12 +33,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// is one immutable event in a hash chain, and current state is a projection that can be rebuilt.
 #[derive(Debug, Parser)]
 #[command(name = "asset-ledger", version, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Which ledger, for every command alike:
-  --data DIR         on this machine: a folder with everything in it
+#[command(after_help = "Ledger options of the commands:
+  --data DIR         on this machine: one folder holds everything
   --store dynamodb --journal-table TABLE --views-table TABLE [--bucket BUCKET]
-                     on AWS; region, credentials and endpoints are those of every AWS tool
-  --tenant NAME      whose assets, where it is not `main`
-Each is an environment variable too: see `asset-ledger COMMAND --help`.
+                     on AWS; region, credentials and endpoints come from the usual AWS settings
+  --tenant NAME      the tenant of the assets, if it is not `main`
+Each option has an environment variable: see `asset-ledger COMMAND --help`.
 
 Examples:
   asset-ledger demo
@@ -68,14 +68,14 @@ enum CliCommand {
     Restore(backup::Restore),
 }
 
-/// How the program tells what it does.
+/// Logging options.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logging (on standard error)")]
 struct LogOptions {
-    /// Text for people, JSON (one object a line) for machines.
+    /// The log format: text, or JSON with one object per line.
     #[arg(long, global = true, env = "ASSET_LEDGER_LOG_FORMAT", default_value = "text")]
     log_format: LogFormat,
-    /// What to log: a level, or levels by module, such as `info,asset_ledger::http=debug`.
+    /// The log filter: a level, or levels by module, such as `info,asset_ledger::http=debug`.
     #[arg(long, global = true, env = "ASSET_LEDGER_LOG", value_name = "FILTER")]
     log: Option<String>,
 }
@@ -162,7 +162,7 @@ fn leftovers(out: &Path) {
     for left in crate::export::leftovers(out) {
         let left = left.display().to_string();
         let left = render::line(&left);
-        let why = "left by a run that did not end, or that still goes on; nothing needs it";
+        let why = "left by a run that was killed or is still running; no command reads it";
         let _ = writeln!(io::stderr(), "{left}: {why}");
     }
 }

@@ -166,7 +166,7 @@ impl LocalServer {
         tokio::join!(self.api.end(deadline), self.s3.end(deadline));
         self.works.end(deadline.max(Instant::now() + CARRIERS)).await;
         if tokio::time::timeout(CARRIERS, self.ground.close()).await.is_err() {
-            tracing::warn!("the files were not closed in time; nothing acknowledged is lost");
+            tracing::warn!("the files were not closed in time; no acknowledged write is lost");
         }
     }
 }

@@ -65,48 +65,57 @@ fn describe() {
         "asset_ledger_consumed_units",
         "DynamoDB units, by command, operation and table"
     );
-    describe_counter!(
-        "asset_ledger_scheduled_failures",
-        "Times that a scheduled job could not be done, by job"
+    describe_counter!("asset_ledger_scheduled_failures", "Failed runs of scheduled jobs, by job");
+    describe_histogram!(
+        "asset_ledger_visible_lag_ms",
+        "Delay from an event to its row, in milliseconds"
     );
-    describe_histogram!("asset_ledger_visible_lag_ms", "From an event to its row, in milliseconds");
 }
 
 const COUNTERS: [(&str, &str); 17] = [
     ("asset_ledger_events_recorded", "Events appended to the journal"),
-    ("asset_ledger_rows_stale", "Rows that were as new already"),
+    ("asset_ledger_rows_stale", "Row writes skipped because the row was at least as new"),
     (
         "asset_ledger_rows_unreadable",
-        "Rows of lists that this program could not read; the journal told of their assets",
+        "Unreadable rows in lists; their assets were folded from the journal",
     ),
     (
         "asset_ledger_list_left_out",
-        "Assets left out of a list: neither row nor history is readable",
+        "Assets left out of a list because neither row nor history is readable",
     ),
-    ("asset_ledger_rows_repaired", "Rows written by a redrive, that no word had led to"),
-    ("asset_ledger_assets_parked", "Assets set aside for a person"),
+    ("asset_ledger_rows_repaired", "Rows written by a redrive because no hint led to them"),
+    ("asset_ledger_assets_parked", "Assets parked until an operator repairs them"),
     (
         "asset_ledger_tamper",
-        "Events of the journal changed or removed, and what verify found altered or lost",
+        "Journal changes other than appends, and verify findings of tampering or loss",
     ),
-    ("asset_ledger_verify_completed", "Times that this process verified the ledger to its end"),
-    ("asset_ledger_verify_findings", "Findings of all these, each told in the log"),
-    ("asset_ledger_stream_gaps", "Times that a stream lost records"),
-    ("asset_ledger_overwrite_attempts", "Versions put over a confirmed one"),
-    ("asset_ledger_pins_missing", "Looks that did not find the pinned version of an asset"),
-    ("asset_ledger_objects_altered", "Files read that were not as they were uploaded"),
-    ("asset_ledger_objects_set_aside", "Files of no version moved to s3/lost"),
-    ("asset_ledger_notifications_dropped", "Notifications about nothing of ours"),
-    ("asset_ledger_notifications_later", "Notifications put off"),
-    ("asset_ledger_versions_swept", "Versions deleted of purged assets"),
+    ("asset_ledger_verify_completed", "Complete verify runs of this process"),
+    ("asset_ledger_verify_findings", "Findings of all complete verify runs of this process"),
+    ("asset_ledger_stream_gaps", "Detected losses of stream records"),
+    ("asset_ledger_overwrite_attempts", "Object versions put over a confirmed version"),
+    (
+        "asset_ledger_pins_missing",
+        "Reconciliations that did not find the pinned version of an asset",
+    ),
+    ("asset_ledger_objects_altered", "Files whose bytes differ from the upload when read"),
+    ("asset_ledger_objects_set_aside", "Files without a version that were moved to s3/lost"),
+    (
+        "asset_ledger_notifications_dropped",
+        "Dropped notifications: tests, foreign, unreadable, or of an asset at its event limit",
+    ),
+    ("asset_ledger_notifications_later", "Notifications to be retried later"),
+    ("asset_ledger_versions_swept", "Deleted object versions of purged assets"),
 ];
 
 const GAUGES: [(&str, &str); 7] = [
-    ("asset_ledger_stream_lag_ms", "Age of the oldest of the stream that is not a row"),
-    ("asset_ledger_arrivals_behind", "Events of the journal that are not rows yet"),
-    ("asset_ledger_outbox_waiting", "Notifications of S3 that are to be handled"),
-    ("asset_ledger_verify_age_seconds", "Since the ledger was last verified to its end"),
-    ("asset_ledger_verify_last_findings", "Findings of that time"),
-    ("asset_ledger_checkpoint_age_seconds", "Since a checkpoint was last written"),
-    ("asset_ledger_outbox_dead", "Notifications of S3 set aside for a person"),
+    (
+        "asset_ledger_stream_lag_ms",
+        "Age of the oldest stream record that is not projected, in milliseconds",
+    ),
+    ("asset_ledger_arrivals_behind", "Events of the journal that are not projected yet"),
+    ("asset_ledger_outbox_waiting", "S3 notifications waiting in the outbox"),
+    ("asset_ledger_verify_age_seconds", "Seconds since the last complete verify run"),
+    ("asset_ledger_verify_last_findings", "Findings of the last complete verify run"),
+    ("asset_ledger_checkpoint_age_seconds", "Seconds since the last checkpoint was written"),
+    ("asset_ledger_outbox_dead", "Dead S3 notifications in the outbox, for an operator to handle"),
 ];

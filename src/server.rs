@@ -65,7 +65,7 @@ impl BoundListener {
                     None => door.refuse(stream, &mut connections),
                 },
                 Err(error) => {
-                    tracing::warn!(%error, address = %self.address, "a connection was not taken");
+                    tracing::warn!(%error, address = %self.address, "cannot accept a connection");
                     tokio::time::sleep(BREATH).await;
                 }
             }
@@ -101,7 +101,9 @@ impl Tasks {
         self.stop.cancel();
         self.running.close();
         if timeout_at(deadline, self.running.wait()).await.is_err() {
-            tracing::warn!("some work was cut off; nothing acknowledged is lost");
+            tracing::warn!(
+                "cancelled unfinished work at the deadline; no acknowledged write is lost"
+            );
             self.cut.cancel();
         }
     }

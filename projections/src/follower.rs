@@ -34,10 +34,10 @@ const SWEEP: Duration = Duration::from_hours(1);
 /// How often the log says that following stands still.
 const REMIND: Duration = Duration::from_hours(1);
 /// What a person can do about rows that follow another journal.
-pub const LOST: &str = "the rows follow a journal that this is not: it lost events, or it was \
-    restored or copied from an earlier moment. Nothing is projected and no row is changed. Run \
-    `asset-ledger verify`; put the right journal back, or accept this one with \
-    `asset-ledger replay --accept-restored`";
+pub const LOST: &str = "the rows follow another journal: this one lost events, or was restored or \
+    copied from an earlier moment. Nothing is projected and no row is changed. Run `asset-ledger \
+    verify`; then restore the right journal, or accept this one with `asset-ledger replay \
+    --accept-restored`";
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +192,7 @@ impl JournalFollower {
         }
         self.swept = Some(Instant::now());
         if let Err(error) = self.runner.sweep().await {
-            tracing::warn!(cause = chain(&error), "expired tombstones could not be dropped");
+            tracing::warn!(cause = chain(&error), "cannot remove expired tombstones");
         }
     }
 }
@@ -270,7 +270,7 @@ async fn ended(shutdown: &mut watch::Receiver<bool>) {
 fn back_off(failures: u32, error: &StoreError) -> Duration {
     let pause = BACK_OFF.saturating_mul(1 << failures.min(16)).min(BACK_OFF_MAX);
     tracing::warn!(failures, ?pause, kind = ?error.kind, cause = chain(error),
-        "following stopped and will be tried again");
+        "the projection stopped and will be retried");
     pause
 }
 

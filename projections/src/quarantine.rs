@@ -88,7 +88,10 @@ impl Quarantine for ContradictedAssets {
             }
             Err(error) if known.read.is_none() => return Err(error),
             Err(error) => {
-                tracing::warn!(cause = chain(&error), "what is contradicted was not read again");
+                tracing::warn!(
+                    cause = chain(&error),
+                    "cannot refresh the list of contradicted assets"
+                );
             }
         }
         Ok(known.holds(key.asset))

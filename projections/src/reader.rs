@@ -52,7 +52,7 @@ impl Reader {
         // A read table that is away costs speed, not answers: the journal is the truth.
         let row = row.unwrap_or_else(|error| {
             let asset = key.partition();
-            tracing::warn!(asset, kind = ?error.kind, cause = chain(&error), "no row was read");
+            tracing::warn!(asset, kind = ?error.kind, cause = chain(&error), "cannot read a row");
             None
         });
         if let Some(row) = &row
@@ -98,7 +98,7 @@ impl Reader {
         let key = Key { tenant: query.tenant.clone(), asset: row.asset };
         let asset = key.partition();
         measure::unreadable();
-        tracing::warn!(asset, cause = row.error, "a row of a list was not read");
+        tracing::warn!(asset, cause = row.error, "cannot read a row of a list");
         let left_out = |cause: &str| {
             measure::left_out();
             tracing::warn!(asset, cause, "an asset was left out of a list");
@@ -125,12 +125,17 @@ fn tell_apart(row: Option<&Asset>, asset: Option<&Asset>) {
     let (Some(row), Some(asset)) = (row, asset) else { return };
     let (name, at, reached) = (asset.key.partition(), row.version, asset.version);
     if row.version > asset.version {
-        tracing::warn!(asset = name, row = at, journal = reached, "a row is beyond the journal");
+        tracing::warn!(
+            asset = name,
+            row = at,
+            journal = reached,
+            "a row has events that the journal does not have"
+        );
     } else if row.version == asset.version && row.head != asset.head {
         tracing::warn!(
             asset = name,
             version = at,
-            "a row was altered: its head is not the event's"
+            "a row was altered: its head differs from the event's hash"
         );
     } else {
         tracing::debug!(asset = name, row = at, journal = reached, "a row lags");

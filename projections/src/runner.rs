@@ -295,7 +295,7 @@ impl Runner {
             asset = told.key.partition(),
             version,
             cause = error,
-            "an asset is contradicted: its row was left as it is, and commands on it are refused"
+            "an asset is contradicted: its row was not changed, and commands on it are refused"
         );
         let (key, at) = (told.key.clone(), self.effects.now());
         let version = version.max(told.version);

@@ -122,7 +122,7 @@ impl ListedRow {
 #[must_use]
 pub fn no_asset(key: &str) -> Option<ListedRow> {
     measure::unreadable();
-    tracing::warn!(key, "a row of a list is not of an asset");
+    tracing::warn!(key, "a row of a list has no asset key");
     None
 }
 

@@ -69,7 +69,7 @@ impl JournalChange<'_> {
             before,
             after,
             sequence,
-            "the journal was changed other than by appending to it"
+            "tampering: the journal was changed other than by appending an event"
         );
     }
 }

@@ -70,7 +70,7 @@ impl Check for TableCheck {
 
     async fn check(&self) -> Result<(), NotReady> {
         let differences = self.look().await.map_err(|error| {
-            tracing::warn!(cause = chain(&error), "a table cannot be looked at");
+            tracing::warn!(cause = chain(&error), "cannot describe a table");
             NotReady(format!("{:?}: see the log", error.kind))
         })?;
         if differences.is_empty() {

@@ -17,18 +17,18 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 /// Faults that are told one by one; the rest is counted.
 const TOLD: usize = 20;
 
-/// Copy a data folder beside a running `serve`.
+/// Back up a data folder, with or without a running `serve`.
 ///
-/// Events, the list of objects and the key of the S3 endpoint are copied as of one moment, and
-/// every file of an object once: a next run copies only what is new. Each file is hashed as it is
-/// copied and read back. Files whose versions were deleted, by a purge above all, are removed from
-/// the backup too: for older states keep several folders. Rows are not kept; `restore` makes them.
+/// Events, the list of objects and the key of the S3 endpoint are copied as of one moment. Each
+/// object file is copied once; a later run copies only new files. Each file is hashed during the
+/// copy and read back. Files of deleted versions, such as purged ones, are removed from the backup
+/// too: keep several folders to keep older states. Rows are not copied; `restore` rebuilds them.
 ///
-/// A run that is stopped leaves the backup before it as it was. Keep it on another disk, and as
-/// secret as the data folder: it holds the key that signs URLs.
+/// An interrupted run leaves the previous backup unchanged. Keep the backup on another disk, and
+/// as secret as the data folder: it holds the key that signs URLs.
 ///
-/// Exits with 1 also when the backup was made, but the ledger itself lacks something: it is named,
-/// and `verify --objects=deep` says more.
+/// The exit code is also 1 if the backup was made but the ledger has missing or damaged data. Each
+/// fault is listed; `verify --objects=deep` gives the details.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger backup --data ./data --out /mnt/backup/ledger
@@ -38,19 +38,20 @@ pub(super) struct Backup {
     /// The data folder of `serve`.
     #[arg(long, env = "ASSET_LEDGER_DATA", value_name = "DIR")]
     data: PathBuf,
-    /// The folder of the backup; made when missing. Not in the data folder.
+    /// The folder of the backup; created if missing. It must not be in the data folder.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Read the files of earlier runs again, and copy anew what was altered.
+    /// Read the files of earlier runs again, and replace those that were altered.
     #[arg(long)]
     deep: bool,
 }
 
-/// Bring a backup back, into a folder that is not there yet or empty.
+/// Restore a backup into a new or empty folder.
 ///
-/// Every file is held against its hash. What was on its way when the backup was made is looked at,
-/// and the rows are made, so that `verify --objects=deep` has nothing to find. Then run `serve` on
-/// the folder. What happened after the backup is not in it: see `docs/OPERATIONS.md`.
+/// Every file is checked against its hash. Notifications that were pending at the time of the
+/// backup are handled, and the rows are rebuilt. Remaining faults are listed, and the exit code is
+/// then 1. Afterwards run `serve` on the folder. Events after the backup are not in it: see
+/// `docs/OPERATIONS.md`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger restore --from /mnt/backup/ledger --data ./restored
@@ -59,7 +60,7 @@ pub(super) struct Restore {
     /// The folder of the backup.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The data folder to be.
+    /// The new data folder.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 }
@@ -79,7 +80,7 @@ impl Backup {
             taken.copied,
             taken.removed
         )?;
-        tell("the ledger itself lacks", &taken.faults)
+        tell("fault in the ledger", &taken.faults)
     }
 }
 
@@ -97,7 +98,7 @@ impl Restore {
         )?;
         let found = restored.findings.into_iter();
         let found = found.map(|it| format!("{}: {}: {}", it.kind, it.asset, it.says));
-        tell("not as it should be", &found.collect::<Vec<_>>())
+        tell("finding", &found.collect::<Vec<_>>())
     }
 }
 
@@ -121,7 +122,7 @@ async fn watched<T>(
             () = tokio::time::sleep(pause) => {
                 let (files, bytes) = watch.reached();
                 let mib = bytes >> 20;
-                let _ = write!(io::stderr(), "{begin}{files} files looked at, {mib} MiB read{end}");
+                let _ = write!(io::stderr(), "{begin}{files} files checked, {mib} MiB read{end}");
             }
             Ok(()) = tokio::signal::ctrl_c() => watch.stop(),
         }

@@ -19,17 +19,18 @@ use crate::plural::count;
 use key::Keygen;
 pub(super) use key::{secret, verifier};
 
-/// Write the head of every asset, to be kept where the ledger's keepers cannot change it.
+/// Write the head of every asset to a file, to detect later tampering.
 ///
-/// A chain cannot show that its own end was cut off, that an asset was removed as a whole, or that
-/// a history was written anew. Whoever kept a checkpoint finds all three, with `verify --against`.
-/// The file has a line for each asset (tenant, asset, version, hash), sorted; with --key a signed
-/// note over their Merkle root lies beside it (FILE.note), and `proof` shows one asset to be in it.
-/// Keep both in another account, under an object lock. docs/AUDIT.md says what they cannot show.
+/// A hash chain cannot reveal that its end was cut off, that the whole asset was removed, or that
+/// its history was rewritten. `verify --against` detects all three with an earlier checkpoint. The
+/// file has one line per asset (tenant, asset, version, hash), sorted. With --key, a signed note
+/// over the Merkle root of the lines is written to FILE.note, and `proof` proves that one asset is
+/// in the checkpoint. Keep both files in another account, under an object lock. docs/AUDIT.md
+/// describes the limits.
 ///
-/// A history that does not verify stops it: a checkpoint would vouch for the tampering. With
-/// --leave-out-broken it is made of the others; the note says how many are missing, and
-/// FILE.left-out which.
+/// A history that does not verify stops the command, because a checkpoint would vouch for it. With
+/// --leave-out-broken such assets are omitted; the note holds their number, and FILE.left-out
+/// lists them.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
@@ -51,13 +52,13 @@ enum CheckpointSubcommand {
 
 #[derive(Debug, Args)]
 struct MakeOptions {
-    /// The file of heads to write; the note becomes FILE.note. There must be neither yet.
+    /// The file of heads to write; the note is FILE.note. Neither may exist yet.
     #[arg(long, value_name = "FILE", required = true)]
     out: Option<PathBuf>, // not with `keygen`
-    /// The secret key that signs, made by `checkpoint keygen`.
+    /// The secret key that signs the checkpoint, made by `checkpoint keygen`.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Go on without the assets whose histories do not verify, and say so beside the heads.
+    /// Omit the assets whose histories do not verify, and list them in FILE.left-out.
     #[arg(long)]
     leave_out_broken: bool,
     #[command(flatten)]
@@ -69,7 +70,7 @@ impl CheckpointCommand {
         match (self.other, &self.make.out) {
             (Some(CheckpointSubcommand::Keygen(keygen)), _) => keygen.run(),
             (None, Some(out)) => self.make.run(out).await,
-            (None, None) => bail!("--out says where the heads are to be written"),
+            (None, None) => bail!("--out FILE is required: the file of heads to write"),
         }
     }
 }

@@ -20,22 +20,22 @@ use crate::server::DRAIN;
 /// How long a notification may take to be seen before something must be wrong.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Walk one file through its whole life, and show each step as the curl line that does it.
+/// Run the whole life cycle of one file, and show each step as a curl command.
 ///
-/// Starts the API and the S3 endpoint in a fresh temporary folder, removed at the end, and drives
-/// them from outside. Exits with 1 at the first step that does not do what it should.
+/// Starts the API and the S3 endpoint on a new temporary folder, sends them HTTP requests, and
+/// removes the folder at the end. Exits with 1 at the first step that fails.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger demo
   asset-ledger demo ./photo.jpg")]
 pub(super) struct Demo {
-    /// The file to upload; a small text by default.
+    /// The file to upload; by default a small text file.
     file: Option<PathBuf>,
 }
 
 impl Demo {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         let file = match self.file {
             Some(path) => DemoFile::existing(path).await?,
             None => DemoFile::sample(folder.path()).await?,
@@ -83,7 +83,7 @@ async fn live(walk: &mut DemoWalk, file: &DemoFile) -> anyhow::Result<()> {
 }
 
 async fn create(walk: &mut DemoWalk, file: &DemoFile) -> anyhow::Result<HttpReply> {
-    walk.title("Create an asset: say what is coming, get a URL to send it to")?;
+    walk.title("Create an asset: declare the file, get an upload URL")?;
     let declared = json!({
         "filename": file.name, "content_type": file.content_type,
         "size": file.size, "sha256": file.sha256,
@@ -94,14 +94,14 @@ async fn create(walk: &mut DemoWalk, file: &DemoFile) -> anyhow::Result<HttpRepl
 }
 
 async fn upload(walk: &mut DemoWalk, file: &DemoFile, created: &HttpReply) -> anyhow::Result<()> {
-    walk.title("Upload the file straight to S3, by the presigned URL")?;
+    walk.title("Upload the file directly to S3, by the presigned URL")?;
     let put = walk.put(file, created).await?;
     ensure!(put.status == 200, "the upload answered {}: {}", put.status, put.body);
     walk.say(&format!("{}; S3 checked their SHA-256", count(file.size, "byte")))
 }
 
 async fn wait_until_received(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
-    walk.title("S3 notifies the ledger, which looks at the object: RECEIVED")?;
+    walk.title("S3 notifies the ledger, which reads the object's metadata: RECEIVED")?;
     let path = format!("/asset/{id}/state");
     let asked = tokio::time::timeout(PATIENCE, async {
         loop {
@@ -112,19 +112,19 @@ async fn wait_until_received(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let state = asked.await.context("no notification was seen in ten seconds")??;
+    let state = asked.await.context("the asset was not RECEIVED within ten seconds")??;
     walk.show("GET", &path, &state)?;
     walk.say(&format!("version of the object: {}", state.text("version_id")?))
 }
 
 async fn confirm(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
-    walk.title("Confirm the upload: from here on this version is the asset's content")?;
+    walk.title("Confirm the upload: this version is now the asset's content")?;
     let answer = walk.call("PUT", &format!("/asset/{id}"), None).await?.with_status(202)?;
     answer.must_say("status", "UPLOADED")
 }
 
 async fn download(walk: &mut DemoWalk, file: &DemoFile, id: &str) -> anyhow::Result<()> {
-    walk.title("Download it, and compare the bytes")?;
+    walk.title("Download the file, and compare the bytes")?;
     let answer = walk.call("GET", &format!("/asset/{id}"), None).await?.with_status(202)?;
     let (status, sha256) = walk.download(&answer.text("download_url")?).await?;
     ensure!(status == 200, "the download answered {status}");
@@ -141,7 +141,7 @@ async fn list(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
 }
 
 async fn expired_url(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
-    walk.title("A URL that lives for one second, used after two: S3 refuses it")?;
+    walk.title("Use a URL after it expired: S3 refuses it")?;
     let path = format!("/asset/{id}?timeout=1");
     let answer = walk.call("GET", &path, None).await?.with_status(202)?;
     tokio::time::sleep(Duration::from_millis(2_100)).await;
@@ -156,24 +156,24 @@ async fn second_upload(
     file: &DemoFile,
     created: &HttpReply,
 ) -> anyhow::Result<()> {
-    walk.title("The upload URL used again: nothing is overwritten")?;
+    walk.title("Use the upload URL again: S3 refuses it, and nothing is overwritten")?;
     let refused = walk.put(file, created).await?;
     ensure!(refused.status == 412, "a second upload answered {}", refused.status);
     Ok(())
 }
 
 async fn delete_and_restore(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
-    walk.title("Soft-delete it: the bytes stay, readers are refused")?;
+    walk.title("Soft-delete the asset: the bytes stay, downloads are refused")?;
     let path = format!("/asset/{id}");
     walk.call("DELETE", &format!("{path}?reason=demo"), None).await?.with_status(204)?;
     walk.call("GET", &path, None).await?.with_status(403)?;
-    walk.title("Restore it")?;
+    walk.title("Restore the asset")?;
     let restored = walk.call("POST", &format!("{path}/restore"), None).await?.with_status(200)?;
     restored.must_say("state", "UPLOADED")
 }
 
 async fn purge(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
-    walk.title("Delete it again and purge it: every version of the object is destroyed")?;
+    walk.title("Delete and purge the asset: every version of the object is destroyed")?;
     let path = format!("/asset/{id}");
     let url = walk.ask(&path).await?.with_status(202)?.text("download_url")?;
     walk.call("DELETE", &path, None).await?.with_status(204)?;
@@ -185,7 +185,7 @@ async fn purge(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
 }
 
 async fn history(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
-    walk.title("What remains is the history, and anybody can check it")?;
+    walk.title("Read the history that remains, and verify its hash chain")?;
     let history = walk.history(id).await?;
     let kinds: Vec<_> = history.entries().iter().map(|e| e.record.event.kind()).collect();
     let expected = [
@@ -198,6 +198,6 @@ async fn history(walk: &mut DemoWalk, id: &str) -> anyhow::Result<()> {
         "purge_requested",
         "purged",
     ];
-    ensure!(kinds == expected, "the history should be {expected:?}, it is {kinds:?}");
+    ensure!(kinds == expected, "the history should be {expected:?}, but is {kinds:?}");
     walk.conclude(&history)
 }

@@ -17,16 +17,16 @@ use crate::export::{ExportFilter, ExportShape, ExportSource, ExportWriter, Layou
 use crate::plural::count;
 use crate::system::SystemEffects;
 
-/// Write histories to a folder or a tar that anybody can check.
+/// Export histories to a folder or a tar that can be verified offline.
 ///
-/// Whole assets always: a filter chooses which, never which of their events, so every exported
-/// chain verifies. It reads beside a running service; each history is as long as it was when it
-/// was read. Of the same events the files are the same bytes, from whichever store; only the time
-/// in manifest.json differs. docs/AUDIT.md has the form.
+/// Filters select whole assets, never single events, so every exported chain verifies. The service
+/// may run meanwhile; each history is exported as of the moment it is read. The same events give
+/// the same bytes from either store; only the time in manifest.json differs. docs/AUDIT.md
+/// describes the format.
 ///
-/// A history that does not verify stops the export, which is then taken away again: see `verify`.
-/// So does one that is too long for whoever reads it in files. With --leave-out-broken the rest is
-/// written, and the manifest names what is missing.
+/// A history that does not verify, or has over 64 MiB of events, fails the export, and nothing is
+/// left at PATH. With --leave-out-broken the other assets are exported, and the manifest names the
+/// omitted ones.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger export --data ./data --out ledger-export
@@ -36,19 +36,19 @@ use crate::system::SystemEffects;
   asset-ledger export --store dynamodb --journal-table journal --views-table views \\
       --out one --per asset --asset $id
 
-On DynamoDB the histories are sorted through temporary files, as large as the journal, in TMPDIR.")]
+On DynamoDB the histories are sorted in temporary files in TMPDIR, as large as the journal.")]
 pub(super) struct Export {
-    /// Where to: a tar if it ends in `.tar`, else a folder; there must be nothing yet. Packed
-    /// archives (`.tar.gz`) are not written: --gzip packs the files in a tar.
+    /// The output: a tar if the name ends in `.tar`, else a folder. It must not exist yet. A packed
+    /// archive (`.tar.gz`) is not supported: --gzip compresses the files inside a tar.
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// One file for each asset, or for some 100,000 events.
+    /// One file per asset, or one per segment of about 100,000 events.
     #[arg(long, default_value = "segment")]
     per: ExportLayout,
     /// Compress each file of events.
     #[arg(long)]
     gzip: bool,
-    /// Go on without the assets whose histories do not verify, or have over 64 MiB of events.
+    /// Omit the assets whose histories do not verify or have over 64 MiB of events.
     #[arg(long)]
     leave_out_broken: bool,
     #[command(flatten)]
@@ -63,23 +63,23 @@ enum ExportLayout {
     Segment,
 }
 
-/// Which assets.
+/// The assets to export.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Which assets (whole ones; all by default)")]
+#[command(next_help_heading = "Asset filters (default: all assets)")]
 struct AssetSelection {
-    /// This asset; may be given several times.
+    /// The asset with this id. Can be given more than once.
     #[arg(long, value_name = "ID")]
     asset: Vec<AssetLabel>,
-    /// With an event at or after this time (RFC 3339), or the midnight UTC of a date.
+    /// Assets with an event at or after this time: RFC 3339, or a date for its midnight in UTC.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     since: Option<DateTime<Utc>>,
-    /// With an event before this time; with --since, the same event.
+    /// Assets with an event before this time; with --since, one event must match both.
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     until: Option<DateTime<Utc>>,
-    /// With an event of this actor; with a time, the same event.
+    /// Assets with an event of this actor; with a time filter, one event must match both.
     #[arg(long)]
     actor: Option<String>,
-    /// In this state at its last event.
+    /// Assets in this state after their last event.
     #[arg(long, value_parser = ["CREATED", "RECEIVED", "UPLOADED", "DELETED", "PURGED"])]
     state: Option<String>,
 }
@@ -124,7 +124,7 @@ impl Export {
         drop(progress);
         ensure!(
             left_out == 0 || self.leave_out_broken,
-            "of {} the history does not verify or is too long, so nothing was exported; look with \
+            "nothing was exported: {} with a history that does not verify or is too long; run \
              `verify`, or give --leave-out-broken",
             count(left_out, "asset")
         );

@@ -11,19 +11,19 @@ use super::render;
 use super::store_options::StoreOptions;
 use super::values::AssetLabel;
 
-/// Show what happened to an asset, and check its hash chain.
+/// Show the history of an asset, and verify its hash chain.
 ///
-/// Reads the journal, beside a running `serve` or without one. Exits with 1 if
-/// the asset does not exist or its history was tampered with.
+/// Reads the journal, with or without a running `serve`. The exit code is 1 if the asset does not
+/// exist or its history does not verify.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger history $id --data ./data
   asset-ledger history $id --data ./data --format jsonl > history.jsonl
   asset-ledger history $id --store dynamodb --journal-table journal --views-table views")]
 pub(super) struct HistoryCommand {
-    /// The asset's id, as `POST /asset` gave it.
+    /// The asset's id, as returned by `POST /asset`.
     id: AssetLabel,
-    /// A table for people, or the raw chain: one event's stored bytes a line.
+    /// A table, or the raw chain with the stored bytes of one event per line.
     #[arg(long, default_value = "table")]
     format: Format,
     #[command(flatten)]
@@ -42,7 +42,7 @@ impl HistoryCommand {
         let key = self.id.key(&self.stores.home_tenant());
         let lines = journal.history(&key).await?;
         if lines.is_empty() {
-            bail!("there is no asset {} of tenant {}", key.asset, key.tenant);
+            bail!("tenant {} has no asset {}", key.tenant, key.asset);
         }
         let mut out = io::stdout().lock();
         let read = Chain::read(&key, lines.clone());
@@ -52,7 +52,7 @@ impl HistoryCommand {
             (_, Format::Jsonl) => write_lines(&mut out, &lines),
         };
         // Also where nobody reads to the end: the exit code tells of it.
-        read.context("this history is not as it was written")?;
+        read.context("cannot verify the history")?;
         Ok(shown?)
     }
 }

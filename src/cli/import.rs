@@ -18,15 +18,15 @@ use crate::plural::count;
 
 /// Rebuild an empty journal from an export, byte for byte.
 ///
-/// For a move to another store and for a bad day. The export is checked first as a whole, and
-/// nothing of it is taken if it is not as it was written. A journal that holds other events is left
-/// alone. If the import is cut off, run it again: it goes on. Until it is through, `serve` refuses
-/// the data folder; on DynamoDB keep the service stopped.
+/// For a move to another store, or for disaster recovery. The whole export is verified first;
+/// nothing is imported if it does not verify, or if the journal holds other events. An interrupted
+/// import resumes when the same command is run again. Until it is complete, `serve` refuses the
+/// data folder; on DynamoDB keep the service stopped.
 ///
-/// Events arrive asset after asset in the order of creation, some assets at the same time: the
-/// order among assets in which the old journal took them is not in an export. Files are not in it
-/// either: copy the bucket, or the folder `s3`, by itself. Rows are made from the journal: by
-/// `serve` when it starts, on DynamoDB by `project --catch-up`.
+/// Events are appended by asset in the order of creation, several assets at a time: an export does
+/// not hold the order of events across assets. Files are not in an export: copy the bucket, or the
+/// folder `s3`, separately. Rows are rebuilt from the journal: by `serve` when it starts, on
+/// DynamoDB by `project --catch-up`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger import ledger-export.tar --data ./restored
@@ -51,14 +51,14 @@ impl ImportCommand {
         }
         let imported = tokio::select! {
             imported = bring(&importing) => imported?,
-            _ = tokio::signal::ctrl_c() => bail!("stopped: run the same command again to go on"),
+            _ = tokio::signal::ctrl_c() => bail!("stopped: run the same command again to resume"),
         };
         if let Some(folder) = &folder {
             folder.end_import()?;
         }
         let crate::export::ImportSummary { assets, events, there } = imported;
         let (assets, events) = (count(assets, "asset"), count(events, "event"));
-        Ok(writeln!(io::stdout(), "imported {assets}, {events}, {there} there before")?)
+        Ok(writeln!(io::stdout(), "imported {assets}, {events}, {there} already present")?)
     }
 
     /// The data folder, which nobody may serve meanwhile.
@@ -72,7 +72,7 @@ impl ImportCommand {
             return self.stores.journal().await;
         }
         let journal = SqliteJournal::open(self.stores.folder(), OpenMode::OrCreate).await;
-        Ok(Arc::new(journal.context("the journal cannot be opened")?))
+        Ok(Arc::new(journal.context("cannot open the journal")?))
     }
 }
 
@@ -84,5 +84,5 @@ fn check(archive: &Archive) -> anyhow::Result<()> {
 async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::ImportSummary> {
     let mut progress = ProgressBar::new("imported");
     let done = importing.append(|done| progress.reached(done.events)).await;
-    done.context("the import is not finished; run the same command again to go on")
+    done.context("the import is not finished; run the same command again to resume")
 }

@@ -15,7 +15,7 @@ pub(super) fn start(log: &LogOptions, quiet: bool) -> anyhow::Result<()> {
     let default = if quiet { "warn" } else { "info" };
     let wanted = log.log.as_deref().unwrap_or(default);
     let filter = logging::filter(wanted)
-        .with_context(|| format!("--log: {wanted:?} is not a filter; try `info` or `debug`"))?;
+        .with_context(|| format!("--log: {wanted:?} is not a log filter; try `info` or `debug`"))?;
     let json = matches!(log.log_format, LogFormat::Json);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Escaped { json });
     // A line that cannot be written is lost: telling of it on the same stream would panic.

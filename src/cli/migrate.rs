@@ -9,18 +9,19 @@ use crate::aws::migrate::Migration;
 use crate::aws::{API_OPERATION, Clients, JOURNAL_TABLE, VIEWS_TABLE, sdk_config};
 use crate::system::SystemEffects;
 
-/// Make the two DynamoDB tables, or check that they are as they should be.
+/// Create the two DynamoDB tables, or check the existing ones.
 ///
-/// Creates what is missing and waits until it is active: the journal with its stream (new and old
-/// images), deletion protection and point-in-time recovery; the rows with their time to live. What
-/// an endpoint does not have, such as backups on an emulator, is said aloud. Running it again
-/// switches on what was switched off since, and changes nothing else. If a table is there when it
-/// starts and differs in its key, stream or indexes, or if events, or rows by another attribute
-/// than `expires_at`, have a time to live, nothing at all is touched, and the differences are told.
-/// What was applied is recorded among the rows, under the key `#migrations`.
+/// Creates missing tables and waits until they are active: the journal with its stream (new and
+/// old images), deletion protection and point-in-time recovery; the rows with their TTL. A later
+/// run switches these features on again if they were switched off, and changes nothing else. A
+/// feature that the endpoint lacks, such as backups on an emulator, is reported.
+///
+/// The command changes nothing and reports the differences if an existing table differs in its
+/// key, stream or indexes, if the journal has a TTL, or if the TTL attribute of the rows is not
+/// `expires_at`. Applied migrations are recorded in the rows' table under the key `#migrations`.
 #[derive(Debug, Args)]
-#[command(after_help = "Region, credentials and endpoints are those of every AWS tool: AWS_REGION,
-AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB.
+#[command(after_help = "Region, credentials and endpoints come from the usual AWS settings:
+AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB.
 
 Examples:
   asset-ledger migrate --journal-table journal --views-table views --dry-run
@@ -29,7 +30,7 @@ Examples:
 
 Needs the permissions dynamodb:CreateTable, DescribeTable, UpdateTable, DescribeTimeToLive,
 UpdateTimeToLive, DescribeContinuousBackups, UpdateContinuousBackups, and PutItem on the rows.
-A stack made from deploy/template.yaml has its tables already.")]
+A stack created from deploy/template.yaml already has its tables.")]
 pub(super) struct Migrate {
     /// The DynamoDB table of events.
     #[arg(long, env = JOURNAL_TABLE, value_name = "TABLE")]
@@ -37,7 +38,7 @@ pub(super) struct Migrate {
     /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE")]
     views_table: String,
-    /// Only tell what would be done.
+    /// Print the planned changes, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }

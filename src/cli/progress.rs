@@ -69,7 +69,7 @@ impl ExportObserver for ProgressBar {
 
     fn too_long(&mut self, partition: &str, bytes: usize) {
         let (partition, bytes) = (render::line(partition), count(bytes as u64, "byte"));
-        let why = "more than an export holds of one asset: see `history --format jsonl`";
+        let why = "more than an export allows for one asset: use `history --format jsonl`";
         let _ = writeln!(io::stderr(), "too long: {partition}: its events have {bytes}, {why}");
     }
 }

@@ -18,36 +18,36 @@ use crate::export::{
 };
 use crate::plural::count;
 
-/// Show that an asset's head is in a signed checkpoint, or check such a proof.
+/// Prove that an asset's head is in a signed checkpoint, or check such a proof.
 ///
-/// The proof is one small file (tlog-proof of C2SP): the head, the way from it to the signed root,
-/// and the note. Whoever has the public key checks it offline, without the ledger and without the
-/// other heads. With --history the chain that it is about is checked along with it.
+/// The proof is one small file (tlog-proof of C2SP): the head, its Merkle path to the signed root,
+/// and the note. It is checked offline with the public key, without the ledger and without the
+/// other heads. --history also checks the asset's chain against the proof.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger proof $id --checkpoint 2026-11-25.heads --out $id.tlog-proof
   asset-ledger proof --check $id.tlog-proof --key ledger.key.pub
   asset-ledger proof --check $id.tlog-proof --key ledger.key.pub --history $id.jsonl")]
 pub(super) struct ProofCommand {
-    /// The asset to make a proof for.
+    /// The asset to prove.
     #[arg(required_unless_present = "check", requires = "checkpoint", conflicts_with = "check")]
     asset: Option<AssetLabel>,
-    /// The heads of a checkpoint, whose note lies beside them.
+    /// The heads of the checkpoint; its note is FILE.note.
     #[arg(long, value_name = "FILE", requires = "asset")]
     checkpoint: Option<PathBuf>,
-    /// Where to write the proof; standard output by default.
+    /// The file of the proof; standard output by default.
     #[arg(long, value_name = "FILE", requires = "asset")]
     out: Option<PathBuf>,
-    /// A proof to check.
+    /// The proof to check.
     #[arg(long, value_name = "FILE", requires = "key")]
     check: Option<PathBuf>,
-    /// The public key of whoever signed the checkpoint: the key itself, or a file with it.
+    /// The public key of the checkpoint's signer: the key itself, or a file with it.
     #[arg(long, value_name = "KEY", requires = "check")]
     key: Option<String>,
-    /// The asset's chain, one event's stored bytes a line, to be checked against the proof.
+    /// The asset's chain, the stored bytes of one event per line, to check against the proof.
     #[arg(long, value_name = "FILE", requires = "check")]
     history: Option<PathBuf>,
-    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
+    /// The tenant: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
 }
@@ -84,17 +84,14 @@ impl ProofCommand {
         writeln!(out, "when {origin} signed the heads of {size}")?;
         whole.map_or(Ok(()), |events| {
             let events = count(events as u64, "event");
-            Ok(writeln!(out, "its history of {events} is that one")?)
+            Ok(writeln!(out, "its history of {events} matches the proof")?)
         })
     }
 }
 
 fn prove(key: &Key, heads: &Path) -> anyhow::Result<InclusionProof> {
     let note = read_note(heads)?.with_context(|| {
-        format!(
-            "{} is missing: only a signed checkpoint proves anything",
-            note_beside(heads).display()
-        )
+        format!("{} is missing: a proof needs a signed checkpoint", note_beside(heads).display())
     })?;
     let of = note.unverified()?;
     let (mut read, mut leaves, mut found) = (HeadsFile::open(heads)?, Vec::new(), None);
@@ -106,7 +103,7 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<InclusionProof> {
         }
     }
     let same = (of.size, of.root) == (read.rising().count(), read.rising().root());
-    ensure!(same, "{}: these are not the heads that its note is of", heads.display());
+    ensure!(same, "{}: the heads do not match the note", heads.display());
     let absent = || format!("{} is not in {}", key.partition(), heads.display());
     let (line, index) = found.with_context(absent)?;
     Ok(InclusionProof::new(line, index, &leaves, note))
@@ -120,12 +117,12 @@ fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
     let run = match runs.read()? {
         Some(ExportItem::Run(run)) => run,
         Some(ExportItem::Fault(finding)) => bail!("--history {}", finding.says),
-        None => bail!("--history {shown}: it is empty"),
+        None => bail!("--history {shown}: the file is empty"),
     };
     let (partition, only) = (head.key.partition(), runs.read()?.is_none());
     ensure!(
         only && run.chain.partition == partition,
-        "--history {shown}: not of {partition} alone"
+        "--history {shown}: the file is not the chain of {partition} alone"
     );
     let known = ExpectedHeads { version: head.version, hash: head.hash, by: Witness::Checkpoint };
     match inspect_with(&run.chain, &[known]).findings.into_iter().next() {

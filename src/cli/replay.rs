@@ -33,63 +33,62 @@ use crate::system::SystemEffects;
 /// Segments at most: beyond this the disk or the table is what is waited for.
 const SEGMENTS: i64 = 64;
 
-/// Make the rows anew from the events, and switch to them.
+/// Rebuild the rows from the events, and switch to the new rows.
 ///
-/// Beside a running service: commands go on, and what they change is written to the old rows and to
-/// the new ones. The new rows are a generation of their own; readers see the old ones until the new
-/// ones are whole, compared, and switched to in one step. The old ones are kept for a while and
-/// kept up, so that going back is one command.
+/// The service may run meanwhile; its changes are written to the old rows and to the new ones. The
+/// new rows are a generation of their own. Readers use the old generation until the new one is
+/// complete and compared; the switch is one step. The old generation is kept and updated for a
+/// while, so that --rollback can return to it.
 ///
-/// Stopped or killed at any moment it changes nothing that is read, and goes on where it was when
-/// the same command is given again.
+/// A replay that is stopped or killed changes no row that is read. The same command resumes it.
 ///
-/// Rows made from a journal that was tampered with would hide that. So every history is checked,
-/// and if one does not verify, or a row knows what the journal does not, the assets are named and
-/// the rows stay as they are. Look at them with `asset-ledger verify` first.
+/// New rows from a tampered journal would hide the tampering. So every history is verified. If one
+/// does not verify, or a row knows an event that the journal does not have, the command names the
+/// assets and does not switch. Then run `asset-ledger verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  asset-ledger replay --data ./data --dry-run     # what would change
-  asset-ledger replay --data ./data               # change it; the old rows are kept for an hour
-  asset-ledger replay --data ./data --rollback    # go back to them
-  asset-ledger replay --data ./data --clean       # or let go of them now
-  asset-ledger replay --data ./data --asset $id   # one asset, also one that was set aside
+  asset-ledger replay --data ./data --dry-run     # show the changes
+  asset-ledger replay --data ./data               # switch; the old rows are kept for an hour
+  asset-ledger replay --data ./data --rollback    # return to the old rows
+  asset-ledger replay --data ./data --clean       # or remove them now
+  asset-ledger replay --data ./data --asset $id   # one asset, also a parked one
   asset-ledger replay --data ./data --accept-restored   # the journal was restored from a copy
   asset-ledger replay --store dynamodb --journal-table journal --views-table views --rate 500")]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct ReplayCommand {
-    /// Show what a replay would change, and change nothing.
+    /// Show the changes that a replay would make, and change nothing.
     #[arg(long, group = "deed")]
     dry_run: bool,
-    /// Make the row of this asset only, in the rows that are read: where it is missing, lags, was
-    /// altered or cannot be read. What a row remembers that its events do not tell stays.
+    /// Rebuild the row of this asset only, in the current generation, if it is missing, lags, was
+    /// altered or cannot be read. A row that its events contradict is not changed.
     #[arg(long, value_name = "ID", group = "deed")]
     asset: Option<AssetLabel>,
-    /// Go back to the rows before the last replay; once more takes that back.
+    /// Return to the rows before the last replay. A second --rollback undoes the first.
     #[arg(long, group = "deed")]
     rollback: bool,
-    /// Remove the rows that are kept to go back to, and those of a replay that was not finished.
+    /// Remove the rows kept for --rollback, and the rows of an unfinished replay.
     #[arg(long, group = "deed")]
     clean: bool,
-    /// Begin anew where an earlier replay was not finished.
+    /// Start from the beginning instead of resuming an unfinished replay.
     #[arg(long, conflicts_with = "deed")]
     fresh: bool,
-    /// Segments of the journal that are read at once; as many as there are cores without it.
+    /// Segments of the journal that are read at once; by default the number of cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SEGMENTS))]
     segments: Option<u32>,
-    /// Write units a second at most: rows, or on DynamoDB each KiB of one. No limit without it.
+    /// The limit of write units per second: rows, or on DynamoDB KiB of rows. By default none.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
-    /// How long the old rows are kept: 90s, 15m, 1h, 7d; 0s removes them at once. Each change
-    /// is one more write until then.
+    /// How long the old rows are kept: 90s, 15m, 1h, 7d; 0s removes them at once. Until then each
+    /// change costs one more write.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = keep::parse)]
     keep: TimeDelta,
-    /// Switch although histories do not verify or rows know what the journal does not. Assets whose
-    /// history does not verify have no row then, and are set aside.
+    /// Switch even if histories do not verify or rows know events that the journal does not have.
+    /// Assets whose history does not verify have no row then, and are parked.
     #[arg(long, conflicts_with = "deed")]
     accept_broken: bool,
-    /// The journal was restored from an earlier copy, and that is meant: switch although rows know
-    /// what it does not, and follow it from here. The old rows are kept as evidence until --clean.
-    /// With --asset: accept what the journal tells of this asset, whatever its row remembers.
+    /// Accept a journal that was restored from an earlier copy: switch even if rows know events
+    /// that it does not have, and follow it from now on. The old rows are kept as evidence until
+    /// --clean. With --asset: rebuild the row from the journal even if the row contradicts it.
     #[arg(long, conflicts_with_all = ["dry_run", "rollback", "clean"])]
     accept_restored: bool,
     #[command(flatten)]
@@ -168,9 +167,9 @@ impl ReplayCommand {
                 report::write(&report, &self.stores.home_tenant())?;
                 bail!(report::REFUSED)
             }
-            Ok(ReplayOutcome::Stopped) => bail!("stopped; the same command goes on from here"),
+            Ok(ReplayOutcome::Stopped) => bail!("stopped; run the same command again to resume"),
             Err(error @ ReplayError::Store(_)) => {
-                Err(error).context("a store does not answer; the same command goes on from here")
+                Err(error).context("a store does not answer; run the same command again to resume")
             }
             Err(error) => Err(error.into()),
         }
@@ -184,17 +183,17 @@ impl ReplayCommand {
         let outcome =
             if self.accept_restored { mender.accept(&key).await } else { mender.mend(&key).await };
         let said = match outcome.context("a store does not answer")? {
-            Mended::Sound => "its row is as its events make it",
-            Mended::Anew => "its row is made anew",
+            Mended::Sound => "the row matches its events",
+            Mended::Anew => "the row was rebuilt",
             Mended::Parked => bail!(
-                "{asset} cannot be projected: `asset-ledger history {asset}` \
-                shows why. It is set aside"
+                "{asset} cannot be projected and is parked: `asset-ledger history {asset}` \
+                shows the cause"
             ),
             Mended::Disputed(findings) => bail!(report::disputed(asset, &findings)),
             Mended::Unknown if self.accept_restored => {
-                "the journal has no event of it; its row was taken away"
+                "the journal has no event of it; the row was removed"
             }
-            Mended::Unknown => bail!("there is no asset {asset} of tenant {}", key.tenant),
+            Mended::Unknown => bail!("tenant {} has no asset {asset}", key.tenant),
         };
         Ok(writeln!(io::stdout(), "{asset}: {said}")?)
     }
@@ -212,15 +211,15 @@ async fn until_told(
         () = heed.told() => {}
     }
     stop.send_replace(true);
-    writeln!(io::stderr(), "stopping at the next clean place; once more stops at once")?;
+    writeln!(io::stderr(), "stopping at the next safe point; a second signal stops at once")?;
     tokio::select! {
         done = &mut deed => done,
-        () = heed.told() => bail!("stopped at once; the same command goes on from here"),
+        () = heed.told() => bail!("stopped at once; run the same command again to resume"),
     }
 }
 
 async fn rehearse(replay: &replay::Replay, home: &Tenant) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir().context("no folder for the rows of a dry run")?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder for the dry run")?;
     let scratch = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
     match bar::beside(replay, replay.rehearse(&scratch)).await? {
         Some(report) => {
@@ -228,7 +227,7 @@ async fn rehearse(replay: &replay::Replay, home: &Tenant) -> anyhow::Result<()> 
             if report.is_doubtful() {
                 bail!(report::WOULD_REFUSE)
             }
-            Ok(writeln!(io::stdout(), "nothing was changed: without --dry-run it is")?)
+            Ok(writeln!(io::stdout(), "nothing was changed: this was a dry run")?)
         }
         None => bail!("stopped; nothing was changed"),
     }
@@ -238,7 +237,7 @@ async fn roll_back(replay: &replay::Replay) -> anyhow::Result<()> {
     let generation = replay.roll_back().await?;
     writeln!(
         io::stdout(),
-        "generation {generation} is read again; --rollback once more undoes it"
+        "generation {generation} is current again; a second --rollback undoes this"
     )?;
     Ok(())
 }
@@ -247,20 +246,19 @@ async fn roll_back(replay: &replay::Replay) -> anyhow::Result<()> {
 async fn clean(table: &dyn Generations) -> anyhow::Result<()> {
     let dropped = table.generations().await?.dropped;
     let Some(from) = dropped.iter().map(|dropped| dropped.from).max() else {
-        return Ok(writeln!(io::stdout(), "there are no old rows to remove")?);
+        return Ok(writeln!(io::stdout(), "no old rows to remove")?);
     };
     let wait = (from - SystemEffects.now()).min(DROP_GRACE).to_std().unwrap_or_default();
     if !wait.is_zero() {
         writeln!(
             io::stdout(),
-            "removing the old rows in {} s, when no reader can hold on to them any more; \
-             stopped before, the next replay or `serve` removes them",
+            "removing the old rows in {} s, when no reader can use them any more; if this command \
+             is stopped before, the next replay or `serve` removes them",
             wait.as_secs() + 1
         )?;
         tokio::time::sleep(wait).await;
     }
-    let removed =
-        tidy(table, SystemEffects.now()).await.context("not all old rows were removed")?;
+    let removed = tidy(table, SystemEffects.now()).await.context("cannot remove all old rows")?;
     Ok(writeln!(io::stdout(), "removed {}", count(removed, "old row"))?)
 }
 

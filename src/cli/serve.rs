@@ -24,21 +24,22 @@ use crate::local::{LocalOptions, LocalServer};
 use crate::scheduled::{CheckpointPlan, SchedulePlan};
 use crate::server::DRAIN;
 
-/// Run the API: alone on a data folder, or on DynamoDB and S3.
+/// Run the API on a data folder, or on DynamoDB and S3.
 ///
-/// With --data, no account and no server are needed: the journal and the rows are SQLite files in
-/// the folder, an S3 endpoint runs beside the API, and clients upload and download by the same
-/// presigned URLs as on AWS. Nothing that was acknowledged is lost by a crash.
+/// With --data, no account and no other server are needed. The journal and the rows are SQLite
+/// files in the folder, a local S3 endpoint runs beside the API, and clients upload and download by
+/// presigned URLs as on AWS. A crash loses no acknowledged write.
 ///
-/// With --store dynamodb, the journal and the rows are DynamoDB tables (`asset-ledger migrate`
-/// makes them) and the files are in an S3 bucket with versioning on. Run `asset-ledger project`
-/// beside it, or the projector on Lambda. Nothing is kept in this process: run as many as you like.
+/// With --store dynamodb, the journal and the rows are DynamoDB tables (created by `asset-ledger
+/// migrate`) and the files are in an S3 bucket with versioning on. Also run `asset-ledger project`,
+/// or the projector on Lambda. The process keeps no state, so several can run at once.
 ///
-/// Ctrl-C, SIGTERM and SIGHUP finish what is under way.
+/// Ctrl-C, SIGTERM and SIGHUP stop the server after the requests under way.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "With --store dynamodb, region, credentials and endpoints are those of every AWS
-tool: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL_S3.
+    after_help = "With --store dynamodb, region, credentials and endpoints come from the usual AWS
+settings: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID …, AWS_ENDPOINT_URL_DYNAMODB,
+AWS_ENDPOINT_URL_S3.
 
 Examples:
   asset-ledger serve --data ./data
@@ -51,33 +52,33 @@ Examples:
   curl http://127.0.0.1:8080/readyz"
 )]
 pub(super) struct Serve {
-    /// Where events and rows are kept.
+    /// The store of events and rows.
     #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
     store: StoreKind,
-    /// Where the API listens: an address, or a port of this machine; 0 takes a free one.
+    /// The address of the API, or a port on loopback; port 0 selects a free port.
     #[arg(long, env = "ASSET_LEDGER_LISTEN", default_value = "127.0.0.1:8080",
         value_parser = values::address)]
     listen: SocketAddr,
-    /// S3 as clients reach it, where that is not where this process does.
+    /// The S3 URL for clients, if it differs from the one that this process uses.
     #[arg(long, env = "ASSET_LEDGER_S3_URL", value_name = "URL", value_parser = s3_url)]
     s3_url: Option<String>,
-    /// A web origin that may use the API and the presigned URLs, beside those of this machine.
+    /// A web origin that may use the API and the presigned URLs, in addition to loopback origins.
     /// Can be given more than once.
     #[arg(long, env = "ASSET_LEDGER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<String>,
-    /// The API as clients reach it through a proxy that keeps their `Host`: its name is then one
-    /// of this server's, and its pages may call. Can be given more than once.
+    /// The public URL of the API behind a proxy that keeps the client's `Host` header. The server
+    /// accepts this host name and this web origin. Can be given more than once.
     #[arg(long, env = "ASSET_LEDGER_PUBLIC_URL", value_name = "URL", value_delimiter = ',',
         value_parser = public_url)]
     public_url: Vec<String>,
-    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'.
+    /// The tenant: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
-    /// Listen on other than loopback addresses although everybody who reaches them may do
-    /// everything: there is no authentication yet.
+    /// Allow addresses other than loopback. Requests are not authenticated: every client that
+    /// reaches the address can read and change every asset.
     #[arg(long, env = "ASSET_LEDGER_INSECURE_NO_AUTH")]
     insecure_no_auth: bool,
-    /// Seconds that requests under way may take, all together, when this is told to stop.
+    /// The time limit, in seconds, for all requests under way when the server stops.
     #[arg(long, env = "ASSET_LEDGER_DRAIN_TIMEOUT", value_name = "SECONDS",
         default_value_t = DRAIN.as_secs(), value_parser = clap::value_parser!(u64).range(..=3600))]
     drain_timeout: u64,
@@ -92,7 +93,7 @@ pub(super) struct Serve {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On one folder (--store sqlite)")]
 struct FolderOptions {
-    /// The data folder, which `serve` and `import` make where it is missing.
+    /// The data folder. `serve` and `import` create it if it is missing.
     #[arg(
         long,
         env = "ASSET_LEDGER_DATA",
@@ -101,25 +102,26 @@ struct FolderOptions {
         required_if_eq("store", "sqlite")
     )]
     data: Option<PathBuf>,
-    /// Where the S3 endpoint listens; port 0 takes a free one, which ends URLs at a restart.
+    /// The address of the S3 endpoint. Port 0 selects a free port; URLs are then invalid after a
+    /// restart.
     #[arg(long, env = "ASSET_LEDGER_S3_LISTEN", default_value = "127.0.0.1:8081",
         value_parser = values::address)]
     s3_listen: SocketAddr,
 }
 
-/// What is done beside serving now and then.
+/// Scheduled jobs.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Looking by itself (--store sqlite)")]
+#[command(next_help_heading = "Scheduled jobs (--store sqlite)")]
 struct ScheduleOptions {
-    /// Verify everything this often, as `verify --objects` does, beside serving and slowly: 15m,
-    /// 24h, 7d. What is found is in the log, in /metrics and in /readyz, which then fails.
+    /// Verify the ledger at this interval, such as 15m, 24h or 7d, like `verify --objects` but at a
+    /// low rate. Findings are in the log and in /metrics, and /readyz fails.
     #[arg(long, env = "ASSET_LEDGER_VERIFY_EVERY", value_name = "DURATION", value_parser = every)]
     verify_every: Option<Duration>,
-    /// Write a checkpoint this often, as `checkpoint` does, into --checkpoint-out.
+    /// Write a checkpoint into --checkpoint-out at this interval, like `checkpoint`.
     #[arg(long, env = "ASSET_LEDGER_CHECKPOINT_EVERY", value_name = "DURATION",
         value_parser = every, requires = "checkpoint_out")]
     checkpoint_every: Option<Duration>,
-    /// The folder for checkpoints, a file for each time; not within --data.
+    /// The folder for checkpoints, one file per run. It must not be in --data.
     #[arg(
         long,
         env = "ASSET_LEDGER_CHECKPOINT_OUT",
@@ -127,8 +129,8 @@ struct ScheduleOptions {
         requires = "checkpoint_every"
     )]
     checkpoint_out: Option<PathBuf>,
-    /// The secret key that signs them, made by `checkpoint keygen`. Whoever can read it here can
-    /// sign what they like: a key of its own for this machine says no more than that it signed.
+    /// The secret key that signs the checkpoints, made by `checkpoint keygen`. Everyone who can
+    /// read this file can sign any checkpoint: use a separate key for this machine.
     #[arg(
         long,
         env = "ASSET_LEDGER_CHECKPOINT_KEY",
@@ -147,10 +149,10 @@ struct TableOptions {
     /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     views_table: Option<String>,
-    /// The S3 bucket of the files; its versioning must be on.
+    /// The S3 bucket of the files. Versioning must be on.
     #[arg(long, env = BUCKET, value_name = "BUCKET", required_if_eq("store", "dynamodb"))]
     bucket: Option<String>,
-    /// Partitions of the rows on DynamoDB, as it was when the first row was written.
+    /// The number of partitions of the rows on DynamoDB. It must not change after the first row.
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     shards: u8,
@@ -183,15 +185,15 @@ impl Serve {
         for (flag, address) in [Some(("--listen", self.listen)), s3].into_iter().flatten() {
             if !address.ip().is_loopback() && !self.insecure_no_auth {
                 bail!(
-                    "{flag} {address} would let everybody who reaches it read and change every \
-                     asset: there is no authentication yet. Listen on 127.0.0.1 behind a proxy \
-                     that authenticates, or give --insecure-no-auth"
+                    "{flag} {address} is not a loopback address, and requests are not \
+                     authenticated: every client could read and change every asset. Listen on \
+                     127.0.0.1 behind a proxy that authenticates, or give --insecure-no-auth"
                 );
             }
         }
         let s3 = s3.filter(|(_, address)| address.ip().is_unspecified() && self.s3_url.is_none());
         s3.map_or(Ok(()), |(flag, address)| {
-            bail!("{flag} {address} is no address a client can reach: give --s3-url")
+            bail!("{flag} {address} is not an address that clients can reach: give --s3-url")
         })
     }
 
@@ -247,8 +249,8 @@ impl ScheduleOptions {
         }
         bail!(
             "--verify-every and --checkpoint-every are for --store sqlite: on DynamoDB the stack's \
-             function `audit` verifies every day, or a timer of yours runs `asset-ledger verify` \
-             and `asset-ledger checkpoint`"
+             function `audit` verifies every day; otherwise run `asset-ledger verify` and \
+             `asset-ledger checkpoint` by a timer"
         )
     }
 }
@@ -256,7 +258,11 @@ impl ScheduleOptions {
 /// A period, which is at least a second.
 fn every(text: &str) -> Result<Duration, String> {
     let every = keep::parse(text)?.to_std().unwrap_or_default();
-    if every.is_zero() { Err(format!("{text} is no period")) } else { Ok(every) }
+    if every.is_zero() {
+        Err(format!("{text} is too short: the shortest interval is 1s"))
+    } else {
+        Ok(every)
+    }
 }
 
 /// What a bucket and a key are appended to, as clients will spell it: whoever signs for a default
@@ -276,11 +282,11 @@ fn greet(api: &str, s3: &str) {
         "API  {api}    docs {api}/docs
 S3   {s3}
 
-Create an asset, upload a file by the URL that comes back, and confirm it:
+Create an asset, upload a file to the returned URL, and confirm it:
   curl -X POST {api}/asset
   curl -X PUT --upload-file FILE \"UPLOAD_URL\"
   curl -X PUT {api}/asset/ID
-Then download it, and see what happened to it:
+Then download the file, and show its history:
   curl {api}/asset/ID
   curl {api}/asset/ID/history"
     ));

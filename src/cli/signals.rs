@@ -47,10 +47,10 @@ impl SignalListener {
             () = self.told() => None,
             why = lost => Some(why),
         };
-        tracing::info!("stopping: finishing what is under way; a second signal ends it at once");
+        tracing::info!("stopping: finishing the work under way; a second signal stops at once");
         tokio::select! {
-            () = end => lost.map_or(Ok(()), |why| bail!("stopped, for {why}")),
-            () = self.told() => bail!("stopped at once; nothing acknowledged is lost"),
+            () = end => lost.map_or(Ok(()), |why| bail!("stopped: {why}")),
+            () = self.told() => bail!("stopped at once; no acknowledged write is lost"),
         }
     }
 }

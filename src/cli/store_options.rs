@@ -25,23 +25,23 @@ use crate::objects::S3Objects;
 use crate::s3::LocalBucket;
 use crate::system::SystemEffects;
 
-/// Where events and rows are kept.
+/// The store of events and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum StoreKind {
-    /// In files of the data folder, with an S3 endpoint beside the API.
+    /// SQLite files in the data folder, with a local S3 endpoint.
     Sqlite,
-    /// In two DynamoDB tables, with the files in an S3 bucket.
+    /// Two DynamoDB tables, with the files in an S3 bucket.
     Dynamodb,
 }
 
-/// Which ledger a command works on. On a folder it works beside a running `serve`.
+/// The ledger that a command works on. On a folder, `serve` may run meanwhile.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Which ledger")]
+#[command(next_help_heading = "Ledger options")]
 pub(super) struct StoreOptions {
-    /// Where events and rows are kept.
+    /// The store of events and rows.
     #[arg(long, env = "ASSET_LEDGER_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
     pub(super) store: StoreKind,
-    /// The data folder, which `serve` and `import` make where it is missing.
+    /// The data folder. `serve` and `import` create it if it is missing.
     #[arg(
         long,
         env = "ASSET_LEDGER_DATA",
@@ -56,15 +56,15 @@ pub(super) struct StoreOptions {
     /// The DynamoDB table of rows.
     #[arg(long, env = VIEWS_TABLE, value_name = "TABLE", required_if_eq("store", "dynamodb"))]
     pub(super) views_table: Option<String>,
-    /// The S3 bucket of the files; its versioning must be on.
+    /// The S3 bucket of the files. Versioning must be on.
     #[arg(long, env = BUCKET, value_name = "BUCKET")]
     pub(super) bucket: Option<String>,
-    /// Partitions of the rows on DynamoDB, as it was when the first row was written.
+    /// The number of partitions of the rows on DynamoDB. It must not change after the first row.
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     pub(super) shards: u8,
-    /// Whose assets: 1 to 32 of a-z, 0-9 and '-'. Without it, `main` where an asset is named by its
-    /// id alone, and every tenant where all are read.
+    /// The tenant: 1 to 32 of a-z, 0-9 and '-'. By default `main` for an asset given by its id
+    /// alone, and every tenant for a command that reads all assets.
     #[arg(long, env = TENANT)]
     pub(super) tenant: Option<Tenant>,
 }
@@ -172,7 +172,7 @@ impl StoreOptions {
                 files.ready().await?;
                 Ok((Arc::new(files), bucket.clone()))
             }
-            (StoreKind::Dynamodb, None) => bail!("which bucket? give --bucket"),
+            (StoreKind::Dynamodb, None) => bail!("--bucket is required with --store dynamodb"),
         }
     }
 
@@ -193,6 +193,6 @@ impl StoreOptions {
 
     fn found<T>(&self, what: &str, opened: Result<T, StoreError>) -> anyhow::Result<T> {
         let folder = self.folder().display();
-        opened.with_context(|| format!("no {what} could be opened in {folder}; is --data right?"))
+        opened.with_context(|| format!("cannot open the {what} in {folder}; check --data"))
     }
 }

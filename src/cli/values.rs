@@ -24,7 +24,7 @@ impl FromStr for AssetLabel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let not = || "it is no asset's id, such as 019aaf6b-5a00-7123-8456-0123456789ab".to_owned();
+        let not = || "not an asset id, such as 019aaf6b-5a00-7123-8456-0123456789ab".to_owned();
         if let Ok(asset) = text.to_ascii_lowercase().parse() {
             return Ok(Self { tenant: None, asset });
         }
@@ -44,8 +44,7 @@ pub(super) fn time(text: &str) -> Result<DateTime<Utc>, String> {
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
     date.map(|date| date.and_time(NaiveTime::MIN).and_utc()).ok_or_else(|| {
-        "it is no time: write 2027-01-01T08:00:00Z, or 2027-01-01 for its midnight in UTC"
-            .to_owned()
+        "not a time: write 2027-01-01T08:00:00Z, or 2027-01-01 for its midnight in UTC".to_owned()
     })
 }
 
@@ -57,7 +56,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let own = port.parse().ok().filter(|_| digits);
     let own = own.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
     text.parse().ok().or(own).ok_or_else(|| {
-        "it is no address: write 127.0.0.1:8080, or 8080 for a port of this machine".to_owned()
+        "not an address: write 127.0.0.1:8080, or 8080 for a port on loopback".to_owned()
     })
 }
 

@@ -41,18 +41,17 @@ const SEGMENTS: i64 = 64;
 /// Seconds of patience at most. Whoever waits longer has a projection that does not run.
 const PATIENCE: u64 = 3600;
 
-/// Check that nothing was tampered with.
+/// Verify the ledger, and report tampering, loss and lag.
 ///
-/// Reads the whole journal and all rows, beside a running service or without one, and names
-/// everything that is not as the ledger left it. A row that is merely on its way is no finding:
-/// it is looked at again, until no row has moved for as long as --patience. Without --repair,
-/// nothing is written.
+/// Reads the whole journal and all rows, with or without a running service, and reports every
+/// difference. A row that lags is not a finding at once: it is read again until no lagging row has
+/// made progress for --patience seconds. Without --repair, nothing is written.
 ///
-/// A journal shows nothing of its own end: that a last event was edited or removed is seen by the
-/// row that remembers it. What was done to an event and its row alike, only a checkpoint shows.
+/// The journal alone cannot reveal that its last event was edited or removed; the row reveals it.
+/// If an event and its row were both changed, only a checkpoint reveals it (--against).
 ///
-/// Exits with 0 if there is nothing, with 1 if there is something (also if --repair mended it: look
-/// again), with 2 if it could not look.
+/// The exit code is 0 without findings, 1 with findings (also if --repair repaired them: run it
+/// again), and 2 if the ledger could not be verified.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   asset-ledger verify --data ./data
@@ -64,30 +63,30 @@ const PATIENCE: u64 = 3600;
   curl -H 'Accept: application/jsonl' $api/asset/$id/history | asset-ledger verify --file -
   asset-ledger verify --store dynamodb --journal-table journal --views-table views")]
 pub(super) struct VerifyCommand {
-    /// For machines: one JSON object a line, first each finding, at last what was checked.
+    /// Print JSON Lines: one object per finding, then one with the totals.
     #[arg(long)]
     json: bool,
-    /// Make rows that are wrong again from their events, and say so. The journal is never touched,
-    /// nor is a row that may be evidence: one without events, of broken events, or of an event
-    /// that the journal does not have. Where --against finds something, or the rows have followed
-    /// another journal, nothing is mended.
+    /// Rebuild wrong rows from their events, and report each repair. The journal is never changed,
+    /// nor is a row that may be evidence: one without events, with broken events, or with an event
+    /// that the journal does not have. Nothing is repaired if --against has findings or the rows
+    /// followed another journal.
     #[arg(long)]
     repair: bool,
-    /// Look at the files too: is every pinned version there, with the bytes that were recorded, and
-    /// is there nothing else? `=deep` reads every byte. With --repair, what a lost notification
-    /// did not record is looked at again, and what was left of a purge is destroyed.
+    /// Verify the files too: every pinned version exists with the recorded bytes, and no other file
+    /// exists. `=deep` reads every byte. With --repair, objects of lost notifications are
+    /// reconciled, and leftovers of a purge are destroyed.
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true,
         default_missing_value = "described")]
     objects: Option<ObjectDepth>,
-    /// With --repair and --objects: record as purged the assets whose bytes are gone. That cannot
-    /// be taken back: make sure that it is the right bucket.
+    /// With --repair and --objects: record assets whose bytes are gone as purged. This cannot be
+    /// undone: check that the bucket is the right one.
     #[arg(long, requires_all = ["repair", "objects"])]
     accept_missing: bool,
-    /// Seconds that rows which are behind may stand still before they are findings.
+    /// Seconds without progress after which lagging rows are findings.
     #[arg(long, value_name = "SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(u64).range(..=PATIENCE))]
     patience: u64,
-    /// Segments of the journal that are walked at once; as many as there are cores without it.
+    /// Segments of the journal that are read at once; by default the number of cores.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=SEGMENTS))]
     segments: Option<u32>,
     #[command(flatten)]
@@ -99,9 +98,9 @@ pub(super) struct VerifyCommand {
 /// How closely to look at files.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ObjectDepth {
-    /// At what the bucket says of them.
+    /// Compare the bucket's metadata.
     Described,
-    /// At their bytes.
+    /// Read and hash all bytes.
     Deep,
 }
 
@@ -125,7 +124,7 @@ impl VerifyCommand {
             Err(error) => Err(error),
         };
         if self.repair && report.count() > 0 {
-            writeln!(io::stderr(), "--repair: nothing is mended from such a journal")?;
+            writeln!(io::stderr(), "--repair: nothing is repaired from such a journal")?;
             audit.repair = false;
             if let Some(files) = &mut files {
                 files.repair = false;
@@ -218,7 +217,7 @@ async fn look(
     };
     tokio::select! {
         (looked, told) = async { tokio::join!(looking, report.take(heard)) } => {
-            told.and(looked.context("the ledger could not be looked at"))
+            told.and(looked.context("the ledger could not be verified"))
         }
         () = progress::show(progress, files) => Ok(()),
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),

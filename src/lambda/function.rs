@@ -48,7 +48,7 @@ impl Drop for ShutdownEvent<'_> {
     fn drop(&mut self) {
         let Function { emf, effects } = self.0;
         if let Err(error) = emf.flush(effects.now(), &mut io::stdout().lock()) {
-            tracing::error!(%error, "the metrics cannot be written");
+            tracing::error!(%error, "cannot write the metrics");
         }
     }
 }

@@ -45,7 +45,7 @@ impl Projector {
         let lowest = failed.min_by_key(|number| in_order(number));
         if let (Some(lowest), Some(first)) = (lowest, report.failed.first()) {
             let (count, cause) = (report.failed.len(), ledger::error::chain(&first.error));
-            tracing::warn!(count, cause, sequence = lowest, "records are to be given again");
+            tracing::warn!(count, cause, sequence = lowest, "records failed and will be retried");
         }
         let (projected, stale, parked) = (report.projected, report.stale, report.parked);
         tracing::info!(records = numbers.len(), projected, stale, parked, "projected a batch");

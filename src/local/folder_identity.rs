@@ -58,7 +58,7 @@ impl FolderIdentity {
                 first
             };
             if self.lost.send_if_modified(told) {
-                tracing::error!(why, "the data folder is not the one that was opened: stopping");
+                tracing::error!(why, "the data folder or its lock was moved or replaced: stopping");
             }
         }
         looked

@@ -41,7 +41,7 @@ impl MetricsSource for LocalMetrics {
                 gauge!("asset_ledger_outbox_waiting").set(backlog.waiting as f64);
                 gauge!("asset_ledger_outbox_dead").set(backlog.dead as f64);
             }
-            Err(error) => tracing::warn!(cause = chain(&error), "the outbox cannot be counted"),
+            Err(error) => tracing::warn!(cause = chain(&error), "cannot count the outbox"),
         }
         self.scheduled.measure();
         self.counted.text()

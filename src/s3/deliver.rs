@@ -104,7 +104,7 @@ impl DeliveryContext<'_> {
         match self.outbox.due(self.effects.now(), taken, room).await {
             Ok((due, next)) => (due, until(next.map(|next| next - self.effects.now()))),
             Err(error) => {
-                tracing::error!(cause = %chain(&error), "the outbox cannot be read");
+                tracing::error!(cause = %chain(&error), "cannot read the outbox");
                 (Vec::new(), AFTER_FAILURE)
             }
         }
@@ -120,7 +120,7 @@ impl DeliveryContext<'_> {
         if let Err(error) = settle(self.outbox, &*self.effects, &due, verdict).await {
             // The row is as it was: it comes again. Not at once, or a full disk would spin.
             let cause = chain(&error);
-            tracing::error!(change = due.change, cause, "the outbox cannot be written");
+            tracing::error!(change = due.change, cause, "cannot write the outbox");
             tokio::time::sleep(AFTER_FAILURE).await;
             return (due.change, true);
         }
@@ -156,9 +156,15 @@ async fn settle(
     };
     let (change, attempts) = (due.change, due.attempts + 1);
     if fate == RetryFate::Dead {
-        tracing::error!(change, attempts, why, event = due.event, "a notification was set aside");
+        tracing::error!(
+            change,
+            attempts,
+            why,
+            event = due.event,
+            "a notification failed for good and is dead"
+        );
     } else {
-        tracing::warn!(change, attempts, why, "a notification was put off");
+        tracing::warn!(change, attempts, why, "a notification failed and will be retried");
     }
     outbox.put_off(change, fate, why).await
 }

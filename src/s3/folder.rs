@@ -66,7 +66,7 @@ impl BucketFolder {
             placed => placed,
         };
         if let Err(error) = blocking("an object", place).await {
-            tracing::warn!(id, %error, "an object stays among the drafts for now");
+            tracing::warn!(id, %error, "an object stays in the drafts until the next start");
         }
     }
 
@@ -114,7 +114,7 @@ impl BucketFolder {
             })
         };
         if let Err(error) = blocking("an object", remove).await {
-            tracing::warn!(id, %error, "bytes without a version stay for now");
+            tracing::warn!(id, %error, "bytes without a version stay until the next start");
         }
     }
 
@@ -141,7 +141,7 @@ impl BucketFolder {
                 if staged::is_draft(&name) && path.symlink_metadata()?.is_file() {
                     fs::remove_file(path)?;
                 } else if !is_id(name.strip_suffix(GOING).unwrap_or(&name)) {
-                    tracing::warn!(path = %path.display(), "not a draft of ours; it is left alone");
+                    tracing::warn!(path = %path.display(), "ignored an unknown file in the drafts");
                 }
             }
             Ok(())

@@ -181,7 +181,7 @@ impl ObjectView {
             if let Ok(value) = HeaderValue::from_str(value) {
                 drop(told.insert(name, value));
             } else {
-                tracing::warn!(%name, "what is kept of an object is no header");
+                tracing::warn!(%name, "omitted a stored value that is not a valid header");
             }
         };
         tell(header::ACCEPT_RANGES, "bytes");

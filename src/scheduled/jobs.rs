@@ -183,7 +183,8 @@ impl ExportObserver for FindingsLog {
         for Finding { kind, asset, version, says, .. } in findings {
             self.0 += 1;
             if self.0 <= TOLD {
-                tracing::error!(%kind, asset, version, says, "no checkpoint of a broken history");
+                tracing::error!(%kind, asset, version, says,
+                    "no checkpoint: a history does not verify");
             }
         }
     }

@@ -107,7 +107,7 @@ impl Schedule {
                 due
             }
             Err(error) => {
-                tracing::error!(job = name, cause = format!("{error:#}"), "could not be done");
+                tracing::error!(job = name, cause = format!("{error:#}"), "a scheduled job failed");
                 counter!("asset_ledger_scheduled_failures", "job" => name).increment(1);
                 self.status.ended(name, None);
                 now + span(RETRY.min(every))
@@ -119,7 +119,7 @@ impl Schedule {
         self.last.insert(name.to_owned(), done.clone());
         self.status.ended(name, Some(done));
         if let Err(error) = self.state.save(&self.last) {
-            tracing::warn!(job = name, %error, "that it was done could not be kept");
+            tracing::warn!(job = name, %error, "cannot save the time of the job's last run");
         }
     }
 }

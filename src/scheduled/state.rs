@@ -45,7 +45,7 @@ impl JobState {
         };
         let last = text.map_err(|e| e.to_string());
         last.and_then(|text| serde_json::from_str(&text).map_err(|e| e.to_string()))
-            .inspect_err(|error| tracing::warn!(error, "{FILE} cannot be read: beginning anew"))
+            .inspect_err(|error| tracing::warn!(error, "cannot read {FILE}: starting over"))
             .unwrap_or_default()
     }
 

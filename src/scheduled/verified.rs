@@ -73,7 +73,7 @@ where
     counter!("asset_ledger_verify_findings").increment(findings);
     counter!("asset_ledger_tamper").increment(verified.tampered());
     if findings == 0 {
-        tracing::info!(assets, events, rows, "verified: everything is as it was left");
+        tracing::info!(assets, events, rows, "verified the ledger: no findings");
     } else {
         let kinds = format!("{:?}", verified.findings);
         tracing::error!(
@@ -82,7 +82,7 @@ where
             rows,
             findings,
             kinds,
-            "verified: not everything is as it was left; run `asset-ledger verify`"
+            "verified the ledger: there are findings; run `asset-ledger verify`"
         );
     }
     Ok(verified)
@@ -94,7 +94,7 @@ async fn hear(mut heard: mpsc::Receiver<Finding>) -> BTreeMap<FindingKind, u64> 
         *found.entry(kind).or_default() += 1;
         told += 1;
         if told <= TOLD {
-            tracing::error!(%kind, asset, version, says, "verify found something");
+            tracing::error!(%kind, asset, version, says, "a finding of verify");
         }
     }
     found

@@ -165,7 +165,7 @@ impl ConnectionContext {
 
     /// Tells a client that there is no room for its connection.
     pub(super) fn refuse(&self, mut stream: TcpStream, connections: &mut JoinSet<()>) {
-        tracing::warn!("there is no room for another connection");
+        tracing::warn!("refused a connection: the connection limit is reached");
         metrics::counter!("asset_ledger_connections_refused").increment(1);
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         let (media_type, text) = self.speaks.busy();

@@ -135,7 +135,7 @@ impl Database {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let joined = tokio::task::spawn_blocking(move || writer.map(JoinHandle::join)).await;
         if !matches!(joined, Ok(None | Some(Ok(())))) {
-            tracing::error!(store = self.name, "the writer did not end in good order");
+            tracing::error!(store = self.name, "the writer did not stop cleanly");
         }
     }
 

@@ -8,7 +8,7 @@ from . import fold, streams
 from .saying import Failed, say, until
 
 # What the projector logs when it reports records that are to be given again.
-AGAIN = "records are to be given again"
+AGAIN = "records failed and will be retried"
 
 
 def metrics(stack, function):

@@ -80,7 +80,7 @@ async fn what_needs_a_file_says_so_of_a_pipe() {
         ("ledger import <(cat all.tar) --data other", 1, "save it to a file first"),
         ("ledger import - --data other < all.tar", 1, "save it to a file first"),
         ("ledger verify --file - --against - < heads", 2, "name a file"),
-        ("ledger verify --file <(true)", 2, "nothing to look at"),
+        ("ledger verify --file <(true)", 2, "no event to verify"),
         ("ledger verify --file cut --against data", 2, "is a folder"),
     ] {
         let (was, said) = desk.bash(line);
@@ -99,7 +99,7 @@ async fn a_proof_and_what_it_is_of_come_through_pipes() {
         "ledger proof --check - --key key.pub --history chain.jsonl < proof",
     ] {
         let (code, said) = desk.bash(line);
-        assert!(code == 0 && said.contains("is that one"), "{line}: {said}");
+        assert!(code == 0 && said.contains("matches the proof"), "{line}: {said}");
     }
     let (code, said) = desk.bash("ledger proof --check <(head -c 100000 /dev/zero) --key key.pub");
     assert!(code == 1 && said.contains("bytes"), "{said}");

@@ -128,7 +128,7 @@ fn what_cannot_be_meant_is_refused() {
     let alone = refused(&["--data", "d", "--checkpoint-every", "1h"]);
     assert!(alone.contains("--checkpoint-out"), "{alone}");
     let never = refused(&["--data", "d", "--verify-every", "0s"]);
-    assert!(never.contains("0s is no period"), "{never}");
+    assert!(never.contains("0s is too short"), "{never}");
     let elsewhere = ["--store", "dynamodb", "--journal-table", "j", "--views-table", "v"];
     let elsewhere = refused(&[&elsewhere[..], &["--bucket", "b", "--verify-every", "1h"]].concat());
     assert!(elsewhere.contains("are for --store sqlite"), "{elsewhere}");

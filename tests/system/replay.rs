@@ -91,7 +91,7 @@ async fn a_replay_that_was_killed_changed_nothing_and_is_gone_on_with() {
 
     let told = said(&data, &[]);
     assert!(told.contains("6000 events of 3000 assets"), "{told}");
-    assert!(told.contains("generation 2 is read"), "it was begun anew: {told}");
+    assert!(told.contains("generation 2 is current"), "it was begun anew: {told}");
     assert_clean(&data);
 }
 
@@ -109,9 +109,9 @@ async fn a_replay_that_is_told_to_stop_says_how_to_go_on_and_another_is_told_of_
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     let stopped = child.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&stopped.stderr).into_owned();
-    assert!(!stopped.status.success() && told.contains("goes on from here"), "{told}");
+    assert!(!stopped.status.success() && told.contains("again to resume"), "{told}");
     let began = Instant::now();
-    assert!(said(&data, &[]).contains("generation 2 is read"));
+    assert!(said(&data, &[]).contains("generation 2 is current"));
     assert!(began.elapsed() < Duration::from_secs(9), "nobody waits for one that said good-bye");
     assert_clean(&data);
 }
@@ -131,13 +131,13 @@ async fn beside_a_service_commands_go_on_and_going_back_is_one_command() {
         created.push(server.create().await["id"].as_str().unwrap().to_owned());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(replaying.await.unwrap().contains("generation 2 is read"));
+    assert!(replaying.await.unwrap().contains("generation 2 is current"));
     assert!(created.len() > 20, "{} commands went on", created.len());
     for id in &created {
         assert_eq!(server.state(id).await["state"], "CREATED");
     }
     assert_clean(&data);
-    assert!(said(&data, &["--rollback"]).contains("generation 1 is read again"));
+    assert!(said(&data, &["--rollback"]).contains("generation 1 is current again"));
     created.push(server.create().await["id"].as_str().unwrap().to_owned());
     assert_clean(&data);
     assert_eq!(server.list().await.len(), created.len() + ASSETS as usize);
@@ -177,13 +177,13 @@ async fn replayed(folder: &Path) -> (PathBuf, String, rusqlite::Connection) {
 async fn a_row_that_was_altered_or_cannot_be_read_is_mended_by_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let (data, id, rows) = replayed(folder.path()).await;
-    assert!(said(&data, &["--asset", &id]).contains("as its events make it"));
+    assert!(said(&data, &["--asset", &id]).contains("matches its events"));
     for altered in ["filename = 'evil'", "tags = 'x'", "version = 99", "state = 'GONE'"] {
         let alter = format!("UPDATE assets SET {altered} WHERE sk = ?1");
         assert!(rows.execute(&alter, [&id]).unwrap() > 0);
         let found = run(&data, "verify", &["--patience", "1"]);
         assert_eq!(found.status.code(), Some(1), "{altered}: {found:?}");
-        assert!(said(&data, &["--asset", &id]).contains("made anew"), "{altered}");
+        assert!(said(&data, &["--asset", &id]).contains("was rebuilt"), "{altered}");
         assert_clean(&data);
     }
 }
@@ -197,7 +197,7 @@ async fn a_row_that_may_be_evidence_is_left_and_that_is_said() {
     let refused = run(&data, "replay", &["--asset", &id]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{told}");
-    assert!(told.contains("edited") && told.contains("left as it is"), "{told}");
+    assert!(told.contains("edited") && told.contains("was not changed"), "{told}");
     let head = "SELECT head FROM assets WHERE sk = ?1 ORDER BY generation DESC";
     let head: String = rows.query_row(head, [&id], |row| row.get(0)).unwrap();
     assert_eq!(head, other);
@@ -213,7 +213,7 @@ async fn an_id_that_was_mistyped_leaves_nothing_behind() {
     let refused = run(folder.path(), "replay", &["--asset", other]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("there is no asset {other} of tenant main")), "{told}");
+    assert!(told.contains(&format!("tenant main has no asset {other}")), "{told}");
     said(folder.path(), &["--asset", &id]);
     assert_clean(folder.path());
 }
@@ -246,7 +246,7 @@ async fn a_journal_that_was_tampered_with_is_not_replayed() {
         assert_eq!(list(&data).await.current.number(), 2, "the rows stay as they were");
     }
     let told = said(&data, &["--accept-broken"]);
-    assert!(told.contains("generation 4 is read"), "{told}");
+    assert!(told.contains("generation 4 is current"), "{told}");
 }
 
 /// Deletes the journal's newest event as somebody would who can write the file.

@@ -58,7 +58,7 @@ async fn a_row_that_cannot_be_read_is_folded_counted_told_and_named_by_verify() 
     assert_eq!(counted(&server, "asset_ledger_list_left_out").await, 0);
     let log = server.log_text();
     for id in &ids[1..3] {
-        let line = log.lines().find(|it| it.contains(id) && it.contains("was not read"));
+        let line = log.lines().find(|it| it.contains(id) && it.contains("cannot read a row"));
         let line: Value = serde_json::from_str(line.unwrap()).unwrap();
         assert_eq!(line["asset"], format!("main#{id}"));
         assert!(line["cause"].as_str().is_some_and(|cause| !cause.is_empty()), "{line}");

@@ -145,7 +145,7 @@ async fn numbers_and_things_agree() {
     let told = desk.done(&["verify", "--file", "one"]);
     assert!(told.contains("checked 1 asset with 3 events and 0 rows: 0 findings"), "{told}");
     let told = desk.done(&["import", "one", "--data", "other"]);
-    assert_eq!(told, "imported 1 asset, 3 events, 0 there before\n");
+    assert_eq!(told, "imported 1 asset, 3 events, 0 already present\n");
     let told = desk.done(&["checkpoint", "--data", "other", "--out", "heads"]);
     assert!(told.contains("the heads of 1 asset, "), "{told}");
 }
@@ -202,5 +202,5 @@ fn an_option_of_the_stores_is_explained_in_the_same_words_everywhere() {
     }
     let output = program().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    assert!(help.contains("Which ledger") && help.contains("--store dynamodb"), "{help}");
+    assert!(help.contains("Ledger options") && help.contains("--store dynamodb"), "{help}");
 }

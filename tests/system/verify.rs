@@ -307,7 +307,7 @@ async fn verify_that_is_stopped_tells_what_it_found_and_that_it_did_not_look() {
     assert_eq!(output.status.code(), Some(2));
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (out, error) = (text(output.stdout), text(output.stderr));
-    assert!(out.contains("checked 3 assets") && out.contains("but not all: 0 findings so far"));
+    assert!(out.contains("checked 3 assets") && out.contains("(incomplete): 0 findings so far"));
     assert!(error.contains("stopped before the end"), "{error}");
 }
 

@@ -77,7 +77,11 @@ fn wanted(query: &FeedQuery, arrival: Arrival) -> Option<FeedEvent> {
     let Arrival { number, key, line } = arrival;
     let passed_over = || {
         let asset = key.partition();
-        tracing::warn!(asset, arrival = number, "what is no event was passed over: run `verify`");
+        tracing::warn!(
+            asset,
+            arrival = number,
+            "skipped a line that is not an event: run `verify`"
+        );
     };
     let Ok(line) = line.inspect_err(|_| passed_over()) else { return None };
     let outline = EventHeader::read(&line.body).or_else(|| {

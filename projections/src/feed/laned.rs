@@ -52,7 +52,7 @@ impl LanedFeed {
             found = self.lanes.places(&lane, first, count).await?;
             found.retain(|place| place.number <= last);
             if !whole(&found, first) {
-                tracing::error!(%lane, from = first, to = last, "places of the feed are gone");
+                tracing::error!(%lane, from = first, to = last, "entries of the feed are missing");
             }
         }
         let stands = found.first().is_some_and(|place| stand.is_in(place));
@@ -167,11 +167,15 @@ impl LaneAhead {
 fn event(key: Key, reference: &Reference, lines: &[StoredLine]) -> Option<FeedEvent> {
     let (asset, version) = (key.partition(), reference.version);
     let Some(line) = lines.iter().find(|line| line.version == version) else {
-        tracing::error!(asset, version, "the feed names an event that the journal has not");
+        tracing::error!(
+            asset,
+            version,
+            "the feed refers to an event that the journal does not have"
+        );
         return None;
     };
     if line.hash() != reference.hash {
-        tracing::error!(asset, version, "an event is not the one that the feed was told of");
+        tracing::error!(asset, version, "the hash of an event differs from the feed's reference");
     }
     EventHeader::read(&line.body)?;
     Some(FeedEvent { key, line: line.clone() })

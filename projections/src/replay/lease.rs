@@ -58,7 +58,7 @@ impl ReplayLease {
             match self.save(true).await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(lost) => tracing::debug!(%lost, "nobody was told of the end"),
+                Err(lost) => tracing::debug!(%lost, "cannot release the lease"),
             }
         }
     }

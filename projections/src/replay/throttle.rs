@@ -85,7 +85,7 @@ impl Backoff {
         if !passes(&error) || self.tries == TRIES {
             return Err(error);
         }
-        tracing::debug!(tries = self.tries, cause = chain(&error), "a store is asked again");
+        tracing::debug!(tries = self.tries, cause = chain(&error), "retrying a store call");
         sleep(PAUSE * (1 << self.tries)).await;
         self.tries += 1;
         Ok(())

@@ -151,9 +151,7 @@ impl StreamFollower {
 
     fn lost(&mut self) {
         metrics::counter!("asset_ledger_stream_gaps").increment(1);
-        tracing::error!(
-            "the stream lost records before they were read: going through the whole journal"
-        );
+        tracing::error!("the stream lost unread records: scanning the whole journal");
         self.fill = Fill::From(None);
     }
 
@@ -165,7 +163,7 @@ impl StreamFollower {
             return Err(failed.error);
         }
         if next.is_none() {
-            tracing::info!("went through the whole journal");
+            tracing::info!("scanned the whole journal");
         }
         self.fill = next.map_or(Fill::Nothing, |next| Fill::From(Some(next)));
         Ok(true)
@@ -228,12 +226,12 @@ impl ShardContext<'_> {
                 Ok(ShardStep::Moved)
             }
             Err(StreamError::Trimmed) => {
-                tracing::error!(shard = id, "records were trimmed before they were read");
+                tracing::error!(shard = id, "the stream trimmed unread records");
                 (reading.place, reading.iterator) = (Some(ShardPosition::Oldest), None);
                 Ok(ShardStep::Lost)
             }
             Err(StreamError::Gone) => {
-                tracing::error!(shard = id, "a shard went before it was read to its end");
+                tracing::error!(shard = id, "a shard disappeared before it was read to its end");
                 (reading.place, reading.iterator) = (None, None);
                 Ok(ShardStep::Lost)
             }
@@ -315,10 +313,10 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
     let (cause, pause_ms) = (chain(error), wait.as_millis());
     match error.kind {
         StoreErrorKind::Throttled | StoreErrorKind::Unavailable => {
-            tracing::warn!(cause, pause_ms, "following will go on after a pause");
+            tracing::warn!(cause, pause_ms, "the projection will be retried after a pause");
         }
         StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Misconfigured => {
-            tracing::error!(cause, pause_ms, "following cannot go on until this is mended");
+            tracing::error!(cause, pause_ms, "the projection is blocked until the cause is fixed");
         }
     }
     wait

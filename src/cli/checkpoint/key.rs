@@ -20,18 +20,18 @@ const KEY: usize = 1024;
 
 /// Make a key that signs checkpoints.
 ///
-/// The secret key goes into FILE, which only its owner can read, and is never shown; the public one
-/// into FILE.pub and onto standard output. Give the public key to whoever is to check, and keep the
-/// secret one away from whoever can write to the ledger.
+/// The secret key is written to FILE, readable by its owner only, and is never printed. The public
+/// key is written to FILE.pub and to standard output. Give the public key to the auditors. Keep the
+/// secret key away from everyone who can write to the ledger.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   asset-ledger checkpoint keygen --name files.example/ledger --out ledger.key")]
 pub(super) struct Keygen {
-    /// What the key, and the ledger whose checkpoints it signs, are called: a host name of yours
-    /// and a path, without spaces or '+'.
+    /// The name of the key and of the ledger whose checkpoints it signs: a host name of yours and a
+    /// path, without spaces or '+'.
     #[arg(long)]
     name: String,
-    /// The file of the secret key; the public one becomes FILE.pub. There must be neither yet.
+    /// The file of the secret key; the public key is FILE.pub. Neither may exist yet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -45,7 +45,7 @@ impl Keygen {
         let public = PathBuf::from(format!("{}.pub", self.out.display()));
         // First: a secret whose public half somebody else's file takes the place of is of no use.
         let there = public.symlink_metadata().is_ok();
-        ensure!(!there, "--out: {} is there already", public.display());
+        ensure!(!there, "--out: {} already exists", public.display());
         write_new(&self.out, 0o600, &key.reveal())?;
         write_new(&public, 0o644, &key.verifier().to_string())?;
         Ok(writeln!(io::stdout(), "{}", key.verifier())?)
@@ -54,7 +54,8 @@ impl Keygen {
 
 fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let mut file = file.with_context(|| format!("--out {}: cannot be made", path.display()))?;
+    let mut file =
+        file.with_context(|| format!("--out {}: cannot create the file", path.display()))?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
     Ok(sync_beside(path)?)
@@ -67,7 +68,8 @@ pub(in crate::cli) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
     let mode = file.metadata().with_context(|| format!("--key {shown}: cannot be read"))?.mode();
     ensure!(
         mode % OTHERS == 0,
-        "--key {shown}: others can read it; make another key, or `chmod 600` it if nobody has"
+        "--key {shown}: other users can read it; make a new key, or `chmod 600` this one if no \
+         other user has read it"
     );
     let text = text(file, &format!("--key {shown}"), KEY)?;
     text.trim_end().parse().with_context(|| {
@@ -87,7 +89,7 @@ pub(in crate::cli) fn verifier(given: &str) -> anyhow::Result<VerifierKey> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if !given.contains('+') {
-                bail!("--key {given}: there is no such file");
+                bail!("--key {given}: no such file");
             }
             given.parse().context("--key")
         }

@@ -31,7 +31,8 @@ impl DemoFile {
     /// A file of the caller's.
     pub(super) async fn existing(path: PathBuf) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
-        let name = path.file_name().with_context(|| format!("{shown} names no file"))?;
+        let name =
+            path.file_name().with_context(|| format!("{shown} is not the name of a file"))?;
         let name = name.to_string_lossy().into_owned();
         let cannot_read = || format!("cannot read {shown}");
         let metadata = tokio::fs::metadata(&path).await.with_context(cannot_read)?;

@@ -83,11 +83,11 @@ impl DemoWalk {
     ) -> anyhow::Result<HttpReply> {
         let url = created.text("upload_url")?;
         let headers = created.json.pointer("/upload/headers").and_then(Value::as_object);
-        let headers = headers.context("the answer holds no headers to send")?;
+        let headers = headers.context("the answer has no headers to send")?;
         let mut request = self.http.request(Method::PUT, &url);
         let mut curl = format!("curl -X PUT --upload-file '{}'", file.path.display());
         for (name, value) in headers {
-            let value = value.as_str().with_context(|| format!("header {name} is no text"))?;
+            let value = value.as_str().with_context(|| format!("header {name} is not a string"))?;
             request = request.header(name, value);
             write!(curl, " -H '{name}: {value}'")?;
         }
@@ -136,7 +136,7 @@ impl DemoWalk {
         let mut out = io::stdout().lock();
         table::write(&mut out, history)?;
         ensure!(history.asset().head != Hash::ZERO, "the chain has no head");
-        writeln!(out, "\nEvery step did what it should. To go on by hand:")?;
+        writeln!(out, "\nAll steps succeeded. To continue by hand:")?;
         writeln!(out, "  asset-ledger serve --data ./data")?;
         Ok(())
     }
@@ -172,7 +172,7 @@ impl HttpReply {
 
     pub(super) fn must_say(&self, field: &str, expected: &str) -> anyhow::Result<()> {
         let actual = self.text(field)?;
-        ensure!(actual == expected, "{field} should be {expected}, it is {actual}");
+        ensure!(actual == expected, "{field} should be {expected}, but is {actual}");
         Ok(())
     }
 }

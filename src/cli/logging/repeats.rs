@@ -47,7 +47,7 @@ impl Repeats {
         let lines = std::mem::take(&mut *self.lines());
         for line in lines.into_values().filter(|line| line.times > WRITTEN) {
             let again = line.times - WRITTEN;
-            tracing::warn!(again, line = line.text, "a line came again and was not written");
+            tracing::warn!(again, line = line.text, "a repeated log line was suppressed");
         }
     }
 
@@ -141,6 +141,6 @@ mod tests {
         assert_eq!(count("again=97"), 1, "{text}");
         assert_eq!(count("is broken asset=\"a\""), 3 + 1, "{text}");
         assert_eq!(count("is broken asset=\"b\""), 1, "another value is another line");
-        assert_eq!(count("came again"), 1, "{text}");
+        assert_eq!(count("was suppressed"), 1, "{text}");
     }
 }

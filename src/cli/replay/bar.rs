@@ -87,7 +87,7 @@ fn done(seen: &TallySnapshot) -> u64 {
 
 fn name(phase: Phase) -> &'static str {
     match phase {
-        Phase::Beginning => "looking for another replay",
+        Phase::Beginning => "checking for another replay",
         Phase::Filling => "events",
         Phase::Comparing => "comparing rows",
         Phase::Switching => "switching",

@@ -7,7 +7,7 @@ const LONGEST: TimeDelta = TimeDelta::days(30);
 
 /// Reads `90s`, `15m`, `1h`, `7d`.
 pub(in crate::cli) fn parse(text: &str) -> Result<TimeDelta, String> {
-    let form = || format!("{text:?} is no duration: write 90s, 15m, 1h or 7d");
+    let form = || format!("{text:?} is not a duration: write 90s, 15m, 1h or 7d");
     let unit = text.chars().last().ok_or_else(form)?;
     let seconds = match unit {
         's' => 1,

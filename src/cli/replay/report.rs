@@ -13,24 +13,24 @@ use crate::cli::render;
 use crate::plural::count;
 
 /// Why the new rows are not read.
-pub(super) const REFUSED: &str = "the rows stay as they were: made from this journal, new ones \
-    could hide that it was tampered with. `asset-ledger verify` tells more. If it is known why, \
-    --accept-restored switches from rows that know more than the journal, and keeps them; \
-    --accept-broken also where histories do not verify";
+pub(super) const REFUSED: &str = "the rows were not switched: new rows from this journal could \
+    hide tampering. Run `asset-ledger verify`. If the cause is known, --accept-restored switches \
+    although rows know more events than the journal, and keeps the old rows; --accept-broken \
+    switches although histories do not verify, too";
 /// The same of a dry run.
-pub(super) const WOULD_REFUSE: &str = "nothing was changed, and nothing would be: made from this \
-    journal, new rows could hide that it was tampered with. `asset-ledger verify` tells more";
+pub(super) const WOULD_REFUSE: &str = "nothing was changed, and a replay would be refused: new \
+    rows from this journal could hide tampering. Run `asset-ledger verify`";
 
 const KINDS: [(Difference, &str); 9] = [
-    (Difference::Same, "the same"),
-    (Difference::Lagging, "lag behind the journal"),
+    (Difference::Same, "unchanged"),
+    (Difference::Lagging, "lagging: the journal has later events"),
     (Difference::Missing, "missing"),
     (Difference::Altered, "altered: same event, other attributes"),
     (Difference::Unreadable, "unreadable"),
-    (Difference::Expired, "expired tombstones, left out"),
-    (Difference::Rewritten, "of an event that the journal does not have"),
-    (Difference::Beyond, "know later events than the journal has"),
-    (Difference::Orphaned, "of assets that the journal does not know"),
+    (Difference::Expired, "expired tombstones, omitted"),
+    (Difference::Rewritten, "rewritten: the row's event is not in the journal"),
+    (Difference::Beyond, "beyond: the journal ends before the row's event"),
+    (Difference::Orphaned, "orphaned: the journal has no event of the asset"),
 ];
 
 /// Writes what was found.
@@ -39,7 +39,7 @@ pub(super) fn write(report: &ReplayReport, home: &Tenant) -> io::Result<()> {
     let ReplayReport { events, assets, broken, broken_count, unknown, unknown_count, differences } =
         report;
     let (events, assets) = (count(*events, "event"), count(*assets, "asset"));
-    writeln!(out, "{events} of {assets}. The rows that are read, beside the new:")?;
+    writeln!(out, "{events} of {assets}. Current rows compared with new rows:")?;
     for (difference, name) in KINDS {
         let count = differences.count(difference);
         if count > 0 || difference == Difference::Same {
@@ -61,8 +61,8 @@ pub(super) fn write(report: &ReplayReport, home: &Tenant) -> io::Result<()> {
     if *unknown_count > 0 {
         writeln!(
             out,
-            "  {unknown_count:>10} with events of a newer version: no rows until a newer \
-             asset-ledger makes them"
+            "  {unknown_count:>10} with events of a newer format: a newer asset-ledger must \
+             project them"
         )?;
     }
     for unknown in unknown {
@@ -79,12 +79,12 @@ pub(super) fn switched(
     now: DateTime<Utc>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "generation {to} is read: within five seconds by every process")?;
+    writeln!(out, "generation {to} is current: every process reads it within five seconds")?;
     match keep {
         None => Ok(()),
         Some(keep) => writeln!(
             out,
-            "the one before is kept until {}: --rollback goes back to it, --clean lets go of it",
+            "the previous rows are kept until {}: --rollback returns to them, --clean removes them",
             time::format(now + keep)
         ),
     }
@@ -94,8 +94,8 @@ pub(super) fn switched(
 pub(super) fn accepted(to: Generation) -> io::Result<()> {
     writeln!(
         io::stdout(),
-        "generation {to} is read: within five seconds by every process. The rows before it are \
-         kept as evidence of what the other journal knew, until --clean removes them"
+        "generation {to} is current: every process reads it within five seconds. The previous \
+         rows are kept as evidence of the earlier journal until --clean removes them"
     )
 }
 
@@ -104,9 +104,9 @@ pub(super) fn disputed(asset: AssetId, findings: &[Finding]) -> String {
     let told = findings.iter().map(|it| format!("{}, {}", it.kind, it.says));
     let told = told.collect::<Vec<_>>().join("; ");
     format!(
-        "the row of {asset} and its events speak against each other ({told}). It may be the \
-         journal that was changed, so the row was left as it is: `asset-ledger verify` tells more, \
-         and --accept-restored accepts the journal's version"
+        "the row of {asset} and its events contradict each other ({told}). The journal may have \
+         been changed, so the row was not changed. Run `asset-ledger verify` for details; \
+         --accept-restored rebuilds the row from the journal"
     )
 }
 

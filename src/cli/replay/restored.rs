@@ -46,7 +46,10 @@ impl Followed {
                 return Ok(());
             }
             let moved = self.views.commit(&[], &[], &from, &self.end).await;
-            if matches!(moved.context("the position was not moved")?, PositionCommit::Moved(_)) {
+            if matches!(
+                moved.context("cannot move the cursor of the rows")?,
+                PositionCommit::Moved(_)
+            ) {
                 return Ok(());
             }
         }

@@ -19,20 +19,20 @@ use crate::export::{
 };
 use crate::plural::count;
 
-/// What to look at, and what to compare it with.
+/// An export to verify, and a checkpoint to compare with.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Offline, and against a checkpoint")]
+#[command(next_help_heading = "Exports and checkpoints")]
 pub(super) struct Offline {
-    /// Look at an export (a folder or a tar) instead of a ledger, or at bare chains: one event's
-    /// stored bytes a line, packed by gzip or not; `-` is standard input. A pipe is read once.
+    /// Verify an export (a folder or a tar) instead of a ledger, or bare chains: the stored bytes
+    /// of one event per line, plain or gzip; `-` is standard input. A pipe is read once.
     #[arg(long, value_name = "PATH", 
         conflicts_with_all = ["repair", "objects", "patience", "segments"])]
     pub(super) file: Option<PathBuf>,
-    /// Compare with the heads of a checkpoint that was kept elsewhere: tells of histories that were
-    /// cut off or written anew, and of assets that were removed.
+    /// Compare with the heads of an earlier checkpoint. This reveals histories that were cut off or
+    /// rewritten, and assets that were removed.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// The public key of whoever signed the checkpoint: the key itself, or a file with it.
+    /// The public key of the checkpoint's signer: the key itself, or a file with it.
     #[arg(long, value_name = "KEY", requires = "against")]
     key: Option<String>,
 }
@@ -42,7 +42,7 @@ impl Offline {
     pub(super) fn checkpoint(&self) -> anyhow::Result<Option<CheckpointHeads>> {
         let Some(heads) = &self.against else { return Ok(None) };
         let twice = self.file.as_deref() == Some(heads) && heads == Path::new("-");
-        ensure!(!twice, "--file - and --against -: standard input is one of them; name a file");
+        ensure!(!twice, "--file - and --against -: only one can be standard input; name a file");
         let key = self.key.as_deref().map(verifier).transpose()?;
         let against = CheckpointHeads::open(heads, key.as_ref())?;
         let (assets, list) = (count(against.count(), "asset"), left_out_beside(heads));
@@ -52,12 +52,10 @@ impl Offline {
             }
             HeadsProvenance::Noted(of) => {
                 let said =
-                    format!("says it is of {}; give --key to check who signed it", of.origin);
+                    format!("names {}, unverified; give --key to verify the signature", of.origin);
                 (said, of.left_out)
             }
-            HeadsProvenance::Bare => {
-                ("not signed: it is worth what its place is worth".to_owned(), 0)
-            }
+            HeadsProvenance::Bare => ("not signed: only its storage protects it".to_owned(), 0),
         };
         let name = heads.display().to_string();
         writeln!(io::stderr(), "checkpoint {}: {}", render::line(&name), render::line(&said))?;
@@ -65,7 +63,7 @@ impl Offline {
             let list = list.display().to_string();
             let so_many = if left_out > 0 { count(left_out, "asset") } else { "assets".to_owned() };
             let said =
-                "left out, since their histories did not verify: nothing is compared of them";
+                "left out of the checkpoint and not compared: their histories did not verify";
             writeln!(io::stderr(), "{so_many} {said}; see {}", render::line(&list))?;
         }
         Ok(Some(against))
@@ -100,7 +98,7 @@ pub(super) fn look(
     *seen = checked(looked, comparison.as_mut(), &mut |finding| tell.tell(finding))?;
     // An export of nothing says so in its manifest; a pipe is empty also if its other end failed.
     let nothing = bare && seen.assets == 0 && tell.report.count() == 0;
-    ensure!(!nothing, "--file {}: there is nothing to look at", path.display());
+    ensure!(!nothing, "--file {}: no event to verify", path.display());
     if let Some(comparison) = comparison {
         of_this_ledger(comparison.end(&mut |finding| tell.tell(finding))?)?;
     }
@@ -118,8 +116,8 @@ fn of_this_ledger(
 ) -> anyhow::Result<()> {
     ensure!(
         heads > 0 || removed == 0 || others == 0,
-        "none of the {} of the checkpoint is here, but {others} others: it is of another ledger, \
-         or all of this one was replaced",
+        "the ledger has none of the {} of the checkpoint, but {others} others: the checkpoint is \
+         of another ledger, or the whole ledger was replaced",
         count(removed, "asset"),
     );
     Ok(())

@@ -104,7 +104,7 @@ impl VerifyReport {
             writeln!(out, "{count:>8} {kind}")?;
         }
         let VerifiedCounts { assets, events, rows } = checked;
-        let (but, so_far) = if whole { ("", "") } else { (", but not all", " so far") };
+        let (but, so_far) = if whole { ("", "") } else { (" (incomplete)", " so far") };
         writeln!(
             out,
             "checked {} with {} and {}{but}: {}{so_far}",

@@ -212,7 +212,7 @@ fn arrived_row(row: &Row<'_>) -> rusqlite::Result<Arrived> {
 fn arrival((number, pk, line): Arrived) -> Option<Arrival> {
     let key = Key::from_partition(&pk);
     if key.is_none() {
-        tracing::warn!(arrival = number, pk, "a row of the journal is no asset's: passed over");
+        tracing::warn!(arrival = number, pk, "skipped a row of the journal without an asset key");
     }
     Some(Arrival { number, key: key?, line })
 }

@@ -82,7 +82,7 @@ impl FileIdentity {
             None => match self.files.iter().find_map(moved) {
                 None => return Ok(()),
                 Some(why) => {
-                    tracing::error!(store = self.name, why, "nothing more is written");
+                    tracing::error!(store = self.name, why, "writing to the store stopped");
                     self.lost.get_or_init(|| why)
                 }
             },

@@ -91,13 +91,13 @@ pub(super) fn write_groups(
             let outcome = outcome.clone();
             // What a caller does with the news is no matter of the writer's.
             if catch_unwind(AssertUnwindSafe(|| job.reply(outcome))).is_err() {
-                tracing::error!(store = name, "what follows a write panicked");
+                tracing::error!(store = name, "the callback of a write panicked");
             }
         }
         groups = groups.wrapping_add(1);
         if groups.is_multiple_of(LOOK_AT_LOG) && ground.log_length() > u64::from(LOG) {
             let emptied = empty_log(connection).unwrap_or(false);
-            tracing::info!(store = name, emptied, "the write-ahead log is long");
+            tracing::info!(store = name, emptied, "the write-ahead log is over its limit");
         }
     }
     if ground.check().is_ok() {
@@ -160,7 +160,7 @@ fn run_apart(
     let ran = catch_unwind(AssertUnwindSafe(|| job.run(transaction)));
     if ran.is_err() {
         say("ROLLBACK TO job")?;
-        tracing::error!(store = name, "a write panicked and was taken back");
+        tracing::error!(store = name, "a write panicked and was rolled back");
         job.failed(panicked(name));
     } else if let Ok(outcome) = ran {
         outcome?;
