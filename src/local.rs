@@ -208,6 +208,7 @@ fn scheduled(stores: &LocalStores, tenant: Tenant) -> JobContext<SqliteJournal> 
     JobContext {
         journal: stores.journal.clone(),
         views: stores.views.clone(),
+        positions: stores.views.clone(),
         inventory: Arc::new(stores.inventory()),
         tenant,
         bucket: BUCKET,
