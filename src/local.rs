@@ -208,6 +208,7 @@ fn scheduled(stores: &LocalStores) -> JobContext<SqliteJournal> {
     JobContext {
         journal: stores.journal.clone(),
         views: stores.views.clone(),
+        positions: stores.views.clone(),
         inventory: stores.bucket(),
         bucket: BUCKET,
         effects: Arc::new(SystemEffects),

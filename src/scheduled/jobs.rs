@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use chrono::SecondsFormat;
-use ledger::Effects;
 use ledger::audit::Finding;
-use ledger::journal::{Journal, Scan};
+use ledger::journal::{Arrivals, Journal, Scan};
 use ledger::objects::ObjectInventory;
 use ledger::service::LedgerService;
 use ledger::signer::Signer;
-use projections::Generations;
-use projections::audit::RowAudit;
+use ledger::{Effects, StoreError};
+use projections::audit::{Findings, RowAudit, followed};
+use projections::{Generations, Positions};
 
 use super::schedule::{JobFindings, Schedule, ScheduledJob};
 use super::throttle::{PacedScan, ReadPace};
@@ -52,6 +52,7 @@ pub struct CheckpointPlan {
 pub(crate) struct JobContext<J> {
     pub(crate) journal: Arc<J>,
     pub(crate) views: Arc<dyn Generations>,
+    pub(crate) positions: Arc<dyn Positions>,
     pub(crate) inventory: Arc<dyn ObjectInventory>,
     pub(crate) bucket: &'static str,
     pub(crate) effects: Arc<dyn Effects>,
@@ -59,12 +60,13 @@ pub(crate) struct JobContext<J> {
 
 impl SchedulePlan {
     /// The schedule of a folder; nothing if nothing is planned.
-    pub(crate) fn schedule<J: Journal + Scan + 'static>(
+    pub(crate) fn schedule<J: Journal + Scan + Arrivals + 'static>(
         self,
         folder: &Path,
         parts: JobContext<J>,
     ) -> anyhow::Result<Schedule> {
         let mut schedule = Schedule::on(folder, parts.effects.clone());
+        let arrivals = parts.journal.clone();
         let paced = Arc::new(PacedScan::new(parts.journal, Arc::<ReadPace>::default()));
         let effects = parts.effects;
         if let Some(CheckpointPlan { every, out, signer }) = self.checkpoints {
@@ -83,8 +85,9 @@ impl SchedulePlan {
                 repair: false,
                 segments: 1,
             };
-            let (inventory, bucket) = (parts.inventory, parts.bucket);
-            schedule.add(Box::new(VerifyJob { audit, inventory, bucket }), every);
+            let (positions, inventory, bucket) = (parts.positions, parts.inventory, parts.bucket);
+            let job = VerifyJob { audit, arrivals, positions, inventory, bucket };
+            schedule.add(Box::new(job), every);
         }
         Ok(schedule)
     }
@@ -107,11 +110,23 @@ fn refuse_within(data: &Path, out: &Path) -> anyhow::Result<()> {
 /// Looks at everything, as `verify --objects` does.
 struct VerifyJob {
     audit: RowAudit,
+    arrivals: Arc<dyn Arrivals>,
+    positions: Arc<dyn Positions>,
     inventory: Arc<dyn ObjectInventory>,
     bucket: &'static str,
 }
 
 impl VerifyJob {
+    /// Tells if the rows know more than the journal.
+    async fn followed(&self, findings: &Findings) -> Result<(), StoreError> {
+        // The position first: what it has followed, the journal has.
+        let position = self.positions.load().await?;
+        if let Some(finding) = followed(&position, &*self.arrivals).await? {
+            let _ = findings.send(finding).await; // fails where no one listens any more
+        }
+        Ok(())
+    }
+
     fn files(&self) -> ObjectAudit {
         let RowAudit { journal, tenant, effects, patience, .. } = self.audit.clone();
         let objects = self.inventory.clone();
@@ -138,6 +153,7 @@ impl ScheduledJob for VerifyJob {
     async fn run(&self) -> anyhow::Result<JobFindings> {
         let files = self.files();
         let looked = verified(async |findings, progress| {
+            self.followed(&findings).await?;
             self.audit.run(&findings, &progress).await?;
             files.run(&findings).await
         });

@@ -199,6 +199,26 @@ async fn a_file_lives_on_dynamodb_and_is_listed_once_projected() {
     assert!(project.stop() && serve.stop());
 }
 
+/// The guard of names and pages is the same with either store, and goes before the tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_host_and_pages_of_other_sites_are_refused_on_dynamodb_too() {
+    let cloud = Cloud::start().await;
+    assert!(cloud.migrate(&[]).status.success());
+    let serve = cloud.serve();
+    let url = format!("{}/asset", serve.word("API"));
+    for (header, value, status, code) in [
+        ("host", "ledger.example", 201, ""),
+        ("host", "evil.example", 403, "host.forbidden"),
+        ("origin", "https://ledger.example", 201, ""),
+        ("origin", "https://evil.example", 403, "origin.forbidden"),
+    ] {
+        let answer = Client::new().post(&url).header(header, value).send().await.unwrap();
+        let (was, said) = (answer.status(), answer.text().await.unwrap());
+        assert!(was == status && said.contains(code), "{header}: {value}: {was} {said}");
+    }
+    assert!(serve.stop());
+}
+
 /// The versions of an asset that a page of the feed tells of.
 fn versions_of(page: &str, id: &str) -> Vec<u64> {
     let page: Value = serde_json::from_str(page).unwrap();

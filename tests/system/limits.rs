@@ -157,13 +157,16 @@ fn with_descriptors(number: u32) -> Command {
 async fn idle_connections_never_keep_out_who_works() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServeProcess::start_as(with_descriptors(256), &folder.path().join("data"));
-    let mut idle = Vec::new();
+    let (mut idle, began) = (Vec::new(), Instant::now());
     for _ in 0..20 {
         for address in [parts(&server.api).0, parts(&server.s3).0] {
             idle.extend((0..15).map(|_| connect(address)));
         }
         works(&server).await.unwrap();
     }
+    // An idle connection ends by itself after a minute, and no one is to wait for that.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(45), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::replay::cut_newest;
 use crate::server::{PATIENCE, ServeProcess, program};
 
 /// Serves, and looks every second.
@@ -73,6 +74,30 @@ async fn what_was_altered_is_found_without_being_asked_and_named_until_it_is_men
 
     assert_eq!(journal.execute(edit, ["mallory", "anonymous"]), Ok(1));
     ready(&server, |status, _| status == 200).await;
+}
+
+/// The follower stands still where its position is not in the journal; the look says so as well,
+/// beside what the row shows of its own asset.
+#[tokio::test]
+async fn a_position_that_the_journal_does_not_have_is_found_without_being_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = looking(&data);
+    server.create().await;
+    let cut = server.create().await["id"].as_str().unwrap().to_owned();
+    server.wait_for_row(&cut).await;
+    assert!(server.stop());
+    cut_newest(&data);
+    let server = looking(&data);
+    let told =
+        ready(&server, |status, told| status == 503 && told.to_string().contains("2 findings,"));
+    let told = told.await.to_string();
+    assert!(told.contains("2 of them tampering or loss"), "{told}");
+    assert!(told.contains("the rows follow another journal"), "{told}");
+    assert!(metric(&server, "asset_ledger_position_lost").await > 0.0);
+    let log = server.log_text();
+    let named = |line: &str| line.contains(r#""kind":"position-lost""#) && line.contains("older");
+    assert!(log.lines().any(named), "{log}");
 }
 
 #[tokio::test]

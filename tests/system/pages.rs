@@ -1,7 +1,7 @@
 //! Whose pages may change something, and whose are shown what came of it: one rule for both, on
 //! the API and on the S3 endpoint, and the way out behind a proxy.
 
-use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap};
+use reqwest::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap};
 use reqwest::{Method, Response};
 use tempfile::TempDir;
 
@@ -59,6 +59,10 @@ async fn a_page_that_may_change_something_is_shown_it_and_no_other() {
         assert_eq!(shown(created.headers()), expected, "{origin}");
         let asked = preflight(&server, &format!("{}/asset", server.api), origin).await;
         assert_eq!(shown(asked.headers()), expected, "{origin}: preflight");
+        let methods = asked.headers()[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap();
+        for method in ["GET", "HEAD", "PUT", "POST", "DELETE"] {
+            assert!(methods.split(',').any(|it| it == method), "{method}: {methods}");
+        }
         // Whoever holds a signed URL may use it; whose scripts see the answer is the same rule.
         let url = server.create().await["upload_url"].as_str().unwrap().to_owned();
         let asked = preflight(&server, &url, origin).await;
@@ -88,6 +92,26 @@ async fn a_proxy_that_keeps_host_is_answered_where_its_url_is_known_and_told_whe
     let (status, said) = called(&server, "ledger.example").await;
     assert!(status == 403 && said.contains("host.forbidden"), "{status}: {said}");
     assert!(said.contains("--public-url"), "{said}");
+    assert!(server.stop());
+}
+
+/// As DEPLOY.md has it: what pages send is then carried out, whose scripts see the answer is not
+/// changed.
+#[tokio::test]
+async fn without_the_guard_pages_are_still_shown_no_more_than_cors_lets_them_see() {
+    let folder = TempDir::new().unwrap();
+    let mut command = program();
+    command.env("ASSET_LEDGER_INSECURE_NO_AUTH", "true");
+    let server = ServeProcess::start_as(command, &folder.path().join("data"));
+    assert_eq!(called(&server, "evil.example").await.0, 201);
+    for (origin, sees) in [("https://evil.example", false), ("http://localhost:5173", true)] {
+        let created = server.request(Method::POST, "/asset").header("origin", origin);
+        let created = created.send().await.unwrap();
+        let expected = sees.then_some(origin);
+        assert_eq!((created.status().as_u16(), shown(created.headers())), (201, expected));
+        let asked = preflight(&server, &format!("{}/asset", server.api), origin).await;
+        assert_eq!(shown(asked.headers()), expected, "{origin}: preflight");
+    }
     assert!(server.stop());
 }
 

@@ -250,7 +250,7 @@ async fn a_journal_that_was_tampered_with_is_not_replayed() {
 }
 
 /// Deletes the journal's newest event as somebody would who can write the file.
-fn cut_newest(data: &Path) {
+pub(crate) fn cut_newest(data: &Path) {
     let cut = "DELETE FROM events WHERE arrival = (SELECT max(arrival) FROM events)";
     assert_eq!(by_hand(data).execute(cut, []), Ok(1));
 }

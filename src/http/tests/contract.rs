@@ -125,6 +125,29 @@ async fn the_limits_of_the_description_are_those_of_the_code() {
     }
 }
 
+/// Each field of an answer says what form its text has, wherever it stands.
+#[tokio::test]
+async fn every_field_of_the_description_says_its_form() {
+    let document = HttpFixture::new().call("GET /openapi.json").await.json();
+    let (mut waiting, mut seen) = (vec![&document["components"]["schemas"]], 0);
+    while let Some(value) = waiting.pop() {
+        waiting.extend(value.as_object().into_iter().flat_map(|it| it.values()));
+        waiting.extend(value.as_array().into_iter().flatten());
+        for (name, field) in value["properties"].as_object().into_iter().flatten() {
+            let rule = match name.as_str() {
+                "asset_id" | "createdAt" | "updatedAt" | "at" => "format",
+                "sha256" | "hash" | "prev" | "leaf" | "last_hash" => "pattern",
+                "state" | "source" => "enum",
+                "version" | "last_version" => "minimum",
+                _ => continue,
+            };
+            assert!(!field[rule].is_null(), "{name} has no {rule}: {value}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} fields");
+}
+
 /// The same of what a client declares.
 #[tokio::test]
 async fn a_declaration_is_held_to_its_description() {

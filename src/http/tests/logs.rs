@@ -86,12 +86,19 @@ async fn whoever_hears_only_warnings_hears_of_which_request_they_are() {
 #[tokio::test]
 async fn the_log_knows_what_the_client_is_not_told() {
     let world = HttpFixture::new();
+    let id = world.created().await;
     let (lines, _guard) = Lines::watch();
     world.journal.feel(Mood::Fails(StoreErrorKind::Corrupt));
     world.send(request("POST /asset", &NAMED, "")).await;
     let text = lines.text();
     let told = "kind=Corrupt error=\"secret context: secret source\"";
     assert!(text.contains("ERROR") && text.contains(told) && text.contains("mine-3"), "{text}");
+    for line in ["DELETE /asset/{id}", "GET /asset/{id}/state", "GET /asset/{id}/history"] {
+        let (lines, _guard) = Lines::watch();
+        world.send(request(&line.replace("{id}", &id), &NAMED, "")).await;
+        let (text, told) = (lines.text(), format!("asset main#{id}: secret context"));
+        assert!(text.contains(&told), "{line}: {text}");
+    }
     world.journal.feel(Mood::Panics);
     world.send(request("POST /asset", &NAMED, "")).await;
     assert!(lines.text().contains("panic=\"secret panic\""), "{}", lines.text());

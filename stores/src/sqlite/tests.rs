@@ -201,7 +201,8 @@ async fn readers_that_never_pause_do_not_let_the_log_grow_without_end() {
             while !stop.load(Ordering::Relaxed) {
                 let query = move |file: &Connection| {
                     let mut select = file.prepare("SELECT of FROM parts")?;
-                    let _held = select.query([])?.next()?.is_some();
+                    let mut held = select.query([])?;
+                    held.next()?;
                     thread::sleep(Duration::from_millis(5 + nth));
                     Ok(())
                 };
