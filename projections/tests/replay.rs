@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use engine::{Engine, Tables};
 use ledger::id::Tenant;
-use ledger::journal::{Arrivals, Journal, Scan};
+use ledger::journal::{Arrivals, Journal};
 use ledger::testing::Chance;
 use projections::feed::{self, LanedFeed};
 use projections::follower::JournalFollower;
@@ -31,7 +31,7 @@ const IN_FILES: u32 = 1_500;
 const ON_DYNAMODB: u32 = 400;
 
 fn replay(
-    journal: &Arc<impl Journal + Scan + 'static>,
+    journal: &Arc<impl Journal + 'static>,
     table: &Arc<impl Generations + 'static>,
 ) -> Replay {
     Replay {

@@ -78,7 +78,7 @@ impl World {
     }
 
     async fn version(&self, key: &Key) -> u64 {
-        let history = self.files.service.history(&key).await.unwrap().unwrap();
+        let history = self.files.service.history(key).await.unwrap().unwrap();
         history.asset().version
     }
 }

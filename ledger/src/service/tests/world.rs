@@ -166,6 +166,7 @@ impl ServiceFixture {
         self.bucket.away.store(away, Ordering::Relaxed);
     }
 
+    #[allow(clippy::unused_self, reason = "keys are asked of the world, as all else is")]
     pub(super) fn key(&self, asset: AssetId) -> Key {
         caller().key(asset)
     }

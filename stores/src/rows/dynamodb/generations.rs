@@ -102,9 +102,8 @@ impl Rows for DynamoViews {
             let scan = self.table.partitions(self.client.scan()).set_exclusive_start_key(start);
             let page = scan.send().await.map_err(|e| failed("views: they were not scanned", e))?;
             self.meter.count("Scan", page.consumed_capacity());
-            start = page.last_evaluated_key.clone();
-            let names = page.items().iter().filter_map(item::tenant);
-            tenants.extend(names);
+            tenants.extend(page.items().iter().filter_map(item::tenant));
+            start = page.last_evaluated_key;
             if start.is_none() {
                 return Ok(tenants);
             }
