@@ -7,22 +7,6 @@ use std::sync::Arc;
 use axum::http::Uri;
 use axum::http::uri::Authority;
 
-/// The names under which the server may be called, and whose pages may call it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AllowedHosts {
-    /// This machine's own names (`localhost`, 127.0.0.0/8 and `[::1]`, at any port), and those of
-    /// these pages.
-    Named(AllowedOrigins),
-    /// Any. For a server behind something that knows who asks, as on Lambda.
-    Any,
-}
-
-impl Default for AllowedHosts {
-    fn default() -> Self {
-        Self::Named(AllowedOrigins::default())
-    }
-}
-
 /// The origins whose pages may call, beside those of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Arc<[String]>);
@@ -45,7 +29,7 @@ impl AllowedOrigins {
 
     /// Whether `authority` names this machine or a listed origin, at any port: a proxy may be at
     /// another port than the one that it calls.
-    pub(in crate::http) fn name(&self, authority: &str) -> bool {
+    pub(super) fn name(&self, authority: &str) -> bool {
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         let called = authority.host().to_ascii_lowercase();
         let listed = || self.0.iter().any(|origin| host(origin) == Some(&*called));

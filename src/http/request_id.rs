@@ -5,15 +5,22 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use ledger::record::EventSource;
+use ledger::service::Caller;
+use tracing::Instrument;
 use uuid::Builder;
+
+use super::{Actor, Api};
 
 /// Bytes of a client's own id: what an event has room for.
 const LENGTH_MAX: usize = 64;
 /// Where it is in requests and answers.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name of a request; as an extension of it, the name that it has if its client gave it none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +40,30 @@ impl RequestId {
         &self.0
     }
 
-    pub(super) fn given(headers: &HeaderMap) -> Option<Self> {
+    fn given(headers: &HeaderMap) -> Option<Self> {
         Self::new(headers.get(X_REQUEST_ID)?.to_str().ok()?)
     }
 
-    pub(super) fn fresh(random: u128) -> Self {
+    fn fresh(random: u128) -> Self {
         let uuid = Builder::from_random_bytes(random.to_be_bytes()).into_uuid();
         Self(uuid.to_string().into())
     }
+}
+
+/// Names the request, for its handlers, its log lines and its answer.
+pub(super) async fn name(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let front = || request.extensions().get::<RequestId>().cloned();
+    let id = RequestId::given(request.headers())
+        .or_else(front)
+        .unwrap_or_else(|| RequestId::fresh(api.effects.random()));
+    request.extensions_mut().insert(id.clone());
+    // Of the highest level, so that whoever hears only warnings hears of which request they are.
+    let span = tracing::error_span!("request", id = id.as_str());
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestId {
@@ -53,13 +76,26 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
+/// Who asks: nobody has a name where nothing in front knows one.
+pub(super) struct CallerContext(pub(super) Caller);
+
+impl FromRequestParts<Api> for CallerContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let id = RequestId::from_request_parts(parts, api).await?;
+        let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_default();
+        let (actor, request) = (actor.as_str().to_owned(), id.as_str().to_owned());
+        let tenant = api.tenant.clone();
+        Ok(Self(Caller { tenant, actor, source: EventSource::Api, request }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
-    pub(super) fn given(value: &[u8]) -> Option<String> {
+    fn given(value: &[u8]) -> Option<String> {
         let value = HeaderValue::from_bytes(value).ok()?;
         let headers = HeaderMap::from_iter([(X_REQUEST_ID, value)]);
         RequestId::given(&headers).map(|id| id.as_str().to_owned())

@@ -11,7 +11,7 @@ use crate::http::routes;
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 fn described() -> serde_json::Value {
-    let json = routes::all().into_openapi().to_json().unwrap();
+    let json = routes().into_openapi().to_json().unwrap();
     serde_json::from_str(&json).unwrap()
 }
 
@@ -47,7 +47,7 @@ async fn every_operation_of_the_description_is_served_and_no_other() {
 
 #[test]
 fn every_path_of_the_router_is_in_the_description() {
-    let (router, _) = routes::all().split_for_parts();
+    let (router, _) = routes().split_for_parts();
     let shown = format!("{router:?}");
     let quoted = shown.split('"').filter(|part| part.starts_with('/'));
     // The fallback, which answers 404, is a pair of routes too.

@@ -8,14 +8,14 @@ use ledger::asset::{Asset, Reason, Rejection};
 use ledger::id::{AssetId, Key};
 use projections::views::{AssetPage, ListQuery};
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
-use crate::http::middleware::caller::CallerContext;
-use crate::http::state::Api;
-use crate::http::wire::answers::{self, AssetItem, AssetList, Confirmed};
-use crate::http::wire::body::{DeclaredBody, NewAsset};
-use crate::http::wire::params::{self, PathId, QueryParams};
-use crate::http::wire::urls::{Created, NO_STORE, UploadView};
+use super::Api;
+use super::answers::{self, AssetItem, AssetList, Confirmed};
+use super::body::{DeclaredBody, NewAsset};
+use super::code::Code;
+use super::params::{self, PathId, QueryParams};
+use super::problem::Problem;
+use super::request_id::CallerContext;
+use super::urls::{Created, NO_STORE, UploadView};
 
 /// Announce a file and get a URL to upload it by
 ///
@@ -29,7 +29,7 @@ use crate::http::wire::urls::{Created, NO_STORE, UploadView};
     (status = 413, description = "The body, or the declared size, is too large"),
     (status = 415, description = "The body is not JSON"),
 ))]
-pub(in crate::http) async fn create(
+pub(super) async fn create(
     State(api): State<Api>,
     CallerContext(caller): CallerContext,
     DeclaredBody(declaration): DeclaredBody,
@@ -40,7 +40,7 @@ pub(in crate::http) async fn create(
 }
 
 /// The answer with an upload URL for an asset that has no bytes.
-pub(in crate::http) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem> {
+pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem> {
     let expires_in = api.limits.upload_expiry;
     let signed = api.presigner.upload(&asset.key, &asset.declared, expires_in).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
@@ -61,7 +61,7 @@ pub(in crate::http) async fn upload(api: &Api, asset: &Asset) -> Result<Response
         ("Link" = String, description = "The next page, as `rel=\"next\"`; absent on the last"))),
     (status = 400, description = "A parameter cannot be taken, or is not known"),
 ))]
-pub(in crate::http) async fn list(
+pub(super) async fn list(
     State(api): State<Api>,
     CallerContext(caller): CallerContext,
     mut given: QueryParams,
@@ -105,7 +105,7 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
     (status = 403, description = "The asset is not UPLOADED"),
     (status = 404, description = "There is no such asset"),
 ))]
-pub(in crate::http) async fn download(
+pub(super) async fn download(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,
@@ -138,7 +138,7 @@ pub(in crate::http) async fn download(
     (status = 412, description = "No bytes are there, they are not the declared ones, or the \
         asset is at another version"),
 ))]
-pub(in crate::http) async fn confirm(
+pub(super) async fn confirm(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,
@@ -166,7 +166,7 @@ pub(in crate::http) async fn confirm(
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "The asset is at another version"),
 ))]
-pub(in crate::http) async fn delete(
+pub(super) async fn delete(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,
@@ -186,7 +186,7 @@ pub(in crate::http) async fn delete(
 
 impl Api {
     /// The asset as it is now; purged ones too.
-    pub(in crate::http) async fn current(&self, key: &Key) -> Result<Asset, Problem> {
+    pub(super) async fn current(&self, key: &Key) -> Result<Asset, Problem> {
         let asset = self.reader.current(key).await?;
         asset.ok_or_else(|| Problem::rejected(key.asset, &Rejection::NotFound))
     }

@@ -7,8 +7,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
+use super::code::Code;
+use super::problem::Problem;
 
 /// Prometheus' text form.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,7 +30,7 @@ pub fn with_meter(router: Router, meter: Arc<dyn MetricsSource>) -> Router {
     (status = 200, description = "Prometheus' text form", body = String,
         content_type = "text/plain"),
     (status = 404, description = "This deployment tells its figures elsewhere")))]
-pub(in crate::http) async fn metrics(
+pub(super) async fn metrics(
     meter: Option<Extension<Arc<dyn MetricsSource>>>,
 ) -> Result<Response, Problem> {
     let elsewhere = "this deployment tells its figures elsewhere";

@@ -11,19 +11,15 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
-use crate::http::state::Api;
+use super::Api;
+use super::code::Code;
+use super::problem::Problem;
 
 /// What browsers may do with an answer: nothing. The page of the documentation says more.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Ends a request that lasts too long. What it appended by then stays appended.
-pub(in crate::http) async fn deadline(
-    State(api): State<Api>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn deadline(State(api): State<Api>, request: Request, next: Next) -> Response {
     let told = timeout(api.limits.deadline, next.run(request)).await;
     told.unwrap_or_else(|_| {
         tracing::warn!("a request reached its deadline");
@@ -32,7 +28,7 @@ pub(in crate::http) async fn deadline(
 }
 
 /// Answers for a handler that panicked.
-pub(in crate::http) async fn catch(request: Request, next: Next) -> Response {
+pub(super) async fn catch(request: Request, next: Next) -> Response {
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     caught.unwrap_or_else(|panic| {
         tracing::error!(panic = message(panic.as_ref()), "a handler panicked");
@@ -47,7 +43,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Writes the access log: the route, never the query or an id, which may be anything.
-pub(in crate::http) async fn log(request: Request, next: Next) -> Response {
+pub(super) async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -59,7 +55,7 @@ pub(in crate::http) async fn log(request: Request, next: Next) -> Response {
 }
 
 /// Tells browsers and caches to be careful with every answer.
-pub(in crate::http) async fn careful(request: Request, next: Next) -> Response {
+pub(super) async fn careful(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut unless_said = |name: HeaderName, value| {

@@ -10,10 +10,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::health::{failures, healthz, ready};
-use crate::http::middleware::shield;
-use crate::http::readiness::Check;
-use crate::http::routes::meter::{MetricsSource, metrics, with_meter};
+use super::health::{Check, failures, healthz, ready};
+use super::meter::{MetricsSource, metrics, with_meter};
+use super::shield;
 
 /// `/healthz`, `/readyz` and `/metrics` alone.
 pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {

@@ -12,7 +12,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
 
-use crate::http::errors::problem::{self, PROBLEM_JSON};
+use super::problem::{self, PROBLEM_JSON};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -32,18 +32,18 @@ use crate::http::errors::problem::{self, PROBLEM_JSON};
 struct Description;
 
 /// The description without its paths, which come with the routes.
-pub(in crate::http) fn description() -> OpenApi {
+pub(super) fn description() -> OpenApi {
     Description::openapi()
 }
 
 /// The description as it is served.
 #[derive(Clone)]
-pub(in crate::http) struct Document(Arc<str>);
+pub(super) struct Document(Arc<str>);
 
 impl Document {
     /// Completes the description: every operation can fail for reasons of the service's own, and
     /// every failure is told as problem details.
-    pub(in crate::http) fn of(mut description: OpenApi) -> Self {
+    pub(super) fn of(mut description: OpenApi) -> Self {
         description.paths.paths.values_mut().flat_map(operations).for_each(complete);
         let mut document = serde_json::to_value(&description).unwrap_or_default();
         details::complete(&mut document);
@@ -91,7 +91,7 @@ fn told_as_problem(answer: &mut Described) {
 /// Read the description of this API
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(in crate::http) async fn document(Extension(document): Extension<Document>) -> Response {
+pub(super) async fn document(Extension(document): Extension<Document>) -> Response {
     let form = [(header::CONTENT_TYPE, "application/json")];
     (form, document.0.to_string()).into_response()
 }

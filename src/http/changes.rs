@@ -5,14 +5,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledger::asset::Rejection;
 
-use crate::http::errors::problem::Problem;
-use crate::http::middleware::caller::CallerContext;
-use crate::http::routes::assets;
-use crate::http::state::Api;
-use crate::http::wire::answers;
-use crate::http::wire::body::NoBody;
-use crate::http::wire::params::{self, PathId, QueryParams};
-use crate::http::wire::urls::Created;
+use super::Api;
+use super::answers;
+use super::assets;
+use super::body::NoBody;
+use super::params::{self, PathId, QueryParams};
+use super::problem::Problem;
+use super::request_id::CallerContext;
+use super::urls::Created;
 
 /// Bring a deleted asset back as it was
 #[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", params(
@@ -28,7 +28,7 @@ use crate::http::wire::urls::Created;
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
 ))]
-pub(in crate::http) async fn restore(
+pub(super) async fn restore(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,
@@ -61,7 +61,7 @@ pub(in crate::http) async fn restore(
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
 ))]
-pub(in crate::http) async fn purge(
+pub(super) async fn purge(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,
@@ -92,7 +92,7 @@ pub(in crate::http) async fn purge(
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
 ))]
-pub(in crate::http) async fn upload_url(
+pub(super) async fn upload_url(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,

@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
-use crate::http::pages::AllowedHosts;
-use crate::http::state::Api;
+use super::Api;
+use super::code::Code;
+use super::pages::AllowedOrigins;
+use super::problem::Problem;
 
 /// For whoever stands behind a proxy that keeps `Host`, and did not say so.
 const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a name of this \
@@ -21,34 +21,48 @@ const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a na
 const NOT_OURS: &str = "pages of other sites may not call this server: `serve --public-url` names \
     its own site behind a proxy, and `--cors-origin` another";
 
+/// The names under which the server may be called, and whose pages may call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// This machine's own names (`localhost`, 127.0.0.0/8 and `[::1]`, at any port), and those of
+    /// these pages.
+    Named(AllowedOrigins),
+    /// Any. For a server behind something that knows who asks, as on Lambda.
+    Any,
+}
+
+impl Default for AllowedHosts {
+    fn default() -> Self {
+        Self::Named(AllowedOrigins::default())
+    }
+}
+
 /// Refuses what other sites' pages sent.
-pub(in crate::http) async fn guard(
-    State(api): State<Api>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match check(&api.hosts, &request) {
+pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match api.hosts.check(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(hosts: &AllowedHosts, request: &Request) -> Result<(), Problem> {
-    let AllowedHosts::Named(pages) = hosts else { return Ok(()) };
-    let absolute = request.uri().authority().is_some();
-    let called = request.uri().authority().is_none_or(|a| pages.name(a.as_str()));
-    let host = only(request.headers(), &header::HOST);
-    if !called || !host.map_or(absolute, |host| pages.name(host)) {
-        return Err(Problem::new(Code::HostForbidden, NOT_CALLED_THAT));
+impl AllowedHosts {
+    fn check(&self, request: &Request) -> Result<(), Problem> {
+        let Self::Named(pages) = self else { return Ok(()) };
+        let absolute = request.uri().authority().is_some();
+        let called = request.uri().authority().is_none_or(|a| pages.name(a.as_str()));
+        let host = only(request.headers(), &header::HOST);
+        if !called || !host.map_or(absolute, |host| pages.name(host)) {
+            return Err(Problem::new(Code::HostForbidden, NOT_CALLED_THAT));
+        }
+        if !request.headers().contains_key(header::ORIGIN) {
+            return Ok(());
+        }
+        let origin = only(request.headers(), &header::ORIGIN);
+        if origin.is_some_and(|origin| pages.let_in(origin)) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::OriginForbidden, NOT_OURS))
     }
-    if !request.headers().contains_key(header::ORIGIN) {
-        return Ok(());
-    }
-    let origin = only(request.headers(), &header::ORIGIN);
-    if origin.is_some_and(|origin| pages.let_in(origin)) {
-        return Ok(());
-    }
-    Err(Problem::new(Code::OriginForbidden, NOT_OURS))
 }
 
 /// A header's value, if it is there exactly once and can be read.
@@ -60,18 +74,15 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use axum::body::Body;
-
-    use crate::http::pages::AllowedOrigins;
 
     fn refused(hosts: &AllowedHosts, headers: &[(&str, &str)]) -> bool {
         let mut request = Request::builder().uri("/asset");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(hosts, &request.body(Body::empty()).unwrap()).is_err()
+        hosts.check(&request.body(Body::empty()).unwrap()).is_err()
     }
 
     #[test]

@@ -4,35 +4,57 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Json;
 use axum::extract::State;
 use futures::future::join_all;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::errors::problem::{Problem, ReadinessFailure};
-use crate::http::readiness::{Check, NotReady};
-use crate::http::state::Api;
+use super::Api;
+use super::problem::{Problem, ReadinessFailure};
 
 /// How long a part may take to answer: what asks for readiness waits no longer.
 const CHECK_MAX: Duration = Duration::from_secs(2);
 
+/// A part of the service that requests cannot be answered without.
+#[async_trait]
+pub trait Check: Send + Sync {
+    /// The part's name, such as `bucket`.
+    fn name(&self) -> &'static str;
+
+    /// Looks at the part. The failure is shown to whoever asks: it says what to mend, such as
+    /// "the bucket is not versioned", and nothing that only the log may know.
+    async fn check(&self) -> Result<(), NotReady>;
+
+    /// What there is to know of the part where nothing is wrong, such as how long ago it was
+    /// looked at.
+    fn says(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What is wrong with a part, for whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(pub String);
+
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Health {
+pub(super) struct Health {
     /// `ok` or `ready`.
     #[schema(example = "ok")]
-    pub(in crate::http) status: &'static str,
+    pub(super) status: &'static str,
     /// What parts say of themselves, by their names: how long ago the ledger was verified.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
-    pub(in crate::http) says: BTreeMap<&'static str, String>,
+    pub(super) says: BTreeMap<&'static str, String>,
 }
 
 /// Whether the process lives
 #[utoipa::path(get, path = "/healthz", tag = "service", responses(
     (status = 200, description = "It does", body = Health)))]
-pub(in crate::http) async fn healthz() -> Json<Health> {
+pub(super) async fn healthz() -> Json<Health> {
     Json(Health { status: "ok", says: BTreeMap::new() })
 }
 
@@ -40,7 +62,7 @@ pub(in crate::http) async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
     (status = 200, description = "It can", body = Health),
     (status = 503, description = "It cannot; `failures` names the parts")))]
-pub(in crate::http) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
+pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
     let failures = failures(&api.checks).await;
     if failures.is_empty() {
         return Ok(Json(ready(&api.checks)));
@@ -49,13 +71,13 @@ pub(in crate::http) async fn readyz(State(api): State<Api>) -> Result<Json<Healt
 }
 
 /// Every part can be reached; what they say.
-pub(in crate::http) fn ready(checks: &[Arc<dyn Check>]) -> Health {
+pub(super) fn ready(checks: &[Arc<dyn Check>]) -> Health {
     let says = checks.iter().filter_map(|check| Some((check.name(), check.says()?)));
     Health { status: "ready", says: says.collect() }
 }
 
 /// What is not ready; nothing if all is.
-pub(in crate::http) async fn failures(checks: &[Arc<dyn Check>]) -> Vec<ReadinessFailure> {
+pub(super) async fn failures(checks: &[Arc<dyn Check>]) -> Vec<ReadinessFailure> {
     join_all(checks.iter().map(look)).await.into_iter().flatten().collect()
 }
 

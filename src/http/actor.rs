@@ -7,8 +7,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ledger::chain::Hash;
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
+use super::code::Code;
+use super::problem::Problem;
 
 /// Bytes of a name: what an event has room for.
 const LENGTH_MAX: usize = 128;
@@ -56,7 +56,7 @@ pub struct MissingActor;
 
 /// Refuses the nameless: a history that says `anonymous` of somebody who was asked for a name would
 /// keep from an auditor what was known.
-pub(in crate::http) async fn named(request: Request, next: Next) -> Response {
+pub(super) async fn named(request: Request, next: Next) -> Response {
     if request.extensions().get::<MissingActor>().is_some() {
         let detail = "whoever let you in did not say who you are; a token needs iss and sub";
         return Problem::new(Code::CallerNameless, detail).into_response();

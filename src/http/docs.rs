@@ -8,8 +8,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa_swagger_ui::{Config, serve};
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
+use super::code::Code;
+use super::problem::Problem;
 
 /// What the page may do: run and show what comes from here, and call this API.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -42,7 +42,7 @@ static CONFIG: LazyLock<Arc<Config<'static>>> =
 /// Read the description as a page
 #[utoipa::path(get, path = "/docs", tag = "service", responses(
     (status = 200, description = "The page", body = String, content_type = "text/html")))]
-pub(in crate::http) async fn page() -> Response {
+pub(super) async fn page() -> Response {
     let form = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
     (form, [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)], PAGE).into_response()
 }
@@ -53,7 +53,7 @@ pub(in crate::http) async fn page() -> Response {
 ), responses(
     (status = 200, description = "The file", body = String, content_type = "text/javascript"),
     (status = 404, description = "There is no such file")))]
-pub(in crate::http) async fn page_file(Path(file): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn page_file(Path(file): Path<String>) -> Result<Response, Problem> {
     let found = serve(&file, CONFIG.clone()).ok().flatten();
     let missing = || Problem::new(Code::PathUnknown, "there is nothing at this path");
     let found = found.ok_or_else(missing)?;

@@ -10,12 +10,12 @@ use ledger::id::AssetId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
-use crate::http::middleware::caller::CallerContext;
-use crate::http::state::Api;
-use crate::http::wire::event_view::EventView;
-use crate::http::wire::params::{self, PathId, QueryParams};
+use super::Api;
+use super::code::Code;
+use super::event_view::EventView;
+use super::params::{self, PathId, QueryParams};
+use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// One event's stored bytes a line.
 const JSONL: &str = "application/jsonl";
@@ -32,7 +32,7 @@ const JSONL: &str = "application/jsonl";
         "prev": "0000000000000000000000000000000000000000000000000000000000000000"
     }]
 }))]
-pub(in crate::http) struct HistoryPage<'a> {
+pub(super) struct HistoryPage<'a> {
     /// The asset's id.
     asset_id: String,
     /// The events.
@@ -63,7 +63,7 @@ pub(in crate::http) struct HistoryPage<'a> {
     (status = 400, description = "A parameter cannot be taken"),
     (status = 404, description = "There is no such asset"),
 ))]
-pub(in crate::http) async fn history(
+pub(super) async fn history(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,

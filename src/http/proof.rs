@@ -8,11 +8,11 @@ use ledger::checkpoint::{Head, merkle};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
-use crate::http::middleware::caller::CallerContext;
-use crate::http::state::Api;
-use crate::http::wire::params::{self, PathId, QueryParams};
+use super::Api;
+use super::code::Code;
+use super::params::{self, PathId, QueryParams};
+use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// How far a history goes, in the form that checkpoints keep.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,7 +25,7 @@ use crate::http::wire::params::{self, PathId, QueryParams};
     "last_version": 3,
     "last_hash": "53ad250dc2ec9c04b5a2d19c09aa81aca94eb0d1de52e3f691f10b93ba3dfe88"
 }))]
-pub(in crate::http) struct ProofView {
+pub(super) struct ProofView {
     /// The asset's id.
     asset_id: String,
     /// The version that this is about.
@@ -57,7 +57,7 @@ pub(in crate::http) struct ProofView {
     (status = 400, description = "A parameter cannot be taken"),
     (status = 404, description = "There is no such asset or version"),
 ))]
-pub(in crate::http) async fn proof(
+pub(super) async fn proof(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,

@@ -9,11 +9,11 @@ use projections::feed::{FeedError, FeedPage, FeedQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::errors::problem::Problem;
-use crate::http::middleware::caller::CallerContext;
-use crate::http::state::Api;
-use crate::http::wire::event_view::FeedEventView;
-use crate::http::wire::params::{self, QueryParams};
+use super::Api;
+use super::event_view::FeedEventView;
+use super::params::{self, QueryParams};
+use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// What is written otherwise in a query: all but RFC 3986's unreserved characters.
 const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,7 +28,7 @@ const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
     "hash": "2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166",
     "prev": "0000000000000000000000000000000000000000000000000000000000000000"
 }], "next": "a1-2f4205d851599273", "more": false}))]
-pub(in crate::http) struct FeedPageView<'a> {
+pub(super) struct FeedPageView<'a> {
     /// The events. A page may be short, or empty, and more may still follow.
     events: Vec<FeedEventView<'a>>,
     /// The `after` of the next page; always there, so that a reader can ask again later.
@@ -52,7 +52,7 @@ pub(in crate::http) struct FeedPageView<'a> {
         ("Link" = String, description = "What comes next, as `rel=\"next\"`; always there"))),
     (status = 400, description = "A parameter cannot be taken, or `after` is of another ledger"),
 ))]
-pub(in crate::http) async fn events(
+pub(super) async fn events(
     State(api): State<Api>,
     CallerContext(caller): CallerContext,
     mut given: QueryParams,

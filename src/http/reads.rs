@@ -7,12 +7,12 @@ use ledger::asset::{Asset, AssetStatus, Rejection};
 use ledger::history::History;
 use ledger::id::Key;
 
-use crate::http::errors::code::Code;
-use crate::http::errors::problem::Problem;
-use crate::http::middleware::caller::CallerContext;
-use crate::http::state::Api;
-use crate::http::wire::answers;
-use crate::http::wire::params::{self, PathId, QueryParams};
+use super::Api;
+use super::answers;
+use super::code::Code;
+use super::params::{self, PathId, QueryParams};
+use super::problem::Problem;
+use super::request_id::CallerContext;
 
 /// Read everything that is known of an asset, now or at a point of its past
 #[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", params(
@@ -26,7 +26,7 @@ use crate::http::wire::params::{self, PathId, QueryParams};
     (status = 400, description = "A parameter cannot be taken, or is a time to come"),
     (status = 404, description = "There is no such asset or version, or was none then"),
 ))]
-pub(in crate::http) async fn state(
+pub(super) async fn state(
     State(api): State<Api>,
     PathId(id): PathId,
     CallerContext(caller): CallerContext,
@@ -70,7 +70,7 @@ impl Api {
     }
 
     /// Everything that happened to an asset, also to a purged one.
-    pub(in crate::http) async fn past(&self, key: &Key) -> Result<History, Problem> {
+    pub(super) async fn past(&self, key: &Key) -> Result<History, Problem> {
         let history = self.service.history(key).await?;
         history.ok_or_else(|| Problem::rejected(key.asset, &Rejection::NotFound))
     }

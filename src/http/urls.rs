@@ -7,12 +7,11 @@ use ledger::asset::{Asset, UploadKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::wire::answers::{FileView, LifecycleView, Timestamp};
+use super::answers::{FileView, LifecycleView, Timestamp};
 use crate::presign::Presigned;
 
 /// What every such answer says to caches.
-pub(in crate::http) const NO_STORE: (header::HeaderName, &str) =
-    (header::CACHE_CONTROL, "no-store");
+pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 /// An upload URL for an asset without bytes.
 #[derive(Serialize, ToSchema)]
@@ -23,7 +22,7 @@ pub(in crate::http) const NO_STORE: (header::HeaderName, &str) =
     "state": "CREATED", "version": 1,
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:00.000000Z"
 }))]
-pub(in crate::http) struct Created {
+pub(super) struct Created {
     /// The asset's id.
     id: String,
     /// PUT the file here; `upload` says which headers must go with it.
@@ -50,7 +49,7 @@ pub(in crate::http) struct Created {
 /// A request that is signed already.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Upload)]
-pub(in crate::http) struct UploadRequest {
+pub(super) struct UploadRequest {
     /// The request's method.
     #[schema(example = "PUT")]
     method: String,
@@ -67,7 +66,7 @@ pub(in crate::http) struct UploadRequest {
 }
 
 impl Created {
-    pub(in crate::http) fn of(asset: &Asset, signed: Presigned) -> Self {
+    pub(super) fn of(asset: &Asset, signed: Presigned) -> Self {
         let expires_at = Timestamp(signed.expires_at);
         let (upload_url, expires_in) = (signed.url.clone(), signed.expires_in);
         let Presigned { method, url, headers, .. } = signed;
@@ -95,7 +94,7 @@ impl Created {
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:09.000000Z",
     "size": 11, "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
 }))]
-pub(in crate::http) struct UploadView {
+pub(super) struct UploadView {
     /// The asset's id.
     asset_id: String,
     /// GET the file here.
@@ -116,7 +115,7 @@ pub(in crate::http) struct UploadView {
 }
 
 impl UploadView {
-    pub(in crate::http) fn of(asset: &Asset, version_id: String, signed: Presigned) -> Self {
+    pub(super) fn of(asset: &Asset, version_id: String, signed: Presigned) -> Self {
         Self {
             asset_id: asset.key.asset.to_string(),
             download_url: signed.url,

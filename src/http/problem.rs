@@ -17,8 +17,8 @@ use ledger::service::Refusal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::errors::code::Code;
-use crate::http::request_id::RequestId;
+use super::code::Code;
+use super::request_id::RequestId;
 
 /// Characters of an unparsable id that are shown back: more than any id has.
 const SHOWN_MAX: usize = 128;
@@ -27,11 +27,11 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// What helps whoever is not known: another token.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 /// The media type of problem details.
-pub(in crate::http) const PROBLEM_JSON: &str = "application/problem+json";
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// What went wrong with one request.
 #[derive(Debug, Clone)]
-pub(in crate::http) struct Problem {
+pub(super) struct Problem {
     code: Code,
     detail: String,
     failures: Vec<ReadinessFailure>,
@@ -40,11 +40,11 @@ pub(in crate::http) struct Problem {
 /// A part of the service that is not ready.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Failure)]
-pub(in crate::http) struct ReadinessFailure {
+pub(super) struct ReadinessFailure {
     /// The part.
-    pub(in crate::http) check: &'static str,
+    pub(super) check: &'static str,
     /// What is wrong with it.
-    pub(in crate::http) problem: String,
+    pub(super) problem: String,
 }
 
 /// Problem details (RFC 9457).
@@ -55,7 +55,7 @@ pub(in crate::http) struct ReadinessFailure {
     "code": "asset.not_found", "request_id": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
     "error_message": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found"
 }))]
-pub(in crate::http) struct ProblemBody<'a> {
+pub(super) struct ProblemBody<'a> {
     /// Always `about:blank`: `code` tells problems apart.
     r#type: &'static str,
     /// The status in words.
@@ -77,24 +77,24 @@ pub(in crate::http) struct ProblemBody<'a> {
 
 impl Problem {
     /// A problem with what a person should know of it.
-    pub(in crate::http) fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), failures: Vec::new() }
     }
 
     /// The asset does not exist, or what was asked for is no asset's name.
-    pub(in crate::http) fn not_found(id: &str) -> Self {
+    pub(super) fn not_found(id: &str) -> Self {
         let shown: String = id.chars().take(SHOWN_MAX).collect();
         Self::new(Code::AssetNotFound, format!("ASSET {shown} not found"))
     }
 
     /// Parts of the service are not ready.
-    pub(in crate::http) fn not_ready(failures: Vec<ReadinessFailure>) -> Self {
+    pub(super) fn not_ready(failures: Vec<ReadinessFailure>) -> Self {
         let detail = "a part of the service is not ready";
         Self { failures, ..Self::new(Code::NotReady, detail) }
     }
 
     /// A command on `id` was not carried out.
-    pub(in crate::http) fn refused(id: AssetId, refusal: Refusal) -> Self {
+    pub(super) fn refused(id: AssetId, refusal: Refusal) -> Self {
         match refusal {
             Refusal::Rejected(rejection) => Self::rejected(id, &rejection),
             Refusal::Contended => {
@@ -112,7 +112,7 @@ impl Problem {
     }
 
     /// A rule forbids a command on `id`. The first texts are the original service's, to the letter.
-    pub(in crate::http) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
+    pub(super) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
         use Rejection as R;
         match rejection {
             R::NotFound => Self::not_found(&id.to_string()),
@@ -196,7 +196,7 @@ impl IntoResponse for Problem {
 }
 
 /// Writes every answer that is an error as problem details.
-pub(in crate::http) async fn render(id: RequestId, request: Request, next: Next) -> Response {
+pub(super) async fn render(id: RequestId, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
