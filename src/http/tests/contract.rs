@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use ledger::chain::Hash;
 
 use super::world::{HttpFixture, request};
-use crate::http::routes;
+use crate::http::routes::routes;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 

@@ -7,8 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
-use super::code::Code;
-use super::problem::Problem;
+use crate::http::errors::{Code, Problem};
 
 /// Prometheus' text form.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,7 +29,7 @@ pub fn with_meter(router: Router, meter: Arc<dyn MetricsSource>) -> Router {
     (status = 200, description = "Prometheus' text form", body = String,
         content_type = "text/plain"),
     (status = 404, description = "This deployment tells its figures elsewhere")))]
-pub(super) async fn metrics(
+pub(crate) async fn metrics(
     meter: Option<Extension<Arc<dyn MetricsSource>>>,
 ) -> Result<Response, Problem> {
     let elsewhere = "this deployment tells its figures elsewhere";

@@ -11,22 +11,21 @@ use ledger::asset::{AssetStatus, Event};
 use ledger::id::AssetId;
 use projections::feed::FeedCursor;
 
-use super::code::Code;
-use super::problem::Problem;
+use crate::http::errors::{Code, Problem};
 
 /// Items of a page, where the client does not say.
-pub(super) const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 /// Items of a page at most.
-pub(super) const PAGE_MAX: usize = 1000;
+pub(crate) const PAGE_MAX: usize = 1000;
 /// Bytes of an actor: no event has a longer one.
-pub(super) const ACTOR_MAX: usize = 128;
+pub(crate) const ACTOR_MAX: usize = 128;
 /// Bytes of a place in the feed: more than any has.
-pub(super) const AFTER_MAX: usize = 512;
+pub(crate) const AFTER_MAX: usize = 512;
 /// A version that no asset is at.
 const NO_VERSION: u64 = 0;
 
 /// The asset that a path names.
-pub(super) struct PathId(pub(super) AssetId);
+pub(crate) struct PathId(pub(crate) AssetId);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
@@ -43,7 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 /// The parameters of a query that were not taken yet; without its value one that is not
 /// percent-coded UTF-8, which matters only to who takes it.
 #[derive(Debug)]
-pub(super) struct QueryParams(Vec<(String, Option<String>)>);
+pub(crate) struct QueryParams(Vec<(String, Option<String>)>);
 
 impl<S: Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Problem;
@@ -64,7 +63,7 @@ impl QueryParams {
     }
 
     /// Takes a parameter, which may be there once.
-    pub(super) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
+    pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut taken = self.0.extract_if(.., |(key, _)| key == name);
         let (first, second) = (taken.next(), taken.next());
         drop(taken);
@@ -78,7 +77,7 @@ impl QueryParams {
     }
 
     /// Refuses everything: what is given out raw is given out whole.
-    pub(super) fn done_raw(self) -> Result<(), Problem> {
+    pub(crate) fn done_raw(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let name: String = name.chars().take(64).collect();
         let detail = format!(
@@ -89,7 +88,7 @@ impl QueryParams {
     }
 
     /// Refuses what was not taken: a misspelt filter must not look like one that matched all.
-    pub(super) fn done(self) -> Result<(), Problem> {
+    pub(crate) fn done(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let name: String = name.chars().take(64).collect();
         Err(Problem::new(Code::QueryInvalid, format!("{name:?}: is not a parameter of this path")))
@@ -123,7 +122,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// How long a download URL is to live: as asked, but no longer than `max`.
-pub(super) fn timeout(
+pub(crate) fn timeout(
     text: Option<&str>,
     default: Duration,
     max: Duration,
@@ -136,7 +135,7 @@ pub(super) fn timeout(
 }
 
 /// How many items a page is to hold.
-pub(super) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(PAGE) };
     let value = whole(text).and_then(|value| usize::try_from(value).ok());
     value.filter(|value| *value <= PAGE_MAX).ok_or_else(|| {
@@ -149,20 +148,20 @@ fn bad_cursor() -> Problem {
 }
 
 /// The asset that a page of the list ended with; an empty cursor is the first page.
-pub(super) fn asset_cursor(text: Option<&str>) -> Result<Option<AssetId>, Problem> {
+pub(crate) fn asset_cursor(text: Option<&str>) -> Result<Option<AssetId>, Problem> {
     let text = text.filter(|text| !text.is_empty()).map(str::to_ascii_lowercase);
     text.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
 }
 
 /// The version that a page of a history ended with; an empty cursor is the first page.
-pub(super) fn version_cursor(text: Option<&str>) -> Result<u64, Problem> {
+pub(crate) fn version_cursor(text: Option<&str>) -> Result<u64, Problem> {
     text.filter(|text| !text.is_empty()).map_or(Ok(0), |text| {
         whole(text).filter(|version| *version < u64::MAX).ok_or_else(bad_cursor)
     })
 }
 
 /// The state that a list is to be of.
-pub(super) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> {
+pub(crate) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> {
     let listed =
         [AssetStatus::Created, AssetStatus::Received, AssetStatus::Uploaded, AssetStatus::Deleted];
     let Some(text) = text else { return Ok(None) };
@@ -172,20 +171,20 @@ pub(super) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> 
 }
 
 /// The version that an asset is to be shown at.
-pub(super) fn version(text: &str) -> Result<u64, Problem> {
+pub(crate) fn version(text: &str) -> Result<u64, Problem> {
     let detail = "version: must be a whole number, 1 or more, in digits";
     whole(text).ok_or_else(|| Problem::new(Code::VersionInvalid, detail))
 }
 
 /// The point in time that an asset is to be shown at.
-pub(super) fn as_of(text: &str) -> Result<DateTime<Utc>, Problem> {
+pub(crate) fn as_of(text: &str) -> Result<DateTime<Utc>, Problem> {
     let detail = "as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z";
     rfc_3339(text).ok_or_else(|| Problem::new(Code::AsOfInvalid, detail))
 }
 
 /// Refuses a time to come: what the asset will be then is not known. The time of an event that has
 /// happened is none, whatever this machine's clock says.
-pub(super) fn past(
+pub(crate) fn past(
     at: DateTime<Utc>,
     now: DateTime<Utc>,
     last_event: DateTime<Utc>,
@@ -195,7 +194,7 @@ pub(super) fn past(
 }
 
 /// A bound of a time that events are to be of; it may be a time to come.
-pub(super) fn time(
+pub(crate) fn time(
     name: &str,
     code: Code,
     text: Option<&str>,
@@ -212,7 +211,7 @@ fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// The type that events are to be of.
-pub(super) fn kind(text: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn kind(text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let known = Event::KINDS.contains(&text.as_str());
     let detail = || format!("type: must be one of {}", Event::KINDS.join(", "));
@@ -220,7 +219,7 @@ pub(super) fn kind(text: Option<String>) -> Result<Option<String>, Problem> {
 }
 
 /// Whose doing events are to be.
-pub(super) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let detail = || format!("actor: must be 1 to {ACTOR_MAX} bytes, as a history shows it");
     let fits = (1..=ACTOR_MAX).contains(&text.len());
@@ -228,14 +227,14 @@ pub(super) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
 }
 
 /// Where a reader of the feed goes on; an empty place is its beginning.
-pub(super) fn after(text: Option<String>) -> Result<Option<FeedCursor>, Problem> {
+pub(crate) fn after(text: Option<String>) -> Result<Option<FeedCursor>, Problem> {
     let text = text.filter(|text| !text.is_empty());
     let fits = text.as_ref().is_none_or(|text| text.len() <= AFTER_MAX);
     if fits { Ok(text.map(FeedCursor)) } else { Err(bad_after()) }
 }
 
 /// The cursor is of another feed.
-pub(super) fn bad_after() -> Problem {
+pub(crate) fn bad_after() -> Problem {
     let detail = "after: must be the next of a page of this ledger as it is now; leave it out to \
                   begin with the first event";
     Problem::new(Code::AfterInvalid, detail)
@@ -243,7 +242,7 @@ pub(super) fn bad_after() -> Problem {
 
 /// The version that an asset must be at, if the client names one. `*` means any, and a tag that
 /// was never given out (weak, or of something else) is no asset's.
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let tag = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim);

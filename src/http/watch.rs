@@ -10,9 +10,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::health::{Check, failures, healthz, ready};
-use super::meter::{MetricsSource, metrics, with_meter};
-use super::shield;
+use super::middleware::headers;
+use super::readiness::{Check, failures};
+use super::routes::health::{healthz, ready};
+use super::routes::metrics::{MetricsSource, metrics, with_meter};
 
 /// `/healthz`, `/readyz` and `/metrics` alone.
 pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {
@@ -20,7 +21,7 @@ pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Ro
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .layer(from_fn(shield::careful))
+        .layer(from_fn(headers::secure))
         .with_state(checks);
     with_meter(routes, meter)
 }

@@ -16,8 +16,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::code::Code;
-use super::problem::Problem;
+use crate::http::errors::{Code, Problem};
 
 /// Bytes of a body: many times what a full declaration needs.
 const BODY_MAX: usize = 64 << 10;
@@ -31,7 +30,7 @@ const BODY_WAIT: Duration = Duration::from_secs(20);
     "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
     "tags": {"team": "finance"}
 }))]
-pub(super) struct NewAsset {
+pub(crate) struct NewAsset {
     /// The file's name: up to 255 bytes, without a path.
     #[schema(max_length = 255)]
     filename: Option<String>,
@@ -48,7 +47,7 @@ pub(super) struct NewAsset {
 }
 
 /// What the client declared: nothing without a body, and a declaration with one, even `{}`.
-pub(super) struct DeclaredBody(pub(super) Declaration);
+pub(crate) struct DeclaredBody(pub(crate) Declaration);
 
 impl<S: Sync> FromRequest<S> for DeclaredBody {
     type Rejection = Problem;
@@ -66,7 +65,7 @@ impl<S: Sync> FromRequest<S> for DeclaredBody {
 }
 
 /// No body at all, on the paths that take none.
-pub(super) struct NoBody;
+pub(crate) struct NoBody;
 
 impl<S: Sync> FromRequest<S> for NoBody {
     type Rejection = Problem;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::problem::PROBLEM_JSON;
+use crate::http::errors::PROBLEM_JSON;
 
 /// Asks for the original form with `1`.
 const X_LEGACY_ENVELOPE: HeaderName = HeaderName::from_static("x-legacy-envelope");
@@ -26,7 +26,7 @@ struct ErrorEnvelope {
 }
 
 /// Wraps the answers about assets for clients that ask for it.
-pub(super) async fn wrap(request: Request, next: Next) -> Response {
+pub(crate) async fn wrap(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let original = path == "/asset" || path.starts_with("/asset/");
     let asked = request.headers().get(X_LEGACY_ENVELOPE).is_some_and(|value| value == "1");

@@ -4,18 +4,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ledger::asset::{Asset, Reason, Rejection};
+use ledger::asset::{Asset, Reason};
 use ledger::id::AssetId;
 use projections::views::{AssetPage, ListQuery};
 
-use super::Api;
-use super::answers::{self, AssetItem, AssetList, Confirmed};
-use super::body::{DeclaredBody, NewAsset};
-use super::code::Code;
-use super::params::{self, PathId, QueryParams};
-use super::problem::Problem;
-use super::request_id::CallerContext;
-use super::urls::{Created, NO_STORE, UploadView};
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
+use crate::http::wire::body::{DeclaredBody, NewAsset};
+use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 
 /// Announce a file and get a URL to upload it by
 ///
@@ -44,7 +43,7 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
     let expires_in = api.limits.upload_expiry;
     let signed = api.presigner.upload(&asset.key, &asset.declared, expires_in).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
-    let body = answers::about(asset, StatusCode::CREATED, Created::of(asset, signed));
+    let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
     Ok(([location], [NO_STORE], body).into_response())
 }
 
@@ -118,7 +117,7 @@ pub(super) async fn download(
     let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
     let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
     let body = UploadView::of(&asset, pin.version_id.clone(), signed);
-    Ok(([NO_STORE], answers::about(&asset, StatusCode::ACCEPTED, body)).into_response())
+    Ok(([NO_STORE], asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
 
 /// Confirm an upload
@@ -146,7 +145,7 @@ pub(super) async fn confirm(
     let history = api.service.confirm(&caller, id, expected).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = history.asset();
-    Ok(answers::about(asset, StatusCode::ACCEPTED, Confirmed::of(asset)))
+    Ok(asset_view::about(asset, StatusCode::ACCEPTED, Confirmed::of(asset)))
 }
 
 /// Delete an asset, softly
@@ -179,13 +178,5 @@ pub(super) async fn delete(
     let reason = reason.transpose().map_err(told)?;
     let history = api.service.delete(&caller, id, expected, reason).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
-    Ok((StatusCode::NO_CONTENT, [answers::etag(history.asset())]).into_response())
-}
-
-impl Api {
-    /// The asset as it is now; purged ones too.
-    pub(super) async fn current(&self, id: AssetId) -> Result<Asset, Problem> {
-        let asset = self.reader.current(&self.service.key(id)).await?;
-        asset.ok_or_else(|| Problem::rejected(id, &Rejection::NotFound))
-    }
+    Ok((StatusCode::NO_CONTENT, [asset_view::etag(history.asset())]).into_response())
 }

@@ -1,13 +1,9 @@
 //! What went wrong, for a client: RFC 9457 problem details with stable codes.
 //!
-//! A handler answers with a [`Problem`]; [`render`] writes it. Whatever else answers with an error
-//! status (the router, for an unknown path or method) is written in the same form. No internal
-//! error's text gets here: those go to the log.
+//! A handler answers with a [`Problem`]; the middleware `problems` writes it. No internal error's
+//! text gets here: those go to the log.
 
-use axum::Json;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ledger::StoreError;
 use ledger::asset::{InvalidField, Rejection};
@@ -18,20 +14,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::code::Code;
-use super::request_id::RequestId;
 
 /// Characters of an unparsable id that are shown back: more than any id has.
 const SHOWN_MAX: usize = 128;
-/// Seconds after which a store that was away may be asked again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-/// What helps whoever is not known: another token.
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 /// The media type of problem details.
-pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// What went wrong with one request.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     code: Code,
     detail: String,
     failures: Vec<ReadinessFailure>,
@@ -40,11 +31,11 @@ pub(super) struct Problem {
 /// A part of the service that is not ready.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Failure)]
-pub(super) struct ReadinessFailure {
+pub(crate) struct ReadinessFailure {
     /// The part.
-    pub(super) check: &'static str,
+    pub(crate) check: &'static str,
     /// What is wrong with it.
-    pub(super) problem: String,
+    pub(crate) problem: String,
 }
 
 /// Problem details (RFC 9457).
@@ -55,7 +46,7 @@ pub(super) struct ReadinessFailure {
     "code": "asset.not_found", "request_id": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
     "error_message": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found"
 }))]
-pub(super) struct ProblemBody<'a> {
+pub(crate) struct ProblemBody<'a> {
     /// Always `about:blank`: `code` tells problems apart.
     r#type: &'static str,
     /// The status in words.
@@ -77,24 +68,38 @@ pub(super) struct ProblemBody<'a> {
 
 impl Problem {
     /// A problem with what a person should know of it.
-    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), failures: Vec::new() }
     }
 
+    /// What is behind a bare status, which is how the router says that it knows no such thing.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::new(Code::PathUnknown, "there is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::new(Code::MethodNotAllowed, "this path does not know the method")
+            }
+            status if status.is_client_error() => {
+                Self::new(Code::RequestInvalid, "the request cannot be understood")
+            }
+            _ => Self::new(Code::Internal, "something went wrong here; the log knows more"),
+        }
+    }
+
     /// The asset does not exist, or what was asked for is no asset's name.
-    pub(super) fn not_found(id: &str) -> Self {
+    pub(crate) fn not_found(id: &str) -> Self {
         let shown: String = id.chars().take(SHOWN_MAX).collect();
         Self::new(Code::AssetNotFound, format!("ASSET {shown} not found"))
     }
 
     /// Parts of the service are not ready.
-    pub(super) fn not_ready(failures: Vec<ReadinessFailure>) -> Self {
+    pub(crate) fn not_ready(failures: Vec<ReadinessFailure>) -> Self {
         let detail = "a part of the service is not ready";
         Self { failures, ..Self::new(Code::NotReady, detail) }
     }
 
     /// A command on `id` was not carried out.
-    pub(super) fn refused(id: AssetId, refusal: Refusal) -> Self {
+    pub(crate) fn refused(id: AssetId, refusal: Refusal) -> Self {
         match refusal {
             Refusal::Rejected(rejection) => Self::rejected(id, &rejection),
             Refusal::Contended => {
@@ -112,7 +117,7 @@ impl Problem {
     }
 
     /// A rule forbids a command on `id`. The first texts are the original service's, to the letter.
-    pub(super) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
+    pub(crate) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
         use Rejection as R;
         match rejection {
             R::NotFound => Self::not_found(&id.to_string()),
@@ -137,6 +142,20 @@ impl Problem {
                 format!("ASSET {id} is at version {actual}, not at the one that If-Match names"),
             ),
             other => Self::new(other.into(), format!("ASSET {id}: {other}")),
+        }
+    }
+
+    /// The JSON that tells a client of it.
+    pub(crate) fn body<'a>(&'a self, status: StatusCode, request_id: &'a str) -> ProblemBody<'a> {
+        ProblemBody {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &self.detail,
+            code: self.code.facts().0,
+            request_id,
+            error_message: &self.detail,
+            failures: &self.failures,
         }
     }
 }
@@ -186,63 +205,11 @@ impl From<InvalidField> for Problem {
     }
 }
 
-/// Only the status: [`render`] writes the rest, which needs the request's id.
+/// Only the status: the middleware writes the rest, which needs the request's id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.code.facts().1.into_response();
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-/// Writes every answer that is an error as problem details.
-pub(super) async fn render(id: RequestId, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let status = response.status();
-    if !status.is_client_error() && !status.is_server_error() {
-        return response;
-    }
-    let told = response.extensions_mut().remove::<Problem>();
-    let problem = told.unwrap_or_else(|| of_status(status));
-    write(&problem, status, &id, &response)
-}
-
-fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response) -> Response {
-    let body = ProblemBody {
-        r#type: "about:blank",
-        title: status.canonical_reason().unwrap_or("Error"),
-        status: status.as_u16(),
-        detail: &problem.detail,
-        code: problem.code.facts().0,
-        request_id: id.as_str(),
-        error_message: &problem.detail,
-        failures: &problem.failures,
-    };
-    let mut response = (status, Json(body)).into_response();
-    if let Some(allow) = told.headers().get(header::ALLOW) {
-        response.headers_mut().insert(header::ALLOW, allow.clone());
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    }
-    let form = HeaderValue::from_static(PROBLEM_JSON);
-    response.headers_mut().insert(header::CONTENT_TYPE, form);
-    response
-}
-
-/// The problem behind a bare status, which is how the router says that it knows no such thing.
-fn of_status(status: StatusCode) -> Problem {
-    match status {
-        StatusCode::NOT_FOUND => Problem::new(Code::PathUnknown, "there is nothing at this path"),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::new(Code::MethodNotAllowed, "this path does not know the method")
-        }
-        status if status.is_client_error() => {
-            Problem::new(Code::RequestInvalid, "the request cannot be understood")
-        }
-        _ => Problem::new(Code::Internal, "something went wrong here; the log knows more"),
     }
 }

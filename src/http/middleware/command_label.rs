@@ -7,7 +7,7 @@ use axum::response::Response;
 use ledger::command_label;
 
 /// Names whatever a request does after its command.
-pub(super) async fn name(request: Request, next: Next) -> Response {
+pub(crate) async fn name(request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let command = command(request.method(), path);
     command_label::scope(command, next.run(request)).await

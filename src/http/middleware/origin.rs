@@ -9,10 +9,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Api;
-use super::code::Code;
-use super::pages::AllowedOrigins;
-use super::problem::Problem;
+use crate::http::errors::{Code, Problem};
+use crate::http::origins::AllowedOrigins;
 
 /// For whoever stands behind a proxy that keeps `Host`, and did not say so.
 const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a name of this \
@@ -38,8 +36,12 @@ impl Default for AllowedHosts {
 }
 
 /// Refuses what other sites' pages sent.
-pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
-    match api.hosts.check(&request) {
+pub(crate) async fn guard(
+    State(hosts): State<AllowedHosts>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match hosts.check(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

@@ -7,8 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ledger::chain::Hash;
 
-use super::code::Code;
-use super::problem::Problem;
+use crate::http::errors::{Code, Problem};
 
 /// Bytes of a name: what an event has room for.
 const LENGTH_MAX: usize = 128;
@@ -56,7 +55,7 @@ pub struct MissingActor;
 
 /// Refuses the nameless: a history that says `anonymous` of somebody who was asked for a name would
 /// keep from an auditor what was known.
-pub(super) async fn named(request: Request, next: Next) -> Response {
+pub(crate) async fn named(request: Request, next: Next) -> Response {
     if request.extensions().get::<MissingActor>().is_some() {
         let detail = "whoever let you in did not say who you are; a token needs iss and sub";
         return Problem::new(Code::CallerNameless, detail).into_response();

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 /// A point in time, written as it is stored: UTC, six digits, `Z`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Timestamp(pub(super) DateTime<Utc>);
+pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -24,7 +24,7 @@ impl Serialize for Timestamp {
 /// What is known of the file: of its bytes once they are there, else as it was declared.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = File)]
-pub(super) struct FileView {
+pub(crate) struct FileView {
     /// The file's name. It is data, never a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct FileView {
 }
 
 impl FileView {
-    pub(super) fn of(asset: &Asset) -> Self {
+    pub(crate) fn of(asset: &Asset) -> Self {
         let declared = &asset.declared;
         let (size, sha256) = match &asset.pin {
             Some(pin) => (Some(pin.size), pin.sha256.clone()),
@@ -54,7 +54,7 @@ impl FileView {
 /// Where an asset stands in its life.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Standing)]
-pub(super) struct LifecycleView {
+pub(crate) struct LifecycleView {
     /// CREATED, RECEIVED, UPLOADED or DELETED; PURGED only in the past of a purged asset.
     #[schema(example = "UPLOADED")]
     state: &'static str,
@@ -72,7 +72,7 @@ pub(super) struct LifecycleView {
 }
 
 impl LifecycleView {
-    pub(super) fn of(asset: &Asset) -> Self {
+    pub(crate) fn of(asset: &Asset) -> Self {
         Self {
             state: asset.status().shown(),
             version: asset.version,
@@ -85,7 +85,7 @@ impl LifecycleView {
 /// One asset of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Item)]
-pub(super) struct AssetItem {
+pub(crate) struct AssetItem {
     /// The asset's id.
     asset_id: String,
     /// Where it stands.
@@ -97,7 +97,7 @@ pub(super) struct AssetItem {
 }
 
 impl AssetItem {
-    pub(super) fn of(asset: &Asset) -> Self {
+    pub(crate) fn of(asset: &Asset) -> Self {
         let asset_id = asset.key.asset.to_string();
         Self { asset_id, standing: LifecycleView::of(asset), file: FileView::of(asset) }
     }
@@ -109,12 +109,12 @@ impl AssetItem {
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab", "state": "CREATED", "version": 1,
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:00.000000Z"
 }]}))]
-pub(super) struct AssetList {
+pub(crate) struct AssetList {
     /// The assets. A filtered page may be short, or empty, and still not be the last.
-    pub(super) items: Vec<AssetItem>,
+    pub(crate) items: Vec<AssetItem>,
     /// The `cursor` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 /// Everything that is known of an asset.
@@ -127,7 +127,7 @@ pub(super) struct AssetList {
     "upload": "plain", "declared": {}, "tags": {}, "confirmed": true, "purging": false,
     "head": "c4927d2fca3868f091d4b4b8325552d9e1b2149c27045a945bc4a11b2eee4d7e"
 }))]
-pub(super) struct StateView {
+pub(crate) struct StateView {
     /// The asset's id.
     asset_id: String,
     /// Where it stands.
@@ -163,7 +163,7 @@ pub(super) struct StateView {
 /// What the client said of the bytes before it sent them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Declared)]
-pub(super) struct DeclaredView {
+pub(crate) struct DeclaredView {
     /// Bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -173,7 +173,7 @@ pub(super) struct DeclaredView {
 }
 
 impl StateView {
-    pub(super) fn of(asset: &Asset) -> Self {
+    pub(crate) fn of(asset: &Asset) -> Self {
         let declared = asset.declared.clone();
         let reason = match &asset.life {
             Life::Deleted { reason } => reason.clone(),
@@ -201,7 +201,7 @@ impl StateView {
 
 /// A confirmed upload: the original's `status`, and everything that is known of the asset.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Confirmed {
+pub(crate) struct Confirmed {
     /// The same as `state`.
     #[schema(example = "UPLOADED")]
     status: &'static str,
@@ -211,17 +211,17 @@ pub(super) struct Confirmed {
 }
 
 impl Confirmed {
-    pub(super) fn of(asset: &Asset) -> Self {
+    pub(crate) fn of(asset: &Asset) -> Self {
         Self { status: asset.status().shown(), state: StateView::of(asset) }
     }
 }
 
 /// An answer about one asset, with its version as entity tag.
-pub(super) fn about(asset: &Asset, status: StatusCode, body: impl Serialize) -> Response {
+pub(crate) fn about(asset: &Asset, status: StatusCode, body: impl Serialize) -> Response {
     (status, [etag(asset)], Json(body)).into_response()
 }
 
 /// The entity tag of an asset: its version.
-pub(super) fn etag(asset: &Asset) -> (header::HeaderName, String) {
+pub(crate) fn etag(asset: &Asset) -> (header::HeaderName, String) {
     (header::ETAG, format!("\"{}\"", asset.version))
 }

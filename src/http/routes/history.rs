@@ -10,11 +10,10 @@ use ledger::id::AssetId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::code::Code;
-use super::event_view::EventView;
-use super::params::{self, PathId, QueryParams};
-use super::problem::Problem;
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::wire::event_view::EventView;
+use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// One event's stored bytes a line.
 const JSONL: &str = "application/jsonl";

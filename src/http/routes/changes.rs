@@ -5,21 +5,21 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use ledger::asset::Rejection;
 
-use super::Api;
-use super::answers;
 use super::assets;
-use super::body::NoBody;
-use super::params::{self, PathId, QueryParams};
-use super::problem::Problem;
-use super::request_id::CallerContext;
-use super::urls::Created;
+use crate::http::api::Api;
+use crate::http::errors::Problem;
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::asset_view;
+use crate::http::wire::body::NoBody;
+use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::signed_urls::Created;
 
 /// Bring a deleted asset back as it was
 #[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
-    (status = 200, description = "The asset, as it was before", body = answers::StateView,
+    (status = 200, description = "The asset, as it was before", body = asset_view::StateView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
     (status = 404, description = "There is no such asset"),
@@ -41,7 +41,7 @@ pub(super) async fn restore(
     let history = api.service.restore(&caller, id, expected).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = history.asset();
-    Ok(answers::about(asset, StatusCode::OK, answers::StateView::of(asset)))
+    Ok(asset_view::about(asset, StatusCode::OK, asset_view::StateView::of(asset)))
 }
 
 /// Destroy the bytes of a deleted asset
@@ -52,7 +52,7 @@ pub(super) async fn restore(
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
     (status = 202, description = "PURGED if no bytes are left, else being purged",
-        body = answers::StateView,
+        body = asset_view::StateView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
     (status = 404, description = "There is no such asset"),
@@ -74,7 +74,7 @@ pub(super) async fn purge(
     let history = api.service.purge(&caller, id, expected).await;
     let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = history.asset();
-    Ok(answers::about(asset, StatusCode::ACCEPTED, answers::StateView::of(asset)))
+    Ok(asset_view::about(asset, StatusCode::ACCEPTED, asset_view::StateView::of(asset)))
 }
 
 /// Get a fresh upload URL, of the same kind as the first

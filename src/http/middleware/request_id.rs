@@ -10,12 +10,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use ledger::Effects;
 use ledger::record::EventSource;
 use ledger::service::Caller;
 use tracing::Instrument;
 use uuid::Builder;
 
-use super::{Actor, Api};
+use super::actor::Actor;
 
 /// Bytes of a client's own id: what an event has room for.
 const LENGTH_MAX: usize = 64;
@@ -51,11 +52,15 @@ impl RequestId {
 }
 
 /// Names the request, for its handlers, its log lines and its answer.
-pub(super) async fn name(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn name(
+    State(effects): State<Arc<dyn Effects>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let front = || request.extensions().get::<RequestId>().cloned();
     let id = RequestId::given(request.headers())
         .or_else(front)
-        .unwrap_or_else(|| RequestId::fresh(api.effects.random()));
+        .unwrap_or_else(|| RequestId::fresh(effects.random()));
     request.extensions_mut().insert(id.clone());
     // Of the highest level, so that whoever hears only warnings hears of which request they are.
     let span = tracing::error_span!("request", id = id.as_str());
@@ -77,7 +82,7 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 }
 
 /// Who asks: nobody has a name where nothing in front knows one.
-pub(super) struct CallerContext(pub(super) Caller);
+pub(crate) struct CallerContext(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for CallerContext {
     type Rejection = Infallible;

@@ -5,7 +5,7 @@ use ledger::asset::Rejection;
 
 /// What went wrong, for code: each has one name for ever, and one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Code {
+pub(crate) enum Code {
     RequestInvalid,
     PathUnknown,
     MethodNotAllowed,
@@ -57,7 +57,7 @@ pub(super) enum Code {
 
 impl Code {
     /// The code's name and its status: the one table of both.
-    pub(super) fn facts(self) -> (&'static str, StatusCode) {
+    pub(crate) fn facts(self) -> (&'static str, StatusCode) {
         use StatusCode as S;
         match self {
             Self::RequestInvalid => ("request.invalid", S::BAD_REQUEST),

@@ -4,14 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use ledger::asset::{Asset, AssetStatus, Rejection};
-use ledger::history::History;
 use ledger::id::AssetId;
 
-use super::Api;
-use super::answers;
-use super::code::Code;
-use super::params::{self, PathId, QueryParams};
-use super::problem::Problem;
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::wire::asset_view;
+use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// Read everything that is known of an asset, now or at a point of its past
 #[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", params(
@@ -20,7 +18,7 @@ use super::problem::Problem;
     ("as_of" = Option<String>, Query,
         description = "As it was at this RFC 3339 time, that time included"),
 ), responses(
-    (status = 200, description = "The asset", body = answers::StateView,
+    (status = 200, description = "The asset", body = asset_view::StateView,
         headers(("ETag" = String, description = "The asset's version in quotes"))),
     (status = 400, description = "A parameter cannot be taken, or is a time to come"),
     (status = 404, description = "There is no such asset or version, or was none then"),
@@ -41,7 +39,7 @@ pub(super) async fn state(
             return Err(Problem::new(Code::QueryInvalid, detail));
         }
     };
-    Ok(answers::about(&asset, StatusCode::OK, answers::StateView::of(&asset)))
+    Ok(asset_view::about(&asset, StatusCode::OK, asset_view::StateView::of(&asset)))
 }
 
 impl Api {
@@ -64,11 +62,5 @@ impl Api {
         params::past(at, self.effects.now(), history.asset().updated_at)?;
         let asset = history.as_of(at);
         asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
-    }
-
-    /// Everything that happened to an asset, also to a purged one.
-    pub(super) async fn past(&self, id: AssetId) -> Result<History, Problem> {
-        let history = self.service.history(id).await?;
-        history.ok_or_else(|| Problem::rejected(id, &Rejection::NotFound))
     }
 }

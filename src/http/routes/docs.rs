@@ -8,8 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa_swagger_ui::{Config, serve};
 
-use super::code::Code;
-use super::problem::Problem;
+use crate::http::errors::{Code, Problem};
 
 /// What the page may do: run and show what comes from here, and call this API.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; \

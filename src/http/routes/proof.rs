@@ -8,10 +8,9 @@ use ledger::checkpoint::{Head, merkle};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::code::Code;
-use super::params::{self, PathId, QueryParams};
-use super::problem::Problem;
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// How far a history goes, in the form that checkpoints keep.
 #[derive(Debug, Serialize, ToSchema)]

@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 /// Something that happened to an asset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-pub(super) struct EventView<'a> {
+pub(crate) struct EventView<'a> {
     /// Its place in the history, from 1.
-    pub(super) version: u64,
+    pub(crate) version: u64,
     /// What happened.
     #[schema(example = "uploaded")]
     r#type: Cow<'a, str>,
@@ -40,7 +40,7 @@ pub(super) struct EventView<'a> {
 
 impl<'a> EventView<'a> {
     /// The event as it is stored; `None` for what is no event.
-    pub(super) fn of(line: &'a StoredLine) -> Option<Self> {
+    pub(crate) fn of(line: &'a StoredLine) -> Option<Self> {
         let EventHeader { version, kind, at, actor, source, request, data, prev } =
             EventHeader::read(&line.body)?;
         let hash = line.hash().to_string();
@@ -51,7 +51,7 @@ impl<'a> EventView<'a> {
 /// Something that happened to one of all assets.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AssetEvent)]
-pub(super) struct FeedEventView<'a> {
+pub(crate) struct FeedEventView<'a> {
     /// To which asset.
     asset_id: String,
     /// What happened.
@@ -61,7 +61,7 @@ pub(super) struct FeedEventView<'a> {
 
 impl<'a> FeedEventView<'a> {
     /// The event as it is stored; `None` for what is no event.
-    pub(super) fn of(asset: AssetId, line: &'a StoredLine) -> Option<Self> {
+    pub(crate) fn of(asset: AssetId, line: &'a StoredLine) -> Option<Self> {
         Some(Self { asset_id: asset.to_string(), event: EventView::of(line)? })
     }
 }

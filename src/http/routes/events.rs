@@ -9,10 +9,10 @@ use projections::feed::{FeedError, FeedPage, FeedQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::event_view::FeedEventView;
-use super::params::{self, QueryParams};
-use super::problem::Problem;
+use crate::http::api::Api;
+use crate::http::errors::Problem;
+use crate::http::wire::event_view::FeedEventView;
+use crate::http::wire::params::{self, QueryParams};
 
 /// What is written otherwise in a query: all but RFC 3986's unreserved characters.
 const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -7,11 +7,11 @@ use ledger::asset::{Asset, UploadKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answers::{FileView, LifecycleView, Timestamp};
+use super::asset_view::{FileView, LifecycleView, Timestamp};
 use crate::presign::Presigned;
 
 /// What every such answer says to caches.
-pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+pub(crate) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 /// An upload URL for an asset without bytes.
 #[derive(Serialize, ToSchema)]
@@ -22,7 +22,7 @@ pub(super) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, 
     "state": "CREATED", "version": 1,
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:00.000000Z"
 }))]
-pub(super) struct Created {
+pub(crate) struct Created {
     /// The asset's id.
     id: String,
     /// PUT the file here; `upload` says which headers must go with it.
@@ -49,7 +49,7 @@ pub(super) struct Created {
 /// A request that is signed already.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Upload)]
-pub(super) struct UploadRequest {
+pub(crate) struct UploadRequest {
     /// The request's method.
     #[schema(example = "PUT")]
     method: String,
@@ -66,7 +66,7 @@ pub(super) struct UploadRequest {
 }
 
 impl Created {
-    pub(super) fn of(asset: &Asset, signed: Presigned) -> Self {
+    pub(crate) fn of(asset: &Asset, signed: Presigned) -> Self {
         let expires_at = Timestamp(signed.expires_at);
         let (upload_url, expires_in) = (signed.url.clone(), signed.expires_in);
         let Presigned { method, url, headers, .. } = signed;
@@ -94,7 +94,7 @@ impl Created {
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:09.000000Z",
     "size": 11, "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
 }))]
-pub(super) struct UploadView {
+pub(crate) struct UploadView {
     /// The asset's id.
     asset_id: String,
     /// GET the file here.
@@ -115,7 +115,7 @@ pub(super) struct UploadView {
 }
 
 impl UploadView {
-    pub(super) fn of(asset: &Asset, version_id: String, signed: Presigned) -> Self {
+    pub(crate) fn of(asset: &Asset, version_id: String, signed: Presigned) -> Self {
         Self {
             asset_id: asset.key.asset.to_string(),
             download_url: signed.url,

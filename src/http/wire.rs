@@ -1,0 +1,7 @@
+//! The forms of the wire: what requests may hold, and the JSON of the answers.
+
+pub(super) mod asset_view;
+pub(super) mod body;
+pub(super) mod event_view;
+pub(super) mod params;
+pub(super) mod signed_urls;
