@@ -23,8 +23,7 @@ pub use middleware::actor::{Actor, MissingActor};
 pub use middleware::origin::AllowedHosts;
 pub use middleware::request_id::RequestId;
 use middleware::{
-    access_log, actor, command_label, deadline, headers, legacy_envelope, origin, panics, problems,
-    request_id,
+    access_log, actor, deadline, headers, legacy_envelope, origin, panics, problems, request_id,
 };
 #[cfg(feature = "local")]
 pub(crate) use origins::bare;
@@ -38,7 +37,6 @@ pub fn router(api: Api) -> Router {
     let (routes, description) = routes::routes().split_for_parts();
     routes
         .layer(Extension(openapi::Document::of(description)))
-        .layer(from_fn(command_label::name))
         .layer(from_fn(panics::catch))
         .layer(from_fn_with_state(api.limits.deadline, deadline::limit))
         .layer(from_fn(actor::named))

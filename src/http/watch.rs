@@ -10,16 +10,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::middleware::command_label::labelled;
 use super::middleware::headers;
 use super::readiness::{Check, failures};
-use super::routes::health::{healthz, ready};
+use super::routes::health::{CHECK, healthz, ready};
 use super::routes::metrics::{MetricsSource, metrics, with_meter};
 
 /// `/healthz`, `/readyz` and `/metrics` alone.
 pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {
     let routes = Router::new()
         .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+        .route("/readyz", labelled(CHECK, get(readyz)))
         .route("/metrics", get(metrics))
         .layer(from_fn(headers::secure))
         .with_state(checks);

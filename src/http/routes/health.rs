@@ -12,6 +12,9 @@ use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::readiness::{Check, failures};
 
+/// The label that a look at every part is counted by.
+pub(crate) const CHECK: &str = "check";
+
 /// The process lives.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {

@@ -1,6 +1,6 @@
 //! A whole service in memory, whose clock and chance repeat themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::StoredLine;
 use ledger::service::LedgerService;
-use ledger::{Effects, StoreError, time};
+use ledger::{Effects, StoreError, command_label, time};
 use projections::Reader;
 use projections::feed::ArrivalFeed;
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
@@ -183,6 +183,7 @@ pub(crate) enum Mood {
 pub(crate) struct Moody {
     inner: MemoryJournal,
     mood: Mutex<Mood>,
+    labels: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Moody {
@@ -190,7 +191,13 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
+    /// Under which labels it was asked since this was last called.
+    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+        std::mem::take(&mut *self.labels.lock().unwrap())
+    }
+
     async fn bear(&self) -> Result<(), StoreError> {
+        self.labels.lock().unwrap().insert(command_label::current());
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Well | Mood::Races | Mood::Fills => Ok(()),
