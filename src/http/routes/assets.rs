@@ -12,7 +12,7 @@ use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
-use crate::http::wire::body::{DeclaredBody, NewAsset};
+use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 
