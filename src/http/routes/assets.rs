@@ -66,10 +66,9 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let (limit, state) = (given.take("limit")?, given.take("state")?);
     let query = ListQuery {
-        tenant: api.service.tenant().clone(),
         state: params::state(state.as_deref())?,
         after: params::asset_cursor(given.take("cursor")?.as_deref())?,
-        limit: params::limit(limit.as_deref())?,
+        ..ListQuery::all(api.service.tenant().clone(), params::limit(limit.as_deref())?)
     };
     given.done()?;
     let page = api.reader.list(&query).await?;

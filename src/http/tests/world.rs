@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::asset::{Asset, AssetStatus, Declaration, UploadKind};
+use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::Key;
@@ -268,13 +268,9 @@ impl Views for Folding {
             lines.entry(arrival.key).or_default().push(arrival.line.unwrap());
         }
         let read = |(key, lines)| History::read(&key, lines).unwrap().unwrap().asset().clone();
-        let shown = |asset: &Asset| {
-            let (state, status) = (query.state.map(AssetStatus::shown), asset.status());
-            status != AssetStatus::Purged && state.is_none_or(|state| state == status.shown())
-        };
         let older = |asset: &Asset| query.after.is_none_or(|after| asset.key.asset < after);
         let mut assets: Vec<_> =
-            lines.into_iter().rev().map(read).filter(|a| shown(a) && older(a)).collect();
+            lines.into_iter().rev().map(read).filter(|a| query.takes(a) && older(a)).collect();
         let more = assets.len() > query.limit;
         assets.truncate(query.limit);
         let next = assets.last().map(|asset| asset.key.asset).filter(|_| more);
