@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use projections::feed::{FeedError, FeedPage, FeedQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,9 +12,7 @@ use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::event_view::FeedEventView;
 use crate::http::wire::params::{self, QueryParams};
-
-/// What is written otherwise in a query: all but RFC 3986's unreserved characters.
-const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::percent::component;
 
 /// Some of what happened, and where to go on.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,12 +74,11 @@ fn shown(query: &FeedQuery, page: &FeedPage) -> Response {
 
 /// The same question about what follows.
 fn onward(query: &FeedQuery, next: &str) -> String {
-    let coded = |text: &str| utf8_percent_encode(text, CODED).to_string();
     let said = |name: &str, value: &Option<String>| {
-        value.as_ref().map_or(String::new(), |value| format!("&{name}={}", coded(value)))
+        value.as_ref().map_or(String::new(), |value| format!("&{name}={}", component(value)))
     };
     let (kind, actor) = (said("type", &query.kind), said("actor", &query.actor));
-    format!("/events?limit={}{kind}{actor}&after={}", query.limit, coded(next))
+    format!("/events?limit={}{kind}{actor}&after={}", query.limit, component(next))
 }
 
 impl From<FeedError> for Problem {
