@@ -1,7 +1,7 @@
 //! `asset-ledger replay`: the rows made anew from the events, while commands go on.
 
-mod bar;
 pub(super) mod keep;
+mod progress;
 mod report;
 mod restored;
 
@@ -153,7 +153,7 @@ impl ReplayCommand {
         if let (Some(followed), false) = (&followed, self.accept_restored) {
             followed.refuse_another().await?;
         }
-        match bar::beside(replay, replay.run()).await {
+        match progress::beside(replay, replay.run()).await {
             Ok(ReplayOutcome::Switched(generation, report)) => {
                 report::write(&report)?;
                 if self.accept_restored {
@@ -222,7 +222,7 @@ async fn until_told(
 async fn rehearse(replay: &replay::Replay) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no folder for the rows of a dry run")?;
     let scratch = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
-    match bar::beside(replay, replay.rehearse(&scratch)).await? {
+    match progress::beside(replay, replay.rehearse(&scratch)).await? {
         Some(report) => {
             report::write(&report)?;
             if report.is_doubtful() {

@@ -55,6 +55,18 @@ impl SignalListener {
     }
 }
 
+/// Does the work, unless told to stop before it ends; `stopped` says what that leaves.
+pub(super) async fn unless_stopped<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+    stopped: &'static str,
+) -> anyhow::Result<T> {
+    let mut signals = SignalListener::heed()?;
+    tokio::select! {
+        done = work => done,
+        () = signals.told() => bail!(stopped),
+    }
+}
+
 async fn recv(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
 }
