@@ -31,10 +31,11 @@ async fn the_table_has_the_attributes_and_no_others() {
 async fn lists_are_read_from_an_index_in_its_order() {
     let (views, _folder) = views();
     for of_state in [false, true] {
-        let bound = vec!["x"; 3 + usize::from(of_state)];
         let explain = format!("EXPLAIN QUERY PLAN {}", list::statement(of_state));
         let plan = views.database.read(move |file| {
-            file.prepare(&explain)?
+            let mut explain = file.prepare(&explain)?;
+            let bound = vec!["x"; explain.parameter_count()];
+            explain
                 .query_map(params_from_iter(bound), |row| row.get(3))?
                 .collect::<rusqlite::Result<Vec<String>>>()
         });
