@@ -106,20 +106,22 @@ impl Restore {
 }
 
 /// Shows how far `work` has come until it ends. A signal ends it in good order.
-async fn watched<T>(
+fn watched<T>(
     watch: &RunMonitor,
     work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let mut signals = SignalListener::heed()?;
-    let shown = progress::beside(work, || {
+) -> impl Future<Output = anyhow::Result<T>> {
+    let reached = || {
         let (files, bytes) = watch.reached();
         format!("{files} files looked at, {} MiB read", bytes >> 20)
-    });
-    let mut shown = std::pin::pin!(shown);
-    loop {
-        tokio::select! {
-            done = &mut shown => return done,
-            () = signals.told() => watch.stop(),
+    };
+    let mut shown = Box::pin(progress::beside(work, reached));
+    async move {
+        let mut signals = SignalListener::heed()?;
+        loop {
+            tokio::select! {
+                done = &mut shown => return done,
+                () = signals.told() => watch.stop(),
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
 //! How far long work has come: on a terminal a line that changes, elsewhere one now and then.
 
 use std::io::{self, IsTerminal, Write};
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use ledger::audit::Finding;
@@ -58,20 +57,28 @@ impl Drop for ProgressLine {
 }
 
 /// Does the work, and tells meanwhile how far it has come.
-pub(super) async fn beside<T>(work: impl Future<Output = T>, text: impl Fn() -> String) -> T {
-    let mut line = ProgressLine::new();
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            () = sleep(line.pause()) => line.tell(&text),
+pub(super) fn beside<T>(
+    work: impl Future<Output = T>,
+    text: impl Fn() -> String,
+) -> impl Future<Output = T> {
+    let (mut work, mut line) = (Box::pin(work), ProgressLine::new());
+    async move {
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = sleep(line.pause()) => line.tell(&text),
+            }
         }
     }
 }
 
 /// The same, for work that tells a log nothing on its way.
-pub(super) async fn on_terminal<T>(work: impl Future<Output = T>, text: impl Fn() -> String) -> T {
-    if io::stderr().is_terminal() { beside(work, text).await } else { work.await }
+pub(super) fn on_terminal<T>(
+    work: impl Future<Output = T>,
+    text: impl Fn() -> String,
+) -> impl Future<Output = T> {
+    let work = Box::pin(work);
+    async move { if io::stderr().is_terminal() { beside(work, text).await } else { work.await } }
 }
 
 /// Tells how many events were worked on, and the findings among them.

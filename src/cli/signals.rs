@@ -56,14 +56,17 @@ impl SignalListener {
 }
 
 /// Does the work, unless told to stop before it ends; `stopped` says what that leaves.
-pub(super) async fn unless_stopped<T>(
+pub(super) fn unless_stopped<T>(
     work: impl Future<Output = anyhow::Result<T>>,
     stopped: &'static str,
-) -> anyhow::Result<T> {
-    let mut signals = SignalListener::heed()?;
-    tokio::select! {
-        done = work => done,
-        () = signals.told() => bail!(stopped),
+) -> impl Future<Output = anyhow::Result<T>> {
+    let mut work = Box::pin(work);
+    async move {
+        let mut signals = SignalListener::heed()?;
+        tokio::select! {
+            done = &mut work => done,
+            () = signals.told() => bail!(stopped),
+        }
     }
 }
 

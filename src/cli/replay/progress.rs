@@ -6,17 +6,20 @@ use tokio::time::Instant;
 use crate::cli::progress;
 
 /// Does the work, and shows meanwhile how far it has come.
-pub(super) async fn beside<T>(replay: &Replay, work: impl Future<Output = T>) -> T {
-    // Only to tell how long it takes: not to know is no reason not to begin.
-    let events = replay.scan.size().await.ok().flatten();
-    let (began, first) = (Instant::now(), replay.tally.seen().events);
-    progress::beside(work, || {
-        let seen = replay.tally.seen();
-        // What an earlier replay did took no time of this one.
-        let rate = (seen.events - first) / began.elapsed().as_secs().max(1);
-        line(&seen, events, rate)
-    })
-    .await
+pub(super) fn beside<T>(replay: &Replay, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let work = Box::pin(work);
+    async move {
+        // Only to tell how long it takes: not to know is no reason not to begin.
+        let events = replay.scan.size().await.ok().flatten();
+        let (began, first) = (Instant::now(), replay.tally.seen().events);
+        let text = || {
+            let seen = replay.tally.seen();
+            // What an earlier replay did took no time of this one.
+            let rate = (seen.events - first) / began.elapsed().as_secs().max(1);
+            line(&seen, events, rate)
+        };
+        progress::beside(work, text).await
+    }
 }
 
 fn line(seen: &TallySnapshot, all: Option<u64>, rate: u64) -> String {
