@@ -20,6 +20,7 @@ mod logging;
 #[cfg(feature = "local")]
 pub mod object_audit;
 pub mod objects;
+mod percent;
 #[cfg(feature = "local")]
 mod plural;
 pub mod presign;

@@ -12,7 +12,7 @@ const COLUMNS: usize = 100;
 const LINES: usize = 500;
 
 /// Libraries that stand in one place, and that place.
-const PLACES: [(&str, &[&str]); 16] = [
+const PLACES: [(&str, &[&str]); 17] = [
     (
         "aws_sdk_dynamodb::",
         &[
@@ -51,6 +51,7 @@ const PLACES: [(&str, &[&str]); 16] = [
     ("ed25519_compact::", &["ledger/src/checkpoint/key.rs"]),
     ("flate2::", &["src/export"]),
     ("tar::", &["src/export"]),
+    ("percent_encoding::", &["src/percent.rs"]),
 ];
 
 /// What the pure domain must not know.
@@ -66,6 +67,15 @@ const DOMAIN: [&str; 9] = [
     "ledger/src/effects.rs",
 ];
 const IMPURE: [&str; 6] = ["tokio", "async ", "Utc::now", "std::env", "std::fs", "rusqlite"];
+
+/// The folders of the API, and what each must not use.
+const HTTP: [(&str, &[&str]); 5] = [
+    ("src/http/errors", &["routes", "openapi", "api", "middleware", "wire"]),
+    ("src/http/wire", &["routes", "openapi", "api", "middleware"]),
+    ("src/http/middleware", &["routes", "openapi", "api", "wire"]),
+    ("src/http/openapi", &["routes", "api", "middleware"]),
+    ("src/http/api", &["routes", "openapi", "wire"]),
+];
 
 struct Source {
     path: String,
@@ -142,6 +152,23 @@ fn libraries_stand_in_their_places() {
             let allowed = places.iter().any(|place| source.is_in(place));
             if source.code().contains(library) && !allowed {
                 complaints.push(format!("{}: {library} stands only in {places:?}", source.path));
+            }
+        }
+    }
+    refuse(&complaints);
+}
+
+#[test]
+fn the_folders_of_the_api_use_each_other_one_way() {
+    let mut complaints = Vec::new();
+    for source in product() {
+        for (folder, others) in HTTP.iter().filter(|(folder, _)| source.is_in(folder)) {
+            let uses = |other: &&&str| {
+                let paths = [format!("http::{other}::"), format!("super::{other}::")];
+                paths.iter().any(|path| source.code().contains(path))
+            };
+            for other in others.iter().filter(uses) {
+                complaints.push(format!("{}: {folder} does not use {other}", source.path));
             }
         }
     }

@@ -7,6 +7,7 @@
 pub mod absences;
 pub mod asset;
 pub mod audit;
+pub mod backoff;
 pub mod chain;
 pub mod checkpoint;
 pub mod command_label;
@@ -24,5 +25,6 @@ pub mod signer;
 pub mod testing;
 pub mod time;
 
+pub use backoff::Backoff;
 pub use effects::Effects;
 pub use error::StoreError;

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::StoreError;
 use ledger::error::{StoreErrorKind, chain};
 use ledger::journal::{Arrival, Arrivals};
+use ledger::{Backoff, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -22,10 +22,9 @@ use crate::runner::{ProjectionHint, Runner};
 const BATCH: usize = 512;
 /// How often to look for what other processes appended, and whether they moved the position.
 const POLL: Duration = Duration::from_secs(1);
-/// The wait after a first failure; it doubles with each.
-const BACK_OFF: Duration = Duration::from_millis(10);
-/// The longest wait after a failure.
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// The waits after failures.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), BACKOFF_MAX);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How long a list waits for following to begin, which takes some reads of the two stores.
 const BEGINNING: Duration = Duration::from_secs(1);
 /// How often expired tombstones are dropped.
@@ -268,7 +267,7 @@ async fn ended(shutdown: &mut watch::Receiver<bool>) {
 }
 
 fn back_off(failures: u32, error: &StoreError) -> Duration {
-    let pause = BACK_OFF.saturating_mul(1 << failures.min(16)).min(BACK_OFF_MAX);
+    let pause = BACKOFF.pause(failures - 1);
     tracing::warn!(failures, ?pause, kind = ?error.kind, cause = chain(error),
         "the projection stopped and will be retried");
     pause
@@ -316,7 +315,7 @@ mod tests {
 
         let mut again = follower(&journal, &views);
         let reader = Reader::new(journal, views).made_by(again.progress());
-        let all = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 999 };
+        let all = ListQuery::all(Tenant::default(), 999);
         assert!(reader.list(&all).await.unwrap().incomplete, "nobody knows yet");
         again.start().await.unwrap();
         for (step, incomplete) in [(0, true), (1, true), (2, false)] {
@@ -404,7 +403,7 @@ mod tests {
         timeout(hour, running.progress.caught_up()).await.unwrap_err();
         assert_eq!(running.progress.lag(), 3);
         away.send_replace(false);
-        let soon = timeout(BACK_OFF_MAX, running.progress.caught_up());
+        let soon = timeout(BACKOFF_MAX, running.progress.caught_up());
         assert!(soon.await.unwrap());
         assert_rows(views.inner(), &stories).await;
         running.stop().await;

@@ -105,7 +105,7 @@ impl Reader {
             Ok(None)
         };
         match self.folded(&key).await {
-            Ok(Some(found)) => Ok(Some(found).filter(|found| query.takes(found.status()))),
+            Ok(Some(found)) => Ok(Some(found).filter(|found| query.takes(found))),
             Ok(None) => left_out("it has no event"),
             Err(error) if error.kind.is_of_one_asset() => left_out(&chain(&error)),
             Err(error) => Err(error),

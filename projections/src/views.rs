@@ -46,8 +46,16 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// Whether an asset of this status belongs to the list.
-    pub(crate) fn takes(&self, status: AssetStatus) -> bool {
+    /// The first page of all assets.
+    #[must_use]
+    pub fn all(tenant: Tenant, limit: usize) -> Self {
+        Self { tenant, state: None, after: None, limit }
+    }
+
+    /// Whether an asset belongs to the list.
+    #[must_use]
+    pub fn takes(&self, asset: &Asset) -> bool {
+        let status = asset.status();
         status != AssetStatus::Purged
             && self.state.is_none_or(|state| state.shown() == status.shown())
     }

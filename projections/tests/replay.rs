@@ -99,8 +99,7 @@ async fn assert_no_drift(before: u32, table: &dyn Generations, changed: &BTreeMa
     let mut all: BTreeMap<u32, Story> = before.collect();
     all.extend(changed.clone());
     let rows = table.rows(table.generations().await.unwrap().current);
-    let query =
-        ListQuery { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
+    let query = ListQuery::all(Tenant::default(), usize::MAX);
     let mut found = BTreeMap::new();
     let mut next = Some(query);
     while let Some(query) = next {

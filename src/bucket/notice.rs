@@ -6,6 +6,8 @@ use aws_lambda_events::s3::S3EventRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::percent;
+
 /// Bytes of S3's request id that are kept with an event.
 const REQUEST_MAX: usize = 64;
 /// What EventBridge calls a removal, of a version or by a delete marker, whoever asked for it.
@@ -102,16 +104,11 @@ fn direct(record: Value) -> Result<BucketNotice, NoticeError> {
     let removed = record.s3.object.version_id.filter(|_| gone);
     Ok(BucketNotice::Object {
         bucket,
-        key: url_decode(&encoded),
+        // Direct notifications carry the key as a form would.
+        key: percent::decode_form_lossy(&encoded),
         request: visible(request),
         removed,
     })
-}
-
-/// Direct notifications carry the key as a form would: `+` for a space.
-fn url_decode(encoded: &str) -> String {
-    let spaced = encoded.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 /// A request id as it may be stored: short and visible, whoever sent it.

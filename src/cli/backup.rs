@@ -1,19 +1,18 @@
 //! `asset-ledger backup` and `asset-ledger restore`: a copy of a data folder, and back.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 
+use super::progress;
+use super::signals::SignalListener;
 use crate::backup::{RunMonitor, restore, take};
 use crate::plural::count;
 use crate::system::SystemEffects;
 
-/// Between two lines about how far it has come, on a terminal and elsewhere.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// Faults that are told one by one; the rest is counted.
 const TOLD: usize = 20;
 
@@ -102,29 +101,23 @@ impl Restore {
     }
 }
 
-/// Shows how far `work` has come until it ends. Ctrl-C ends it in good order.
-async fn watched<T>(
+/// Shows how far `work` has come until it ends. A signal ends it in good order.
+fn watched<T>(
     watch: &RunMonitor,
     work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
-    let terminal = io::stderr().is_terminal();
-    let (pause, begin, end) =
-        if terminal { (PAUSES.0, "\r", "\x1b[K") } else { (PAUSES.1, "", "\n") };
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => {
-                if terminal {
-                    let _ = write!(io::stderr(), "\r\x1b[K");
-                }
-                return done;
+) -> impl Future<Output = anyhow::Result<T>> {
+    let reached = || {
+        let (files, bytes) = watch.reached();
+        format!("{files} files checked, {} MiB read", bytes >> 20)
+    };
+    let mut shown = Box::pin(progress::beside(work, reached));
+    async move {
+        let mut signals = SignalListener::heed()?;
+        loop {
+            tokio::select! {
+                done = &mut shown => return done,
+                () = signals.told() => watch.stop(),
             }
-            () = tokio::time::sleep(pause) => {
-                let (files, bytes) = watch.reached();
-                let mib = bytes >> 20;
-                let _ = write!(io::stderr(), "{begin}{files} files checked, {mib} MiB read{end}");
-            }
-            Ok(()) = tokio::signal::ctrl_c() => watch.stop(),
         }
     }
 }

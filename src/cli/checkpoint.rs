@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use ledger::checkpoint::SortedHeads;
 use ledger::signer::Signer;
 
-use super::progress::ProgressBar;
+use super::progress::EventProgress;
+use super::signals::unless_stopped;
 use super::store_options::StoreOptions;
 use super::{leftovers, render};
 use crate::export::{ExportSource, left_out_beside};
@@ -78,10 +79,8 @@ impl CheckpointCommand {
 impl MakeOptions {
     async fn run(&self, out: &Path) -> anyhow::Result<()> {
         leftovers(out);
-        let (rising, left_out) = tokio::select! {
-            written = self.write(out) => written?,
-            _ = tokio::signal::ctrl_c() => bail!("stopped: no checkpoint was written"),
-        };
+        let stopped = "stopped: no checkpoint was written";
+        let (rising, left_out) = unless_stopped(self.write(out), stopped).await?;
         let (assets, root) = (count(rising.count(), "asset"), rising.root());
         let (out, list) = (out.display().to_string(), left_out_beside(out).display().to_string());
         writeln!(io::stdout(), "{}: the heads of {assets}, root {root}", render::line(&out))?;
@@ -98,7 +97,7 @@ impl MakeOptions {
         let opened = self.stores.journal().await?;
         let journal = &*opened;
         let source = ExportSource { journal, tenant: self.stores.tenant.as_ref() };
-        let hears = &mut ProgressBar::new("read");
+        let hears = &mut EventProgress::new("read");
         if self.leave_out_broken {
             return source.checkpoint_of_the_sound(out, signer, hears).await;
         }

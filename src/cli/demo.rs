@@ -13,6 +13,7 @@ use serde_json::json;
 
 use self::file::DemoFile;
 use self::walk::{DemoWalk, HttpReply};
+use super::signals::unless_stopped;
 use crate::local::{LocalOptions, LocalServer};
 use crate::plural::count;
 use crate::server::DRAIN;
@@ -42,10 +43,7 @@ impl Demo {
         };
         let local = LocalServer::start(options(folder.path().join("data"))).await?;
         let mut walk = DemoWalk::new(local.api_url());
-        let outcome = tokio::select! {
-            outcome = live(&mut walk, &file) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped")),
-        };
+        let outcome = unless_stopped(live(&mut walk, &file), "stopped").await;
         local.stop().await;
         outcome
     }

@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use ledger::Effects;
 use ledger::id::Tenant;
 
-use super::progress::ProgressBar;
+use super::progress::EventProgress;
+use super::signals::unless_stopped;
 use super::store_options::StoreOptions;
 use super::values::{self, AssetLabel};
 use super::{leftovers, render};
@@ -104,11 +105,9 @@ impl Export {
         let writer = ExportWriter::create(shape, SystemEffects.now(), wanted.clone())?;
         let journal = &*opened;
         let source = ExportSource { journal, tenant: self.stores.tenant.as_ref() };
-        tokio::select! {
-            done = self.write(source, writer, &wanted) => done,
-            // The writer takes away what it wrote.
-            _ = tokio::signal::ctrl_c() => bail!("stopped: nothing was exported"),
-        }
+        // The writer takes away what it wrote.
+        let stopped = "stopped: nothing was exported";
+        unless_stopped(self.write(source, writer, &wanted), stopped).await
     }
 
     async fn write(
@@ -119,7 +118,7 @@ impl Export {
     ) -> anyhow::Result<()> {
         let key = |asset: &AssetLabel| asset.key(&self.stores.home_tenant());
         let keys = self.wanted.asset.iter().map(key).collect();
-        let mut progress = ProgressBar::new("exported");
+        let mut progress = EventProgress::new("exported");
         let left_out = source.export(keys, wanted, &mut writer, &mut progress).await?;
         drop(progress);
         ensure!(

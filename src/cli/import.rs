@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use ledger::journal::Journal;
 use stores::SqliteJournal;
 use stores::sqlite::OpenMode;
 
-use super::progress::ProgressBar;
+use super::progress::EventProgress;
+use super::signals::unless_stopped;
 use super::store_options::{StoreKind, StoreOptions};
 use crate::export::{Archive, Importer as Importing};
 use crate::local::FolderLock;
@@ -49,10 +50,8 @@ impl ImportCommand {
         if let Some(folder) = &folder {
             folder.begin_import()?;
         }
-        let imported = tokio::select! {
-            imported = bring(&importing) => imported?,
-            _ = tokio::signal::ctrl_c() => bail!("stopped: run the same command again to resume"),
-        };
+        let stopped = "stopped: run the same command again to resume";
+        let imported = unless_stopped(bring(&importing), stopped).await?;
         if let Some(folder) = &folder {
             folder.end_import()?;
         }
@@ -77,12 +76,12 @@ impl ImportCommand {
 }
 
 fn check(archive: &Archive) -> anyhow::Result<()> {
-    let mut progress = ProgressBar::new("checked");
+    let mut progress = EventProgress::new("checked");
     Importing::check(archive, &mut |events| progress.reached(events))
 }
 
 async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::ImportSummary> {
-    let mut progress = ProgressBar::new("imported");
+    let mut progress = EventProgress::new("imported");
     let done = importing.append(|done| progress.reached(done.events)).await;
     done.context("the import is not finished; run the same command again to resume")
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use ledger::audit::Finding;
+use tokio::time::sleep;
 
 use super::render;
 use crate::export::ExportObserver;
@@ -16,43 +17,94 @@ const CALM: Duration = Duration::from_secs(10);
 /// Findings that are told one by one; the rest is counted.
 const TOLD: u64 = 20;
 
-/// Tells on standard error how many events were worked on.
-pub(super) struct ProgressBar {
+/// A line on standard error that tells how far work has come.
+pub(super) struct ProgressLine {
+    terminal: bool,
+    told: Instant,
+}
+
+impl ProgressLine {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal(), told: Instant::now() }
+    }
+
+    fn pause(&self) -> Duration {
+        if self.terminal { LIVELY } else { CALM }
+    }
+
+    /// Tells it, if the last time is long enough ago.
+    fn tell(&mut self, text: impl FnOnce() -> String) {
+        if self.told.elapsed() < self.pause() {
+            return;
+        }
+        self.told = Instant::now();
+        let (begin, end) = if self.terminal { ("\r", "\x1b[K") } else { ("", "\n") };
+        // Work does not wait for a reader that closed the pipe.
+        let _ = write!(io::stderr(), "{begin}{}{end}", text());
+    }
+
+    fn wipe(&self) {
+        if self.terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+/// Does the work, and tells meanwhile how far it has come.
+pub(super) fn beside<T>(
+    work: impl Future<Output = T>,
+    text: impl Fn() -> String,
+) -> impl Future<Output = T> {
+    let (mut work, mut line) = (Box::pin(work), ProgressLine::new());
+    async move {
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = sleep(line.pause()) => line.tell(&text),
+            }
+        }
+    }
+}
+
+/// The same, for work that tells a log nothing on its way.
+pub(super) fn on_terminal<T>(
+    work: impl Future<Output = T>,
+    text: impl Fn() -> String,
+) -> impl Future<Output = T> {
+    let work = Box::pin(work);
+    async move { if io::stderr().is_terminal() { beside(work, text).await } else { work.await } }
+}
+
+/// Tells how many events were worked on, and the findings among them.
+pub(super) struct EventProgress {
     done: &'static str,
     events: u64,
     start: Instant,
-    told: Instant,
-    terminal: bool,
     findings: u64,
+    line: ProgressLine,
 }
 
-impl ProgressBar {
+impl EventProgress {
     /// Begins; `done` says what is done to events.
     pub(super) fn new(done: &'static str) -> Self {
-        let (now, terminal) = (Instant::now(), io::stderr().is_terminal());
-        Self { done, events: 0, start: now, told: now, terminal, findings: 0 }
+        Self { done, events: 0, start: Instant::now(), findings: 0, line: ProgressLine::new() }
     }
 
     /// So many events have been worked on by now.
     pub(super) fn reached(&mut self, events: u64) {
         self.events = events;
-        let pause = if self.terminal { LIVELY } else { CALM };
-        if self.told.elapsed() >= pause {
-            self.told = Instant::now();
-            self.tell();
-        }
-    }
-
-    fn tell(&self) {
-        let seconds = self.start.elapsed().as_secs().max(1);
-        let (begin, end) = if self.terminal { ("\r", "\x1b[K") } else { ("", "\n") };
-        let (rate, done) = (self.events / seconds, self.done);
-        let events = count(self.events, "event");
-        let _ = write!(io::stderr(), "{begin}{events} {done}, {rate}/s{end}");
+        let (seconds, done) = (self.start.elapsed().as_secs().max(1), self.done);
+        self.line.tell(|| format!("{} {done}, {}/s", count(events, "event"), events / seconds));
     }
 }
 
-impl ExportObserver for ProgressBar {
+impl ExportObserver for EventProgress {
     fn read(&mut self, events: u64) {
         self.reached(self.events + events);
     }
@@ -74,11 +126,9 @@ impl ExportObserver for ProgressBar {
     }
 }
 
-impl Drop for ProgressBar {
+impl Drop for EventProgress {
     fn drop(&mut self) {
-        if self.terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        self.line.wipe();
         if self.findings > TOLD {
             let more = count(self.findings - TOLD, "finding");
             let _ = writeln!(io::stderr(), "and {more} more");

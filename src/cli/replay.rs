@@ -1,7 +1,7 @@
 //! `asset-ledger replay`: the rows made anew from the events, while commands go on.
 
-mod bar;
 pub(super) mod keep;
+mod progress;
 mod report;
 mod restored;
 
@@ -151,7 +151,7 @@ impl ReplayCommand {
         if let (Some(followed), false) = (&followed, self.accept_restored) {
             followed.refuse_another().await?;
         }
-        match bar::beside(replay, replay.run()).await {
+        match progress::beside(replay, replay.run()).await {
             Ok(ReplayOutcome::Switched(generation, report)) => {
                 report::write(&report, &self.stores.home_tenant())?;
                 if self.accept_restored {
@@ -221,7 +221,7 @@ async fn until_told(
 async fn rehearse(replay: &replay::Replay, home: &Tenant) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot create a temporary folder for the dry run")?;
     let scratch = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
-    match bar::beside(replay, replay.rehearse(&scratch)).await? {
+    match progress::beside(replay, replay.rehearse(&scratch)).await? {
         Some(report) => {
             report::write(&report, home)?;
             if report.is_doubtful() {

@@ -55,6 +55,21 @@ impl SignalListener {
     }
 }
 
+/// Does the work, unless told to stop before it ends; `stopped` says what that leaves.
+pub(super) fn unless_stopped<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+    stopped: &'static str,
+) -> impl Future<Output = anyhow::Result<T>> {
+    let mut work = Box::pin(work);
+    async move {
+        let mut signals = SignalListener::heed()?;
+        tokio::select! {
+            done = &mut work => done,
+            () = signals.told() => bail!(stopped),
+        }
+    }
+}
+
 async fn recv(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
 }

@@ -1,7 +1,6 @@
 //! `asset-ledger verify`: is everything as it was left?
 
 mod offline;
-mod progress;
 mod report;
 
 use std::io::{self, Write};
@@ -25,9 +24,12 @@ use tokio::sync::mpsc;
 
 use self::offline::Offline;
 use self::report::VerifyReport;
+use super::progress;
+use super::signals::unless_stopped;
 use super::store_options::{StoreKind, StoreOrFile};
 use crate::export::{CheckSummary, CheckpointHeads};
 use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
+use crate::plural::count;
 use crate::system::SystemEffects;
 
 /// The exit code for findings.
@@ -215,13 +217,20 @@ async fn look(
         drop(findings); // nobody waits for more
         looked
     };
-    tokio::select! {
-        (looked, told) = async { tokio::join!(looking, report.take(heard)) } => {
-            told.and(looked.context("the ledger could not be verified"))
-        }
-        () = progress::show(progress, files) => Ok(()),
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("stopped before the end")),
-    }
+    let work = async {
+        let (looked, told) = tokio::join!(looking, report.take(heard));
+        told.and(looked.context("the ledger could not be verified"))
+    };
+    let shown = progress::on_terminal(work, || reached(progress, files));
+    unless_stopped(shown, "stopped before the end").await
+}
+
+/// How far the audit has come.
+fn reached(progress: &AuditProgress, files: Option<&ObjectAudit>) -> String {
+    let (assets, events, rows) = progress.figures();
+    let (assets, events) = (count(assets, "asset"), count(events, "event"));
+    let files = files.map(|files| format!(", {}", count(files.looked(), "file")));
+    format!("{assets}, {events}, {}{}", count(rows, "row"), files.unwrap_or_default())
 }
 
 /// Tells the rest, also of a look that was broken off, and how to exit.

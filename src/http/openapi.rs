@@ -12,7 +12,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
 
-use super::problem::{self, PROBLEM_JSON};
+use super::errors::{PROBLEM_JSON, ProblemBody};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -21,7 +21,7 @@ use super::problem::{self, PROBLEM_JSON};
         description = "Who did what to which file, and when. Files go straight to and from S3 by \
             signed URLs; every action on a file is an event that never changes."
     ),
-    components(schemas(problem::ProblemBody<'static>)),
+    components(schemas(ProblemBody<'static>)),
     tags(
         (name = "assets", description = "The original service's routes"),
         (name = "changes", description = "Changes that the original did not know"),

@@ -1,32 +1,19 @@
 //! The name that a download is saved under.
 
-use std::fmt::Write;
+use crate::percent;
 
 /// `Content-Disposition` for saving under `filename`: a plain fallback for old clients, and the
 /// name itself in RFC 5987's form. ASCII only, as a header must be.
 pub(super) fn attachment(filename: Option<&str>) -> String {
     let Some(name) = filename else { return "attachment".to_owned() };
     let fallback: String = name.chars().map(plain).collect();
-    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", encode(name))
+    format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", percent::header_value(name))
 }
 
 /// RFC 6266, appendix D: no escapes in the fallback, for clients read them differently.
 fn plain(c: char) -> char {
     let safe = c == ' ' || c.is_ascii_graphic();
     if safe && !matches!(c, '"' | '\\' | '%' | '/') { c } else { '_' }
-}
-
-/// RFC 5987, section 3.2.1: everything but `attr-char` as `%XX`.
-fn encode(name: &str) -> String {
-    let mut encoded = String::with_capacity(name.len() * 3);
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}"); // text takes anything
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use ledger::objects::{ObjectInventory, ObjectVersion};
 use sha2::{Digest, Sha256};
 
 use super::failure::{describe, is_gone, raw};
-use super::{S3Objects, plain, version};
+use super::{S3Objects, version};
+use crate::percent;
 
 #[async_trait]
 impl ObjectInventory for S3Objects {
@@ -54,7 +55,8 @@ impl ObjectInventory for S3Objects {
             let page = page.map_err(|error| describe(self.context("ListObjectVersions"), error))?;
             let versions = page.versions().iter().filter_map(|version| version.key());
             let markers = page.delete_markers().iter().filter_map(|marker| marker.key());
-            let mut names: Vec<_> = versions.chain(markers).map(plain).collect();
+            let mut names: Vec<_> =
+                versions.chain(markers).map(percent::decode_form_lossy).collect();
             names.sort();
             names.dedup();
             // A page may end amid the versions of a key, and so begin with some of the one asked.
@@ -63,7 +65,7 @@ impl ObjectInventory for S3Objects {
                 return Ok(names);
             }
             request = request
-                .set_key_marker(page.next_key_marker.as_deref().map(plain))
+                .set_key_marker(page.next_key_marker.as_deref().map(percent::decode_form_lossy))
                 .set_version_id_marker(page.next_version_id_marker);
         }
     }

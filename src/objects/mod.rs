@@ -22,6 +22,7 @@ mod presign;
 
 pub use client::Connection;
 
+use crate::percent;
 use failure::{describe, is_gone, raw};
 
 /// The header by which an answer of 404 says that a delete marker is in the way.
@@ -111,13 +112,14 @@ impl Objects for S3Objects {
             let versions = page.versions().iter().map(|v| (v.key(), v.version_id()));
             let markers = page.delete_markers().iter().map(|m| (m.key(), m.version_id()));
             // A prefix also finds longer keys.
-            let ours =
-                versions.chain(markers).filter(|(key, _)| key.map(plain).as_ref() == Some(&name));
+            let ours = versions
+                .chain(markers)
+                .filter(|(key, _)| key.map(percent::decode_form_lossy).as_ref() == Some(&name));
             ids.extend(ours.filter_map(|(_, id)| id.map(str::to_owned)));
             if page.is_truncated() != Some(true) || page.next_key_marker.is_none() {
                 return Ok(ids);
             }
-            key_marker = page.next_key_marker.as_deref().map(plain);
+            key_marker = page.next_key_marker.as_deref().map(percent::decode_form_lossy);
             version_marker = page.next_version_id_marker;
         }
     }
@@ -130,12 +132,6 @@ impl Objects for S3Objects {
             Err(error) => Err(describe(self.context("DeleteObject"), error)),
         }
     }
-}
-
-/// A key as `encoding-type=url` has it, which is as a form has it.
-fn plain(encoded: &str) -> String {
-    let spaced = encoded.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn version(head: HeadObjectOutput) -> Result<ObjectVersion, StoreError> {

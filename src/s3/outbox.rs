@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ledger::Backoff;
 use ledger::error::StoreError;
 use rusqlite::{Connection, params};
 use serde_json::json;
 use stores::sqlite::Database;
 use tokio::sync::watch;
 
-/// The first wait after a refusal. It doubles with each one.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The waits after refusals.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), LONGEST_WAIT);
 /// The longest wait: a receiver that comes back is noticed within a minute.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// A notification that nobody took for a day is set aside, as a stream on AWS would drop it.
@@ -130,12 +131,8 @@ impl DueNotification {
         if now - self.at >= LONGEST_LIFE {
             return RetryFate::Dead;
         }
-        RetryFate::Again { not_before: now + wait(self.attempts) }
+        RetryFate::Again { not_before: now + BACKOFF.pause(self.attempts) }
     }
-}
-
-fn wait(attempts: u32) -> Duration {
-    FIRST_WAIT.saturating_mul(1 << attempts.min(16)).min(LONGEST_WAIT)
 }
 
 fn due(
@@ -181,7 +178,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_a_minute() {
-        let waits = [0, 1, 2, 9, 10, 40].map(|attempts| wait(attempts).as_millis());
+        let waits = [0, 1, 2, 9, 10, 40].map(|attempts| BACKOFF.pause(attempts).as_millis());
         assert_eq!(waits, [100, 200, 400, 51_200, 60_000, 60_000]);
     }
 

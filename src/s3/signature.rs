@@ -5,16 +5,13 @@
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use http::{HeaderValue, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use s3s::{S3Error, S3ErrorCode as Code, S3Result};
 use sha2::{Digest, Sha256};
 
 use super::event::REGION;
+use crate::percent;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// What stands for itself in a canonical request.
-const NAME: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const PATH: AsciiSet = NAME.remove(b'/');
 
 /// A signature and what it claims.
 #[derive(Debug)]
@@ -129,9 +126,11 @@ impl SignatureClaim {
     }
 
     fn canonical(&self, parts: &Parts, host: &str) -> String {
-        let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
-        let coded = |text: &str| utf8_percent_encode(text, &NAME).to_string();
-        let query = self.query.iter().map(|(name, value)| (coded(name), coded(value)));
+        let path = percent::decode_lossy(parts.uri.path());
+        let coded = |(name, value): &(String, String)| {
+            (percent::component(name), percent::component(value))
+        };
+        let query = self.query.iter().map(coded);
         let mut query: Vec<_> = query.collect();
         query.sort();
         let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -145,7 +144,7 @@ impl SignatureClaim {
         format!(
             "{}\n{}\n{}\n{headers}\n{}\n{}",
             parts.method,
-            utf8_percent_encode(&path, &PATH),
+            percent::path(&path),
             query.join("&"),
             self.signed,
             self.payload,

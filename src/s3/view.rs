@@ -13,7 +13,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use percent_encoding::percent_decode_str;
 use s3s::dto::{StreamingBlob, Timestamp};
 use s3s::path::{S3Path, parse_path_style};
 use s3s::route::S3Route;
@@ -28,6 +27,7 @@ use super::range::{ByteRange, asked};
 use super::refusal::{beyond, failed, hidden, marker};
 use super::rows::{Content, Version};
 use super::store::ObjectStore;
+use crate::percent;
 
 /// Bytes read from disk at a time. A download that nobody reads keeps a few such blocks.
 const BLOCK: usize = 32 * 1024;
@@ -113,7 +113,7 @@ pub(super) fn signed(size: u64) -> i64 {
 }
 
 fn path(uri: &Uri) -> Option<S3Path> {
-    let path: Cow<'_, str> = percent_decode_str(uri.path()).decode_utf8().ok()?;
+    let path: Cow<'_, str> = percent::decode(uri.path())?;
     parse_path_style(&path).ok()
 }
 

@@ -8,6 +8,7 @@ use super::{
     unwritten, vanished,
 };
 use crate::asset::{Asset, AssetStatus, Command, Event, Rejection, decide, has_room};
+use crate::backoff::Backoff;
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
@@ -17,8 +18,8 @@ use crate::time;
 
 /// Events that one look may record in a row; each is a change of the object seen in between.
 const STEPS: u32 = 8;
-/// The longest wait after the first lost race; it doubles with each.
-const BACK_OFF: Duration = Duration::from_millis(8);
+/// The longest wait after a lost race, by how many were lost before.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(8), Duration::from_secs(1));
 
 impl LedgerService {
     pub(super) async fn drive(
@@ -137,7 +138,7 @@ impl LedgerService {
 
     /// Waits a little, by chance, so that those who raced once do not race again in step.
     async fn back_off(&self, lost: u32) {
-        let longest = BACK_OFF * 2_u32.pow(lost - 1);
+        let longest = BACKOFF.pause(lost - 1);
         let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
         let chance = u64::try_from(self.effects.random() >> 64).unwrap_or(0) % micros.max(1);
         tokio::time::sleep(Duration::from_micros(chance)).await;

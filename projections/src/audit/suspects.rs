@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use ledger::StoreError;
 use ledger::id::Key;
 use ledger::journal::scan::Chain;
+use ledger::{Backoff, StoreError};
 use tokio::time::{Instant, sleep};
 
 use super::judge::{ObservedRow, RowVerdict};
@@ -13,10 +13,8 @@ use super::{AT_ONCE, AuditWalk};
 
 /// Assets that a segment keeps in mind before it looks at them again.
 const MOST: usize = 10_000;
-/// The wait before a third look; it doubles with each.
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-/// And no longer than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The waits before a third look and later ones.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 /// An asset to be looked at again.
 pub(super) struct Suspect {
@@ -62,15 +60,15 @@ impl Suspects {
 
     /// Looks at all of them until nothing is left to wait for. While rows come, more may.
     pub(super) async fn settle(&mut self, walk: &AuditWalk) -> Result<(), StoreError> {
-        let (mut moved, mut wait) = (Instant::now(), FIRST_WAIT);
+        let (mut moved, mut waits) = (Instant::now(), 0);
         while !self.0.is_empty() {
             let late = moved.elapsed() >= walk.audit.patience;
             if self.look(walk, late).await? {
                 moved = Instant::now();
             }
             if !self.0.is_empty() {
-                sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                sleep(BACKOFF.pause(waits)).await;
+                waits += 1;
             }
         }
         Ok(())

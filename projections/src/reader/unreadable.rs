@@ -30,7 +30,7 @@ async fn world() -> World {
 }
 
 fn query(state: Option<AssetStatus>, limit: usize) -> ListQuery {
-    ListQuery { tenant: Tenant::default(), state, after: None, limit }
+    ListQuery { state, ..ListQuery::all(Tenant::default(), limit) }
 }
 
 impl World {

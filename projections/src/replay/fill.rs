@@ -14,7 +14,7 @@ use ledger::journal::scan::{Chain, Chains, ScanPosition};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::throttle::{Backoff, RateLimit, persist};
+use super::throttle::{RateLimit, RetryBudget, persist};
 use super::{Phase, Replay, ReplayError};
 use crate::generations::{BrokenHistory, ReplayProgress, SegmentProgress};
 use crate::row::expires_at;
@@ -228,12 +228,12 @@ struct HistoryBatch {
 
 impl HistoryBatch {
     async fn read(from: &mut Chains<'_>) -> Result<Self, StoreError> {
-        let (mut chains, mut patience) = (Vec::with_capacity(BATCH), Backoff::default());
+        let (mut chains, mut budget) = (Vec::with_capacity(BATCH), RetryBudget::default());
         while chains.len() < BATCH {
             match from.next().await {
                 Ok(Some(chain)) => chains.push(chain),
                 Ok(None) => break,
-                Err(error) => patience.retry(error).await?,
+                Err(error) => budget.retry(error).await?,
             }
         }
         let events = chains.iter().map(|it| (it.lines.len() + it.strays.len()) as u64).sum();

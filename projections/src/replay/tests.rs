@@ -87,7 +87,7 @@ impl World {
     async fn rows(&self) -> Vec<ledger::asset::Asset> {
         let rows = self.table.rows(self.list().await.current);
         let tenant = Tenant::default();
-        let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
+        let all = ListQuery::all(tenant, usize::MAX);
         rows.list(&all).await.unwrap().assets
     }
 

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::{StoreErrorKind, chain};
+use ledger::{Backoff, StoreError};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::row::Row;
@@ -17,8 +17,8 @@ const UNIT: usize = 1024;
 const KEY: usize = 160;
 /// Tries of one call: with the pauses between them, some twenty seconds.
 const TRIES: u32 = 9;
-/// The pause after a first failure; it doubles with each.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pauses between them.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(15));
 
 /// Lets so many units through a second.
 pub(super) struct RateLimit {
@@ -64,29 +64,29 @@ pub(super) async fn persist<T, C>(mut call: impl FnMut() -> C) -> Result<T, Stor
 where
     C: Future<Output = Result<T, StoreError>>,
 {
-    let mut patience = Backoff::default();
+    let mut budget = RetryBudget::default();
     loop {
         match call().await {
             Ok(answer) => return Ok(answer),
-            Err(error) => patience.retry(error).await?,
+            Err(error) => budget.retry(error).await?,
         }
     }
 }
 
-/// Bears what may pass, for some time.
+/// The tries that a call has had; what may pass is borne for some time.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(super) struct RetryBudget {
     tries: u32,
 }
 
-impl Backoff {
+impl RetryBudget {
     /// Pauses before another try, longer each time; gives back what will not pass.
     pub(super) async fn retry(&mut self, error: StoreError) -> Result<(), StoreError> {
         if !passes(&error) || self.tries == TRIES {
             return Err(error);
         }
         tracing::debug!(tries = self.tries, cause = chain(&error), "retrying a store call");
-        sleep(PAUSE * (1 << self.tries)).await;
+        sleep(BACKOFF.pause(self.tries)).await;
         self.tries += 1;
         Ok(())
     }

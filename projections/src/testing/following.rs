@@ -69,7 +69,7 @@ pub async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
 /// The rows are those of the stories and no others.
 pub async fn assert_rows(views: &dyn Views, stories: &[Story]) {
     let tenant = "main".parse().unwrap();
-    let all = ListQuery { tenant, state: None, after: None, limit: usize::MAX };
+    let all = ListQuery::all(tenant, usize::MAX);
     let rows = views.list(&all).await.unwrap().assets;
     let folds: Vec<_> = stories.iter().rev().map(Story::asset).collect();
     assert_eq!(rows, folds);

@@ -165,8 +165,7 @@ async fn generations_never_meet(table: impl Generations) {
     }
     for (rows, version) in [(&first, 2), (&second, 3), (&third, 1)] {
         assert_eq!(get(rows, &story.key).await, Some(story.at(version)));
-        let query =
-            ListQuery { tenant: Tenant::default(), state: None, after: None, limit: usize::MAX };
+        let query = ListQuery::all(Tenant::default(), usize::MAX);
         let (page, _) = settle(async || rows.list(&query).await).await;
         assert_eq!(page.assets, [story.at(version)]);
     }

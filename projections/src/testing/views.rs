@@ -61,7 +61,7 @@ async fn walk(views: &impl Views, mut query: ListQuery) -> Vec<Asset> {
 }
 
 pub(super) fn all(limit: usize) -> ListQuery {
-    ListQuery { tenant: tenant("main"), state: None, after: None, limit }
+    ListQuery::all(tenant("main"), limit)
 }
 
 #[allow(clippy::expect_used, reason = "the suite names its tenants itself")]

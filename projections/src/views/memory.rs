@@ -132,7 +132,7 @@ impl Views for MemoryViews {
         let Some(rows) = rows else { return Ok(AssetPage::default()) };
         let older = (Bound::Unbounded, query.after.map_or(Bound::Unbounded, Bound::Excluded));
         let shown = |row: &ListedRow| match row {
-            ListedRow::Read(row) => query.takes(row.status()),
+            ListedRow::Read(row) => query.takes(row),
             ListedRow::Unreadable(_) => true,
         };
         let found =

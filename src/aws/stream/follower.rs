@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use ledger::error::{StoreErrorKind, chain};
-use ledger::{Effects, StoreError};
+use ledger::{Backoff, Effects, StoreError};
 use projections::Runner;
 use projections::runner::ProjectionHint;
 use tokio::sync::watch;
@@ -37,10 +37,8 @@ const EMPTY_ENOUGH: u32 = 5;
 /// A shard that is read to this near has nothing piled up that would be worth hurrying through its
 /// empty pages, with more reads than a shard allows.
 const NEAR: TimeDelta = TimeDelta::seconds(10);
-/// The wait after a first failure; it doubles with each.
-const BACK_OFF: Duration = Duration::from_millis(100);
-/// The longest wait after a failure: well within the 15 minutes that an iterator lives.
-const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// The waits after failures: the longest is well within the 15 minutes that an iterator lives.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
 
 /// How far a follower has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -309,7 +307,7 @@ impl ShardContext<'_> {
 }
 
 fn back_off(failures: u32, error: &StoreError) -> Duration {
-    let wait = BACK_OFF.saturating_mul(1 << (failures - 1).min(16)).min(BACK_OFF_MAX);
+    let wait = BACKOFF.pause(failures - 1);
     let (cause, pause_ms) = (chain(error), wait.as_millis());
     match error.kind {
         StoreErrorKind::Throttled | StoreErrorKind::Unavailable => {

@@ -10,7 +10,7 @@ use projections::audit::RowAudit;
 
 use super::report::VerifyReport;
 use crate::cli::checkpoint::verifier;
-use crate::cli::progress::ProgressBar;
+use crate::cli::progress::EventProgress;
 use crate::cli::render;
 use crate::export::left_out_beside;
 use crate::export::{
@@ -128,7 +128,7 @@ fn checked(
     against: Option<&mut Comparison<'_>>,
     tell: FindingObserver<'_>,
 ) -> anyhow::Result<CheckSummary> {
-    let mut progress = ProgressBar::new("checked");
+    let mut progress = EventProgress::new("checked");
     let seen = &mut |events| progress.reached(events);
     match looked {
         InputKind::Export(archive) => export::check_against(&archive, against, tell, seen),

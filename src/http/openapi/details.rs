@@ -7,9 +7,8 @@ use ledger::asset::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::http::code::Code;
-use crate::http::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
-use crate::http::problem::PROBLEM_JSON;
+use crate::http::errors::{Code, PROBLEM_JSON};
+use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 
 /// A SHA-256 as it is answered.
 const HASH: &str = "^[0-9a-f]{64}$";

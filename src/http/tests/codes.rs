@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::world::HttpFixture;
 
 /// The program's one table, as text: whoever adds a code cannot leave it out here.
-const CODE: &str = include_str!("../code.rs");
+const CODE: &str = include_str!("../errors/code.rs");
 const CONTRACT: &str = include_str!("../../../docs/API.md");
 /// What a listener says before there is a router.
 const BEFORE_ANY_ROUTE: (&str, u16) = ("server.busy", 503);

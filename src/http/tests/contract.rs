@@ -1,12 +1,12 @@
 //! What holds for every route: the description tells of each, and each is careful.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ledger::chain::Hash;
 
 use super::world::{HttpFixture, request};
-use crate::http::routes;
+use crate::http::routes::routes;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
@@ -55,6 +55,39 @@ fn every_path_of_the_router_is_in_the_description() {
     let served: BTreeSet<_> = own.map(str::to_owned).collect();
     let described: BTreeSet<_> = operations().into_iter().map(|(path, _)| path).collect();
     assert_eq!(served, described);
+}
+
+#[tokio::test]
+async fn what_an_operation_asks_of_the_stores_is_counted_by_its_label() {
+    let mut counted = BTreeMap::new();
+    for (path, method) in operations() {
+        let world = HttpFixture::new();
+        let id = match path.rsplit('/').next().unwrap() {
+            "restore" | "purge" => world.deleted().await,
+            _ => world.uploaded().await,
+        };
+        world.journal.labels();
+        let line = format!("{} {}", method.to_uppercase(), path.replace("{id}", &id));
+        world.call(&line).await;
+        counted.insert(format!("{method} {path}"), world.journal.labels());
+    }
+    counted.retain(|_, labels| !labels.is_empty());
+    let expected = [
+        ("delete /asset/{id}", "delete"),
+        ("get /asset", "list"),
+        ("get /asset/{id}", "get"),
+        ("get /asset/{id}/history", "history"),
+        ("get /asset/{id}/proof", "proof"),
+        ("get /asset/{id}/state", "state"),
+        ("get /events", "events"),
+        ("post /asset", "create"),
+        ("post /asset/{id}/purge", "purge"),
+        ("post /asset/{id}/restore", "restore"),
+        ("post /asset/{id}/upload-url", "upload_url"),
+        ("put /asset/{id}", "confirm"),
+    ];
+    let expected = expected.map(|(operation, label)| (operation.to_owned(), [label].into()));
+    assert_eq!(counted, BTreeMap::from(expected));
 }
 
 #[tokio::test]

@@ -178,6 +178,28 @@ async fn declarations_that_cannot_be_taken() {
 }
 
 #[tokio::test]
+async fn a_fault_of_a_body_names_its_field_and_never_its_value() {
+    let world = HttpFixture::new();
+    let long = format!("{{\"{}\":1}}", "k".repeat(300));
+    let known = "is not a known field; known are filename, content_type, size, sha256 and tags";
+    for (body, told) in [
+        ("[]", "the body is not a JSON object".to_owned()),
+        ("{\"name\":\"x\"}", format!("\"name\": {known}")),
+        (&long, format!("{:?}: {known}", "k".repeat(64))),
+        ("{\"filename\":{\"a\":1}}", "filename: must be a string".to_owned()),
+        ("{\"filename\":[\", expected b\"]}", "filename: must be a string".to_owned()),
+        ("{\"size\":\"secret\"}", "size: must be a whole number of bytes".to_owned()),
+        ("{\"tags\":\"secret\"}", "tags: must be an object whose values are strings".to_owned()),
+        ("{\"tags\":{\"a\\n\":1}}", "tags.a\\n: must be a string".to_owned()),
+        ("{\"tags\":{\"a`\":\"\",\"a`\":\"\"}}", "\"a`\": is in tags twice".to_owned()),
+        ("{\"size\":1,\"size\":1}", "\"size\": is in the body twice".to_owned()),
+    ] {
+        let answer = world.send(request("POST /asset", &[JSON], body)).await;
+        assert_eq!(answer.json()["detail"], told, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_of_other_types_and_too_large_ones() {
     let world = HttpFixture::new();
     for form in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {

@@ -1,6 +1,6 @@
 //! A whole service in memory, whose clock and chance repeat themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::asset::{Asset, AssetStatus, Declaration, UploadKind};
+use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::Key;
@@ -19,7 +19,7 @@ use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::StoredLine;
 use ledger::service::LedgerService;
-use ledger::{Effects, StoreError, time};
+use ledger::{Effects, StoreError, command_label, time};
 use projections::Reader;
 use projections::feed::ArrivalFeed;
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
@@ -183,6 +183,7 @@ pub(crate) enum Mood {
 pub(crate) struct Moody {
     inner: MemoryJournal,
     mood: Mutex<Mood>,
+    labels: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Moody {
@@ -190,7 +191,13 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
+    /// Under which labels it was asked since this was last called.
+    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+        std::mem::take(&mut *self.labels.lock().unwrap())
+    }
+
     async fn bear(&self) -> Result<(), StoreError> {
+        self.labels.lock().unwrap().insert(command_label::current());
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Well | Mood::Races | Mood::Fills => Ok(()),
@@ -263,13 +270,9 @@ impl Views for Folding {
             lines.entry(arrival.key).or_default().push(arrival.line.unwrap());
         }
         let read = |(key, lines)| History::read(&key, lines).unwrap().unwrap().asset().clone();
-        let shown = |asset: &Asset| {
-            let (state, status) = (query.state.map(AssetStatus::shown), asset.status());
-            status != AssetStatus::Purged && state.is_none_or(|state| state == status.shown())
-        };
         let older = |asset: &Asset| query.after.is_none_or(|after| asset.key.asset < after);
         let mut assets: Vec<_> =
-            lines.into_iter().rev().map(read).filter(|a| shown(a) && older(a)).collect();
+            lines.into_iter().rev().map(read).filter(|a| query.takes(a) && older(a)).collect();
         let more = assets.len() > query.limit;
         assets.truncate(query.limit);
         let next = assets.last().map(|asset| asset.key.asset).filter(|_| more);

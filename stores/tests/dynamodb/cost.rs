@@ -151,7 +151,7 @@ impl DynamoFixture {
     }
 
     async fn list(&self) {
-        let query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 100 };
+        let query = ListQuery::all(Tenant::default(), 100);
         let page = self.reader.list(&query).await.unwrap();
         assert_eq!((page.assets.len(), page.next.is_some()), (100, true));
     }

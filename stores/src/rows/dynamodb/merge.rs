@@ -167,8 +167,7 @@ mod tests {
             let table = table(&chance);
             let limit = usize::try_from(1 + chance.below(9)).unwrap();
             let tenant = Tenant::default();
-            let (mut query, mut walked) =
-                (ListQuery { tenant, state: None, after: None, limit }, Vec::new());
+            let (mut query, mut walked) = (ListQuery::all(tenant, limit), Vec::new());
             loop {
                 let page = table.page(&query);
                 assert!(page.assets.len() <= limit, "seed {seed}");

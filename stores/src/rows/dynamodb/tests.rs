@@ -46,7 +46,7 @@ fn parked(story: &Story) -> Parked {
 }
 
 fn query(state: Option<AssetStatus>, limit: usize) -> ListQuery {
-    ListQuery { tenant: Tenant::default(), state, after: None, limit }
+    ListQuery { state, ..ListQuery::all(Tenant::default(), limit) }
 }
 
 fn text(of: &str) -> AttributeValue {

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::generations::stored;
-use super::statements::{AFTER_ALL, NEXT_SHOWN, SQL};
+use super::statements::SQL;
 use projections::generations::Generation;
 use projections::row;
 use projections::views::{ListQuery, ListedRow};
@@ -16,6 +16,26 @@ use projections::views::{ListQuery, ListedRow};
 /// States of rows that this program does not know, and looks at. There are none but what a newer
 /// program knows, or somebody wrote by hand.
 const UNKNOWN: usize = 16;
+
+/// Sorts after every asset id, which are of lower-case hex digits and hyphens.
+const AFTER_ALL: &str = "~";
+
+/// The state after this one in which rows are shown.
+const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
+    WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
+
+/// The statement of a list: of rows that are shown in any state, or in one.
+pub(super) fn statement(of_state: bool) -> String {
+    // Named, because the planner would rather walk the table, tombstones and all.
+    let (index, shown) =
+        if of_state { ("assets_by_state", "AND shown = ?4") } else { ("assets_listed", "") };
+    // Without a limit: how many of the rows have a place in the list is for the reader to say.
+    format!(
+        "{} INDEXED BY {index} WHERE generation = ?1 AND pk = ?2 AND sk < ?3 \
+         AND state <> 'PURGED' {shown} ORDER BY sk DESC",
+        SQL.select
+    )
+}
 
 /// The newest rows that `query` asks for, and one more.
 pub(super) fn rows(
@@ -42,7 +62,7 @@ fn shown(
 ) -> rusqlite::Result<Vec<ListedRow>> {
     let after = query.after.map_or_else(|| AFTER_ALL.to_owned(), |after| after.to_string());
     let bound = [of.number().into(), query.tenant.to_string().into(), after.into()];
-    let mut select = file.prepare_cached(SQL.list(shown.is_some()))?;
+    let mut select = file.prepare_cached(&statement(shown.is_some()))?;
     let mut found = select.query(params_from_iter(bound.into_iter().chain(shown)))?;
     let mut rows = Vec::new();
     // A row that is of no asset takes no place: else a page of such rows alone would end the list.

@@ -4,9 +4,6 @@ use std::sync::LazyLock;
 
 use projections::row::Row;
 
-/// Sorts after every asset id, which are of lower-case hex digits and hyphens.
-pub(super) const AFTER_ALL: &str = "~";
-
 pub(super) const PARK: &str = "INSERT INTO parked (pk, sk, version, error, at, contradicted) \
     SELECT ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?7 OR NOT EXISTS (SELECT 1 FROM assets \
         WHERE generation = ?1 AND pk = ?2 AND sk = ?3 AND version >= ?4) \
@@ -33,10 +30,6 @@ pub(super) const VOID: &str = "DELETE FROM parked \
 pub(super) const CLAIM: &str =
     "SELECT version, head FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
 
-/// The state after this one in which rows are shown.
-pub(super) const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
-    WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
-
 /// Tenants, each found by one step in an index.
 pub(super) const TENANTS: &str = "WITH RECURSIVE \
     of_rows(pk) AS (SELECT min(pk) FROM assets WHERE generation = ?1 \
@@ -58,8 +51,8 @@ pub(super) struct Statements {
     pub(super) get: String,
     pub(super) put: String,
     pub(super) page: String,
-    list: String,
-    list_state: String,
+    /// What comes before the conditions of a statement that reads whole rows.
+    pub(super) select: String,
 }
 
 impl Statements {
@@ -72,9 +65,6 @@ impl Statements {
         let newer = each(|_, name| format!("{name} = excluded.{name}")).join(", ");
         let select = format!("SELECT sk, {names} FROM assets");
         let of = "generation = ?1 AND pk = ?2";
-        let page = format!("{of} AND sk < ?3 AND state <> 'PURGED'");
-        // Without a limit: how many of the rows have a place in the list is for the reader to say.
-        let newest = "ORDER BY sk DESC";
         Self {
             get: format!("{select} WHERE {of} AND sk = ?3"),
             put: format!(
@@ -83,15 +73,7 @@ impl Statements {
                  WHERE excluded.version > assets.version"
             ),
             page: format!("{select} WHERE {of} AND sk > ?3 ORDER BY sk LIMIT ?4"),
-            // Named, because the planner would rather walk the table, tombstones and all.
-            list: format!("{select} INDEXED BY assets_listed WHERE {page} {newest}"),
-            list_state: format!(
-                "{select} INDEXED BY assets_by_state WHERE {page} AND shown = ?4 {newest}"
-            ),
+            select,
         }
-    }
-
-    pub(super) fn list(&self, of_state: bool) -> &str {
-        if of_state { &self.list_state } else { &self.list }
     }
 }

@@ -31,10 +31,11 @@ async fn the_table_has_the_attributes_and_no_others() {
 async fn lists_are_read_from_an_index_in_its_order() {
     let (views, _folder) = views();
     for of_state in [false, true] {
-        let bound = vec!["x"; 3 + usize::from(of_state)];
-        let explain = format!("EXPLAIN QUERY PLAN {}", SQL.list(of_state));
+        let explain = format!("EXPLAIN QUERY PLAN {}", list::statement(of_state));
         let plan = views.database.read(move |file| {
-            file.prepare(&explain)?
+            let mut explain = file.prepare(&explain)?;
+            let bound = vec!["x"; explain.parameter_count()];
+            explain
                 .query_map(params_from_iter(bound), |row| row.get(3))?
                 .collect::<rusqlite::Result<Vec<String>>>()
         });
@@ -103,7 +104,7 @@ async fn a_list_takes_from_the_journal_what_no_row_tells() {
         views.database.write(move |file| file.execute(&alter, [])).await.unwrap();
     }
     let reader = Reader::new(Arc::new(known), views);
-    let mut query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 9 };
+    let mut query = ListQuery::all(Tenant::default(), 9);
     let list = reader.list(&query).await.unwrap();
     assert_eq!(list.assets, [stories[1].asset(), stories[0].asset()]);
     assert_eq!((list.unreadable, list.next), (Vec::new(), None));
@@ -133,7 +134,7 @@ async fn rows_of_no_asset_do_not_end_a_list() {
     }
     for state in [None, Some(AssetStatus::Created)] {
         for limit in 1..=4 {
-            let mut query = ListQuery { tenant: Tenant::default(), state, after: None, limit };
+            let mut query = ListQuery { state, ..ListQuery::all(Tenant::default(), limit) };
             let mut found = Vec::new();
             loop {
                 let page = views.list(&query).await.unwrap();
@@ -156,7 +157,7 @@ async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
     let alter = "UPDATE assets SET tags = 'not JSON' WHERE sk = ?1";
     let altered = stories[1].key.asset.to_string();
     views.database.write(move |file| file.execute(alter, [altered])).await.unwrap();
-    let query = ListQuery { tenant: Tenant::default(), state: None, after: None, limit: 2 };
+    let query = ListQuery::all(Tenant::default(), 2);
     let list = views.list(&query).await.unwrap();
     assert_eq!(list.assets, [stories[2].asset()]);
     assert_eq!(list.unreadable[0].asset, stories[1].key.asset);

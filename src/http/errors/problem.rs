@@ -1,0 +1,215 @@
+//! What went wrong, for a client: RFC 9457 problem details with stable codes.
+//!
+//! A handler answers with a [`Problem`]; the middleware `problems` writes it. No internal error's
+//! text gets here: those go to the log.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use ledger::StoreError;
+use ledger::asset::{InvalidField, Rejection};
+use ledger::error::{StoreErrorKind, chain};
+use ledger::id::AssetId;
+use ledger::service::Refusal;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::code::Code;
+
+/// Characters of an unparsable id that are shown back: more than any id has.
+const SHOWN_MAX: usize = 128;
+/// The media type of problem details.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong with one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    code: Code,
+    detail: String,
+    failures: Vec<ReadinessFailure>,
+}
+
+/// A part of the service that is not ready.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Failure)]
+pub(crate) struct ReadinessFailure {
+    /// The part.
+    pub(crate) check: &'static str,
+    /// What is wrong with it.
+    pub(crate) problem: String,
+}
+
+/// Problem details (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "about:blank", "title": "Not Found", "status": 404,
+    "detail": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found",
+    "code": "asset.not_found", "request_id": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
+    "error_message": "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found"
+}))]
+pub(crate) struct ProblemBody<'a> {
+    /// Always `about:blank`: `code` tells problems apart.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong with this request.
+    detail: &'a str,
+    /// What went wrong, for code; it never changes its name.
+    code: &'static str,
+    /// The request's id, for finding it in the service's log.
+    request_id: &'a str,
+    /// The same as `detail`, under the original service's name for it.
+    error_message: &'a str,
+    /// The parts that are not ready; only from `/readyz`.
+    #[serde(skip_serializing_if = "<[ReadinessFailure]>::is_empty")]
+    failures: &'a [ReadinessFailure],
+}
+
+impl Problem {
+    /// A problem with what a person should know of it.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), failures: Vec::new() }
+    }
+
+    /// What is behind a bare status, which is how the router says that it knows no such thing.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::new(Code::PathUnknown, "there is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::new(Code::MethodNotAllowed, "this path does not know the method")
+            }
+            status if status.is_client_error() => {
+                Self::new(Code::RequestInvalid, "the request cannot be understood")
+            }
+            _ => Self::new(Code::Internal, "something went wrong here; the log knows more"),
+        }
+    }
+
+    /// The asset does not exist, or what was asked for is no asset's name.
+    pub(crate) fn not_found(id: &str) -> Self {
+        let shown: String = id.chars().take(SHOWN_MAX).collect();
+        Self::new(Code::AssetNotFound, format!("ASSET {shown} not found"))
+    }
+
+    /// Parts of the service are not ready.
+    pub(crate) fn not_ready(failures: Vec<ReadinessFailure>) -> Self {
+        let detail = "a part of the service is not ready";
+        Self { failures, ..Self::new(Code::NotReady, detail) }
+    }
+
+    /// A command on `id` was not carried out.
+    pub(crate) fn refused(id: AssetId, refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Rejected(rejection) => Self::rejected(id, &rejection),
+            Refusal::Contended => {
+                Self::new(Code::AssetContended, "the asset is changing too fast; try again")
+            }
+            Refusal::Contradicted => Self::new(
+                Code::HistoryContradicted,
+                format!(
+                    "ASSET {id}: its history and its row contradict each other; nothing is changed \
+                     until the operator has decided"
+                ),
+            ),
+            Refusal::Store(error) => error.into(),
+        }
+    }
+
+    /// A rule forbids a command on `id`. The first texts are the original service's, to the letter.
+    pub(crate) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
+        use Rejection as R;
+        match rejection {
+            R::NotFound => Self::not_found(&id.to_string()),
+            R::NotDownloadable(status) => Self::new(
+                Code::AssetNotDownloadable,
+                format!(
+                    "Unable to download: Asset {id} is marked as {}, must be marked UPLOADED to \
+                     retrieve.",
+                    status.shown()
+                ),
+            ),
+            R::NotReceived(status) => Self::new(
+                Code::AssetStateIncorrect,
+                format!(
+                    "ASSET {id} state incorrect: State: \"{}\" must be one of ['RECEIVED', \
+                     'UPLOADED']",
+                    status.shown()
+                ),
+            ),
+            R::VersionConflict { actual } => Self::new(
+                Code::VersionConflict,
+                format!("ASSET {id} is at version {actual}, not at the one that If-Match names"),
+            ),
+            other => Self::new(other.into(), format!("ASSET {id}: {other}")),
+        }
+    }
+
+    /// The JSON that tells a client of it.
+    pub(crate) fn body<'a>(&'a self, status: StatusCode, request_id: &'a str) -> ProblemBody<'a> {
+        ProblemBody {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &self.detail,
+            code: self.code.facts().0,
+            request_id,
+            error_message: &self.detail,
+            failures: &self.failures,
+        }
+    }
+}
+
+/// The client learns whose turn it is: its own, to ask again, or an operator's. Which store, how
+/// and why is for the log.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let (kind, told) = (error.kind, chain(&error));
+        match kind {
+            StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
+                tracing::warn!(?kind, error = told, "a store did not answer");
+            }
+            StoreErrorKind::Corrupt | StoreErrorKind::Newer | StoreErrorKind::Misconfigured => {
+                tracing::error!(?kind, error = told, "a store needs a person");
+            }
+        }
+        let (code, detail) = match kind {
+            StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
+                (Code::StoreUnavailable, "a store is away; try again later")
+            }
+            StoreErrorKind::Corrupt => (
+                Code::HistoryBroken,
+                "what is stored of this asset cannot be read as it was written; trying again does \
+                 not help: `asset-ledger verify` tells its operator more",
+            ),
+            StoreErrorKind::Newer => (
+                Code::EventUnknown,
+                "this asset has an event that a newer version of asset-ledger wrote; trying again \
+                 does not help until this one is upgraded",
+            ),
+            StoreErrorKind::Misconfigured => (
+                Code::StoreMisconfigured,
+                "a store is missing, of another shape, or refuses this service; trying again does \
+                 not help until its operator has mended the deployment",
+            ),
+        };
+        Self::new(code, detail)
+    }
+}
+
+/// A field of a body that cannot be taken.
+impl From<InvalidField> for Problem {
+    fn from(invalid: InvalidField) -> Self {
+        let code = if invalid.too_large { Code::UploadTooLarge } else { Code::BodyInvalid };
+        Self::new(code, invalid.to_string())
+    }
+}
+
+/// Only the status: the middleware writes the rest, which needs the request's id.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.facts().1.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,16 @@
+//! Which command a request is, for counting what it consumes.
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::routing::MethodRouter;
+use ledger::command_label;
+
+/// The same routes, whose handlers work under `label`.
+pub(crate) fn labelled<S>(label: &'static str, routes: MethodRouter<S>) -> MethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    routes.route_layer(from_fn(move |request: Request, next: Next| {
+        command_label::scope(label, next.run(request))
+    }))
+}

@@ -1,0 +1,44 @@
+//! Every error is told as problem details, whichever part of the service answers with it.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::request_id::RequestId;
+use crate::http::errors::{PROBLEM_JSON, Problem};
+
+/// Seconds after which a store that was away may be asked again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// Asks a caller that is not known for another token.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
+/// Writes every answer that is an error as problem details. The router's own errors, for an unknown
+/// path or method, have a status only.
+pub(crate) async fn render(id: RequestId, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let told = response.extensions_mut().remove::<Problem>();
+    let problem = told.unwrap_or_else(|| Problem::of_status(status));
+    write(&problem, status, &id, &response)
+}
+
+fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response) -> Response {
+    let mut response = (status, Json(problem.body(status, id.as_str()))).into_response();
+    if let Some(allow) = told.headers().get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    let form = HeaderValue::from_static(PROBLEM_JSON);
+    response.headers_mut().insert(header::CONTENT_TYPE, form);
+    response
+}

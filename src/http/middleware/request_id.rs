@@ -1,0 +1,119 @@
+//! The name of a request: the client's, if it is fit to be logged, else the one that whatever is in
+//! front gave it, else a fresh one. It is in every answer, in every line of the log, and in the
+//! event that the request caused.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use ledger::Effects;
+use ledger::record::EventSource;
+use ledger::service::Caller;
+use tracing::Instrument;
+use uuid::Builder;
+
+use super::actor::Actor;
+use crate::http::api::Api;
+
+/// Bytes of a client's own id: what an event has room for.
+const LENGTH_MAX: usize = 64;
+/// Where it is in requests and answers.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The name of a request; as an extension of it, the name that it has if its client gave it none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// This name, if it is fit to be logged and recorded: 1 to 64 bytes of visible ASCII.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=LENGTH_MAX).contains(&text.len());
+        (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn given(headers: &HeaderMap) -> Option<Self> {
+        Self::new(headers.get(X_REQUEST_ID)?.to_str().ok()?)
+    }
+
+    fn fresh(random: u128) -> Self {
+        let uuid = Builder::from_random_bytes(random.to_be_bytes()).into_uuid();
+        Self(uuid.to_string().into())
+    }
+}
+
+/// Names the request, for its handlers, its log lines and its answer.
+pub(crate) async fn name(
+    State(effects): State<Arc<dyn Effects>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let front = || request.extensions().get::<RequestId>().cloned();
+    let id = RequestId::given(request.headers())
+        .or_else(front)
+        .unwrap_or_else(|| RequestId::fresh(effects.random()));
+    request.extensions_mut().insert(id.clone());
+    // Of the highest level, so that whoever hears only warnings hears of which request they are.
+    let span = tracing::error_span!("request", id = id.as_str());
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Every request was named before it got here.
+        let named = parts.extensions.get::<Self>().cloned();
+        Ok(named.unwrap_or_else(|| Self("unnamed".into())))
+    }
+}
+
+/// Who asks: nobody has a name where nothing in front knows one.
+pub(crate) struct CallerContext(pub(crate) Caller);
+
+impl FromRequestParts<Api> for CallerContext {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let id = RequestId::from_request_parts(parts, api).await?;
+        let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_default();
+        let (actor, request) = (actor.as_str().to_owned(), id.as_str().to_owned());
+        let tenant = api.tenant.clone();
+        Ok(Self(Caller { tenant, actor, source: EventSource::Api, request }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(value: &[u8]) -> Option<String> {
+        let value = HeaderValue::from_bytes(value).ok()?;
+        let headers = HeaderMap::from_iter([(X_REQUEST_ID, value)]);
+        RequestId::given(&headers).map(|id| id.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_client_s_id_is_taken_if_it_is_fit_to_be_logged() {
+        let (fits, long) = ("x".repeat(64), "x".repeat(65));
+        assert_eq!(given(b"abc-1/2:3"), Some("abc-1/2:3".to_owned()));
+        assert_eq!(given(fits.as_bytes()), Some(fits));
+        for unfit in [long.as_bytes(), b"", b"a b", b"a\tb", "é".as_bytes(), b"\xff"] {
+            assert_eq!(given(unfit), None, "{unfit:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The API's operations, by resource.
+
+mod assets;
+mod changes;
+#[cfg(feature = "local")]
+mod docs;
+mod events;
+pub(super) mod health;
+mod history;
+pub(super) mod metrics;
+mod proof;
+mod state;
+
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
+
+use super::api::Api;
+use super::middleware::command_label::labelled;
+use super::openapi;
+
+/// An operation: the label that its consumption is counted by, and its route.
+type Operation = (&'static str, UtoipaMethodRouter<Api>);
+
+fn operations() -> Vec<Operation> {
+    let operations = vec![
+        ("create", routes!(assets::create)),
+        ("list", routes!(assets::list)),
+        ("get", routes!(assets::download)),
+        ("confirm", routes!(assets::confirm)),
+        ("delete", routes!(assets::delete)),
+        ("state", routes!(state::state)),
+        ("history", routes!(history::history)),
+        ("proof", routes!(proof::proof)),
+        ("events", routes!(events::events)),
+        ("restore", routes!(changes::restore)),
+        ("purge", routes!(changes::purge)),
+        ("upload_url", routes!(changes::upload_url)),
+        ("health", routes!(health::healthz)),
+        (health::CHECK, routes!(health::readyz)),
+        ("metrics", routes!(metrics::metrics)),
+        ("openapi", routes!(openapi::document)),
+    ];
+    #[cfg(feature = "local")]
+    let operations = {
+        let docs = [("docs", routes!(docs::page)), ("docs_file", routes!(docs::page_file))];
+        operations.into_iter().chain(docs).collect()
+    };
+    operations
+}
+
+/// Every operation, and the description of it.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    let none = OpenApiRouter::with_openapi(openapi::description());
+    operations().into_iter().fold(none, |all, (label, (schemas, paths, methods))| {
+        all.routes((schemas, paths, labelled(label, methods)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_label_of_its_own() {
+        let mut labels = BTreeSet::new();
+        for (label, (_, paths, _)) in operations() {
+            let items: Vec<_> = paths.paths.values().collect();
+            let [item] = items[..] else { panic!("{label}: {} paths", items.len()) };
+            let methods = [&item.get, &item.put, &item.post, &item.delete, &item.patch];
+            assert_eq!(methods.into_iter().flatten().count(), 1, "{label}");
+            assert!(labels.insert(label), "{label} is of two operations");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The original service's five routes: paths, names, statuses and texts are as they were there.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ledger::asset::{Asset, Reason};
+use ledger::id::AssetId;
+use projections::views::{AssetPage, ListQuery};
+
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
+use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
+use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
+
+/// Announce a file and get a URL to upload it by
+///
+/// Without a body the URL is signed for `host` only and takes any bytes. With a JSON object, even
+/// an empty one, it takes only what was declared, and never replaces an object.
+#[utoipa::path(post, path = "/asset", tag = "assets", request_body = NewAsset, responses(
+    (status = 201, description = "The asset, CREATED", body = Created, headers(
+        ("Location" = String, description = "The asset"),
+        ("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "A field cannot be taken; `detail` names it"),
+    (status = 413, description = "The body, or the declared size, is too large"),
+    (status = 415, description = "The body is not JSON"),
+))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    CallerContext(caller): CallerContext,
+    DeclaredBody(declaration): DeclaredBody,
+) -> Result<Response, Problem> {
+    let created = api.service.create(&caller, declaration).await;
+    let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
+    upload(&api, created.map_err(refused)?.asset()).await
+}
+
+/// The answer with an upload URL for an asset that has no bytes.
+pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem> {
+    let expires_in = api.limits.upload_expiry;
+    let signed = api.presigner.upload(&asset.key, &asset.declared, expires_in).await?;
+    let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
+    let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
+    Ok(([location], [NO_STORE], body).into_response())
+}
+
+/// List assets, newest first
+///
+/// The list may lag by moments; reading one asset never does.
+#[utoipa::path(get, path = "/asset", tag = "assets", params(
+    ("limit" = Option<u16>, Query, description = "Assets of a page, 1 to 1000; 100 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ("state" = Option<String>, Query,
+        description = "Only assets that are CREATED, RECEIVED, UPLOADED or DELETED"),
+), responses(
+    (status = 200, description = "A page of assets", body = AssetList, headers(
+        ("Link" = String, description = "The next page, as `rel=\"next\"`; absent on the last"))),
+    (status = 400, description = "A parameter cannot be taken, or is not known"),
+))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
+) -> Result<Response, Problem> {
+    let (limit, state) = (given.take("limit")?, given.take("state")?);
+    let query = ListQuery {
+        state: params::state(state.as_deref())?,
+        after: params::asset_cursor(given.take("cursor")?.as_deref())?,
+        ..ListQuery::all(caller.tenant, params::limit(limit.as_deref())?)
+    };
+    given.done()?;
+    let page = api.reader.list(&query).await?;
+    if page.incomplete {
+        let detail = "the rows that lists are made of are still being made; try again";
+        return Err(Problem::new(Code::ListIncomplete, detail));
+    }
+    Ok(listed(&query, &page))
+}
+
+fn listed(query: &ListQuery, page: &AssetPage) -> Response {
+    let items = page.assets.iter().map(AssetItem::of).collect();
+    let next_cursor = page.next.map(|id| id.to_string());
+    let link = next_cursor.as_ref().map(|cursor| {
+        let state = query.state.map_or(String::new(), |s| format!("&state={}", s.shown()));
+        let limit = query.limit;
+        [(header::LINK, format!("</asset?limit={limit}{state}&cursor={cursor}>; rel=\"next\""))]
+    });
+    (link, Json(AssetList { items, next_cursor })).into_response()
+}
+
+/// Get a URL to download an asset by
+#[utoipa::path(get, path = "/asset/{id}", tag = "assets", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("timeout" = Option<u64>, Query,
+        description = "Seconds that the URL is to live, at least 1; cut to the maximum"),
+), responses(
+    (status = 202, description = "The URL", body = UploadView,
+        headers(("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "`timeout` is not a whole number of at least 1"),
+    (status = 403, description = "The asset is not UPLOADED"),
+    (status = 404, description = "There is no such asset"),
+))]
+pub(super) async fn download(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
+) -> Result<Response, Problem> {
+    let limits = &api.limits;
+    let timeout = given.take("timeout")?;
+    let timeout =
+        params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
+    let asset = api.current(&caller.key(id)).await?;
+    let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
+    let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
+    let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
+    let body = UploadView::of(&asset, pin.version_id.clone(), signed);
+    Ok(([NO_STORE], asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
+}
+
+/// Confirm an upload
+///
+/// Looks at the object, records it if nobody did yet, and makes it the content for good.
+#[utoipa::path(put, path = "/asset/{id}", tag = "assets", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+), responses(
+    (status = 202, description = "The asset, UPLOADED", body = Confirmed,
+        headers(("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "`If-Match` is malformed"),
+    (status = 404, description = "There is no such asset"),
+    (status = 409, description = "The asset has as many events as an asset may have"),
+    (status = 412, description = "No bytes are there, they are not the declared ones, or the \
+        asset is at another version"),
+))]
+pub(super) async fn confirm(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let expected = params::if_match(&headers)?;
+    let history = api.service.confirm(&caller, id, expected).await;
+    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
+    let asset = history.asset();
+    Ok(asset_view::about(asset, StatusCode::ACCEPTED, Confirmed::of(asset)))
+}
+
+/// Delete an asset, softly
+///
+/// The bytes stay until a purge; a restore brings the asset back.
+#[utoipa::path(delete, path = "/asset/{id}", tag = "assets", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
+    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+), responses(
+    (status = 204, description = "The asset is DELETED",
+        headers(("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "`reason` or `If-Match` cannot be taken"),
+    (status = 404, description = "There is no such asset"),
+    (status = 409, description = "The asset has as many events as an asset may have"),
+    (status = 412, description = "The asset is at another version"),
+))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let expected = params::if_match(&headers)?;
+    let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
+    let told = |invalid: ledger::asset::InvalidField| {
+        Problem::new(Code::QueryInvalid, invalid.to_string())
+    };
+    let reason = reason.transpose().map_err(told)?;
+    let history = api.service.delete(&caller, id, expected, reason).await;
+    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
+    Ok((StatusCode::NO_CONTENT, [asset_view::etag(history.asset())]).into_response())
+}

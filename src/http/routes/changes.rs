@@ -1,0 +1,114 @@
+//! The changes that the original service did not know.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use ledger::asset::Rejection;
+
+use super::assets;
+use crate::http::api::Api;
+use crate::http::errors::Problem;
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::asset_view;
+use crate::http::wire::body::NoBody;
+use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::signed_urls::Created;
+
+/// Bring a deleted asset back as it was
+#[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+), responses(
+    (status = 200, description = "The asset, as it was before", body = asset_view::StateView,
+        headers(("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
+    (status = 404, description = "There is no such asset"),
+    (status = 409, description = "It is not deleted, being purged, or its bytes are gone"),
+    (status = 410, description = "It was purged"),
+    (status = 412, description = "The asset is at another version"),
+    (status = 413, description = "A body is not taken, least of all a large one"),
+))]
+pub(super) async fn restore(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    given: QueryParams,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    given.done()?;
+    let expected = params::if_match(&headers)?;
+    let history = api.service.restore(&caller, id, expected).await;
+    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
+    let asset = history.asset();
+    Ok(asset_view::about(asset, StatusCode::OK, asset_view::StateView::of(asset)))
+}
+
+/// Destroy the bytes of a deleted asset
+///
+/// The history stays. If the store fails half way, asking again goes on from there.
+#[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+), responses(
+    (status = 202, description = "PURGED if no bytes are left, else being purged",
+        body = asset_view::StateView,
+        headers(("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
+    (status = 404, description = "There is no such asset"),
+    (status = 409, description = "It is not deleted"),
+    (status = 410, description = "It was purged already"),
+    (status = 412, description = "The asset is at another version"),
+    (status = 413, description = "A body is not taken, least of all a large one"),
+))]
+pub(super) async fn purge(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    given: QueryParams,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    given.done()?;
+    let expected = params::if_match(&headers)?;
+    let history = api.service.purge(&caller, id, expected).await;
+    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
+    let asset = history.asset();
+    Ok(asset_view::about(asset, StatusCode::ACCEPTED, asset_view::StateView::of(asset)))
+}
+
+/// Get a fresh upload URL, of the same kind as the first
+#[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+), responses(
+    (status = 201, description = "The URL", body = Created, headers(
+        ("Location" = String, description = "The asset"),
+        ("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
+    (status = 404, description = "There is no such asset"),
+    (status = 409, description = "Bytes were received already, or it is deleted"),
+    (status = 410, description = "It was purged"),
+    (status = 412, description = "The asset is at another version"),
+    (status = 413, description = "A body is not taken, least of all a large one"),
+))]
+pub(super) async fn upload_url(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    given: QueryParams,
+    headers: HeaderMap,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    given.done()?;
+    let expected = params::if_match(&headers)?;
+    let asset = api.current(&caller.key(id)).await?;
+    let actual = asset.version;
+    let moved = expected.is_some_and(|expected| expected != actual);
+    let conflict = moved.then_some(Rejection::VersionConflict { actual });
+    conflict
+        .map_or(Ok(()), Err)
+        .and_then(|()| asset.upload_again())
+        .map_err(|rejection| Problem::rejected(id, &rejection))?;
+    assets::upload(&api, &asset).await
+}

@@ -1,0 +1,147 @@
+//! Everything that happened to one asset, or what of it is asked for.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use ledger::history::{Entry, History};
+use ledger::id::AssetId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::event_view::EventView;
+use crate::http::wire::params::{self, PathId, QueryParams};
+
+/// One event's stored bytes a line.
+const JSONL: &str = "application/jsonl";
+
+/// Everything that happened to an asset, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = History, example = json!({
+    "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab",
+    "events": [{
+        "version": 1, "type": "created", "at": "2026-11-23T08:00:00.000000Z",
+        "actor": "anonymous", "source": "api", "request": "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00",
+        "data": {"upload": "plain"},
+        "hash": "2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166",
+        "prev": "0000000000000000000000000000000000000000000000000000000000000000"
+    }]
+}))]
+pub(super) struct HistoryPage<'a> {
+    /// The asset's id.
+    asset_id: String,
+    /// The events.
+    events: Vec<EventView<'a>>,
+    /// The `cursor` of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Read everything that happened to an asset
+///
+/// Also of a purged one. With `Accept: application/jsonl` it is the raw chain, all of it: one
+/// event's stored bytes a line, which `sha256sum` and `jq` can check. A part of a chain proves
+/// nothing, so the raw form takes no parameters.
+#[utoipa::path(get, path = "/asset/{id}/history", tag = "reads", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
+    ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
+    ("type" = Option<String>, Query, description = "Only events of this type"),
+    ("actor" = Option<String>, Query, description = "Only what this actor did"),
+    ("since" = Option<String>, Query,
+        description = "Only what happened at this RFC 3339 time or later"),
+    ("until" = Option<String>, Query,
+        description = "Only what happened before this RFC 3339 time"),
+), responses(
+    (status = 200, description = "The events", content(
+        (HistoryPage = "application/json"), (String = "application/jsonl"))),
+    (status = 400, description = "A parameter cannot be taken"),
+    (status = 404, description = "There is no such asset"),
+))]
+pub(super) async fn history(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if accepts_jsonl(&headers) {
+        given.done_raw()?;
+        return Ok(chain(&api.past(&caller.key(id)).await?));
+    }
+    let limit = params::limit(given.take("limit")?.as_deref())?;
+    let after = params::version_cursor(given.take("cursor")?.as_deref())?;
+    let filter = HistoryFilter::take(&mut given)?;
+    given.done()?;
+    page(id, &api.past(&caller.key(id)).await?, after, limit, &filter)
+}
+
+/// Whether the raw chain is asked for by its name; `*/*` gets the pages.
+fn accepts_jsonl(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(JSONL));
+        let refused = parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+        named && !refused
+    })
+}
+
+fn chain(history: &History) -> Response {
+    let body: String =
+        history.entries().iter().flat_map(|entry| [entry.line.body.as_str(), "\n"]).collect();
+    let headers = [(header::CONTENT_TYPE, JSONL), (header::VARY, "accept")];
+    (headers, body).into_response()
+}
+
+/// Which events of the history are asked for.
+#[derive(Debug)]
+struct HistoryFilter {
+    kind: Option<String>,
+    actor: Option<String>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl HistoryFilter {
+    fn take(given: &mut QueryParams) -> Result<Self, Problem> {
+        let kind = params::kind(given.take("type")?)?;
+        let actor = params::actor(given.take("actor")?)?;
+        let since = params::time("since", Code::SinceInvalid, given.take("since")?.as_deref())?;
+        let until = params::time("until", Code::UntilInvalid, given.take("until")?.as_deref())?;
+        if since.is_some_and(|since| until.is_some_and(|until| until <= since)) {
+            let detail = "until: must be later than since, or nothing can be between them";
+            return Err(Problem::new(Code::UntilInvalid, detail));
+        }
+        Ok(Self { kind, actor, since, until })
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        let record = &entry.record;
+        self.kind.as_ref().is_none_or(|kind| kind == record.event.kind())
+            && self.actor.as_ref().is_none_or(|actor| *actor == record.cause.actor)
+            && self.since.is_none_or(|since| record.at >= since)
+            && self.until.is_none_or(|until| record.at < until)
+    }
+}
+
+fn page(
+    id: AssetId,
+    history: &History,
+    after: u64,
+    limit: usize,
+    filter: &HistoryFilter,
+) -> Result<Response, Problem> {
+    let internal = || Problem::new(Code::Internal, "an event cannot be shown");
+    let skipped = usize::try_from(after).unwrap_or(usize::MAX);
+    let mut left = history.entries().iter().skip(skipped).filter(|entry| filter.wants(entry));
+    let shown = left.by_ref().take(limit).map(|entry| EventView::of(&entry.line));
+    let events: Vec<_> = shown.collect::<Option<_>>().ok_or_else(internal)?;
+    let last = left.next().and(events.last()).map(|event| event.version.to_string());
+    let body = HistoryPage { asset_id: id.to_string(), events, next_cursor: last };
+    Ok(([(header::VARY, "accept")], Json(body)).into_response())
+}

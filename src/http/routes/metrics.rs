@@ -1,0 +1,51 @@
+//! What was counted, for whoever watches: `/metrics` in Prometheus' text form.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+
+use crate::http::errors::{Code, Problem};
+
+/// Prometheus' text form.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Knows what was counted.
+#[async_trait]
+pub trait MetricsSource: Send + Sync {
+    /// All of it as it is now, in Prometheus' text form.
+    async fn text(&self) -> String;
+}
+
+/// The API with `/metrics` told by `meter`. Functions have none: a scrape would meet one of many.
+pub fn with_meter(router: Router, meter: Arc<dyn MetricsSource>) -> Router {
+    router.layer(Extension(meter))
+}
+
+/// Read what was counted
+#[utoipa::path(get, path = "/metrics", tag = "service", responses(
+    (status = 200, description = "Prometheus' text form", body = String,
+        content_type = "text/plain"),
+    (status = 404, description = "This deployment tells its figures elsewhere")))]
+pub(crate) async fn metrics(
+    meter: Option<Extension<Arc<dyn MetricsSource>>>,
+) -> Result<Response, Problem> {
+    let elsewhere = "this deployment tells its figures elsewhere";
+    let Extension(meter) = meter.ok_or_else(|| Problem::new(Code::PathUnknown, elsewhere))?;
+    Ok(([(header::CONTENT_TYPE, TEXT)], meter.text().await).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::tests::world::HttpFixture;
+
+    #[tokio::test]
+    async fn what_was_counted_is_told_as_text() {
+        let answer = HttpFixture::new().call("GET /metrics").await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "things 1\n"));
+        let form = answer.headers["content-type"].to_str().unwrap();
+        assert!(form.starts_with("text/plain; version=0.0.4"), "{form}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The head of an asset as a checkpoint has it: what there is to compare with one kept elsewhere.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use ledger::asset::Asset;
+use ledger::checkpoint::{Head, merkle};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::params::{self, PathId, QueryParams};
+
+/// How far a history goes, in the form that checkpoints keep.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Proof, example = json!({
+    "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab", "version": 1,
+    "hash": "2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166",
+    "head": "{\"tenant\":\"main\",\"asset\":\"019aaf6b-5a00-7123-8456-0123456789ab\",\"version\":1,\
+        \"hash\":\"2f4205d851599273def3e870acd83f7b87f47a80ef679774f58299c6ea714166\"}",
+    "leaf": "05acef092855cde229e0e96b9500d8d4c3d75768cf1cb25fef53e96ed44ec354",
+    "last_version": 3,
+    "last_hash": "53ad250dc2ec9c04b5a2d19c09aa81aca94eb0d1de52e3f691f10b93ba3dfe88"
+}))]
+pub(super) struct ProofView {
+    /// The asset's id.
+    asset_id: String,
+    /// The version that this is about.
+    version: u64,
+    /// The id of its event.
+    hash: String,
+    /// The line of a checkpoint that was made when this was the last version, to the letter.
+    head: String,
+    /// That line's leaf in the Merkle tree of RFC 6962: SHA-256 of a zero byte and the line.
+    leaf: String,
+    /// The version of the last event that there is now.
+    last_version: u64,
+    /// The id of that event.
+    last_hash: String,
+}
+
+/// Read an asset's head as a checkpoint has it
+///
+/// Compare `head` with the line that a checkpoint has for this asset: `version` is that line's. If
+/// they differ, the history is not the one that the checkpoint saw. The whole chain, with
+/// `Accept: application/jsonl` on `/history`, shows that what came later follows from it. Also of a
+/// purged asset.
+#[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \
+        last one without it"),
+), responses(
+    (status = 200, description = "The head", body = ProofView),
+    (status = 400, description = "A parameter cannot be taken"),
+    (status = 404, description = "There is no such asset or version"),
+))]
+pub(super) async fn proof(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
+) -> Result<Response, Problem> {
+    let version = given.take("version")?.map(|text| params::version(&text)).transpose()?;
+    given.done()?;
+    let history = api.past(&caller.key(id)).await?;
+    let last = history.asset();
+    let wanted = version.unwrap_or(last.version);
+    let missing = || format!("ASSET {id} has no version {wanted}");
+    let seen = history.at_version(wanted);
+    let seen = seen.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))?;
+    Ok(Json(ProofView::of(&seen, last)?).into_response())
+}
+
+impl ProofView {
+    fn of(seen: &Asset, last: &Asset) -> Result<Self, Problem> {
+        let internal = |_| Problem::new(Code::Internal, "a head cannot be shown");
+        let head = Head::of(seen).line().map_err(internal)?;
+        Ok(Self {
+            asset_id: seen.key.asset.to_string(),
+            version: seen.version,
+            hash: seen.head.to_string(),
+            leaf: merkle::leaf(head.as_bytes()).to_string(),
+            head,
+            last_version: last.version,
+            last_hash: last.head.to_string(),
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! What an asset is, and what it was.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use ledger::asset::{Asset, AssetStatus, Rejection};
+use ledger::id::Key;
+
+use crate::http::api::Api;
+use crate::http::errors::{Code, Problem};
+use crate::http::middleware::request_id::CallerContext;
+use crate::http::wire::asset_view;
+use crate::http::wire::params::{self, PathId, QueryParams};
+
+/// Read everything that is known of an asset, now or at a point of its past
+#[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", params(
+    ("id" = String, Path, description = "The asset's id"),
+    ("version" = Option<u64>, Query, description = "As its first so many events made it"),
+    ("as_of" = Option<String>, Query,
+        description = "As it was at this RFC 3339 time, that time included"),
+), responses(
+    (status = 200, description = "The asset", body = asset_view::StateView,
+        headers(("ETag" = String, description = "The asset's version in quotes"))),
+    (status = 400, description = "A parameter cannot be taken, or is a time to come"),
+    (status = 404, description = "There is no such asset or version, or was none then"),
+))]
+pub(super) async fn state(
+    State(api): State<Api>,
+    PathId(id): PathId,
+    CallerContext(caller): CallerContext,
+    mut given: QueryParams,
+) -> Result<Response, Problem> {
+    let (version, as_of) = (given.take("version")?, given.take("as_of")?);
+    given.done()?;
+    let key = caller.key(id);
+    let asset = match (version, as_of) {
+        (None, None) => api.present(&key).await?,
+        (Some(version), None) => api.at_version(&key, params::version(&version)?).await?,
+        (None, Some(as_of)) => api.as_of(&key, &as_of).await?,
+        (Some(_), Some(_)) => {
+            let detail = "version, as_of: are two ways to say the same; give one";
+            return Err(Problem::new(Code::QueryInvalid, detail));
+        }
+    };
+    Ok(asset_view::about(&asset, StatusCode::OK, asset_view::StateView::of(&asset)))
+}
+
+impl Api {
+    async fn present(&self, key: &Key) -> Result<Asset, Problem> {
+        let asset = self.current(key).await?;
+        let purged = asset.status() == AssetStatus::Purged;
+        if purged { Err(Problem::rejected(key.asset, &Rejection::NotFound)) } else { Ok(asset) }
+    }
+
+    async fn at_version(&self, key: &Key, version: u64) -> Result<Asset, Problem> {
+        let missing = || format!("ASSET {} has no version {version}", key.asset);
+        let asset = self.past(key).await?.at_version(version);
+        asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
+    }
+
+    async fn as_of(&self, key: &Key, text: &str) -> Result<Asset, Problem> {
+        let at = params::as_of(text)?;
+        let missing = || format!("ASSET {} was not yet created then", key.asset);
+        let history = self.past(key).await?;
+        params::past(at, self.effects.now(), history.asset().updated_at)?;
+        let asset = history.as_of(at);
+        asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
+    }
+}

@@ -1,0 +1,36 @@
+//! What a process that serves no assets tells whoever watches it: whether it lives, whether it is
+//! ready, and what it counted.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::middleware::command_label::labelled;
+use super::middleware::headers;
+use super::readiness::{Check, failures};
+use super::routes::health::{CHECK, healthz, ready};
+use super::routes::metrics::{MetricsSource, metrics, with_meter};
+
+/// `/healthz`, `/readyz` and `/metrics` alone.
+pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", labelled(CHECK, get(readyz)))
+        .route("/metrics", get(metrics))
+        .layer(from_fn(headers::secure))
+        .with_state(checks);
+    with_meter(routes, meter)
+}
+
+async fn readyz(State(checks): State<Arc<[Arc<dyn Check>]>>) -> (StatusCode, Json<Value>) {
+    let failures = failures(&checks).await;
+    if failures.is_empty() {
+        return (StatusCode::OK, Json(json!(ready(&checks))));
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "failures": failures })))
+}

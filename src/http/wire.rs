@@ -1,0 +1,8 @@
+//! The forms of the wire: what requests may hold, and the JSON of the answers.
+
+pub(super) mod asset_view;
+pub(super) mod body;
+pub(super) mod event_view;
+pub(super) mod new_asset;
+pub(super) mod params;
+pub(super) mod signed_urls;
