@@ -62,12 +62,7 @@ async fn in_files(table: &mut ResultsTable, folder: &Path, assets: u64) -> Resul
     ensure!(views.generations().await?.current != Generation::FIRST, "nothing was switched to");
     let peak = resident(folder).await?;
     let what = format!("the program, peak memory, {} events", assets * 5);
-    table.figure(
-        &what,
-        &format!("{peak:.0} MiB"),
-        "with comparison and switch",
-        "< 200 MiB, flat",
-    );
+    table.figure(&what, &format!("{peak:.0} MiB"), "with comparison and switch", "< 200 MiB, flat");
     Ok(())
 }
 
