@@ -49,10 +49,10 @@ pub(crate) async fn ratios(table: &mut ResultsTable) -> Result<()> {
     compare(table, "DynamoDB: Service::create, 16 clients", &created, [&before, &between]);
     let single = project(1).await?;
     let after = clients(raw_put).await?;
-    compare(table, "DynamoDB: events projected, 1 an asset", &single, [&between, &after]);
+    compare(table, "DynamoDB: events projected, 1 per asset", &single, [&between, &after]);
     let coalesced = project(3).await?;
     let last = clients(raw_put).await?;
-    compare(table, "DynamoDB: events projected, 3 an asset", &coalesced, [&after, &last]);
+    compare(table, "DynamoDB: events projected, 3 per asset", &coalesced, [&after, &last]);
     Ok(())
 }
 
@@ -62,7 +62,7 @@ fn compare(table: &mut ResultsTable, what: &str, ours: &Measured, [a, b]: [&Meas
     table.ratio(what, ours.rate, "raw conditional puts, 16 clients", raw.rate, "≥ 0.8");
     let cpu = |it: &Measured| format!("{:.2} s", it.cpu);
     let beside = format!("raw conditional puts: {}", cpu(&raw));
-    table.figure("the same, CPU for a thousand", &cpu(ours), &beside, "");
+    table.figure("the same, CPU per thousand", &cpu(ours), &beside, "");
 }
 
 /// What clients do: a thing each of them does again and again, told its number.

@@ -34,9 +34,9 @@ pub(crate) async fn appends(table: &mut ResultsTable) -> Result<()> {
         let rate = ours(writers).await?;
         let limit = if group == 1 { single } else { raw(group)? };
         let below = if group == 1 {
-            "raw inserts, one commit each".to_owned()
+            "raw inserts, one per commit".to_owned()
         } else {
-            format!("raw inserts, {group} a commit")
+            format!("raw inserts, {group} per commit")
         };
         table.ratio(&format!("appends, {writers} writers"), rate, &below, limit, target);
     }

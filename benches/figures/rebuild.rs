@@ -58,16 +58,11 @@ async fn in_files(table: &mut ResultsTable, folder: &Path, assets: u64) -> Resul
     told(table, &what, first, again, scanned);
     // What a replay is made of, one after the other, where scanning and inserting share the cores.
     let limit = 5.0 / (5.0 / scanned + 1.0 / bare_inserts(folder)?);
-    table.ratio("the same", first.made, "the scan, then bare inserts of the rows", limit, "");
+    table.ratio("the same", first.made, "bare scan, then bare inserts of the rows", limit, "");
     ensure!(views.generations().await?.current != Generation::FIRST, "nothing was switched to");
     let peak = resident(folder).await?;
-    let what = format!("the program, memory at most, {} events", assets * 5);
-    table.figure(
-        &what,
-        &format!("{peak:.0} MiB"),
-        "with comparing and switching",
-        "< 200 MiB, flat",
-    );
+    let what = format!("the program, peak memory, {} events", assets * 5);
+    table.figure(&what, &format!("{peak:.0} MiB"), "with comparison and switch", "< 200 MiB, flat");
     Ok(())
 }
 
@@ -93,9 +88,9 @@ struct Rates {
 }
 
 fn told(table: &mut ResultsTable, what: &str, first: Rates, again: Rates, scan: f64) {
-    let below = "bare scan and decoding, as many segments";
+    let below = "bare scan and decoding, same number of segments";
     table.ratio(what, first.made, below, scan, "≥ 0.7");
-    let what = "the same, beside rows to compare with, to the switch";
+    let what = "the same, with comparison and switch";
     table.ratio(what, again.switched, below, scan, "");
 }
 

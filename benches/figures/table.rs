@@ -36,7 +36,7 @@ impl ResultsTable {
     pub(crate) fn publish(&self) -> Result<()> {
         let mut text = format!(
             "# Figures\n\nWritten by `cargo bench` on {}, on {}.\n\n\
-             | What | Figure | Beside it, in the same run | Ratio | Target |\n\
+             | What | Figure | Reference, in the same run | Ratio | Target |\n\
              |---|---:|---|---:|---|\n",
             chrono::Utc::now().format("%Y-%m-%d"),
             machine()?,

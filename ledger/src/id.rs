@@ -114,6 +114,12 @@ impl Key {
         format!("{}#{}", self.tenant, self.asset)
     }
 
+    /// The name by which commands take the asset: its id alone, where its tenant is the default.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.tenant == Tenant::default() { self.asset.to_string() } else { self.partition() }
+    }
+
     /// The partition key read back.
     #[must_use]
     pub fn from_partition(text: &str) -> Option<Self> {

@@ -289,7 +289,7 @@ impl Runner {
             "the row is of version {version}, whose event the journal does not have: the journal \
              was changed or cut, or the row was. `verify` tells more; `replay --asset {} \
              --accept-restored` accepts the journal's version",
-            told.key.asset
+            told.key.label()
         );
         tracing::error!(
             asset = told.key.partition(),

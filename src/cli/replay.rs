@@ -179,7 +179,7 @@ impl ReplayCommand {
         let (journal, views) = (replay.journal.clone(), replay.table.clone());
         let mender = Mender { journal, views, effects: Arc::new(SystemEffects) };
         let key = asset.key(&self.stores.home_tenant());
-        let asset = key.asset;
+        let asset = key.label();
         let outcome =
             if self.accept_restored { mender.accept(&key).await } else { mender.mend(&key).await };
         let said = match outcome.context("a store does not answer")? {
@@ -189,11 +189,11 @@ impl ReplayCommand {
                 "{asset} cannot be projected and is parked: `asset-ledger history {asset}` \
                 shows the cause"
             ),
-            Mended::Disputed(findings) => bail!(report::disputed(asset, &findings)),
+            Mended::Disputed(findings) => bail!(report::disputed(&asset, &findings)),
             Mended::Unknown if self.accept_restored => {
                 "the journal has no event of it; the row was removed"
             }
-            Mended::Unknown => bail!("tenant {} has no asset {asset}", key.tenant),
+            Mended::Unknown => bail!("tenant {} has no asset {}", key.tenant, key.asset),
         };
         Ok(writeln!(io::stdout(), "{asset}: {said}")?)
     }

@@ -35,8 +35,12 @@ impl LedgerService {
         if let Some(quarantine) = &self.quarantine
             && quarantine.holds(&key).await?
         {
-            tracing::error!(%asset, "refused: the asset is contradicted; `verify` tells more, and \
-                `replay --asset ID --accept-restored` accepts the journal's version");
+            let asset = key.label();
+            tracing::error!(
+                asset,
+                "refused: the asset is contradicted; `verify` tells more, and \
+                `replay --asset ID --accept-restored` accepts the journal's version"
+            );
             return Err(Refusal::Contradicted);
         }
         let (mut lost, mut steps) = (0, 0);

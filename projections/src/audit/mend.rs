@@ -149,7 +149,7 @@ impl Mender {
             None => Ok(format!(
                 "nothing: the journal has no event of it: either it lost them, or this was set \
                  aside wrongly; `replay --asset {} --accept-restored` lets go of it",
-                parked.key.asset
+                parked.key.label()
             )),
             Some(_) if parked.contradicted => match self.mend(&parked.key).await? {
                 Mended::Sound | Mended::Anew => {
@@ -157,7 +157,7 @@ impl Mender {
                 }
                 _ => Ok(format!(
                     "nothing: `replay --asset {} --accept-restored` accepts the journal's version",
-                    parked.key.asset
+                    parked.key.label()
                 )),
             },
             Some(reaches) if reaches < parked.version => Ok(format!(
@@ -223,7 +223,7 @@ impl AuditWalk {
             FindingKind::RowOrphaned => Ok(Some(format!(
                 "nothing: the row may be evidence; `replay --asset {} --accept-restored` takes it \
                  away",
-                key.asset
+                key.label()
             ))),
             _ => Ok(None),
         }
@@ -248,7 +248,7 @@ fn altered(key: &Key, mended: &Mended) -> String {
         Mended::Disputed(_) => format!(
             "nothing: the row is of an event that the journal does not have, and may be evidence; \
              `replay --asset {} --accept-restored` accepts the journal's version",
-            key.asset
+            key.label()
         ),
     }
 }

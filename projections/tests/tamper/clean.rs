@@ -65,6 +65,10 @@ async fn the_rows_of_every_tenant_are_held_against_the_journal() {
         let found = told(world.findings().await);
         let cut = (ahead.key.partition(), FindingKind::Truncated);
         assert_eq!(found, [cut, (gone.key.partition(), FindingKind::RowOrphaned)]);
+        let mended = findings(&RowAudit { repair: true, ..world.audit() }).await.0;
+        let hint = format!("`replay --asset gone#{} --accept-restored`", gone.key.asset);
+        let says = |it: &Finding| it.repair.as_ref().is_some_and(|repair| repair.contains(&hint));
+        assert!(mended.iter().any(says), "{mended:?}");
         let narrowed = RowAudit { tenant: "aa".parse().ok(), ..world.audit() };
         assert_eq!(told(findings(&narrowed).await.0), []);
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::audit::Finding;
-use ledger::id::{AssetId, Tenant};
+use ledger::id::Tenant;
 use ledger::time;
 use projections::Generation;
 use projections::replay::{Difference, ReplayReport};
@@ -100,7 +100,7 @@ pub(super) fn accepted(to: Generation) -> io::Result<()> {
 }
 
 /// Why the row of an asset was left as it is.
-pub(super) fn disputed(asset: AssetId, findings: &[Finding]) -> String {
+pub(super) fn disputed(asset: &str, findings: &[Finding]) -> String {
     let told = findings.iter().map(|it| format!("{}, {}", it.kind, it.says));
     let told = told.collect::<Vec<_>>().join("; ");
     format!(
