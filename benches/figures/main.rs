@@ -28,6 +28,7 @@ fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     match wanted.as_deref() {
         Some("bare-axum") => return runtime.block_on(http::serve_bare()),
+        Some("journal") => return runtime.block_on(journal::appends(&mut table)),
         Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
         Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
         Some("offline") => return offline::checked(&mut table),

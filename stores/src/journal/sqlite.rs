@@ -45,6 +45,26 @@ impl SqliteJournal {
         Ok(Self { database, latest: watch::Sender::new(last) })
     }
 
+    async fn arrived(
+        &self,
+        tenant: Option<String>,
+        mut after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, StoreError> {
+        loop {
+            let of = tenant.clone();
+            let read = move |file: &Connection| arrived(file, of.as_deref(), after, limit);
+            let rows = self.database.read(read).await?;
+            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
+            after = *last;
+            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
+            // Rows without an asset key are not the end: more may have arrived after them.
+            if !arrivals.is_empty() {
+                return Ok(arrivals);
+            }
+        }
+    }
+
     /// As [`Database::check`].
     pub fn check(&self) -> Result<(), StoreError> {
         self.database.check()
@@ -130,36 +150,17 @@ fn insert(
 
 #[async_trait]
 impl Arrivals for SqliteJournal {
-    async fn arrivals(&self, mut after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
-        loop {
-            let rows = self.database.read(move |file| arrived(file, after, limit)).await?;
-            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
-            after = *last;
-            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
-            // Rows that are nobody's are not the end: what comes after them has arrived too.
-            if !arrivals.is_empty() {
-                return Ok(arrivals);
-            }
-        }
+    async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
+        self.arrived(None, after, limit).await
     }
 
     async fn arrivals_of(
         &self,
         tenant: &Tenant,
-        mut after: u64,
+        after: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
-        loop {
-            let of = tenant.clone();
-            let read = move |file: &Connection| arrived_of(file, &of, after, limit);
-            let rows = self.database.read(read).await?;
-            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
-            after = *last;
-            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
-            if !arrivals.is_empty() {
-                return Ok(arrivals);
-            }
-        }
+        self.arrived(Some(tenant.to_string()), after, limit).await
     }
 
     fn latest(&self) -> watch::Receiver<u64> {
@@ -183,25 +184,31 @@ fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
     Ok(0)
 }
 
+const ARRIVED: &str = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
+    ORDER BY arrival LIMIT ?2";
+
+const ARRIVED_OF_TENANT: &str = "SELECT sk, body, arrival, pk FROM events \
+    INDEXED BY events_by_tenant WHERE substr(pk, 1, instr(pk, '#') - 1) = ?3 AND arrival > ?1 \
+    ORDER BY arrival LIMIT ?2";
+
 type Arrived = (u64, String, Result<StoredLine, Stray>);
 
-fn arrived(file: &Connection, after: u64, limit: usize) -> rusqlite::Result<Vec<Arrived>> {
-    let query = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
-                 ORDER BY arrival LIMIT ?2";
-    file.prepare_cached(query)?.query_map(params![after, limit], arrived_row)?.collect()
-}
-
-fn arrived_of(
+/// The arrivals after `after`: one tenant's, or everybody's.
+fn arrived(
     file: &Connection,
-    tenant: &Tenant,
+    tenant: Option<&str>,
     after: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<Arrived>> {
-    let query = "SELECT sk, body, arrival, pk FROM events INDEXED BY events_by_tenant \
-                 WHERE substr(pk, 1, instr(pk, '#') - 1) = ?1 AND arrival > ?2 \
-                 ORDER BY arrival LIMIT ?3";
-    let bound = params![tenant.as_str(), after, limit];
-    file.prepare_cached(query)?.query_map(bound, arrived_row)?.collect()
+    match tenant {
+        None => {
+            file.prepare_cached(ARRIVED)?.query_map(params![after, limit], arrived_row)?.collect()
+        }
+        Some(tenant) => file
+            .prepare_cached(ARRIVED_OF_TENANT)?
+            .query_map(params![after, limit, tenant], arrived_row)?
+            .collect(),
+    }
 }
 
 fn arrived_row(row: &Row<'_>) -> rusqlite::Result<Arrived> {

@@ -144,7 +144,7 @@ fn raise_change_counter(transaction: &Connection) -> rusqlite::Result<()> {
     let steps: i64 = transaction
         .prepare_cached("SELECT user_version FROM pragma_user_version")?
         .query_row([], |row| row.get(0))?;
-    transaction.pragma_update(None, "user_version", steps)
+    transaction.prepare_cached(&format!("PRAGMA user_version = {steps}"))?.execute([]).map(drop)
 }
 
 /// Runs a job so that a panic, which is a fault of this program, takes back and fails that job
