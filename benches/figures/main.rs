@@ -2,8 +2,8 @@
 //!
 //! Each figure stands beside the limit of the engine below it, measured in the same run, because
 //! machines are noisy and only the ratio travels. Nothing here is a test. `cargo bench` with one of
-//! `-- dynamodb`, `-- functions`, `-- journal`, `-- offline` and `-- replay` prints those figures alone, and
-//! leaves the file as it is.
+//! `-- dynamodb`, `-- functions`, `-- journal`, `-- offline` and `-- replay` prints those figures
+//! alone, and leaves the file as it is.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use ledger::Effects;
 use ledger::asset::{Asset, Rejection};
 use ledger::history::History;
@@ -59,6 +60,13 @@ impl Default for Limits {
             download_max: Duration::from_hours(1),
             deadline: Duration::from_secs(30),
         }
+    }
+}
+
+/// The tenant that a caller acts for.
+impl FromRef<Api> for Tenant {
+    fn from_ref(api: &Api) -> Self {
+        api.tenant.clone()
     }
 }
 

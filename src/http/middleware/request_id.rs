@@ -5,19 +5,19 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRef, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use ledger::Effects;
+use ledger::id::Tenant;
 use ledger::record::EventSource;
 use ledger::service::Caller;
 use tracing::Instrument;
 use uuid::Builder;
 
 use super::actor::Actor;
-use crate::http::api::Api;
 
 /// Bytes of a client's own id: what an event has room for.
 const LENGTH_MAX: usize = 64;
@@ -85,14 +85,17 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 /// Who asks: nobody has a name where nothing in front knows one.
 pub(crate) struct CallerContext(pub(crate) Caller);
 
-impl FromRequestParts<Api> for CallerContext {
+impl<S: Sync> FromRequestParts<S> for CallerContext
+where
+    Tenant: FromRef<S>,
+{
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
-        let id = RequestId::from_request_parts(parts, api).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let id = RequestId::from_request_parts(parts, state).await?;
         let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_default();
         let (actor, request) = (actor.as_str().to_owned(), id.as_str().to_owned());
-        let tenant = api.tenant.clone();
+        let tenant = Tenant::from_ref(state);
         Ok(Self(Caller { tenant, actor, source: EventSource::Api, request }))
     }
 }
