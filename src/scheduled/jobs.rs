@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use chrono::SecondsFormat;
 use ledger::audit::Finding;
-use ledger::journal::{Arrivals, Journal, Scan};
+use ledger::journal::{Arrivals, Journal};
 use ledger::objects::ObjectInventory;
 use ledger::service::LedgerService;
 use ledger::signer::Signer;
@@ -60,7 +60,7 @@ pub(crate) struct JobContext<J> {
 
 impl SchedulePlan {
     /// The schedule of a folder; nothing if nothing is planned.
-    pub(crate) fn schedule<J: Journal + Scan + Arrivals + 'static>(
+    pub(crate) fn schedule<J: Journal + Arrivals + 'static>(
         self,
         folder: &Path,
         parts: JobContext<J>,
