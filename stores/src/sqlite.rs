@@ -97,12 +97,12 @@ impl Database {
         steps_applied(&writer, path, schema)?;
         let ground = Arc::new(FileIdentity::of(name, path)?);
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        let of = Arc::clone(&ground);
+        let readers = Arc::new(Readers::shared(path, schema, Arc::clone(&ground)));
+        let (of, read_by) = (Arc::clone(&ground), Arc::clone(&readers));
         let thread = thread::Builder::new()
             .name(format!("{name}-writer"))
-            .spawn(move || write_groups(name, &mut writer, waiting, &of))
+            .spawn(move || write_groups(name, &mut writer, waiting, &of, &read_by))
             .map_err(|error| cannot_start(name, error))?;
-        let readers = Arc::new(Readers::shared(path, schema, Arc::clone(&ground)));
         let writer = Mutex::new(Some(thread));
         Ok(Self { name, jobs: Some(jobs), writer, ground: Some(ground), readers })
     }

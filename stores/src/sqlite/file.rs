@@ -17,7 +17,7 @@ const CHECKPOINT: u32 = 4_096;
 /// readers to let go of it. Readers that never pause would let it grow without end.
 pub(super) const LOG: u32 = 64 << 20;
 /// How long it waits for them.
-const READERS_BUSY: Duration = Duration::from_secs(1);
+pub(super) const READERS_BUSY: Duration = Duration::from_secs(1);
 /// How long one process waits for another that holds the file's write lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// How long it pauses in between where SQLite does not wait by itself.

@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::runtime;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::Schema;
 use super::evidence::EvidenceFile;
-use super::file::{connect, describe, steps_applied, tune};
+use super::file::{READERS_BUSY, connect, describe, steps_applied, tune};
 use super::file_identity::FileIdentity;
 use ledger::error::StoreError;
 
 /// Reading connections, and so blocking reads, at once.
-pub(super) const READERS: usize = 8;
+pub(super) const READERS: usize = ALL_READERS as usize;
+const ALL_READERS: u32 = 8;
 
 /// The readers of one file.
 pub(super) struct Readers {
@@ -91,10 +94,17 @@ impl Readers {
         self.idle().clear();
     }
 
+    /// Waits for the reads under way, and holds up new ones until the result is dropped. None
+    /// where a read takes longer than [`READERS_BUSY`]. Blocks: for the writer's thread.
+    pub(super) fn pause(&self) -> Option<SemaphorePermit<'_>> {
+        let timer = runtime::Builder::new_current_thread().enable_time().build().ok()?;
+        let all = self.permits.acquire_many(ALL_READERS);
+        timer.block_on(async { timeout(READERS_BUSY, all).await }).ok()?.ok()
+    }
+
     /// Waits for the reads under way, and lets nobody read any more.
     pub(super) async fn close(&self) {
-        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
-        let reads = self.permits.acquire_many(all).await;
+        let reads = self.permits.acquire_many(ALL_READERS).await;
         self.permits.close();
         drop(reads);
         self.close_idle();

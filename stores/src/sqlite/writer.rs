@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::file::{LOG, empty_log, translate};
 use super::file_identity::FileIdentity;
+use super::readers::Readers;
 use ledger::error::{StoreError, StoreErrorKind, chain};
 
 /// Jobs in one commit. Groups of 64 already reach the disk's best rate; more only adds latency.
@@ -76,6 +77,7 @@ pub(super) fn write_groups(
     connection: &mut Connection,
     mut waiting: mpsc::Receiver<Message>,
     ground: &FileIdentity,
+    readers: &Readers,
 ) {
     let (mut told, mut group) = (Vec::with_capacity(GROUP), Vec::with_capacity(GROUP));
     let (mut closing, mut groups) = (false, 0_u32);
@@ -96,7 +98,10 @@ pub(super) fn write_groups(
         }
         groups = groups.wrapping_add(1);
         if groups.is_multiple_of(LOOK_AT_LOG) && ground.log_length() > u64::from(LOG) {
+            // Readers that follow one another can keep SQLite waiting for longer than it waits.
+            let paused = readers.pause();
             let emptied = empty_log(connection).unwrap_or(false);
+            drop(paused);
             tracing::info!(store = name, emptied, "the write-ahead log is over its limit");
         }
     }
