@@ -18,6 +18,11 @@ use crate::http::{AllowedHosts, AllowedOrigins, bare, spelt};
 /// How long a browser may remember a preflight.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
+/// What a page may send. A method that a path does not have is then answered with a 405 that the
+/// page can read.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+
 /// What browsers are told of `pages`.
 pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
     let known = move |origin: &HeaderValue, _: &Parts| {
@@ -25,7 +30,7 @@ pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(known))
-        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
+        .allow_methods(METHODS)
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
             header::ACCEPT_RANGES,

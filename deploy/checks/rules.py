@@ -209,7 +209,7 @@ def pages_of_the_origins_and_no_others_may_call_the_api(stack):
     missing = SENT_BY_PAGES - {header.lower() for header in cors.get("AllowHeaders", [])}
     if missing:
         yield f"Api: pages may not send {sorted(missing)}"
-    if set(cors.get("AllowMethods", [])) != {"GET", "POST", "PUT", "DELETE"}:
+    if set(cors.get("AllowMethods", [])) != {"GET", "POST", "PUT", "PATCH", "DELETE"}:
         yield f"Api: pages may {cors.get('AllowMethods')}"
     asked = [route for route in stack.of_type("AWS::ApiGatewayV2::Route").values()
              if route["RouteKey"] == "OPTIONS /{proxy+}" and route["AuthorizationType"] == "NONE"]

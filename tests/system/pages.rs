@@ -60,7 +60,7 @@ async fn a_page_that_may_change_something_is_shown_it_and_no_other() {
         let asked = preflight(&server, &format!("{}/asset", server.api), origin).await;
         assert_eq!(shown(asked.headers()), expected, "{origin}: preflight");
         let methods = asked.headers()[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap();
-        for method in ["GET", "HEAD", "PUT", "POST", "DELETE"] {
+        for method in ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"] {
             assert!(methods.split(',').any(|it| it == method), "{method}: {methods}");
         }
         // Whoever holds a signed URL may use it; whose scripts see the answer is the same rule.
