@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(views.parked(&stories[1].key.tenant, 9).await.unwrap()[0].key, stories[1].key);
     }
 
-    /// A follower that projected the stories' events, and its rows.
+    /// A follower that went through the stories' events, and its rows.
     async fn followed(stories: &[Story]) -> Arc<MemoryViews> {
         let (journal, views) = in_memory();
         append_mixed(&*journal, stories).await;

@@ -38,9 +38,10 @@ struct EventImage {
 }
 
 impl JournalChange<'_> {
-    /// The hint to project; `None` for an item that belongs to no asset. Tampering raises the alarm
-    /// first, and then gives a hint like any other change, without its image. An append without an
-    /// image, as in a stream of keys only, also gives a hint.
+    /// What to project because of it, `None` for an item that is no asset's. What is tampering
+    /// raises the alarm first, and then says where to look like any other change: what is there
+    /// now is not believed. An append whose image is missing, as where only keys are streamed,
+    /// still says where to look.
     pub(crate) fn hint(&self) -> Option<ProjectionHint> {
         let (ours, appended) = (asset(self.keys), self.kind == APPENDED);
         if !appended || ours.is_none() {
@@ -52,8 +53,9 @@ impl JournalChange<'_> {
         Some(ProjectionHint { key, version, lines })
     }
 
-    /// An event is written once, under an asset's key. Any other change of the journal is reported.
-    /// The log has the hashes of the images, not the images, which may contain anything.
+    /// An event is written once, under an asset's key. Whatever else is done to the journal, a
+    /// person must know. The hashes are told, the images are not: what somebody put there may be
+    /// anything.
     fn alarm(&self, ours: Option<&(Key, u64)>) {
         metrics::counter!("asset_ledger_tamper").increment(1);
         let (before, after) = (hash(self.old), hash(self.new));

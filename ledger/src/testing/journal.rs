@@ -138,8 +138,8 @@ async fn assets_and_tenants_do_not_see_each_other(journal: &dyn Journal) {
     }
 }
 
-/// Two hundred events of 8 KiB: more than one page of DynamoDB, and versions past 9 and 99, which a
-/// text order sorts wrongly.
+/// Two hundred events of 8 KiB: more than one page of DynamoDB, and versions past 9 and 99, which
+/// sort wrongly as text.
 async fn long_histories_come_back_whole(journal: &dyn Journal) {
     let key = key("main", 6);
     let body = "x".repeat(8 << 10);
