@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use crate::error::StoreError;
 use crate::id::Key;
 
-/// Lists the contradicted assets: a row or checkpoint has another event than the journal. An event
-/// appended to such a history would hide the evidence, so commands on it are refused until an
-/// operator has decided. Reads continue.
+/// Knows the contradicted assets: a row has another event than the journal. An event appended to
+/// such a history would hide the evidence, so commands on it are refused until an operator has
+/// decided. Reads continue.
 ///
 /// # Contract
 /// * An asset that is set aside as contradicted is held within ten seconds in every process, and at

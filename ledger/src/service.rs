@@ -57,7 +57,7 @@ pub enum Refusal {
     /// Other writers won every race; nothing was appended.
     #[error("the asset is changing too fast")]
     Contended,
-    /// A row or checkpoint has another event than the history; an operator must decide.
+    /// A row has another event than the history; an operator must decide.
     #[error("the asset's history is contradicted; `verify` tells more")]
     Contradicted,
     /// A store failed.

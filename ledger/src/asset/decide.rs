@@ -57,7 +57,7 @@ pub enum PinnedVersion {
 /// The rule that forbids a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is no such asset, or it is deleted.
+    /// There is no such asset, or it was purged.
     #[error("there is no such asset")]
     NotFound,
     /// The asset was purged. Only its history is left.
