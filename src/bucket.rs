@@ -1,9 +1,8 @@
 //! The handler of S3's notifications: it finds the asset and reconciles it with S3.
 //!
-//! A notification is a hint, never a fact. Whatever its content, the handler observes the object
-//! and records the observation, so late, duplicate, reordered and forged notifications change
-//! nothing. A reported removal of a version counts only if the observation does not find that
-//! version.
+//! A notification is a hint, never a fact. The handler observes the object and records only that,
+//! so late, duplicate, reordered and forged notifications change nothing. A reported removal of a
+//! version counts only if the observation does not find that version.
 
 mod notice;
 

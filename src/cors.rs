@@ -71,8 +71,7 @@ pub(crate) fn pages(listed: &[String], public: &[String]) -> anyhow::Result<Allo
     Ok(AllowedOrigins::of(listed.into_iter().chain(public.iter().cloned())))
 }
 
-/// The host names that the API accepts. Pages of a listed origin may call it, so its name is among
-/// them.
+/// The host names that the API accepts, including those of the listed origins.
 pub(crate) fn hosts(pages: &AllowedOrigins, any: bool) -> AllowedHosts {
     if any { AllowedHosts::Any } else { AllowedHosts::Named(pages.clone()) }
 }

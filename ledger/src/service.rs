@@ -163,8 +163,7 @@ impl LedgerService {
                     return first.ok_or_else(vanished);
                 }
                 Appended::Taken(held) => {
-                    // It is ours if the reply to an earlier attempt was lost; otherwise a collision
-                    // (1 in 2^62).
+                    // Ours, after a lost reply; otherwise a collision (1 in 2^62).
                     let history = read(&record.key, vec![held])?;
                     if let Some(ours) = history.filter(|h| h.by_command(&command).is_some()) {
                         return Ok(ours);

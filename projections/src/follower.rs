@@ -249,8 +249,7 @@ impl FollowerProgress {
     }
 }
 
-/// An arrival that is not an event is a hint too: its history is unreadable, so the asset is
-/// parked.
+/// An arrival without a valid event is a hint too: its asset has to be parked.
 fn hint(Arrival { key, line, .. }: Arrival) -> ProjectionHint {
     match line {
         Ok(line) => ProjectionHint { key, version: line.version, lines: vec![line] },

@@ -165,8 +165,7 @@ mod tests {
         let caller =
             Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into() };
         let asset = whole.key.asset;
-        // The first command is accepted, because the asset is not parked yet; its event differs
-        // from the one that was cut.
+        // The first command is accepted: the asset is not parked yet. Its event is a new one.
         service.delete(&caller, asset, None, None).await.unwrap();
         assert_eq!(runner.project(&[hint(4)]).await.parked, 1);
         let refused = service.restore(&caller, asset, None).await.unwrap_err();

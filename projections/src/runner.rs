@@ -4,9 +4,8 @@
 //! a hint is never applied to a row. Late, duplicate, reordered and lost hints change only the
 //! delay.
 //!
-//! If the feed is stored in lanes, the events that an asset's row lacks are announced there before
-//! the row is written. So no row is ever ahead of the feed, and the row shows which events are
-//! still to be announced.
+//! In a feed of lanes, the events that an asset's row lacks are announced before the row is
+//! written. So no row is ahead of the feed, and the row shows which events are to be announced.
 
 mod batch;
 mod follow;

@@ -1,5 +1,4 @@
-//! The progress of long work: on a terminal a line that changes, otherwise a line from time to
-//! time.
+//! The progress of long work: a changing line on a terminal, otherwise a line now and then.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};

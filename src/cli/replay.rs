@@ -199,8 +199,7 @@ impl ReplayCommand {
     }
 }
 
-/// Runs it until it is done or stopped: a first signal stops it at a consistent position, a second
-/// one at once.
+/// Runs it to its end or a signal: the first stops it cleanly, the second at once.
 async fn until_told(
     deed: impl Future<Output = anyhow::Result<()>>,
     mut heed: SignalListener,

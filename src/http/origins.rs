@@ -1,6 +1,5 @@
-//! The origins whose pages may call this server: those of this machine, the listed ones, and its
-//! own. The same rule decides about changes by a page and about answers that a browser shows to
-//! scripts.
+//! The origins of pages that may call this server: this machine's, the listed ones, and its own.
+//! One rule decides which pages may change data and which scripts may read answers.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -65,8 +65,7 @@ impl Connection {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .credentials_provider(lifetime.clone())
             .timeout_config(timeouts)
-            // A URL has only its signer's parameters, without the SDK's additions for its own
-            // uploads.
+            // Only the signer's parameters, without the SDK's additions for its own uploads.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();

@@ -59,8 +59,7 @@ impl ObjectInventory for S3Objects {
                 versions.chain(markers).map(percent::decode_form_lossy).collect();
             names.sort();
             names.dedup();
-            // A page may end between the versions of a key, and the next page then repeats that
-            // name.
+            // A page may end amid the versions of a key; the next page then repeats the name.
             names.retain(|name| after.is_none_or(|after| name != after));
             if !names.is_empty() || page.is_truncated() != Some(true) {
                 return Ok(names);

@@ -117,8 +117,7 @@ impl DeliveryContext<'_> {
         drop(permit); // the receiver need not wait for the disk
         let again = verdict != DeliveryOutcome::Done;
         if let Err(error) = settle(self.outbox, &*self.effects, &due, verdict).await {
-            // The row is unchanged, so it is delivered again. Not at once, or a full disk would
-            // cause a busy loop.
+            // The row is unchanged and is delivered again: later, or a full disk would spin.
             let cause = chain(&error);
             tracing::error!(change = due.change, cause, "cannot write the outbox");
             tokio::time::sleep(AFTER_FAILURE).await;

@@ -136,8 +136,7 @@ impl ObjectStore {
         to_the_end(async move {
             let id = store.id();
             store.folder.keep(staged, &id).await?;
-            // After an error the result of the commit is unknown: the next start decides by the
-            // rows.
+            // After an error the commit's result is unknown: the next start decides.
             let version = store.record(id.clone(), new).await?;
             match &version {
                 Some(_) => store.folder.place(&id).await,

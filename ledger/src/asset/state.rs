@@ -108,9 +108,8 @@ impl Asset {
         })
     }
 
-    /// The asset after one more event. Facts are accepted as they are. Only events that no version
-    /// of this program could have written are refused, so that later rules can read older
-    /// histories.
+    /// The asset after one more event. Facts are accepted: only events that no version of this
+    /// program could have written are refused, so that later rules can read older histories.
     pub fn apply(&mut self, record: &EventRecord, hash: Hash) -> Result<(), ImpossibleEvent> {
         let impossible = matches!(record.event, Event::Created(_)) || self.life == Life::Purged;
         if impossible {

@@ -16,8 +16,7 @@ fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
 }
 
-/// Runs the whole contract on the notes that `open` returns: the same ones each time, as after a
-/// restart.
+/// Runs the whole contract on the notes of `open`: the same each time, as after a restart.
 ///
 /// # Panics
 /// If the notes violate the contract.

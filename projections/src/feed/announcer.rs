@@ -106,8 +106,7 @@ impl Announcer {
             place.number += 1;
             match self.lanes.put(lane, &place).await? {
                 LaneWrite::Written => return Ok(place.number),
-                // Written by an earlier attempt whose reply was lost, or the same text of another
-                // process.
+                // Our own, with a lost reply; or another's with the same text.
                 LaneWrite::Taken(held) if held == place.text => return Ok(place.number),
                 LaneWrite::Taken(_) if missed % WALK == 0 => {
                     place.number = self.lanes.end(lane).await?;

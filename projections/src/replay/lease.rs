@@ -72,8 +72,7 @@ impl ReplayLease {
             *saved = next;
             return Ok(true);
         }
-        // Refused, or the reply was lost: the stored progress shows which. The next heartbeat
-        // retries.
+        // Refused, or a lost reply: the stored progress shows it. The next heartbeat retries.
         match self.replay.table.progress().await {
             Ok(Some(there)) if there.run == next.run => {
                 *saved = there;

@@ -246,8 +246,7 @@ impl ShardContext<'_> {
         let iterator = if let Some(iterator) = reading.iterator.take() {
             iterator
         } else {
-            // The iterator starts after the last record, so the empty pages since are counted
-            // again.
+            // It starts after the last record: the empty pages since are counted again.
             reading.empties = 0;
             self.stream.iterator(id, place).await?
         };

@@ -10,9 +10,8 @@ use super::{Listing, ShardPosition, Time};
 #[derive(Debug)]
 pub(super) struct ShardReader {
     pub(super) parent: Option<String>,
-    /// The position to continue from without an iterator; `None` once the shard was read to its
-    /// end. An open shard may already have an end in its listing: only reading up to there shows
-    /// that it is closed.
+    /// Where to continue without an iterator; `None` once the shard was read to its end. An open
+    /// shard may already have an end in its listing: only reading up to it shows that it is closed.
     pub(super) place: Option<ShardPosition>,
     pub(super) iterator: Option<String>,
     /// Empty pages since the last page with records.

@@ -65,8 +65,7 @@ fn shown(
     let mut select = file.prepare_cached(&statement(shown.is_some()))?;
     let mut found = select.query(params_from_iter(bound.into_iter().chain(shown)))?;
     let mut rows = Vec::new();
-    // A row that belongs to no asset is not counted: otherwise a page of such rows would end the
-    // list.
+    // A row of no asset is not counted: otherwise a page of such rows would end the list.
     while rows.len() <= query.limit
         && let Some(row) = found.next()?
     {
