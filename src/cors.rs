@@ -18,7 +18,7 @@ use crate::http::{AllowedHosts, AllowedOrigins, bare, spelt};
 /// How long a browser may cache a preflight.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
-/// The CORS headers for `pages`.
+/// What browsers are told of `pages`.
 pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
     let known = move |origin: &HeaderValue, _: &Parts| {
         origin.to_str().is_ok_and(|origin| pages.let_in(origin))
