@@ -1,9 +1,9 @@
-//! A data folder copied beside the process that serves it, and brought back elsewhere.
+//! Backup of a data folder beside the process that serves it, and restore to another folder.
 //!
 //! A backup is a folder: the journal and the list of objects as of one moment, each file of an
 //! object once, the key of the S3 endpoint, and a manifest that names them. The manifest is
-//! replaced last, so a run that is cut off leaves the backup before it as it was. Rows are not
-//! kept: they are made from the journal.
+//! replaced last, so an interrupted run leaves the previous backup unchanged. Rows are not
+//! included: they are projected from the journal.
 
 mod copy;
 mod manifest;
@@ -21,7 +21,7 @@ use anyhow::bail;
 pub use restore::{Restored, restore};
 pub use take::{BackupSummary, take};
 
-/// How far a run has come, and whether it is to end. Shared with whoever watches it.
+/// The progress of a run and its stop signal. Shared with the display of the progress.
 #[derive(Debug, Clone, Default)]
 pub struct RunMonitor(Arc<MonitorState>);
 
@@ -33,7 +33,7 @@ struct MonitorState {
 }
 
 impl RunMonitor {
-    /// Files looked at so far, and bytes copied.
+    /// Files processed so far, and bytes copied.
     #[must_use]
     pub fn reached(&self) -> (u64, u64) {
         (self.0.files.load(Ordering::Relaxed), self.0.bytes.load(Ordering::Relaxed))

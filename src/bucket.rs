@@ -1,8 +1,8 @@
-//! The handler of S3's notifications: which asset does it speak of, and what does S3 show now?
+//! The handler of S3's notifications: it finds the asset and reconciles it with S3.
 //!
-//! A notification is a hint, never a fact. Whatever it says, the handler looks at the object and
-//! records what it sees, so late, double, reordered and forged ones change nothing. That a version
-//! was removed is believed only of one that the look does not find.
+//! A notification is a hint, never a fact. The handler observes the object and records only that,
+//! so late, duplicate, reordered and forged notifications change nothing. A reported removal of a
+//! version counts only if the observation does not find that version.
 
 mod notice;
 
@@ -17,38 +17,38 @@ use ledger::service::{Caller, LedgerService, Reconciled, Refusal, S3_ACTOR};
 
 pub use notice::{BucketNotice, NoticeError, decode};
 
-/// What became of a notification.
+/// The result of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandleOutcome {
-    /// S3 was looked at; this came of it.
+    /// The asset was reconciled, with this result.
     Looked(Reconciled),
-    /// It is not about an asset of ours, or not readable: it will never be.
+    /// It is permanently unusable: not about an asset of this ledger, or unreadable.
     Dropped(DropReason),
-    /// It is to be handled again later.
+    /// It must be handled again later.
     Later(RetryReason),
 }
 
 /// Why a notification was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
-    /// S3 tries out a notification when it is set up.
+    /// S3's test notification at the setup.
     Test,
-    /// Another bucket's.
+    /// It is from another bucket.
     ForeignBucket,
-    /// An object whose key is not an asset's.
+    /// The object's key is not an asset's.
     ForeignKey,
-    /// Not a notification of S3.
+    /// It is not a notification of S3.
     Unreadable,
-    /// Of an asset that has as many events as an asset may have.
+    /// The asset has the maximum number of events.
     Full,
 }
 
-/// Why a notification is to be handled again.
+/// Why a notification must be handled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryReason {
-    /// The journal does not know the asset: not yet, perhaps.
+    /// The journal does not have the asset, possibly not yet.
     UnknownAsset,
-    /// A store could not answer, or the asset was changing too fast.
+    /// A store failed, or the asset was changing too fast.
     Unavailable,
 }
 
@@ -58,13 +58,13 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Handles the notifications of the bucket that `service` keeps its files in.
+    /// Handles the notifications of the bucket that has the files of `service`.
     #[must_use]
     pub fn new(service: Arc<LedgerService>) -> Self {
         Self { service }
     }
 
-    /// Handles every notification in a message, each on its own: a bad one fails none beside it.
+    /// Handles every notification in a message, each on its own: a bad one fails no other.
     pub async fn receive(&self, message: &str) -> Vec<HandleOutcome> {
         let mut all = Vec::new();
         for notice in decode(message) {
@@ -128,7 +128,7 @@ impl Bucket {
     }
 }
 
-/// Counts what operators look at. What was recorded is counted where it is.
+/// Counts the results for operators. Recorded events are counted where they are appended.
 fn count(handled: &HandleOutcome) {
     match handled {
         HandleOutcome::Looked(looked) => {

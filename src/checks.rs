@@ -1,4 +1,4 @@
-//! What `/readyz` looks at.
+//! The checks of `/readyz`.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::objects::S3Objects;
 #[cfg(feature = "local")]
 use crate::plural::count;
 
-/// One look at each part.
+/// One check for each part.
 pub(crate) fn all(
     journal: Arc<dyn Journal>,
     views: Arc<dyn Views>,
@@ -32,7 +32,7 @@ pub(crate) fn versioning(objects: Arc<S3Objects>) -> Arc<dyn Check> {
     Arc::new(VersioningCheck(objects))
 }
 
-/// On one machine: whether the bucket answers. It always keeps versions.
+/// On one machine: whether the bucket is available. It always keeps versions.
 #[cfg(feature = "local")]
 pub(crate) fn bucket(objects: Arc<dyn Objects>) -> Arc<dyn Check> {
     Arc::new(BucketCheck(objects))
@@ -124,12 +124,12 @@ impl Check for VersioningCheck {
     }
 }
 
-/// A key that is nobody's: looking for it shows that there is somebody to ask.
+/// A key of no asset: looking it up shows that the store answers.
 fn nobody() -> Key {
     Key { tenant: Tenant::default(), asset: AssetId::new(chrono::DateTime::UNIX_EPOCH, 0) }
 }
 
-/// Paths and causes are for the log; whoever asks is told the kind.
+/// Paths and causes are for the log; the caller sees the kind only.
 pub(crate) fn not_ready(error: &StoreError) -> NotReady {
     tracing::warn!(cause = %chain(error), "a readiness check failed");
     NotReady(format!("{:?}: see the log", error.kind))

@@ -87,7 +87,7 @@ enum LogFormat {
 }
 
 /// Runs the program; the exit code is 0 for success, 1 for failure and 2 for a wrong command line.
-/// `verify` exits with 1 for findings, and with 2 if it could not look.
+/// `verify` exits with 1 for findings, and with 2 if it could not run.
 #[must_use]
 pub fn run() -> ExitCode {
     let Cli { command, log } = Cli::parse();
@@ -98,7 +98,7 @@ pub fn run() -> ExitCode {
     });
     match outcome {
         Ok(code) => code,
-        // `asset-ledger history … | head`: whoever reads has read enough.
+        // `asset-ledger history … | head`: the reader has closed the pipe.
         Err(error) if shows && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "asset-ledger: {}", told(&error));
@@ -108,12 +108,12 @@ pub fn run() -> ExitCode {
 }
 
 impl CliCommand {
-    /// Whether only warnings are logged by default, because the command speaks for itself.
+    /// Whether only warnings are logged by default, because the command prints its own output.
     fn quiet(&self) -> bool {
         !matches!(self, Self::Serve(_) | Self::Project(_))
     }
 
-    /// The exit code of a command that could not do its work.
+    /// The exit code of a command that failed.
     fn failure(&self) -> ExitCode {
         if matches!(self, Self::Verify(_)) {
             verify::COULD_NOT_LOOK.into()
@@ -122,8 +122,8 @@ impl CliCommand {
         }
     }
 
-    /// Whether it is done once nobody reads what it shows. Of any other command the exit code says
-    /// whether it did, or found, what it was started for.
+    /// Whether the command only prints, and so ends with success when its output is closed. The
+    /// exit code of any other command reports its result.
     fn only_shows(&self) -> bool {
         matches!(self, Self::History(_) | Self::Demo(_))
     }
@@ -148,8 +148,8 @@ impl CliCommand {
     }
 }
 
-/// Shows a line of a program that serves. It serves on where the line cannot be shown, and while
-/// whoever should read it does not: hence a thread that is not waited for.
+/// Prints a line of a server. The server continues if the line cannot be written, or blocks: hence
+/// a thread that is not joined.
 fn announce(text: String) {
     std::thread::spawn(move || {
         let mut out = io::stdout().lock();
@@ -157,7 +157,7 @@ fn announce(text: String) {
     });
 }
 
-/// Tells of what runs that were killed, or still go on, left at a place: it is in nobody's way.
+/// Names the partial files of earlier runs at a place. They block nothing.
 fn leftovers(out: &Path) {
     for left in crate::export::leftovers(out) {
         let left = left.display().to_string();
@@ -167,7 +167,7 @@ fn leftovers(out: &Path) {
     }
 }
 
-/// An error and its causes on one line, each said once: many a cause is already in what it caused.
+/// An error and its causes on one line, without repetition: a message may contain its cause's.
 fn told(error: &anyhow::Error) -> String {
     let mut told = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -1,6 +1,6 @@
-//! Whose web pages may talk to the API and to the bucket: those of this machine, and those listed.
-//! This only decides whose scripts a browser lets see the answers; what a request may do is decided
-//! by its signature, or by the API.
+//! The web origins that may call the API and the bucket: those of this machine, and the listed
+//! ones. This only decides which scripts a browser lets read the answers. The signature, or the
+//! API, decides about the request.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::{AllowedHosts, AllowedOrigins, bare, spelt};
 
-/// How long a browser may remember a preflight.
+/// How long a browser may cache a preflight.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// What a page may send. A method that a path does not have is then answered with a 405 that the
@@ -49,8 +49,8 @@ pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
         .max_age(REMEMBERED)
 }
 
-/// `router`, whose answers the browser shows to pages of these origins. The layer takes each
-/// OPTIONS for a browser's question, but only that is one which says what it asks for.
+/// `router` with CORS for these origins. The layer treats each OPTIONS request as a preflight, but
+/// only one that names its method is.
 pub(crate) fn shared(router: Router, pages: AllowedOrigins) -> Router {
     let bare = router.clone();
     let asked = move |request: Request, next: Next| {
@@ -76,7 +76,7 @@ pub(crate) fn pages(listed: &[String], public: &[String]) -> anyhow::Result<Allo
     Ok(AllowedOrigins::of(listed.into_iter().chain(public.iter().cloned())))
 }
 
-/// The names that the API answers to. A listed origin's pages may call it, so its name is known.
+/// The host names that the API accepts, including those of the listed origins.
 pub(crate) fn hosts(pages: &AllowedOrigins, any: bool) -> AllowedHosts {
     if any { AllowedHosts::Any } else { AllowedHosts::Named(pages.clone()) }
 }

@@ -1,5 +1,5 @@
-//! The functions on AWS: what Lambda gives them, handed to the same router, runner and handler that
-//! run anywhere else. Their mains in `src/bin/` compose; here is what Lambda's forms mean.
+//! The functions on AWS: they pass Lambda's events to the same router, runner and handler that run
+//! elsewhere. The mains in `src/bin/` compose the parts; this module interprets Lambda's forms.
 
 pub mod api;
 pub mod audit;

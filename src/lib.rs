@@ -1,4 +1,4 @@
-//! The doors of asset-ledger: what stands between the ledger and the world.
+//! The entry points of asset-ledger: command line, HTTP API, S3 endpoint and functions.
 
 pub mod aws;
 #[cfg(feature = "local")]

@@ -1,5 +1,5 @@
-//! Everything in one process on one folder: the journal and the rows in SQLite, an S3 endpoint
-//! beside them, and the same router, handler and runner as on AWS between them.
+//! The whole service in one process on one folder: the journal and the rows in SQLite, an S3
+//! endpoint, and the same router, handler and runner as on AWS.
 
 mod folder;
 mod folder_identity;
@@ -41,35 +41,33 @@ use crate::scheduled::{JobContext, SchedulePlan};
 use crate::server::{BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
 
-/// How long those who carry notifications and rows may take at least to put down what is in their
-/// hands.
+/// The minimum time for the delivery of notifications and the projection to end.
 const CARRIERS: Duration = Duration::from_secs(6);
 
-/// What to run, and where.
+/// The options of the server.
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
-    /// The folder for everything that is kept; made when missing.
+    /// The data folder; created if it is missing.
     pub data: PathBuf,
-    /// Where the API listens.
+    /// The address of the API.
     pub listen: SocketAddr,
-    /// Where the S3 endpoint listens.
+    /// The address of the S3 endpoint.
     pub s3_listen: SocketAddr,
-    /// The S3 endpoint as clients reach it, where that is not the address it listens on.
+    /// The S3 endpoint's URL for clients, if it differs from the address.
     pub s3_url: Option<String>,
-    /// Web origins that may use both, beside those of this machine.
+    /// Allowed web origins of both, besides those of this machine.
     pub cors_origins: Vec<String>,
-    /// The URLs under which clients reach the API, where a proxy stands before it; each as
-    /// [`crate::http::spelt`].
+    /// The public URLs of the API behind a proxy; each as [`crate::http::spelt`].
     pub public_urls: Vec<String>,
-    /// Whose assets these are.
+    /// The tenant of the assets.
     pub tenant: Tenant,
-    /// Whether the API answers under names other than this machine's own.
+    /// Whether the API accepts host names other than this machine's own.
     pub any_host: bool,
-    /// How long what is under way may take when this is told to stop.
+    /// How long requests in progress may take at a shutdown.
     pub drain: Duration,
 }
 
-/// The running whole.
+/// A running server.
 pub struct LocalServer {
     api_url: String,
     s3_url: String,
@@ -81,12 +79,12 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
-    /// Opens the folder and starts everything on it. When this answers, both addresses listen.
+    /// Opens the folder and starts all parts. When this returns, both addresses accept connections.
     pub async fn start(options: LocalOptions) -> anyhow::Result<Self> {
         Self::start_with(options, SchedulePlan::default()).await
     }
 
-    /// The same, with what is to be done beside serving now and then.
+    /// The same, with scheduled jobs.
     pub async fn start_with(options: LocalOptions, plan: SchedulePlan) -> anyhow::Result<Self> {
         let pages = cors::pages(&options.cors_origins, &options.public_urls)?;
         let folder = FolderLock::claim(&options.data)?;
@@ -133,34 +131,34 @@ impl LocalServer {
         Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })
     }
 
-    /// Where the API answers.
+    /// The address of the API.
     #[must_use]
     pub fn api_url(&self) -> String {
         self.api_url.clone()
     }
 
-    /// Where clients find the S3 endpoint.
+    /// The URL of the S3 endpoint for clients.
     #[must_use]
     pub fn s3_url(&self) -> String {
         self.s3_url.clone()
     }
 
-    /// Why the folder is not the one that was opened, as soon as that is so. Nothing is written
-    /// from then on; stop it.
+    /// Returns a reason as soon as the folder is not the opened one any more. Nothing is written
+    /// from then on; stop the server.
     pub fn lost(&self) -> impl Future<Output = String> + use<> {
         let mut lost = self.ground.lost();
         async move {
             match lost.wait_for(Option::is_some).await {
                 Ok(why) => why.clone().unwrap_or_default(),
-                // It has ended.
+                // The watcher has ended.
                 Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// Finishes what is under way: first the requests of both listeners, which share one deadline,
-    /// then those who carry notifications and rows. What is not finished in time is taken up at the
-    /// next start. Last, the files are closed, and no write-ahead log is left beside them.
+    /// Finishes the work in progress: first the requests of both listeners, with one deadline, then
+    /// the delivery of notifications and the projection. Unfinished work continues at the next
+    /// start. Last, the files are closed without write-ahead logs.
     pub async fn stop(self) {
         let deadline = Instant::now() + self.drain;
         tokio::join!(self.api.end(deadline), self.s3.end(deadline));
@@ -221,20 +219,20 @@ fn follower(stores: &LocalStores, contradicted: Arc<ContradictedAssets>) -> Jour
     JournalFollower::new(journal, views, runner.telling(contradicted))
 }
 
-/// Projects what arrives in the journal. It may be cut off anywhere: rows and position are saved
+/// Projects the arrivals of the journal. It may be cut off anywhere: rows and position are saved
 /// together.
 async fn follow(follower: JournalFollower, stop: CancellationToken) {
     let (_running, never) = tokio::sync::watch::channel(false);
     stop.run_until_cancelled(follower.run(never)).await;
 }
 
-/// Hands the notifications of the S3 endpoint to the handler.
+/// Delivers the notifications of the S3 endpoint to the handler.
 async fn deliver(stores: Arc<LocalStores>, service: Arc<LedgerService>, stop: CancellationToken) {
     let handler = Arc::new(OutboxReceiver(Bucket::new(service)));
     stores.outbox().deliver(handler, Arc::new(SystemEffects), stop).await;
 }
 
-/// The handler of notifications as the local outbox sees it.
+/// The handler of notifications as a receiver of the local outbox.
 struct OutboxReceiver(Bucket);
 
 #[async_trait]

@@ -1,18 +1,17 @@
-//! What is heard of the crates beneath, whoever logs and in whatever form.
+//! The log levels of the libraries, for every program and format.
 
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{ParseError, Targets};
 
-/// The crates beneath speak of what they sign; their spans and debug lines hold whole URLs, and
-/// those of the functions' runtime whole requests, so they are heard only where something is
-/// wrong, whatever is asked for. s3s calls every refusal of a client an error: it is not heard at
-/// all, what it answers is logged by its caller.
+/// The libraries log what they sign: their spans and debug lines contain whole URLs, and those of
+/// the functions' runtime whole requests, so only their warnings are logged, at any filter. s3s
+/// logs every refused request as an error, so it is not logged at all: its caller logs the answer.
 const BENEATH: &str = "trace,aws_config=warn,aws_smithy_runtime=warn,aws_sdk_s3=warn,\
     aws_sdk_dynamodb=warn,aws_sigv4=warn,aws_runtime=warn,s3s=off,hyper=warn,hyper_util=warn,\
     reqwest=warn,lambda_http=info,lambda_runtime=info,lambda_runtime_api_client=info";
 
-/// A filter of what is `wanted`: a level, or levels by module.
+/// The filter for `wanted`: a level, or levels by module.
 pub(crate) fn filter<S: Subscriber>(wanted: &str) -> Result<impl Layer<S>, ParseError> {
     let (wanted, ceiling): (Targets, Targets) = (wanted.parse()?, BENEATH.parse()?);
     Ok(wanted.and_then(ceiling))

@@ -1,5 +1,5 @@
-//! The bucket held against the ledger: are the bytes there that the events speak of, and no
-//! others? And looks that nobody asked for, which record what a lost notification did not.
+//! Compares the bucket with the ledger: every pinned version must have its bytes, and every object
+//! its asset. With a repair, it reconciles assets whose notifications were lost.
 
 mod judge;
 #[cfg(test)]
@@ -25,37 +25,37 @@ use crate::plural::count;
 
 pub use judge::ObjectAuditDepth;
 
-/// Assets whose files are looked at together.
+/// Assets whose files are inspected concurrently.
 const AT_ONCE: usize = 16;
-/// Assets that are kept in mind for a second look.
+/// Assets that are collected for a second inspection.
 const MOST: usize = 10_000;
-/// The wait between two looks at what may be on its way.
+/// The wait between two inspections of an asset that may be changing.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// What is audited.
+/// An audit of objects.
 pub struct ObjectAudit {
     /// The journal.
     pub journal: Arc<dyn Journal>,
     /// The bucket.
     pub inventory: Arc<dyn ObjectInventory>,
-    /// What looks, and records.
+    /// The service that reconciles.
     pub service: LedgerService,
-    /// Whose files; every tenant's without one.
+    /// The tenant of the files; all tenants if `None`.
     pub tenant: Option<Tenant>,
-    /// Whether bytes are read.
+    /// Whether the bytes are read.
     pub depth: ObjectAuditDepth,
-    /// Whether to look through the service where the ledger and the bucket differ.
+    /// Whether to reconcile assets whose ledger and bucket differ.
     pub repair: bool,
-    /// Whether to record too that pinned bytes are gone, which cannot be taken back.
+    /// Whether to record also that pinned bytes are gone, which cannot be undone.
     pub accept_missing: bool,
-    /// How long a notification may be on its way.
+    /// How long a notification may take.
     pub patience: Duration,
-    /// How many assets were looked at.
+    /// The number of inspected assets.
     pub looked: AtomicU64,
 }
 
 impl ObjectAudit {
-    /// Looks at the files of every asset, and at every file for its asset.
+    /// Inspects the files of every asset, and every file for its asset.
     pub async fn run(&self, findings: &Findings) -> Result<(), StoreError> {
         for segment in self.journal.segments(1).await? {
             let mut chains = Chains::new(self.journal.as_ref(), &segment, None);
@@ -75,7 +75,7 @@ impl ObjectAudit {
         self.strays(findings).await
     }
 
-    /// How many assets' files were looked at so far.
+    /// The number of assets whose files were inspected so far.
     pub fn looked(&self) -> u64 {
         self.looked.load(Ordering::Relaxed)
     }
@@ -84,7 +84,7 @@ impl ObjectAudit {
         self.tenant.as_ref().is_none_or(|tenant| *tenant == key.tenant)
     }
 
-    /// Those of the assets of which something is found.
+    /// The assets with findings.
     async fn differing(&self, keys: Vec<Key>) -> Result<Vec<Key>, StoreError> {
         self.looked.fetch_add(keys.len() as u64, Ordering::Relaxed);
         let found = try_join_all(keys.iter().map(|key| self.look(key))).await?;
@@ -92,18 +92,18 @@ impl ObjectAudit {
         Ok(differing.map(|(key, _)| key).collect())
     }
 
-    /// What is found of an asset, with its history as it is now.
+    /// The findings of an asset, with its current history.
     async fn look(&self, key: &Key) -> Result<Vec<Finding>, StoreError> {
         match read(key, self.journal.history(key).await?) {
             Ok(Some(history)) => self.judge(&history).await,
             Ok(None) => Ok(Vec::new()),
-            // What is wrong with a history is told elsewhere; of its files it proves nothing.
+            // Faults of a history are reported elsewhere; they prove nothing about its files.
             Err(error) if error.kind.is_of_one_asset() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    /// Looks again at each until there is nothing to find, or for long enough, and tells.
+    /// Inspects each again until it has no finding, or for long enough, and reports.
     async fn settle(&self, mut keys: Vec<Key>, findings: &Findings) -> Result<(), StoreError> {
         let begun = Instant::now();
         while !keys.is_empty() {
@@ -127,7 +127,7 @@ impl ObjectAudit {
         Ok(())
     }
 
-    /// Objects that no event speaks of. An asset is created before anybody can upload to it.
+    /// Objects that belong to no asset. An asset is created before anyone can upload to it.
     async fn strays(&self, findings: &Findings) -> Result<(), StoreError> {
         for path in self.inventory.unlisted().await? {
             let says = "a file of no version that the bucket lists: its list is older than this \
@@ -143,7 +143,7 @@ impl ObjectAudit {
                 let known = try_join_all(some.iter().map(|name| self.is_known(name))).await?;
                 for (name, _) in some.iter().zip(known).filter(|(_, known)| !known) {
                     let says = "there is such an object, but no event speaks of it";
-                    // Whoever does not listen any more has stopped the audit.
+                    // A receiver that is gone has stopped the audit.
                     let _ = findings.send(Finding::new(FindingKind::ObjectStray, name, says)).await;
                 }
             }
@@ -175,7 +175,7 @@ impl ObjectAudit {
         Ok(())
     }
 
-    /// Looks at an asset's object as a notification would have, and says what came of it.
+    /// Reconciles an asset like a notification, and returns the result.
     async fn reconcile(&self, key: &Key, kind: FindingKind) -> Result<Option<String>, StoreError> {
         let said = |text: &str| Ok(Some(text.to_owned()));
         match kind {
@@ -212,7 +212,7 @@ impl ObjectAudit {
     }
 }
 
-/// Whether somebody may be about to put it right.
+/// Whether the finding may disappear by itself.
 fn may_pass(finding: &Finding) -> bool {
     matches!(
         finding.kind,

@@ -1,4 +1,4 @@
-//! Percent-coding (RFC 3986, section 2.1): the one place that codes and decodes.
+//! Percent-coding (RFC 3986, section 2.1): the only module that encodes and decodes.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ pub(crate) fn component(text: &str) -> String {
     utf8_percent_encode(text, &RESERVED).to_string()
 }
 
-/// A path, whose slashes stay.
+/// A path; its slashes stay.
 #[cfg(feature = "local")]
 pub(crate) fn path(text: &str) -> String {
     utf8_percent_encode(text, &IN_PATH).to_string()
@@ -35,23 +35,23 @@ pub(crate) fn header_value(text: &str) -> String {
     utf8_percent_encode(text, &IN_HEADER).to_string()
 }
 
-/// Decodes a path; `None` where it is not UTF-8.
+/// Decodes a path; `None` if it is not UTF-8.
 #[cfg(feature = "local")]
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
 
-/// Decodes a path, with U+FFFD for what is not UTF-8.
+/// Decodes a path, with U+FFFD for bytes that are not UTF-8.
 pub(crate) fn decode_lossy(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// The same of a form, where `+` is a space.
+/// The same for a form, where `+` is a space.
 pub(crate) fn decode_form_lossy(text: &str) -> String {
     decode_lossy(&text.replace('+', " ")).into_owned()
 }
 
-/// Decodes a form strictly; `None` where it is broken or not UTF-8.
+/// Decodes a form strictly; `None` if it is malformed or not UTF-8.
 pub(crate) fn decode_form(text: &str) -> Option<String> {
     let coded = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
     if !text.split('%').skip(1).all(coded) {

@@ -1,6 +1,6 @@
-//! Numbers of things, in words.
+//! Numbers with nouns, in messages.
 
-/// So many of a thing: `1 asset`, `2 assets`, `1 history`, `2 histories`.
+/// A number and its noun: `1 asset`, `2 assets`, `1 history`, `2 histories`.
 pub(crate) fn count(number: u64, thing: &str) -> String {
     if number == 1 {
         return format!("1 {thing}");

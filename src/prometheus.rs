@@ -1,4 +1,4 @@
-//! What this process counts, kept for Prometheus to ask.
+//! The metrics of this process, for Prometheus.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
-/// From a row that was there at once to one that came a minute late, in milliseconds.
+/// Buckets from an immediate row to a row that is a minute late, in milliseconds.
 const LAGS: [f64; 12] =
     [1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0, 5_000.0, 15_000.0, 60_000.0];
-/// How often what was measured is put into its buckets; until then each value is kept.
+/// The interval of sorting samples into buckets; until then each value is kept.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// The one that everything in this process counts into.
+/// The recorder of this process.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// What this process counts.
+/// The metrics of this process.
 #[derive(Clone)]
 pub(crate) struct Prometheus(PrometheusHandle);
 
 impl Prometheus {
-    /// Counts from now on; a second one counts into the first.
+    /// Starts recording; a second call uses the first recorder.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let builder = PrometheusBuilder::new();
         let lag = Matcher::Full("asset_ledger_visible_lag_ms".to_owned());
@@ -35,12 +35,12 @@ impl Prometheus {
         Ok(Self(RECORDER.get().cloned().unwrap_or(handle)))
     }
 
-    /// As Prometheus reads it.
+    /// The metrics in Prometheus' text form.
     pub(crate) fn text(&self) -> String {
         self.0.render()
     }
 
-    /// Keeps what was measured small, also where nobody asks for it.
+    /// Bounds the memory of samples, also without scrapes.
     pub(crate) async fn upkeep(self, stop: CancellationToken) {
         let upkeep = async {
             loop {
@@ -52,7 +52,7 @@ impl Prometheus {
     }
 }
 
-/// Says what each figure is. Counters are told from the start: an alarm on a rise must see the 0.
+/// Describes each metric. Counters start at 0, because an alarm on an increase must see the 0.
 fn describe() {
     for (name, what) in COUNTERS {
         describe_counter!(name, what);

@@ -1,5 +1,4 @@
-//! What a process that serves is made of: listeners, what runs beside them, and an end in good
-//! order.
+//! The parts of a serving process: listeners, background tasks, and an orderly end.
 
 mod answer;
 mod connection;
@@ -26,12 +25,12 @@ use self::slots::ConnectionLimit;
 pub(crate) use self::connection::Protocol;
 pub(crate) use self::request::TOO_SLOW;
 
-/// How long what is under way may take when the process is told to stop, unless it is told.
+/// How long requests in progress may take at a shutdown, by default.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
-/// The pause after a connection could not be taken, mostly for want of file descriptors.
+/// The pause after a connection could not be accepted, mostly for lack of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// A bound address, before anything is answered on it: the other parts must know it first.
+/// A bound address that answers nothing yet: the other parts need the address first.
 pub(crate) struct BoundListener {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
@@ -45,8 +44,7 @@ impl BoundListener {
         Ok(Self { listener, address })
     }
 
-    /// Answers until `stop`, then finishes the requests that are under way. Dropped, it cuts them
-    /// off.
+    /// Answers until `stop`, then finishes the requests in progress. Dropping it interrupts them.
     pub(crate) async fn serve(self, router: Router, speaks: Protocol, stop: CancellationToken) {
         let slots = ConnectionLimit::by_descriptors();
         let door = Arc::new(ConnectionContext::new(router, speaks, stop.clone()));
@@ -75,12 +73,12 @@ impl BoundListener {
     }
 }
 
-/// What runs beside its starter, and ends together.
+/// Background tasks, which end together.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    /// Tells them to end.
+    /// Asks them to end.
     pub(crate) stop: CancellationToken,
-    /// Ends those that did not in time.
+    /// Ends the tasks that did not end in time.
     cut: CancellationToken,
     running: TaskTracker,
 }
@@ -96,7 +94,7 @@ impl Tasks {
         });
     }
 
-    /// Tells them to end, waits for them until `deadline`, and then cuts them off.
+    /// Asks the tasks to end, waits for them until `deadline`, and then interrupts them.
     pub(crate) async fn end(&self, deadline: Instant) {
         self.stop.cancel();
         self.running.close();

@@ -1,4 +1,4 @@
-//! The clock and chance of the machine: the one place where the program takes either.
+//! The machine's clock and randomness: the only module where the program uses either.
 
 use chrono::{DateTime, Utc};
 use ledger::Effects;
@@ -14,7 +14,7 @@ impl Effects for SystemEffects {
     }
 
     /// # Panics
-    /// When the machine has no randomness to give: without it ids and signatures could be guessed.
+    /// If the machine has no randomness: without it ids and signatures could be guessed.
     #[allow(clippy::expect_used)]
     fn random(&self) -> u128 {
         let mut bytes = [0; 16];

@@ -1,4 +1,4 @@
-"""The lines of Python that docs/AUDIT.md gives to auditors, run against real exports and damaged ones.
+"""Runs the Python script of docs/AUDIT.md against real exports and damaged ones.
 
 Usage: tests/auditor.py PATH_TO_ASSET_LEDGER DATA_FOLDER
 """
@@ -11,7 +11,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM, DATA = sys.argv[1:]
-# Every so many bytes one is flipped: a few hundred runs of the lines.
+# The interval of flipped bytes: a few hundred runs of the script.
 STEPS = {"events/000001.jsonl": 29, "heads.jsonl": 3}
 
 

@@ -1,13 +1,13 @@
-"""Runs the blocks of README.md and docs/*.md as a reader would paste them.
+"""Runs the blocks of README.md and docs/*.md like a reader who pastes them.
 
 Usage: tests/docs.py PATH_TO_ASSET_LEDGER [DOCUMENT…]
 
-Every block of sh or python stands under a mark, `<!-- run … -->` or `<!-- not run: WHY -->`; one without
-is an error. The blocks of a document run in one shell and in one folder, one after the other, beside a
-`serve` on ./data with one asset, which $api and $id name. What else a mark can say:
+Every block of sh or python follows a mark, `<!-- run … -->` or `<!-- not run: WHY -->`; a block without
+a mark is an error. The blocks of a document run in one shell and in one folder, one after the other,
+beside a `serve` on ./data with one asset, which $api and $id name. Other marks:
 
-  run: after COMMAND   what the text before the block supposes
-  run: beside          the block is a server, which runs on; it is the one for the blocks that follow
+  run: after COMMAND   a command to run before the block
+  run: beside          the block starts the server for the following blocks
   run: as FILE         the block is the content of that file
   audit, check         marks of tests that run the block also against damaged files
 """
@@ -25,9 +25,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MARK = re.compile(r"<!-- (not run: .+|run(?:: .+)?|audit|check) -->\s*$")
-# Where documents say that the API listens; the port of this run is another one.
+# The API's address in the documents; this run uses another port.
 ADDRESS = "127.0.0.1:8080"
-PATIENCE = 30  # seconds for a server to greet
+PATIENCE = 30  # seconds for a server to print its address
 LIMIT = 300  # seconds for a document's blocks
 
 
@@ -44,7 +44,7 @@ def blocks(document):
 
 
 class Server:
-    """A `serve`, by whatever command a document starts it."""
+    """A `serve`, started by a document's command."""
 
     def __init__(self, command, folder, environment):
         self.log = open(folder.parent / "serve.log", "ab")

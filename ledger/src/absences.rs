@@ -1,8 +1,8 @@
-//! The port to what was noted of pinned versions that a look did not find.
+//! The port to the notes about missing pinned versions.
 //!
-//! A bucket that is being restored or replicated shows a version late. So a version that is missing
-//! is not gone yet: only a second look, long after the first, tells one from the other, and the
-//! first is noted here until then.
+//! A bucket that is being restored or replicated shows a version late. So a missing version is not
+//! yet gone: only a second observation, long after the first, decides it. Until then the first
+//! observation is stored here.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,37 +13,38 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::error::StoreError;
 use crate::id::Key;
 
-/// How long an absence is remembered. A later one of the same version begins anew.
+/// How long a note is kept. A later absence of the same version is noted anew.
 pub const NOTE_TTL: TimeDelta = TimeDelta::days(30);
 
 /// A pinned version that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absence {
-    /// Whose.
+    /// The asset.
     pub key: Key,
     /// The version of the object.
     pub version_id: String,
-    /// The asset's own version. Whatever was recorded since, an older absence says nothing of it.
+    /// The asset's version. A note is void after any later event of the asset.
     pub asset_version: u64,
 }
 
-/// Notes of what is missing, one an asset.
+/// Notes about missing pinned versions, at most one an asset.
 ///
 /// # Contract
-/// * `missed` answers when this very absence was first noted and not ended since: `at`, if it was
-///   not. Another version of the object or of the asset is another absence, and takes its place.
-/// * What `missed` answered survives a crash of this process.
-/// * `ended` forgets; of an asset of which nothing is noted, it does nothing.
+/// * `missed` returns the time of the first note of the same absence that has not ended: `at`, if
+///   there is none. Another version of the object or of the asset is another absence and replaces
+///   the note.
+/// * A time returned by `missed` survives a crash of this process.
+/// * `ended` removes the note. Without a note it does nothing.
 #[async_trait]
 pub trait Absences: Send + Sync {
-    /// Notes that the version was missing at `at`, and answers since when that is known.
+    /// Notes that the version was missing at `at`, and returns the time of the first note.
     async fn missed(
         &self,
         absence: &Absence,
         at: DateTime<Utc>,
     ) -> Result<DateTime<Utc>, StoreError>;
 
-    /// The pinned version of `key` is there.
+    /// Notes that the pinned version of `key` exists.
     async fn ended(&self, key: &Key) -> Result<(), StoreError>;
 }
 
@@ -62,7 +63,7 @@ impl<T: Absences + ?Sized> Absences for Arc<T> {
     }
 }
 
-/// Notes in memory, for tests and for whoever looks once.
+/// Notes in memory, for tests and for a single run.
 #[derive(Debug, Default)]
 pub struct MemoryAbsences(Mutex<BTreeMap<Key, (Absence, DateTime<Utc>)>>);
 

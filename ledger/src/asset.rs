@@ -1,6 +1,6 @@
-//! The asset: what can happen to it, what it then is, and what may happen next.
+//! The asset: its events, the state that they fold to, and the rules for the next event.
 //!
-//! Everything here is pure and synchronous: time, ids and what S3 shows come in as arguments.
+//! Everything here is pure and synchronous: time, ids and observations of S3 are arguments.
 
 mod decide;
 pub(crate) mod declaration;

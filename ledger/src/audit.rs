@@ -1,43 +1,42 @@
-//! Audits of histories as they are stored: every fault named, not only the first.
+//! Audits of stored histories: every fault is named, not only the first.
 //!
-//! # What is believed
+//! # What is trusted
 //!
-//! An event is named by the one after it, whose `prev` is its hash, and the last by whoever else
-//! remembers it: a row, or a checkpoint ([`ExpectedHeads`]). From this follows what a fault is
-//! called:
+//! The hash of an event is confirmed by the `prev` of the next event. The hash of the last event is
+//! confirmed by a row or a checkpoint ([`ExpectedHeads`]). The names of faults follow from this:
 //!
-//! | In the store | Its name |
+//! | In the store | Name |
 //! |---|---|
-//! | the next event names another hash than this one's | `edited` |
-//! | it says another version or asset, but follows the one before it | `edited` |
+//! | the next event's `prev` is not the hash of this one | `edited` |
+//! | it names another version or asset, but follows the previous one | `edited` |
 //! | versions are missing before it | `deleted` |
-//! | the next event follows the one before this one | `inserted` |
-//! | it is there already, or nothing that it could follow | `inserted` |
-//! | its place is another's, whose place is its | `swapped` |
+//! | the next event follows the event before this one | `inserted` |
+//! | it is a duplicate, or follows no event | `inserted` |
+//! | it and another event have exchanged their places | `swapped` |
 //! | it follows, but is stored under another version | `moved` |
 //! | it follows an earlier event, as another one does | `forked` |
-//! | it says that it is another asset's | `copied` |
-//! | somebody remembers a later version than the last | `truncated` |
-//! | a checkpoint remembers another hash, but its neighbours do not | `rewritten` |
-//! | it cannot be read, and nothing shows that it ever could | `malformed` |
-//! | its type is not known, and it hangs together with its neighbours | `unknown-type` |
-//! | it is sound, but not later than the one before it | `not-later` |
+//! | it names another asset | `copied` |
+//! | a row or checkpoint has a later version than the last | `truncated` |
+//! | a checkpoint has another hash, but its neighbours do not | `rewritten` |
+//! | it is unreadable, and there is no proof that it was readable | `malformed` |
+//! | its type is unknown, and it is linked with its neighbours | `unknown-type` |
+//! | it is sound, but not later than the previous one | `not-later` |
 //! | it is sound, but its command was recorded before | `command-twice` |
-//! | it is sound, but cannot happen to what the asset was | `impossible` |
+//! | it is sound, but impossible in the asset's state | `impossible` |
 //!
-//! Beside that, [`odd`] names events that can be read, but that the ledger would not have written
-//! so: `odd-spelling` and `over-limit`.
+//! In addition, [`odd`] reports readable events that the ledger would not have written in this
+//! form: `odd-spelling` and `over-limit`.
 //!
-//! Where an event and the one after it disagree and the later one is itself edited, there may
-//! have been one edit or two. If undoing the later one's link alone gives back the hash that it
-//! should have, that was the edit; if not, both are named.
+//! If an event and the next one disagree and the next one is itself edited, there may have been one
+//! edit or two. If undoing only the next one's link restores its expected hash, that was the edit.
+//! Otherwise both are reported.
 //!
-//! # What cannot be seen
+//! # What is not detected
 //!
-//! A chain shows nothing of its own end: a last event that was edited or deleted is seen only by
-//! who remembers it, and a history that was rewritten as a whole only by a checkpoint.
-//! [`examine`] finds something in every history that [`History::read`] refuses, and in no other
-//! unless somebody remembers it otherwise.
+//! A chain does not protect its own end: an edited or deleted last event is detected only with a
+//! row or a checkpoint, and a history that was rewritten as a whole only with a checkpoint.
+//! [`examine`] has findings for every history that [`History::read`] refuses. For other histories
+//! it has findings only if a row or a checkpoint differs.
 
 mod finding;
 mod forensic;
@@ -56,23 +55,23 @@ use crate::id::Key;
 use crate::journal::scan::Chain;
 use crate::record::RecordError;
 
-/// What somebody else remembers of a history.
+/// A version of a history as known from another source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedHeads {
     /// A version.
     pub version: u64,
     /// The hash of its event.
     pub hash: Hash,
-    /// Who remembers it.
+    /// The source.
     pub by: Witness,
 }
 
-/// Who remembers a version of a history.
+/// A source that knows a version of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Witness {
-    /// The asset's row: it can be altered as easily as an event, but seldom is along with it.
+    /// The asset's row: it can be altered as easily as an event, but rarely together with it.
     Row,
-    /// A checkpoint that was kept elsewhere.
+    /// A checkpoint that is stored elsewhere.
     Checkpoint,
 }
 
@@ -85,22 +84,22 @@ impl Witness {
     }
 }
 
-/// What an examination found.
+/// The result of an examination.
 #[derive(Debug, Clone)]
 pub struct Examination {
-    /// The history, if it is whole and a chain. What somebody else remembers does not count here.
+    /// The history, if it is complete and a chain, without regard to other sources.
     pub history: Option<History>,
-    /// Everything that is not as the ledger left it, in the order of the versions.
+    /// Everything that differs from what the ledger wrote, in the order of the versions.
     pub findings: Vec<Finding>,
 }
 
-/// Everything that is wrong with a history by itself.
+/// The faults of a history by itself.
 #[must_use]
 pub fn examine(chain: &Chain) -> Vec<Finding> {
     examine_with(chain, &[]).findings
 }
 
-/// Everything that is wrong with a history, also in the light of what others remember of it.
+/// The faults of a history, also compared with other sources.
 #[must_use]
 pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     let Some(key) = chain.key() else {
@@ -136,8 +135,8 @@ fn no_asset(chain: &Chain) -> Finding {
     Finding::new(FindingKind::Malformed, &chain.partition, says)
 }
 
-/// The same, and what of the history the ledger would not have written so: for whoever checks
-/// what others kept, or hands it on to be checked.
+/// The same, and the readable events that the ledger would not have written in this form: for
+/// exports from elsewhere, and for exports to be checked elsewhere.
 #[must_use]
 pub fn inspect_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     let mut examined = examine_with(chain, known);
@@ -146,7 +145,7 @@ pub fn inspect_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     examined
 }
 
-/// The fault that stopped the reading, by the name that is surely right.
+/// The fault that stopped the reading, by a name that is certainly correct.
 fn plain(key: &Key, HistoryError { version, fault }: &HistoryError) -> Finding {
     let kind = match fault {
         HistoryFault::Malformed(RecordError::Unknown(_)) => FindingKind::UnknownType,

@@ -1,11 +1,11 @@
-//! Pauses between tries that fail: each is twice the one before, up to the longest.
+//! Pauses between failed attempts: each is twice the previous one, up to a maximum.
 
 use std::time::Duration;
 
-/// Doublings at most: no pause is meant to be longer than 2^16 times the first.
+/// The maximum number of doublings: no pause exceeds 2^16 times the first.
 const DOUBLINGS: u32 = 16;
 
-/// How long to pause before another try.
+/// The pauses between attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -19,7 +19,7 @@ impl Backoff {
         Self { first, longest }
     }
 
-    /// The pause that follows so many others.
+    /// The pause after this many earlier pauses.
     #[must_use]
     pub fn pause(self, earlier: u32) -> Duration {
         self.first.saturating_mul(1 << earlier.min(DOUBLINGS)).min(self.longest)

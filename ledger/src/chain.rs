@@ -1,5 +1,5 @@
-//! The hash chain: an event's id is the SHA-256 of its stored bytes, and each event names the one
-//! before it.
+//! The hash chain: an event's id is the SHA-256 of its stored bytes, and each event contains the id
+//! of the previous event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// What the first event of an asset names as the one before it.
+    /// The `prev` of an asset's first event.
     pub const ZERO: Self = Self([0; 32]);
 
-    /// The hash of what was read piece by piece.
+    /// The hash of data that was read in pieces.
     #[must_use]
     pub fn finished(sha256: Sha256) -> Self {
         Self(sha256.finalize().into())

@@ -1,9 +1,9 @@
-//! Heads kept elsewhere: what a chain alone cannot show.
+//! Heads that are stored elsewhere: they detect what a chain alone cannot.
 //!
-//! An asset's last event is vouched for by nothing that comes after it, so a tail that was cut off,
-//! an asset that was removed, and a history that was written anew as a whole, all verify. Whoever
-//! kept the [`Head`] of each asset finds them. A [`Checkpoint`] stands for all heads in three
-//! lines, a [`Note`] signs it, and a [`InclusionProof`] shows one head to be among them.
+//! No later event confirms an asset's last event. So a chain still verifies if its tail was cut off
+//! or it was rewritten as a whole, and a removed asset leaves no trace. The stored [`Head`] of each
+//! asset detects all three. A [`Checkpoint`] commits to all heads in three lines, a [`Note`] signs
+//! it, and a [`InclusionProof`] proves that one head is among them.
 //!
 //! The forms are public ones: the tree is that of RFC 6962, the others are signed-note,
 //! tlog-checkpoint and tlog-proof of C2SP.

@@ -1,12 +1,12 @@
-//! The clock and chance: the only things the ledger takes from the world without asking a port.
+//! The clock and randomness, which are not behind a store's port.
 
 use chrono::{DateTime, Utc};
 
-/// Time and randomness. The program has one implementation; tests have one that repeats itself.
+/// Time and randomness. The program has one implementation; tests have a repeatable one.
 pub trait Effects: Send + Sync {
     /// The time now.
     fn now(&self) -> DateTime<Utc>;
 
-    /// 128 bits nobody can guess, for ids and jitter.
+    /// 128 unpredictable bits, for ids and jitter.
     fn random(&self) -> u128;
 }

@@ -1,4 +1,4 @@
-//! What can go wrong below a port, in the few kinds that a caller can act on.
+//! Errors below a port, in the few kinds that a caller can act on.
 
 use std::error::Error;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::id::Key;
 
-/// Why a store could not answer. The kind is for code, the message for a reader of the log, and
-/// the source for whoever has to mend it; none of them is ever shown to a client.
+/// Why a store failed. The kind is for code, the message is for the log, and the source is for
+/// debugging. A client sees none of them.
 #[derive(Debug, Clone)]
 pub struct StoreError {
-    /// What a caller can do about it.
+    /// What a caller can do.
     pub kind: StoreErrorKind,
     context: String,
     source: Option<Arc<dyn Error + Send + Sync>>,
@@ -19,22 +19,22 @@ pub struct StoreError {
 /// What a caller can do about a failed store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// Away, full, locked or too slow: the same call may succeed later.
+    /// Unreachable, full, locked or too slow: the same call may succeed later.
     Unavailable,
-    /// Asked too much of: the same call succeeds later, more slowly.
+    /// Overloaded: the same call succeeds later, at a lower rate.
     Throttled,
-    /// What is stored cannot be understood or has been altered: a person must look.
+    /// The stored data is unreadable or was altered: an operator must act.
     Corrupt,
-    /// What is stored is sound as far as can be seen, but a newer version of this program wrote
-    /// it: this one must be upgraded.
+    /// The stored data appears sound, but a newer version of this program wrote it: upgrade this
+    /// program.
     Newer,
-    /// Missing, of another shape, or refusing us: the deployment must be mended.
+    /// Missing, of another shape, or access is denied: correct the deployment.
     Misconfigured,
 }
 
 impl StoreErrorKind {
-    /// Whether the trouble is what is stored of one asset: others may go on, and asking again
-    /// does not help.
+    /// Whether the fault is in the stored data of one asset. Other assets are not affected, and a
+    /// retry does not help.
     #[must_use]
     pub fn is_of_one_asset(self) -> bool {
         matches!(self, Self::Corrupt | Self::Newer)
@@ -42,12 +42,12 @@ impl StoreErrorKind {
 }
 
 impl StoreError {
-    /// An error that nothing underneath caused.
+    /// An error without an underlying cause.
     pub fn new(kind: StoreErrorKind, context: impl Into<String>) -> Self {
         Self { kind, context: context.into(), source: None }
     }
 
-    /// An error that something underneath caused.
+    /// An error with an underlying cause.
     pub fn caused(
         kind: StoreErrorKind,
         context: impl Into<String>,
@@ -56,7 +56,7 @@ impl StoreError {
         Self { kind, context: context.into(), source: Some(Arc::from(source.into())) }
     }
 
-    /// The same error, naming the asset that was asked about.
+    /// The same error, with the name of the asset.
     #[must_use]
     pub fn about(mut self, key: &Key) -> Self {
         let name = key.partition();
@@ -79,7 +79,7 @@ impl Error for StoreError {
     }
 }
 
-/// An error and everything that caused it on one line, for the log.
+/// An error and its chain of causes on one line, for the log.
 pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

@@ -9,8 +9,8 @@ use crate::chain::Hash;
 use crate::id::Key;
 use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
 
-/// Events up to which a command is sought among them one by one. That needs no memory, and the
-/// histories that people make are shorter.
+/// Up to this many events a command is searched for linearly. This needs no memory, and most
+/// histories are shorter.
 const FEW: usize = 64;
 
 /// One event of a history.
@@ -24,30 +24,30 @@ pub struct Entry {
     pub hash: Hash,
 }
 
-/// Everything that happened to one asset, whole and in order.
+/// All events of one asset, complete and in order.
 #[derive(Debug, Clone)]
 pub struct History {
     entries: Vec<Entry>,
     asset: Asset,
 }
 
-/// The first place where stored lines are not the history of the asset they are stored under.
+/// The first stored line that breaks the asset's history.
 #[derive(Debug, thiserror::Error)]
 #[error("version {version}: {fault}")]
 pub struct HistoryError {
-    /// The version at which the fault shows.
+    /// The version at which the fault is found.
     pub version: u64,
-    /// What is wrong there.
+    /// The fault.
     pub fault: HistoryFault,
 }
 
-/// What can be wrong with a stored line.
+/// A fault of a stored line.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryFault {
     /// The bytes are not an event.
     #[error("{0}")]
     Malformed(#[from] RecordError),
-    /// The bytes say another asset or version than the key they are stored under.
+    /// The bytes name another asset or version than the key they are stored under.
     #[error("it says that it is version {version} of {asset}")]
     Elsewhere {
         /// The partition that the bytes name.
@@ -58,38 +58,38 @@ pub enum HistoryFault {
     /// A version is missing before this one.
     #[error("version {expected} is missing")]
     Gap {
-        /// The version that should have come.
+        /// The version that is missing.
         expected: u64,
     },
-    /// The event before is not the one that this one was appended to.
+    /// The event's `prev` is not the hash of the previous event.
     #[error("it follows {prev}, but the event before it is {expected}")]
     Unchained {
-        /// What this event names.
+        /// The event's `prev`.
         prev: Hash,
-        /// The hash of the event before it.
+        /// The hash of the previous event.
         expected: Hash,
     },
-    /// Time did not go forward.
+    /// The event is not later than the previous one.
     #[error("it is not later than the event before it")]
     NotLater,
     /// A command was recorded twice.
     #[error("its command was recorded before, at version {0}")]
     Twice(u64),
-    /// No version of this program could have written it.
+    /// No version of this program could have written the event.
     #[error("{0}")]
     Impossible(#[from] ImpossibleEvent),
 }
 
 impl HistoryError {
-    /// Whether nothing is wrong but that this program is too old: the event is of a type, schema
-    /// or source that it does not know, and stands in its place after a sound one.
+    /// Whether this program is too old to read the event: its type, schema or source is unknown,
+    /// and it correctly follows a sound event.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self.fault, HistoryFault::Malformed(RecordError::Unknown(_)))
     }
 }
 
-/// Reads a history line by line, for callers that pause in a long one.
+/// Reads a history line by line, so that a caller can pause in a long one.
 pub(crate) struct HistoryReader<'a> {
     key: &'a Key,
     history: Option<History>,
@@ -101,7 +101,7 @@ impl<'a> HistoryReader<'a> {
         Self { key, history: None, commands: Commands::default() }
     }
 
-    /// Reads the next line. Nothing more can be read after an error.
+    /// Reads the next line. After an error, no further line can be read.
     pub(crate) fn push(&mut self, line: StoredLine) -> Result<(), HistoryError> {
         let version = line.version;
         let commands = &mut self.commands;
@@ -126,7 +126,7 @@ impl History {
         Ok(reader.finish())
     }
 
-    /// The history with one more event; `earlier` is the version that has a command already.
+    /// The history with one more event; `earlier` finds the version that has a command already.
     fn grow(
         history: Option<Self>,
         key: &Key,
@@ -155,8 +155,8 @@ impl History {
         Ok(history)
     }
 
-    /// The history after `line`, which was just appended to it, after the same checks as a stored
-    /// one.
+    /// The history after `line`, which was just appended to it. The checks are those of a stored
+    /// line.
     pub fn then(self, line: StoredLine) -> Result<Self, HistoryError> {
         let (version, key) = (line.version, self.asset.key.clone());
         let earlier =
@@ -164,7 +164,7 @@ impl History {
         Self::grow(Some(self), &key, line, earlier).map_err(|fault| HistoryError { version, fault })
     }
 
-    /// What the history made of the asset.
+    /// The asset that the history folds to.
     #[must_use]
     pub fn asset(&self) -> &Asset {
         &self.asset
@@ -176,7 +176,7 @@ impl History {
         &self.entries
     }
 
-    /// The event that carries this command.
+    /// The event with this command.
     #[must_use]
     pub fn by_command(&self, command: &CommandId) -> Option<&Entry> {
         search(&self.entries, command)
@@ -190,7 +190,7 @@ impl History {
         entry.is_some_and(|entry| entry.hash == hash)
     }
 
-    /// The asset as its first `version` events made it.
+    /// The asset after its first `version` events.
     #[must_use]
     pub fn at_version(&self, version: u64) -> Option<Asset> {
         let count =
@@ -198,7 +198,7 @@ impl History {
         fold(&self.asset.key, &self.entries[..count]).ok()
     }
 
-    /// The asset as it was at a point in time, that point included.
+    /// The asset at a point in time, including that point.
     #[must_use]
     pub fn as_of(&self, at: DateTime<Utc>) -> Option<Asset> {
         let count = self.entries.partition_point(|entry| entry.record.at <= at);
@@ -206,19 +206,19 @@ impl History {
     }
 }
 
-/// The commands of a history that is being read. Of few events it is empty; of more it keeps what
-/// a search would have to go through for every event, which makes long histories slow.
+/// The commands of a history during reading. It is empty for few events. For more events it is an
+/// index, because a linear search for every event makes long histories slow.
 #[derive(Default)]
 struct Commands(HashMap<CommandId, u64>);
 
 impl Commands {
-    /// The version among `entries` that carries this command. They are those of the last call,
-    /// and perhaps more.
+    /// The version among `entries` that has this command. `entries` contains those of the previous
+    /// call and possibly more.
     fn find(&mut self, entries: &[Entry], command: &CommandId) -> Option<u64> {
         if entries.len() <= FEW {
             return search(entries, command).map(|entry| entry.record.version);
         }
-        // No two carry the same, so as many are kept as were seen.
+        // Commands are unique here, so the index has as many entries as were read.
         for entry in &entries[self.0.len()..] {
             self.0.insert(entry.record.cause.command.clone(), entry.record.version);
         }
@@ -230,7 +230,7 @@ fn search<'a>(entries: &'a [Entry], command: &CommandId) -> Option<&'a Entry> {
     entries.iter().find(|entry| entry.record.cause.command == *command)
 }
 
-/// Folds events, oldest first, into the asset that they make.
+/// Folds events, oldest first, into an asset.
 fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, ImpossibleEvent> {
     let [first, rest @ ..] = entries else {
         return Err(ImpossibleEvent { event: "nothing", status: "not created" });
@@ -240,8 +240,8 @@ fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, ImpossibleEvent> {
     Ok(asset)
 }
 
-/// Why a line cannot be read. An event that only a newer program can read must still stand where
-/// it says that it does: else it is no event of that program.
+/// Why a line cannot be read. An event of a newer program must still be at the position that it
+/// names. Otherwise it is not an event of that program.
 fn unread(
     malformed: RecordError,
     history: Option<&History>,
@@ -259,7 +259,7 @@ fn unread(
     place.check(key, version + 1, prev).err().unwrap_or_else(|| malformed.into())
 }
 
-/// Where an event says that it stands, and under which version it is stored.
+/// The position that an event names, and the version under which it is stored.
 struct ClaimedPosition<'a> {
     key: &'a Key,
     version: u64,

@@ -1,4 +1,4 @@
-//! The port to the truth: the append-only history of every asset.
+//! The port to the source of truth: the append-only history of every asset.
 
 mod memory;
 pub mod scan;
@@ -15,12 +15,12 @@ use crate::id::{Key, Tenant};
 use crate::record::StoredLine;
 use scan::Stray;
 
-/// What became of an append.
+/// The result of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
-    /// The event is the asset's history now.
+    /// The event is now part of the asset's history.
     Written,
-    /// The version was taken already, by this event.
+    /// The version is taken by this event.
     Taken(StoredLine),
 }
 
@@ -29,42 +29,42 @@ pub enum Appended {
 /// # Contract
 /// * `append` is atomic and durable: once it answers [`Appended::Written`], the event survives a
 ///   crash of this process and machine. An append that fails may have taken effect.
-/// * A version is written once. Whoever comes second gets [`Appended::Taken`] with the event that
-///   holds it, however much later.
-/// * In a file, `append` takes nothing that does not follow: version − 1 must be the last there is,
-///   with the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it
-///   fails as `Corrupt`: the history that the caller read is not the one that is there. A DynamoDB
-///   table is not asked this: a condition sees the item of its own key only, and a transaction
-///   would cost each append twice. There the caller's load must do. Memory takes broken histories
-///   too, for tests that need them.
-/// * `history` and `last` see every event whose `append` was answered before they were called.
-/// * Stored bytes come back as they were given.
+/// * A version is written once. A later writer gets [`Appended::Taken`] with the stored event, at
+///   any later time.
+/// * In a file, `append` accepts only an event that follows: version − 1 must be the last one, with
+///   the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it fails
+///   as `Corrupt`: the caller did not read the stored history. A DynamoDB table does not check
+///   this: a condition covers the item of its own key only, and a transaction would double the cost
+///   of each append. There the caller's load is the check. Memory also accepts broken histories,
+///   for tests that need them.
+/// * `history` and `last` see every event whose `append` returned before the call.
+/// * Stored bytes are returned unchanged.
 #[async_trait]
 pub trait Journal: Scan {
-    /// Every event of `key`, oldest first; none for an asset that does not exist.
+    /// Every event of `key`, oldest first; empty for an asset that does not exist.
     async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError>;
 
     /// The last event of `key`.
     async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError>;
 
     /// Appends `line` to the history of `key` if its version is free and follows. The caller has
-    /// read the version before it.
+    /// read the previous version.
     async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError>;
 }
 
-/// An event and its place in the order in which a local journal took it.
+/// An event and its position in the order of arrival at a local journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Its place: rising, unique, never used again; gaps mean nothing.
+    /// Its position: increasing, unique, never reused; gaps have no meaning.
     pub number: u64,
-    /// Whose event.
+    /// The asset.
     pub key: Key,
-    /// The event, or what is stored there instead: somebody else wrote it.
+    /// The event, or an item in its place that no ledger wrote.
     pub line: Result<StoredLine, Stray>,
 }
 
 impl Arrival {
-    /// Tells this arrival from another one that a restored journal has in its place.
+    /// Distinguishes this arrival from another arrival at the same position of a restored journal.
     #[must_use]
     pub fn hash(&self) -> Hash {
         match &self.line {
@@ -74,21 +74,22 @@ impl Arrival {
     }
 }
 
-/// The order in which a local journal took its events.
+/// The order in which a local journal stored its events.
 ///
 /// # Contract
-/// * Once an arrival was seen, none with a lower number appears later.
-/// * What no ledger wrote holds up nobody: an item of an asset is told as a [`Stray`], and one that
-///   is no asset's is passed over.
+/// * Once an arrival was seen, no lower number appears later.
+/// * An item that no ledger wrote does not block reading: an item of an asset is returned as a
+///   [`Stray`], and an item of no asset is skipped.
 /// * [`Arrivals::latest`] changes after each append of this process, and never to a number whose
+///   event `arrivals` does not yet show.
 ///   event `arrivals` does not yet show.
 #[async_trait]
 pub trait Arrivals: Send + Sync {
     /// The arrivals after `number`, in order, at most `limit` of them.
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError>;
 
-    /// The arrivals of one tenant's assets after `number`, in order, at most `limit` of them. As it
-    /// stands here it reads everybody's, for a store that is small.
+    /// The arrivals of one tenant's assets after `number`, in order, at most `limit` of them. The
+    /// default implementation reads the arrivals of all tenants, for a small store.
     async fn arrivals_of(
         &self,
         tenant: &Tenant,
@@ -106,6 +107,6 @@ pub trait Arrivals: Send + Sync {
         Ok(of_tenant)
     }
 
-    /// Tells of each new arrival number.
+    /// Publishes each new arrival number.
     fn latest(&self) -> watch::Receiver<u64>;
 }

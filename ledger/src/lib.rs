@@ -1,8 +1,8 @@
-//! The truth of asset-ledger: what happened to each asset, who did it, and the proof.
+//! The source of truth of asset-ledger: the events of each asset, with their actors and proofs.
 //!
 //! The domain ([`asset`], [`audit`], [`chain`], [`history`], [`record`]) is pure and synchronous.
-//! Around it stand two ports, [`journal`] (the events) and [`objects`] (the bytes), and the
-//! [`service`] that carries commands from the one to the other.
+//! Two ports surround it, [`journal`] (the events) and [`objects`] (the bytes). The [`service`]
+//! executes commands through both.
 
 pub mod absences;
 pub mod asset;

@@ -1,9 +1,9 @@
 //! The stored form of an event: one line of JSON, whose SHA-256 is its id.
 //!
-//! Stored, hashed, exported and shown are the same bytes. The order of the fields is fixed, there
-//! is no whitespace, numbers are whole, and nothing derived is stored. `envelope` holds what every
-//! event has, `forms` what the events of one type and schema have. The domain's own types are
-//! converted to and from these, and are never stored themselves.
+//! The same bytes are stored, hashed, exported and shown. The order of the fields is fixed, there
+//! is no whitespace, numbers are whole, and nothing derived is stored. `envelope` has the fields of
+//! every event, `forms` the fields of each type and schema. The domain's types are converted to and
+//! from these, and are never stored themselves.
 
 mod envelope;
 mod forms;
@@ -20,7 +20,7 @@ use crate::asset::{Event, InvalidField};
 use crate::chain::Hash;
 use crate::id::Key;
 
-/// An event's stored bytes under its version: what a journal keeps.
+/// An event's stored bytes with its version: the unit of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLine {
     /// 1, 2, 3 … without gaps.
@@ -30,45 +30,44 @@ pub struct StoredLine {
 }
 
 impl StoredLine {
-    /// The event's id, which the next event names.
+    /// The event's id, which is the next event's `prev`.
     #[must_use]
     pub fn hash(&self) -> Hash {
         Hash::of(self.body.as_bytes())
     }
 }
 
-/// An event with everything that is recorded of it. `E` is what happened: in tests also what may
-/// come to happen.
+/// An event with all its recorded fields. `E` is the event; tests also use future events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord<E = Event> {
-    /// Whose asset, and which.
+    /// The tenant and the id.
     pub key: Key,
-    /// Its place in the asset's history, from 1.
+    /// Its version in the asset's history, from 1.
     pub version: u64,
-    /// What happened.
+    /// The event.
     pub event: E,
-    /// Who did it, through what, and in answer to what.
+    /// The actor, the source, the request and the command.
     pub cause: Cause,
-    /// When: UTC, to the microsecond, later than the event before.
+    /// The time: UTC, to the microsecond, later than the previous event.
     pub at: DateTime<Utc>,
-    /// The hash of the event before; zeros for the first.
+    /// The hash of the previous event; zeros for the first.
     pub prev: Hash,
 }
 
-/// Who did something, through what, and in answer to what.
+/// The actor, the source, the request and the command of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// Who; at most 128 bytes.
+    /// The actor; at most 128 bytes.
     pub actor: String,
-    /// Through which door.
+    /// The source.
     pub source: EventSource,
-    /// The request it came with, for finding it in logs; at most 64 bytes.
+    /// The request id, for the log; at most 64 bytes.
     pub request: String,
-    /// The identity of the command: made once and kept through every retry.
+    /// The identity of the command: created once and kept in every retry.
     pub command: CommandId,
 }
 
-/// The doors that events come through.
+/// The sources of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventSource {
     /// The HTTP API.
@@ -77,42 +76,42 @@ pub enum EventSource {
     S3,
     /// The command line.
     Cli,
-    /// A look that nobody asked for, to mend what was missed.
+    /// Reconciling without a request, to record missed changes.
     Reconcile,
-    /// One that only a newer version of this program knows. It is read, and never written.
+    /// A source that only a newer version of this program knows. It is read, and never written.
     Unknown,
 }
 
 impl EventSource {
-    /// The name that people see.
+    /// The displayed name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.stored_name().unwrap_or("unknown")
     }
 }
 
-/// The identity of a command. An event of the asset that carries it already means: done.
+/// The identity of a command. If an event of the asset carries it, the command was executed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandId(String);
 
 impl CommandId {
-    /// A fresh one, for a request.
+    /// A new identity, for a request.
     #[must_use]
     pub fn fresh(random: u128) -> Self {
         Self(uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().to_string())
     }
 
-    /// The identity as it is stored.
+    /// The stored identity.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The one that everybody gives who sees the same change of an object: the same look leads to
-    /// the same command, whoever looks and however often.
+    /// The identity of an observed change of an object: every process that observes the same change
+    /// derives the same identity.
     ///
-    /// `pin` is the version pinned before: a version that becomes current again, because a newer
-    /// one was removed, is a new fact.
+    /// `pin` is the previously pinned version: a version that becomes current again, because a
+    /// newer one was removed, is a new fact.
     #[must_use]
     pub fn of_sight(
         bucket: &str,
@@ -133,34 +132,34 @@ impl CommandId {
 /// Why stored bytes are not an event.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// They are not of the one form that all events have, or not of the form of their type.
+    /// They do not have the common form of events, or not the form of their type.
     #[error("not an event of a known form: {0}")]
     Form(String),
-    /// They are of the one form, but of a type or schema that this program does not know.
+    /// They have the common form, but a type or schema that this program does not know.
     #[error("not an event of a known form: {0}")]
     Unknown(Box<Unknown>),
 }
 
-/// An event of a type or schema that this program does not know: a newer one wrote it, or
-/// a forger.
+/// An event of a type or schema that this program does not know: a newer program wrote it, or it
+/// was forged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown event {kind:?} in schema {schema}: a newer version of this program wrote it; upgrade"
 )]
 pub struct Unknown {
-    /// The type that it names.
+    /// The event's type.
     pub kind: String,
-    /// The schema that it names.
+    /// The event's schema.
     pub schema: u32,
-    /// Whose asset, and which.
+    /// The tenant and the id.
     pub key: Key,
-    /// Its place in the asset's history.
+    /// Its version in the asset's history.
     pub version: u64,
     /// The identity of its command.
     pub command: CommandId,
-    /// When.
+    /// The time.
     pub at: DateTime<Utc>,
-    /// The hash of the event before.
+    /// The hash of the previous event.
     pub prev: Hash,
 }
 
@@ -168,13 +167,13 @@ impl EventRecord {
     /// The stored form, in the newest schema of its type.
     ///
     /// # Errors
-    /// If the source is unknown. Else none in practice: text, whole numbers and maps with text keys
-    /// are written to memory.
+    /// If the source is unknown. Otherwise none in practice: text, whole numbers and maps with text
+    /// keys are written to memory.
     pub fn line(&self) -> serde_json::Result<StoredLine> {
         self.line_with(&forms::newest(&self.event)?)
     }
 
-    /// Reads the stored form, in any schema. Keys that occur twice or are not known are refused.
+    /// Reads the stored form, in any schema. Duplicate and unknown keys are refused.
     pub fn read(body: &str) -> Result<Self, RecordError> {
         Self::read_with(&FORMS, body)
     }
@@ -207,7 +206,7 @@ impl<E> EventRecord<E> {
     }
 }
 
-/// An event as the ledger spells it, in the schema and from the source that it names.
+/// An event in the ledger's canonical spelling, in its own schema and with its own source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalLine {
     /// One line of JSON, without its line feed.
@@ -217,13 +216,13 @@ pub struct CanonicalLine {
 }
 
 impl CanonicalLine {
-    /// The canonical spelling of a stored line; `None` for what cannot be read.
+    /// The canonical spelling of a stored line; `None` if it is unreadable.
     #[must_use]
     pub fn of(body: &str) -> Option<Self> {
         Self::spell_with(&FORMS, body, None)
     }
 
-    /// The same event if it followed `prev`.
+    /// The same event after `prev`.
     #[must_use]
     pub fn following(body: &str, prev: Hash) -> Option<Self> {
         Self::spell_with(&FORMS, body, Some(prev))

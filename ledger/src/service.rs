@@ -1,7 +1,7 @@
-//! Commands on assets: load, look, decide, append; and if somebody was faster, again from the load.
+//! Commands on assets: load, observe S3, decide, append. After a lost race, retry from the load.
 //!
-//! Nothing is decided on what was seen before the load: a look at S3 that is older than the
-//! history it is weighed against could pin bytes that are already replaced.
+//! A decision never uses an observation from before the load: an observation of S3 older than the
+//! history could pin bytes that are already replaced.
 
 mod execute;
 mod reconcile;
@@ -26,59 +26,59 @@ use crate::quarantine::Quarantine;
 use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use crate::time;
 
-/// Races that a command may lose before it gives up: beyond this the asset is being fought over.
+/// Races that a command may lose before it fails: more mean too much contention on the asset.
 const TRIES: u32 = 5;
 
-/// Events that are read before other tasks run: about half a millisecond of work.
+/// Events that are read before other tasks may run: about half a millisecond of work.
 const SLICE: usize = 128;
 
-/// The actor of what S3 reports. Who held the URL is not known to S3 either.
+/// The actor of changes that S3 reports. S3 does not know who held the URL.
 pub const S3_ACTOR: &str = "s3.amazonaws.com";
 
-/// Who asks, for which tenant, through which door, and in which request.
+/// The caller of a command: tenant, actor, source and request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// For whose assets.
+    /// The tenant of the assets.
     pub tenant: Tenant,
-    /// Who; at most 128 bytes.
+    /// The actor; at most 128 bytes.
     pub actor: String,
-    /// Through which door.
+    /// The source of the event.
     pub source: EventSource,
-    /// The request, for finding it in logs; at most 64 bytes.
+    /// The request id, for the log; at most 64 bytes.
     pub request: String,
 }
 
-/// Why a command was not carried out.
+/// Why a command was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// A rule forbids it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// Others were faster, again and again; nothing was appended.
+    /// Other writers won every race; nothing was appended.
     #[error("the asset is changing too fast")]
     Contended,
-    /// Something remembers another event than its history has; a person has to decide.
+    /// A row has another event than the history; an operator must decide.
     #[error("the asset's history is contradicted; `verify` tells more")]
     Contradicted,
-    /// A store could not answer.
+    /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What a look at an asset's object led to.
+/// The result of reconciling an asset with its object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// Events appended.
+    /// The number of events appended.
     pub recorded: u32,
-    /// Versions deleted because the asset is, or is being, purged.
+    /// The number of versions deleted because the asset is purged or being purged.
     pub swept: usize,
-    /// Whether a version lies over the pinned one of a confirmed asset.
+    /// Whether a newer version covers the pinned one of a confirmed asset.
     pub overwrite: bool,
-    /// Whether the pinned version is missing, and may come back.
+    /// Whether the pinned version is missing and may come back.
     pub missing: bool,
 }
 
-/// What somebody wants of an asset.
+/// The intent of a command.
 #[derive(Debug, Clone)]
 enum Intent {
     Look(AbsenceProof),
@@ -88,16 +88,16 @@ enum Intent {
     Purge,
 }
 
-/// Why a pinned version that is missing may be taken to be gone.
+/// Why a missing pinned version may be considered gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum AbsenceProof {
-    /// Nobody asks: whoever confirms records nothing of it, and notes nothing.
+    /// Not asked: a confirmation records nothing and notes nothing about a missing version.
     NotAsked,
-    /// It has been missing for long.
+    /// The version has been missing for long.
     Time,
-    /// S3 says that this version was removed.
+    /// S3 reports that this version was removed.
     Removed(String),
-    /// A person says so.
+    /// An operator confirms it.
     Accepted,
 }
 
@@ -112,7 +112,7 @@ pub struct LedgerService {
 }
 
 impl LedgerService {
-    /// The commands on assets whose files are in `bucket`. The tenant comes with each call.
+    /// Commands on assets whose files are in `bucket`. Each call names the tenant.
     pub fn new(
         journal: Arc<dyn Journal>,
         objects: Arc<dyn Objects>,
@@ -124,7 +124,7 @@ impl LedgerService {
         Self { journal, objects, absences, effects, bucket, quarantine }
     }
 
-    /// The same, noting durably what is missing. Without that, notes end with the process.
+    /// The same, with durable notes about missing versions. By default they end with the process.
     #[must_use]
     pub fn noting(self, absences: Arc<dyn Absences>) -> Self {
         Self { absences, ..self }
@@ -142,7 +142,7 @@ impl LedgerService {
         &self.bucket
     }
 
-    /// Announces a file. One write and no read: nobody else can know the new id.
+    /// Creates an asset. One write and no read: the id is new, so there is no history to read.
     pub async fn create(
         &self,
         caller: &Caller,
@@ -163,7 +163,7 @@ impl LedgerService {
                     return first.ok_or_else(vanished);
                 }
                 Appended::Taken(held) => {
-                    // Ours, if the reply to an earlier try was lost; else a chance in 2^62.
+                    // Ours, after a lost reply; otherwise a collision (1 in 2^62).
                     let history = read(&record.key, vec![held])?;
                     if let Some(ours) = history.filter(|h| h.by_command(&command).is_some()) {
                         return Ok(ours);
@@ -174,8 +174,8 @@ impl LedgerService {
         Err(Refusal::Contended)
     }
 
-    /// Confirms an upload, recording first that the bytes were received if nobody has yet.
-    /// `expected` is the version the asset must be at, where the caller named one.
+    /// Confirms an upload. Records first that the bytes were received, if no event has yet.
+    /// `expected` is the version the asset must have, if the caller named one.
     pub async fn confirm(
         &self,
         caller: &Caller,
@@ -185,7 +185,7 @@ impl LedgerService {
         self.drive(caller, asset, expected, &Intent::Confirm, &mut Reconciled::default()).await
     }
 
-    /// Hides an asset. Its bytes stay.
+    /// Hides an asset. The bytes stay.
     pub async fn delete(
         &self,
         caller: &Caller,
@@ -197,7 +197,7 @@ impl LedgerService {
             .await
     }
 
-    /// Brings a deleted asset back as it was.
+    /// Restores a deleted asset.
     pub async fn restore(
         &self,
         caller: &Caller,
@@ -207,8 +207,8 @@ impl LedgerService {
         self.drive(caller, asset, expected, &Intent::Restore, &mut Reconciled::default()).await
     }
 
-    /// Destroys the bytes of a deleted asset. If S3 fails half way, the request stays recorded and
-    /// asking again goes on from there.
+    /// Destroys the bytes of a deleted asset. If S3 fails half way, the request stays recorded, and
+    /// a repeated request continues from there.
     pub async fn purge(
         &self,
         caller: &Caller,
@@ -220,16 +220,16 @@ impl LedgerService {
         self.drive(caller, asset, None, &Intent::Look(AbsenceProof::Time), looked).await
     }
 
-    /// Looks at an asset's object and records what changed. Every notification of S3 comes to
-    /// this, whatever it says: late, double and reordered ones then change nothing.
+    /// Reconciles an asset with its object and records changes. Every notification of S3 leads
+    /// here, whatever its content: late, duplicate and reordered notifications change nothing.
     ///
-    /// A pinned version that is missing is taken to be gone only by a second look, more than 15
+    /// A missing pinned version is considered gone only by a second observation, more than 15
     /// minutes after the first.
     pub async fn look(&self, caller: &Caller, asset: AssetId) -> Result<Reconciled, Refusal> {
         self.look_on(caller, asset, AbsenceProof::Time).await
     }
 
-    /// The same, because S3 says that `version_id` was removed: if that is the pinned version, and
+    /// The same, after S3 reported the removal of `version_id`: if that is the pinned version and
     /// it is missing, it is gone.
     pub async fn look_for_removed(
         &self,
@@ -240,7 +240,7 @@ impl LedgerService {
         self.look_on(caller, asset, AbsenceProof::Removed(version_id.to_owned())).await
     }
 
-    /// The same, for a person who knows that a pinned version that is missing will not come back.
+    /// The same, for an operator who confirms that a missing pinned version will not come back.
     pub async fn accept_missing(
         &self,
         caller: &Caller,
@@ -260,7 +260,7 @@ impl LedgerService {
         Ok(looked)
     }
 
-    /// Everything that happened to an asset; `None` if it never existed.
+    /// All events of an asset; `None` if it never existed.
     pub async fn history(&self, key: &Key) -> Result<Option<History>, StoreError> {
         fold(key, self.journal.history(key).await.map_err(|error| error.about(key))?).await
     }
@@ -279,13 +279,13 @@ impl Caller {
     }
 }
 
-/// Counts an event whose append was answered.
+/// Counts an event whose append returned.
 fn recorded() {
     metrics::counter!("asset_ledger_events_recorded").increment(1);
 }
 
-/// A history read from what a journal holds. A long one is read in slices, and other tasks of the
-/// same thread run between them.
+/// A history read from stored lines. A long one is read in slices, and other tasks of the same
+/// thread run between them.
 pub async fn fold(key: &Key, lines: Vec<StoredLine>) -> Result<Option<History>, StoreError> {
     let mut reader = HistoryReader::new(key);
     for (read, line) in lines.into_iter().enumerate() {
@@ -310,7 +310,7 @@ async fn yield_now() {
     .await;
 }
 
-/// A history read from what a journal holds.
+/// A history read from stored lines.
 pub fn read(key: &Key, lines: Vec<StoredLine>) -> Result<Option<History>, StoreError> {
     History::read(key, lines).map_err(|error| broken(key, error))
 }
@@ -324,7 +324,7 @@ fn broken(key: &Key, error: HistoryError) -> StoreError {
     StoreError::caused(StoreErrorKind::Corrupt, format!("the history of {name} is broken"), error)
 }
 
-/// The line of an event that is within its limits, which readers hold it to as well.
+/// The line of an event that is within its limits. Readers check the same limits.
 fn line(record: &EventRecord) -> Result<StoredLine, Refusal> {
     if !time::is_recordable(record.at) {
         return Err(Rejection::OutOfTime.into());
@@ -333,7 +333,7 @@ fn line(record: &EventRecord) -> Result<StoredLine, Refusal> {
     Ok(record.line().map_err(unwritten)?)
 }
 
-/// An event that its own reader refuses, which is seen before it is written.
+/// An event that its own reader refuses, detected before it is written.
 fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::caused(
         StoreErrorKind::Corrupt,

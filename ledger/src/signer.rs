@@ -1,18 +1,19 @@
-//! The port to whoever signs checkpoints: a key in a file, or a service that never gives it away.
+//! The port to a signer of checkpoints: a key in a file, or a service that keeps the key.
 
 use async_trait::async_trait;
 
 use crate::checkpoint::{Checkpoint, Note, SIGNATURE, SecretKey, VerifierKey};
 use crate::error::{StoreError, StoreErrorKind};
 
-/// Signs what a ledger says of itself.
+/// Signs statements of a ledger.
 ///
 /// # Contract
-/// * `sign` gives an Ed25519 signature over exactly these bytes, by the key that `verifier` names.
-/// * The secret key is neither given nor logged.
+/// * `sign` returns an Ed25519 signature over exactly these bytes, by the key that `verifier`
+///   names.
+/// * The secret key is neither returned nor logged.
 #[async_trait]
 pub trait Signer: Send + Sync {
-    /// What believes its signatures.
+    /// The key that verifies its signatures.
     fn verifier(&self) -> &VerifierKey;
 
     /// Signs these bytes.
@@ -30,8 +31,8 @@ impl Signer for SecretKey {
     }
 }
 
-/// Signs a checkpoint, and looks whether the signature is believed: a service that is set up with
-/// another key would be noticed only on a bad day.
+/// Signs a checkpoint and verifies the signature. Otherwise a service that is configured with
+/// another key would be detected only when a checkpoint is needed.
 pub async fn sign(signer: &dyn Signer, checkpoint: &Checkpoint) -> Result<Note, StoreError> {
     let signature = signer.sign(checkpoint.text().as_bytes()).await?;
     let note = Note::signed(checkpoint, signer.verifier(), signature);
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
     use crate::chain::Hash;
 
-    /// A service that holds another key than it says.
+    /// A service whose key is not the one that it names.
     struct Confused(SecretKey, VerifierKey);
 
     #[async_trait]

@@ -1,8 +1,8 @@
-//! What shows that an adapter keeps its port's contract, and doubles for the simulation. Compiled
-//! with the feature `testing` only, which no production build turns on.
+//! Conformance suites for adapters of the ports, and test doubles for the simulation. They are
+//! compiled only with the feature `testing`, which no production build enables.
 //!
-//! Chance, the clock, lost replies and latency all come from a seed: a run that failed can be run
-//! again.
+//! Randomness, the clock, lost replies and latency all come from a seed: a failed run can be
+//! repeated.
 
 pub mod absences;
 pub mod effects;
@@ -14,7 +14,7 @@ pub use effects::{Chance, TestEffects};
 pub use faults::{Faults, FaultyJournal, persist};
 pub use objects::MemoryBucket;
 
-/// Implements [`Scan`](crate::journal::Scan) for a test's journal by the journal in its field.
+/// Implements [`Scan`](crate::journal::Scan) for a test's journal by delegating to its field.
 #[macro_export]
 macro_rules! scan_by_field {
     ($journal:ty, $field:ident) => {

@@ -5,8 +5,8 @@ use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 /// Events happen at this time or later: ids count from here.
 pub const FIRST: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// Events happen before this time, the last year that its form can write: what comes after an
-/// event still has a time.
+/// Events happen before this time, in the last year that the stored form can express, so that a
+/// time after any event exists.
 pub const END: DateTime<Utc> = match DateTime::from_timestamp(253_370_764_800, 0) {
     Some(end) => end,
     None => DateTime::<Utc>::MAX_UTC,
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     (shaped && at.timestamp_subsec_nanos() < 1_000_000_000).then_some(at)
 }
 
-/// The time of an event: now, but always later than the event before it.
+/// The time of an event: now, but always later than the previous event.
 #[must_use]
 pub fn after(previous: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     let now = now.trunc_subsecs(6);

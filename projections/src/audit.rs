@@ -1,10 +1,9 @@
-//! Is everything as it was left? The journal and the rows, looked at beside whoever writes them.
+//! The audit of journal and rows. It runs beside the writers.
 //!
-//! The journal is walked in segments; each history is examined by itself and held against its
-//! row. Then the rows are walked, for those that no history speaks of. Nothing is reported on one
-//! look at two things that change: whatever does not fit is looked at again, the row before the
-//! history, so that a history that is shorter than its row has lost events; and a row that is
-//! behind has time to come.
+//! The audit walks the journal in segments, examines each history, and compares it with its row.
+//! Then it walks the rows, for rows without a history. It reports no mismatch after a single read,
+//! because both change: it reads a mismatch again, the row before the history. A history that is
+//! then shorter than its row has lost events, and a late row has time to arrive.
 
 mod followed;
 mod judge;
@@ -36,15 +35,15 @@ use crate::views::Views;
 pub use self::followed::followed;
 pub use self::mend::{Mended, Mender};
 
-/// Assets of a segment looked at together: their reads overlap, and their histories are held.
+/// Assets of a segment that are read together: the reads overlap, and all histories are held.
 const AT_ONCE: usize = 32;
-/// Parked assets that are reported; the rest are like them.
+/// Parked assets that are reported. The rest is omitted.
 const PARKED: usize = 1000;
 
-/// Where findings go, one by one. Who takes them sets the pace.
+/// The channel of findings. The receiver sets the pace.
 pub type Findings = mpsc::Sender<Finding>;
 
-/// How much was looked at so far.
+/// Counts of what was read so far.
 #[derive(Debug, Default)]
 pub struct AuditProgress {
     assets: AtomicU64,
@@ -61,28 +60,28 @@ impl AuditProgress {
     }
 }
 
-/// What is audited.
+/// An audit.
 #[derive(Clone)]
 pub struct RowAudit {
     /// The journal.
     pub journal: Arc<dyn Journal>,
     /// The rows.
     pub views: Arc<dyn Generations>,
-    /// Whose rows are held against their histories; every tenant's without one. The journal's
-    /// histories are examined whosever they are.
+    /// The tenant whose rows are compared; all tenants if `None`. Histories of all tenants are
+    /// examined in either case.
     pub tenant: Option<Tenant>,
     /// The time, for tombstones.
     pub effects: Arc<dyn Effects>,
-    /// How long rows that are behind may stand still, all of them, before they are stale.
+    /// How long no late row may make progress before all of them are stale.
     pub patience: Duration,
-    /// Whether rows that are wrong are made again from their events.
+    /// Whether wrong rows are rebuilt from their events.
     pub repair: bool,
-    /// In how many segments the journal is walked at once.
+    /// The number of segments of the journal that are walked concurrently.
     pub segments: u32,
 }
 
 impl RowAudit {
-    /// Looks at everything, and tells what is not as it was left.
+    /// Audits everything, and sends the findings.
     pub async fn run(
         &self,
         findings: &Findings,
@@ -120,20 +119,20 @@ impl RowAudit {
     }
 }
 
-/// An audit under way.
+/// An audit in progress.
 #[derive(Clone)]
 struct AuditWalk {
     audit: RowAudit,
-    /// The rows as readers find them.
+    /// The generation that readers use.
     current: Arc<CurrentGeneration>,
-    /// The generation that was read when the audit began.
+    /// The generation that was current when the audit began.
     rows: Arc<dyn Rows>,
     findings: Findings,
     progress: Arc<AuditProgress>,
 }
 
 impl AuditWalk {
-    /// Every history of a segment, and its row.
+    /// Audits every history of a segment, and its row.
     async fn segment(&self, segment: &Segment) -> Result<(), StoreError> {
         let mut chains = Chains::new(self.audit.journal.as_ref(), segment, None);
         let (mut suspects, mut read) = (Suspects::default(), 0);
@@ -153,7 +152,7 @@ impl AuditWalk {
         }
     }
 
-    /// A first look at a history as the walk found it. It may have grown since.
+    /// The first comparison, of a history as the walk read it. It may have grown since.
     async fn first(&self, found: Chain) -> Result<Option<Suspect>, StoreError> {
         let Some(key) = found.key().filter(|key| self.audit.holds(&key.tenant)) else {
             self.tell(inspect_with(&found, &[]).findings).await;
@@ -167,7 +166,7 @@ impl AuditWalk {
         }
     }
 
-    /// The row of an asset, and then its history: what the row shows, the history has.
+    /// Reads the row of an asset and then its history, so the history has every event of the row.
     async fn look(&self, suspect: &Suspect) -> Result<(ObservedRow, RowVerdict), StoreError> {
         let seen = self.row(&suspect.key).await?;
         let chain = match &suspect.strange {
@@ -193,7 +192,7 @@ impl AuditWalk {
         }
     }
 
-    /// Every row of a tenant: is there a history of it?
+    /// Audits every row of a tenant: each must have a history.
     async fn rows(&self, tenant: &Tenant) -> Result<(), StoreError> {
         for part in 0..self.rows.parts() {
             let mut after = None;
@@ -236,7 +235,7 @@ impl AuditWalk {
                 let (_, verdict) = self.look(&suspect).await?;
                 self.mend(&suspect.key, verdict.findings()).await
             }
-            // What is wrong with the history, the walk of the journal has told.
+            // The walk of the journal has reported faults of the history.
             Ok(Some(_)) => Ok(()),
             Err(error) if error.kind.is_of_one_asset() => Ok(()),
             Err(error) => Err(error),
@@ -252,7 +251,7 @@ impl AuditWalk {
     }
 
     async fn tell(&self, findings: Vec<Finding>) {
-        // Whoever does not listen any more has stopped the audit.
+        // A receiver that is gone has stopped the audit.
         join_all(findings.into_iter().map(|finding| self.findings.send(finding))).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The rows as readers see them: those of the generation that is read at the moment.
+//! The rows of the generation that readers currently use.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::generations::Generations;
 use crate::rows::Rows;
 use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
-/// How long a reader believes the list of generations that it read last. After a switch, readers
-/// see the new rows this much later at most; and asking costs next to nothing.
+/// How long a reader caches the list of generations. After a switch, readers see the new rows after
+/// this time at the latest; the list costs next to nothing.
 pub const CACHE_TTL: Duration = Duration::from_secs(5);
 
-/// The generation that is read at the moment, looked up now and then.
+/// The current generation, looked up periodically.
 pub struct CurrentGeneration {
     generations: Arc<dyn Generations>,
     known: Mutex<Option<CachedGeneration>>,
@@ -31,7 +31,7 @@ struct CachedGeneration {
 }
 
 impl CurrentGeneration {
-    /// What is current of `generations`.
+    /// The current generation of `generations`.
     #[must_use]
     pub fn new(generations: Arc<dyn Generations>) -> Self {
         Self { generations, known: Mutex::default() }
@@ -41,7 +41,7 @@ impl CurrentGeneration {
         if let Some(rows) = self.known() {
             return Ok(rows);
         }
-        // Read before: the list may be older than the answer, never younger than believed.
+        // Taken before the request: the cached list may be older than its time, never younger.
         let at = Instant::now();
         let rows = self.generations.rows(self.generations.generations().await?.current);
         let known = CachedGeneration { rows: rows.clone(), at };

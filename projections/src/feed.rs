@@ -1,6 +1,5 @@
-//! What happened to any asset, for whoever wants to follow along: the port to the events across
-//! assets. A journal that knows the order in which it took its events is its own feed; for one
-//! that does not, the projection writes lanes.
+//! The port to the events of all assets, in an order that readers can follow. A journal with an
+//! order of arrival is its own feed. For another journal, the projection writes lanes.
 
 mod announcer;
 mod arrivals;
@@ -22,7 +21,7 @@ pub use event_header::EventHeader;
 pub use laned::LanedFeed;
 pub use lanes::{FeedLane, LANES, LaneEntry, LaneWrite, Lanes, MemoryLanes};
 
-/// How far a reader has come. Its text means something only to the feed that gave it out.
+/// A reader's position. Its text has a meaning only for the feed that issued it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedCursor(pub String);
 
@@ -32,23 +31,23 @@ impl fmt::Display for FeedCursor {
     }
 }
 
-/// Which events a page is of.
+/// The events of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedQuery {
-    /// Whose assets.
+    /// The tenant of the assets.
     pub tenant: Tenant,
-    /// Where the page before ended; from the first event if there was none.
+    /// The end of the previous page; from the first event if `None`.
     pub after: Option<FeedCursor>,
-    /// Events at most, and at least 1.
+    /// The maximum number of events; at least 1.
     pub limit: usize,
     /// Only events of this type.
     pub kind: Option<String>,
-    /// Only what this actor did.
+    /// Only events of this actor.
     pub actor: Option<String>,
 }
 
 impl FeedQuery {
-    /// Whether an event is one of those that are asked for.
+    /// Whether the query selects an event.
     fn wants(&self, kind: &str, actor: &str) -> bool {
         let is = |wanted: &Option<String>, is: &str| wanted.as_ref().is_none_or(|it| it == is);
         is(&self.kind, kind) && is(&self.actor, actor)
@@ -59,52 +58,51 @@ impl FeedQuery {
     }
 }
 
-/// An event and whose it is.
+/// An event and its asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedEvent {
-    /// Whose.
+    /// The asset.
     pub key: Key,
-    /// The event as it is stored; an [`EventHeader`] can be read from it.
+    /// The stored event; an [`EventHeader`] can be read from it.
     pub line: StoredLine,
 }
 
-/// Some events, and where to go on.
+/// Some events, and the position after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPage {
-    /// The events. There may be few or none although more follow.
+    /// The events. There may be few or none even if more follow.
     pub events: Vec<FeedEvent>,
-    /// Where to go on, now or later; always given, so that a reader can ask again.
+    /// The position to continue from; always present, so that a reader can poll.
     pub next: FeedCursor,
-    /// Whether more is known to be there already.
+    /// Whether more events are known to exist.
     pub more: bool,
 }
 
-/// Why there is no page.
+/// Why a page failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FeedError {
-    /// The cursor was given out by another feed, or for a store that has been replaced since: what
-    /// it stands for is not what lies before it here.
+    /// The cursor is of another feed, or of a store that has been replaced since. Its position does
+    /// not exist here.
     #[error("the cursor is no place in this feed")]
     Foreign,
-    /// A store did not answer.
+    /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The events of all assets of a tenant, for readers that come again.
+/// The events of all assets of a tenant, for readers that poll.
 ///
 /// # Contract
-/// * Walking by `next` gives every event of the journal at least once, however often the reader
-///   pauses, whatever is appended meanwhile, and whatever fails: an event appears, sooner or
-///   later, after every cursor that was given out before it did.
-/// * The events of one asset appear first in the order of their versions. Between assets no order
-///   is promised.
-/// * What is given is what the journal holds; stored bytes that are no event are nobody's news and
-///   are passed over.
-/// * A filtered page may be short or empty, and its cursor moves on all the same.
+/// * Reading page by page with `next` returns every event of the journal at least once, regardless
+///   of the reader's pauses, concurrent appends, and failures: an event eventually appears after
+///   every cursor that was issued before it.
+/// * The events of one asset first appear in the order of their versions. Between assets there is
+///   no order.
+/// * The feed returns the journal's events. Stored bytes that are not an event are skipped.
+/// * A filtered page may be short or empty, and its cursor advances all the same.
 /// * Tenants do not see each other's events.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// The next events.
+    /// The next page of events.
     async fn page(&self, query: &FeedQuery) -> Result<FeedPage, FeedError>;
 }

@@ -1,9 +1,8 @@
-//! Following a local journal: every arrival is projected, none is skipped, in the order in which
-//! the journal took them.
+//! Follows a local journal: projects every arrival, without a gap, in the order of arrival.
 //!
-//! Rows and position are saved in one transaction. A position that is not in the journal is one of
-//! another journal, or this one has lost events: the rows may then be the only witness of what is
-//! missing. So following stops, the rows stay as they are, and a person decides.
+//! Rows and position are saved in one transaction. If the journal does not have the position, the
+//! position is of another journal, or this one has lost events: the rows may then be the only
+//! evidence of them. So following stops, the rows stay unchanged, and an operator decides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,56 +17,56 @@ use crate::measure;
 use crate::position::{Position, Positions};
 use crate::runner::{ProjectionHint, Runner};
 
-/// Arrivals of one step: enough that reading them and saving the position costs little each.
+/// Arrivals of one step: enough to make the cost of reading and of saving the position small.
 const BATCH: usize = 512;
-/// How often to look for what other processes appended, and whether they moved the position.
+/// The period of checks for appends by other processes, and for a moved position.
 const POLL: Duration = Duration::from_secs(1);
 /// The waits after failures.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), BACKOFF_MAX);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How long a list waits for following to begin, which takes some reads of the two stores.
+/// How long a list waits for following to begin, which takes some reads of both stores.
 const BEGINNING: Duration = Duration::from_secs(1);
 /// How often expired tombstones are dropped.
 const SWEEP: Duration = Duration::from_hours(1);
 
-/// How often the log says that following stands still.
+/// The period of log reminders that following has stopped.
 const REMIND: Duration = Duration::from_hours(1);
-/// What a person can do about rows that follow another journal.
+/// The remedy for rows that follow another journal.
 pub const LOST: &str = "the rows follow another journal: this one lost events, or was restored or \
     copied from an earlier moment. Nothing is projected and no row is changed. Run `asset-ledger \
     verify`; then restore the right journal, or accept this one with `asset-ledger replay \
     --accept-restored`";
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FollowStep {
-    /// Something had arrived.
+    /// There were new arrivals.
     Moved,
-    /// Nothing had.
+    /// There were none.
     Idle,
-    /// The position is not in the journal.
+    /// The journal does not have the position.
     Lost,
 }
 
-/// Keeps the rows up with a local journal.
+/// Keeps the rows up to date with a local journal.
 pub struct JournalFollower {
     arrivals: Arc<dyn Arrivals>,
     positions: Arc<dyn Positions>,
     runner: Runner,
-    /// Where the next step starts, once it was checked to be a place in this journal.
+    /// The start of the next step, after it was verified to be in this journal.
     position: Option<Position>,
     told: watch::Sender<u64>,
     lost: watch::Sender<bool>,
-    /// What had arrived when this was made: what comes later lags by moments, and is not missing.
+    /// The last arrival when this was created: later ones lag by moments and are not missing.
     there: u64,
-    /// How much of that was to be made into rows; `None` before that is known.
+    /// The last arrival that must be projected; `None` before it is known.
     goal: watch::Sender<Option<u64>>,
     reminded: Option<Instant>,
     swept: Option<Instant>,
 }
 
 impl JournalFollower {
-    /// A follower of `arrivals` that keeps its position in `positions`, beside the rows that
+    /// A follower of `arrivals` that keeps its position in `positions`, next to the rows that
     /// `runner` writes.
     pub fn new(arrivals: Arc<dyn Arrivals>, positions: Arc<dyn Positions>, runner: Runner) -> Self {
         let (told, lost) = (watch::Sender::new(0), watch::Sender::new(false));
@@ -76,7 +75,7 @@ impl JournalFollower {
         Self { arrivals, positions, runner, position, told, lost, there, goal, reminded, swept }
     }
 
-    /// Tells how far the follower has come.
+    /// The follower's progress, for other tasks.
     #[must_use]
     pub fn progress(&self) -> FollowerProgress {
         let (latest, position) = (self.arrivals.latest(), self.told.subscribe());
@@ -84,8 +83,8 @@ impl JournalFollower {
         FollowerProgress { latest, position, lost, goal }
     }
 
-    /// Follows until `shutdown` turns true or its sender is gone; a step that has begun is
-    /// finished. A store that does not answer is asked again, ever more slowly.
+    /// Follows until `shutdown` turns true or its sender is gone. A step that has begun is
+    /// finished. A failing store is retried with increasing pauses.
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let mut latest = self.arrivals.latest();
         let mut failures = 0;
@@ -107,13 +106,13 @@ impl JournalFollower {
             tokio::select! {
                 () = ended(&mut shutdown) => return,
                 Ok(()) = latest.changed(), if failures == 0 => {}
-                // Another process may have moved the position, or the journal be another one.
+                // Another process may have moved the position, or replaced the journal.
                 () = sleep(pause) => self.position = None,
             }
         }
     }
 
-    /// Projects whatever has arrived, and says how far that was.
+    /// Projects all arrivals, and returns the number of the last.
     pub async fn catch_up(&mut self) -> Result<u64, StoreError> {
         loop {
             match self.step().await? {
@@ -134,8 +133,8 @@ impl JournalFollower {
         };
         let to = Position { number: last.number, hash: last.hash() };
         let hints: Vec<ProjectionHint> = batch.into_iter().map(hint).collect();
-        // Forgotten first: an answer that is lost, or a follower that was faster, leaves us not
-        // knowing the position, and then it is read again.
+        // Cleared first: after a lost reply, or a faster follower, the position is unknown and is
+        // read again.
         self.position = None;
         if self.runner.follow(&hints, &*self.positions, &from, &to).await? {
             self.arrive(to);
@@ -143,7 +142,7 @@ impl JournalFollower {
         Ok(FollowStep::Moved)
     }
 
-    /// Where to go on; `None` if that is no place in this journal.
+    /// The start of the next step; `None` if this journal does not have it.
     async fn start(&mut self) -> Result<Option<Position>, StoreError> {
         if let Some(position) = self.position {
             return Ok(Some(position));
@@ -162,8 +161,7 @@ impl JournalFollower {
         Ok(Some(position))
     }
 
-    /// Notes, once, how much there was to do: rows that were never made, or far behind, make lists
-    /// that lack most of what there is.
+    /// Records the initial backlog, once: with missing or very late rows, lists lack most assets.
     fn begin(&self, position: &Position) {
         let far = self.there.saturating_sub(position.number) > BATCH as u64;
         let goal = if far || position.number == 0 { self.there } else { 0 };
@@ -184,7 +182,7 @@ impl JournalFollower {
             .send_if_modified(|told| std::mem::replace(told, position.number) != position.number);
     }
 
-    /// Drops expired tombstones now and then. Failing to is no reason to hold up the rows.
+    /// Drops expired tombstones periodically. A failure does not stop the projection.
     async fn sweep(&mut self) {
         if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
             return;
@@ -196,7 +194,7 @@ impl JournalFollower {
     }
 }
 
-/// How far a follower has come, and how far the journal.
+/// The progress of a follower, and of the journal.
 #[derive(Debug, Clone)]
 pub struct FollowerProgress {
     latest: watch::Receiver<u64>,
@@ -206,19 +204,19 @@ pub struct FollowerProgress {
 }
 
 impl FollowerProgress {
-    /// Whether following stands still because the rows are of another journal.
+    /// Whether following has stopped because the rows are of another journal.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         *self.lost.borrow()
     }
 
-    /// Whether the rows are still being made from what was there when following began. Where that
-    /// has not begun, it is waited for: until then nobody knows what the rows lack.
+    /// Whether the initial backlog is still being projected. If following has not begun, this waits
+    /// for it: until then the backlog is unknown.
     pub async fn is_filling(&self) -> bool {
         let _ = timeout(BEGINNING, self.begun()).await;
         match *self.goal.borrow() {
             Some(goal) => *self.position.borrow() < goal,
-            // Of another journal's rows nothing more is made.
+            // Rows of another journal are not projected further.
             None => !self.is_lost(),
         }
     }
@@ -231,27 +229,27 @@ impl FollowerProgress {
         }
     }
 
-    /// Arrivals that this process knows of and that are not rows yet, at most.
+    /// The number of known arrivals that are not projected yet, at most.
     #[must_use]
     pub fn lag(&self) -> u64 {
         let position = *self.position.borrow();
         self.latest.borrow().saturating_sub(position)
     }
 
-    /// Waits until everything that had arrived before this call is a row; `false` if the follower
-    /// ended before that.
+    /// Waits until every arrival before this call is projected; `false` if the follower ended
+    /// before.
     pub async fn caught_up(&mut self) -> bool {
         let goal = *self.latest.borrow();
         self.reached(goal).await
     }
 
-    /// Waits until the follower is at or beyond an arrival; `false` if it ended before that.
+    /// Waits until the follower is at or after an arrival; `false` if it ended before.
     pub async fn reached(&mut self, number: u64) -> bool {
         self.position.wait_for(|position| *position >= number).await.is_ok()
     }
 }
 
-/// What is no event is a hint too: the history that it stands in cannot be read, and is set aside.
+/// An arrival without a valid event is a hint too: its asset has to be parked.
 fn hint(Arrival { key, line, .. }: Arrival) -> ProjectionHint {
     match line {
         Ok(line) => ProjectionHint { key, version: line.version, lines: vec![line] },
@@ -262,7 +260,7 @@ fn hint(Arrival { key, line, .. }: Arrival) -> ProjectionHint {
 }
 
 async fn ended(shutdown: &mut watch::Receiver<bool>) {
-    // No sender any more is the end as well.
+    // A dropped sender is the end as well.
     let _ = shutdown.wait_for(|end| *end).await;
 }
 
@@ -434,7 +432,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rows_of_another_journal_stay_as_they_are() {
         let stories = stories(4);
-        // None, shorter than the position, as long but with other events, and longer with others.
+        // None; shorter than the position; as long but with other events; longer with others.
         for others in [&stories[..0], &stories[..1], &stories[1..3], &stories[1..4]] {
             let views = followed(&stories[..2]).await;
             let begun = views.load().await.unwrap();
@@ -476,7 +474,7 @@ mod tests {
     async fn an_asset_whose_row_is_contradicted_is_set_aside_and_holds_up_nobody() {
         let stories = stories(3);
         let views = followed(&stories).await;
-        // The last event of the first asset is cut, and others come in its place.
+        // The last event of the first asset is cut, and others are appended.
         let (cut, last) = (Arc::new(MemoryJournal::default()), &stories[2]);
         let other = stories[0].first(2);
         let other = other.deleted().then(ledger::asset::Event::Restored);
@@ -518,7 +516,7 @@ mod tests {
         assert_eq!(views.load().await.unwrap().number, 2400);
     }
 
-    /// A journal that another process appends to: this one is not told.
+    /// A journal to which another process appends, without a notification in this one.
     struct Deaf(MemoryJournal);
 
     #[async_trait::async_trait]

@@ -1,9 +1,9 @@
-//! Generations of rows: a view made anew beside the one that is read, and then read instead.
+//! Generations of rows: a view that is built beside the current one and then replaces it.
 //!
-//! A generation is a part of the read table's key. The list of generations says which one is read,
-//! which one a replay is making, and which one is kept to go back to. Whoever projects writes all
-//! that are listed, so a generation that was announced before a scan of the journal began lacks
-//! nothing that the scan did not see.
+//! A generation is a part of the read table's key. The list of generations names the current one,
+//! the one that a replay is building, and the one that is kept for a rollback. A projector writes
+//! all listed generations. So a generation that was announced before a scan of the journal began
+//! has every event that the scan did not see.
 
 mod list;
 mod progress;
@@ -24,13 +24,13 @@ pub use list::{
 };
 pub use progress::{BrokenHistory, ReplayProgress, SegmentProgress};
 
-/// The number of a generation. Numbers rise and are never used again.
+/// The number of a generation. Numbers increase and are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(u32);
 
 impl Generation {
-    /// The one that a new read table begins with.
+    /// The first generation of a new read table.
     pub const FIRST: Self = Self(1);
 
     /// The number.
@@ -39,7 +39,7 @@ impl Generation {
         self.0
     }
 
-    /// The number after it.
+    /// The next number.
     pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -51,8 +51,8 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Lets go of what is kept no longer, and removes the rows that nobody can be reading any more;
-/// how many those were. Anybody may do it, also two at once.
+/// Unlists expired generations, and removes the rows that no reader can be using any more; returns
+/// their number. Any process may do it, also concurrently.
 pub async fn tidy(table: &dyn Generations, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let list = table.generations().await?;
     let expired = list.expired(now);
@@ -71,31 +71,30 @@ pub async fn tidy(table: &dyn Generations, now: DateTime<Utc>) -> Result<u64, St
 /// The generations of a read table.
 ///
 /// # Contract
-/// * `generations` and `progress` see every change that was answered before they were called.
-/// * `replace` and `save` change nothing unless what is there is what the caller had seen: of two
-///   that saw the same, one is told that it came second.
-/// * `rows` of two generations never meet: neither sees, replaces or drops the other's. What was
-///   set aside is not of a generation; a row voids it for whoever asks through that generation.
-/// * `remove` takes away every row of a generation that was there when it was called, and no other
-///   generation's.
+/// * `generations` and `progress` see every change that completed before the call.
+/// * `replace` and `save` change nothing unless the stored value is the one that the caller has
+///   seen: if two callers saw the same, one of them fails.
+/// * `rows` of two generations are separate: neither sees, replaces or drops the other's. Parked
+///   assets do not belong to a generation; a row unparks its asset for readers of that generation.
+/// * `remove` removes every row that a generation had at the call, and no row of another one.
 /// * A call that fails may have taken effect; repeating it is safe. After `replace` or `save`,
-///   look whether what is there is what was to be.
+///   check whether the stored value is the intended one.
 #[async_trait]
 pub trait Generations: Send + Sync {
-    /// Which generations there are; of a new read table, the first.
+    /// The list of generations; for a new read table, the first one.
     async fn generations(&self) -> Result<GenerationList, StoreError>;
 
-    /// Replaces the list by `list` if it still is `seen`; whether it was.
+    /// Replaces the list by `list` if it is still `seen`; returns whether it was.
     async fn replace(
         &self,
         seen: &GenerationList,
         list: &GenerationList,
     ) -> Result<bool, StoreError>;
 
-    /// How far a replay has come, if one was begun.
+    /// The progress of a replay, if one was begun.
     async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError>;
 
-    /// Saves how far a replay has come, if what is saved still is `seen`; whether it was.
+    /// Saves the progress of a replay if the saved one is still `seen`; returns whether it was.
     async fn save(
         &self,
         seen: Option<&ReplayProgress>,
@@ -105,12 +104,12 @@ pub trait Generations: Send + Sync {
     /// The rows of one generation.
     fn rows(&self, of: Generation) -> Arc<dyn Rows>;
 
-    /// Where the feed is kept, if that is beside the rows: because the journal does not know in
-    /// which order it took its events. Whoever writes rows then announces there first.
+    /// The lanes of the feed, if they are stored with the rows because the journal has no order of
+    /// arrival. A writer of rows announces there first.
     fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         None
     }
 
-    /// Removes the rows of a generation, and says how many those were.
+    /// Removes the rows of a generation, and returns their number.
     async fn remove(&self, generation: Generation) -> Result<u64, StoreError>;
 }

@@ -1,7 +1,7 @@
-//! The read side of asset-ledger: what each asset is now, folded from the journal.
+//! The read side of asset-ledger: the current state of each asset, folded from the journal.
 //!
-//! Everything here can be thrown away and made again. A row is an [`Asset`] written whole, and
-//! only if it is newer than the row that is there, so anybody may project any asset at any time.
+//! Everything here can be deleted and rebuilt. A row is an [`Asset`] written whole, and only if it
+//! is newer than the stored row, so any process may project any asset at any time.
 //!
 //! [`Asset`]: ledger::asset::Asset
 

@@ -1,21 +1,21 @@
-//! What is measured of projecting, by the names under which operators find it.
+//! The metrics of projecting, under the names that operators see.
 
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge, histogram};
 
-/// An event of `at` can be seen in its row from `now` on.
+/// An event of `at` is visible in its row from `now` on.
 pub(crate) fn visible(at: DateTime<Utc>, now: DateTime<Utc>) {
     let micros = (now - at).num_microseconds().unwrap_or(i64::MAX).max(0);
     #[allow(clippy::cast_precision_loss, reason = "half a century is within what an f64 holds")]
     histogram!("asset_ledger_visible_lag_ms").record(micros as f64 / 1_000.0);
 }
 
-/// A row was as new already: the word came late, or twice.
+/// The stored row was as new already: the hint was late or duplicate.
 pub(crate) fn stale() {
     counter!("asset_ledger_rows_stale").increment(1);
 }
 
-/// A row was written that nobody's word had led to.
+/// A row was written without a hint.
 pub(crate) fn repaired() {
     counter!("asset_ledger_rows_repaired").increment(1);
 }
@@ -30,12 +30,12 @@ pub(crate) fn left_out() {
     counter!("asset_ledger_list_left_out").increment(1);
 }
 
-/// Whether the rows follow a journal that is not the one that is there.
+/// Whether the rows follow a journal that is not the present one.
 pub(crate) fn position_lost(lost: bool) {
     gauge!("asset_ledger_position_lost").set(if lost { 1.0 } else { 0.0 });
 }
 
-/// An asset was set aside for a person.
+/// An asset was parked.
 pub(crate) fn parked() {
     counter!("asset_ledger_assets_parked").increment(1);
 }

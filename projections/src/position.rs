@@ -1,4 +1,4 @@
-//! How far a follower has come, kept beside the rows that it wrote.
+//! The position of a follower, stored with the rows that it wrote.
 
 use async_trait::async_trait;
 use ledger::StoreError;
@@ -10,7 +10,7 @@ use ledger::journal::Arrivals;
 use crate::generations::Generation;
 use crate::views::PutOutcome;
 
-/// A place in a local journal, and how to recognise that journal.
+/// A position in a local journal, with the hash that identifies the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The last arrival whose row is written; 0 before the first.
@@ -23,7 +23,7 @@ impl Position {
     /// Before the first arrival.
     pub const BEGINNING: Self = Self { number: 0, hash: Hash::ZERO };
 
-    /// The last place of a journal.
+    /// The last position of a journal.
     pub async fn last_of(arrivals: &dyn Arrivals) -> Result<Self, StoreError> {
         let latest = *arrivals.latest().borrow();
         let Some(before) = latest.checked_sub(1) else { return Ok(Self::BEGINNING) };
@@ -33,8 +33,8 @@ impl Position {
         Ok(last.map_or(Self::BEGINNING, place))
     }
 
-    /// Whether the journal has the position's event at the position's place. If not, the rows are
-    /// of another journal, or this one has lost events.
+    /// Whether the journal has the position's event at this number. If not, the rows are of another
+    /// journal, or this one has lost events.
     pub async fn is_in(&self, arrivals: &dyn Arrivals) -> Result<bool, StoreError> {
         let Some(before) = self.number.checked_sub(1) else { return Ok(true) };
         let found = arrivals.arrivals(before, 1).await?;
@@ -42,35 +42,34 @@ impl Position {
     }
 }
 
-/// What became of rows and a position that were to be saved together.
+/// The result of saving rows together with a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PositionCommit {
-    /// All are saved; what became of each row in the first generation.
+    /// All are saved; the result of each row in the first generation.
     Moved(Vec<PutOutcome>),
-    /// The position was no longer where it was to be moved from: nothing is saved.
+    /// The position was not the expected one: nothing is saved.
     Elsewhere,
-    /// The rows of these assets contradict their histories or cannot be stored, so they are to be
-    /// looked at one by one: nothing is saved.
+    /// The rows of these assets contradict their histories or cannot be stored, so they must be
+    /// processed one by one: nothing is saved.
     Apart(Vec<Key>),
 }
 
-/// Where followers keep their position.
+/// The store of a follower's position.
 ///
 /// # Contract
-/// * Rows and the position after them are saved in one transaction: neither is ever there without
-///   the other, also after a crash of the machine.
-/// * A position moves on from where its follower found it, or not at all: of two followers one is
-///   told that it came second.
-/// * Each row is written as [`put_checked`](crate::Views::put_checked) does; where one contradicts
-///   its history, nothing is saved.
+/// * Rows and the position after them are saved in one transaction: neither exists without the
+///   other, also after a crash of the machine.
+/// * A position is moved only from the value that its follower read: of two followers, one fails.
+/// * Each row is written as [`put_checked`](crate::Views::put_checked) does; if one contradicts its
+///   history, nothing is saved.
 /// * A call that fails may have taken effect; repeating it is safe.
 #[async_trait]
 pub trait Positions: Send + Sync {
-    /// The position; of a new view, number 0.
+    /// The position; for a new view, number 0.
     async fn load(&self) -> Result<Position, StoreError>;
 
-    /// Writes the rows that the histories make to each generation, and moves the position to `to`
-    /// if it still is `from`.
+    /// Writes the rows of the histories to each generation, and moves the position to `to` if it is
+    /// still `from`.
     async fn commit(
         &self,
         generations: &[Generation],

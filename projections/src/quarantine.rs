@@ -1,7 +1,7 @@
-//! The assets whose rows contradict their histories, known to whoever takes commands.
+//! The assets whose rows contradict their histories, for the processes that execute commands.
 //!
-//! The list is short, and read now and then for all commands together. Whoever sets an asset aside
-//! in this process says so here, and is believed at once.
+//! The list is short, and read periodically for all commands. If this process parks an asset, it is
+//! reported here directly and takes effect at once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,20 +17,20 @@ use tokio::time::Instant;
 use crate::generations::Generations;
 use crate::views::Views;
 
-/// How long what was read is believed.
+/// How long the list is cached.
 pub const CACHE_TTL: Duration = Duration::from_secs(10);
 
-/// What a read table says is contradicted.
+/// The contradicted assets of a read table.
 pub struct ContradictedAssets {
     views: Arc<dyn Generations>,
     known: Mutex<HashMap<Tenant, TenantQuarantine>>,
 }
 
-/// What was read of one tenant, and what was told since.
+/// The list of one tenant, and the reports since.
 #[derive(Default)]
 struct TenantQuarantine {
     assets: HashSet<AssetId>,
-    /// Told by this process, and when.
+    /// Assets reported by this process, with the time.
     told: HashMap<AssetId, Instant>,
     read: Option<Instant>,
 }
@@ -42,13 +42,13 @@ impl TenantQuarantine {
 }
 
 impl ContradictedAssets {
-    /// What `views` says is contradicted.
+    /// The contradicted assets of `views`.
     #[must_use]
     pub fn new(views: Arc<dyn Generations>) -> Self {
         Self { views, known: Mutex::default() }
     }
 
-    /// An asset was set aside just now.
+    /// Reports that an asset was just parked.
     pub(crate) fn tell(&self, key: &Key) {
         let mut known = self.known();
         let known = known.entry(key.tenant.clone()).or_default();
@@ -68,8 +68,8 @@ impl ContradictedAssets {
 
 #[async_trait]
 impl Quarantine for ContradictedAssets {
-    /// Where the list cannot be read, the last one is believed; without any, nobody knows, and the
-    /// command is to come again.
+    /// If the list cannot be read, the previous one is used. Without any, the answer is unknown,
+    /// and the command must be retried.
     async fn holds(&self, key: &Key) -> Result<bool, StoreError> {
         let begun = Instant::now();
         let fresh =
@@ -82,7 +82,7 @@ impl Quarantine for ContradictedAssets {
         let known = known.entry(key.tenant.clone()).or_default();
         match read {
             Ok(assets) => {
-                // What was told while the list was read may not be in it.
+                // A report during the read may not be in the list.
                 known.told.retain(|_, told| *told >= begun);
                 (known.assets, known.read) = (assets, Some(begun));
             }
@@ -151,7 +151,7 @@ mod tests {
         let whole = Story::begin("main", 1).received().uploaded().deleted();
         let hint = |version| ProjectionHint { key: whole.key.clone(), version, lines: Vec::new() };
         views.put(&whole.asset()).await.unwrap();
-        // The delete was cut: the journal says that it is uploaded.
+        // The delete was cut: in the journal the asset is uploaded.
         let cut = whole.first(3);
         cut.append_to(&*journal).await;
         let contradicted = Arc::new(ContradictedAssets::new(views.clone()));
@@ -165,7 +165,7 @@ mod tests {
         let caller =
             Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into() };
         let asset = whole.key.asset;
-        // The first command is taken, since nobody has looked; its event is another than was cut.
+        // The first command is accepted: the asset is not parked yet. Its event is a new one.
         service.delete(&caller, asset, None, None).await.unwrap();
         assert_eq!(runner.project(&[hint(4)]).await.parked, 1);
         let refused = service.restore(&caller, asset, None).await.unwrap_err();

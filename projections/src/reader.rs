@@ -1,8 +1,8 @@
-//! Reading: one asset always as it is now, lists as of a moment ago.
+//! Reads: a single asset is always current, lists may lag by a moment.
 //!
-//! Reading never writes. A row that lags is on its way already, and mending it here would double
-//! the load just when the runner is behind; a row that was altered is at its version already, and
-//! a put of the same version would not replace it. It is reported; a rebuild mends it.
+//! Reads never write. A late row will arrive anyway, and a repair here would double the load while
+//! the runner is behind. An altered row has its version already, and a put of the same version
+//! would not replace it. It is reported, and a rebuild repairs it.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::follower::FollowerProgress;
 use crate::measure;
 use crate::views::{AssetPage, ListQuery, UnreadableRow, Views};
 
-/// Histories that are read at once in place of rows that cannot be.
+/// Histories that are read concurrently in place of unreadable rows.
 const FOLDS: usize = 16;
 
-/// The read side's front door.
+/// The entry point of the read side.
 #[derive(Clone)]
 pub struct Reader {
     journal: Arc<dyn Journal>,
@@ -36,20 +36,20 @@ impl Reader {
         Self { journal, views, rows: None }
     }
 
-    /// The same where a follower makes the rows in this process, and is known to be not there yet.
+    /// The same with a follower in this process, which may not have projected all events yet.
     #[must_use]
     pub fn made_by(self, rows: FollowerProgress) -> Self {
         Self { rows: Some(rows), ..self }
     }
 
-    /// The asset as it is now, purged ones too; `None` if it never existed.
+    /// The current state of the asset, also of a purged one; `None` if it never existed.
     ///
-    /// The row is believed only if it is the fold of the journal's last event: a row that lags,
-    /// or whose head was altered, is noticed on every read and folded anew.
+    /// The row is used only if it is the fold of the journal's last event. A late row, or one with
+    /// an altered head, is detected on every read and folded anew.
     pub async fn current(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         let (row, last) = tokio::join!(self.views.get_eventually(key), self.journal.last(key));
         let Some(last) = last.map_err(|error| error.about(key))? else { return Ok(None) };
-        // A read table that is away costs speed, not answers: the journal is the truth.
+        // An unavailable read table costs speed, not answers: the journal is the source of truth.
         let row = row.unwrap_or_else(|error| {
             let asset = key.partition();
             tracing::warn!(asset, kind = ?error.kind, cause = chain(&error), "cannot read a row");
@@ -66,12 +66,12 @@ impl Reader {
         Ok(asset)
     }
 
-    /// A page of assets, newest first; it may lag by moments.
+    /// A page of assets, newest first; it may lag by a moment.
     ///
-    /// An asset whose row cannot be read is folded from the journal. One whose history cannot be
-    /// read either is left out: it keeps nobody from the others.
+    /// An asset whose row is unreadable is folded from the journal. If its history is unreadable
+    /// too, the page omits it and has all other assets.
     pub async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
-        // Asked before: what becomes complete meanwhile is no harm.
+        // Asked before the read: rows that are completed meanwhile do no harm.
         let incomplete = match &self.rows {
             Some(rows) => rows.is_filling().await,
             None => false,
@@ -89,7 +89,7 @@ impl Reader {
         Ok(page)
     }
 
-    /// What the journal tells of an asset whose row cannot be read, if it belongs to the list.
+    /// The journal's state of an asset whose row is unreadable, if it belongs to the list.
     async fn instead(
         &self,
         query: &ListQuery,
@@ -119,8 +119,8 @@ impl Reader {
     }
 }
 
-/// Says why a row was not believed. Only one that lags is as it should be; the asset was read
-/// after the row, so a row beyond it cannot have been folded from this journal.
+/// Logs why a row was not used. Only a late row is normal. The asset was read after the row, so a
+/// row beyond it cannot have been folded from this journal.
 fn tell_apart(row: Option<&Asset>, asset: Option<&Asset>) {
     let (Some(row), Some(asset)) = (row, asset) else { return };
     let (name, at, reached) = (asset.key.partition(), row.version, asset.version);
@@ -160,7 +160,7 @@ mod tests {
         story: Story,
     }
 
-    /// An asset of three events in the journal, and no row.
+    /// An asset of three events in the journal, without a row.
     async fn world() -> World {
         let story = Story::begin("main", 1).received().uploaded();
         let journal = Arc::new(MemoryJournal::default());

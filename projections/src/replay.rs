@@ -1,8 +1,8 @@
-//! Replay: a new generation of rows made from the journal while commands go on, compared with the
-//! one that is read, and then read instead.
+//! Replay: builds a new generation of rows from the journal while commands continue, compares it
+//! with the current one, and switches to it.
 //!
-//! Whatever stops it, at any moment, leaves the generation that is read as it was. How far it came
-//! is saved beside the rows, and the next one goes on from there.
+//! An interruption at any moment leaves the current generation unchanged. The progress is saved
+//! with the rows, and the next replay continues from there.
 
 mod begin;
 mod compare;
@@ -35,82 +35,82 @@ use fill::Filled;
 use lease::ReplayLease;
 use throttle::persist;
 
-/// How a replay is done.
+/// The options of a replay.
 #[derive(Debug, Clone)]
 pub struct ReplayOptions {
-    /// Whose rows are compared; every tenant's without one. The rows of every tenant of the journal
-    /// are made.
+    /// The tenant whose rows are compared; all tenants if `None`. The rows of all tenants of the
+    /// journal are built in either case.
     pub tenant: Option<Tenant>,
-    /// Parts that the journal is read in at once.
+    /// Parts of the journal that are read concurrently.
     pub segments: u32,
-    /// Write units a second at most: a unit is a row, or each KiB of one.
+    /// Write units a second at most: a row, or each KiB of it, takes one unit.
     pub rate: Option<u32>,
-    /// How long the generation before is kept; `None` drops it.
+    /// How long the previous generation is kept; `None` drops it.
     pub keep: Option<TimeDelta>,
-    /// Whether to switch although a history does not verify or rows speak against the journal.
+    /// Whether to switch although a history does not verify or rows contradict the journal.
     pub accept_broken: bool,
-    /// Whether to switch although rows speak against the journal, because a person restored it to
-    /// an earlier moment. The rows that are read now are then kept as evidence.
+    /// Whether to switch although rows contradict the journal, because an operator restored it to
+    /// an earlier time. The current rows are then kept as evidence.
     pub accept_restored: bool,
-    /// Whether to begin anew where an earlier replay left off.
+    /// Whether to start over instead of continuing an earlier replay.
     pub fresh: bool,
 }
 
-/// What a replay found.
+/// The findings of a replay.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayReport {
     /// Events read.
     pub events: u64,
-    /// Assets whose rows were made.
+    /// Assets whose rows were built.
     pub assets: u64,
-    /// Histories that do not verify, as many as are named.
+    /// Histories that do not verify, up to a maximum.
     pub broken: Vec<BrokenHistory>,
-    /// How many there are of them.
+    /// Their number.
     pub broken_count: u64,
-    /// Histories with an event of a newer version of this program, as many as are named. They have
-    /// no rows, wait for a newer program, and keep no other rows from being read.
+    /// Histories with an event of a newer version of this program, up to a maximum. They have no
+    /// rows until the program is updated, and do not stop the switch.
     pub unknown: Vec<BrokenHistory>,
-    /// How many there are of them.
+    /// Their number.
     pub unknown_count: u64,
-    /// How the new rows differ from those that are read.
+    /// The differences between the new rows and the current ones.
     pub differences: Differences,
 }
 
 impl ReplayReport {
-    /// Whether rows made from this journal could hide that it was tampered with.
+    /// Whether rows built from this journal could hide that it was tampered with.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         self.broken_count > 0 || self.differences.speak_against_the_journal()
     }
 }
 
-/// How a replay ended.
+/// The result of a replay.
 #[derive(Debug, Clone)]
 pub enum ReplayOutcome {
-    /// The new generation is read.
+    /// The new generation is current.
     Switched(Generation, ReplayReport),
-    /// The journal is doubtful: the new generation was given up, and the old one is read.
+    /// The journal is doubtful: the new generation was given up, and the old one stays current.
     Refused(ReplayReport),
-    /// It was told to stop; the next one goes on from there.
+    /// It was stopped; the next replay continues from there.
     Stopped,
 }
 
 /// Why a replay failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// A store did not answer, again and again.
+    /// A store failed repeatedly.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// One at a time.
+    /// Only one replay can run at a time.
     #[error("another replay is making generation {0} at this moment; wait for it")]
     Busy(Generation),
-    /// This one was silent for so long that another went on with its work.
+    /// This replay missed so many heartbeats that another one took over.
     #[error("another replay took over generation {0}")]
     TakenOver(Generation),
     /// The list of generations does not allow it.
     #[error(transparent)]
     NotSo(#[from] GenerationsError),
-    /// A part of the work panicked.
+    /// A part of the replay panicked.
     #[error("a part of the replay ended before its time")]
     Cut,
 }
@@ -122,21 +122,21 @@ pub struct Replay {
     pub journal: Arc<dyn Journal>,
     /// The read table.
     pub table: Arc<dyn Generations>,
-    /// The clock, and chance.
+    /// The clock and randomness.
     pub effects: Arc<dyn Effects>,
-    /// How it is done.
+    /// The options.
     pub options: ReplayOptions,
-    /// What can be seen of it meanwhile.
+    /// The progress, for display.
     pub tally: Arc<ReplayTally>,
-    /// Turns true when it is to stop at the next clean place.
+    /// Turns true when it must stop at the next consistent position.
     pub stop: watch::Receiver<bool>,
 }
 
 impl Replay {
-    /// Makes a new generation, or goes on with the one that was begun, and switches to it.
+    /// Builds a new generation, or continues the one that was begun, and switches to it.
     pub async fn run(&self) -> Result<ReplayOutcome, ReplayError> {
         let hold = ReplayLease::new(self.clone(), self.begin().await?);
-        // Whoever is silent for long is taken to be dead.
+        // A replay without a heartbeat for long is considered dead.
         let outcome = tokio::select! {
             outcome = self.build(&hold) => outcome,
             lost = hold.renew() => Err(lost),
@@ -145,8 +145,8 @@ impl Replay {
         outcome
     }
 
-    /// What a replay would change; `None` if it was told to stop. It writes nothing but to
-    /// `scratch`, an empty table.
+    /// The changes that a replay would make; `None` if it was stopped. It writes only to `scratch`,
+    /// an empty table.
     pub async fn rehearse(
         &self,
         scratch: &dyn Generations,
@@ -159,13 +159,13 @@ impl Replay {
         rehearsal.compared(rows, filled, None).await
     }
 
-    /// Goes back to the generation that is kept; which that is.
+    /// Switches back to the generation that is kept, and returns it.
     pub async fn roll_back(&self) -> Result<Generation, ReplayError> {
         Ok(self.change(GenerationList::rolled_back).await?.current)
     }
 
-    /// Gives up the generation that an earlier replay left unfinished, the one that is kept, and
-    /// those that are kept as evidence.
+    /// Gives up the generation of an unfinished replay, the one that is kept, and those that are
+    /// kept as evidence.
     pub async fn abandon(&self) -> Result<(), ReplayError> {
         if let Some(building) = self.list().await?.building {
             self.listen(&building, self.saved().await?.as_ref()).await?;
@@ -195,13 +195,13 @@ impl Replay {
         Ok(ReplayOutcome::Switched(generation, report))
     }
 
-    /// Who tells the feed of what the rows lack, where it is kept beside them.
+    /// The runner that announces missing events, if the feed is stored with the rows.
     fn announcing(&self) -> Option<Runner> {
         let (journal, table) = (self.journal.clone(), self.table.clone());
         table.lanes().map(|_| Runner::new(journal, table, self.effects.clone()))
     }
 
-    /// What was found, or `None` if it was told to stop before it was all.
+    /// The findings, or `None` if it was stopped before the end.
     async fn compared(
         &self,
         built: Arc<dyn Rows>,
@@ -209,7 +209,7 @@ impl Replay {
         runner: Option<&Runner>,
     ) -> Result<Option<ReplayReport>, ReplayError> {
         let Filled::Whole(progress) = filled else { return Ok(None) };
-        // Rows were no longer written: there is nothing to compare, and nothing to switch to.
+        // Writing of rows was stopped: there is nothing to compare or to switch to.
         let useless = progress.broken_count > 0 && !self.options.accept_broken;
         let differences = if useless {
             Some(Differences::default())
@@ -228,7 +228,7 @@ impl Replay {
         persist(|| self.table.progress()).await
     }
 
-    /// Changes the list, whatever others do to it meanwhile; what it is then.
+    /// Changes the list, also with concurrent changes; returns the new list.
     async fn change(
         &self,
         change: impl Fn(&GenerationList) -> Result<GenerationList, GenerationsError>,
@@ -236,7 +236,7 @@ impl Replay {
         loop {
             let list = self.list().await?;
             let next = change(&list)?;
-            // If the answer is lost, what is there tells: to change it twice would be wrong.
+            // After a lost reply the stored list decides: a second change would be wrong.
             let replaced = next == list || persist(|| self.table.replace(&list, &next)).await?;
             if replaced || self.list().await? == next {
                 return Ok(next);
@@ -253,7 +253,7 @@ impl Replay {
         self.change(|list| list.switched(to, keep, now)).await.map(drop)
     }
 
-    /// The rows that contradicted the journal are read no more, so nothing is contradicted.
+    /// The contradicting rows are not current any more, so no asset is contradicted.
     async fn forgive(&self, read: Generation) -> Result<(), ReplayError> {
         let rows = self.table.rows(read);
         for tenant in self.tenants(&[&rows]).await? {
@@ -264,7 +264,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Whose rows are compared.
+    /// The tenants whose rows are compared.
     async fn tenants(&self, of: &[&Arc<dyn Rows>]) -> Result<BTreeSet<Tenant>, StoreError> {
         if let Some(tenant) = &self.options.tenant {
             return Ok([tenant.clone()].into());

@@ -1,7 +1,7 @@
-//! The stored form of a row: flat attributes, each named once, here.
+//! The stored form of a row: flat attributes, each named once, in this file.
 //!
-//! Every read table keeps these attributes beside a key of its own making. A row carries all of
-//! an [`Asset`], so reading one gives back exactly what was put.
+//! Every read table stores these attributes with a key of its own. A row has all of an [`Asset`],
+//! so reading one returns exactly the asset that was put.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,12 +15,12 @@ use ledger::objects::ObjectVersion;
 use ledger::time;
 use serde::{Deserialize, Serialize};
 
-/// How long a purged asset's row stays: well beyond the 24 hours for which a stream may deliver a
-/// late duplicate of an earlier event, which could else bring the asset back.
+/// How long a purged asset's row stays: well beyond the 24 hours within which a stream may deliver
+/// a late duplicate of an earlier event, which could otherwise restore the asset.
 pub const TOMBSTONE: TimeDelta = TimeDelta::days(8);
 
-/// Makes the struct and everything that goes through its attributes one by one, so that adding
-/// one is one line.
+/// Generates the struct and all code that handles each attribute, so that a new attribute takes one
+/// line.
 macro_rules! row {
     ($( $(#[$meta:meta])* $name:ident: $type:ty, )*) => {
         /// An asset as flat attributes.
@@ -29,7 +29,7 @@ macro_rules! row {
         pub struct Row { $( $(#[$meta])* pub $name: $type, )* }
 
         impl Row {
-            /// The names of the attributes, in the order in which they are kept.
+            /// The names of the attributes, in their stored order.
             pub const ATTRIBUTES: &[&str] = &[$(stringify!($name)),*];
 
             /// The attributes as columns, in the same order.
@@ -51,17 +51,17 @@ macro_rules! row {
 }
 
 row! {
-    /// How many events the asset has had.
+    /// The number of the asset's events.
     version: u64,
-    /// The hash of the last of them, in hex.
+    /// The hash of the last event, in hex.
     head: String,
     /// `CREATED`, `RECEIVED`, `UPLOADED`, `DELETED`, `PURGING` or `PURGED`.
     state: String,
-    /// Whether the upload was confirmed; a deleted asset's state does not tell.
+    /// Whether the upload was confirmed; the state of a deleted asset does not show it.
     confirmed: bool,
-    /// When it was created.
+    /// The time of the first event.
     created_at: String,
-    /// When the last event happened.
+    /// The time of the last event.
     updated_at: String,
     /// How the upload URL is signed: `plain` or `declared`.
     upload: String,
@@ -77,7 +77,7 @@ row! {
     /// SHA-256 in hex, as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     declared_sha256: Option<String>,
-    /// The client's own words.
+    /// The client's tags.
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
     tags: Tags,
     /// The pinned version of the object.
@@ -86,16 +86,16 @@ row! {
     /// Its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
-    /// Its SHA-256 in hex, where S3 knows it.
+    /// Its SHA-256 in hex, if S3 knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     /// Its entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
-    /// Why it was deleted.
+    /// The reason of the deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// When a tombstone may go, in epoch seconds (the form that DynamoDB's TTL asks for).
+    /// When a tombstone expires, in epoch seconds (the form of DynamoDB's TTL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
 }
@@ -103,17 +103,17 @@ row! {
 /// An attribute's value in a store of columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Column<'a> {
-    /// Nothing.
+    /// No value.
     Null,
     /// A number or a truth value (0 or 1).
     Integer(i64),
     /// Text.
     Text(Cow<'a, str>),
-    /// What no attribute is kept as.
+    /// A type that no attribute has.
     Other,
 }
 
-/// A type of attributes. `None` is a value that is not of its form.
+/// A type of attributes. `None` is a value that is not valid for it.
 trait Attribute: Sized {
     fn column(&self) -> Option<Column<'_>>;
     fn of_column(column: Column<'_>) -> Option<Self>;
@@ -180,7 +180,7 @@ impl Attribute for Tags {
     }
 }
 
-/// An attribute that is not of its form: the row was altered, or a newer program wrote it.
+/// An invalid attribute: the row was altered, or a newer program wrote it.
 #[derive(Debug, thiserror::Error)]
 #[error("attribute {0:?} is not of its form")]
 pub struct AttributeError(&'static str);
@@ -249,7 +249,7 @@ impl Row {
             confirmed: self.confirmed,
             life,
         };
-        // What the asset does not say itself has to follow from it.
+        // The attributes that are derived from the asset must match it.
         if state(asset.status()) != self.state {
             return Err(AttributeError("state"));
         }
@@ -284,20 +284,20 @@ impl Row {
     }
 }
 
-/// When the asset's row may be dropped; `None` while it is more than a tombstone. Nothing can
-/// happen to a purged asset, so its last event is `purged`.
+/// When the asset's row may be dropped; `None` while it is not a tombstone. Nothing follows a
+/// purge, so the last event of a purged asset is `purged`.
 #[must_use]
 pub fn expires_at(asset: &Asset) -> Option<DateTime<Utc>> {
     (asset.life == Life::Purged).then(|| asset.updated_at + TOMBSTONE)
 }
 
-/// Every state that a row may say.
+/// Every state of a row.
 pub const STATES: [AssetStatus; 6] = {
     use AssetStatus as S;
     [S::Created, S::Received, S::Uploaded, S::Deleted, S::Purging, S::Purged]
 };
 
-/// The state as a row says it.
+/// The state as stored in a row.
 #[must_use]
 pub fn state(status: AssetStatus) -> &'static str {
     match status {
@@ -348,7 +348,7 @@ mod tests {
 
     type Alteration = fn(&mut Row);
 
-    /// What SQLite holds; DynamoDB holds more.
+    /// SQLite's maximum; DynamoDB's is larger.
     const MOST: u64 = i64::MAX as u64;
 
     prop_compose! {

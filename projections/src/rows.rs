@@ -1,4 +1,4 @@
-//! Every row of one generation, for whoever compares or checks them.
+//! Every row of one generation, for comparisons and checks.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,42 +12,42 @@ use ledger::id::{Key, Tenant};
 
 use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
-/// A row as it lies there.
+/// A row as stored.
 #[derive(Debug, Clone)]
 pub struct StoredRow {
-    /// Its key within the tenant: an asset's id, or whatever somebody else wrote there.
+    /// Its key within the tenant: an asset's id, or a key that another program wrote.
     pub id: String,
-    /// The asset that was put there, or what cannot be read about it.
+    /// The asset of the row, or why it is unreadable.
     pub asset: Result<Asset, StoreError>,
 }
 
-/// Some rows of one part, and where the next ones are.
+/// Some rows of one part, and the position of the next ones.
 #[derive(Debug, Clone, Default)]
 pub struct RowPage {
-    /// The rows, by rising key.
+    /// The rows, by increasing key.
     pub rows: Vec<StoredRow>,
     /// The key after which the next page starts; `None` on the part's last.
     pub next: Option<String>,
 }
 
-/// The rows of one generation, as a whole.
+/// All rows of one generation.
 ///
 /// # Contract
-/// * The pages of all parts together give every row of the tenant once, tombstones too; within a
-///   part by rising key. A row that is added meanwhile may be among them.
-/// * A page sees every `put` that was answered before it was asked for.
-/// * The parts are the same for as long as the table is; a place may be kept and used later.
-/// * `tenants` names every tenant of which there is a row of this generation, or an asset that is
-///   set aside. It reads the keys of all rows where the store has no index of them.
-/// * A row that cannot be read is told as such, and is no error.
-/// * `erase` takes away one row, whatever it is, and is as good as done if there is none. It keeps
-///   no late duplicate away: project the asset again right after it, from a fresh history.
+/// * The pages of all parts together return every row of the tenant once, tombstones included;
+///   within a part by increasing key. A row that is added concurrently may be among them.
+/// * A page sees every `put` that returned before the request.
+/// * The parts never change during the life of the table; a position may be stored and used later.
+/// * `tenants` names every tenant with a row of this generation or a parked asset. It reads the
+///   keys of all rows if the store has no index of them.
+/// * An unreadable row is returned as such and is not an error.
+/// * `erase` deletes one row, whatever its content, and succeeds if there is none. It does not
+///   exclude a late duplicate: project the asset right after it, from a fresh history.
 #[async_trait]
 pub trait Rows: Views {
-    /// How many parts the rows lie in, at least one.
+    /// The number of parts of the rows, at least one.
     fn parts(&self) -> u8;
 
-    /// Whose rows there are, and whose assets are set aside.
+    /// The tenants that have rows or parked assets.
     async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError>;
 
     /// A page of the tenant's rows in `part`, after a key; from the first without one.
@@ -58,10 +58,10 @@ pub trait Rows: Views {
         after: Option<&str>,
     ) -> Result<RowPage, StoreError>;
 
-    /// The part that the asset's row is in.
+    /// The part of the asset's row.
     fn part_of(&self, key: &Key) -> u8;
 
-    /// Takes the tenant's row of this key away, for whoever mends the table.
+    /// Deletes the tenant's row of this key, to repair the table.
     async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError>;
 }
 

@@ -1,11 +1,11 @@
-//! Projecting: from hints that assets have moved on to rows that say how they are now.
+//! Projects: folds assets from the journal to rows, prompted by hints.
 //!
-//! Nothing is ever applied to a row. A hint says "asset A has reached version n"; the row is then
-//! folded anew from A's whole history. Late, double, reordered and lost hints change nothing but
-//! the delay.
+//! A hint says "asset A has reached version n". The row is then folded anew from A's whole history;
+//! a hint is never applied to a row. Late, duplicate, reordered and lost hints change only the
+//! delay.
 //!
-//! Where the feed is kept in lanes, what an asset's row lacks is announced there before the row is
-//! written: so no row is ever ahead of the feed, and the row says what is still to be announced.
+//! In a feed of lanes, the events that an asset's row lacks are announced before the row is
+//! written. So no row is ahead of the feed, and the row shows which events are to be announced.
 
 mod batch;
 mod follow;
@@ -32,13 +32,13 @@ use crate::views::{Parked, PutOutcome};
 use batch::{AssetHints, by_asset};
 pub use batch::{BatchReport, FailedHint, ProjectedAsset, ProjectionHint};
 
-/// Assets projected at once. Enough that their writes share a group commit and the round trips to
-/// a remote store overlap; few enough not to throttle it.
+/// Assets projected concurrently. Enough that their writes share a group commit and the round trips
+/// to a remote store overlap; few enough not to throttle it.
 const AT_ONCE: usize = 16;
-/// Bytes kept of what is wrong with a parked asset: a forged event may make the message long.
+/// Bytes kept of a parked asset's error message: a forged event may make it long.
 const ERROR_MAX: usize = 1024;
 
-/// Writes rows folded from the journal, to every generation that there is.
+/// Writes rows folded from the journal, to every listed generation.
 #[derive(Clone)]
 pub struct Runner {
     journal: Arc<dyn Journal>,
@@ -49,8 +49,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A runner from `journal` to `views`. Where the feed is kept beside the rows, it announces
-    /// what happened: nobody who writes rows can forget to.
+    /// A runner from `journal` to `views`. If the feed is stored with the rows, it also announces
+    /// the events, so no writer of rows can omit this.
     pub fn new(
         journal: Arc<dyn Journal>,
         views: Arc<dyn Generations>,
@@ -60,25 +60,24 @@ impl Runner {
         Self { journal, views, effects, announcer, told: None }
     }
 
-    /// Announces what happened also where the read table keeps no feed of its own.
+    /// Announces events also if the read table has no feed of its own.
     #[must_use]
     pub fn announcing(self, announcer: Announcer) -> Self {
         Self { announcer: Some(announcer), ..self }
     }
 
-    /// Tells those who take commands in this process of what is contradicted.
+    /// Reports contradicted assets to the command side of this process.
     #[must_use]
     pub fn telling(self, told: Arc<ContradictedAssets>) -> Self {
         Self { told: Some(told), ..self }
     }
 
-    /// Projects each asset that the hints name, once, as it is now. One asset's trouble never
-    /// stops its neighbours.
+    /// Projects each asset that the hints name, once, in its current state. A failure of one asset
+    /// never stops the others.
     ///
-    /// Which generations there are is read once the hints are in hand, and before anything is
-    /// folded. Read before the hints, it could lack a generation that was announced meanwhile;
-    /// and if the scan that fills it had passed by the asset before the event, nobody would bring
-    /// the event there.
+    /// The list of generations is read after the hints, and before any fold. Before the hints, it
+    /// could lack a generation that was announced meanwhile. If the scan that fills that generation
+    /// had passed the asset before the event, the event would be missing there.
     pub async fn project(&self, hints: &[ProjectionHint]) -> BatchReport {
         command_label::scope("project", self.project_all(hints)).await
     }
@@ -99,8 +98,8 @@ impl Runner {
         report
     }
 
-    /// Projects an asset again from the journal, after a person has looked at why it was parked.
-    /// `None` if the journal has no event of it: a person mistypes an id, and nothing is parked.
+    /// Projects a parked asset again from the journal, after an operator has checked the cause.
+    /// `None` if the journal has no event of it: the id may be mistyped, and nothing is parked.
     pub async fn redrive(&self, key: &Key) -> Option<ProjectedAsset> {
         let known = async { Ok((self.journal.last(key).await?, self.written().await?)) };
         let (last, written) = match known.await {
@@ -113,8 +112,7 @@ impl Runner {
         outcome.map(|(_, outcome)| outcome)
     }
 
-    /// Drops the tombstones that have expired and the generations that are kept no longer, and
-    /// says how many rows those were.
+    /// Drops expired tombstones and expired generations, and returns the number of rows.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         let now = self.effects.now();
         let list = self.views.generations().await?;
@@ -131,8 +129,7 @@ impl Runner {
         generations.iter().map(|generation| self.views.rows(*generation)).collect()
     }
 
-    /// Folds all, then announces all, then writes all: what is announced together takes few
-    /// places.
+    /// Folds all, then announces all, then writes all: a common announcement takes few entries.
     async fn run(
         &self,
         told: Vec<AssetHints>,
@@ -149,7 +146,7 @@ impl Runner {
         stream::iter(folded).map(write).buffer_unordered(AT_ONCE).collect().await
     }
 
-    /// Folds all and announces all. What could not be announced is not to be written, and an error.
+    /// Folds all and announces all. An asset that could not be announced is an error, not written.
     async fn fold_all(
         &self,
         told: Vec<AssetHints>,
@@ -180,7 +177,7 @@ impl Runner {
         Ok(FoldedAsset { history, announced })
     }
 
-    /// Announces what the rows lack, and answers which lanes could not take theirs.
+    /// Announces the events that the rows lack, and returns the lanes that failed.
     async fn announce(
         &self,
         folded: &[(Result<FoldedAsset, StoreError>, AssetHints)],
@@ -205,7 +202,7 @@ impl Runner {
         }
     }
 
-    /// What cannot be read is set aside; what did not answer is asked again.
+    /// An unreadable history parks the asset; a store failure is retried.
     async fn failed(
         &self,
         told: &AssetHints,
@@ -215,7 +212,7 @@ impl Runner {
         if !error.kind.is_of_one_asset() {
             return ProjectedAsset::Failed(error);
         }
-        // A row would void a plain parking, also one that remembers what the history lacks.
+        // A row would void a plain parking, also a row with an event that the history lacks.
         match self.contradiction(&told.key, to).await {
             Ok(Some(version)) => self.contradicted(told, version, to).await,
             Ok(None) => self.park(told, &error, to).await,
@@ -223,9 +220,9 @@ impl Runner {
         }
     }
 
-    /// The version of the asset's row, if it is of an event that its history does not have. The
-    /// row is read before the history. A history that is broken contradicts nothing here: that is
-    /// what it is set aside for.
+    /// The version of the asset's row, if it is of an event that its history does not have. The row
+    /// is read before the history. A broken history contradicts nothing here: it is parked for that
+    /// fault.
     async fn contradiction(
         &self,
         key: &Key,
@@ -257,8 +254,8 @@ impl Runner {
         to: &TargetGenerations,
     ) -> Result<PutOutcome, StoreError> {
         let mut put = put_checked(history, to).await?;
-        // Others may have written a newer row since, of events that the journal has by now. What
-        // this history lacks is not written here: it was not announced.
+        // Another process may have written a newer row since, of events that the journal has now.
+        // An event that this history lacks is not written here: it was not announced.
         if matches!(put, PutOutcome::Contradicted(_))
             && self.contradiction(&told.key, to).await?.is_none()
         {
@@ -270,7 +267,7 @@ impl Runner {
 
     fn measure(&self, told: &AssetHints, asset: &Asset, put: PutOutcome) {
         match put {
-            // A redrive comes as late as the person who asked for it, and says nothing of lag.
+            // A redrive depends on the operator's time, and does not measure lag.
             PutOutcome::Written if told.hints.is_empty() => measure::repaired(),
             PutOutcome::Written => measure::visible(asset.updated_at, self.effects.now()),
             PutOutcome::Stale => measure::stale(),
@@ -278,7 +275,7 @@ impl Runner {
         }
     }
 
-    /// Sets aside an asset whose row, of this version, its history contradicts.
+    /// Parks an asset whose row, of this version, contradicts its history.
     async fn contradicted(
         &self,
         told: &AssetHints,
@@ -344,25 +341,25 @@ impl Runner {
     }
 }
 
-/// The generations to write, the one that is read first.
+/// The generations to write, the current one first.
 type TargetGenerations = Vec<Arc<dyn Rows>>;
 
-/// What is to be written of one asset.
+/// The result of folding one asset.
 struct FoldedAsset {
     history: History,
-    /// How many of its events its row stands for, and so the feed.
+    /// The number of its events that its row, and so the feed, has.
     announced: u64,
 }
 
-/// Writes the row of a history to every generation: what became of the one that is read, or the
-/// first contradiction.
+/// Writes the row of a history to every generation: the result for the current one, or the first
+/// contradiction.
 async fn put_checked(history: &History, to: &TargetGenerations) -> Result<PutOutcome, StoreError> {
     let puts = try_join_all(to.iter().map(|rows| rows.put_checked(history))).await?;
     Ok(puts.first().copied().unwrap_or(PutOutcome::Stale))
 }
 
-/// The version of an asset's row in the generation that is read. A row that cannot be read stands
-/// for nothing: announcing twice is better than leaving out.
+/// The version of an asset's row in the current generation. An unreadable row counts as none:
+/// announcing twice is better than omitting.
 async fn version(to: &TargetGenerations, key: &Key) -> Result<u64, StoreError> {
     let Some(rows) = to.first() else { return Ok(0) };
     match rows.get(key).await {
@@ -389,7 +386,7 @@ mod tests {
     use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
     use crate::views::{MemoryViews, Views};
 
-    /// A journal and a read table, each with calls counted by name and failing as told.
+    /// A journal and a read table, with calls counted by name and failing as planned.
     struct World {
         journal: Arc<FaultyViews<MemoryJournal>>,
         views: Arc<FaultyViews<MemoryViews>>,
@@ -437,7 +434,7 @@ mod tests {
         }
     }
 
-    /// The word that an event brings when it comes through a stream.
+    /// The hint of an event that arrives through a stream.
     fn streamed(story: &Story, version: u64) -> ProjectionHint {
         let line = story.lines[usize::try_from(version).unwrap() - 1].clone();
         ProjectionHint { key: story.key.clone(), version, lines: vec![line] }

@@ -1,5 +1,5 @@
-//! What shows that a read table keeps its port's contract, and doubles for tests and the
-//! simulation. Compiled with the feature `testing` only, which no production build turns on.
+//! Conformance suites for read tables, and test doubles for tests and the simulation. They are
+//! compiled only with the feature `testing`, which no production build enables.
 
 mod faulty;
 mod feed;
@@ -26,11 +26,11 @@ use std::fmt::Debug;
 use ledger::StoreError;
 use ledger::error::StoreErrorKind;
 
-/// Failures in a row after which a store is taken to be broken and not just faulty.
+/// Consecutive failures after which a store is considered broken and not only faulty.
 const TRIES: usize = 64;
 
-/// Repeats a call until it is answered, as every caller of a port must be able to. Also says
-/// whether the first try was: after one that failed, the effect may have been there already.
+/// Repeats a call until it succeeds, as every caller of a port must be able to. Also returns
+/// whether the first attempt succeeded: a failed one may have taken effect.
 async fn settle<T: Debug>(call: impl AsyncFn() -> Result<T, StoreError>) -> (T, bool) {
     let mut tries = 0;
     loop {

@@ -16,32 +16,32 @@ use crate::rows::StoredRow;
 
 pub use memory::MemoryViews;
 
-/// Rows that are written at once where a store takes them one by one.
+/// Rows that are written concurrently if a store writes them one by one.
 const PUTS: usize = 64;
 
-/// What became of a row.
+/// The result of writing a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It is the asset's row now.
+    /// It is now the asset's row.
     Written,
-    /// A row as new or newer is there already, which is as good.
+    /// The stored row is as new or newer, which is as good.
     Stale,
-    /// The row that is there, of this version, speaks of an event that the history does not have.
-    /// It is evidence, and was left as it is.
+    /// The stored row, of this version, has an event that the history does not have. It is
+    /// evidence, and was left unchanged.
     Contradicted(u64),
 }
 
-/// Which rows a list is of.
+/// The rows of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Whose assets.
+    /// The tenant of the assets.
     pub tenant: Tenant,
     /// Only assets that are shown in this state: those being purged are shown as deleted, and
-    /// purged ones never are.
+    /// purged ones are never shown.
     pub state: Option<AssetStatus>,
-    /// Only assets older than this one: where the page before ended.
+    /// Only assets older than this one: the end of the previous page.
     pub after: Option<AssetId>,
-    /// Rows at most; at least 1, or no page would ever end the list.
+    /// The maximum number of rows; at least 1, because pages of 0 rows would never end the list.
     pub limit: usize,
 }
 
@@ -64,31 +64,31 @@ impl ListQuery {
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AssetPage {
-    /// The rows. A filtered page may be short, or empty, and still not be the last.
+    /// The rows. A filtered page may be short or empty without being the last.
     pub assets: Vec<Asset>,
-    /// Rows of the page that could not be read, newest first: altered, or of a newer program.
+    /// The unreadable rows of the page, newest first: altered, or of a newer program.
     pub unreadable: Vec<UnreadableRow>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<AssetId>,
-    /// Whether the rows are still being made: there may be assets that no page has.
+    /// Whether the rows are still being projected: the pages may lack some assets.
     pub incomplete: bool,
 }
 
-/// A row of a list that this program cannot read: the asset is there, and its history tells it.
+/// An unreadable row of a list. The asset exists, and can be folded from its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableRow {
-    /// Which asset.
+    /// The asset.
     pub asset: AssetId,
-    /// Why it cannot be read, for a person.
+    /// The cause, as a message.
     pub error: String,
 }
 
 /// A row of a list, read or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListedRow {
-    /// It was read.
+    /// It is readable.
     Read(Box<Asset>),
-    /// It could not be read.
+    /// It is unreadable.
     Unreadable(UnreadableRow),
 }
 
@@ -99,7 +99,7 @@ impl From<Asset> for ListedRow {
 }
 
 impl ListedRow {
-    /// What was read of the row of an asset.
+    /// A row from the result of reading it.
     #[must_use]
     pub fn of(id: AssetId, row: Result<Asset, StoreError>) -> Self {
         row.map_or_else(
@@ -108,7 +108,7 @@ impl ListedRow {
         )
     }
 
-    /// A row that was found for a list.
+    /// A row that was read for a list.
     #[must_use]
     pub fn found(row: StoredRow) -> Option<Self> {
         let Ok(id) = row.id.parse() else { return no_asset(&row.id) };
@@ -125,8 +125,8 @@ impl ListedRow {
     }
 }
 
-/// What a list makes of a row that is not of an asset: there is nothing to show, and no history
-/// to look at. `verify` names it.
+/// The result for a row that belongs to no asset: there is no state to show, and no history to
+/// read. `verify` names it.
 #[must_use]
 pub fn no_asset(key: &str) -> Option<ListedRow> {
     measure::unreadable();
@@ -135,7 +135,7 @@ pub fn no_asset(key: &str) -> Option<ListedRow> {
 }
 
 impl AssetPage {
-    /// The page that the first rows make, where at least one more than `limit` was looked for.
+    /// The page of the first rows, if at least one more than `limit` was requested.
     #[must_use]
     pub fn cut(mut rows: Vec<ListedRow>, limit: usize) -> Self {
         let more = rows.len() > limit;
@@ -152,51 +152,50 @@ impl AssetPage {
     }
 }
 
-/// An asset that could not be projected and waits for a person.
+/// An asset that could not be projected and waits for an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
-    /// Which asset.
+    /// The asset.
     pub key: Key,
-    /// The version that it was said to have reached.
+    /// The version that was reported.
     pub version: u64,
-    /// Why it could not be projected, for a person.
+    /// Why it could not be projected, as a message.
     pub error: String,
-    /// When that was found.
+    /// The time of the failure.
     pub at: DateTime<Utc>,
-    /// Whether its row speaks of another event than its history has at that version. Then no row
-    /// that comes later lets go of it, and commands on it are refused.
+    /// Whether its row has another event than its history at that version. Then no later row
+    /// unparks the asset, and commands on it are refused.
     pub contradicted: bool,
 }
 
-/// The rows of all assets, and those set aside.
+/// The rows of all assets, and the parked assets.
 ///
 /// # Contract
-/// * `put` writes the whole row, and only if none is there of the same or a later version. Puts of
-///   the same assets in any order, any number of times, leave the same rows.
-/// * `put_checked` does the same for the row that a whole history makes, and overwrites no row
-///   whose head is not the hash of that version in the history. Comparing and writing are one step.
-/// * A row comes back as the asset that was put.
-/// * `get` sees every `put` that was answered before; `glance` and `list` may lag by moments.
-/// * A row that cannot be read fails no list: it is named among the unreadable ones of its page.
-/// * A walk by the cursor, page by page, gives every listed asset that was there when it began
+/// * `put` writes the whole row, and only if the stored one is of an earlier version or missing.
+///   Puts of the same assets in any order, any number of times, result in the same rows.
+/// * `put_checked` does the same for the row of a whole history, and replaces no row whose head is
+///   not the hash of that version in the history. Comparing and writing are atomic.
+/// * A row is read as the asset that was put.
+/// * `get` sees every `put` that returned before; `get_eventually` and `list` may lag.
+/// * An unreadable row fails no list: the page names its key, in its place, also in a list of a
+///   state that the row may actually have.
+/// * Reading page by page with the cursor returns every listed asset that existed at the beginning
 ///   exactly once, newest first, also while newer ones are added.
-/// * A purged asset's row is a tombstone: `get` gives it, so that a late duplicate cannot bring the
-///   asset back; `list` does not. It goes when it expires, not before.
-/// * A row at or beyond the version of a parked asset voids the parking, whichever came first;
-///   but not of one that is contradicted. That is replaced only by another contradiction, and let
-///   go of only by who says that it is one.
-/// * A row that cannot be read fails no list: its key is on the page in its place, also where the
-///   list is of a state that the row may have in truth.
-/// * Tenants do not see each other's rows, nor what was set aside.
-/// * A call that fails may have taken effect; repeating it is safe. `Corrupt` means that this
-///   asset is the trouble and others may still be written.
+/// * A purged asset's row is a tombstone: `get` returns it, so that a late duplicate cannot restore
+///   the asset; `list` does not. It is dropped after it expires, not before.
+/// * A row at or beyond the version of a parked asset unparks it, in either order. It does not
+///   unpark a contradicted asset: only another contradiction replaces that parking, and only a
+///   caller that knows of the contradiction removes it.
+/// * Tenants see neither rows nor parked assets of each other.
+/// * A call that fails may have taken effect; repeating it is safe. `Corrupt` means that only this
+///   asset is affected and others may still be written.
 #[async_trait]
 pub trait Views: Send + Sync {
     /// The row of `key`.
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError>;
 
-    /// The row of `key` as it was a moment ago, for who checks it against the journal anyway. As
-    /// it stands here it is for a store in which that costs no less.
+    /// The row of `key`, possibly stale by a moment, for callers that compare it with the journal
+    /// anyway. The default is for a store in which this is not cheaper.
     async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         self.get(key).await
     }
@@ -204,12 +203,12 @@ pub trait Views: Send + Sync {
     /// Writes the row of `asset` if it is newer.
     async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError>;
 
-    /// Writes the row that a whole history makes if it is newer, unless the row that is there
-    /// contradicts the history.
+    /// Writes the row of a whole history if it is newer, unless the stored row contradicts the
+    /// history.
     async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError>;
 
-    /// Writes rows of different assets, each as [`Views::put`] does, and answers for each in turn.
-    /// As it stands here it is for a store in which many at once cost no less than each alone.
+    /// Writes rows of different assets, each as [`Views::put`] does, and returns the result of each
+    /// in order. The default is for a store in which a batch is not cheaper than single puts.
     async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
         let puts: Vec<_> = assets.iter().map(|asset| self.put(asset)).collect();
         stream::iter(puts).buffered(PUTS).collect().await
@@ -218,14 +217,14 @@ pub trait Views: Send + Sync {
     /// A page of rows, newest first.
     async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError>;
 
-    /// Sets an asset aside. A version replaces itself and earlier ones.
+    /// Parks an asset. A parking replaces one of the same or an earlier version.
     async fn park(&self, parked: &Parked) -> Result<(), StoreError>;
 
-    /// The tenant's assets that are set aside, oldest first, at most `limit`.
+    /// The tenant's parked assets, oldest first, at most `limit`.
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError>;
 
-    /// The tenant's assets that are contradicted, at most `limit`. As it stands here it is for a
-    /// store in which listing what is set aside costs little.
+    /// The tenant's contradicted assets, at most `limit`. The default is for a store in which
+    /// listing the parked assets is cheap.
     async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let mut parked = self.parked(tenant, usize::MAX).await?;
         parked.retain(|parked| parked.contradicted);
@@ -233,11 +232,11 @@ pub trait Views: Send + Sync {
         Ok(parked)
     }
 
-    /// Takes an asset off what is set aside, unless it was set aside again, at a later version.
+    /// Unparks an asset, unless it was parked again at a later version.
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError>;
 
-    /// Drops the tombstones that have expired, and says how many those were. As it stands here it
-    /// is for a store that drops them by itself, as DynamoDB's TTL does.
+    /// Drops expired tombstones, and returns their number. The default is for a store that drops
+    /// them by itself, as DynamoDB's TTL does.
     async fn sweep(&self, _now: DateTime<Utc>) -> Result<u64, StoreError> {
         Ok(0)
     }

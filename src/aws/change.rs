@@ -1,5 +1,5 @@
-//! What a record of the journal's stream says, whoever reads it: an asset has moved on, or somebody
-//! was at the truth.
+//! A record of the journal's stream, for every reader: an asset has a new event, or an event was
+//! tampered with.
 
 use ledger::chain::Hash;
 use ledger::id::Key;
@@ -8,21 +8,21 @@ use projections::runner::ProjectionHint;
 use serde::Deserialize;
 use serde_dynamo::{Item, from_item};
 
-/// The kind of change that a journal is for. No program of ours does any other.
+/// The only kind of change that this program makes to a journal.
 const APPENDED: &str = "INSERT";
 
 /// One change of one item of the journal.
 #[derive(Debug)]
 pub(crate) struct JournalChange<'a> {
-    /// `INSERT`, `MODIFY` or `REMOVE`, or what is not known yet.
+    /// `INSERT`, `MODIFY` or `REMOVE`, or an unknown kind.
     pub(crate) kind: &'a str,
-    /// Its number in its shard.
+    /// Its sequence number in its shard.
     pub(crate) sequence: Option<&'a str>,
     /// The item's key.
     pub(crate) keys: &'a Item,
-    /// The item before; empty if there was none.
+    /// The old image; empty if there was none.
     pub(crate) old: &'a Item,
-    /// The item after; empty if there is none.
+    /// The new image; empty if there is none.
     pub(crate) new: &'a Item,
 }
 
@@ -83,8 +83,8 @@ fn body(image: &Item) -> Option<String> {
     from_item(image.clone()).ok().map(|EventImage { body }| body)
 }
 
-/// The hash of the event that an image holds; of the whole image where that is none, its attributes
-/// sorted, so that whoever has the item comes to the same. `-` for no image.
+/// The hash of the event in an image. If it has none, the hash of the whole image with sorted
+/// attributes, so that it can be recomputed from the item. `-` for no image.
 fn hash(image: &Item) -> String {
     if image.is_empty() {
         return "-".to_owned();
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(hash(&event), Hash::of(b"{}").to_string());
         let text = r#"{"body":{"N":"1"},"m":{"M":{"a":{"S":"1"},"b":{"S":"2"},"c":{"S":"3"}}}}"#;
         for _ in 0..8 {
-            // Each has its attributes in an order of its own.
+            // Each map has its own order of attributes.
             let other = item(&serde_json::from_str(text).unwrap());
             assert_eq!(hash(&other), Hash::of(text.as_bytes()).to_string());
         }

@@ -1,4 +1,4 @@
-//! What `/readyz` looks at beside the ports: the tables' form, and how far the rows are behind.
+//! The checks of `/readyz` besides those of the ports: the tables' form, and the lag of the rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::stream::FollowerStatus;
 use super::tables::{Definition, JOURNAL, VIEWS};
 use crate::http::{Check, NotReady};
 
-/// How far rows may be behind before whoever watches should know. A list shows assets as of then;
-/// reading one asset is current whatever the rows say.
+/// The lag of the rows above which `/readyz` fails. A list shows assets as of that time; a read of
+/// a single asset is current in any case.
 const LAG_MAX: Duration = Duration::from_mins(1);
 
-/// One look at each table.
+/// One check for each table.
 pub(super) fn tables(client: &Client, config: &Config) -> [Arc<dyn Check>; 2] {
     let of = |name, text, table: &String| {
         let (client, table) = (client.clone(), table.clone());
@@ -29,7 +29,7 @@ pub(super) fn tables(client: &Client, config: &Config) -> [Arc<dyn Check>; 2] {
     [of("journal_table", JOURNAL, &config.journal), of("views_table", VIEWS, &config.views)]
 }
 
-/// One look at how far the rows are behind.
+/// One check for the lag of the rows.
 pub(super) fn lag(
     status: watch::Receiver<FollowerStatus>,
     effects: Arc<dyn Effects>,
@@ -37,7 +37,7 @@ pub(super) fn lag(
     Arc::new(LagCheck { status, effects })
 }
 
-/// Whether a table is active and as the migrations have it, its stream included.
+/// Checks that a table is active and has the form of the migrations, including its stream.
 struct TableCheck {
     name: &'static str,
     text: &'static str,

@@ -1,4 +1,4 @@
-//! The clients of AWS, all made once from one configuration, none of which waits for ever.
+//! The clients of AWS, all created once from one configuration, all with timeouts.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use aws_types::service_config::ServiceConfigKey;
 
 use crate::objects::Connection;
 
-/// One try. The SDK has no limit of its own: a hung server would be waited on for ever.
+/// One attempt. The SDK has no limit of its own and would wait for a hung server forever.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// All tries together for an API: shorter than its caller waits.
+/// All attempts of an API call together: shorter than its caller waits.
 pub const API_OPERATION: Duration = Duration::from_secs(4);
-/// All tries together for a projector: nobody waits for it, and giving up costs a whole batch.
+/// All attempts of a projector call together: no caller waits, and a failure costs a whole batch.
 pub const PROJECTOR_OPERATION: Duration = Duration::from_secs(10);
-/// The longest first wait after a failure; it doubles with each. The SDK's second is for services
-/// that take as long to answer: a table is asked again before its caller notices.
+/// The longest first wait after a failure; it doubles each time. The SDK's default of a second
+/// suits slower services: a table is retried before the caller notices.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
-/// Tries of one call. The seven waits between them end after 3.2 seconds at the latest, within the
-/// shortest operation: a table that is throttled for a moment is waited for.
+/// Attempts of one call. The seven waits between them end after 3.2 seconds at the latest, within
+/// the shortest operation, so a call survives a short throttling of its table.
 const TRIES: u32 = 8;
 
-/// The ways to the tables and to the bucket.
+/// The clients for the tables and the bucket.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// To the tables.
+    /// For the tables.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// To the bucket.
+    /// For the bucket.
     pub objects: Connection,
 }
 
@@ -46,7 +46,7 @@ impl Clients {
         }
     }
 
-    /// URLs signed for `url`, where clients see S3 under another name than this process.
+    /// Signs URLs for `url`, if clients use another S3 endpoint URL than this process.
     #[cfg(feature = "local")]
     #[must_use]
     pub fn signing_for(mut self, url: Option<&str>) -> Self {
@@ -56,7 +56,7 @@ impl Clients {
         self
     }
 
-    /// A client to the tables' streams.
+    /// A client for the tables' streams.
     #[cfg(feature = "local")]
     #[must_use]
     pub fn streams(shared: &SdkConfig, operation: Duration) -> aws_sdk_dynamodbstreams::Client {
@@ -72,7 +72,7 @@ impl Clients {
     }
 }
 
-/// The configuration of the environment, by the rules of every AWS tool.
+/// The configuration from the environment, by the rules of every AWS tool.
 #[cfg(feature = "local")]
 pub async fn sdk_config() -> SdkConfig {
     aws_config::load_defaults(behavior()).await
@@ -84,7 +84,7 @@ pub(crate) async fn function_config() -> Result<SdkConfig, super::ConfigError> {
     super::lambda_env::given_config(behavior()).await
 }
 
-/// What the SDK does where nobody says, as of a date: an update changes nothing by itself.
+/// The SDK's defaults as of a date, so that an update does not change them.
 fn behavior() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
@@ -94,19 +94,19 @@ pub(super) fn timeouts(operation: Duration) -> TimeoutConfig {
     one.operation_timeout(operation).build()
 }
 
-/// Said here, as the timeouts are, and not in the environment: a function's configuration is made
-/// by hand, so none of the SDK's variables would be read.
+/// Set here, like the timeouts, and not by variables: a function builds its configuration itself,
+/// so the SDK's variables would not be read.
 pub(super) fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(TRIES).with_initial_backoff(FIRST_WAIT)
 }
 
-/// Whether S3 is somebody else's: only AWS has a name for each bucket.
+/// Whether S3 has an endpoint of its own: only AWS has a host name for each bucket.
 fn has_own_endpoint(shared: &SdkConfig) -> bool {
     endpoint(shared, "s3").is_some() || shared.endpoint_url().is_some()
 }
 
-/// Where the streams are, if only the tables' place was said: an emulator has both in one, and
-/// nobody who named it means the streams of AWS.
+/// The endpoint of the streams, if only the tables' endpoint was set: an emulator serves both, and
+/// its user does not intend the streams of AWS.
 #[cfg(feature = "local")]
 fn streams_endpoint(shared: &SdkConfig) -> Option<String> {
     let own = endpoint(shared, "dynamodb streams");
@@ -114,7 +114,7 @@ fn streams_endpoint(shared: &SdkConfig) -> Option<String> {
     own.or_else(tables)
 }
 
-/// What `AWS_ENDPOINT_URL_…` or the profile says of one service.
+/// The `AWS_ENDPOINT_URL_…` variable or the profile's endpoint of one service.
 fn endpoint(shared: &SdkConfig, service: &str) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id(service);
     let key = key.env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
@@ -180,7 +180,7 @@ mod tests {
         assert!(waits < API_OPERATION, "{waits:?}: the last tries would never be made");
     }
 
-    /// The SDK knows several first waits, by error and by version: this is the one that it takes.
+    /// The SDK has several first waits, by error and by version: this is the one in use.
     #[tokio::test(start_paused = true)]
     async fn a_table_that_fails_for_a_moment_is_asked_again_at_once() {
         for fault in [Fault::THROTTLED, Fault::INTERNAL] {

@@ -1,4 +1,4 @@
-//! What a deployment tells its programs: which tables, which bucket, whose assets.
+//! The configuration of a deployment: its tables, its bucket and its tenant.
 
 use ledger::id::Tenant;
 
@@ -8,13 +8,13 @@ pub(crate) const JOURNAL_TABLE: &str = "ASSET_LEDGER_JOURNAL_TABLE";
 pub(crate) const VIEWS_TABLE: &str = "ASSET_LEDGER_VIEWS_TABLE";
 /// The bucket of the files.
 pub(crate) const BUCKET: &str = "ASSET_LEDGER_BUCKET";
-/// Whose assets these are.
+/// The tenant of the assets.
 pub(crate) const TENANT: &str = "ASSET_LEDGER_TENANT";
-/// Partitions that the rows of a tenant are spread over.
+/// Partitions of the rows of a tenant.
 pub(crate) const SHARDS: &str = "ASSET_LEDGER_SHARDS";
 
-/// Partitions of a tenant's rows, where nobody says: 8,000 writes a second on DynamoDB, and lists
-/// of eight queries. Fixed for the life of a table.
+/// Partitions of a tenant's rows by default: 8,000 writes a second on DynamoDB, and lists of eight
+/// queries. Fixed for the life of a table.
 pub(crate) const DEFAULT_SHARDS: u8 = 8;
 
 /// One deployment: two tables, a bucket, a tenant.
@@ -26,35 +26,35 @@ pub struct Config {
     pub views: String,
     /// The name of the bucket.
     pub bucket: String,
-    /// Whose assets these are.
+    /// The tenant of the assets.
     pub tenant: Tenant,
-    /// Partitions that the rows of a tenant are spread over; at least 1.
+    /// Partitions of the rows of a tenant; at least 1.
     pub shards: u8,
 }
 
-/// A variable that is missing or means nothing.
+/// A variable that is missing or invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// There is no default for it.
+    /// It is missing and has no default.
     #[error("the environment variable {0} is not set, or empty: {hint}", hint = hint(.0))]
     Missing(&'static str),
-    /// It is there, but not of its form.
+    /// It is invalid.
     #[error("the environment variable {name} is {value:?}: {expected}")]
     Form {
-        /// Which.
+        /// Its name.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
-        /// What it should be.
+        /// A valid value.
         expected: &'static str,
     },
 }
 
 impl Config {
-    /// As the environment says: the way of the functions, which have no command line.
+    /// Reads the environment, for the functions, which have no command line.
     ///
     /// # Errors
-    /// Names the variable that is missing or means nothing.
+    /// Names the variable that is missing or invalid.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(variable)
     }
@@ -90,7 +90,7 @@ fn hint(name: &str) -> &'static str {
     }
 }
 
-/// The one place beside the command line where the program reads its environment.
+/// The only place besides the command line where the program reads its environment.
 #[allow(clippy::disallowed_methods, reason = "functions have no command line to be told by")]
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()

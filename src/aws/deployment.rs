@@ -1,4 +1,4 @@
-//! A deployment's parts, each behind its port: the adapters of AWS under what knows nothing of it.
+//! The parts of a deployment, each behind its port: the adapters of AWS.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use crate::system::SystemEffects;
 /// The parts of a deployment.
 #[derive(Clone)]
 pub struct Deployment {
-    /// Which deployment.
+    /// The configuration.
     pub config: Config,
     /// The events.
     pub journal: Arc<dyn Journal>,
-    /// The rows that are read.
+    /// The current rows.
     pub views: Arc<dyn Views>,
     /// The rows of every generation.
     pub generations: Arc<dyn Generations>,
-    /// What is missing from the bucket.
+    /// The notes about missing versions.
     pub absences: Arc<dyn Absences>,
-    /// What the feed is kept in.
+    /// The lanes of the feed.
     pub lanes: Arc<dyn Lanes>,
     /// The files.
     pub objects: Arc<S3Objects>,
 }
 
 impl Deployment {
-    /// The parts of `config`, reached by `clients`.
+    /// The parts of `config`, through `clients`.
     #[must_use]
     pub fn new(config: Config, clients: Clients) -> Self {
         let Clients { dynamodb, objects } = clients;
@@ -66,13 +66,13 @@ impl Deployment {
         Reader::new(self.journal.clone(), self.views.clone())
     }
 
-    /// What happens to all assets.
+    /// The feed.
     #[must_use]
     pub fn feed(&self) -> Arc<dyn Feed> {
         Arc::new(LanedFeed::new(self.lanes.clone(), self.journal.clone()))
     }
 
-    /// What writes the rows, and the feed.
+    /// The writer of rows and feed.
     #[must_use]
     pub fn runner(&self) -> Runner {
         let (journal, generations) = (self.journal.clone(), self.generations.clone());

@@ -1,8 +1,8 @@
-//! What a function is given in its variables, and nothing else: region, credentials, endpoints.
+//! The configuration from a function's variables only: region, credentials, endpoints.
 //!
-//! Lambda gives each process credentials that it has for life. To look for them as every AWS tool
-//! does, in profiles, on the network, by roles, would cost each start time and each function some
-//! 150 KB of programs that never run.
+//! Lambda gives each process credentials for its lifetime. The default search of AWS tools, in
+//! profiles, on the network, by roles, would add start time and some 150 KB of unused code to each
+//! function.
 
 use aws_config::environment::{
     EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
@@ -14,7 +14,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use super::config::{ConfigError, variable};
 
-/// The configuration that the variables give.
+/// The configuration from the variables.
 pub(crate) async fn given_config(behavior: BehaviorVersion) -> Result<SdkConfig, ConfigError> {
     let region = EnvironmentVariableRegionProvider::new().region().await;
     let credentials = EnvironmentVariableCredentialsProvider::new().provide_credentials().await;
@@ -34,7 +34,7 @@ pub(crate) async fn given_config(behavior: BehaviorVersion) -> Result<SdkConfig,
 struct EndpointVariables(fn(&str) -> Option<String>);
 
 impl LoadServiceConfig for EndpointVariables {
-    /// One service's own, such as `AWS_ENDPOINT_URL_S3`, before that of all.
+    /// The endpoint of one service, such as `AWS_ENDPOINT_URL_S3`, before that of all services.
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_uppercase().replace(' ', "_");
         self.0(&format!("{}_{service}", key.env())).or_else(|| self.0(key.env()))

@@ -1,7 +1,7 @@
-//! Bringing the tables of a deployment to the form that this program knows, once and again.
+//! Migrates the tables of a deployment to the form of this program; it can be repeated.
 //!
-//! First everything is looked at; a table that differs stops the whole before anything was
-//! changed. Then what is missing is made, and what was made is written down.
+//! First all tables are checked; if one differs, nothing is changed. Then missing tables are
+//! created, and the migrations are recorded.
 
 mod extras;
 
@@ -20,38 +20,38 @@ pub(super) use self::extras::EXPIRES;
 use self::extras::Extras;
 use super::tables::{Definition, JOURNAL, VIEWS};
 
-/// How often a table that is being made is looked at.
+/// The polling interval for a table that is being created.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long making a table may take: seconds usually, and then something is wrong.
+/// How long the creation of a table may take: usually seconds.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Where the records of migrations stand among the rows: no tenant's name begins so.
+/// The partition of the migration records in the rows' table: no tenant's name starts like this.
 const RECORDS: &str = "#migrations";
 
-/// What to migrate, and when it is.
+/// The tables to migrate, and the time.
 #[derive(Debug, Clone)]
 pub struct Migration {
-    /// Where the tables are.
+    /// The client for the tables.
     pub client: Client,
     /// The journal's table.
     pub journal: String,
     /// The rows' table.
     pub views: String,
-    /// The time to write down.
+    /// The time to record.
     pub now: DateTime<Utc>,
 }
 
-/// One table on its way.
+/// The migration of one table.
 struct TableMigration {
     /// The migration's name.
     name: &'static str,
     definition: Definition,
     there: Option<TableDescription>,
-    /// By which attribute its items expire, if they do.
+    /// The TTL attribute of its items, if there is one.
     expiry: Option<String>,
 }
 
 impl Migration {
-    /// Brings the tables to their form, telling each step; with `dry_run`, only tells.
+    /// Migrates the tables and reports each step; with `dry_run`, only reports.
     pub async fn run(&self, dry_run: bool, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
         let wanted = self.look().await?;
         refuse(&wanted)?;
@@ -96,7 +96,7 @@ impl Migration {
         }
     }
 
-    /// Makes a table if it is missing, waits for it, and sees to what `CreateTable` cannot say.
+    /// Creates a table if it is missing, waits for it, and sets what `CreateTable` cannot set.
     async fn make(
         &self,
         wanted: &TableMigration,
@@ -127,7 +127,7 @@ impl Migration {
         let request = definition.create(&self.client).context("a migration is incomplete")?;
         match request.send().await {
             Ok(_) => say(&format!("{table}: creating")),
-            // Somebody was faster. Whether theirs is ours is seen when it is there.
+            // Another process created it at the same time. Its form is checked once it exists.
             Err(error) if code(&error) == Some("ResourceInUseException") => {
                 say(&format!("{table}: somebody else is creating it"));
             }
@@ -136,7 +136,7 @@ impl Migration {
         Ok(())
     }
 
-    /// The table once it is active.
+    /// The table after it became active.
     async fn wait(
         &self,
         definition: &Definition,
@@ -164,7 +164,7 @@ impl Migration {
         }
     }
 
-    /// Writes down what was applied; the first time counts.
+    /// Records the migration; the first time is kept.
     async fn record(
         &self,
         wanted: &TableMigration,
@@ -196,7 +196,7 @@ impl TableMigration {
         self.name.starts_with("journal")
     }
 
-    /// An event never goes, and a row by no other attribute than the one that says when it may.
+    /// Events never expire, and rows expire only by their TTL attribute.
     fn wrong_expiry(&self) -> Option<String> {
         let (table, attribute) = (&self.definition.table_name, self.expiry.as_deref()?);
         if self.is_journal() {
@@ -217,7 +217,7 @@ impl TableMigration {
     }
 }
 
-/// Every difference of every table at once, before anything is touched.
+/// Reports all differences of all tables, before any change.
 fn refuse(wanted: &[TableMigration]) -> anyhow::Result<()> {
     let there = wanted.iter().filter_map(|it| Some((&it.definition, it.there.as_ref()?)));
     let told: Vec<String> = there.filter_map(|(wanted, there)| complaint(wanted, there)).collect();
@@ -246,7 +246,7 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
 
-/// A call that failed, in the words of whoever refused it.
+/// A failed call, with the endpoint's message.
 fn told<E, R>(call: &str, table: &str, error: &SdkError<E, R>) -> anyhow::Error
 where
     SdkError<E, R>: std::error::Error + 'static,

@@ -1,5 +1,5 @@
-//! The AWS form: the same router, handler and runner on DynamoDB and S3. Here is what all of its
-//! mains compose from; each main only says what runs.
+//! The AWS form: the same router, handler and runner on DynamoDB and S3. The mains compose their
+//! parts from this module and only choose what runs.
 
 #[cfg(any(feature = "local", feature = "lambda"))]
 mod change;

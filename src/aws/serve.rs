@@ -1,4 +1,4 @@
-//! The API in a process of its own, on DynamoDB and S3; and the projection, there or in another.
+//! The API as a process on DynamoDB and S3, and the projection as another one.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,43 +17,42 @@ use crate::server::{BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
 use crate::{checks as ports, cors};
 
-/// How long what works behind the requests may take at least to end.
+/// The minimum time for background tasks to end.
 const WORKS: Duration = Duration::from_secs(6);
 
-/// What to run, and where.
+/// The options of the API.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Which deployment.
+    /// The deployment.
     pub config: Config,
-    /// Where the API listens.
+    /// The address of the API.
     pub listen: SocketAddr,
-    /// The S3 endpoint as clients reach it, where that is not where this process does.
+    /// The S3 endpoint's URL for clients, if it differs from the one that this process uses.
     pub s3_url: Option<String>,
-    /// Web origins that may use the API, beside those of this machine.
+    /// Allowed web origins besides those of this machine.
     pub cors_origins: Vec<String>,
-    /// The URLs under which clients reach the API, where a proxy stands before it; each as
-    /// [`crate::http::spelt`].
+    /// The public URLs of the API behind a proxy; each as [`crate::http::spelt`].
     pub public_urls: Vec<String>,
-    /// Whether the API answers under names other than this machine's own.
+    /// Whether the API accepts host names other than this machine's own.
     pub any_host: bool,
-    /// How long requests under way may take when this is told to stop.
+    /// How long requests in progress may take at a shutdown.
     pub drain: Duration,
 }
 
-/// What to project, and where to tell of it.
+/// The options of the projection.
 #[derive(Debug, Clone)]
 pub struct Projecting {
-    /// Which deployment.
+    /// The deployment.
     pub config: Config,
-    /// Where `/healthz`, `/readyz` and `/metrics` are.
+    /// The address of `/healthz`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
-    /// Whether to begin with every asset of the journal.
+    /// Whether to project every asset of the journal first.
     pub catch_up: bool,
-    /// How long requests under way may take when this is told to stop.
+    /// How long requests in progress may take at a shutdown.
     pub drain: Duration,
 }
 
-/// The running whole.
+/// A running server.
 pub struct AwsServer {
     url: String,
     doors: Tasks,
@@ -62,7 +61,7 @@ pub struct AwsServer {
 }
 
 impl AwsServer {
-    /// Starts the API. When this answers, its address listens.
+    /// Starts the API. When this returns, its address accepts connections.
     pub async fn serve(options: ServeOptions, shared: &SdkConfig) -> anyhow::Result<Self> {
         let pages = cors::pages(&options.cors_origins, &options.public_urls)?;
         let hosts = cors::hosts(&pages, options.any_host);
@@ -76,7 +75,7 @@ impl AwsServer {
         })
     }
 
-    /// Starts the projection. When this answers, its address listens.
+    /// Starts the projection. When this returns, its address accepts connections.
     pub async fn project(options: Projecting, shared: &SdkConfig) -> anyhow::Result<Self> {
         let door = BoundListener::bind("--listen", options.listen).await?;
         let clients = Clients::new(shared, PROJECTOR_OPERATION);
@@ -103,13 +102,13 @@ impl AwsServer {
         Ok(Self { url, doors, works, drain })
     }
 
-    /// Where it answers.
+    /// Its address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Finishes what is under way: first the requests, then what works behind them.
+    /// Finishes the work in progress: first the requests, then the background tasks.
     pub async fn stop(self) {
         let deadline = Instant::now() + self.drain;
         self.doors.end(deadline).await;
@@ -149,7 +148,7 @@ fn follower(
     if catch_up { follower.catching_up() } else { follower }
 }
 
-/// Tells what this process counted.
+/// The metrics of this process.
 struct ServeMetrics(Prometheus);
 
 #[async_trait]
@@ -171,7 +170,7 @@ mod tests {
     use crate::aws::clients::{retries, timeouts};
     use crate::objects::Connection;
 
-    /// The API over an engine, with the timeouts and the tries that it has over AWS.
+    /// The API over an engine, with the timeouts and the attempts of AWS.
     async fn world() -> (Engine, Router) {
         let engine = Engine::new();
         let Tables { journal, views, .. } = engine.tables_with_streams().await;
@@ -193,7 +192,7 @@ mod tests {
         (answer.status(), again)
     }
 
-    /// The commands that units were counted for, with their table's first request.
+    /// The commands whose units were counted, with their table's first request.
     fn counted_for(recorder: &DebuggingRecorder) -> Vec<String> {
         let all = recorder.snapshotter().snapshot().into_vec().into_iter();
         let units = all.filter(|it| it.0.key().name() == "asset_ledger_consumed_units");

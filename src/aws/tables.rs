@@ -1,4 +1,4 @@
-//! The two tables as `migrations/` has them, and how one that exists differs.
+//! The two tables as defined in `migrations/`, and how an existing table differs.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
@@ -13,7 +13,7 @@ pub(super) const JOURNAL: &str = include_str!("../../migrations/dynamodb/journal
 /// The rows' table.
 pub(super) const VIEWS: &str = include_str!("../../migrations/dynamodb/views.json");
 
-/// A table as the request that creates it. What is not named here, no migration may say.
+/// A table as the request that creates it. A migration may have no other fields.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Definition {
@@ -48,7 +48,7 @@ struct StreamDefinition {
 }
 
 impl Definition {
-    /// The definition in `text`, of the table that is called `table` here.
+    /// The definition in `text`, for a table named `table`.
     pub(super) fn read(text: &str, table: &str) -> serde_json::Result<Self> {
         let definition: Self = serde_json::from_str(text)?;
         Ok(Self { table_name: table.to_owned(), ..definition })
@@ -72,8 +72,8 @@ impl Definition {
         Ok(create)
     }
 
-    /// How a table differs in what cannot be changed without moving its data, or must not be
-    /// changed behind its users' backs: its key, its stream, its indexes. Each for a person.
+    /// The differences of a table that cannot be changed without moving its data, or must not be
+    /// changed without its users' knowledge: its key, its stream, its indexes. Each as a message.
     pub(super) fn differences(&self, there: &TableDescription) -> Vec<String> {
         let pairs = [
             ("key", self.key(), key_of(there)),
@@ -180,7 +180,7 @@ mod tests {
         own.collect::<Vec<_>>().join("\n")
     }
 
-    /// What stands after `name: ` in each place of the resource, up to the end of its value.
+    /// The value after `name: ` in each place of the resource.
     fn values<'a>(resource: &'a str, name: &str) -> Vec<&'a str> {
         let name = format!("{name}: ");
         let after = resource.split(&name).skip(1);
@@ -221,7 +221,7 @@ mod tests {
         item.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// One item of each form that there is in either table, but for the record of `migrate`.
+    /// Writes one item of each form in either table, except the record of `migrate`.
     async fn write_everything(journal: &DynamoJournal, views: &DynamoViews) {
         let story = Story::begin("main", 1).received().deleted().purged();
         for line in &story.lines {
@@ -276,7 +276,7 @@ mod tests {
                 "note" => assert_eq!(names, ["body"]),
                 _ => assert_eq!(names, ["applied_at", "definition", "program"], "{item:?}"),
             }
-            // A number of seconds; and nothing but a row ever goes by itself.
+            // A number of seconds; and only rows expire.
             assert_eq!(value(EXPIRES).is_some_and(AttributeValue::is_n), form == "row");
             assert!(value("sk").is_some());
             *forms.entry(form).or_default() += 1;
@@ -289,7 +289,7 @@ mod tests {
         ["pk", "sk"].contains(&name)
     }
 
-    /// What an item of the read table is, by its partition.
+    /// The form of an item of the read table, by its partition.
     fn form_of(partition: &str) -> &'static str {
         let parts: Vec<_> = partition.split('#').collect();
         match parts[..] {

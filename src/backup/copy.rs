@@ -1,5 +1,5 @@
-//! Copies of single files: hashed on the way, read back, and under their name only when they are
-//! whole and on disk.
+//! Copies of single files: hashed during the copy, read back, and renamed to the final name only
+//! when they are complete and on disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,14 +15,14 @@ use super::RunMonitor;
 /// Bytes read from disk at a time.
 const BLOCK: usize = 256 * 1024;
 
-/// What a file of a backup, or of a restored folder, was found to be.
+/// The state of a file of a backup, or of a restored folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CopyOutcome {
-    /// There it is, as expected.
+    /// It exists and has the expected bytes.
     Whole,
     /// There is no such file.
     Missing,
-    /// It has other bytes than expected. Nothing was kept of it.
+    /// It has other bytes than expected. The copy was discarded.
     Altered,
 }
 
@@ -71,29 +71,29 @@ fn pump(mut from: File, to: &mut dyn Write, watch: &RunMonitor) -> anyhow::Resul
     }
 }
 
-/// A file for its owner alone, empty.
+/// Creates an empty file that only its owner can read.
 pub(super) fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// A folder for its owner alone.
+/// Creates a folder that only its owner can read.
 pub(super) fn private_folder(path: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("{}: cannot make the folder", path.display()))
 }
 
-/// Brings the names in a folder to disk.
+/// Syncs a folder's names to disk.
 pub(super) fn sync(folder: &Path) -> anyhow::Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.with_context(|| folder.display().to_string())
 }
 
-/// Where a file stands until it is whole.
+/// The path of a file until it is complete.
 pub(super) fn draft_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(PARTIAL);
     name.into()
 }
 
-/// What the names of such files end with.
+/// The suffix of such files' names.
 pub(super) const PARTIAL: &str = ".partial";

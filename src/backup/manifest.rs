@@ -1,4 +1,4 @@
-//! What a backup holds, in one file that is replaced as a whole: `backup.json`.
+//! The contents of a backup, in one file that is replaced as a whole: `backup.json`.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,27 +11,27 @@ use super::copy::{draft_of, private, sync};
 
 /// The manifest's name.
 const FILE: &str = "backup.json";
-/// The form that this program writes and reads.
+/// The version of the format that this program writes and reads.
 const FORM: u32 = 1;
 
-/// A backup, as its last run left it.
+/// A backup, as of its last run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BackupManifest {
     form: u32,
-    /// How many runs there were.
+    /// The number of runs.
     pub(super) run: u64,
-    /// When it was made.
+    /// The time of the backup.
     pub(super) at: String,
     /// The events.
     pub(super) journal: BackupDatabase,
     /// The list of objects.
     pub(super) objects: BackupDatabase,
-    /// How many events there are.
+    /// The number of events.
     pub(super) events: u64,
-    /// How many files of objects.
+    /// The number of files of objects.
     pub(super) files: u64,
-    /// Versions whose bytes the ledger itself lacked, or had altered.
+    /// Versions whose bytes were missing or altered in the ledger itself.
     pub(super) lacking: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl BackupManifest {
         Self { form: FORM, run, at, journal, objects, events, files, lacking }
     }
 
-    /// The manifest of the backup in `folder`; `None` where there is none yet.
+    /// The manifest of the backup in `folder`; `None` if there is none yet.
     pub(super) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(FILE);
         let bytes = match fs::read(&path) {
@@ -72,7 +72,7 @@ impl BackupManifest {
         Ok(Some(manifest))
     }
 
-    /// Makes this the backup in `folder`.
+    /// Makes this the manifest in `folder`.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join(FILE);
         let draft = draft_of(&path);

@@ -1,4 +1,4 @@
-//! Bringing a backup back: into a folder beside the one to be, which gets its name at last.
+//! Restores a backup: into a draft folder, which gets the final name at the end.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -25,29 +25,29 @@ use crate::local::BUCKET;
 use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
 use crate::s3::LocalBucket;
 
-/// Findings that may wait to be taken.
+/// The capacity of the channel of findings.
 const QUEUE: usize = 256;
 
-/// What was brought back.
+/// The result of a restore.
 #[derive(Debug, Default)]
 pub struct Restored {
     /// Events.
     pub events: u64,
     /// Files.
     pub files: u64,
-    /// When the backup was made.
+    /// The time of the backup.
     pub at: String,
-    /// What the ledger lacked when the backup was made.
+    /// The faults of the ledger at the time of the backup.
     pub lacking: Vec<String>,
-    /// What is found of its files now, and was not mended by looking.
+    /// The remaining findings about the restored files.
     pub findings: Vec<Finding>,
 }
 
-/// Brings the backup in `from` to `data`, which must not be there, or be empty.
+/// Restores the backup in `from` to `data`, which must not exist, or be empty.
 ///
 /// # Errors
-/// If there is no backup, any file of it is missing or altered, or `data` holds anything. There is
-/// then nothing at `data`.
+/// If there is no backup, a file of it is missing or altered, or `data` contains anything. `data`
+/// is then unchanged.
 pub async fn restore(
     from: &Path,
     data: &Path,
@@ -63,7 +63,7 @@ pub async fn restore(
     Ok(restored)
 }
 
-/// A folder that is removed unless it gets its name.
+/// A folder that is removed unless it gets its final name.
 struct PartialFolder(Option<PathBuf>);
 
 impl PartialFolder {
@@ -89,7 +89,7 @@ impl Drop for PartialFolder {
     }
 }
 
-/// Copies everything, each file held against its hash.
+/// Copies everything and compares each file with its hash.
 fn bring(
     from: &Path,
     data: &Path,
@@ -163,8 +163,7 @@ fn refuse_taken(data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder beside `data` that everything is brought to first. What an earlier run left there is
-/// removed: it has that run's name.
+/// The draft folder beside `data`. A remainder of an earlier run has the same name and is removed.
 fn draft(data: &Path) -> anyhow::Result<PartialFolder> {
     let mut name = data.as_os_str().to_owned();
     name.push(".restoring");
@@ -176,8 +175,8 @@ fn draft(data: &Path) -> anyhow::Result<PartialFolder> {
     Ok(PartialFolder(Some(path)))
 }
 
-/// What `serve` would do first: look at what was on its way when the backup was made, and make the
-/// rows. So the folder is at rest, and an audit finds nothing.
+/// Does the first work of `serve`: handles pending notifications, and projects the rows. So the
+/// folder is consistent, and an audit finds nothing.
 async fn settle(folder: &Path, effects: Arc<dyn Effects>) -> anyhow::Result<Vec<Finding>> {
     let journal = Arc::new(SqliteJournal::open(folder, OpenMode::Existing).await?);
     let bucket = Arc::new(LocalBucket::open(
@@ -192,7 +191,7 @@ async fn settle(folder: &Path, effects: Arc<dyn Effects>) -> anyhow::Result<Vec<
     };
     let handler = Bucket::new(Arc::new(service()));
     for event in snapshot::waiting(&folder.join("s3/objects.sqlite"))? {
-        handler.receive(&event).await; // it is told again by `serve`, which changes nothing
+        handler.receive(&event).await; // `serve` delivers it again, which changes nothing
     }
     let files = ObjectAudit {
         service: service(),

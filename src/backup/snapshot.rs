@@ -1,9 +1,9 @@
 //! The journal and the list of objects as of one moment, while others write to both.
 //!
-//! A version is in the list before the journal speaks of it, and a purge is in the journal before a
-//! version leaves the list. So the list is held still for the moment in which both are pinned:
-//! whatever the journal then says of a version, the list shows, and what the list shows beyond that
-//! has its notification in the same file.
+//! A version is listed before the journal has it, and a purge is in the journal before a version
+//! leaves the list. So the list is locked for the moment in which both are pinned: the list then
+//! has every version of the journal, and any other listed version has its notification in the same
+//! file.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use super::RunMonitor;
 use crate::s3::drafts_of;
 
-/// How long a writer is waited for.
+/// How long to wait for a writer.
 const BUSY: Duration = Duration::from_secs(30);
-/// Pages copied between two looks at whether to stop: 4 MiB.
+/// Pages copied between two checks of the stop signal: 4 MiB.
 const PAGES: i32 = 1024;
 /// Versions read from the list at a time.
 const LISTED: usize = 1000;
@@ -41,13 +41,13 @@ pub(super) struct BackedUpVersion {
     pub(super) sha256: Hash,
 }
 
-/// What a journal says.
+/// Facts from a journal.
 #[derive(Default)]
 pub(super) struct JournalFacts {
     pub(super) events: u64,
-    /// Histories that are not whole, by their partitions.
+    /// Histories that do not verify, by their partitions.
     pub(super) broken: Vec<String>,
-    /// The versions that assets count on.
+    /// The pinned versions of all assets.
     pub(super) pinned: BTreeSet<String>,
 }
 
@@ -65,7 +65,7 @@ impl Snapshot {
         Ok(Self { journal, objects })
     }
 
-    /// The list of objects, as it is pinned.
+    /// The pinned list of objects.
     pub(super) fn list(&self) -> &Connection {
         &self.objects
     }
@@ -108,7 +108,7 @@ fn copy(from: &Connection, to: &Path, watch: &RunMonitor) -> anyhow::Result<()> 
     Ok(std::fs::File::open(to)?.sync_all()?)
 }
 
-/// An existing database, of whatever form.
+/// An existing database, of any form.
 pub(super) fn open(path: &Path) -> anyhow::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags);
@@ -140,7 +140,7 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<BackedUpVersion> {
     Ok(BackedUpVersion { id: row.get(0)?, size: row.get(1)?, sha256: Hash::from(sha256) })
 }
 
-/// The notifications in a list that nobody has taken yet.
+/// The notifications in a list that were not delivered yet.
 pub(super) fn waiting(list: &Path) -> anyhow::Result<Vec<String>> {
     let list = open(list)?;
     let mut select = list.prepare("SELECT event FROM outbox WHERE dead IS NULL ORDER BY change")?;
@@ -189,7 +189,7 @@ impl JournalFacts {
     }
 }
 
-/// Whether `newer` has the last event of `older` in its place, and so everything before it.
+/// Whether `newer` has the last event of `older` at the same place, and so all earlier ones.
 pub(super) fn continues(older: &Path, newer: &Path) -> anyhow::Result<bool> {
     type Event = (i64, String, u64, String);
     let event = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
@@ -201,8 +201,8 @@ pub(super) fn continues(older: &Path, newer: &Path) -> anyhow::Result<bool> {
     Ok(there == Some(last))
 }
 
-/// Where a version's bytes may be in the data folder that is being served, in the order in which
-/// they pass through: whoever looks in that order does not miss a file that moves meanwhile.
+/// Possible paths of a version's bytes in a served data folder, in the order in which a file moves:
+/// searching in this order finds a file that moves meanwhile.
 pub(super) fn places(data: &Path, id: &str) -> [PathBuf; 3] {
     let [coming, going] = drafts_of(id);
     let passing = data.join("s3/tmp");

@@ -1,5 +1,5 @@
-//! Making a backup: most files first, then journal and list as of one moment, then what came
-//! meanwhile; at last the manifest.
+//! Makes a backup: first most files, then journal and list as of one moment, then new files, and
+//! last the manifest.
 
 use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
@@ -18,31 +18,31 @@ use super::snapshot::{
     self, BackedUpVersion, JournalFacts, Snapshot, continues, each_listed, is_listed, places,
 };
 
-/// Moments that are tried: each after one in which a version was purged before it was copied.
+/// Moments to try: each follows one in which a version was purged before it was copied.
 const TRIES: u32 = 20;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct BackupSummary {
     /// Events in the backup.
     pub events: u64,
     /// Files in the backup.
     pub files: u64,
-    /// Those of them that were new to it.
+    /// The number of new files among them.
     pub copied: u64,
-    /// Files that were removed from it, because their versions were.
+    /// Files removed from the backup because their versions were deleted.
     pub removed: u64,
-    /// What the ledger itself lacks: versions whose bytes are missing or altered, histories that
-    /// are broken.
+    /// Faults of the ledger itself: versions whose bytes are missing or altered, and broken
+    /// histories.
     pub faults: Vec<String>,
 }
 
-/// Brings the backup in `out` up to the ledger in `data`. With `deep`, files of earlier runs are
+/// Updates the backup in `out` from the ledger in `data`. With `deep`, files of earlier runs are
 /// read again.
 ///
 /// # Errors
-/// If `data` is no ledger, if `out` is in it, or holds something else, or the backup of another
-/// ledger; if anything cannot be read or written. The backup is then as it was before.
+/// If `data` is not a ledger, if `out` is inside it, or contains other files or the backup of
+/// another ledger; if anything cannot be read or written. The backup is then unchanged.
 pub fn take(
     data: &Path,
     out: &Path,
@@ -55,7 +55,7 @@ pub fn take(
     let run = before.as_ref().map_or(1, |before| before.run + 1);
     let mut work = BackupRun { data, out, deep, watch, whole: HashSet::new() };
     let mut taken = BackupSummary::default();
-    // Most of it while nobody waits; what is gone before it is copied is of no interest.
+    // Copies most files before the pinned moment. Files that vanish meanwhile are not needed.
     let live = snapshot::open(&data.join("s3/objects.sqlite"))?;
     each_listed(&live, |listed| work.fetch(&listed, &mut taken).map(drop))?;
     drop(live);
@@ -94,16 +94,16 @@ struct BackupRun<'a> {
     out: &'a Path,
     deep: bool,
     watch: &'a RunMonitor,
-    /// The versions whose bytes this run found or copied whole: none is looked at twice.
+    /// The versions whose bytes this run verified or copied: none is processed twice.
     whole: HashSet<String>,
 }
 
 impl BackupRun<'_> {
-    /// Copies journal and list to their drafts as of one moment of which every file is there, then
-    /// gives both their names. Answers which versions have no bytes in the ledger itself.
+    /// Copies journal and list to their drafts as of one moment for which every file is present,
+    /// then renames both. Returns the versions without bytes in the ledger itself.
     ///
-    /// The files come first. Both databases stay as they are pinned for as long as it takes, but
-    /// a version of that moment may be purged in the next.
+    /// The files are copied first. Both databases stay pinned meanwhile, but a version of that
+    /// moment may be purged in the next.
     fn as_of_one_moment(
         &mut self,
         journal: &Path,
@@ -125,8 +125,8 @@ impl BackupRun<'_> {
         bail!("versions are purged faster than they are copied; try again when it is quieter")
     }
 
-    /// Copies what is listed and not there yet. `None` if a version was deleted meanwhile: then
-    /// another moment is to be copied, in which it was.
+    /// Copies the listed files that are still missing. `None` if a version was deleted meanwhile:
+    /// then a later moment must be copied.
     fn rest(
         &mut self,
         list: &Connection,
@@ -148,7 +148,7 @@ impl BackupRun<'_> {
         Ok((!again).then_some(lacking))
     }
 
-    /// Copies the bytes of a version, unless they are there.
+    /// Copies the bytes of a version, unless they are present.
     fn fetch(
         &mut self,
         listed: &BackedUpVersion,
@@ -192,7 +192,7 @@ impl BackupRun<'_> {
     }
 }
 
-/// Claims the folder of the backup, and makes it if it is missing.
+/// Claims the folder of the backup, and creates it if it is missing.
 fn claim(data: &Path, out: &Path) -> anyhow::Result<File> {
     let (from, to) = (data.display(), out.display());
     if !data.join("journal.sqlite").is_file() || !data.join("s3/objects.sqlite").is_file() {
@@ -231,7 +231,7 @@ fn claim(data: &Path, out: &Path) -> anyhow::Result<File> {
 
 const LOCK: &str = "backup.lock";
 
-/// A path without links and dots, also of what is not there yet.
+/// A path without links and dots, also if it does not exist yet.
 fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     for there in path.ancestors() {
@@ -242,7 +242,7 @@ fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Keeps the key of the S3 endpoint, so that URLs that were given out live on.
+/// Copies the key of the S3 endpoint, so that signed URLs stay valid.
 fn keep_key(data: &Path, out: &Path) -> anyhow::Result<()> {
     let (from, to) = (data.join("s3/credentials.json"), out.join("credentials.json"));
     if !from.exists() {
@@ -269,8 +269,8 @@ fn faults(said: &JournalFacts, list: &Path, lacking: &[String]) -> anyhow::Resul
     Ok(faults)
 }
 
-/// Removes what the manifest no longer speaks of: databases of runs before, what was cut off, and
-/// files of versions that were deleted. Never what an asset counts on.
+/// Removes files that the manifest does not name: databases of earlier runs, partial files, and
+/// files of deleted versions. Never removes a pinned version's file.
 fn tidy(
     out: &Path,
     manifest: &BackupManifest,
@@ -310,7 +310,7 @@ fn remove(paths: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The hash that a manifest names.
+/// The hash in a manifest.
 pub(super) fn hash(part: &BackupDatabase) -> anyhow::Result<Hash> {
     part.sha256.parse().ok().with_context(|| format!("{}: its hash cannot be read", part.file))
 }

@@ -1,4 +1,4 @@
-//! What a backup refuses, and what it comes through.
+//! The refusals of a backup, and the faults that it survives.
 
 use super::*;
 use crate::system::SystemEffects;

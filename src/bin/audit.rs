@@ -1,4 +1,4 @@
-//! The function that looks at the whole ledger once a day.
+//! The function that audits the whole ledger once a day.
 
 use asset_ledger::lambda::{compose, function::Function};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

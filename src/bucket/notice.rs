@@ -1,5 +1,5 @@
-//! Reading notifications in the two shapes that AWS sends: through EventBridge, one event a
-//! message, and directly, a list of records.
+//! Reads notifications in the two forms of AWS: through EventBridge, one event in each message, and
+//! directly, a list of records.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use aws_lambda_events::s3::S3EventRecord;
@@ -8,38 +8,38 @@ use serde_json::Value;
 
 use crate::percent;
 
-/// Bytes of S3's request id that are kept with an event.
+/// Bytes of S3's request id that an event stores.
 const REQUEST_MAX: usize = 64;
-/// What EventBridge calls a removal, of a version or by a delete marker, whoever asked for it.
+/// EventBridge's name for every removal, of a version or by a delete marker.
 const DELETED: &str = "Object Deleted";
-/// What direct notifications call the removals of a version. A delete marker has other names.
+/// The direct notifications' names for removals of a version. Delete markers have other names.
 const REMOVED: [&str; 2] = ["ObjectRemoved:Delete", "LifecycleExpiration:Delete"];
 
-/// What a notification says that is of use: where to look, and what not to wait for there.
+/// The useful content of a notification: the object, and the removed version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BucketNotice {
-    /// Something happened to an object.
+    /// An object changed.
     Object {
         /// The bucket's name.
         bucket: String,
         /// The object's key, decoded.
         key: String,
-        /// S3's id of the request that did it.
+        /// S3's id of the request.
         request: String,
-        /// The version that was removed for good, if that is what happened.
+        /// The version that was removed permanently, if one was.
         removed: Option<String>,
     },
     /// `s3:TestEvent`: notifications were set up.
     Test,
 }
 
-/// The message is no notification of S3.
+/// The message is not a notification of S3.
 #[derive(Debug, thiserror::Error)]
 pub enum NoticeError {
-    /// It is not of the form.
+    /// It does not have S3's form.
     #[error("it is not of the form that S3 sends")]
     Form(#[from] serde_json::Error),
-    /// It is of the form, but not about an object.
+    /// It has S3's form, but names no object.
     #[error("it does not say which object it is about")]
     NoObject,
 }
@@ -88,7 +88,7 @@ fn event_bridge(event: Value) -> Result<BucketNotice, NoticeError> {
         return Err(NoticeError::NoObject);
     }
     let Detail { bucket, object, request_id } = detail;
-    // Of a delete marker it is the marker's own id, which no asset is pinned to.
+    // For a delete marker this is the marker's own id, which no asset pins.
     let removed = object.version_id.filter(|_| detail_type == DELETED);
     let (bucket, request) = (bucket.name, visible(&request_id));
     Ok(BucketNotice::Object { bucket, key: object.key, request, removed })
@@ -104,14 +104,14 @@ fn direct(record: Value) -> Result<BucketNotice, NoticeError> {
     let removed = record.s3.object.version_id.filter(|_| gone);
     Ok(BucketNotice::Object {
         bucket,
-        // Direct notifications carry the key as a form would.
+        // Direct notifications contain the key in form encoding.
         key: percent::decode_form_lossy(&encoded),
         request: visible(request),
         removed,
     })
 }
 
-/// A request id as it may be stored: short and visible, whoever sent it.
+/// A request id that is safe to store: short and visible, from any sender.
 fn visible(request: &str) -> String {
     request.chars().filter(char::is_ascii_graphic).take(REQUEST_MAX).collect()
 }

@@ -13,7 +13,7 @@ use crate::backup::{RunMonitor, restore, take};
 use crate::plural::count;
 use crate::system::SystemEffects;
 
-/// Faults that are told one by one; the rest is counted.
+/// Faults that are listed; the rest is counted.
 const TOLD: usize = 20;
 
 /// Back up a data folder, with or without a running `serve`.
@@ -101,7 +101,7 @@ impl Restore {
     }
 }
 
-/// Shows how far `work` has come until it ends. A signal ends it in good order.
+/// Shows the progress of `work` until it ends. A signal stops it in good order.
 fn watched<T>(
     watch: &RunMonitor,
     work: impl Future<Output = anyhow::Result<T>>,

@@ -1,4 +1,4 @@
-//! `asset-ledger checkpoint`: the heads of all histories, to be kept elsewhere.
+//! `asset-ledger checkpoint`: the heads of all histories, to be stored elsewhere.
 
 mod key;
 

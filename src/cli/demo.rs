@@ -18,7 +18,7 @@ use crate::local::{LocalOptions, LocalServer};
 use crate::plural::count;
 use crate::server::DRAIN;
 
-/// How long a notification may take to be seen before something must be wrong.
+/// The time limit for a notification to take effect.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Run the whole life cycle of one file, and show each step as a curl command.
@@ -64,7 +64,7 @@ fn options(data: PathBuf) -> LocalOptions {
     }
 }
 
-/// The whole life. Each step fails with what it saw instead of what it should have seen.
+/// The whole life. A failing step reports the actual and the expected result.
 async fn live(walk: &mut DemoWalk, file: &DemoFile) -> anyhow::Result<()> {
     let created = create(walk, file).await?;
     let id = created.text("id")?;

@@ -1,4 +1,4 @@
-//! `asset-ledger export`: histories in files, for an auditor, another store, or a bad day.
+//! `asset-ledger export`: histories in files, for an auditor, another store, or a recovery.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -105,7 +105,7 @@ impl Export {
         let writer = ExportWriter::create(shape, SystemEffects.now(), wanted.clone())?;
         let journal = &*opened;
         let source = ExportSource { journal, tenant: self.stores.tenant.as_ref() };
-        // The writer takes away what it wrote.
+        // The writer removes its partial output.
         let stopped = "stopped: nothing was exported";
         unless_stopped(self.write(source, writer, &wanted), stopped).await
     }

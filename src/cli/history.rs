@@ -1,4 +1,4 @@
-//! `asset-ledger history`: what happened to one asset.
+//! `asset-ledger history`: the events of one asset.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -51,18 +51,18 @@ impl HistoryCommand {
             (_, Format::Table) => write_shown(&mut out, &lines),
             (_, Format::Jsonl) => write_lines(&mut out, &lines),
         };
-        // Also where nobody reads to the end: the exit code tells of it.
+        // Also if the output is not read to the end: the exit code reports the verification.
         read.context("cannot verify the history")?;
         Ok(shown?)
     }
 }
 
-/// Lines in a table's place: for people.
+/// The stored lines instead of a table, for people.
 fn write_shown(out: &mut impl Write, lines: &[StoredLine]) -> io::Result<()> {
     lines.iter().try_for_each(|line| writeln!(out, "{}", render::line(&line.body)))
 }
 
-/// The bytes as they are stored; a terminal is shown what of them it would take for orders.
+/// The stored bytes; on a terminal, control characters are escaped.
 fn write_lines(out: &mut impl Write, lines: &[StoredLine]) -> io::Result<()> {
     if io::stdout().is_terminal() {
         return write_shown(out, lines);

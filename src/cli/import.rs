@@ -42,7 +42,7 @@ pub(super) struct ImportCommand {
 impl ImportCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let archive = Archive::open(&self.export)?;
-        check(&archive)?; // before anything is made at the other end
+        check(&archive)?; // before the journal is created
         let folder = self.claimed()?;
         let opened = self.opened().await?;
         let importing = Importing::new(&archive, &*opened);
@@ -60,7 +60,7 @@ impl ImportCommand {
         Ok(writeln!(io::stdout(), "imported {assets}, {events}, {there} already present")?)
     }
 
-    /// The data folder, which nobody may serve meanwhile.
+    /// The data folder, locked against `serve`.
     fn claimed(&self) -> anyhow::Result<Option<FolderLock>> {
         let folder = self.stores.store == StoreKind::Sqlite;
         folder.then(|| FolderLock::claim_for_import(self.stores.folder())).transpose()

@@ -1,4 +1,4 @@
-//! Logs go to standard error: standard output is for what was asked for.
+//! Logs go to standard error: standard output is for a command's result.
 
 mod repeats;
 
@@ -18,7 +18,7 @@ pub(super) fn start(log: &LogOptions, quiet: bool) -> anyhow::Result<()> {
         .with_context(|| format!("--log: {wanted:?} is not a log filter; try `info` or `debug`"))?;
     let json = matches!(log.log_format, LogFormat::Json);
     let lines = tracing_subscriber::fmt::layer().with_writer(move || Escaped { json });
-    // A line that cannot be written is lost: telling of it on the same stream would panic.
+    // A line that cannot be written is lost: reporting it on the same stream would panic.
     let lines = lines.with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     let lines = match log.log_format {
         LogFormat::Text => lines.with_target(false).boxed(),
@@ -29,8 +29,8 @@ pub(super) fn start(log: &LogOptions, quiet: bool) -> anyhow::Result<()> {
     repeats.tell().context("cannot start a thread")
 }
 
-/// Standard error, on which what others wrote gives no orders. A line comes at once; what of the
-/// escape character is in a value, the lines' writer has escaped, and what is left are its colours.
+/// Standard error without control characters from logged values. Each line is written at once. The
+/// line writer has escaped escape characters in values; the remaining ones are its colours.
 struct Escaped {
     json: bool,
 }

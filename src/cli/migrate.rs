@@ -1,4 +1,4 @@
-//! `asset-ledger migrate`: the two tables, made or found as they should be.
+//! `asset-ledger migrate`: creates or checks the two tables.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! How far long work has come: on a terminal a line that changes, elsewhere one now and then.
+//! The progress of long work: a changing line on a terminal, otherwise a line now and then.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use super::render;
 use crate::export::ExportObserver;
 use crate::plural::count;
 
-/// Between two changes of a line on a terminal.
+/// The interval of updates of a line on a terminal.
 const LIVELY: Duration = Duration::from_millis(200);
-/// Between two lines of a log.
+/// The interval of lines of a log.
 const CALM: Duration = Duration::from_secs(10);
-/// Findings that are told one by one; the rest is counted.
+/// Findings that are listed; the rest is counted.
 const TOLD: u64 = 20;
 
-/// A line on standard error that tells how far work has come.
+/// A line on standard error with the progress of work.
 pub(super) struct ProgressLine {
     terminal: bool,
     told: Instant,
@@ -32,14 +32,14 @@ impl ProgressLine {
         if self.terminal { LIVELY } else { CALM }
     }
 
-    /// Tells it, if the last time is long enough ago.
+    /// Writes the text, if the last one is old enough.
     fn tell(&mut self, text: impl FnOnce() -> String) {
         if self.told.elapsed() < self.pause() {
             return;
         }
         self.told = Instant::now();
         let (begin, end) = if self.terminal { ("\r", "\x1b[K") } else { ("", "\n") };
-        // Work does not wait for a reader that closed the pipe.
+        // The work does not depend on a reader of the pipe.
         let _ = write!(io::stderr(), "{begin}{}{end}", text());
     }
 
@@ -56,7 +56,7 @@ impl Drop for ProgressLine {
     }
 }
 
-/// Does the work, and tells meanwhile how far it has come.
+/// Runs the work and shows its progress.
 pub(super) fn beside<T>(
     work: impl Future<Output = T>,
     text: impl Fn() -> String,
@@ -72,7 +72,7 @@ pub(super) fn beside<T>(
     }
 }
 
-/// The same, for work that tells a log nothing on its way.
+/// The same, for work that logs no progress.
 pub(super) fn on_terminal<T>(
     work: impl Future<Output = T>,
     text: impl Fn() -> String,
@@ -81,7 +81,7 @@ pub(super) fn on_terminal<T>(
     async move { if io::stderr().is_terminal() { beside(work, text).await } else { work.await } }
 }
 
-/// Tells how many events were worked on, and the findings among them.
+/// Shows the number of processed events, and the findings.
 pub(super) struct EventProgress {
     done: &'static str,
     events: u64,
@@ -91,12 +91,12 @@ pub(super) struct EventProgress {
 }
 
 impl EventProgress {
-    /// Begins; `done` says what is done to events.
+    /// Starts; `done` is the verb for processed events.
     pub(super) fn new(done: &'static str) -> Self {
         Self { done, events: 0, start: Instant::now(), findings: 0, line: ProgressLine::new() }
     }
 
-    /// So many events have been worked on by now.
+    /// Sets the number of processed events.
     pub(super) fn reached(&mut self, events: u64) {
         self.events = events;
         let (seconds, done) = (self.start.elapsed().as_secs().max(1), self.done);

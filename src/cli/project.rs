@@ -1,4 +1,4 @@
-//! `asset-ledger project`: the projection on DynamoDB, where no Lambda does it.
+//! `asset-ledger project`: the projection on DynamoDB without Lambda.
 
 use std::net::SocketAddr;
 
@@ -76,7 +76,7 @@ impl Project {
         let config = Config {
             journal: self.journal_table,
             views: self.views_table,
-            bucket: String::new(), // a projection never looks at files
+            bucket: String::new(), // a projection does not read files
             tenant: self.tenant,
             shards: self.shards,
         };

@@ -1,4 +1,4 @@
-//! `asset-ledger proof`: that one asset is in a checkpoint, for somebody who has the key alone.
+//! `asset-ledger proof`: proves that one asset is in a checkpoint, to a reader with only the key.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -109,7 +109,7 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<InclusionProof> {
     Ok(InclusionProof::new(line, index, &leaves, note))
 }
 
-/// How many events a chain has that is whole and passes through the head.
+/// The number of events of a chain, if it verifies and passes through the head.
 fn has(path: &Path, head: &Head) -> anyhow::Result<usize> {
     let shown = path.display().to_string();
     let from = ExportInput::open(path).and_then(|input| input.once(&shown)).context("--history")?;

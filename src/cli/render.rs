@@ -1,5 +1,5 @@
-//! Text from files, buckets and requests on its way to a person: shown as what it is, so that
-//! nothing in it moves a cursor, ends a line, or turns what stands behind it.
+//! Text from files, buckets and requests, made safe for display: no character of it moves the
+//! cursor, ends a line, or changes the direction of the text after it.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -11,18 +11,18 @@ pub(super) fn line(text: &str) -> Cow<'_, str> {
     escaped(text, is_odd, |c| c.escape_unicode().to_string())
 }
 
-/// Text whose line feeds are meant.
+/// Text with its line feeds.
 pub(super) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c != '\n' && is_odd(c), |c| c.escape_unicode().to_string())
 }
 
-/// Lines of a log, in which an escape character begins a colour of ours.
+/// Lines of a log, in which escape characters are only our own colours.
 pub(super) fn coloured(text: &str) -> Cow<'_, str> {
     let odd = |c| c != '\n' && c != '\u{1b}' && is_odd(c);
     escaped(text, odd, |c| c.escape_unicode().to_string())
 }
 
-/// JSON, which says the same afterwards: such characters stand in its strings only.
+/// JSON with the same meaning: such characters occur only in its strings.
 pub(super) fn json(text: &str) -> Cow<'_, str> {
     escaped(
         text,
@@ -35,7 +35,7 @@ pub(super) fn json(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// An asset as commands take it: by its id, and of another tenant also by that one's name.
+/// An asset as an argument of commands: its id, or for another tenant, tenant and id.
 pub(super) fn asset(partition: &str, tenant: &Tenant) -> String {
     match Key::from_partition(partition) {
         Some(key) if key.tenant == *tenant => key.asset.to_string(),
@@ -43,7 +43,7 @@ pub(super) fn asset(partition: &str, tenant: &Tenant) -> String {
     }
 }
 
-/// What is not seen, or does something else than to be seen. The joiners of emoji and scripts stay.
+/// A character that is invisible or has another effect. The joiners of emoji and scripts stay.
 fn is_odd(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}')

@@ -1,4 +1,4 @@
-//! `asset-ledger replay`: the rows made anew from the events, while commands go on.
+//! `asset-ledger replay`: rebuilds the rows from the events, while commands continue.
 
 pub(super) mod keep;
 mod progress;
@@ -30,7 +30,7 @@ use super::values::AssetLabel;
 use crate::plural::count;
 use crate::system::SystemEffects;
 
-/// Segments at most: beyond this the disk or the table is what is waited for.
+/// The maximum number of segments: with more, the disk or the table limits the speed.
 const SEGMENTS: i64 = 64;
 
 /// Rebuild the rows from the events, and switch to the new rows.
@@ -107,7 +107,7 @@ impl ReplayCommand {
         if self.dry_run {
             return rehearse(replay, &self.stores.home_tenant()).await;
         }
-        // What an earlier one left to be removed; failing to is no reason not to go on.
+        // Rows that an earlier run left to be removed; a failure does not stop the replay.
         let _ = tidy(&*replay.table, SystemEffects.now()).await;
         if let Some(asset) = &self.asset {
             self.one(replay, asset).await
@@ -146,7 +146,7 @@ impl ReplayCommand {
     }
 
     async fn all(&self, replay: &replay::Replay) -> anyhow::Result<()> {
-        // Before the scan begins: what comes later is followed.
+        // Before the scan begins: later events are followed.
         let followed = Followed::open(&self.stores).await?;
         if let (Some(followed), false) = (&followed, self.accept_restored) {
             followed.refuse_another().await?;
@@ -199,7 +199,7 @@ impl ReplayCommand {
     }
 }
 
-/// Does it until it is done or told to stop: once at a clean place, twice at once.
+/// Runs it to its end or a signal: the first stops it cleanly, the second at once.
 async fn until_told(
     deed: impl Future<Output = anyhow::Result<()>>,
     mut heed: SignalListener,
@@ -242,7 +242,7 @@ async fn roll_back(replay: &replay::Replay) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes what is to be removed, once nobody can be reading it any more.
+/// Removes expired rows, once no reader can be using them any more.
 async fn clean(table: &dyn Generations) -> anyhow::Result<()> {
     let dropped = table.generations().await?.dropped;
     let Some(from) = dropped.iter().map(|dropped| dropped.from).max() else {

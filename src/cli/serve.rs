@@ -1,4 +1,4 @@
-//! `asset-ledger serve`: the API, with everything beneath it on one folder or with DynamoDB and S3.
+//! `asset-ledger serve`: the API and all other parts, on one folder or with DynamoDB and S3.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -241,8 +241,8 @@ impl ScheduleOptions {
         Ok(SchedulePlan { verify_every: self.verify_every, checkpoints })
     }
 
-    /// Of several processes on the same tables each would look at everything, and none would know
-    /// when another had.
+    /// Each of several processes on the same tables would verify everything, without knowing of the
+    /// others' runs.
     fn refuse(&self) -> anyhow::Result<()> {
         if self.verify_every.is_none() && self.checkpoint_every.is_none() {
             return Ok(());
@@ -255,7 +255,7 @@ impl ScheduleOptions {
     }
 }
 
-/// A period, which is at least a second.
+/// An interval of at least a second.
 fn every(text: &str) -> Result<Duration, String> {
     let every = keep::parse(text)?.to_std().unwrap_or_default();
     if every.is_zero() {
@@ -265,13 +265,13 @@ fn every(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What a bucket and a key are appended to, as clients will spell it: whoever signs for a default
-/// port or a host in upper case signs what no client sends.
+/// The base of S3 URLs, spelt as clients send it: no client sends a default port or a host in upper
+/// case, so a signature over these would not verify.
 fn s3_url(text: &str) -> Result<String, String> {
     spelt(text)
 }
 
-/// Where clients reach the API.
+/// The public URL of the API.
 fn public_url(text: &str) -> Result<String, String> {
     spelt(text).map_err(|why| format!("{why}, such as https://ledger.example"))
 }

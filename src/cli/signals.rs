@@ -1,12 +1,12 @@
-//! Running until told to stop: a first signal ends in good order, a second one at once.
+//! Runs until stopped: a first signal ends the process in good order, a second one at once.
 //!
-//! A terminal that is closed hangs up (SIGHUP), which tells to stop as SIGTERM does, unless the
-//! program was started to outlive its terminal (`nohup`): such a start has the signal ignored.
+//! A closed terminal sends SIGHUP, which stops the process like SIGTERM, unless the program was
+//! started to outlive its terminal (`nohup`): then the signal is ignored at the start.
 
 use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Heeds signals from its making on: before anything is acknowledged.
+/// Handles signals from its creation on: before anything is acknowledged.
 pub(super) struct SignalListener {
     interrupt: Signal,
     terminate: Signal,
@@ -23,7 +23,7 @@ impl SignalListener {
         })
     }
 
-    /// Waits until told to stop.
+    /// Waits for a signal.
     pub(super) async fn told(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => (),
@@ -32,12 +32,12 @@ impl SignalListener {
         }
     }
 
-    /// Waits until told to stop, then for `end`.
+    /// Waits for a signal, then for `end`.
     pub(super) async fn wait(self, end: impl Future<Output = ()>) -> anyhow::Result<()> {
         self.wait_unless(std::future::pending(), end).await
     }
 
-    /// The same, and stops by itself as soon as `lost` tells why; that is a failure.
+    /// The same, and stops as soon as `lost` returns a reason, which is a failure.
     pub(super) async fn wait_unless(
         mut self,
         lost: impl Future<Output = String>,
@@ -55,7 +55,7 @@ impl SignalListener {
     }
 }
 
-/// Does the work, unless told to stop before it ends; `stopped` says what that leaves.
+/// Runs the work unless a signal stops it; `stopped` describes the result of a stop.
 pub(super) fn unless_stopped<T>(
     work: impl Future<Output = anyhow::Result<T>>,
     stopped: &'static str,
@@ -74,7 +74,7 @@ async fn recv(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
 }
 
-/// Whether this process was started with SIGHUP ignored, where the system tells.
+/// Whether this process was started with SIGHUP ignored, if the system reports it.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Where a command finds the ledger: a data folder, or tables and a bucket on AWS.
+//! The location of the ledger for a command: a data folder, or tables and a bucket on AWS.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ impl StoreOptions {
     }
 }
 
-/// The same for a command that can look at a file instead, by its `--file`.
+/// The same for a command that can read a file instead, by its `--file`.
 #[derive(Debug, Clone)]
 pub(super) struct StoreOrFile(StoreOptions);
 
@@ -111,12 +111,12 @@ impl FromArgMatches for StoreOrFile {
 }
 
 impl StoreOptions {
-    /// The journal, which must be there, to be read only: not a byte of its folder changes.
+    /// The journal, which must exist, read only: no byte of its folder changes.
     pub(super) async fn journal(&self) -> anyhow::Result<Arc<dyn Journal>> {
         self.journal_as(OpenMode::ReadOnly).await
     }
 
-    /// The same, also to append to it.
+    /// The same, in any mode.
     pub(super) async fn journal_as(&self, open: OpenMode) -> anyhow::Result<Arc<dyn Journal>> {
         match self.store {
             StoreKind::Sqlite => {
@@ -131,7 +131,7 @@ impl StoreOptions {
         }
     }
 
-    /// The rows of every generation, to be read only; where their file is not there, no rows.
+    /// The rows of every generation, read only; without their file, no rows.
     pub(super) async fn views_if_any(&self) -> anyhow::Result<Arc<dyn Generations>> {
         if self.store == StoreKind::Sqlite && !SqliteViews::is_there(self.folder()) {
             return Ok(Arc::new(MemoryViews::default()));
@@ -139,7 +139,7 @@ impl StoreOptions {
         self.views_as(OpenMode::ReadOnly).await
     }
 
-    /// The rows of every generation; a table must be there.
+    /// The rows of every generation; the table must exist.
     pub(super) async fn views_as(&self, open: OpenMode) -> anyhow::Result<Arc<dyn Generations>> {
         match self.store {
             StoreKind::Sqlite => {
@@ -154,7 +154,7 @@ impl StoreOptions {
         }
     }
 
-    /// The bucket, which must be there, and its name.
+    /// The bucket, which must exist, and its name.
     pub(super) async fn files(
         &self,
         open: OpenMode,
@@ -176,7 +176,7 @@ impl StoreOptions {
         }
     }
 
-    /// Clients that wait as long as one does whom nobody waits for.
+    /// Clients with the timeouts of a background process.
     pub(super) async fn clients(&self) -> Clients {
         Clients::new(&sdk_config().await, PROJECTOR_OPERATION)
     }
@@ -185,7 +185,7 @@ impl StoreOptions {
         self.data.as_deref().unwrap_or(Path::new("."))
     }
 
-    /// The data folder, unless an import into it is not finished.
+    /// The data folder, unless it has an unfinished import.
     fn whole_folder(&self) -> anyhow::Result<&Path> {
         FolderLock::refuse_half(self.folder())?;
         Ok(self.folder())

@@ -1,4 +1,4 @@
-//! Tables for people: as wide as the terminal is, and never with half an id.
+//! Tables for people: as wide as the terminal, and with ids in one piece.
 
 use std::io::{self, Write};
 
@@ -10,14 +10,14 @@ use ledger::time;
 use super::render;
 use crate::plural::count;
 
-/// Hex digits of a hash that are shown: enough for an eye to follow the chain.
+/// Hex digits of a hash that are shown: enough to follow the chain.
 const SHORT: usize = 12;
-/// Columns that words need at least, or they cannot be read.
+/// The minimum width of a readable column of words.
 const NARROW: usize = 12;
 /// Columns of a cell's border and the space around its text.
 const EDGE: usize = 3;
 
-/// Columns of whoever reads, if that is known.
+/// The width of the terminal, if it is known.
 pub(super) fn columns() -> Option<u16> {
     #[allow(clippy::disallowed_methods, reason = "the command line is told by its environment")]
     let told = std::env::var("COLUMNS").ok();
@@ -25,8 +25,8 @@ pub(super) fn columns() -> Option<u16> {
     told.or_else(|| Table::new().width())
 }
 
-/// Rows under their headers, in so many columns. The cells of the columns `whole` are never broken;
-/// where that leaves no room for the others, each row becomes a few lines.
+/// Rows under their headers, in this width. The cells of the columns `whole` are never broken; if
+/// the other columns then have no room, each row becomes a few lines.
 pub(super) fn fit(
     headers: &[&str],
     rows: &[Vec<String>],
@@ -60,8 +60,8 @@ pub(super) fn fit(
     table.to_string()
 }
 
-/// A row as lines of its own, each cell behind its header. What is to stay whole does, however
-/// narrow it is.
+/// A row as several lines, each cell after its header. Cells of `whole` are not broken at any
+/// width.
 fn stacked(headers: &[&str], row: &[String], whole: &[usize], columns: Option<u16>) -> String {
     let filled = headers.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
     let longest = whole.iter().map(|at| row[*at].chars().count()).max().unwrap_or_default();
@@ -80,7 +80,7 @@ fn stacked(headers: &[&str], row: &[String], whole: &[usize], columns: Option<u1
     lines.join("\n")
 }
 
-/// Writes the events of `history`, oldest first, and what their chain proves.
+/// Writes the events of `history`, oldest first, and the result of the verification.
 pub(super) fn write(out: &mut impl Write, history: &History) -> io::Result<()> {
     let headers = ["#", "at (UTC)", "event", "by", "through", "details", "prev", "hash"];
     let rows: Vec<_> = history.entries().iter().map(row).collect();
@@ -130,7 +130,7 @@ mod tests {
             let text = fit(&["finding", "asset", "what"], &rows, &[0, 1], Some(columns));
             assert_eq!(text.matches(ID).count(), 2, "{columns}:\n{text}");
             let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
-            // Narrower than an id behind its header nothing can be.
+            // An id after its header is the minimum width.
             assert!(widest <= usize::from(columns.max(50)), "{columns}, {widest}:\n{text}");
             let words: Vec<_> = what.split(' ').filter(|word| text.contains(word)).collect();
             assert_eq!(words.len(), what.split(' ').count(), "{columns}:\n{text}");

@@ -1,4 +1,4 @@
-//! Words of the command line: what they may be, and an example where they are something else.
+//! Values of the command line, with an example in each error.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use ledger::id::{AssetId, Key, Tenant};
 
-/// An asset as tables and findings show it: its id, or with its tenant, `main#<id>`.
+/// An asset as shown in tables and findings: its id, or with its tenant, `main#<id>`.
 #[derive(Debug, Clone)]
 pub(super) struct AssetLabel {
     tenant: Option<Tenant>,
@@ -14,7 +14,7 @@ pub(super) struct AssetLabel {
 }
 
 impl AssetLabel {
-    /// The asset's key; of this tenant, if it does not say another.
+    /// The asset's key; of this tenant, if none is given.
     pub(super) fn key(&self, tenant: &Tenant) -> Key {
         Key { tenant: self.tenant.as_ref().unwrap_or(tenant).clone(), asset: self.asset }
     }
@@ -48,7 +48,7 @@ pub(super) fn time(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
-/// Where to listen; a port alone is one of this machine, for this machine only.
+/// An address to listen on; a port alone is on loopback.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost").unwrap_or(text);
     let port = port.strip_prefix(':').unwrap_or(port);

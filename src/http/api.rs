@@ -1,4 +1,4 @@
-//! What the routes work with: stores, settings and limits.
+//! The state of the routes: stores, settings and limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,39 +16,39 @@ use super::middleware::origin::AllowedHosts;
 use super::readiness::Check;
 use crate::presign::Presigner;
 
-/// What the API works with. A clone is the same one.
+/// The state of the API. A clone shares it.
 #[derive(Clone)]
 pub struct Api {
     /// The commands.
     pub service: Arc<LedgerService>,
     /// The reads.
     pub reader: Reader,
-    /// What happens to all assets.
+    /// The feed of all assets.
     pub feed: Arc<dyn Feed>,
     /// Signs the URLs.
     pub presigner: Arc<dyn Presigner>,
-    /// Whose assets callers see: one tenant, until a caller's credential names it.
+    /// The tenant of all callers, until a credential names one.
     pub tenant: Tenant,
-    /// The clock and chance.
+    /// The clock and randomness.
     pub effects: Arc<dyn Effects>,
-    /// What `/readyz` looks at.
+    /// The checks of `/readyz`.
     pub checks: Arc<[Arc<dyn Check>]>,
-    /// How long things may last.
+    /// Time limits.
     pub limits: Limits,
-    /// Under which names the server may be called.
+    /// The host names that the server accepts.
     pub hosts: AllowedHosts,
 }
 
-/// How long things may last.
+/// Time limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// An upload URL.
     pub upload_expiry: Duration,
-    /// A download URL, where the client does not say: the original's 60 s.
+    /// A download URL by default: 60 s, as in the original service.
     pub download_default: Duration,
-    /// A download URL, whatever the client says.
+    /// A download URL at most.
     pub download_max: Duration,
-    /// A request, which then answers 503.
+    /// A request, which is then answered with 503.
     pub deadline: Duration,
 }
 
@@ -63,7 +63,7 @@ impl Default for Limits {
     }
 }
 
-/// The tenant that a caller acts for.
+/// The tenant of the caller.
 impl FromRef<Api> for Tenant {
     fn from_ref(api: &Api) -> Self {
         api.tenant.clone()
@@ -71,13 +71,13 @@ impl FromRef<Api> for Tenant {
 }
 
 impl Api {
-    /// The asset as it is now; purged ones too.
+    /// The current state of the asset; also of a purged one.
     pub(super) async fn current(&self, key: &Key) -> Result<Asset, Problem> {
         let asset = self.reader.current(key).await?;
         asset.ok_or_else(|| Problem::rejected(key.asset, &Rejection::NotFound))
     }
 
-    /// Everything that happened to an asset, also to a purged one.
+    /// All events of an asset, also of a purged one.
     pub(super) async fn past(&self, key: &Key) -> Result<History, Problem> {
         let history = self.service.history(key).await?;
         history.ok_or_else(|| Problem::rejected(key.asset, &Rejection::NotFound))

@@ -1,4 +1,4 @@
-//! What can go wrong: each error's code and status, and the problem that a client is told.
+//! Errors: each error's code and status, and the problem in the answer.
 
 mod code;
 mod problem;

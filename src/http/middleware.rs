@@ -1,4 +1,4 @@
-//! What every request passes on its way to a route, and its answer on the way back.
+//! The layers that every request passes on its way to a route, and its answer on the way back.
 
 pub(super) mod access_log;
 pub(super) mod actor;

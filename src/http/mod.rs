@@ -1,7 +1,7 @@
-//! The HTTP API: one router, whatever drives it. Only here are status codes known.
+//! The HTTP API: one router for every server. Status codes are known only here.
 //!
-//! `routes` answer in the forms of `wire`, and fail with `errors`; each request passes `middleware`
-//! on its way. `openapi` describes it all. None of them uses `routes` but the two routers here.
+//! `routes` answer in the forms of `wire`, and fail with `errors`; each request passes
+//! `middleware`. `openapi` describes all of it. Only the two routers here use `routes`.
 
 mod api;
 mod errors;

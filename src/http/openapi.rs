@@ -1,4 +1,4 @@
-//! The description of this API, made from its code.
+//! The OpenAPI description of this API, generated from its code.
 
 mod details;
 
@@ -31,7 +31,7 @@ use super::errors::{PROBLEM_JSON, ProblemBody};
 )]
 struct Description;
 
-/// The description without its paths, which come with the routes.
+/// The description without its paths, which the routes add.
 pub(super) fn description() -> OpenApi {
     Description::openapi()
 }
@@ -41,8 +41,8 @@ pub(super) fn description() -> OpenApi {
 pub(super) struct Document(Arc<str>);
 
 impl Document {
-    /// Completes the description: every operation can fail for reasons of the service's own, and
-    /// every failure is told as problem details.
+    /// Completes the description: every operation can fail with the service's own errors, and every
+    /// error is a problem document.
     pub(super) fn of(mut description: OpenApi) -> Self {
         description.paths.paths.values_mut().flat_map(operations).for_each(complete);
         let mut document = serde_json::to_value(&description).unwrap_or_default();
@@ -57,7 +57,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 fn complete(operation: &mut Operation) {
     if let Some(RefOr::T(body)) = &mut operation.request_body {
-        body.required = Some(Required::False); // the one body there is may be left out
+        body.required = Some(Required::False); // the one body there is is optional
     }
     let answers = &mut operation.responses.responses;
     if answers.contains_key("413") {

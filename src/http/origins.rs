@@ -1,5 +1,5 @@
-//! Whose web pages may call this server: those of this machine, those listed, and its own. The one
-//! rule both for what a page may change and for what a browser lets its scripts see.
+//! The origins of pages that may call this server: this machine's, the listed ones, and its own.
+//! One rule decides which pages may change data and which scripts may read answers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use std::sync::Arc;
 use axum::http::Uri;
 use axum::http::uri::Authority;
 
-/// The origins whose pages may call, beside those of this machine.
+/// The allowed origins besides those of this machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Arc<[String]>);
 
 impl AllowedOrigins {
-    /// Of these origins too, each as [`spelt`].
+    /// With these origins too, each as [`spelt`].
     #[must_use]
     pub fn of(origins: impl IntoIterator<Item = String>) -> Self {
         Self(origins.into_iter().collect())
     }
 
-    /// Whether the pages of `origin` may call. A listed one is compared whole: another scheme or
-    /// port is another site.
+    /// Whether the pages of `origin` may call. A listed origin is compared as a whole: another
+    /// scheme or port is another site.
     #[must_use]
     pub fn let_in(&self, origin: &str) -> bool {
         spelt(origin).is_ok_and(|whole| {
@@ -27,8 +27,8 @@ impl AllowedOrigins {
         })
     }
 
-    /// Whether `authority` names this machine or a listed origin, at any port: a proxy may be at
-    /// another port than the one that it calls.
+    /// Whether `authority` names this machine or a listed origin, at any port: a proxy may use
+    /// another port than the server behind it.
     pub(super) fn name(&self, authority: &str) -> bool {
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         let called = authority.host().to_ascii_lowercase();
@@ -40,7 +40,7 @@ impl AllowedOrigins {
 /// A scheme, a host and a port as browsers spell an origin: in lower case, without a default port.
 ///
 /// # Errors
-/// What an origin looks like, if this is none.
+/// The form of an origin, if this is none.
 pub fn spelt(text: &str) -> Result<String, String> {
     let refused = || "it is http://host[:port] or https://host[:port], and no more".to_owned();
     if text.contains(['@', '#']) {
@@ -63,7 +63,7 @@ pub fn spelt(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether nothing follows the host and port, not even the slash that a URL may end in.
+/// Whether nothing follows the host and port, not even the final slash of a URL.
 pub(crate) fn bare(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'))
 }

@@ -1,4 +1,4 @@
-//! The port to the parts of the service that requests cannot be answered without.
+//! The port to the parts of the service that requests need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,31 @@ use futures::future::join_all;
 
 use super::errors::ReadinessFailure;
 
-/// How long a part may take to answer: what asks for readiness waits no longer.
+/// The time limit of a check: clients of `/readyz` do not wait longer.
 const CHECK_MAX: Duration = Duration::from_secs(2);
 
-/// A part of the service that requests cannot be answered without.
+/// A part of the service that requests need.
 #[async_trait]
 pub trait Check: Send + Sync {
     /// The part's name, such as `bucket`.
     fn name(&self) -> &'static str;
 
-    /// Looks at the part. The failure is shown to whoever asks: it says what to mend, such as
-    /// "the bucket is not versioned", and nothing that only the log may know.
+    /// Checks the part. The failure is shown to every caller: it names the remedy, such as "the
+    /// bucket is not versioned", and nothing that only the log may contain.
     async fn check(&self) -> Result<(), NotReady>;
 
-    /// What there is to know of the part where nothing is wrong, such as how long ago it was
-    /// looked at.
+    /// Information about the part while it is ready, such as the time since it was verified.
     fn says(&self) -> Option<String> {
         None
     }
 }
 
-/// What is wrong with a part, for whoever asks.
+/// Why a part is not ready, for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotReady(pub String);
 
-/// What is not ready; nothing if all is.
+/// The parts that are not ready.
 pub(super) async fn failures(checks: &[Arc<dyn Check>]) -> Vec<ReadinessFailure> {
     join_all(checks.iter().map(look)).await.into_iter().flatten().collect()
 }

@@ -18,7 +18,7 @@ use super::api::Api;
 use super::middleware::command_label::labelled;
 use super::openapi;
 
-/// An operation: the label that its consumption is counted by, and its route.
+/// An operation: the label of its consumed units, and its route.
 type Operation = (&'static str, UtoipaMethodRouter<Api>);
 
 fn operations() -> Vec<Operation> {
@@ -48,7 +48,7 @@ fn operations() -> Vec<Operation> {
     operations
 }
 
-/// Every operation, and the description of it.
+/// Every operation, with its description.
 pub(super) fn routes() -> OpenApiRouter<Api> {
     let none = OpenApiRouter::with_openapi(openapi::description());
     operations().into_iter().fold(none, |all, (label, (schemas, paths, methods))| {

@@ -1,4 +1,4 @@
-//! The contract as clients see it: what the whole router answers.
+//! The contract for clients: the answers of the whole router.
 
 mod codes;
 mod contract;

@@ -1,5 +1,4 @@
-//! What a process that serves no assets tells whoever watches it: whether it lives, whether it is
-//! ready, and what it counted.
+//! The routes of a process without assets: whether it runs, whether it is ready, and its metrics.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use super::readiness::{Check, failures};
 use super::routes::health::{CHECK, healthz, ready};
 use super::routes::metrics::{MetricsSource, metrics, with_meter};
 
-/// `/healthz`, `/readyz` and `/metrics` alone.
+/// Only `/healthz`, `/readyz` and `/metrics`.
 pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Router {
     let routes = Router::new()
         .route("/healthz", get(healthz))

@@ -1,4 +1,4 @@
-//! The forms of the wire: what requests may hold, and the JSON of the answers.
+//! The wire formats: the contents of requests, and the JSON of the answers.
 
 pub(super) mod asset_view;
 pub(super) mod body;

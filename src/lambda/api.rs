@@ -1,4 +1,4 @@
-//! From API Gateway's requests to the router's: who asks, under which name, and for which path.
+//! Converts API Gateway's requests to the router's: caller, request id, and path.
 
 use axum::Router;
 use axum::extract::Request;
@@ -12,17 +12,17 @@ use lambda_http::request::RequestContext;
 
 use crate::http::{Actor, MissingActor, RequestId};
 
-/// The stage whose name is not part of the path.
+/// The stage whose name is not a part of the path.
 const DEFAULT_STAGE: &str = "$default";
 
-/// `router`, as it stands behind API Gateway.
+/// `router` behind API Gateway.
 pub fn behind_gateway(router: Router) -> Router {
     router.layer(from_fn(preflight))
 }
 
-/// Answers what a browser asks before it sends a page's request: anything but a success, and it
-/// does not send it. Who may is for API Gateway to say, which adds its own headers and ignores
-/// ours. The route that this comes by lets everybody in, so it ends here.
+/// Answers a browser's preflight: without a success the browser does not send the request. API
+/// Gateway decides which origins are allowed: it adds its own headers and ignores these. The
+/// preflight's route has no authorizer, so the request ends here.
 async fn preflight(request: Request, next: Next) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
@@ -30,8 +30,8 @@ async fn preflight(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The request as the router takes it. Who asks is whom API Gateway's authorizer found, and
-/// nothing else: a client's own headers say nothing about it.
+/// The request for the router. The caller is the one of API Gateway's authorizer only: a client's
+/// own headers are not used for it.
 #[must_use]
 pub fn request(given: lambda_http::Request) -> Request {
     let (mut parts, body) = given.into_parts();
@@ -50,7 +50,7 @@ pub fn request(given: lambda_http::Request) -> Request {
     Request::from_parts(parts, axum::body::Body::new(body))
 }
 
-/// `iss|sub` of a token, because a subject is known to its issuer only; or the caller's ARN.
+/// `iss|sub` of a token, because a subject is unique only for its issuer; or the caller's ARN.
 fn actor(authorizer: &Authorizer) -> Option<Actor> {
     let of_token = authorizer.jwt.as_ref().and_then(|jwt| {
         let claim = |name| jwt.claims.get(name).filter(|value| !value.is_empty());
@@ -60,7 +60,7 @@ fn actor(authorizer: &Authorizer) -> Option<Actor> {
     of_token.or_else(of_caller).map(|name| Actor::new(&name))
 }
 
-/// A stage with a name stands before every path.
+/// Removes the stage, which precedes every path if it has a name.
 fn without_stage(uri: Uri, context: &Context) -> Uri {
     let stage = context.stage.as_deref().filter(|stage| *stage != DEFAULT_STAGE);
     let rest = stage.and_then(|stage| {

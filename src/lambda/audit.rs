@@ -1,7 +1,7 @@
-//! The stack looks at itself: the whole journal and all rows, as `asset-ledger verify` does it.
+//! The audit of the stack: the whole journal and all rows, like `asset-ledger verify`.
 //!
-//! It only reads. What is found is in the log, asset by asset, and counted; that it was done to the
-//! end is counted too, so that an alarm can miss it.
+//! It only reads. Each finding is logged and counted. A completed run is counted too, so that an
+//! alarm can detect a missing one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::aws::Deployment;
 use crate::scheduled::{VerifiedSummary, verified};
 use crate::system::SystemEffects;
 
-/// Segments of the journal at once: the function waits for DynamoDB most of its time, and has
-/// fifteen minutes.
+/// Segments of the journal that are read concurrently: the function mostly waits for DynamoDB, and
+/// has fifteen minutes.
 const SEGMENTS: u32 = 8;
-/// How long rows that are behind may stand still: a batch of the stream that failed is given again
-/// within this.
+/// How long late rows may make no progress: a failed batch of the stream is delivered again within
+/// this time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The handler of the schedule.
@@ -26,7 +26,7 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// Looks at a deployment.
+    /// Audits a deployment.
     #[must_use]
     pub fn new(parts: Deployment) -> Self {
         let Deployment { journal, generations: views, .. } = parts;
@@ -36,10 +36,10 @@ impl Auditor {
         Self { audit: RowAudit { journal, views, tenant, effects, patience, repair, segments } }
     }
 
-    /// Looks at everything, whatever the event says.
+    /// Audits everything, for any event.
     ///
     /// # Errors
-    /// If a store did not answer: nothing is shown by what was not found.
+    /// If a store failed: then missing findings prove nothing.
     pub async fn look(&self) -> Result<VerifiedSummary, StoreError> {
         verified(async |findings, progress| self.audit.run(&findings, &progress).await).await
     }

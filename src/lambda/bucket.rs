@@ -1,4 +1,4 @@
-//! From a batch of the queue, whose messages are S3's notifications through EventBridge, to looks.
+//! Reconciles the assets of a batch of the queue: S3's notifications through EventBridge.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use futures::{StreamExt, stream};
 
 use crate::bucket::{Bucket, HandleOutcome};
 
-/// Messages handled at once: their round trips overlap, and neither S3 nor the journal is flooded.
+/// Messages handled concurrently: their round trips overlap without flooding S3 or the journal.
 const AT_ONCE: usize = 8;
 
-/// A message is to be handled again, but has no id that would say which: the whole batch is.
+/// A message must be handled again, but has no id to report: the whole batch is retried.
 #[derive(Debug, thiserror::Error)]
 #[error("message {0} of the batch has no id, and is to be handled again")]
 pub struct MissingMessageId(usize);
@@ -21,18 +21,17 @@ pub struct Notifications {
 }
 
 impl Notifications {
-    /// Hands what comes to `bucket`.
+    /// Passes the messages to `bucket`.
     #[must_use]
     pub fn new(bucket: Bucket) -> Self {
         Self { bucket: Arc::new(bucket) }
     }
 
-    /// Handles a batch, and answers which messages are to come again: those that a store could not
-    /// answer for, and those about an asset that the journal does not know yet. One that will
-    /// never succeed is done with.
+    /// Handles a batch, and returns the messages to retry: those for which a store failed, and
+    /// those about an asset that is not in the journal yet. A permanently unusable one is finished.
     ///
     /// # Errors
-    /// If a message that is to come again has no id.
+    /// If a message to retry has no id.
     pub async fn receive(&self, batch: &SqsEvent) -> Result<SqsBatchResponse, MissingMessageId> {
         let handle = |(place, message)| async move { (place, message, self.done(message).await) };
         let mut all: Vec<_> = stream::iter(batch.records.iter().enumerate())

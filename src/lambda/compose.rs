@@ -1,4 +1,4 @@
-//! What each function is made of: the adapters of AWS under the parts that know nothing of it.
+//! The composition of each function: the adapters of AWS and the parts above them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::checks;
 use crate::http::{self, AllowedHosts, Api, Limits};
 use crate::system::SystemEffects;
 
-/// A request's time, shorter than the function's: an answer is better than a timeout of Lambda's,
-/// which says nothing and takes the process with it.
+/// The time limit of a request, shorter than the function's: Lambda's own timeout would give no
+/// answer and end the process.
 const DEADLINE: Duration = Duration::from_secs(12);
 
-/// The API, under any name: API Gateway knows its own, and who asks.
+/// The API, under any host name: API Gateway knows its own name, and the caller.
 ///
 /// # Errors
-/// If the environment does not say which tables and which bucket.
+/// If the environment does not name the tables and the bucket.
 pub async fn router() -> Result<Router, ConfigError> {
     let parts = reached_within(API_OPERATION).await?;
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
@@ -49,7 +49,7 @@ pub async fn projector() -> Result<Projector, ConfigError> {
     Ok(Projector::new(reached_within(PROJECTOR_OPERATION).await?.runner()))
 }
 
-/// The handler of the schedule on which the stack looks at itself.
+/// The handler of the audit's schedule.
 ///
 /// # Errors
 /// As [`router`].
@@ -65,7 +65,7 @@ pub async fn notifications() -> Result<Notifications, ConfigError> {
     Ok(Notifications::new(Bucket::new(reached_within(API_OPERATION).await?.service())))
 }
 
-/// The parts that the environment names; each of their calls ends after `operation`.
+/// The deployment of the environment; each of its calls ends after `operation`.
 async fn reached_within(operation: Duration) -> Result<Deployment, ConfigError> {
     let config = Config::from_env()?;
     Ok(Deployment::new(config, Clients::new(&function_config().await?, operation)))

@@ -1,6 +1,6 @@
-//! Metrics as lines that CloudWatch reads from the log (Embedded Metric Format): no agent, no call.
+//! Metrics as log lines that CloudWatch reads (Embedded Metric Format), without agent and calls.
 //!
-//! What is counted during an invocation is written at its end, and forgotten. The form is told in
+//! The metrics of an invocation are written at its end and then reset. The form is described in
 //! CloudWatch's user guide, under "Specification: Embedded metric format".
 
 use std::collections::BTreeMap;
@@ -14,21 +14,21 @@ use metrics::{
 };
 use serde_json::{Map, Value, json};
 
-/// Under which the metrics stand in CloudWatch; alarms and dashboards name it.
+/// The namespace of the metrics in CloudWatch; alarms and dashboards name it.
 pub const NAMESPACE: &str = "AssetLedger";
 /// The value of the dimension `Service`.
 pub const SERVICE: &str = "asset-ledger";
-/// Values of one metric in a line: CloudWatch drops what is beyond.
+/// Values of one metric in a line: CloudWatch drops any more.
 const VALUES_MAX: usize = 100;
 
-/// What was counted since the last time it was written. A clone is the same one.
+/// The metrics since the last write. A clone shares them.
 #[derive(Debug, Clone)]
 pub struct Emf {
     function: Arc<str>,
     counted: Arc<Mutex<MetricsByLabels>>,
 }
 
-/// By labels, then by name. Each set of labels makes lines of its own.
+/// By labels, then by name. Each set of labels gets its own lines.
 type MetricsByLabels = BTreeMap<BTreeMap<String, String>, BTreeMap<String, Measured>>;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,16 +39,16 @@ enum Measured {
 }
 
 impl Emf {
-    /// Counts for a function, whose name is the dimension `Function`.
+    /// Metrics of a function, whose name is the dimension `Function`.
     #[must_use]
     pub fn new(function: &str) -> Self {
         Self { function: function.into(), counted: Arc::default() }
     }
 
-    /// Writes what was counted, and forgets it.
+    /// Writes the metrics and resets them.
     ///
     /// # Errors
-    /// Where it cannot be written; it is forgotten all the same.
+    /// If the write fails; the metrics are reset all the same.
     pub fn flush(&self, now: DateTime<Utc>, out: &mut dyn Write) -> io::Result<()> {
         let counted = std::mem::take(&mut *self.counted());
         for (labels, mut measured) in counted {
@@ -95,7 +95,7 @@ impl Emf {
     }
 }
 
-/// What fits into one line, and what is left for the next.
+/// The values that fit into one line, and the rest.
 fn split(
     measured: BTreeMap<String, Measured>,
 ) -> (BTreeMap<String, Measured>, BTreeMap<String, Measured>) {
@@ -111,7 +111,7 @@ fn split(
     (line, rest)
 }
 
-/// Names tell their unit, as Prometheus has it.
+/// The unit of a metric, from its name as in Prometheus.
 fn unit(name: &str) -> &'static str {
     if name.ends_with("_ms") { "Milliseconds" } else { "Count" }
 }
@@ -126,7 +126,7 @@ impl From<Measured> for Value {
     }
 }
 
-/// One metric with its labels, as whoever counts holds it.
+/// One metric with its labels, shared with the code that counts.
 struct Metric {
     of: Emf,
     labels: BTreeMap<String, String>,

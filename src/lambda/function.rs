@@ -1,4 +1,4 @@
-//! What every function does around its handler: logs, metrics, and nothing swallowed.
+//! The frame of every function's handler: logs, metrics, and panics.
 
 use std::io;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::emf::Emf;
 use crate::logging;
 use crate::system::SystemEffects;
 
-/// The variable that says what is logged, such as `info` or `info,asset_ledger::http=debug`.
+/// The variable with the log filter, such as `info` or `info,asset_ledger::http=debug`.
 const LOG: &str = "ASSET_LEDGER_LOG";
-/// What is heard whatever that says: the runtime's span, which names the invocation in every line.
+/// Always enabled: the runtime's span, which names the invocation in every line.
 const INVOCATION: &str = "lambda_runtime::layers::trace=info";
 
 /// A running function.
@@ -23,10 +23,11 @@ pub struct Function {
 }
 
 impl Function {
-    /// Starts the logs, one JSON object a line, and the metrics, under the function's own name.
+    /// Starts the logs, one JSON object in each line, and the metrics, under the function's own
+    /// name.
     ///
     /// # Errors
-    /// If the process has either already, or the variable for logs is not a filter.
+    /// If the process has either already, or the log filter is invalid.
     pub fn start() -> Result<Self, lambda_runtime::Error> {
         start_logs()?;
         let emf = Emf::new(&lambda_runtime::Config::from_env().function_name);
@@ -34,8 +35,8 @@ impl Function {
         Ok(Self { emf, effects: Arc::new(SystemEffects) })
     }
 
-    /// Handles an invocation, and writes what was counted before it is answered: afterwards the
-    /// process is frozen, perhaps for ever. A panic goes on to Lambda, after the metrics.
+    /// Handles an invocation, and writes its metrics before it returns: afterwards the process is
+    /// frozen, possibly forever. A panic is passed on to Lambda, after the metrics.
     pub async fn answer<T>(&self, handler: impl Future<Output = T>) -> T {
         let _end = ShutdownEvent(self);
         handler.await
@@ -53,7 +54,7 @@ impl Drop for ShutdownEvent<'_> {
     }
 }
 
-/// To standard error, which CloudWatch takes as well: standard output is for the metrics.
+/// Logs to standard error, which CloudWatch reads as well: standard output is for the metrics.
 fn start_logs() -> Result<(), lambda_runtime::Error> {
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).json();
     let lines = lines.flatten_event(true).with_current_span(false);

@@ -1,10 +1,10 @@
-//! From a batch of the journal's stream to rows.
+//! Projects a batch of the journal's stream to rows.
 //!
-//! A record is a hint, never a fact: it says that an asset has reached a version. What it carries
-//! saves reading the journal where it makes the asset's whole history, and is checked like what
-//! the journal holds. Nothing but an insert is ever done to the journal, so anything else in its
-//! stream is somebody's tampering: the alarm is raised, and the record is a hint like any other.
-//! The asset is projected again from the journal as it now is, and set aside if that is no history.
+//! A record is a hint, never a fact: it says that an asset has reached a version. If its events are
+//! the asset's whole history, the journal is not read; they are checked like stored events. Only
+//! inserts are ever made to the journal, so any other record means tampering: the alarm is raised,
+//! and the record is a hint like any other. The asset is projected again from the present journal,
+//! and parked if its history does not verify.
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
@@ -12,7 +12,7 @@ use projections::runner::{ProjectionHint, Runner};
 
 use crate::aws::JournalChange;
 
-/// A record came without the number that a failure would have to name: the whole batch is retried.
+/// A record has no sequence number to report a failure with: the whole batch is retried.
 #[derive(Debug, thiserror::Error)]
 #[error("record {0} of the batch has no sequence number")]
 pub struct MissingSequenceNumber(usize);
@@ -23,17 +23,18 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Projects what the batches name by `runner`.
+    /// Projects the assets of the batches with `runner`.
     #[must_use]
     pub fn new(runner: Runner) -> Self {
         Self { runner }
     }
 
-    /// Projects a batch, and answers from where it is to be given again: the lowest record whose
-    /// asset a store could not answer for, since everything after it comes again anyway.
+    /// Projects a batch, and returns the point of retry: the lowest record whose asset failed in a
+    /// store, because all records after it are delivered again anyway.
     ///
     /// # Errors
-    /// If a record has no number. An empty one would fail the whole batch too, but say nothing.
+    /// If a record has no number. An empty number would also fail the whole batch, but without a
+    /// message.
     pub async fn receive(
         &self,
         batch: &Event,
@@ -59,7 +60,7 @@ fn numbers(records: &[EventRecord]) -> Result<Vec<&str>, MissingSequenceNumber> 
     usable.enumerate().map(|(place, number)| number.ok_or(MissingSequenceNumber(place))).collect()
 }
 
-/// The hints of a batch, and for each the place of its record.
+/// The hints of a batch, each with the index of its record.
 fn hints(records: &[EventRecord]) -> (Vec<ProjectionHint>, Vec<usize>) {
     let mut hints = Vec::new();
     let mut of = Vec::new();

@@ -1,4 +1,4 @@
-//! What the functions' tests see of logs and metrics.
+//! Logs and metrics for the functions' tests.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::emf::Emf;
 
-/// Lines of the log, as long as its guard lives.
+/// Lines of the log, during the life of its guard.
 #[derive(Clone, Default)]
 pub(super) struct CapturedLines(Arc<Mutex<Vec<u8>>>);
 
@@ -43,7 +43,7 @@ impl<'a> MakeWriter<'a> for CapturedLines {
     }
 }
 
-/// What `work` counted, by name, and its answer. The test's runtime has one thread.
+/// The metrics of `work`, by name, and its result. The test's runtime has one thread.
 pub(super) async fn counted<T>(work: impl Future<Output = T>) -> (Value, T) {
     let emf = Emf::new("test");
     let answer = {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-/// While this file is there, the journal is a part of what it is to be.
+/// While this file exists, the journal is incomplete.
 const IMPORTING: &str = "import.unfinished";
 
-/// What whoever serves the folder has locked.
+/// The lock file of the process that serves the folder.
 const LOCK: &str = "serve.lock";
 
-/// Held for as long as this process serves the folder; the system lets go of it in a crash.
+/// The lock of the folder while this process serves it; the system releases it after a crash.
 pub struct FolderLock {
     path: PathBuf,
     inode: (u64, u64),
@@ -20,12 +20,12 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Where it is.
+    /// The folder's path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the path still names the folder that was claimed, and its lock.
+    /// Whether the path still names the locked folder, and its lock.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let lock = self.path.join(LOCK);
         let claimed = inode(&self.lock.metadata()?);
@@ -38,18 +38,18 @@ impl FolderLock {
         Ok(())
     }
 
-    /// Makes the folder if it is missing and claims it.
+    /// Creates the folder if it is missing, and locks it.
     pub(super) fn claim(path: &Path) -> anyhow::Result<Self> {
         let folder = Self::claim_for_import(path)?;
         Self::refuse_half(path)?;
         Ok(folder)
     }
 
-    /// The guard of every door to a data folder but that of an import: while one is not finished,
-    /// the journal is a part of what it is to be, and must not pass for the whole.
+    /// Refuses a folder with an unfinished import: its journal is incomplete and must not be taken
+    /// for a whole one. Every command except `import` calls this.
     pub fn refuse_half(path: &Path) -> anyhow::Result<()> {
         let importing = path.join(IMPORTING);
-        // What cannot be looked at is told by whatever opens the files.
+        // If this check fails, opening the files reports the error.
         if importing.exists() {
             bail!(
                 "--data {}: an `import` into this folder is not finished, so its journal is not \
@@ -60,7 +60,7 @@ impl FolderLock {
         Ok(())
     }
 
-    /// Says that the journal is not whole.
+    /// Marks the journal as incomplete.
     pub fn begin_import(&self) -> anyhow::Result<()> {
         let mut private = OpenOptions::new();
         private.write(true).create(true).truncate(true).mode(0o600);
@@ -68,7 +68,7 @@ impl FolderLock {
         Ok(File::open(&self.path)?.sync_all()?)
     }
 
-    /// Says that it is.
+    /// Marks the journal as complete.
     pub fn end_import(&self) -> anyhow::Result<()> {
         std::fs::remove_file(self.importing())?;
         Ok(File::open(&self.path)?.sync_all()?)
@@ -78,7 +78,7 @@ impl FolderLock {
         self.path.join(IMPORTING)
     }
 
-    /// The same for an import, which goes on where one was cut off.
+    /// The same for an import, which resumes an interrupted one.
     pub fn claim_for_import(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         DirBuilder::new()

@@ -1,5 +1,5 @@
-//! Whether what is served is still what was opened: a folder that is moved, copied over or removed
-//! under a process that serves it takes writes with it that nobody will find.
+//! Whether the served files are still the opened ones: writes to a folder that was moved,
+//! overwritten or removed under the process would be lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::folder::FolderLock;
 use super::local_stores::LocalStores;
 use crate::http::{Check, NotReady};
 
-/// How often it is looked at while nobody writes.
+/// The interval of checks without writes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The folder and the files that are open in it.
+/// The folder and its open files.
 #[derive(Clone)]
 pub(super) struct FolderIdentity {
     folder: Arc<FolderLock>,
@@ -28,12 +28,12 @@ impl FolderIdentity {
         Self { folder: Arc::new(folder), stores, lost: watch::Sender::new(None) }
     }
 
-    /// Why it was lost, as soon as it is.
+    /// Receives the reason as soon as the folder is lost.
     pub(super) fn lost(&self) -> watch::Receiver<Option<String>> {
         self.lost.subscribe()
     }
 
-    /// Looks again and again.
+    /// Checks periodically.
     pub(super) async fn keep_looking(self, stop: CancellationToken) {
         let looking = async {
             while self.look().is_ok() {

@@ -1,4 +1,4 @@
-//! What is kept in a data folder: the journal, the rows, and the bucket.
+//! The stores of a data folder: the journal, the rows, and the bucket.
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -20,7 +20,7 @@ use crate::objects::{Connection, S3Objects};
 use crate::s3::{Credentials, LocalBucket, LocalS3, Outbox, REGION};
 use crate::system::SystemEffects;
 
-/// The name of the one bucket. Clients see it in URLs only.
+/// The name of the one bucket, which clients see in URLs only.
 pub(crate) const BUCKET: &str = "assets";
 
 pub(super) struct LocalStores {
@@ -59,7 +59,7 @@ impl LocalStores {
         Ok(Self { journal: Arc::new(journal), views: Arc::new(views), s3, credentials })
     }
 
-    /// Whether every file that is open is still the one at its path.
+    /// Whether every open file is still the one at its path.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.journal.check()?;
         self.views.check()?;
@@ -73,7 +73,7 @@ impl LocalStores {
         self.s3.probe().await
     }
 
-    /// Ends the writers, and leaves no logs.
+    /// Ends the writers, without write-ahead logs.
     pub(super) async fn close(&self) {
         tokio::join!(self.journal.close(), self.views.close(), self.s3.close());
     }
@@ -82,7 +82,7 @@ impl LocalStores {
         self.s3.router(&self.credentials, pages)
     }
 
-    /// What is missing from the bucket.
+    /// The notes about missing versions.
     pub(super) fn absences(&self) -> Arc<dyn Absences> {
         self.s3.absences()
     }
@@ -96,7 +96,7 @@ impl LocalStores {
         Arc::new(self.s3.bucket())
     }
 
-    /// Signs URLs for the endpoint as clients see it. It makes no calls.
+    /// Signs URLs for the endpoint's public URL. It makes no calls.
     pub(super) fn presigner(&self, public_url: &str) -> S3Objects {
         let Credentials { access_key, secret_key } = &self.credentials;
         let connection = Connection::local(public_url, REGION, access_key, secret_key);
@@ -104,8 +104,8 @@ impl LocalStores {
     }
 }
 
-/// A journal that is gone while what was made from it is there was lost. Beginning a new one would
-/// pass for the truth, and would throw away the rows, which are witnesses of the old one.
+/// A journal that is missing although its projection exists was lost. A new journal would be taken
+/// for the original, and would discard the rows, which are evidence of the old one.
 fn refuse_lost_journal(folder: &Path) -> anyhow::Result<()> {
     let is_empty = |file: &str| folder.join(file).metadata().map_or(true, |it| it.len() == 0);
     let left = ["views.sqlite", "s3/objects.sqlite"].into_iter().find(|file| !is_empty(file));
@@ -120,7 +120,7 @@ fn refuse_lost_journal(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// A store that cannot be opened, and what a person can do about it if it is damaged.
+/// A store that cannot be opened, with the remedy if it is damaged.
 fn mend(error: StoreError, remedy: &str) -> anyhow::Error {
     let corrupt = error.kind == StoreErrorKind::Corrupt;
     let error = anyhow::Error::new(error);

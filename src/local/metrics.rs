@@ -1,4 +1,4 @@
-//! What `/metrics` tells of one machine: what was counted, and what waits.
+//! The `/metrics` of one machine: counters and backlogs.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::prometheus::Prometheus;
 use crate::s3::Outbox;
 use crate::scheduled::ScheduleStatus;
 
-/// Knows what was counted and what waits.
+/// The source of counters and backlogs.
 pub(super) struct LocalMetrics {
     counted: Prometheus,
     rows: FollowerProgress,

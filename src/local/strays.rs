@@ -1,5 +1,5 @@
-//! Files of the bucket that its database does not know, held against the journal before anything
-//! is moved: bytes that an asset stands on are no litter, and the database is the older one.
+//! Compares files that the bucket's database does not list with the journal, before any is moved:
+//! if an asset pins one of them, the database is an older copy.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,11 +13,11 @@ use ledger::journal::scan::{Chain, Chains};
 
 use crate::s3::ClaimedBucket;
 
-/// Assets that a refusal names; the rest are counted.
+/// Assets that a refusal names; the rest is counted.
 const NAMED: usize = 3;
 
-/// Refuses to go on where an asset's pinned version has its bytes here and no row in the bucket's
-/// database. The whole journal is read for that, but only if there is any stray.
+/// Refuses to start if an asset's pinned version has a file here and no row in the bucket's
+/// database. This reads the whole journal, but only if there is an unlisted file.
 pub(super) async fn refuse_pinned(
     journal: &dyn Scan,
     bucket: &ClaimedBucket,
@@ -65,7 +65,7 @@ fn counts_on(chain: &Chain, strays: &BTreeSet<String>) -> bool {
             let lives = !matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged);
             lives && asset.pin.as_ref().is_some_and(|pin| strays.contains(&pin.version_id))
         }
-        // What a broken history says cannot be relied on: whatever it names is kept.
+        // A broken history is not reliable: every version that it names is kept.
         Err(_) => {
             chain.lines.iter().any(|line| strays.iter().any(|id| line.body.contains(id.as_str())))
         }

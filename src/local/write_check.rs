@@ -1,5 +1,5 @@
-//! Whether what is served can be written: a lock that another process holds, a full disk and a
-//! writer that has ended do not show in what is read.
+//! Whether the stores can be written: a lock of another process, a full disk and an ended writer
+//! are not visible in reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::local_stores::LocalStores;
 use crate::checks::not_ready;
 use crate::http::{Check, NotReady};
 
-/// How long an answer holds: each costs three commits, and anybody may ask.
+/// How long an answer is cached: each check costs three commits, and any client may request it.
 const HOLDS: Duration = Duration::from_secs(1);
 
 pub(super) struct WriteCheck {

@@ -1,4 +1,4 @@
-//! An asset's files held against its history.
+//! Compares an asset's files with its history.
 
 use ledger::asset::{Asset, AssetStatus, Event};
 use ledger::audit::{Finding, FindingKind};
@@ -10,17 +10,17 @@ use ledger::service::Refusal;
 use super::ObjectAudit;
 use crate::plural::{count, count_are};
 
-/// How closely an object is looked at.
+/// The depth of the inspection of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectAuditDepth {
-    /// What the bucket says of it.
+    /// The bucket's metadata of it.
     Described,
     /// Its bytes, read and hashed.
     Deep,
 }
 
 impl ObjectAudit {
-    /// What of an asset's files is not as its history says.
+    /// The differences between an asset's files and its history.
     pub(super) async fn judge(&self, history: &History) -> Result<Vec<Finding>, StoreError> {
         let asset = history.asset();
         if matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged) {
@@ -31,7 +31,7 @@ impl ObjectAudit {
             None => None,
         };
         let news = match self.service.unrecorded(history).await {
-            // That the pinned version is gone is said already.
+            // The missing pinned version is reported already.
             Ok(Some(Event::Purged) | None) => None,
             Ok(Some(event)) => {
                 let says = format!("the bucket shows what no event records: {}", event.kind());
@@ -95,14 +95,14 @@ impl ObjectAudit {
                 Some(recorded) if *recorded != sha256.to_string() => {
                     altered(format!("its bytes hash to {sha256}, not {recorded}"))
                 }
-                // Of bytes whose hash was never known, their number is all that can be held.
+                // If the hash was never known, only the number of bytes can be compared.
                 _ => Ok(None),
             },
         }
     }
 }
 
-/// What the bucket says of a version that was not said when it was pinned.
+/// Metadata of the version that changed since it was pinned.
 fn differs(pin: &ObjectVersion, found: &ObjectVersion) -> Option<String> {
     let known = |version: &ObjectVersion| version.sha256.clone();
     if pin.size != found.size {

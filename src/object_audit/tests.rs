@@ -1,4 +1,4 @@
-//! What is found of an asset's files, and what comes of looking again.
+//! The findings about an asset's files, and the results of reconciling.
 
 use ledger::asset::Declaration;
 use ledger::id::{AssetId, Tenant};
@@ -54,7 +54,7 @@ impl World {
         self.files.service.look(&caller(), asset).await.unwrap();
     }
 
-    /// Uploaded and recorded; confirmed too.
+    /// An asset whose upload is recorded and confirmed.
     async fn upload(&self) -> Key {
         let key = self.create().await;
         self.bucket.put(&key, b"bytes");
@@ -88,12 +88,12 @@ async fn what_the_ledger_says_and_the_bucket_shows_is_no_finding() {
     let world = world();
     world.create().await;
     let uploaded = world.upload().await;
-    // Over a confirmed asset anybody may lie what likes to: the pin is frozen.
+    // Any version may cover the pinned one of a confirmed asset: the pin is frozen.
     world.bucket.put(&uploaded, b"other bytes");
     let restored = world.upload().await;
     world.bucket.mark_deleted(&restored);
     world.look(restored.asset).await;
-    // The marker that lies there still was recorded, and undone.
+    // The marker that is still there was recorded, and undone.
     world.files.service.restore(&caller(), restored.asset, None).await.unwrap();
     let purged = world.upload().await;
     world.files.service.delete(&caller(), purged.asset, None, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! How the bucket is reached: timeouts, address style, and who signs.
+//! The connection to the bucket: timeouts, address style, and credentials.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,12 +14,12 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation,
 };
 
-/// One try. The SDK has no limit of its own: a hung server would be waited on for ever.
+/// One attempt. The SDK has no limit of its own and would wait for a hung server forever.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// All tries together, shorter than the time a caller of the API waits.
+/// All attempts together, shorter than a caller of the API waits.
 const OPERATION: Duration = Duration::from_secs(4);
 
-/// A way to a bucket: for calls, and for URLs that others will call.
+/// A connection to a bucket: for calls, and for signed URLs.
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub(super) client: Client,
@@ -28,15 +28,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// With the settings of the environment. `path_style` puts the bucket into the path, for
-    /// endpoints that have no name for each bucket.
+    /// Uses the settings of the environment. `path_style` puts the bucket into the path, for
+    /// endpoints without a host name for each bucket.
     #[must_use]
     pub fn from_config(shared: &SdkConfig, path_style: bool) -> Self {
         let lifetime = Lifetime { inner: shared.credentials_provider(), expiry: Arc::default() };
         Self::build(Builder::from(shared).force_path_style(path_style), lifetime)
     }
 
-    /// To the endpoint at `url`, a local one, with a key that never expires.
+    /// Connects to the local endpoint at `url`, with a key that never expires.
     #[must_use]
     pub fn local(url: &str, region: &str, access_key: &str, secret_key: &str) -> Self {
         let key = Credentials::new(access_key, secret_key, None, None, "data folder");
@@ -48,7 +48,7 @@ impl Connection {
         Self::build(builder, Lifetime { inner, expiry: Arc::default() })
     }
 
-    /// Signs URLs for `url`, where clients see the endpoint under another name than this process.
+    /// Signs URLs for `url`, if clients use another endpoint URL than this process.
     #[must_use]
     pub fn signing_for(mut self, url: &str) -> Self {
         self.signer =
@@ -65,7 +65,7 @@ impl Connection {
             .behavior_version(BehaviorVersion::v2026_01_12())
             .credentials_provider(lifetime.clone())
             .timeout_config(timeouts)
-            // A URL says what its signer said, and nothing that the SDK adds for its own uploads.
+            // Only the signer's parameters, without the SDK's additions for its own uploads.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
@@ -74,8 +74,8 @@ impl Connection {
     }
 }
 
-/// The credentials' provider, remembering when those it gave out last will expire: a URL dies
-/// with the credentials that signed it, whatever it says itself.
+/// A credentials provider that remembers the expiry of the last credentials: a URL is valid no
+/// longer than the credentials that signed it.
 #[derive(Debug, Clone)]
 pub(super) struct Lifetime {
     inner: Option<SharedCredentialsProvider>,

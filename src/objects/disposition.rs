@@ -1,16 +1,16 @@
-//! The name that a download is saved under.
+//! The file name of a download.
 
 use crate::percent;
 
-/// `Content-Disposition` for saving under `filename`: a plain fallback for old clients, and the
-/// name itself in RFC 5987's form. ASCII only, as a header must be.
+/// `Content-Disposition` for saving as `filename`: an ASCII fallback for old clients, and the name
+/// itself in RFC 5987's form. ASCII only, as a header must be.
 pub(super) fn attachment(filename: Option<&str>) -> String {
     let Some(name) = filename else { return "attachment".to_owned() };
     let fallback: String = name.chars().map(plain).collect();
     format!("attachment; filename=\"{fallback}\"; filename*=UTF-8''{}", percent::header_value(name))
 }
 
-/// RFC 6266, appendix D: no escapes in the fallback, for clients read them differently.
+/// RFC 6266, appendix D: no escapes in the fallback, because clients read them differently.
 fn plain(c: char) -> char {
     let safe = c == ' ' || c.is_ascii_graphic();
     if safe && !matches!(c, '"' | '\\' | '%' | '/') { c } else { '_' }

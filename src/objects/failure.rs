@@ -1,10 +1,10 @@
-//! What the SDK's errors mean to a caller.
+//! Classifies the SDK's errors for callers.
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use ledger::error::{StoreError, StoreErrorKind};
 
-/// An error as the port tells it.
+/// The port's error for an SDK error.
 pub(super) fn describe<E>(context: String, error: SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -22,7 +22,7 @@ where
     StoreError::caused(kind, context, error)
 }
 
-/// What to ask oneself first, where a refusal does not say it itself.
+/// The most likely cause, if the refusal does not state it.
 fn remedy(code: &str) -> Option<&'static str> {
     match code {
         "RequestTimeTooSkewed" => Some("is this machine's clock right?"),
@@ -31,13 +31,13 @@ fn remedy(code: &str) -> Option<&'static str> {
     }
 }
 
-/// Status and answer, where there was one. An answer to HEAD holds nothing but headers.
+/// Status and answer, if there was one. An answer to HEAD has only headers.
 pub(super) fn raw<E>(error: &SdkError<E>) -> Option<(u16, &HttpResponse)> {
     let response = error.raw_response()?;
     Some((response.status().as_u16(), response))
 }
 
-/// Whether what was to be deleted is not there.
+/// Whether the version to delete does not exist.
 pub(super) fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     matches!(error.code(), Some("NoSuchVersion" | "NoSuchKey"))
 }
@@ -49,7 +49,7 @@ fn kind(code: Option<&str>, status: u16) -> StoreErrorKind {
         ("ServiceUnavailable" | "InternalError" | "RequestTimeout" | "OperationAborted", _) => {
             StoreErrorKind::Unavailable
         }
-        (_, 503) => StoreErrorKind::Throttled, // to HEAD, S3 says SlowDown without words
+        (_, 503) => StoreErrorKind::Throttled, // to HEAD, S3 sends SlowDown without a body
         (_, 500..) => StoreErrorKind::Unavailable,
         _ => StoreErrorKind::Misconfigured, // a key, a policy, a name or a clock is wrong
     }

@@ -1,4 +1,4 @@
-//! The bucket as a whole: what it says of a version, what its bytes are, and what else it holds.
+//! The bucket as a whole: a version's metadata, the hash of its bytes, and all names.
 
 use async_trait::async_trait;
 use aws_sdk_s3::types::{ChecksumMode, EncodingType};
@@ -21,7 +21,7 @@ impl ObjectInventory for S3Objects {
             Ok(head) => version(head).map(Some),
             Err(error) => match raw(&error) {
                 Some((405, _)) => Ok(None), // a delete marker has no bytes
-                // An answer to HEAD has no words: a bucket that is missing answers 404 too.
+                // An answer to HEAD has no body: a missing bucket answers 404 too.
                 Some((404, _)) => self.ready().await.map(|()| None),
                 _ => Err(describe(self.context("HeadObject"), error)),
             },
@@ -59,7 +59,7 @@ impl ObjectInventory for S3Objects {
                 versions.chain(markers).map(percent::decode_form_lossy).collect();
             names.sort();
             names.dedup();
-            // A page may end amid the versions of a key, and so begin with some of the one asked.
+            // A page may end amid the versions of a key; the next page then repeats the name.
             names.retain(|name| after.is_none_or(|after| name != after));
             if !names.is_empty() || page.is_truncated() != Some(true) {
                 return Ok(names);

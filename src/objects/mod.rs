@@ -1,5 +1,5 @@
-//! The bucket seen through the AWS SDK, the same for S3 and for the local endpoint. Nowhere else
-//! does `aws_sdk_s3` stand.
+//! The bucket through the AWS SDK, for S3 and for the local endpoint. Only this module uses
+//! `aws_sdk_s3`.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub use client::Connection;
 use crate::percent;
 use failure::{describe, is_gone, raw};
 
-/// The header by which an answer of 404 says that a delete marker is in the way.
+/// The header of a 404 answer that reports a delete marker.
 const MARKER: &str = "x-amz-delete-marker";
 
 /// A bucket behind the S3 API.
@@ -39,15 +39,15 @@ pub struct S3Objects {
 }
 
 impl S3Objects {
-    /// `bucket`, reached over `connection`.
+    /// `bucket`, through `connection`.
     #[must_use]
     pub fn new(connection: Connection, bucket: &str, effects: Arc<dyn Effects>) -> Self {
         let Connection { client, signer, lifetime } = connection;
         Self { client, signer, lifetime, bucket: bucket.to_owned(), effects }
     }
 
-    /// Whether the bucket can be reached and keeps versions, without which an upload could
-    /// replace what an asset pins.
+    /// Whether the bucket is reachable and keeps versions, without which an upload could replace a
+    /// pinned object.
     ///
     /// # Errors
     /// `Misconfigured` without versioning; otherwise as the calls of [`Objects`].
@@ -90,8 +90,8 @@ impl Objects for S3Objects {
             Ok(_) => Ok(true),
             Err(error) => match raw(&error) {
                 Some((405, _)) => Ok(false), // a delete marker has no bytes
-                // An answer to HEAD has no words: a bucket that is missing answers 404 too. What
-                // is gone for good is written down for good, so ask.
+                // An answer to HEAD has no body: a missing bucket answers 404 too. A purge is
+                // recorded permanently, so the bucket is checked.
                 Some((404, _)) => self.ready().await.map(|()| false),
                 _ => Err(describe(self.context("HeadObject"), error)),
             },
@@ -101,7 +101,7 @@ impl Objects for S3Objects {
     async fn versions(&self, key: &Key) -> Result<Vec<String>, StoreError> {
         let name = key.object();
         let request = self.client.list_object_versions().bucket(&self.bucket).prefix(&name);
-        // A key may hold what XML cannot.
+        // A key may contain characters that XML cannot represent.
         let request = request.encoding_type(EncodingType::Url);
         let mut ids = Vec::new();
         let (mut key_marker, mut version_marker) = (None, None);
@@ -139,7 +139,7 @@ fn version(head: HeadObjectOutput) -> Result<ObjectVersion, StoreError> {
         |what: &str| StoreError::new(StoreErrorKind::Corrupt, format!("HEAD told no {what}"));
     let size = head.content_length().and_then(|size| u64::try_from(size).ok());
     Ok(ObjectVersion {
-        // Without versioning S3 names none, and an asset could not pin what it received.
+        // Without versioning S3 returns no version, and an asset could not pin the upload.
         version_id: head.version_id.ok_or_else(|| missing("version: is versioning on?"))?,
         size: size.ok_or_else(|| missing("length"))?,
         sha256: head.checksum_sha256.as_deref().and_then(hex_of),
@@ -147,8 +147,8 @@ fn version(head: HeadObjectOutput) -> Result<ObjectVersion, StoreError> {
     })
 }
 
-/// `None` also for the checksum of checksums that S3 gives to an upload in parts: it is not the
-/// SHA-256 of the bytes.
+/// `None` also for the checksum of checksums of an upload in parts: it is not the SHA-256 of the
+/// bytes.
 fn hex_of(checksum: &str) -> Option<String> {
     let bytes = STANDARD.decode(checksum).ok()?;
     (bytes.len() == 32).then(|| hex::encode(bytes))

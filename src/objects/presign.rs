@@ -1,4 +1,4 @@
-//! URLs that let somebody else send or fetch the bytes of one key, for a while.
+//! Signed URLs: a client uploads or downloads the bytes of one key, for a limited time.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,16 +17,16 @@ use super::disposition::attachment;
 use super::failure::describe;
 use crate::presign::{Presigned, Presigner};
 
-/// A URL of nothing but its own seconds is an error; S3 takes 0 and lets it die at birth.
+/// A URL that is valid for less than a second is an error; S3 accepts 0, which expires at once.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// What a download says of itself whatever the uploader sent: an unsigned header of an upload must
-/// change nothing that a reader gets. `identity`, for S3 passes over an empty value.
+/// The headers of a download, for any headers of the upload: an unsigned header of an upload must
+/// not change the download. `identity`, because S3 ignores an empty value.
 const ENCODING: &str = "identity";
-/// The language that is not known.
+/// An undetermined language.
 const LANGUAGE: &str = "und";
-/// With `Expires`, which no age overrules: kept by its reader only, and no longer than the URL.
+/// With `Expires`, without an age to override it: cached by the reader only, until the URL expires.
 const CACHE: &str = "private, must-revalidate";
-/// What S3 allows.
+/// S3's limit.
 const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl Presigner for S3Objects {
         let request = self.signer.get_object().bucket(&self.bucket).key(key.object());
         let request = request
             .version_id(version_id)
-            // Never shown in place: whatever was uploaded must not run as a page of the bucket's.
+            // Never displayed inline: an upload must not run as a page of the bucket's origin.
             .response_content_disposition(attachment(filename))
             .set_response_content_type(content_type.map(str::to_owned))
             .response_content_encoding(ENCODING)
@@ -82,7 +82,7 @@ impl Presigner for S3Objects {
             if told.expires_at >= ends {
                 return Ok(told);
             }
-            ends = told.expires_at; // the credentials, known by now, die before the URL would
+            ends = told.expires_at; // the credentials, known by now, expire before the URL would
         }
     }
 }
@@ -104,14 +104,14 @@ fn base64_of(sha256: &str) -> Result<String, StoreError> {
     bytes.map(|b| STANDARD.encode(b)).ok_or_else(|| refuse("not a SHA-256 in hex".to_owned()))
 }
 
-/// The second in which a signature that is made at `start` ends.
+/// The second in which a signature made at `start` expires.
 fn end(start: DateTime<Utc>, expires_in: Duration) -> DateTime<Utc> {
     let start = DateTime::from_timestamp(start.timestamp(), 0).unwrap_or(start);
     start + TimeDelta::seconds(i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// The signature counts whole seconds from the second it was made in, and no longer than the
-/// credentials live.
+/// The signature counts whole seconds from the second of its creation, and expires with the
+/// credentials at the latest.
 fn tell(
     signed: &PresignedRequest,
     start: DateTime<Utc>,
@@ -127,7 +127,7 @@ fn tell(
         url: signed.uri().to_owned(),
         headers: signed
             .headers()
-            // Those that every client sends of itself, and a browser's script may not set.
+            // Every client sends these by itself, and a browser's script cannot set them.
             .filter(|(name, _)| !matches!(*name, "host" | "content-length"))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
@@ -194,7 +194,7 @@ mod tests {
             ("x-id", "PutObject"),
         ]);
         assert_eq!(parameters(&signed.url), expected);
-        // From the second that the signature counts from.
+        // From the second in which the signature starts.
         assert_eq!(signed.expires_at.timestamp_micros(), 1_700_000_900_000_000);
         assert_eq!(signed.expires_in, life.as_secs());
     }

@@ -1,5 +1,5 @@
-//! What is missing from the bucket, noted beside its rows: an older list of the bucket then brings
-//! older notes, and whatever is missing from it has its time anew.
+//! Notes about missing versions, stored with the bucket's rows: an older copy of the rows then has
+//! older notes, and the time of a missing version starts again.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Absences for SqliteAbsences {
         let asset = key.partition();
         let sql = "SELECT EXISTS (SELECT 1 FROM absences WHERE asset = ?1)";
         let of = asset.clone();
-        // Nearly always there is nothing, and a read waits for no disk.
+        // There is almost never a note, and a read does not wait for the disk.
         if self.db.read(move |db| db.prepare_cached(sql)?.query_row([of], |row| row.get(0))).await?
         {
             let sql = "DELETE FROM absences WHERE asset = ?1";

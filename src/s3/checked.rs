@@ -1,7 +1,7 @@
-//! The bytes of a whole object on their way out, held against the hash under which they are served.
+//! Compares the bytes of a whole object with its hash while they are sent.
 //!
-//! A disk, or somebody with access to it, may have altered them since they were uploaded. That is
-//! known only at their end, so the last block is held back until then: a reader of altered bytes
+//! A disk fault, or a person with access to the disk, may have altered them since the upload. This
+//! is known only at their end, so the last block is held back until then: a reader of altered bytes
 //! gets an error, never all of them.
 
 use std::io;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::rows::{Content, Version};
 
-/// `blocks` as they are, but for an error before the last one if their hash is not `content`'s.
+/// `blocks`, with an error before the last one if their hash is not `content`'s.
 pub(super) fn checked<S>(
     blocks: S,
     version: &Version,
@@ -44,7 +44,7 @@ struct Checking<S> {
     id: String,
 }
 
-/// A block, and what comes after it.
+/// A block, and the rest of the stream.
 type CheckedBlock<S> = io::Result<Option<(Bytes, Option<Checking<S>>)>>;
 
 impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Checking<S> {

@@ -1,5 +1,5 @@
-//! The conditions of a read, as RFC 9110 has them: what cannot be read is passed over, a list of
-//! tags is a list, and a time counts only where no tag is given. s3s refuses all of that.
+//! The conditions of a read, as in RFC 9110: unreadable conditions are ignored, tags can be a list,
+//! and a time counts only without a tag. s3s refuses all of these.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-/// What an object is compared by.
+/// The values of an object that conditions compare.
 pub(super) struct Validators<'a> {
     /// The tag, without its quotes.
     pub(super) etag: &'a str,
@@ -16,18 +16,18 @@ pub(super) struct Validators<'a> {
     pub(super) modified: SystemTime,
 }
 
-/// What the conditions come to.
+/// The result of the conditions.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ConditionOutcome {
     /// They hold, or there are none.
     Read,
-    /// 304: the caller has it already.
+    /// 304: the caller has the current object.
     Unchanged,
     /// 412.
     Failed,
 }
 
-/// In the order of RFC 9110, section 13.2.2.
+/// Evaluates the conditions in the order of RFC 9110, section 13.2.2.
 pub(super) fn weigh(headers: &HeaderMap, object: &Validators<'_>) -> ConditionOutcome {
     let failed = match tags(headers, &IF_MATCH) {
         Some(wanted) => !names(&wanted, object.etag, false),
@@ -43,7 +43,7 @@ pub(super) fn weigh(headers: &HeaderMap, object: &Validators<'_>) -> ConditionOu
     if known { ConditionOutcome::Unchanged } else { ConditionOutcome::Read }
 }
 
-/// Whether a range may be answered with a part: not to somebody who has part of something else.
+/// Whether a range may be answered with a part: not if the caller has a part of another object.
 pub(super) fn same(headers: &HeaderMap, object: &Validators<'_>) -> bool {
     let Some(validator) = headers.get(IF_RANGE).map(HeaderValue::to_str) else { return true };
     let Ok(validator) = validator else { return false };
@@ -70,7 +70,7 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
 }
 
-/// Whether a list of tags has this one. Like S3, it takes a tag also without its quotes.
+/// Whether a list of tags contains this one. Like S3, it accepts a tag without its quotes too.
 fn names(list: &str, etag: &str, weakly: bool) -> bool {
     if list.trim() == "*" {
         return true;

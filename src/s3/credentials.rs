@@ -1,5 +1,5 @@
-//! The one access key of a data folder: made by chance on first use, kept beside the bytes, so
-//! that a URL signed before a restart works after it.
+//! The one access key of a data folder: created at random on first use and stored with the bytes,
+//! so that a URL signed before a restart is still valid.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,25 +12,25 @@ use ledger::error::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "credentials.json";
-/// Only the owner reads or writes it.
+/// Only the owner can read or write it.
 const MODE: u32 = 0o600;
 
 /// An access key and its secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
-    /// Names the key; part of every signed URL.
+    /// The id of the key; part of every signed URL.
     pub access_key: String,
-    /// Signs. Never logged, never part of an answer.
+    /// The secret for signatures. Never logged, never part of an answer.
     pub secret_key: String,
 }
 
 impl Credentials {
-    /// Reads the key of `dir`, or makes one and keeps it there, readable by the owner only.
+    /// Reads the key of `dir`, or creates one, readable by the owner only.
     ///
     /// # Errors
-    /// `Unavailable` when the file cannot be read or written, `Corrupt` when it is not a key, or
-    /// one whose name or secret is empty.
+    /// `Unavailable` if the file cannot be read or written, `Corrupt` if it is not a key, or one
+    /// with an empty name or secret.
     pub fn load_or_create(dir: &Path, effects: &dyn Effects) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         let failed = |error| {
@@ -57,7 +57,7 @@ impl Credentials {
         Self { access_key: format!("AL{:018X}", effects.random() >> 56), secret_key: secret }
     }
 
-    /// Whole or not at all, and the first of two who try wins: the loser reads what is there.
+    /// Atomic, and the first of two concurrent writers wins: the other one reads its key.
     fn keep(self, dir: &Path, path: &Path) -> io::Result<KeyFile> {
         let draft = dir.join(format!("{FILE}.{}", process::id()));
         let mut file =
@@ -75,13 +75,13 @@ impl Credentials {
     }
 }
 
-/// Whose key is in the file after one was to be written.
+/// The result of writing a key file: the new key, or the one that was there.
 enum KeyFile {
     Ours(Credentials),
     Anothers(Vec<u8>),
 }
 
-/// A key as it is kept. One with an empty secret would let anybody sign.
+/// Reads a stored key. A key with an empty secret would let any client sign.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Credentials, StoreError> {
     let broken = || format!("{} is not a key", path.display());
     let key: Credentials = serde_json::from_slice(bytes)

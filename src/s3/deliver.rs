@@ -1,5 +1,5 @@
-//! Hands notifications to a receiver: oldest due first, a few at once, each on its own, so that
-//! one that can never succeed holds up none behind it.
+//! Delivers notifications to a receiver: the longest due first, several concurrently, each on its
+//! own, so that one that always fails does not block those behind it.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -17,35 +17,35 @@ use tokio_util::sync::CancellationToken;
 
 use super::outbox::{DueNotification, Outbox, RetryFate};
 
-/// Notifications in a receiver's hands at once.
+/// Notifications that are delivered concurrently.
 const AT_ONCE: usize = 16;
-/// Notifications in memory at once: those in its hands, next in line, or being written off.
+/// Notifications in memory: in delivery, queued, or being updated.
 const TAKEN: usize = 256;
-/// How long a receiver may hold one before it counts as refused.
+/// The time limit of a delivery; beyond it the notification counts as refused.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The longest sleep: a clock that was set back delays nothing for longer.
+/// The longest sleep: a clock that was set back delays a delivery no longer.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
-/// How long a broken outbox is left alone before it is read again.
+/// The wait before a failing outbox is read again.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// How long those in hand are waited for at the end. Those that are cut off come again.
+/// The time limit for deliveries in progress at the end. Interrupted ones are delivered again.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// What a receiver says of a notification.
+/// The receiver's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// Taken: it never comes again.
+    /// Accepted: it is never delivered again.
     Done,
-    /// Not now, and why: it comes again, later and later, for a day.
+    /// Refused for now, with the reason: it is retried with increasing waits, for a day.
     Later(String),
-    /// Not ever, and why: it is set aside for a person.
+    /// Refused permanently, with the reason: it is set aside for an operator.
     Never(String),
 }
 
-/// Who notifications are for.
+/// A receiver of notifications.
 ///
 /// # Contract
-/// A notification comes at least once, in any order, several at a time; the same one may come
-/// again after `Done` if the process died before that was written.
+/// A notification is delivered at least once, in any order, several concurrently; it may be
+/// delivered again after `Done` if the process ended before that was saved.
 #[async_trait]
 pub trait Receiver: Send + Sync {
     /// Takes one EventBridge envelope.
@@ -53,7 +53,7 @@ pub trait Receiver: Send + Sync {
 }
 
 impl Outbox {
-    /// Delivers until `stop`, then lets those in hand finish.
+    /// Delivers until `stop`, then waits for deliveries in progress.
     pub async fn deliver(
         &self,
         receiver: Arc<dyn Receiver>,
@@ -67,7 +67,7 @@ impl Outbox {
         let (mut look, mut nap) = (true, LONGEST_SLEEP);
         loop {
             if look && taken.len() <= TAKEN / 2 {
-                // Marked as seen before the look, so that a row written during it is not missed.
+                // Marked as seen before the query, so that a row written during it is not missed.
                 written.mark_unchanged();
                 let due;
                 (due, nap) = desk.due(&taken).await;
@@ -89,7 +89,7 @@ impl Outbox {
     }
 }
 
-/// What delivering one notification takes.
+/// The context of delivering one notification.
 struct DeliveryContext<'a> {
     outbox: &'a Outbox,
     receiver: Arc<dyn Receiver>,
@@ -98,7 +98,7 @@ struct DeliveryContext<'a> {
 }
 
 impl DeliveryContext<'_> {
-    /// What is due, and how long to sleep if nothing else happens.
+    /// The due notifications, and how long to sleep without another event.
     async fn due(&self, taken: &HashSet<i64>) -> (Vec<DueNotification>, Duration) {
         let room = TAKEN.saturating_sub(taken.len());
         match self.outbox.due(self.effects.now(), taken, room).await {
@@ -110,15 +110,14 @@ impl DeliveryContext<'_> {
         }
     }
 
-    /// One notification from the receiver's hands to what becomes of it, and whether it will come
-    /// again.
+    /// Delivers one notification and saves the result; returns whether it will be delivered again.
     async fn hand(&self, due: DueNotification) -> (i64, bool) {
         let permit = self.permits.acquire().await;
         let verdict = ask(&*self.receiver, &due.event).await;
-        drop(permit); // the receiver need not wait for our disk
+        drop(permit); // the receiver need not wait for the disk
         let again = verdict != DeliveryOutcome::Done;
         if let Err(error) = settle(self.outbox, &*self.effects, &due, verdict).await {
-            // The row is as it was: it comes again. Not at once, or a full disk would spin.
+            // The row is unchanged and is delivered again: later, or a full disk would spin.
             let cause = chain(&error);
             tracing::error!(change = due.change, cause, "cannot write the outbox");
             tokio::time::sleep(AFTER_FAILURE).await;
@@ -130,7 +129,7 @@ impl DeliveryContext<'_> {
 
 fn until(wait: Option<chrono::TimeDelta>) -> Duration {
     let wait = wait.map_or(LONGEST_SLEEP, |wait| wait.to_std().unwrap_or_default());
-    // Timers count in milliseconds: never wake a moment too early, to find nothing and spin.
+    // Timers count in milliseconds: a wake-up that is too early would find nothing due and loop.
     wait.min(LONGEST_SLEEP) + Duration::from_millis(1)
 }
 
@@ -183,7 +182,7 @@ mod tests {
     use super::super::testing::Fixed;
     use super::*;
 
-    /// Takes what it is told to by the event's first word, and tells what it was given.
+    /// Answers by the event's first word, and reports the events.
     struct ByWord(mpsc::UnboundedSender<String>);
 
     #[async_trait]
@@ -251,7 +250,7 @@ mod tests {
             wait.await.expect("something is delivered").unwrap()
         }
 
-        /// Waits until the one row has been put off this often.
+        /// Waits until the one row was retried this often.
         async fn until_tried(&self, attempts: i64) {
             let sql = "SELECT attempts FROM outbox";
             let tried =
@@ -261,7 +260,7 @@ mod tests {
             }
         }
 
-        /// Waits until the outbox holds this, looking again and again.
+        /// Polls until the outbox has these counts.
         async fn until(&self, waiting: u64, dead: u64) {
             let wanted = Backlog { waiting, dead };
             let look = async {
@@ -303,7 +302,7 @@ mod tests {
         while world.given().await != "good" {}
         world.until(40 + AT_ONCE as u64 - 1, 20).await;
         stop.cancel();
-        task.abort(); // those that hang would be waited for
+        task.abort(); // hanging ones would block the end
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! Notifications in the form that S3 sends them to EventBridge, so that what receives them here
-//! is what receives them on AWS.
+//! Notifications in the form of S3's events in EventBridge, so that the same receiver works here
+//! and on AWS.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -7,12 +7,12 @@ use uuid::Builder;
 
 /// The account that the local bucket belongs to.
 pub(super) const ACCOUNT: &str = "000000000000";
-/// The region that it says it is in.
+/// The region of the local bucket.
 pub const REGION: &str = "us-east-1";
-/// What S3 shows as the tag of a delete marker: the MD5 of nothing.
+/// S3's tag of a delete marker: the MD5 of nothing.
 const NO_BYTES: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
-/// Who asked, as S3 tells it.
+/// The client of a request, in S3's terms.
 #[derive(Debug, Clone)]
 pub(super) struct NotificationSource {
     /// The answer's `x-amz-request-id`.
@@ -21,18 +21,18 @@ pub(super) struct NotificationSource {
     pub(super) source_ip: String,
 }
 
-/// What happened to a version.
+/// The change of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectChange {
     /// Bytes arrived.
     Created { size: u64 },
     /// A delete marker became the current version.
     Marked,
-    /// The version is gone for good.
+    /// The version was removed permanently.
     Removed,
 }
 
-/// A notification, complete but for its place in the order of changes.
+/// A notification without its change number.
 #[derive(Debug, Clone)]
 pub(super) struct PendingNotification {
     pub(super) id: u128,
@@ -54,7 +54,7 @@ impl PendingNotification {
         let Self { bucket, key, version_id, caller, .. } = self;
         let mut object = json!({
             "key": key, "etag": etag.unwrap_or(NO_BYTES), "version-id": version_id,
-            // Of one length, so that the order of texts is the order of numbers.
+            // Fixed length, so that text order is numeric order.
             "sequencer": format!("{change:018X}"),
         });
         let mut detail = json!({

@@ -1,10 +1,10 @@
-//! The files of the bucket: one for each version's bytes, named by the version id and never by
-//! the key, and the drafts of uploads that are still coming in.
+//! The files of the bucket: one for each version's bytes, named by the version id and never by the
+//! key, and the drafts of uploads in progress.
 //!
-//! A file is in `objects/` only while its version has a row. On the way in and on the way out it
-//! stands in `tmp/`, under its id: there, no row means that it is not wanted. So a file in
-//! `objects/` without a row is never litter of a crash. It shows that the rows are older than the
-//! files, and it is kept.
+//! A file is in `objects/` only while its version has a row. Before and after that it is in `tmp/`,
+//! under its id: there, a file without a row is not needed. So a file in `objects/` without a row
+//! is never the remainder of a crash. It shows that the rows are older than the files, and it is
+//! kept.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use super::staged::{self, StagedUpload};
 
-/// A folder that is ours alone for as long as this lives: the sweep must not meet the drafts of
+/// A folder that is locked during the life of this value: the sweep must not remove the drafts of
 /// another process.
 pub(super) struct BucketFolder {
     pub(super) objects: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct BucketFolder {
 }
 
 impl BucketFolder {
-    /// Makes what is missing. `rows` is the database that must be there if any bytes are.
+    /// Creates what is missing. `rows` is the database that must exist if there are any bytes.
     pub(super) fn open(dir: &Path, rows: &Path) -> Result<Self, StoreError> {
         let failed = |error| broken("the bucket's folder", error);
         let beside = Self::beside(dir);
@@ -39,26 +39,26 @@ impl BucketFolder {
         Ok(Self { _lock: Some(lock), ..beside })
     }
 
-    /// The same folder, for who looks at it beside the process that has it. Sweep nothing in it.
+    /// The same folder, for a reader beside the process that owns it. It must not sweep anything.
     pub(super) fn beside(dir: &Path) -> Self {
         let [objects, drafts, lost] = ["objects", "tmp", "lost"].map(|name| dir.join(name));
         Self { objects, drafts, lost, _lock: None }
     }
 
-    /// A draft for bytes to come. It is gone when dropped.
+    /// A draft for an upload. Dropping it removes it.
     pub(super) async fn draft(&self) -> Result<StagedUpload, StoreError> {
         let drafts = self.drafts.clone();
         blocking("a draft", move || StagedUpload::new(&drafts)).await
     }
 
-    /// Brings a draft to disk under its version's id, where it waits for its row.
+    /// Syncs a draft to disk under its version's id, where it waits for its row.
     pub(super) async fn keep(&self, staged: StagedUpload, id: &str) -> Result<(), StoreError> {
         let (target, drafts) = (self.drafts.join(id), self.drafts.clone());
         blocking("an object", move || staged.settle(&target).and_then(|()| sync(&drafts))).await
     }
 
-    /// Puts the bytes of a version that has its row where they belong. What fails here is done at
-    /// the next start; until then they are read where they are.
+    /// Moves the bytes of a version with a row to `objects/`. After a failure this is done at the
+    /// next start; until then they are read from the draft.
     pub(super) async fn place(&self, id: &str) {
         let ([coming, going], to) = (self.drafts_of(id), self.objects.join(id));
         let place = move || match rename(&coming, &to) {
@@ -70,13 +70,13 @@ impl BucketFolder {
         }
     }
 
-    /// Takes the bytes of a version that is about to lose its row out of the objects, durably.
+    /// Moves the bytes of a version that is about to lose its row out of `objects/`, durably.
     pub(super) async fn withdraw(&self, id: &str) -> Result<(), StoreError> {
         let (from, [_, to]) = (self.objects.join(id), self.drafts_of(id));
         let folders = [self.objects.clone(), self.drafts.clone()];
         let withdraw = move || {
             if !from.try_exists()? {
-                return Ok(()); // it is among the drafts already, or lost
+                return Ok(()); // it is in the drafts already, or lost
             }
             rename(&from, &to)?;
             folders.iter().try_for_each(|folder| sync(folder))
@@ -84,9 +84,9 @@ impl BucketFolder {
         blocking("an object", withdraw).await
     }
 
-    /// A version's bytes and how many there are; `None` when there is no such file.
+    /// A version's bytes and their number; `None` if there is no such file.
     pub(super) async fn read(&self, id: &str) -> Result<Option<(u64, File)>, StoreError> {
-        // While it is looked for, it may be moved from a draft's place to its own.
+        // During the search it may be moved from the drafts to `objects/`.
         let (place, [coming, going]) = (self.objects.join(id), self.drafts_of(id));
         let paths = [place.clone(), coming, place, going];
         let open = move || {
@@ -103,8 +103,8 @@ impl BucketFolder {
         blocking("an object", open).await
     }
 
-    /// Removes bytes of a version that has no row: a draft that came to nothing, or what was asked
-    /// to be deleted. What fails here is left for the next start.
+    /// Removes bytes of a version without a row: an unused draft, or a deleted version. After a
+    /// failure this is done at the next start.
     pub(super) async fn discard(&self, id: &str) {
         let paths = self.drafts_of(id);
         let remove = move || {
@@ -118,7 +118,7 @@ impl BucketFolder {
         }
     }
 
-    /// Moves a file that no row names out of the way. Nothing there is ever replaced.
+    /// Moves a file without a row to `lost/`. No file there is ever replaced.
     pub(super) async fn set_aside(&self, id: &str) -> Result<PathBuf, StoreError> {
         let (from, lost) = (self.objects.join(id), self.lost.clone());
         let (id, objects) = (id.to_owned(), self.objects.clone());
@@ -132,7 +132,7 @@ impl BucketFolder {
         blocking("a file without a version", set_aside).await
     }
 
-    /// Removes the drafts of uploads that a crash cut off. What is not ours is left alone.
+    /// Removes the drafts of uploads that a crash interrupted. Other files are not changed.
     pub(super) async fn drop_drafts(&self) -> Result<(), StoreError> {
         let drafts = self.drafts.clone();
         let sweep = move || {
@@ -149,7 +149,7 @@ impl BucketFolder {
         blocking("the drafts", sweep).await
     }
 
-    /// The ids that bytes are kept under in `objects/`.
+    /// The ids of the files in `objects/`.
     pub(super) async fn ids(&self) -> Result<Vec<String>, StoreError> {
         files(self.objects.clone()).await
     }
@@ -161,7 +161,7 @@ impl BucketFolder {
         Ok(ids)
     }
 
-    /// The ids of files whose row was to go.
+    /// The ids of files whose row was to be removed.
     pub(super) async fn going(&self) -> Result<Vec<String>, StoreError> {
         let names = files(self.drafts.clone()).await?;
         let ids = names.iter().filter_map(|name| name.strip_suffix(GOING));
@@ -172,26 +172,26 @@ impl BucketFolder {
         drafts_of(id).map(|name| self.drafts.join(name))
     }
 
-    /// The names of the files that were set aside.
+    /// The names of the files in `lost/`.
     pub(super) async fn lost(&self) -> Result<Vec<String>, StoreError> {
         if self.lost.is_dir() { files(self.lost.clone()).await } else { Ok(Vec::new()) }
     }
 }
 
-/// The names of a version's bytes on their way in, and out.
+/// The names of a version's draft files before its row is written, and after it is removed.
 pub(crate) fn drafts_of(id: &str) -> [String; 2] {
     [id.to_owned(), format!("{id}{GOING}")]
 }
 
-/// What the names of files end with whose version is being deleted.
+/// The suffix of the files of versions that are being deleted.
 const GOING: &str = ".gone";
 
-/// Whether a file is named as the bytes of a version are.
+/// Whether a file name has the form of a version id.
 fn is_id(name: &str) -> bool {
     name.len() == 32 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Makes a folder that is its owner's alone.
+/// Creates a folder that only its owner can read.
 fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
@@ -202,7 +202,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-/// Gives `from` a second name in `lost`: its own, or the first free one like it.
+/// Links `from` into `lost`, under its own name or the first free one like it.
 fn free_name(lost: &Path, id: &str, from: &Path) -> io::Result<PathBuf> {
     for number in 0_u32.. {
         let name = if number == 0 { id.to_owned() } else { format!("{id}.{number}") };
@@ -223,14 +223,14 @@ async fn files(folder: PathBuf) -> Result<Vec<String>, StoreError> {
     blocking("the bucket's files", listed).await
 }
 
-/// A failed file as the log tells it.
+/// A failed file operation, for the log.
 pub(super) fn broken(what: &str, error: io::Error) -> StoreError {
     use io::ErrorKind as E;
     let kind = match error.kind() {
         E::PermissionDenied | E::NotFound | E::NotADirectory | E::ReadOnlyFilesystem => {
             StoreErrorKind::Misconfigured
         }
-        _ => StoreErrorKind::Unavailable, // a full disk above all
+        _ => StoreErrorKind::Unavailable, // mostly a full disk
     };
     StoreError::caused(kind, what, error)
 }
@@ -260,7 +260,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// A folder full of bytes whose rows are missing is somebody's data, not something to sweep.
+/// A folder with bytes but without rows is user data and must not be swept.
 fn refuse_lost_rows(rows: &Path, objects: &Path) -> Result<(), StoreError> {
     let left = names(objects).map_err(|error| broken("the objects", error))?.len();
     if left == 0 || rows.exists() {

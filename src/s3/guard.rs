@@ -1,6 +1,6 @@
-//! What is refused before s3s sees it. s3s checks signatures well, but also takes what S3 in its
-//! newer regions does not: the old signature, headers that nobody signed, URLs that live for
-//! years. Each of those would make a signed URL worth more to its holder than its signer meant.
+//! Refuses requests before s3s sees them. s3s checks signatures well, but also accepts some that S3
+//! in its newer regions refuses: the old signature, unsigned headers, URLs that are valid for
+//! years. Each of these would give the holder of a signed URL more than its signer intended.
 
 use axum::extract::Query;
 use http::request::Parts;
@@ -10,11 +10,11 @@ use s3s::{S3Error, S3ErrorCode as Code, S3Result, s3_error};
 use super::refusal;
 use super::signature::{self, SignatureClaim};
 
-/// Seven days, the longest that S3 lets a URL live.
+/// Seven days, S3's limit for a URL.
 const LONGEST_LIFE: u32 = 604_800;
 
-/// The `x-amz-` parameters that a signed URL may carry. S3 takes any `x-amz-` header as a
-/// parameter too; here such a parameter would be passed over, and that must not happen silently.
+/// The `x-amz-` parameters that a signed URL may have. S3 accepts any `x-amz-` header as a
+/// parameter too. Here such a parameter would be ignored, which must not happen silently.
 const PARAMETERS: [&str; 10] = [
     "x-amz-algorithm",
     "x-amz-credential",
@@ -28,21 +28,21 @@ const PARAMETERS: [&str; 10] = [
     "x-amz-user-agent",
 ];
 
-/// What of a key S3 knows to be posted, and this bucket does not do.
+/// S3's POST operations on a key, which this bucket does not support.
 const POSTED: [&str; 4] = ["uploads", "uploadId", "restore", "select"];
 
-/// Passes a request that is signed the new way, whole, by the key that is known, and for no longer
-/// than it may be: what it claims to have signed.
+/// Accepts a request with a complete signature of the new kind, by the known key, and within the
+/// time limit; returns the signature's claim.
 ///
 /// # Errors
-/// What S3 answers to each.
+/// S3's answer to each fault.
 pub(super) fn check(request: &Parts, access_key: &str) -> S3Result<SignatureClaim> {
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&request.uri)
         .map_err(|_| s3_error!(InvalidURI))?;
     let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     let authorization = request.headers.get(header::AUTHORIZATION);
     if request.method == Method::POST {
-        // Forms with a policy, multipart uploads, batch deletes: none of them is served.
+        // Forms with a policy, multipart uploads, batch deletes: none of these is supported.
         let of_key = request.uri.path().splitn(3, '/').nth(2).is_some_and(|key| !key.is_empty());
         let served = !of_key || POSTED.iter().any(|name| asked(name).is_some());
         return Err(if served { s3_error!(NotImplemented) } else { refusal::posted() });
@@ -109,7 +109,7 @@ fn all_signed(headers: &HeaderMap, signed: &str) -> S3Result<()> {
     if !is_signed("host") {
         return Err(s3_error!(AccessDenied, "The host header was not signed"));
     }
-    // s3s passes over values that are not text, so that it would not see them signed or not.
+    // s3s skips values that are not text, so it would not check whether they are signed.
     let strays = headers.iter().any(|(name, value)| {
         name.as_str().starts_with("x-amz-")
             && (!is_signed(name.as_str()) || value.to_str().is_err())

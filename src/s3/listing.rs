@@ -1,4 +1,4 @@
-//! `ListObjectVersions`: every version and delete marker, by key and then the newest first.
+//! `ListObjectVersions`: every version and delete marker, by key and then newest first.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use super::rows::{Version, VersionCursor};
 use super::store::ObjectStore;
 use super::view::{signed, stamp};
 
-/// Versions in one page, as S3 has it.
+/// Versions in one page, as in S3.
 const MOST: usize = 1_000;
 
 /// One page.
@@ -30,13 +30,13 @@ pub(super) async fn page(
     let prefix = input.prefix.clone().unwrap_or_default();
     let found = store.list(prefix, after, limit + 1).await;
     let mut found = found.map_err(|error| failed(&error))?;
-    // S3 answers an empty page to max-keys=0, and says that it is the last.
+    // S3 answers max-keys=0 with an empty page that is the last.
     let more = limit > 0 && found.len() > limit;
     found.truncate(limit);
     Ok(shown(store, input, found, limit, more))
 }
 
-/// Where the page begins.
+/// The start of the page.
 async fn after(store: &ObjectStore, input: &ListObjectVersionsInput) -> S3Result<VersionCursor> {
     let key = input.key_marker.clone().unwrap_or_default();
     let Some(marker) = input.version_id_marker.as_deref().filter(|id| !id.is_empty()) else {
@@ -56,8 +56,8 @@ async fn after(store: &ObjectStore, input: &ListObjectVersionsInput) -> S3Result
     Ok(VersionCursor { key, change: Some(version.change) })
 }
 
-/// The place of a version in the list, which outlives the version: whoever deletes what a page
-/// shows must be able to ask for the next one.
+/// The position of a version in the list. It stays valid after the version is deleted, so that a
+/// client which deletes the versions of a page can request the next one.
 fn place(version: &Version) -> String {
     format!("{}.{:x}", version.id, version.change)
 }
@@ -115,14 +115,14 @@ fn deletion(version: Version, latest: bool, write: impl Fn(String) -> String) ->
     }
 }
 
-/// `encoding-type=url`, for keys that XML cannot hold.
+/// `encoding-type=url`, for keys that XML cannot represent.
 fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            let _ = write!(encoded, "%{byte:02X}"); // text takes anything
+            let _ = write!(encoded, "%{byte:02X}"); // writing to a string does not fail
         }
     }
     encoded

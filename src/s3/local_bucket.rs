@@ -1,6 +1,6 @@
-//! The local bucket without its endpoint: for the process that serves it, and for commands that run
-//! beside that process or without one. They meet only in SQLite and in files that never change once
-//! they have their name.
+//! The local bucket without its endpoint: for the process that serves it, and for commands beside
+//! that process or without one. They share only SQLite and files that never change under their
+//! final name.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -33,7 +33,7 @@ pub struct LocalBucket {
 }
 
 impl LocalBucket {
-    /// The bucket in `dir`, which must be there.
+    /// The bucket in `dir`, which must exist.
     ///
     /// # Errors
     /// As [`stores::sqlite::Database::open`].
@@ -56,7 +56,7 @@ impl LocalBucket {
         Ok(version.and_then(|version| version.content.clone().map(|content| (version, content))))
     }
 
-    /// A version's bytes; `None` if there is no file of them, also where the version is listed.
+    /// A version's bytes; `None` if there is no file, even if the version is listed.
     async fn bytes(&self, of: &Version, content: &Content) -> Result<Option<File>, StoreError> {
         if self.store.folder.read(&of.id).await?.is_none() {
             return Ok(None);
@@ -77,8 +77,8 @@ impl Objects for LocalBucket {
         })
     }
 
-    /// As it is listed, whatever became of the file: what a look does not find it records as
-    /// purged, for good, and a file may be brought back.
+    /// By the list, without the file: reconciling records a version that does not exist as purged,
+    /// permanently, and a missing file may be restored.
     async fn exists(&self, key: &Key, version_id: &str) -> Result<bool, StoreError> {
         Ok(self.named(key, version_id).await?.is_some())
     }
@@ -114,7 +114,7 @@ impl Objects for LocalBucket {
 impl ObjectInventory for LocalBucket {
     async fn version(&self, key: &Key, id: &str) -> Result<Option<ObjectVersion>, StoreError> {
         let Some((version, content)) = self.named(key, id).await? else { return Ok(None) };
-        // Of another length, it is `Corrupt`.
+        // With another length it is `Corrupt`.
         let file = self.bytes(&version, &content).await?;
         Ok(file.map(|_| described(version.id, &content)))
     }

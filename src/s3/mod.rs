@@ -1,6 +1,6 @@
-//! The local S3 endpoint: one versioned bucket in a folder, for those who run everything on one
-//! machine. s3s speaks the protocol and checks signatures; what is stored, when it may be seen
-//! and who hears of it is decided here, as S3 decides it.
+//! The local S3 endpoint: one versioned bucket in a folder, for a service on one machine. s3s
+//! implements the protocol and checks signatures; this module implements storage, visibility and
+//! notifications like S3.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -63,8 +63,8 @@ pub struct LocalS3 {
 }
 
 impl LocalS3 {
-    /// Opens the bucket in `dir`, or makes it, and finishes what a crash cut off. Files of which
-    /// the database knows nothing are moved to `lost/`.
+    /// Opens the bucket in `dir`, or creates it, and finishes interrupted changes. Files without a
+    /// row in the database are moved to `lost/`.
     ///
     /// # Errors
     /// As [`LocalS3::claim`].
@@ -76,11 +76,11 @@ impl LocalS3 {
         Self::claim(dir, bucket, effects)?.settle().await
     }
 
-    /// Opens the bucket in `dir`, or makes it, and moves nothing yet.
+    /// Opens the bucket in `dir`, or creates it, without moving any file.
     ///
     /// # Errors
-    /// `Misconfigured` when another process serves the folder, or its database is missing while
-    /// objects are there; otherwise as [`stores::sqlite::Database::open`].
+    /// `Misconfigured` if another process serves the folder, or if objects exist without the
+    /// database; otherwise as [`stores::sqlite::Database::open`].
     pub fn claim(
         dir: &Path,
         bucket: &str,
@@ -101,7 +101,7 @@ impl LocalS3 {
     /// As [`stores::sqlite::Database::probe`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`stores::sqlite::Database::probe`].
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.store.probe().await
     }
@@ -117,21 +117,21 @@ impl LocalS3 {
         LocalBucket::of(Arc::clone(&self.store))
     }
 
-    /// What has not been delivered yet; [`Outbox::deliver`] delivers it.
+    /// The undelivered notifications; [`Outbox::deliver`] delivers them.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
         self.store.outbox.clone()
     }
 
-    /// What is missing, noted beside the bucket's rows.
+    /// The notes about missing versions, stored with the bucket's rows.
     #[must_use]
     pub fn absences(&self) -> Arc<dyn Absences> {
         self.store.absences()
     }
 
     /// The endpoint, for requests signed with `credentials`. Scripts of pages on this machine and
-    /// of `pages` may use it. Serve it with connect info, or notifications tell 127.0.0.1 as
-    /// every client's address.
+    /// of `pages` may use it. Serve it with connect info, or notifications have 127.0.0.1 as every
+    /// client's address.
     pub fn router(&self, credentials: &Credentials, pages: AllowedOrigins) -> Router {
         let mut service = S3ServiceBuilder::new(BucketService { store: Arc::clone(&self.store) });
         let secret = credentials.secret_key.clone();
@@ -143,11 +143,11 @@ impl LocalS3 {
     }
 }
 
-/// A bucket that nobody else serves, as it was found.
+/// A bucket that is locked by this process and not changed yet.
 pub struct ClaimedBucket(LocalS3);
 
 impl ClaimedBucket {
-    /// The ids of versions whose bytes are here, but of which the database knows nothing.
+    /// The ids of files without a row in the database.
     ///
     /// # Errors
     /// If the folder or the database cannot be read.
@@ -158,7 +158,7 @@ impl ClaimedBucket {
         Ok(strays)
     }
 
-    /// Finishes what a crash cut off, moves strays to `lost/`, and gives the bucket.
+    /// Finishes interrupted changes, moves strays to `lost/`, and returns the bucket.
     ///
     /// # Errors
     /// If the folder cannot be changed.
@@ -181,7 +181,7 @@ async fn answer(State(door): State<Endpoint>, request: Request) -> Response {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
     let source_ip = address.unwrap_or_else(|| "127.0.0.1".to_owned());
     parts.extensions.insert(NotificationSource { request_id: request_id.clone(), source_ip });
-    // The path only: a query holds a signature.
+    // Only the path: a query contains a signature.
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let Credentials { access_key, secret_key } = &*door.credentials;
     let (answered, refused) = match guard::check(&parts, access_key) {
@@ -217,8 +217,8 @@ async fn answer(State(door): State<Endpoint>, request: Request) -> Response {
     response
 }
 
-/// The body of an answer that has none. One that is empty has a length, of which axum would tell;
-/// it would be taken for the object's.
+/// The body of an answer without one. axum would send the length of an empty body, which a client
+/// would take for the object's.
 struct EmptyBody;
 
 impl http_body::Body for EmptyBody {
@@ -243,6 +243,6 @@ fn mark(response: &mut Response, request_id: &str) {
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert("x-amz-request-id", id);
     }
-    // What is stored is served as what it was said to be, never as what a browser makes of it.
+    // An object is served with its declared type, without content sniffing by the browser.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

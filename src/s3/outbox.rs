@@ -1,5 +1,5 @@
-//! Notifications on their way out. A row is written in the transaction that makes the change it
-//! tells of, and goes only once a receiver has taken it: delivery is at least once.
+//! Undelivered notifications. A row is written in the transaction of the change that it reports,
+//! and removed only after a receiver has accepted it: delivery is at least once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use tokio::sync::watch;
 
 /// The waits after refusals.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), LONGEST_WAIT);
-/// The longest wait: a receiver that comes back is noticed within a minute.
+/// The longest wait: a receiver that recovers gets notifications within a minute.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// A notification that nobody took for a day is set aside, as a stream on AWS would drop it.
+/// A notification that was not accepted for a day is set aside, like a stream on AWS drops it.
 const LONGEST_LIFE: TimeDelta = TimeDelta::hours(24);
 
 /// The notifications of a local bucket.
@@ -27,16 +27,16 @@ pub struct Outbox {
     written: Arc<watch::Sender<u64>>,
 }
 
-/// How many notifications there are.
+/// The numbers of notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Not yet taken; they will be tried again.
+    /// Not accepted yet; they are retried.
     pub waiting: u64,
-    /// Set aside for a person.
+    /// Set aside for an operator.
     pub dead: u64,
 }
 
-/// A notification to hand out.
+/// A notification to deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DueNotification {
     pub(super) change: i64,
@@ -45,7 +45,7 @@ pub(super) struct DueNotification {
     pub(super) attempts: u32,
 }
 
-/// What becomes of a notification that was not taken.
+/// The fate of a notification that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RetryFate {
     Again { not_before: DateTime<Utc> },
@@ -57,7 +57,7 @@ impl Outbox {
         Self { db, written: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Counts what has not been taken.
+    /// Counts the notifications that were not accepted.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         let sql = "SELECT count(*) FILTER (WHERE dead IS NULL), count(dead) FROM outbox";
         let count =
@@ -74,8 +74,8 @@ impl Outbox {
         self.written.subscribe()
     }
 
-    /// The notifications whose time has come, the longest due first and none that is `taken`,
-    /// and when the next one's will.
+    /// The due notifications, the longest due first and without those in `taken`, and the time at
+    /// which the next one is due.
     pub(super) async fn due(
         &self,
         now: DateTime<Utc>,
@@ -111,7 +111,7 @@ impl Outbox {
     }
 }
 
-/// Writes a notification, in the transaction of the change it tells of.
+/// Writes a notification, in the transaction of the change that it reports.
 pub(super) fn insert(
     tx: &Connection,
     change: i64,
@@ -126,7 +126,7 @@ pub(super) fn insert(
 }
 
 impl DueNotification {
-    /// What becomes of it when it is refused now.
+    /// The notification's fate after a refusal now.
     pub(super) fn refused(&self, now: DateTime<Utc>) -> RetryFate {
         if now - self.at >= LONGEST_LIFE {
             return RetryFate::Dead;

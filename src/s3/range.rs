@@ -1,14 +1,14 @@
-//! `Range`: which bytes of an object are asked for. As in S3, one range is answered with a part,
-//! and what is malformed, of another unit or several at once is answered with the whole.
+//! `Range`: the requested bytes of an object. As in S3, one range is answered with a part; a
+//! malformed range, another unit, and several ranges are answered with the whole.
 
 use std::ops::Range;
 
 use http::{HeaderMap, header};
 
-/// What a range comes to.
+/// The result of a range.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ByteRange {
-    /// No range, or none that counts.
+    /// No range, or an ignored one.
     Whole,
     /// These bytes.
     Part(Range<u64>),
@@ -16,14 +16,14 @@ pub(super) enum ByteRange {
     Beyond,
 }
 
-/// What of `size` bytes is asked for.
+/// The requested part of `size` bytes.
 pub(super) fn asked(headers: &HeaderMap, size: u64) -> ByteRange {
     let mut lines = headers.get_all(header::RANGE).iter();
     let (line, more) = (lines.next().and_then(|line| line.to_str().ok()), lines.next());
     line.filter(|_| more.is_none()).and_then(|line| span(line, size)).unwrap_or(ByteRange::Whole)
 }
 
-/// `None` for what is no range.
+/// `None` if it is not a range.
 fn span(line: &str, size: u64) -> Option<ByteRange> {
     let (unit, set) = line.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -44,7 +44,7 @@ fn span(line: &str, size: u64) -> Option<ByteRange> {
     Some(if part.is_empty() { ByteRange::Beyond } else { ByteRange::Part(part) })
 }
 
-/// A number too large for a size is beyond every end.
+/// A number that overflows is beyond every end.
 fn number(digits: &str) -> Option<u64> {
     let fits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| digits.parse().unwrap_or(u64::MAX))

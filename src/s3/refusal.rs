@@ -1,4 +1,4 @@
-//! Answers that are errors, in S3's words and with S3's headers.
+//! Error answers, with S3's messages and headers.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ledger::error::{StoreError, StoreErrorKind, chain};
@@ -6,7 +6,7 @@ use s3s::{Body, HttpResponse, S3Error, S3ErrorCode as Code, s3_error};
 
 use super::event::REGION;
 
-/// A store that failed us: the client hears that, the log hears why.
+/// A failed store: the client gets the error, the log gets the cause.
 pub(super) fn failed(error: &StoreError) -> S3Error {
     tracing::error!(kind = ?error.kind, cause = %chain(error), "the local bucket failed");
     match error.kind {
@@ -19,12 +19,12 @@ pub(super) fn failed(error: &StoreError) -> S3Error {
     }
 }
 
-/// A key whose current version is a delete marker: not there, and S3 says what hides it.
+/// A key whose current version is a delete marker: not found, with S3's header for the marker.
 pub(super) fn hidden(version_id: &str) -> S3Error {
     marked(Code::NoSuchKey, version_id)
 }
 
-/// A delete marker asked for by name: it has no bytes to get.
+/// A delete marker requested by its id: it has no bytes.
 pub(super) fn marker(version_id: &str) -> S3Error {
     let mut error = marked(Code::MethodNotAllowed, version_id);
     if let Some(headers) = error.headers() {
@@ -35,7 +35,7 @@ pub(super) fn marker(version_id: &str) -> S3Error {
     error
 }
 
-/// A range that begins behind the last byte.
+/// A range that starts after the last byte.
 pub(super) fn beyond(size: u64) -> S3Error {
     let mut error = S3Error::new(Code::InvalidRange);
     let mut headers = xml();
@@ -46,7 +46,7 @@ pub(super) fn beyond(size: u64) -> S3Error {
     error
 }
 
-/// A key that something was posted to.
+/// A POST to a key.
 pub(super) fn posted() -> S3Error {
     let mut error = S3Error::new(Code::MethodNotAllowed);
     let mut headers = xml();
@@ -55,7 +55,7 @@ pub(super) fn posted() -> S3Error {
     error
 }
 
-/// What s3s lets replace its own headers.
+/// The headers that s3s allows to replace its own.
 fn xml() -> HeaderMap {
     let xml = HeaderValue::from_static("application/xml");
     HeaderMap::from_iter([(header::CONTENT_TYPE, xml)])
@@ -73,8 +73,8 @@ fn marked(code: Code, version_id: &str) -> S3Error {
     error
 }
 
-/// An error of s3s as S3 would word it: with a message whatever it is, the resource, the request,
-/// and for a signature that does not hold (`expected`) what it should have been made of.
+/// An error of s3s in S3's form: always with a message, the resource and the request, and for an
+/// invalid signature with the expected inputs (`expected`).
 pub(super) fn spell(
     response: &mut HttpResponse,
     resource: &str,
@@ -109,13 +109,13 @@ pub(super) fn spell(
     *response.body_mut() = Body::from(text);
 }
 
-/// What an element of s3s' errors holds, still escaped.
+/// The content of an element of s3s' errors, still escaped.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
 }
 
-/// What S3 says where s3s says nothing.
+/// S3's message for an error without a message of s3s.
 fn message(code: &str) -> Option<&'static str> {
     Some(match code {
         "AccessDenied" => "Access Denied",

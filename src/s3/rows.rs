@@ -1,5 +1,5 @@
-//! The SQL of the local bucket: what a version is as a row, and every statement that touches one.
-//! The functions run inside a transaction or on a reading connection that their caller holds.
+//! The SQL of the local bucket: the row of a version, and every statement for it. The functions run
+//! in a transaction or on a reading connection of their caller.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use stores::sqlite::Schema;
 
-/// What `objects.sqlite` is.
+/// The schema of `objects.sqlite`.
 pub(super) const SCHEMA: Schema = Schema {
     name: "objects",
     application_id: 0x414C_4F42, // "ALOB"
@@ -31,7 +31,7 @@ pub(super) struct Version {
     pub(super) content: Option<Content>,
 }
 
-/// What a version that is not a delete marker holds.
+/// The content of a version that is not a delete marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) size: u64,
@@ -41,13 +41,13 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// The entity tag, without quotes: the MD5, as S3 makes it for uploads in one piece.
+    /// The entity tag, without quotes: the MD5, like S3's for uploads in one piece.
     pub(super) fn etag(&self) -> String {
         hex::encode(self.md5)
     }
 }
 
-/// What the uploader said of the bytes, given back with them as it was said.
+/// The uploader's metadata, returned unchanged with the bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Headers {
@@ -61,25 +61,25 @@ pub(super) struct Headers {
 
 const COLUMNS: &str = "change, key, version_id, at, size, sha256, md5, headers";
 
-/// Takes the number of the change that is being made.
+/// Takes the next change number.
 pub(super) fn next_change(tx: &Connection) -> rusqlite::Result<i64> {
     tx.prepare_cached("UPDATE change SET last = last + 1 RETURNING last")?
         .query_row([], |row| row.get(0))
 }
 
-/// The version of `key` that is seen by who names none, a delete marker included.
+/// The current version of `key`, which may be a delete marker.
 pub(super) fn current(db: &Connection, key: &str) -> rusqlite::Result<Option<Version>> {
     let sql = format!("SELECT {COLUMNS} FROM versions WHERE key = ?1 ORDER BY change DESC LIMIT 1");
     db.prepare_cached(&sql)?.query_row([key], read).optional()
 }
 
-/// One version by its name.
+/// One version by its id.
 pub(super) fn named(db: &Connection, key: &str, id: &str) -> rusqlite::Result<Option<Version>> {
     let sql = format!("SELECT {COLUMNS} FROM versions WHERE version_id = ?1 AND key = ?2");
     db.prepare_cached(&sql)?.query_row([id, key], read).optional()
 }
 
-/// Those of `ids` that no version's bytes are kept under.
+/// Those of `ids` that are not the id of any version with bytes.
 pub(super) fn strays(db: &Connection, ids: Vec<String>) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT 1 FROM versions WHERE version_id = ?1 AND size IS NOT NULL";
     let mut statement = db.prepare_cached(sql)?;
@@ -118,7 +118,7 @@ pub(super) fn remove(tx: &Connection, version: &Version) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Where a page of versions begins: after this key, or after this change of this key.
+/// The start of a page of versions: after this key, or after this change of this key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct VersionCursor {
     pub(super) key: String,
@@ -126,15 +126,15 @@ pub(super) struct VersionCursor {
     pub(super) change: Option<i64>,
 }
 
-/// Versions whose key begins with `prefix`, by key and then the newest first, and whether each
-/// is its key's current one. At most `limit`.
+/// Versions whose key starts with `prefix`, by key and then newest first, and whether each is its
+/// key's current one. At most `limit`.
 pub(super) fn list(
     db: &Connection,
     prefix: &str,
     after: &VersionCursor,
     limit: usize,
 ) -> rusqlite::Result<Vec<(Version, bool)>> {
-    // Read along the index for as long as the prefix lasts: no upper bound has to be made up.
+    // Reads along the index while the prefix matches, without an upper bound.
     let sql = format!(
         "SELECT {COLUMNS}, change = (SELECT max(n.change) FROM versions n WHERE n.key = v.key)
          FROM versions v WHERE key >= max(?1, ?2) AND (key > ?2 OR change < ?3)

@@ -1,5 +1,5 @@
-//! The operations of S3 that this bucket knows, but for the reads of objects, which are in `view`;
-//! s3s answers `NotImplemented` to all others.
+//! The supported operations of S3, except the reads of objects, which are in `view`; s3s answers
+//! `NotImplemented` to all others.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use super::store::{NewVersion, ObjectStore};
 use super::upload::{self, UploadHeaders};
 use super::view::checksum;
 
-/// The headers of a PUT that are understood. S3 has many more, each of which changes what is
-/// stored or who may see it: an upload that carries one must not go through as if it had none.
+/// The supported headers of a PUT. S3 has many more, each of which changes the stored data or the
+/// access: an upload with such a header must not be accepted as if it had none.
 const UNDERSTOOD: [&str; 7] = [
     "x-amz-content-sha256",
     "x-amz-date",
@@ -30,7 +30,7 @@ const UNDERSTOOD: [&str; 7] = [
     "x-amz-user-agent",
 ];
 
-/// The bucket, as s3s calls it.
+/// The bucket as a service of s3s.
 pub(super) struct BucketService {
     pub(super) store: Arc<ObjectStore>,
 }
@@ -46,7 +46,7 @@ impl S3 for BucketService {
         let declared = UploadHeaders::read(&request)?;
         let key = request.input.key.clone();
         if only_first && self.has_object(&key).await? {
-            return Err(taken()); // before gigabytes are sent for nothing
+            return Err(taken()); // before gigabytes are sent in vain
         }
         let (staged, sums) = upload::receive(&self.store, &mut request, &declared).await?;
         let content = Content {
@@ -133,12 +133,12 @@ impl BucketService {
     }
 }
 
-/// Whether the upload may only be the first. Refuses every other condition and every header
-/// that asks for something this bucket does not do.
+/// Whether the upload must be the first. Refuses every other condition and every header of an
+/// unsupported feature.
 fn condition(request: &S3Request<PutObjectInput>) -> S3Result<bool> {
     let strange = request.headers.iter().find(|(name, value)| {
         let name = name.as_str();
-        // What all that is here is: nobody but the owner may read it.
+        // This is always so here: only the owner can read it.
         let private = name == "x-amz-acl" && *value == "private";
         let free = private || name.starts_with("x-amz-meta-") || upload::is_checksum(name);
         name.starts_with("x-amz-") && !free && !UNDERSTOOD.contains(&name)
@@ -162,7 +162,7 @@ fn said(input: &PutObjectInput) -> Headers {
     Headers {
         content_type: input.content_type.clone(),
         content_disposition: input.content_disposition.clone(),
-        // `aws-chunked` is how the bytes travelled, not what they are.
+        // `aws-chunked` is a transfer encoding, not the encoding of the content.
         content_encoding: input.content_encoding.as_deref().and_then(without_chunked),
         content_language: input.content_language.clone(),
         cache_control: input.cache_control.clone(),

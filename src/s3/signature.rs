@@ -1,6 +1,5 @@
-//! What a request says of its own signature. s3s decides whether it holds; this finds under which
-//! of its names the host was signed, and tells a client whose signature does not hold what was
-//! expected.
+//! The claims of a request's signature. s3s verifies it; this module finds the host name with which
+//! it was signed, and describes the expected inputs of an invalid signature.
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
@@ -13,7 +12,7 @@ use crate::percent;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// A signature and what it claims.
+/// A signature and its claims.
 #[derive(Debug)]
 pub(super) struct SignatureClaim {
     pub(super) access_key: String,
@@ -23,7 +22,7 @@ pub(super) struct SignatureClaim {
     at: String,
     signature: String,
     payload: String,
-    /// The parameters that are signed.
+    /// The signed parameters.
     query: Vec<(String, String)>,
 }
 
@@ -78,7 +77,7 @@ pub(super) fn in_header(parts: &Parts, query: Vec<(String, String)>) -> S3Result
     })
 }
 
-/// The key and the scope of a credential; the scope is of this place, or it is refused.
+/// The key and the scope of a credential; a scope of another region or service is refused.
 fn scope(credential: &str) -> Result<(String, String), String> {
     let fields: Vec<_> = credential.rsplitn(5, '/').collect();
     let [end, service, region, date, access_key] = fields[..] else {
@@ -95,15 +94,15 @@ fn scope(credential: &str) -> Result<(String, String), String> {
 }
 
 impl SignatureClaim {
-    /// The name of the host that was signed, where it is not to the letter the one that was sent:
-    /// clients differ in whether they send a default port, and how they spell a name.
+    /// The signed host name, if it is not exactly the one that was sent: clients differ in whether
+    /// they send a default port, and in the spelling of a name.
     pub(super) fn host(&self, parts: &Parts, secret: &str) -> Option<HeaderValue> {
         let sent = parts.headers.get(header::HOST)?.to_str().ok()?;
         let spellings = spellings(sent);
         if spellings == [sent] {
-            return None; // as nearly always
+            return None; // the usual case
         }
-        // Compared as digests, so that the time it takes tells nothing.
+        // Compared as digests, so that the duration reveals nothing.
         let given = Sha256::digest(&self.signature);
         let fits = |host: &&String| {
             Sha256::digest(self.sign(&self.canonical(parts, host), secret)) == given
@@ -113,7 +112,7 @@ impl SignatureClaim {
         HeaderValue::from_str(signed.iter().find(fits)?).ok()
     }
 
-    /// What a signature should have been made of, as XML elements.
+    /// The expected inputs of a signature, as XML elements.
     pub(super) fn expected(&self, parts: &Parts) -> Vec<(&'static str, String)> {
         let sent = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let canonical = self.canonical(parts, sent.unwrap_or_default());
@@ -163,19 +162,19 @@ impl SignatureClaim {
     }
 }
 
-/// No bytes, and so no signature that could fit, if there could be no such key.
+/// Empty, and so matching no signature, if the key is not possible.
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
 }
 
-/// White space in the middle of a value counts once.
+/// White space within a value counts once.
 fn collapsed(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The names of one host: in lower case, with and without the default ports.
+/// The spellings of one host: in lower case, with and without the default ports.
 fn spellings(host: &str) -> Vec<String> {
     let lower = host.to_ascii_lowercase();
     let bare = lower.strip_suffix(":80").or_else(|| lower.strip_suffix(":443"));
@@ -203,7 +202,7 @@ mod tests {
         assert_eq!(spellings("[::1]:9000"), ["[::1]:9000"]);
     }
 
-    /// The example of AWS' own manual.
+    /// The example in AWS' own manual.
     #[test]
     fn the_manuals_example_is_signed_as_there() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

@@ -1,4 +1,4 @@
-//! Bytes that have arrived but are nobody's yet: a temporary file, hashed as it is written.
+//! Bytes of an upload without a version yet: a temporary file, hashed while it is written.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,15 +11,15 @@ use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 use tokio::task::spawn_blocking;
 
-/// What the names of drafts begin with.
+/// The prefix of the names of drafts.
 const PREFIX: &str = ".tmp";
 
-/// Whether a file of this name is a draft that a crash left.
+/// Whether a file of this name is the draft of an interrupted upload.
 pub(super) fn is_draft(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// A draft. Dropping it removes its file, whoever gave up and wherever.
+/// A draft. Dropping it removes its file, at any point of failure.
 pub(super) struct StagedUpload {
     file: NamedTempFile,
     sha256: Sha256,
@@ -29,7 +29,7 @@ pub(super) struct StagedUpload {
     pub(super) others: ChecksumHasher,
 }
 
-/// What the bytes turned out to be.
+/// The digests of the received bytes.
 pub(super) struct Digests {
     pub(super) size: u64,
     pub(super) sha256: [u8; 32],
@@ -48,8 +48,8 @@ impl StagedUpload {
         })
     }
 
-    /// Writes and hashes on a thread that may block: a few hundred kilobytes at a time, so that
-    /// a slow client holds no thread while it is waited for.
+    /// Writes and hashes on a blocking thread: a few hundred kilobytes at a time, so that a slow
+    /// client holds no thread while it sends nothing.
     pub(super) async fn absorb(mut self, chunks: Vec<Bytes>) -> io::Result<Self> {
         let written = spawn_blocking(move || {
             for chunk in &chunks {
@@ -78,7 +78,7 @@ impl StagedUpload {
         }
     }
 
-    /// Brings the bytes to disk, then gives them their name.
+    /// Syncs the bytes to disk, then renames the file.
     pub(super) fn settle(self, target: &Path) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist_noclobber(target).map_err(|refused| refused.error)?;

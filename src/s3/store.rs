@@ -1,10 +1,10 @@
-//! The bucket's bytes together with what is known of them.
+//! The bucket's bytes together with their rows.
 //!
-//! The order makes it durable: the bytes are on disk before the one transaction that makes them a
-//! version and writes its notification, and only then they take their place among the objects; they
-//! leave that place before the row goes, and are destroyed after. So a crash leaves at most a file
-//! among the drafts, and [`ObjectStore::settle`] finishes what the rows say of it. A file among the
-//! objects that no row names is something else: the rows are older than the files. It is set aside.
+//! The order makes changes durable. The bytes are on disk before the one transaction that writes
+//! the version and its notification, and only then are they moved to the objects. At a deletion
+//! they are moved out before the row is removed, and removed after it. So a crash leaves at most a
+//! file in the drafts, and [`ObjectStore::settle`] completes the change by the rows. A file in the
+//! objects without a row has another cause: the rows are older than the files. It is set aside.
 
 use std::fs::File;
 use std::path::Path;
@@ -31,19 +31,18 @@ pub(super) struct ObjectStore {
     pub(super) effects: Arc<dyn Effects>,
 }
 
-/// A version to be.
+/// A version to be created.
 pub(super) struct NewVersion {
     pub(super) key: String,
     /// `None` for a delete marker.
     pub(super) content: Option<Content>,
     pub(super) caller: NotificationSource,
-    /// Whether it may only be made where there is no object.
+    /// Whether it may only be created if there is no object.
     pub(super) only_first: bool,
 }
 
 impl ObjectStore {
-    /// Opens the bucket. What is on its way, or astray, is left as it is until
-    /// [`ObjectStore::settle`].
+    /// Opens the bucket. Interrupted changes and strays stay until [`ObjectStore::settle`].
     pub(super) fn open(
         dir: &Path,
         bucket: &str,
@@ -60,8 +59,8 @@ impl ObjectStore {
         Arc::new(SqliteAbsences { db: Arc::clone(&self.db) })
     }
 
-    /// The same bucket, for who looks at it beside the process that serves it: nothing is made,
-    /// and nothing swept.
+    /// The same bucket, for a reader beside the process that serves it: nothing is created, and
+    /// nothing swept.
     pub(super) fn beside(
         dir: &Path,
         bucket: &str,
@@ -106,7 +105,7 @@ impl ObjectStore {
         self.db.read(move |db| rows::list(db, &prefix, &after, limit)).await
     }
 
-    /// The bytes of a version, or `None` when it was deleted a moment ago.
+    /// The bytes of a version, or `None` if it was just deleted.
     pub(super) async fn bytes(
         &self,
         version: &Version,
@@ -127,7 +126,7 @@ impl ObjectStore {
         }
     }
 
-    /// Makes a draft the current version of its key, or `None` where it may not be.
+    /// Makes a draft the current version of its key, or returns `None` if this is not allowed.
     pub(super) async fn publish(
         self: &Arc<Self>,
         staged: StagedUpload,
@@ -137,7 +136,7 @@ impl ObjectStore {
         to_the_end(async move {
             let id = store.id();
             store.folder.keep(staged, &id).await?;
-            // After an error the outcome of the commit is unknown: the next start decides.
+            // After an error the commit's result is unknown: the next start decides.
             let version = store.record(id.clone(), new).await?;
             match &version {
                 Some(_) => store.folder.place(&id).await,
@@ -148,7 +147,7 @@ impl ObjectStore {
         .await
     }
 
-    /// Puts a delete marker on top of a key, whether or not there is anything beneath.
+    /// Writes a delete marker as the current version of a key, with or without older versions.
     pub(super) async fn mark(
         self: &Arc<Self>,
         key: &str,
@@ -160,7 +159,7 @@ impl ObjectStore {
         marker.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, "a marker was not written"))
     }
 
-    /// Deletes one version for good; `None` when there is none of that name.
+    /// Deletes one version permanently; `None` if there is none with that id.
     pub(super) async fn remove(
         self: &Arc<Self>,
         key: &str,
@@ -205,22 +204,22 @@ impl ObjectStore {
         }
     }
 
-    /// Files among the objects that no version has a row for.
+    /// Files in the objects without a version's row.
     pub(super) async fn strays(&self) -> Result<Vec<String>, StoreError> {
         let ids = self.folder.ids().await?;
         let strays = self.db.read(move |db| rows::strays(db, ids)).await?;
-        // Asked again: a version may have been deleted between the two questions.
+        // Listed again: a version may have been deleted between the two queries.
         let there = self.folder.ids().await?;
         Ok(strays.into_iter().filter(|id| there.contains(id)).collect())
     }
 
-    /// Uploads whose bytes are on disk, and whose version has no row.
+    /// Uploads whose bytes are on disk and whose version has no row.
     pub(super) async fn unanswered(&self) -> Result<Vec<String>, StoreError> {
         let ids = self.folder.coming().await?;
         self.db.read(move |db| rows::strays(db, ids)).await
     }
 
-    /// Finishes what a crash cut off, and sets aside what is astray.
+    /// Finishes interrupted changes, and sets strays aside.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
         self.folder.drop_drafts().await?;
         let ids = [self.folder.coming().await?, self.folder.going().await?].concat();
@@ -245,8 +244,8 @@ impl ObjectStore {
     }
 }
 
-/// Runs a change to its end even if the caller goes away: a client that hangs up may or may not
-/// find its object, but never half of it, and its notification goes out at once.
+/// Completes a change even if the caller is gone: a client that disconnects may or may not find its
+/// object, but never a part of it, and the notification is sent at once.
 async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -254,8 +253,8 @@ async fn to_the_end<T: Send + 'static>(
     done.map_err(|cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut))?
 }
 
-/// The transaction that makes a version. The condition is decided here, where nobody can come
-/// between the look and the insert.
+/// The transaction that creates a version. It checks the condition itself, because no other change
+/// can happen between the check and the insert.
 fn insert(
     tx: &rusqlite::Connection,
     notice: &PendingNotification,
@@ -277,7 +276,7 @@ fn insert(
     Ok(Some(version))
 }
 
-/// The transaction that takes one away.
+/// The transaction that removes a version.
 fn remove(
     tx: &rusqlite::Connection,
     notice: &PendingNotification,

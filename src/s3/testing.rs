@@ -1,11 +1,11 @@
-//! A clock and chance for this module's tests.
+//! A clock and randomness for this module's tests.
 
 use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::Effects;
 
-/// A clock that moves only when told to, and chance that counts.
+/// A clock that moves only when it is set, and randomness from a counter.
 #[derive(Debug, Default)]
 pub(super) struct Fixed {
     state: Mutex<(TimeDelta, u128)>,
@@ -25,7 +25,7 @@ impl Effects for Fixed {
     fn random(&self) -> u128 {
         let count = &mut self.state.lock().unwrap().1;
         *count += 1;
-        // Spread over all 128 bits, so that any part of it differs.
+        // Spread over all 128 bits, so that every part of it differs.
         count.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
     }
 }

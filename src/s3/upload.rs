@@ -1,4 +1,4 @@
-//! One upload, from the socket to a draft whose bytes are what the client said they would be.
+//! One upload, from the socket to a draft whose bytes match the client's claims.
 
 use std::time::Duration;
 
@@ -14,27 +14,27 @@ use super::refusal::failed;
 use super::staged::{Digests, StagedUpload};
 use super::store::ObjectStore;
 
-/// What S3 takes in one PUT.
+/// S3's limit for one PUT.
 pub(super) const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
-/// Bytes in memory before they are written: enough to make the hop to another thread cheap.
+/// Bytes in memory before they are written: enough to make the switch to another thread cheap.
 const BLOCK: usize = 256 * 1024;
-/// How long a client may send nothing, as S3 does it.
+/// How long a client may send nothing, as in S3.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// The checksums a client may name, by the end of their header: `x-amz-checksum-<name>`.
+/// The supported checksums, by the suffix of their header: `x-amz-checksum-<name>`.
 const ALGORITHMS: [&str; 5] = ["sha256", "crc32", "crc32c", "crc64nvme", "sha1"];
 
-/// Whether a header names a checksum that is verified here. S3 keeps adding more.
+/// Whether a header is a checksum that is verified here. S3 adds new ones.
 pub(super) fn is_checksum(header: &str) -> bool {
     header.strip_prefix("x-amz-checksum-").is_some_and(|name| ALGORITHMS.contains(&name))
 }
 
-/// What a client said of its bytes before it sent them.
+/// A client's claims about its bytes.
 #[derive(Debug)]
 pub(super) struct UploadHeaders {
     length: u64,
     md5: Option<String>,
-    /// Algorithm and value in base64; `None` when it follows the bytes, as a trailer.
+    /// Algorithm and value in base64; `None` if the value follows the bytes, as a trailer.
     checksums: Vec<(&'static str, Option<String>)>,
 }
 
@@ -42,7 +42,7 @@ impl UploadHeaders {
     pub(super) fn read(request: &S3Request<PutObjectInput>) -> S3Result<Self> {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let number = |name| header(name).and_then(|text| text.parse().ok());
-        // An aws-chunked body is longer than what it carries.
+        // An aws-chunked body is longer than its content.
         let length = number("x-amz-decoded-content-length").or_else(|| number("content-length"));
         let length = length.ok_or_else(|| s3_error!(MissingContentLength))?;
         if length > LARGEST {
@@ -69,12 +69,12 @@ impl UploadHeaders {
                 "crc32c" => staged.others.crc32c = Some(s3s::crypto::Checksum::new()),
                 "crc64nvme" => staged.others.crc64nvme = Some(s3s::crypto::Checksum::new()),
                 "sha1" => staged.others.sha1 = Some(s3s::crypto::Checksum::new()),
-                _ => {} // SHA-256 is always counted
+                _ => {} // SHA-256 is always computed
             }
         }
     }
 
-    /// Compares with what arrived. `trailer` reads a header that came after the bytes.
+    /// Compares with the received bytes. `trailer` reads a header that came after them.
     fn verify(&self, sums: &Digests, trailer: impl Fn(&str) -> Option<String>) -> S3Result<()> {
         if sums.size != self.length {
             return Err(s3_error!(IncompleteBody));
@@ -110,7 +110,7 @@ fn sum(sums: &Digests, name: &str) -> Option<String> {
     }
 }
 
-/// Receives `request`'s body into a draft and checks it. An error leaves nothing behind.
+/// Receives `request`'s body into a draft and checks it. An error leaves no file.
 pub(super) async fn receive(
     store: &ObjectStore,
     request: &mut S3Request<PutObjectInput>,
@@ -158,7 +158,7 @@ async fn next(body: &mut StreamingBlob) -> S3Result<Option<Bytes>> {
     }
 }
 
-/// Why a body ended early. s3s keeps its stream errors to itself: their text is all there is.
+/// Why a body ended early. s3s does not export its stream errors, so only their text is available.
 fn broken_off(error: &(dyn std::error::Error + 'static)) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {

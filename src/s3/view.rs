@@ -1,6 +1,6 @@
-//! `GetObject` and `HeadObject`: which version is meant, whether the caller's conditions hold, and
-//! its bytes or what is known of them. Read from the request itself: s3s refuses as malformed
-//! what S3 passes over.
+//! `GetObject` and `HeadObject`: selects the version, checks the caller's conditions, and returns
+//! its bytes or its metadata. Reads the request itself: s3s refuses as malformed some requests that
+//! S3 accepts.
 
 use std::borrow::Cow;
 use std::io::SeekFrom;
@@ -29,11 +29,11 @@ use super::rows::{Content, Version};
 use super::store::ObjectStore;
 use crate::percent;
 
-/// Bytes read from disk at a time. A download that nobody reads keeps a few such blocks.
+/// Bytes read from disk at a time. A download without a reader keeps a few such blocks.
 const BLOCK: usize = 32 * 1024;
-/// What S3 says of bytes that nobody described.
+/// S3's type of an object without one.
 const UNTYPED: &str = "binary/octet-stream";
-/// What else of an object may be asked for: s3s answers that it is not implemented.
+/// Other subresources of an object: s3s answers that they are not implemented.
 const OTHERS: [&str; 8] = [
     "acl",
     "attributes",
@@ -44,7 +44,7 @@ const OTHERS: [&str; 8] = [
     "torrent",
     "uploadId",
 ];
-/// Parameters by which the signer of a URL says what the answer says. S3 passes over empty ones.
+/// Parameters by which the signer of a URL sets headers of the answer. S3 ignores empty ones.
 static OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-cache-control", header::CACHE_CONTROL),
     ("response-content-disposition", header::CONTENT_DISPOSITION),
@@ -53,7 +53,7 @@ static OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-content-type", header::CONTENT_TYPE),
     ("response-expires", header::EXPIRES),
 ];
-/// Headers of bytes, which an answer without them has not.
+/// Headers about bytes, which an answer without bytes does not have.
 static OF_BYTES: [HeaderName; 5] = [
     header::CONTENT_DISPOSITION,
     header::CONTENT_ENCODING,
@@ -62,7 +62,7 @@ static OF_BYTES: [HeaderName; 5] = [
     header::CONTENT_TYPE,
 ];
 
-/// The reads of objects, which come here once their signature holds.
+/// The reads of objects, after their signature was verified.
 pub(super) struct ObjectReads {
     pub(super) store: Arc<ObjectStore>,
 }
@@ -121,8 +121,7 @@ fn parameters(uri: &Uri) -> Vec<(String, String)> {
     Query::try_from_uri(uri).map(|Query(all)| all).unwrap_or_default()
 }
 
-/// A version that the caller may see, and which of its bytes were asked for: none, if the caller
-/// has it already.
+/// A visible version, and the requested part of its bytes: none, if the caller has it already.
 struct ObjectView {
     version: Version,
     content: Content,
@@ -170,7 +169,7 @@ impl ObjectView {
         }
     }
 
-    /// The SHA-256 is told whether or not it was asked for, since it is always known.
+    /// The SHA-256 is returned also without a request for it, since it is always known.
     fn headers(&self, parameters: &[(String, String)]) -> S3Result<HeaderMap> {
         let Self { version, content, span, part } = self;
         let said = &content.headers;
@@ -211,7 +210,7 @@ impl ObjectView {
                 let shown = format!("bytes {}-{}/{}", span.start, span.end - 1, content.size);
                 tell(header::CONTENT_RANGE, &shown);
             } else {
-                // Of the whole: a part has another one.
+                // Of the whole object: a part has another one.
                 tell(HeaderName::from_static("x-amz-checksum-sha256"), &checksum(content));
             }
         }
@@ -237,7 +236,7 @@ impl ObjectView {
         let part = file.take(span.end - span.start);
         let blocks = ReaderStream::with_capacity(part, BLOCK);
         if span != (0..self.content.size) {
-            return Ok(Body::from(StreamingBlob::wrap(blocks))); // of a part no hash is known
+            return Ok(Body::from(StreamingBlob::wrap(blocks))); // the hash of a part is not known
         }
         let checked = checked(blocks, &self.version, &self.content);
         Ok(Body::from(StreamingBlob::wrap(Box::pin(checked))))

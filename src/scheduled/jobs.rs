@@ -23,32 +23,32 @@ use super::verified::verified;
 use crate::export::{ExportObserver, ExportSource};
 use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
 
-/// How long what is on its way may stand still before it is a finding.
+/// How long a late row or notification may make no progress before it is a finding.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Broken histories that a checkpoint logs; the rest are like them.
+/// Broken histories that a checkpoint logs; the rest is omitted.
 const TOLD: u64 = 20;
 
-/// What is to be done beside serving.
+/// The plan of scheduled jobs.
 #[derive(Clone, Default)]
 pub struct SchedulePlan {
-    /// How often everything is verified.
+    /// The interval of verifications.
     pub verify_every: Option<Duration>,
-    /// How checkpoints are written.
+    /// The plan of checkpoints.
     pub checkpoints: Option<CheckpointPlan>,
 }
 
-/// Checkpoints that are written now and then.
+/// The plan of checkpoints.
 #[derive(Clone)]
 pub struct CheckpointPlan {
-    /// How often.
+    /// The interval.
     pub every: Duration,
-    /// Into which folder, a file for each time.
+    /// The folder, with a file for each run.
     pub out: PathBuf,
-    /// Who signs them.
+    /// The signer.
     pub signer: Option<Arc<dyn Signer>>,
 }
 
-/// What the jobs look at.
+/// The stores that the jobs read.
 pub(crate) struct JobContext<J> {
     pub(crate) journal: Arc<J>,
     pub(crate) views: Arc<dyn Generations>,
@@ -59,7 +59,7 @@ pub(crate) struct JobContext<J> {
 }
 
 impl SchedulePlan {
-    /// The schedule of a folder; nothing if nothing is planned.
+    /// The schedule of a folder; empty without a planned job.
     pub(crate) fn schedule<J: Journal + Arrivals + 'static>(
         self,
         folder: &Path,
@@ -93,7 +93,7 @@ impl SchedulePlan {
     }
 }
 
-/// Whoever alters a folder alters what is in it.
+/// A person who can alter a folder can alter every file in it.
 fn refuse_within(data: &Path, out: &Path) -> anyhow::Result<()> {
     let shown = out.display();
     std::fs::create_dir_all(out)
@@ -107,7 +107,7 @@ fn refuse_within(data: &Path, out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Looks at everything, as `verify --objects` does.
+/// Verifies everything, like `verify --objects`.
 struct VerifyJob {
     audit: RowAudit,
     arrivals: Arc<dyn Arrivals>,
@@ -117,12 +117,12 @@ struct VerifyJob {
 }
 
 impl VerifyJob {
-    /// Tells if the rows know more than the journal.
+    /// Reports rows that are ahead of the journal.
     async fn followed(&self, findings: &Findings) -> Result<(), StoreError> {
-        // The position first: what it has followed, the journal has.
+        // The position first: the journal, read later, has everything before it.
         let position = self.positions.load().await?;
         if let Some(finding) = followed(&position, &*self.arrivals).await? {
-            let _ = findings.send(finding).await; // fails where no one listens any more
+            let _ = findings.send(finding).await; // fails if the receiver is gone
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl ScheduledJob for VerifyJob {
     }
 }
 
-/// Writes a checkpoint, as the command does.
+/// Writes a checkpoint, like the command.
 struct CheckpointJob {
     journal: Arc<dyn Journal>,
     effects: Arc<dyn Effects>,
@@ -188,7 +188,7 @@ impl ScheduledJob for CheckpointJob {
     }
 }
 
-/// Tells the log which histories are broken.
+/// Logs the broken histories.
 #[derive(Default)]
 struct FindingsLog(u64);
 

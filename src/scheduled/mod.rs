@@ -1,8 +1,8 @@
-//! What a ledger does by itself now and then: it verifies itself, and writes checkpoints.
+//! The scheduled jobs of a ledger: verification and checkpoints.
 //!
-//! On one machine a schedule (`schedule.rs`) runs beside serving, one job at a time and paced, and
-//! remembers in the data folder when each was last done. On AWS the function `audit` does the same
-//! look, started by a schedule of the stack.
+//! On one machine a schedule (`schedule.rs`) runs beside the server, one job at a time and paced,
+//! and saves the time of each last run in the data folder. On AWS the function `audit` runs the
+//! same verification, started by a schedule of the stack.
 
 #[cfg(feature = "local")]
 mod jobs;

@@ -1,4 +1,4 @@
-//! When what is done: one job at a time, each a while after it was last done.
+//! The schedule: one job at a time, each a period after its last run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,33 +14,33 @@ use tokio_util::sync::CancellationToken;
 use super::state::{JobRun, JobState, LastRuns};
 use super::status::ScheduleStatus;
 
-/// From the start of the process to the first job: requests and rows that waited go first.
+/// The wait before the first job: pending requests and rows go first.
 const DELAY: Duration = Duration::from_secs(10);
-/// To the next look, after one that found something: whoever mended it wants to know.
+/// The wait after a run with findings, so that a repair becomes visible.
 const AGAIN: Duration = Duration::from_mins(15);
-/// To the next try of what failed.
+/// The wait after a failure.
 const RETRY: Duration = Duration::from_mins(5);
-/// The longest sleep: a clock that is set, or a machine that slept, is noticed.
+/// The longest sleep, so that a changed clock or a suspended machine is detected.
 const NAP: Duration = Duration::from_mins(1);
 
-/// What is done now and then.
+/// A scheduled job.
 #[async_trait]
 pub(super) trait ScheduledJob: Send + Sync {
     /// Its stable name.
     fn name(&self) -> &'static str;
 
-    /// Does it.
+    /// Runs the job.
     async fn run(&self) -> anyhow::Result<JobFindings>;
 }
 
-/// What a job found.
+/// The findings of a run.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct JobFindings {
     pub(super) findings: u64,
     pub(super) tampered: u64,
 }
 
-/// Jobs and their times.
+/// The jobs and their times.
 pub(crate) struct Schedule {
     jobs: Vec<TimedJob>,
     effects: Arc<dyn Effects>,
@@ -57,29 +57,29 @@ struct TimedJob {
 }
 
 impl Schedule {
-    /// Nothing to do yet, on a folder that remembers what was done.
+    /// A schedule without jobs, on a folder with the saved runs.
     pub(super) fn on(folder: &Path, effects: Arc<dyn Effects>) -> Self {
         let state = JobState::of(folder);
         let (last, status) = (state.load(), Arc::new(ScheduleStatus::new(effects.clone())));
         Self { jobs: Vec::new(), effects, state, last, status, delay: DELAY }
     }
 
-    /// One more job, every so often.
+    /// Adds a job with its period.
     pub(super) fn add(&mut self, job: Box<dyn ScheduledJob>, every: Duration) {
         let (now, last) = (self.effects.now(), self.last.get(job.name()).cloned());
         self.status.expect(job.name(), every, last.clone());
         let soon = now + span(self.delay.min(every));
-        // A time to come is none of this clock: it is not waited for.
+        // A last run in the future is of another clock and is ignored.
         let next = last.filter(|last| last.at <= now).map_or(soon, |last| next(&last, every));
         self.jobs.push(TimedJob { job, every, due: next.max(soon) });
     }
 
-    /// What is known of the jobs.
+    /// The status of the jobs.
     pub(crate) fn status(&self) -> Arc<ScheduleStatus> {
         Arc::clone(&self.status)
     }
 
-    /// Does what is due until told to stop. A job that is cut off is done at the next start.
+    /// Runs due jobs until it is stopped. An interrupted job runs at the next start.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         stop.run_until_cancelled(async { self.go_on().await }).await;
     }
@@ -124,12 +124,12 @@ impl Schedule {
     }
 }
 
-/// When what was done is to be done again.
+/// The time of the next run.
 fn next(last: &JobRun, every: Duration) -> DateTime<Utc> {
     last.at + span(if last.findings > 0 { AGAIN.min(every) } else { every })
 }
 
-/// As the clock counts it. What is longer than it can count is never.
+/// A duration of the clock; one that overflows is infinite.
 fn span(of: Duration) -> TimeDelta {
     TimeDelta::from_std(of).unwrap_or(TimeDelta::days(36_500))
 }
@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// Tokio's time, which stands still in a test, as the clock.
+    /// Tokio's time, which is paused in a test, as the clock.
     struct Paused(Instant);
 
     impl Effects for Paused {
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Says when it ran, and finds, or fails, as it is told.
+    /// A job that reports its runs, and returns findings or an error as set.
     struct Told {
         name: &'static str,
         ran: Arc<Mutex<Vec<(&'static str, i64)>>>,
@@ -186,7 +186,7 @@ mod tests {
         ran: Arc<Mutex<Vec<(&'static str, i64)>>>,
     }
 
-    /// What the nth run of a job finds; `None` if it fails.
+    /// The findings of a job's nth run; `None` for a failure.
     type Finds = fn(usize) -> Option<u64>;
 
     impl World {
@@ -195,7 +195,7 @@ mod tests {
             Self { folder: tempfile::tempdir().unwrap(), clock, ran: Arc::default() }
         }
 
-        /// Runs a schedule for so long, and says what ran when.
+        /// Runs a schedule for a time, and returns the runs.
         async fn live(
             &self,
             jobs: &[(&'static str, u64, Finds)],

@@ -1,5 +1,5 @@
-//! When each job was last done, kept in the data folder: a restart is no reason to begin anew, nor
-//! to forget what was found.
+//! The last run of each job, saved in the data folder, so that a restart neither repeats a job nor
+//! loses its findings.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,21 +13,21 @@ use tempfile::NamedTempFile;
 /// The file's name in the folder.
 const FILE: &str = "scheduled.json";
 
-/// A job that was done.
+/// A completed run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobRun {
-    /// When it ended.
+    /// The end of the run.
     pub(crate) at: DateTime<Utc>,
-    /// What it found.
+    /// The number of findings.
     pub(crate) findings: u64,
-    /// How many of these are more than delays.
+    /// How many of them are more than delays.
     pub(crate) tampered: u64,
 }
 
-/// The last time that each job was done, by its name.
+/// The last run of each job, by its name.
 pub(super) type LastRuns = BTreeMap<String, JobRun>;
 
-/// Where that is kept.
+/// The file of the last runs.
 pub(super) struct JobState {
     folder: PathBuf,
 }
@@ -37,7 +37,7 @@ impl JobState {
         Self { folder: folder.to_owned() }
     }
 
-    /// What was kept. A file that cannot be read says nothing: everything is done again.
+    /// The saved runs. An unreadable file counts as empty: every job runs again.
     pub(super) fn load(&self) -> LastRuns {
         let text = match fs::read_to_string(self.folder.join(FILE)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return LastRuns::default(),

@@ -1,4 +1,4 @@
-//! What `/readyz` and `/metrics` tell of jobs: how long ago each was done, and what it found.
+//! The jobs in `/readyz` and `/metrics`: the age and the findings of each last run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use super::state::JobRun;
 use crate::http::{Check, NotReady};
 use crate::plural::count;
 
-/// How late a job may be at least, before whoever watches should know.
+/// The minimum delay of a job before `/readyz` fails.
 const GRACE: Duration = Duration::from_mins(15);
 
-/// What is known of every job.
+/// The status of every job.
 pub(crate) struct ScheduleStatus {
     effects: Arc<dyn Effects>,
     started: DateTime<Utc>,
@@ -40,7 +40,7 @@ impl ScheduleStatus {
         self.lock().insert(name, JobRecord { every, last, failing: false });
     }
 
-    /// A job ended: it was done, or failed.
+    /// Records the end of a run: completed, or failed.
     pub(super) fn ended(&self, name: &'static str, done: Option<JobRun>) {
         if let Some(job) = self.lock().get_mut(name) {
             job.failing = done.is_none();
@@ -55,7 +55,7 @@ impl ScheduleStatus {
         names.into_iter().map(check).collect()
     }
 
-    /// Brings the gauges up to now. A job that was never done is infinitely long ago.
+    /// Updates the gauges. The age of a job that never ran is infinite.
     #[allow(clippy::cast_precision_loss, reason = "nothing of which there are 2^52")]
     pub(crate) fn measure(&self) {
         let now = self.effects.now();
@@ -79,14 +79,14 @@ impl ScheduleStatus {
     }
 }
 
-/// One job, as `/readyz` looks at it.
+/// The check of one job for `/readyz`.
 struct JobReadiness {
     name: &'static str,
     of: Arc<ScheduleStatus>,
 }
 
 impl JobReadiness {
-    /// What is wrong, and what there is to say where nothing is.
+    /// The failure, and the information without a failure.
     fn look(&self) -> (Option<String>, Option<String>) {
         let Some(job) = self.of.job(self.name) else { return (None, None) };
         let now = self.of.effects.now();
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that is set.
+    /// A settable clock.
     #[derive(Default)]
     struct Set(AtomicI64);
 

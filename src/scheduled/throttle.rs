@@ -1,4 +1,4 @@
-//! Reading that leaves most of the time to others.
+//! Paced reading, which leaves most of the time to other work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use ledger::record::StoredLine;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-/// Rest for each time of work: a quarter of the time is worked.
+/// The ratio of rest to work: a quarter of the time is work.
 const REST: u32 = 3;
-/// Rest that is owed before it is taken: short ones are not worth a timer.
+/// The rest that accumulates before it is taken: shorter ones are not worth a timer.
 const OWED: Duration = Duration::from_millis(20);
 
-/// One reader at a time, that rests longer than it reads.
+/// One reader at a time, which rests longer than it reads.
 #[derive(Debug, Default)]
 pub struct ReadPace(Mutex<Duration>);
 
@@ -34,7 +34,7 @@ impl ReadPace {
     }
 }
 
-/// A journal that is read at a pace. Several that share one take turns.
+/// A journal that is read at a pace. Several readers of one pace take turns.
 pub struct PacedScan<J> {
     journal: Arc<J>,
     pace: Arc<ReadPace>,

@@ -1,5 +1,4 @@
-//! A look at a whole ledger that nobody waits for: what is found goes to the log, asset by asset,
-//! and its number to the metrics.
+//! A background verification of a whole ledger: each finding is logged, and the counts are metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,28 +9,28 @@ use metrics::counter;
 use projections::audit::{AuditProgress, Findings};
 use tokio::sync::mpsc;
 
-/// Findings that may wait to be told before the look waits for them.
+/// The capacity of the channel of findings.
 const QUEUE: usize = 256;
-/// Findings that are logged one by one; the rest is counted.
+/// Findings that are logged; the rest is counted.
 const TOLD: u64 = 100;
 
-/// What a look found.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifiedSummary {
-    /// Histories, their events, and rows that were looked at.
+    /// The numbers of histories, of their events, and of rows.
     pub looked: (u64, u64, u64),
     /// Findings by kind.
     pub findings: BTreeMap<FindingKind, u64>,
 }
 
 impl VerifiedSummary {
-    /// How many findings there are.
+    /// The number of findings.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.findings.values().sum()
     }
 
-    /// How many of them show that something was altered, removed or lost, and not only late.
+    /// The number of findings of altered, removed or lost data, without mere delays.
     #[must_use]
     pub fn tampered(&self) -> u64 {
         let evidence = self.findings.iter().filter(|(kind, _)| is_evidence(**kind));
@@ -39,7 +38,7 @@ impl VerifiedSummary {
     }
 }
 
-/// Whether a finding is more than what comes of a projection or a notification that did not run.
+/// Whether a finding has another cause than a late projection or notification.
 fn is_evidence(kind: FindingKind) -> bool {
     use FindingKind as K;
     !matches!(
@@ -53,10 +52,10 @@ fn is_evidence(kind: FindingKind) -> bool {
     )
 }
 
-/// Looks, and tells what is found as it is found.
+/// Runs the verification, and logs each finding at once.
 ///
 /// # Errors
-/// If a store did not answer: then nothing is shown by what was not found.
+/// If a store failed: then missing findings prove nothing.
 pub async fn verified<L>(
     look: impl FnOnce(Findings, Arc<AuditProgress>) -> L,
 ) -> Result<VerifiedSummary, StoreError>

@@ -1,5 +1,5 @@
-//! The body of an answer on its way out. While it lasts its connection is at work, and its memory
-//! is counted.
+//! The body of an answer while it is sent. Until its end the connection counts as busy, and its
+//! memory is counted.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! One connection: what its client may send and for how long, and an end that the client can hear.
+//! One connection: limits on its client, and an end that lets the client read the answer.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -30,40 +30,40 @@ use super::request::RequestBody;
 use super::slots::ConnectionSlot;
 use super::socket::Socket;
 
-/// How long a request's head may take to come, and a connection may lie idle between two: whoever
-/// sends a byte a minute must not hold a connection for ever.
+/// The time limit of a request's head, and of an idle connection: a client that sends a byte a
+/// minute must not hold a connection forever.
 const HEAD: Duration = Duration::from_mins(1);
 /// Bytes of a request's head: the longest signed URL with its headers is a tenth of that.
 const HEAD_MAX: usize = 32 << 10;
-/// Bytes that are read or written at once, and so those that a connection keeps.
+/// Bytes that are read or written at once, and so the buffer of a connection.
 const BUFFER: usize = 64 << 10;
-/// How long a client may go on sending after the last answer: closing at once would make its
-/// kernel throw that answer away.
+/// How long a client may go on sending after the last answer: if the connection is closed at once,
+/// the client's kernel discards the answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// Connections over the limit that are told so at the same time; beyond these they are closed.
+/// Connections over the limit that are refused with an answer concurrently; any more are closed.
 const REFUSED_AT_ONCE: usize = 32;
 
-/// What a listener speaks, for the answers that come before any handler.
+/// The protocol of a listener, for answers before any handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// The REST API: an answer is made whole before it is sent.
+    /// The REST API: an answer is built completely before it is sent.
     Api,
-    /// S3: bytes go through, and are never held.
+    /// S3: bytes are streamed, and never held in memory.
     S3,
 }
 
-/// What the API says when it has no room: as its other problems, without a request's name.
+/// The API's answer without room: like its other problems, without a request id.
 const API_BUSY: &str = concat!(
     r#"{"type":"about:blank","title":"Service Unavailable","status":503,"#,
     r#""detail":"too much is under way; try again","code":"server.busy","#,
     r#""error_message":"too much is under way; try again"}"#
 );
-/// The same in the words of S3.
+/// The same in S3's form.
 const S3_BUSY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
     <Message>Please reduce your request rate.</Message></Error>";
 
 impl Protocol {
-    /// The answer of a server that has no room: media type and text.
+    /// The answer of a server without room: media type and text.
     fn busy(self) -> (&'static str, &'static str) {
         match self {
             Self::Api => ("application/problem+json", API_BUSY),
@@ -72,7 +72,7 @@ impl Protocol {
     }
 }
 
-/// What the connections of a listener share.
+/// The shared state of a listener's connections.
 pub(super) struct ConnectionContext {
     router: Router,
     speaks: Protocol,
@@ -87,7 +87,7 @@ impl ConnectionContext {
         Self { router, speaks, stop, memory: ResponseMemory::new(), refusals }
     }
 
-    /// Answers what comes over one connection. A client that breaks it is no news.
+    /// Serves one connection. A connection broken by the client is not logged.
     pub(super) async fn converse(
         self: Arc<Self>,
         stream: TcpStream,
@@ -124,7 +124,7 @@ impl ConnectionContext {
             Pin::new(&mut connection).graceful_shutdown();
             poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         };
-        // A head that was refused may have more behind it, too.
+        // A refused head may be followed by more data, too.
         let refused = outcome.is_err_and(|error| error.is_parse());
         let stream = connection.into_parts().io.into_inner().stream;
         if refused || unread.load(Ordering::Acquire) {
@@ -144,7 +144,7 @@ impl ConnectionContext {
         let mut request = request.map(|body| Body::new(RequestBody::new(body, expects, unread)));
         request.extensions_mut().insert(ConnectInfo(from));
         let response = self.router.clone().oneshot(request).await?;
-        // What S3 sends is read as it goes, whatever its length.
+        // S3 answers are streamed, at any length.
         let held = (self.speaks == Protocol::Api).then(|| response.body().size_hint().exact());
         let (response, memory) = match self.memory.hold(held.flatten().unwrap_or_default()).await {
             Ok(memory) => (response, memory),
@@ -163,7 +163,7 @@ impl ConnectionContext {
         response
     }
 
-    /// Tells a client that there is no room for its connection.
+    /// Refuses a client's connection for lack of room.
     pub(super) fn refuse(&self, mut stream: TcpStream, connections: &mut JoinSet<()>) {
         tracing::warn!("refused a connection: the connection limit is reached");
         metrics::counter!("asset_ledger_connections_refused").increment(1);
@@ -184,7 +184,7 @@ impl ConnectionContext {
     }
 }
 
-/// Ends a connection whose client may still be sending: it hears the end of the answer first.
+/// Closes a connection whose client may still be sending, after the client has read the answer.
 async fn linger(mut stream: TcpStream) {
     let rest = async {
         let _ = stream.shutdown().await;

@@ -1,5 +1,5 @@
-//! How much memory answers may hold that nobody takes. An answer of the API is made whole before
-//! it is sent, so a client that asks for a long one and reads nothing keeps it here.
+//! Limits the memory of answers that clients do not read. An answer of the API is built completely
+//! before it is sent, so a client that requests a long one and reads nothing keeps it in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// Bytes of an answer that is not counted: what a connection costs anyway.
+/// Bytes of an answer that is not counted: about the cost of any connection.
 const SMALL: u64 = 64 << 10;
 /// KiB of all longer answers together.
 const ROOM: u32 = 24 << 10;
 /// Answers that wait for room, which are in memory too.
 const WAITING: usize = 16;
-/// How long one waits: longer than it takes to cut off a client that takes nothing.
+/// How long an answer waits: longer than it takes to disconnect a client that reads nothing.
 const WAIT: Duration = Duration::from_secs(8);
 
 /// The memory of one listener's answers.
@@ -37,7 +37,7 @@ impl ResponseMemory {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Room for an answer of `bytes`, until what is returned is dropped; none for a small one.
+    /// Reserves room for an answer of `bytes` until the result is dropped; none for a small one.
     pub(super) async fn hold(
         &self,
         bytes: u64,

@@ -1,6 +1,6 @@
-//! The body of a request on its way in. It must come at a minimum rate; and what nobody reads,
-//! because the request was refused, is taken in within bounds and thrown away: a client that still
-//! sends would otherwise see its connection break instead of the answer.
+//! The body of a request while it is received. It must arrive at a minimum rate. The rest of a
+//! refused request is received within limits and discarded: otherwise a client that is still
+//! sending would see a broken connection instead of the answer.
 
 use std::io;
 use std::pin::Pin;
@@ -15,22 +15,22 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// Bytes a second that must come while they are waited for, as many web servers want them.
+/// The minimum rate in bytes a second, as in many web servers.
 const MINIMUM_RATE: u64 = 1_024;
-/// The time over which the rate is taken: a radio link may be silent for some seconds.
+/// The period over which the rate is measured: a radio link may be silent for some seconds.
 const WINDOW: Duration = Duration::from_secs(30);
-/// Bytes of a refused request that are taken in.
+/// Bytes of a refused request that are received.
 const DRAIN: u64 = 64 << 20;
-/// How long that may last.
+/// The time limit for that.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// A request's body.
 pub(super) struct RequestBody {
     inner: Option<Incoming>,
     pace: MinimumRate,
-    /// Whether the client waits for `100 Continue`, which is sent when the body is first asked for.
+    /// Whether the client waits for `100 Continue`, which is sent when the body is first polled.
     waits_for_continue: bool,
-    /// Set when some of a body was left on the connection.
+    /// Set if a part of a body was left on the connection.
     unread: Arc<AtomicBool>,
 }
 
@@ -82,13 +82,13 @@ impl Drop for RequestBody {
             Ok(runtime) if !self.waits_for_continue => {
                 runtime.spawn(drain(rest, Arc::clone(&self.unread)));
             }
-            // Whoever waits to be told to go on is not told, and sends nothing.
+            // A client that waits for `100 Continue` does not get it, and sends nothing.
             _ => self.unread.store(true, Ordering::Release),
         }
     }
 }
 
-/// Takes in the rest of a body, as much as is bearable.
+/// Receives and discards the rest of a body, within the limits.
 async fn drain(mut rest: Incoming, unread: Arc<AtomicBool>) {
     let all = async {
         let mut left = DRAIN;
@@ -103,14 +103,14 @@ async fn drain(mut rest: Incoming, unread: Arc<AtomicBool>) {
     }
 }
 
-/// The text by which `s3` knows it: the protocol's crate keeps an error's text only.
+/// The text by which `s3` recognises it: s3s keeps only the text of an error.
 pub(crate) const TOO_SLOW: &str = "the body came at less than 1024 bytes a second";
 
 fn too_slow() -> axum::BoxError {
     io::Error::new(io::ErrorKind::TimedOut, TOO_SLOW).into()
 }
 
-/// What came while it was waited for. Time that this process takes is not the client's.
+/// Bytes received while waiting for the client. The processing time here does not count.
 #[derive(Default)]
 struct MinimumRate {
     bytes: u64,
@@ -120,7 +120,7 @@ struct MinimumRate {
 }
 
 impl MinimumRate {
-    /// Nothing is there: whether the window ends with too little.
+    /// No data: whether the period ends with too little.
     fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
             let since = *self.since.get_or_insert_with(Instant::now);
@@ -135,7 +135,7 @@ impl MinimumRate {
         }
     }
 
-    /// Something came: whether that is enough, if a window ends.
+    /// Data arrived: whether it is enough, if a period ends.
     fn keeps_up(&mut self, bytes: u64) -> bool {
         self.end = None;
         self.waited += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
@@ -159,7 +159,7 @@ mod tests {
         if slow { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Whether a client keeps up that sends `bytes` every `pause`, for ten minutes.
+    /// Whether a client that sends `bytes` every `pause` is fast enough, for ten minutes.
     async fn keeps_up(bytes: u64, pause: Duration) -> bool {
         let (mut pace, began) = (MinimumRate::default(), Instant::now());
         while began.elapsed() < Duration::from_mins(10) {
@@ -189,7 +189,7 @@ mod tests {
         assert!(began.elapsed() <= 2 * WINDOW + Duration::from_secs(1), "{:?}", began.elapsed());
     }
 
-    /// What a handler reads of a request whose client falls silent after the first byte.
+    /// The error in a handler if the client sends nothing after the first byte.
     #[tokio::test(start_paused = true)]
     async fn a_handler_is_told_of_a_client_that_sends_too_little() {
         use hyper::service::service_fn;

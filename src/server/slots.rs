@@ -1,5 +1,5 @@
-//! How many connections a listener keeps. The number follows from the descriptors that the process
-//! may open: connections never take those that the stores need.
+//! Limits the connections of a listener. The limit follows from the descriptors that the process
+//! may open, so connections never take those that the stores need.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// Connections of one listener, whatever the descriptors: some 12 KiB each while they lie idle.
+/// The maximum for one listener, with any number of descriptors: some 12 KiB each while idle.
 const MOST: usize = 4_096;
 /// Descriptors for the stores: three SQLite files with nine connections each, of three files, and
-/// as many again for everything else.
+/// as many again for other purposes.
 const RESERVE: u64 = 192;
-/// Descriptors that are asked for where the process may raise its own limit.
+/// The descriptor limit that the process requests, if it may raise its own.
 const WANTED: u64 = 3 * MOST as u64 + RESERVE;
-/// How long a new connection waits for one that lies idle to be closed.
+/// How long a new connection waits until an idle one is closed.
 const ROOM: Duration = Duration::from_millis(100);
 
 /// The connections of one listener.
@@ -24,24 +24,24 @@ pub(super) struct ConnectionLimit {
     idle: Mutex<Idle>,
 }
 
-/// Connections without a request under way, by the order in which they became so.
+/// Connections without a request in progress, by the time since they are idle.
 #[derive(Default)]
 struct Idle {
     next: u64,
     order: BTreeMap<u64, CancellationToken>,
 }
 
-/// One connection's place.
+/// The slot of one connection.
 pub(super) struct ConnectionSlot {
     slots: Arc<ConnectionLimit>,
     place: Mutex<Option<u64>>,
-    /// Told when the connection should end because another one needs its place.
+    /// Cancelled if the connection must end because another one needs its slot.
     pub(super) wanted: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionLimit {
-    /// As many as this process may have descriptors for, having raised its limit where it may.
+    /// The limit by this process' descriptors, after raising their limit if possible.
     pub(super) fn by_descriptors() -> Arc<Self> {
         let _ = rlimit::increase_nofile_limit(WANTED);
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1_024, |(soft, _)| soft);
@@ -52,8 +52,8 @@ impl ConnectionLimit {
         Arc::new(Self { permits: Arc::new(Semaphore::new(most)), idle: Mutex::default() })
     }
 
-    /// A place for a new connection: a free one, or that of the connection which has been idle for
-    /// the longest. `None` when all are at work.
+    /// A slot for a new connection: a free one, or that of the connection that was idle longest.
+    /// `None` if none is idle.
     pub(super) async fn take(self: &Arc<Self>) -> Option<Arc<ConnectionSlot>> {
         let permit = if let Ok(free) = Arc::clone(&self.permits).try_acquire_owned() {
             free
@@ -79,7 +79,7 @@ impl ConnectionLimit {
     }
 }
 
-/// The connections of each listener: one of S3 may hold a file beside its socket, so that the two
+/// The share of each listener: one connection of S3 may hold a file beside its socket, so both
 /// listeners together take three descriptors for a connection of each.
 fn share(descriptors: u64) -> usize {
     let share = descriptors.saturating_sub(RESERVE) / 3;
@@ -87,7 +87,7 @@ fn share(descriptors: u64) -> usize {
 }
 
 impl ConnectionSlot {
-    /// A request came. The connection counts as busy until what is returned is dropped.
+    /// A request arrived. The connection counts as busy until the result is dropped.
     pub(super) fn work(self: &Arc<Self>) -> Busy {
         self.leave();
         Busy(Arc::clone(self))
@@ -118,7 +118,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// A request under way.
+/// A request in progress.
 pub(super) struct Busy(Arc<ConnectionSlot>);
 
 impl Drop for Busy {

@@ -1,4 +1,4 @@
-//! A client's socket whose answers must be taken: writing to it fails when nothing was for too
+//! A client's socket with a write timeout: writing fails if the client has read nothing for too
 //! long.
 
 use std::io::{self, IoSlice};
@@ -13,11 +13,11 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::memory::ResponseMemory;
 
-/// How long a client may take nothing of an answer.
+/// How long a client may read nothing of an answer.
 const UNREAD: Duration = Duration::from_mins(1);
-/// How long it may while others wait for the memory that its answer holds.
+/// The same while other answers wait for the memory that its answer holds.
 const UNREAD_WHEN_SHORT: Duration = Duration::from_secs(2);
-/// How often a client that takes nothing is looked at.
+/// The interval of checks of a stalled client.
 const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Socket {
@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// How long a client may take nothing.
+    /// How long a client may read nothing.
     async fn patience(memory: &Arc<ResponseMemory>) -> Duration {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

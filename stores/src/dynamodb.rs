@@ -1,5 +1,5 @@
-//! What the adapters on DynamoDB share: its errors in the kinds that callers act on, its items
-//! read with care, and what its answers cost.
+//! Shared code of the DynamoDB adapters: the classification of errors, careful reading of items,
+//! and metering of consumed units.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -14,10 +14,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity};
 use ledger::command_label;
 use ledger::error::{StoreError, StoreErrorKind};
 
-/// An item as the SDK gives it.
+/// An item as the SDK returns it.
 pub type DynamoItem = HashMap<String, AttributeValue>;
 
-/// A request that was not answered as hoped. `doing` says what it was for.
+/// A failed request. `doing` names its purpose.
 pub fn failed<E>(doing: impl Into<String>, error: SdkError<E, HttpResponse>) -> StoreError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -32,7 +32,7 @@ where
     StoreError::caused(kind(&error), doing, error)
 }
 
-/// What to ask oneself first, where a refusal does not say it itself.
+/// The most likely cause, if the refusal does not state it.
 fn remedy(code: &str, message: &str) -> Option<&'static str> {
     let of_time = message.starts_with("Signature expired") || message.contains("not yet current");
     match code {
@@ -42,7 +42,7 @@ fn remedy(code: &str, message: &str) -> Option<&'static str> {
     }
 }
 
-/// What a caller can do about it.
+/// The kind of the error.
 fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> StoreErrorKind {
     match error {
         SdkError::ServiceError(answer) => {
@@ -55,7 +55,7 @@ fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> StoreErro
         }
         SdkError::ConstructionFailure(_) => StoreErrorKind::Misconfigured,
         SdkError::DispatchFailure(failure) if failure.is_user() => StoreErrorKind::Misconfigured,
-        // Timeouts, broken connections, and answers that are not DynamoDB's.
+        // Timeouts, broken connections, and answers that are not from DynamoDB.
         _ => StoreErrorKind::Unavailable,
     }
 }
@@ -65,11 +65,11 @@ fn refused(status: u16, code: &str, message: &str) -> StoreErrorKind {
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
         | "RequestLimitExceeded" => StoreErrorKind::Throttled,
-        // Refused because somebody else was at it at the same moment.
+        // Refused because of a concurrent change.
         "TransactionConflictException" | "ReplicatedWriteConflictException" => {
             StoreErrorKind::Unavailable
         }
-        // This one item is the trouble, and other items are none.
+        // Only this item is affected.
         "ItemCollectionSizeLimitExceededException" => StoreErrorKind::Corrupt,
         "ValidationException" if message.contains("Item size") => StoreErrorKind::Corrupt,
         _ if status >= 500 => StoreErrorKind::Unavailable,
@@ -77,13 +77,13 @@ fn refused(status: u16, code: &str, message: &str) -> StoreErrorKind {
     }
 }
 
-/// Why an item is not one of ours.
+/// Why an item is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
-    /// It is not there, or not of its type.
+    /// It is missing, or of another type.
     #[error("attribute {0:?} is missing or of another type")]
     Attribute(&'static str),
-    /// The item was asked for by another key.
+    /// The item has another key than the requested one.
     #[error("it is another item than was asked for")]
     Key,
 }
@@ -102,7 +102,7 @@ pub fn number<T: FromStr>(item: &DynamoItem, name: &'static str) -> Result<T, It
 
 /// Counts the units that a table's requests consume, as `asset_ledger_consumed_units`.
 ///
-/// Units come in halves and counters are whole: what is left over is carried to the next request.
+/// Units come in halves and counters are whole: the remainder is carried to the next request.
 #[derive(Debug)]
 pub struct CapacityMeter {
     table: String,
@@ -116,7 +116,7 @@ impl CapacityMeter {
         Self { table, carried: Mutex::default() }
     }
 
-    /// Counts what an operation consumed, where the endpoint told.
+    /// Counts the units that an operation consumed, if the endpoint reported them.
     pub fn count(&self, operation: &'static str, consumed: Option<&ConsumedCapacity>) {
         let Some(units) = consumed.and_then(ConsumedCapacity::capacity_units) else { return };
         let command = command_label::current();

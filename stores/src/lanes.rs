@@ -1,5 +1,5 @@
-//! Lanes in the read table on DynamoDB: `pk` is `<tenant>#feed#<lane>`, `sk` the place's number in
-//! twenty digits, whose order as text is their order.
+//! Lanes in the read table on DynamoDB: `pk` is `<tenant>#feed#<lane>`, `sk` the entry's number in
+//! twenty digits, so that text order is numeric order.
 
 use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, text};
 use async_trait::async_trait;
@@ -28,14 +28,14 @@ pub struct DynamoLanes {
 }
 
 impl DynamoLanes {
-    /// The lanes in the read table `table`. The client's timeouts and retries are the caller's
-    /// choice.
+    /// The lanes in the read table `table`. The caller configures the client's timeouts and
+    /// retries.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
         Self { client, meter: CapacityMeter::new(table.clone()), table }
     }
 
-    /// Some places of a lane, as they are at this moment.
+    /// Some entries of a lane, with strong consistency.
     fn query(&self, lane: &FeedLane, limit: usize) -> QueryFluentBuilder {
         self.client
             .query()
@@ -97,7 +97,7 @@ impl Lanes for DynamoLanes {
             .expression_attribute_values(":from", AttributeValue::S(sort(from)));
         let items = self.answer(query).await?;
         let place = |item: &DynamoItem| {
-            // What cannot be read refers to nothing, and holds up nobody.
+            // An unreadable entry has no references, and readers skip it.
             let text = text(item, EVENTS).unwrap_or_default().to_owned();
             Ok(LaneEntry { number: number(item).map_err(|unfit| strange(lane, unfit))?, text })
         };

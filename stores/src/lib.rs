@@ -1,8 +1,8 @@
-//! The adapters of asset-ledger: what the ports of `ledger` and `projections` are on SQLite and on
-//! DynamoDB. The adapters in memory stand beside their ports: they need nothing but the standard
-//! library, and the core's own tests use them.
+//! The adapters of asset-ledger: the ports of `ledger` and `projections` on SQLite and on DynamoDB.
+//! The adapters in memory are with their ports: they need only the standard library, and the core's
+//! own tests use them.
 //!
-//! Nothing in here decides anything about assets or rows.
+//! This crate has no rules about assets or rows.
 
 pub mod dynamodb;
 pub mod journal;

@@ -1,4 +1,4 @@
-//! The adapters of the read table: rows, generations, positions and notes of absent objects.
+//! The adapters of the read table: rows, generations, positions and notes about missing versions.
 
 mod dynamodb;
 #[cfg(feature = "sqlite")]

@@ -1,8 +1,8 @@
-//! One SQLite file: one writer thread that commits whatever is waiting as one transaction (group
-//! commit), and a few readers beside it. The embedded stores of this project stand on it.
+//! One SQLite file: one writer thread, which commits all waiting jobs as one transaction (group
+//! commit), and a few readers. The embedded stores of this project use it.
 //!
-//! An fsync costs the same for one row as for five hundred, so the writer takes everything that
-//! is waiting, runs it in one transaction and answers all of it after the one `COMMIT`.
+//! An fsync costs the same for one row as for five hundred, so the writer takes all waiting jobs,
+//! runs them in one transaction and answers all of them after the one `COMMIT`.
 
 mod evidence;
 mod file;
@@ -25,41 +25,41 @@ use self::readers::Readers;
 use self::writer::{Message, Waiting, write_groups};
 use ledger::error::{StoreError, StoreErrorKind};
 
-/// Jobs waiting for the writer before callers wait to hand theirs over.
+/// Jobs that may wait for the writer before callers must wait to queue theirs.
 const QUEUE: usize = 4096;
 
-/// What a file must be: how it is recognised, and the steps that bring it up to date.
+/// The form of a file: its identification, and the migration steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
-    /// What the file holds, for messages: `journal`, `views`, `objects`.
+    /// The name of the content, for messages: `journal`, `views`, `objects`.
     pub name: &'static str,
-    /// SQLite's `application_id`: a file that carries another one is not ours to touch.
+    /// SQLite's `application_id`: a file with another one is not changed.
     pub application_id: i32,
     /// The steps from an empty file to the current form; `user_version` counts those applied.
     pub steps: &'static [&'static str],
-    /// Whether every commit reaches the disk. Only what can be rebuilt may do without.
+    /// Whether every commit is synced to the disk. Only rebuildable data may do without.
     pub durable: bool,
 }
 
-/// Whether a missing file is made or is an error, and whether anything is written at all.
+/// Whether a missing file is created or is an error, and whether anything is written at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
-    /// Make the file when it is missing.
+    /// Creates the file if it is missing.
     OrCreate,
-    /// The file must be there.
+    /// The file must exist.
     Existing,
-    /// The file must be there, and not a byte of it, or beside it, is changed: for evidence, also
-    /// on media that cannot be written. An older form is read as it is, from a private copy. Every
-    /// write fails. Not for a process that writes to the same file.
+    /// The file must exist, and no byte of it, or of a file beside it, is changed: for evidence,
+    /// also on read-only media. An older form is read from a private copy. Every write fails. Not
+    /// for a process that writes to the same file.
     ReadOnly,
 }
 
-/// An open file. Dropping it commits what is waiting, waits for the writer to end, and leaves no
-/// log behind.
+/// An open file. Dropping it commits the waiting jobs, waits for the end of the writer, and leaves
+/// no write-ahead log.
 #[derive(Debug)]
 pub struct Database {
     name: &'static str,
-    /// None where nothing is written.
+    /// `None` if nothing is written.
     jobs: Option<mpsc::Sender<Message>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     ground: Option<Arc<FileIdentity>>,
@@ -86,14 +86,14 @@ impl Database {
         let failed = |error| describe(name, path, error);
         refuse_strange_log(path)?;
         let mut writer = connect(path, open == OpenMode::OrCreate).map_err(failed)?;
-        // Nothing is written, not even the journal mode, before the file is known to be ours; and
-        // a file that is up to date opens without waiting for whoever is writing to it.
+        // Nothing is written, not even the journal mode, before the file is identified. A file that
+        // is up to date opens without waiting for another process that writes to it.
         let applied = steps_applied(&writer, path, schema)?;
         tune(&writer, schema).map_err(failed)?;
         if applied < schema.steps.len() {
             migrate(&mut writer, path, schema)?;
         }
-        // Only now SQLite has all its files.
+        // SQLite has all its files only from here on.
         steps_applied(&writer, path, schema)?;
         let ground = Arc::new(FileIdentity::of(name, path)?);
         let (jobs, waiting) = mpsc::channel(QUEUE);
@@ -107,8 +107,8 @@ impl Database {
         Ok(Self { name, jobs: Some(jobs), writer, ground: Some(ground), readers })
     }
 
-    /// Whether the file that is open is still the one at its path, with its folder and its log.
-    /// From the first time on that it is not, every write fails.
+    /// Whether the open file is still the one at its path, with its folder and its log. After the
+    /// first failure, every write fails.
     ///
     /// # Errors
     /// `Misconfigured` if it was moved, replaced or removed.
@@ -116,7 +116,7 @@ impl Database {
         self.ground.as_ref().map_or(Ok(()), |ground| ground.check())
     }
 
-    /// Whether a write reaches the disk: a commit that changes only the file's change counter.
+    /// Whether a write reaches the disk: commits a change of only the file's change counter.
     ///
     /// # Errors
     /// Those of [`Database::write`]: another process that holds the lock, a full disk, a writer
@@ -125,12 +125,12 @@ impl Database {
         self.write(|_| Ok(())).await
     }
 
-    /// Finishes the reads and writes under way, moves the log to the file, and ends the writer.
-    /// Whatever comes later fails.
+    /// Finishes the reads and writes in progress, moves the log to the file, and ends the writer.
+    /// Later calls fail.
     pub async fn close(&self) {
         self.readers.close().await;
         if let Some(jobs) = &self.jobs {
-            let _ = jobs.send(Message::Close).await; // fails where it has ended already
+            let _ = jobs.send(Message::Close).await; // fails if it has ended already
         }
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let joined = tokio::task::spawn_blocking(move || writer.map(JoinHandle::join)).await;
@@ -139,11 +139,11 @@ impl Database {
         }
     }
 
-    /// Runs `job` in the writer's next transaction and answers once that has been committed.
+    /// Runs `job` in the writer's next transaction and returns after the commit.
     ///
-    /// The transaction is shared with whatever else was waiting: an error that `job` returns
-    /// rolls back and fails the whole group, so only a broken store is an error here. Anything a
-    /// caller should be told (a key that is taken) is part of `T`.
+    /// Other waiting jobs share the transaction: an error that `job` returns rolls back and fails
+    /// the whole group, so only a broken store is an error here. Any other result for the caller (a
+    /// key that is taken) is part of `T`.
     pub async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -152,9 +152,8 @@ impl Database {
         self.write_then(job, |_| ()).await
     }
 
-    /// Like [`Database::write`], and calls `committed` once the answer stands: also when the
-    /// caller has gone away meanwhile (a client that hung up), so that nobody who waits for news
-    /// of the write misses it.
+    /// Like [`Database::write`], and calls `committed` after the commit, also if the caller is gone
+    /// (a client that disconnected), so that waiting tasks are notified of every write.
     pub async fn write_then<T, F, C>(&self, job: F, committed: C) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -173,7 +172,7 @@ impl Database {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Runs `query` on a reading connection. It sees every write answered before it was called.
+    /// Runs `query` on a reading connection. It sees every write that returned before the call.
     pub async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -185,7 +184,7 @@ impl Database {
         };
         let permits = Arc::clone(&self.readers.permits);
         let permit = permits.acquire_owned().await.map_err(|_| cut())?;
-        // The permit goes along: a caller that hangs up does not end the work.
+        // The permit is moved along: a caller that disconnects does not end the work.
         let work = move || {
             let _permit = permit;
             readers.run(query)
@@ -199,14 +198,14 @@ impl Drop for Database {
         self.jobs = None;
         self.readers.close_idle();
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // A job that held the last handle is dropped by the writer itself.
+        // If a job held the last handle, the writer itself drops it.
         if let Some(writer) = writer.filter(|it| it.thread().id() != thread::current().id()) {
             let _ = writer.join();
         }
     }
 }
 
-/// A log that nobody has open was left by a crash, and must be of the file it lies beside.
+/// A log that no process has open was left by a crash, and must belong to the file beside it.
 fn refuse_strange_log(path: &Path) -> Result<(), StoreError> {
     if file_identity::is_open_here(path) {
         return Ok(());
@@ -217,12 +216,12 @@ fn refuse_strange_log(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Neither the file nor what it says is the reason.
+/// The cause is neither the file nor its content.
 fn cannot_start(name: &str, error: std::io::Error) -> StoreError {
     StoreError::caused(StoreErrorKind::Unavailable, format!("{name}: cannot start"), error)
 }
 
-/// The name of what SQLite has beside a file.
+/// The name of a file that SQLite keeps beside another.
 fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);

@@ -1,4 +1,4 @@
-"""tests/aws/run: deploys, walks, and makes trouble."""
+"""tests/aws/run: deploys the stack, tests it end to end, and injects faults."""
 
 import shutil
 import sys
@@ -33,14 +33,14 @@ def run(emulator):
 
 
 def main():
-    """Runs it in a folder of its own; the log is shown if it fails, and kept if that is asked for."""
+    """Runs it in a folder of its own; prints the log after a failure, and keeps it on request."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         emulator = Emulator(folder)
         try:
             with emulator:
                 run(emulator)
-        except Exception:  # whatever went wrong, the log tells more
+        except Exception:  # for any error, the log has the details
             print(f"\nThe end of the emulator's log:\n{emulator.log()[-6000:]}\n", flush=True)
             traceback.print_exc()
             sys.exit(1)

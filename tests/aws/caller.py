@@ -1,4 +1,4 @@
-"""Who calls the API: by a signature of IAM, or with a token."""
+"""Callers of the API: with a signature of IAM, or with a token."""
 
 import requests
 from botocore.auth import SigV4Auth
@@ -8,7 +8,7 @@ from botocore.credentials import Credentials
 from .emulator import REGION
 from .saying import expect
 
-# Seconds: more than the function may take.
+# Seconds: longer than the function's time limit.
 TIMEOUT = 30
 
 
@@ -21,7 +21,7 @@ class Caller:
         self.credentials, self.token = credentials, token
 
     def call(self, method, path, wanted=None, body=b"", **headers):
-        """One request; `wanted` is the status that must come."""
+        """Sends one request; `wanted` is the expected status."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
@@ -37,7 +37,7 @@ class Caller:
         return answer
 
     def create(self, **declared):
-        """A new asset: its id and its whole answer."""
+        """Creates an asset; returns its id and the whole answer."""
         answer = self.call("POST", "/asset", 201, **declared).json()
         return answer["id"], answer
 
@@ -52,7 +52,7 @@ class Caller:
         return requests.get(url, verify=str(self.emulator.certificate), timeout=TIMEOUT)
 
     def state(self, asset):
-        """What is known of an asset."""
+        """The full state of an asset."""
         return self.call("GET", f"/asset/{asset}/state", 200).json()
 
     def history(self, asset):
@@ -62,7 +62,7 @@ class Caller:
 
 
 def user(stack, name):
-    """A caller who may call the API and nothing else, by a key of IAM."""
+    """A caller with a key of IAM that may call the API and nothing else."""
     import json
 
     iam = stack.emulator.client("iam")

@@ -1,6 +1,6 @@
 """The emulator: ministack on loopback, with TLS and with IAM enforced, in a process group of its own.
 
-TLS, because the bucket refuses anything else; IAM, so that each function is held to its own role.
+TLS, because the bucket refuses anything else; IAM, so that each function has only its own role.
 """
 
 import datetime
@@ -24,12 +24,12 @@ from .saying import Failed, until
 
 REGION = "eu-central-1"
 ACCOUNT = "000000000000"
-# Seconds for the emulator to come up, and to go.
+# The time limits in seconds for the emulator to start, and to stop.
 START, END = 60, 10
 
 
 class Emulator:
-    """A running emulator; a context, at whose end nothing of it is left."""
+    """A running emulator; a context that removes all of it at its end."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -55,7 +55,7 @@ class Emulator:
         return self
 
     def __exit__(self, *_):
-        # The functions are its children, and would live on.
+        # The functions are its children, and would keep running.
         group = self.process.pid
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
@@ -70,7 +70,7 @@ class Emulator:
             raise Failed(f"processes of the emulator live on: {members(group)}")
 
     def log(self):
-        """What the emulator and the functions wrote so far."""
+        """The output of the emulator and the functions so far."""
         return (self.folder / "emulator.log").read_text(encoding="utf-8", errors="replace")
 
     def processes_of(self, function):

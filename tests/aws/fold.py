@@ -1,5 +1,5 @@
-"""The journal's meaning, told a second time: what the rows must be. Written from docs/EVENTS.md and
-the row's attributes, and from no code of the product, so that both can be wrong only together."""
+"""A second implementation of the fold from the journal to the rows. It follows docs/EVENTS.md and the
+row's attributes and uses no code of the product, so it detects errors of the product's fold."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ STATES = {"soft_deleted": "DELETED", "purge_requested": "PURGING", "purged": "PU
 
 
 class Broken(Exception):
-    """A history that is no chain, or is none of ours."""
+    """A history that is not a chain, or was not written by the ledger."""
 
 
 def rows(items, shards=8):
@@ -55,7 +55,7 @@ def parse(body):
 
 
 def after(row, event):
-    """The row after one more event, but for what every event does."""
+    """The row after one more event, without the changes that every event makes."""
     kind, data = event["type"], event["data"]
     if (kind == "created") != (row is None):
         raise Broken(f"{kind} out of its place")
@@ -78,7 +78,7 @@ def after(row, event):
 
 
 def finished(row):
-    """The row with the state that clients are shown, and its end."""
+    """The row with its public state, and its expiry."""
     life = row.pop("life")
     live = "UPLOADED" if row["confirmed"] else "RECEIVED" if "version_id" in row else "CREATED"
     row["state"] = life or live
@@ -89,7 +89,7 @@ def finished(row):
 
 
 def is_row(item):
-    """Whether it is an asset's row, and not a note, a place of the feed or what was set aside."""
+    """Whether it is an asset's row, and not a note, a feed entry or a parked asset."""
     return item["pk"].count("#") == 2 and "#feed#" not in item["pk"]
 
 

@@ -19,7 +19,7 @@ BYTES = b"who did what to this file\n"
 
 
 def walk(stack, caller):
-    """From nothing to purged, and what must be refused on the way."""
+    """From the creation to the purge, with the refusals in between."""
     part("an asset's life")
     nobody_comes_in_unsigned(stack)
     expect("ready", caller.call("GET", "/readyz", 200).json()["status"], "/readyz")
@@ -100,7 +100,7 @@ def purged(caller, asset):
 
 
 def told_of(caller, asset):
-    """By the feed, from the first event to the last: each at least once, first in order."""
+    """The feed has every event at least once, with first occurrences in order."""
     expected = [json.loads(line)["version"] for line in caller.history(asset).splitlines()]
     position = {"next": None}
     first = []
@@ -123,7 +123,7 @@ def told_of(caller, asset):
 
 
 def history_is_whole(stack, caller, asset):
-    """By the loop that the README shows, pasted as a reader would."""
+    """Checks a history with the shell loop of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (loop,) = re.findall(r"<!-- audit -->\n```sh\n(.*?)```\n<!-- /audit -->", readme, re.DOTALL)
     history = caller.history(asset)
@@ -170,7 +170,7 @@ def declared(caller):
     caller.call("PUT", f"/asset/{asset}", 202)
     url = caller.call("GET", f"/asset/{asset}", 202).json()["download_url"]
     expect(BYTES, caller.fetch(url).content, "the declared bytes that came back")
-    # The emulator heeds response-* only for current versions; that the URL asks for it must do.
+    # The emulator applies response-* only to current versions, so this checks only the URL.
     asked = parse_qs(urlsplit(url).query).get("response-content-disposition", [""])[0]
     if "filename*=UTF-8''Gr%C3%BC%C3%9Fe" not in asked:
         raise Failed(f"the download would be named {asked}")

@@ -1,4 +1,4 @@
-"""What the stack shows of itself: metrics in its logs, rows against the journal, pins against S3."""
+"""Observations of the stack: metrics in its logs, rows against the journal, pins against S3."""
 
 import json
 
@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from . import fold, streams
 from .saying import Failed, say, until
 
-# What the projector logs when it reports records that are to be given again.
+# The projector's log line about records that must be delivered again.
 AGAIN = "records failed and will be retried"
 
 
@@ -25,7 +25,7 @@ def metrics(stack, function):
 
 
 def add(sums, line):
-    """Adds what one line of a log measures, if it does."""
+    """Adds the metrics of one log line, if it has any."""
     start = line.find("{")
     try:
         measured = json.loads(line[start:]) if start >= 0 else {}
@@ -38,7 +38,7 @@ def add(sums, line):
 
 
 def parked(stack):
-    """The assets that were set aside for a person."""
+    """The parked assets."""
     return {item["sk"]: item for item in stack.items("ViewsTable") if item["pk"] == "main#parked"}
 
 
@@ -58,7 +58,7 @@ def at_rest(stack, strangers=()):
     except Failed as failed:
         if AGAIN not in stack.emulator.log():
             raise Failed(f"{failed}\n" + "\n".join(last[:5])) from failed
-        # The emulator takes a stream batch for done whatever of it is reported as failed.
+        # The emulator treats a stream batch as done even if the projector reports failed records.
         say("the projector asked for records again; the emulator does not give them, so we do")
         streams.give_again(stack)
         wanted = until(same, "rows == fold(journal)")
@@ -69,7 +69,7 @@ def at_rest(stack, strangers=()):
 
 
 def pins_are_there(stack, rows):
-    """What a row pins, S3 holds, and what was purged is gone."""
+    """S3 has every pinned version, and no version of a purged asset."""
     s3, bucket = stack.emulator.client("s3"), stack.outputs["Bucket"]
     for asset, row in rows.items():
         key = f"main/{asset}"

@@ -1,8 +1,8 @@
-"""What a browser asks before it sends a page's request.
+"""A browser's preflight of a page's request.
 
-The function is asked itself, as API Gateway would hand it over. The emulator's gateway answers every
-OPTIONS without asking it, and does not read the template's CorsConfiguration, which deploy/check
-holds to what pages need."""
+The test calls the function directly, in API Gateway's form. The emulator's gateway answers every
+OPTIONS request itself, and does not read the template's CorsConfiguration, which deploy/check
+compares with the needs of pages."""
 
 import json
 
@@ -12,7 +12,7 @@ ORIGIN = "https://app.example"
 
 
 def walk(stack):
-    """That nothing but a success stands behind the route for it."""
+    """Checks that the preflight's route always answers with success."""
     part("a page asks whether it may")
     for path in ("/asset", "/asset/019aaf6b-5a00-7123-8456-0123456789ab/purge", "/nowhere"):
         expect(204, asked(stack, path), f"what the function says to OPTIONS {path}")

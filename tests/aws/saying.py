@@ -1,30 +1,30 @@
-"""How a step is told, checked and waited for."""
+"""Helpers to report, check and wait for a step."""
 
 import time
 
 
 class Failed(Exception):
-    """Something is not as it must be."""
+    """A check failed."""
 
 
 def say(what):
-    """Tells what was done, or holds."""
+    """Prints a completed step or a fact."""
     print(f"  {what}", flush=True)
 
 
 def part(title):
-    """Begins a part of the walk."""
+    """Starts a part of the test."""
     print(f"\n== {title}", flush=True)
 
 
 def expect(wanted, found, what):
-    """What was found must be what was wanted."""
+    """Compares the actual value with the expected one."""
     if wanted != found:
         raise Failed(f"{what}: wanted {wanted!r}, found {found!r}")
 
 
 def until(condition, what, seconds=60):
-    """Waits for a condition to hold, and gives what it gave."""
+    """Waits for a condition, and returns its value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()

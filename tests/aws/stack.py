@@ -1,4 +1,4 @@
-"""The stack: the real template, deployed as `sam deploy` would."""
+"""The stack: the real template, deployed like `sam deploy` does it."""
 
 import io
 import stat
@@ -63,7 +63,7 @@ class Stack:
 
 
 def upload_code(emulator):
-    """What `sam package` does: code goes to S3, and the template says where."""
+    """Does the work of `sam package`: uploads code to S3 and puts its location into the template."""
     s3 = emulator.client("s3")
     if CODE in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         return
@@ -82,7 +82,7 @@ def upload_code(emulator):
 
 
 def zipped(function):
-    """A function's code as Lambda takes it: one executable file."""
+    """A function's code in Lambda's form: one executable file."""
     binary = ROOT / "target/lambda" / function / "bootstrap"
     about = zipfile.ZipInfo("bootstrap")
     about.external_attr = (stat.S_IFREG | 0o755) << 16
@@ -93,6 +93,6 @@ def zipped(function):
 
 
 def plain(value):
-    """A value of DynamoDB's without its type."""
+    """A DynamoDB value without its type."""
     (kind, inner), = value.items()
     return int(inner) if kind == "N" else inner

@@ -1,18 +1,18 @@
-"""The journal's stream, as it was recorded, given to the projector once more."""
+"""Delivers the recorded records of the journal's stream to the projector again."""
 
 import json
 
 from .emulator import REGION
 from .saying import Failed, say
 
-# Records that the mapping hands over at once.
+# The mapping's batch size.
 BATCH = 100
-# Times that a batch is given before it must have succeeded: an emulator on a busy machine is slow.
+# Deliveries of a batch before it must succeed: an emulator on a busy machine is slow.
 TRIES = 5
 
 
 def records(stack):
-    """Everything that the journal's stream still holds, as Lambda gets it."""
+    """All records of the journal's stream, in Lambda's form."""
     streams = stack.emulator.client("dynamodbstreams")
     described = streams.list_streams(TableName=stack.outputs["JournalTable"])["Streams"]
     arn = described[0]["StreamArn"]
@@ -39,7 +39,7 @@ def as_lambda_gets_it(record, arn):
 
 
 def give(stack, recorded):
-    """Gives records to the projector in batches, each until nothing of it is to be given again."""
+    """Delivers records to the projector in batches, each until the projector reports no failure."""
     for start in range(0, len(recorded), BATCH):
         batch = {"Records": recorded[start:start + BATCH]}
         for _ in range(TRIES):
@@ -52,7 +52,7 @@ def give(stack, recorded):
 
 
 def give_again(stack):
-    """Everything that the stream still holds."""
+    """Delivers all records of the stream again."""
     give(stack, records(stack))
 
 

@@ -1,5 +1,5 @@
-"""The conformance suites of the adapters, which `cargo test` runs on an embedded DynamoDB, here on
-the emulator's: an engine that somebody else wrote."""
+"""Runs the conformance suites of the adapters on the emulator's DynamoDB, a third-party engine.
+`cargo test` runs them on an embedded one."""
 
 import os
 import re
@@ -15,9 +15,9 @@ TESTS, GIVEN = ["journal", "rows", "feed"], 3
 
 
 def run(emulator):
-    """All of them."""
+    """Runs all of them."""
     part("the conformance suites on this DynamoDB")
-    cargo("--no-run")  # which may have to download, and then must not trust the emulator alone
+    cargo("--no-run")  # may download, and then needs more certificates than the emulator's
     before = tables(emulator)
     told = cargo("given", **reached(emulator))
     found = re.findall(r"^test (\S*given\S*) \.\.\. ok$", told, re.MULTILINE)
@@ -35,7 +35,7 @@ def tables(emulator):
 
 
 def cargo(*words, **environment):
-    """What `cargo test` says. The whole workspace is named, so that what it built is not built
+    """The output of `cargo test`. It names the whole workspace, so that built crates are not built
     again."""
     which = [word for test in TESTS for word in ("--test", test)]
     done = subprocess.run(
@@ -48,7 +48,7 @@ def cargo(*words, **environment):
 
 
 def reached(emulator):
-    """The environment by which the tests find the emulator, and trust it."""
+    """The environment with the emulator's address and certificate for the tests."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": emulator.endpoint,
         "AWS_ACCESS_KEY_ID": "test",

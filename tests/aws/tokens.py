@@ -1,4 +1,4 @@
-"""The same stack with an issuer given: callers come with tokens, and nobody else comes in."""
+"""The same stack with an issuer: only callers with a token are admitted."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ AUDIENCE = "ledger"
 
 
 class Issuer:
-    """An OpenID issuer on loopback, for the time of the test."""
+    """An OpenID issuer on loopback, during the test."""
 
     def __init__(self):
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -38,7 +38,7 @@ class Issuer:
                 self.wfile.write(body)
 
             def log_message(self, *_):
-                """Nothing that anybody reads."""
+                """Logs nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -67,7 +67,7 @@ def encoded(data):
 
 
 def walk(stack, issuer):
-    """Who comes in, who does not, and under which name."""
+    """Checks which callers are admitted, and with which actor."""
     part("the same with tokens")
     refused = {
         "no token": None,

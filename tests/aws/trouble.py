@@ -1,4 +1,4 @@
-"""Bad luck: everything delivered again, functions killed at work, records that nobody wrote."""
+"""Faults: repeated deliveries, functions killed at work, forged records."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from . import fold, observed, streams
 from .emulator import ACCOUNT, REGION
 from .saying import Failed, expect, part, say, until
 
-# Assets of a batch that is broken off: as many as the mapping hands over at once.
+# Assets of an interrupted batch: the mapping's batch size.
 MANY = 100
-# Times that a function is killed until one of them was in the middle of its work.
+# Attempts to kill a function in the middle of its work.
 TRIES = 5
 
 
 class Recorder:
-    """Hears every notification of S3 that the stack hears: the same rule, another queue."""
+    """Receives the same notifications of S3 as the stack: the same rule, another queue."""
 
     def __init__(self, stack):
         self.stack, self.sqs = stack, stack.emulator.client("sqs")
@@ -42,7 +42,7 @@ class Recorder:
 
 
 def stir(stack, caller, recorder):
-    """All of it, with the rows compared to the journal after each part."""
+    """Injects all faults, and compares the rows with the journal after each."""
     everything_twice(stack, recorder)
     projector_killed(stack, caller)
     bucket_killed(stack, caller)
@@ -96,14 +96,14 @@ def projector_killed(stack, caller):
 def bucket_killed(stack, caller):
     part("the bucket function killed at work")
     sqs, looks = stack.emulator.client("sqs"), queue(stack, "Looks")
-    # What was being handled comes back after this many seconds, and not after three minutes.
+    # Messages in flight are delivered again after this many seconds, not after three minutes.
     sqs.set_queue_attributes(QueueUrl=looks, Attributes={"VisibilityTimeout": "3"})
     again_until_in_the_middle(lambda: bucket_killed_once(stack, caller))
     observed.at_rest(stack)
 
 
 def bucket_killed_once(stack, caller):
-    """Whether it was at work: of the uploads some were recorded, and notifications in its hands."""
+    """Whether it was at work: some uploads were recorded, and notifications were in flight."""
     created = [caller.create() for _ in range(20)]
     with ThreadPoolExecutor(4) as crowd:
         uploads = [crowd.submit(caller.put, made["upload_url"], b"bytes") for _, made in created]
@@ -127,7 +127,7 @@ def api_killed(stack, caller):
 
 
 def api_killed_once(stack, caller):
-    """Whether it was at work: some requests were answered, others not, and at least one cut off."""
+    """Whether it was at work: some requests were answered, and at least one was interrupted."""
     acknowledged, refused = [], []
 
     def create(_):
@@ -154,7 +154,7 @@ def api_killed_once(stack, caller):
 
 
 def again_until_in_the_middle(killed):
-    """Does it until the moment was right: killing a function that is idle shows nothing."""
+    """Repeats it until the function was at work: killing an idle function proves nothing."""
     for _ in range(TRIES):
         if killed():
             return
@@ -222,12 +222,12 @@ def tampering(stack, caller):
 
 
 def fresh(asset):
-    """An id like another, of nobody."""
+    """A valid id without an asset."""
     return asset[:-4] + f"{(int(asset[-4:], 16) + 1) % 65536:04x}"
 
 
 def put(stack, asset, version, body):
-    """What an intruder with the rights of an administrator can do."""
+    """Writes an item with the rights of an administrator."""
     stack.emulator.client("dynamodb").put_item(
         TableName=stack.outputs["JournalTable"],
         Item={"pk": {"S": f"main#{asset}"}, "sk": {"N": str(version)}, "body": {"S": body}},
@@ -235,7 +235,7 @@ def put(stack, asset, version, body):
 
 
 def hold(stack, function):
-    """Stops every process of a function where it is."""
+    """Suspends every process of a function."""
     pids = stack.emulator.processes_of(f"{stack.name}-{function}")
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -243,7 +243,7 @@ def hold(stack, function):
 
 
 def kill(pids):
-    """Kills processes that were held."""
+    """Kills suspended processes."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
 
@@ -265,7 +265,7 @@ def empty(stack, name):
 
 
 def waiting(stack, name):
-    """How many messages of a queue wait, and how many somebody has in hand."""
+    """The numbers of waiting messages and of messages in flight of a queue."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = stack.emulator.client("sqs").get_queue_attributes(
         QueueUrl=queue(stack, name), AttributeNames=names
@@ -280,13 +280,13 @@ def written(stack):
 
 
 def received(stack, created):
-    """Those of the assets that have bytes, by the journal."""
+    """The assets whose bytes were received, by the journal."""
     rows, _ = fold.rows(stack.items("JournalTable"))
     return [asset for asset, _ in created if "version_id" in rows[asset]]
 
 
 def unchanged(before, after, what):
-    """The same items are there, but for when an asset was last set aside."""
+    """The items are the same, except for the time of the last parking."""
     def comparable(items):
         return {json.dumps({name: value for name, value in item.items()
                             if not (name == "at" and item["pk"].endswith("#parked"))},

@@ -1,5 +1,5 @@
-"""Each client sends a file by a signed upload, with headers that nobody signed, and fetches it; and
-those that speak S3 put, get, and ask for what is not there. Prints what each of them saw.
+"""Each client uploads a file by a signed URL, with unsigned headers, and downloads it. S3 clients also
+put, get, and request a missing object. Prints the observations of each.
 """
 
 import base64
@@ -24,7 +24,7 @@ import requests
 
 BYTES = b"who did what to this file \xf0\x9f\xa6\x80\n" * 4000
 SHA256 = hashlib.sha256(BYTES).hexdigest()
-# What an uploader may add to a signed upload, and no reader may notice.
+# Headers that an uploader may add to a signed upload, without an effect on readers.
 UNSIGNED = {
     "content-encoding": "gzip",
     "content-language": "de",
@@ -81,7 +81,7 @@ const hex = bytes => [...new Uint8Array(bytes)].map(b => b.toString(16).padStart
 
 
 class Failed(Exception):
-    """A client saw something else than it should have."""
+    """A client made an unexpected observation."""
 
 
 def expect(expected, found, what):
@@ -171,7 +171,7 @@ def node_get(world, url):
 
 
 def signed(world, put, get):
-    """A declared upload, with headers that nobody signed, and its download."""
+    """A declared upload, with unsigned headers, and its download."""
     asset = world.create()
     upload = asset["upload"]
     expect(False, "content-length" in upload["headers"], "content-length to be set")
@@ -267,7 +267,7 @@ def boto(world):
 
 
 def environment(world):
-    # rclone cannot be given a bundle of certificates, and needs none here.
+    # rclone accepts no bundle of certificates, and needs none here.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**kept, "AWS_ACCESS_KEY_ID": world.credentials["access_key"],
             "AWS_SECRET_ACCESS_KEY": world.credentials["secret_key"],
@@ -342,7 +342,7 @@ def main():
                 start = time.monotonic()
                 try:
                     told = walk()
-                except Exception as error:  # whatever it is, the others are asked too
+                except Exception as error:  # after any error, the other clients run too
                     failures += 1
                     told = f"FAILED: {type(error).__name__}: {error}"
                 print(f"{name:18} {time.monotonic() - start:5.1f} s  {told}", flush=True)

@@ -1,93 +1,93 @@
-//! What may happen next: the rule book.
+//! The rules: which event may happen next.
 //!
-//! A decision looks at the asset as loaded and at what S3 showed after that load, and answers
-//! with the event to append, with nothing (it is so already), or with the rule that forbids it.
+//! A decision takes the asset as loaded and an observation of S3 made after that load. It returns
+//! the event to append, nothing (no change is needed), or the rule that forbids the command.
 
 use super::declaration::{Declaration, Reason};
 use super::event::{Event, UploadKind};
 use super::state::{Asset, AssetStatus, Life};
 use crate::objects::{CurrentObject, ObjectVersion};
 
-/// What somebody wants of an asset that exists.
+/// A command on an existing asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Say what S3 shows.
+    /// Record what S3 shows.
     Observe(ObservedObject),
-    /// Declare the pinned bytes to be the content for good.
+    /// Declare the pinned bytes to be the final content.
     Confirm,
-    /// Hide it.
+    /// Hide the asset.
     Delete(Option<Reason>),
-    /// Bring it back. `pin_exists`: whether the pinned version is still there.
+    /// Restore a deleted asset.
     Restore {
-        /// Seen after the load.
+        /// Whether the pinned version exists, observed after the load.
         pin_exists: bool,
     },
-    /// Destroy its bytes.
+    /// Destroy the asset's bytes.
     Purge,
 }
 
-/// What S3 showed when somebody looked, after the load.
+/// An observation of S3, made after the load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObservedObject {
-    /// The key, and what is known of the pinned version.
+    /// The key, and the state of the pinned version.
     Key {
         /// The key's current version.
         current: CurrentObject,
-        /// [`PinnedVersion::There`] where nothing is pinned.
+        /// [`PinnedVersion::There`] if nothing is pinned.
         pin: PinnedVersion,
     },
-    /// Every version was deleted, and this many were still listed after that.
+    /// Every version was deleted, and this many were listed afterwards.
     Swept {
         /// Versions and delete markers left.
         left: usize,
     },
 }
 
-/// What is known of the pinned version.
+/// The state of the pinned version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinnedVersion {
-    /// It is there.
+    /// It exists.
     There,
     /// It is missing. It may come back: a bucket that is being restored shows it late.
     Missing,
-    /// It is missing, and for good: somebody removed it, or it has been missing for long.
+    /// It is gone permanently: it was removed, or it has been missing for long.
     Gone,
 }
 
 /// The rule that forbids a command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is no such asset, or none any more.
+    /// There is no such asset, or it was purged.
     #[error("there is no such asset")]
     NotFound,
-    /// The asset was purged; only its history is left.
+    /// The asset was purged. Only its history is left.
     #[error("the asset was purged")]
     Purged,
-    /// Confirming needs bytes that were received.
+    /// Confirming needs received bytes.
     #[error("the asset is {}, not received", .0.shown())]
     NotReceived(AssetStatus),
-    /// The bytes are not those that were declared.
+    /// The bytes do not match the declaration.
     #[error("the {field} of the object is not the one that was declared")]
     Mismatch {
         /// Which declared field differs.
         field: &'static str,
     },
-    /// Restoring and purging start from a deleted asset.
+    /// Restoring and purging need a deleted asset.
     #[error("the asset is {}, not deleted", .0.shown())]
     NotDeleted(AssetStatus),
-    /// The bytes are being destroyed, which cannot be taken back.
+    /// The bytes are being destroyed, which cannot be undone.
     #[error("the asset is being purged")]
     BeingPurged,
-    /// The bytes that the asset would be restored to are gone.
+    /// The bytes that a restore would show are gone.
     #[error("the pinned version of the object is gone")]
     PinGone,
-    /// An upload URL is for an asset that has no bytes yet.
+    /// An upload URL needs an asset without bytes.
     #[error("the asset is {}, not created", .0.shown())]
     NotAwaitingUpload(AssetStatus),
-    /// A download is of confirmed bytes.
+    /// A download needs confirmed bytes.
     #[error("the asset is {}, not uploaded", .0.shown())]
     NotDownloadable(AssetStatus),
-    /// The asset has as many events as an asset may have; those that end it are still taken.
+    /// The asset has the maximum number of events. Only events that end it are accepted.
     #[error(
         "the asset has as many events as an asset may have ({}, the last {} of them for its \
          deletion and purge): create a new asset for what comes; this one can be read, deleted and \
@@ -96,30 +96,30 @@ pub enum Rejection {
         ENDING_MAX
     )]
     Full,
-    /// The last event has the last time that can be recorded, or the clock is past it.
+    /// The last event has the last time that can be recorded, or the clock is past that time.
     #[error("the event would be at a time that cannot be recorded")]
     OutOfTime,
     /// The asset is not at the version that the caller named.
     #[error("the asset is at version {actual}")]
     VersionConflict {
-        /// The version it is at.
+        /// The asset's version.
         actual: u64,
     },
 }
 
-/// Events of one asset at most: its whole history is loaded for every command.
+/// The maximum number of events of one asset: every command loads the whole history.
 pub const EVENTS_MAX: u64 = 10_000;
-/// How many of them are kept for the asset's end: a deletion, the request of a purge, its success.
+/// The number of these reserved for the asset's end: deletion, purge request, purge.
 const ENDING_MAX: u64 = 3;
 
-/// Refuses an event beyond the most that an asset may have.
+/// Refuses an event beyond the maximum number of events.
 pub fn has_room(asset: &Asset, event: &Event) -> Result<(), Rejection> {
     let ends = matches!(event, Event::SoftDeleted { .. } | Event::PurgeRequested | Event::Purged);
     let most = if ends { EVENTS_MAX } else { EVENTS_MAX - ENDING_MAX };
     if asset.version < most { Ok(()) } else { Err(Rejection::Full) }
 }
 
-/// Decides what a command does to an asset.
+/// Decides the effect of a command on an asset.
 pub fn decide(asset: &Asset, command: &Command) -> Result<Option<Event>, Rejection> {
     match command {
         Command::Observe(sight) => Ok(observe(asset, sight)),
@@ -156,7 +156,7 @@ fn look(
         (S::Received | S::Uploaded | S::Deleted, _) if pin == PinnedVersion::Gone => {
             Some(Event::Purged)
         }
-        // Whatever else is there, nothing is recorded of an asset whose bytes may come back.
+        // Nothing is recorded of an asset whose bytes may come back.
         _ if pin == PinnedVersion::Missing => None,
         // S3's own soft delete.
         (S::Received | S::Uploaded, CurrentObject::DeleteMarker { .. }) => {
@@ -173,7 +173,7 @@ fn received_unless_pinned(asset: &Asset, seen: &ObjectVersion) -> Option<Event> 
 fn confirm(asset: &Asset) -> Result<Option<Event>, Rejection> {
     match (asset.status(), &asset.pin) {
         (AssetStatus::Purged, _) => Err(Rejection::NotFound),
-        (AssetStatus::Uploaded, _) => Ok(None), // already so: saying it twice is no news
+        (AssetStatus::Uploaded, _) => Ok(None), // already confirmed: no new event
         (AssetStatus::Received, Some(pin)) => {
             matches_declaration(&asset.declared, pin).map(|()| Some(Event::Uploaded))
         }
@@ -181,7 +181,7 @@ fn confirm(asset: &Asset) -> Result<Option<Event>, Rejection> {
     }
 }
 
-/// Bytes whose hash S3 does not know cannot be shown to be the declared ones.
+/// If S3 does not know the hash of the bytes, they do not match a declared hash.
 fn matches_declaration(declared: &Declaration, pin: &ObjectVersion) -> Result<(), Rejection> {
     if declared.size.is_some_and(|size| size != pin.size) {
         return Err(Rejection::Mismatch { field: "size" });
@@ -220,7 +220,7 @@ fn purge(asset: &Asset) -> Result<Option<Event>, Rejection> {
 }
 
 impl Asset {
-    /// Whether a fresh upload URL may be given, and of which kind.
+    /// Whether a new upload URL may be signed, and of which kind.
     pub fn upload_again(&self) -> Result<UploadKind, Rejection> {
         match self.status() {
             AssetStatus::Created => Ok(self.declared.upload),
@@ -229,7 +229,7 @@ impl Asset {
         }
     }
 
-    /// The version of the object that a download URL may be given for.
+    /// The version of the object for which a download URL may be signed.
     pub fn download(&self) -> Result<&ObjectVersion, Rejection> {
         match (self.status(), &self.pin) {
             (AssetStatus::Uploaded, Some(pin)) => Ok(pin),

@@ -1,23 +1,23 @@
-//! What a client says of a file before it uploads it, and the limits of what it may say.
+//! A client's declaration of a file before the upload, and the limits of its fields.
 
 use std::collections::BTreeMap;
 
 use super::event::UploadKind;
 
-/// Bytes of a file name: what the common file systems take.
+/// Bytes of a file name: the limit of common file systems.
 pub const FILENAME_MAX: usize = 255;
-/// Bytes of a content type: longer ones are not types but smuggled data.
+/// Bytes of a content type. A longer value is not a type but hidden data.
 pub const CONTENT_TYPE_MAX: usize = 128;
-/// S3 takes no more in one PUT: 5 GiB.
+/// S3's limit for one PUT: 5 GiB.
 pub const SIZE_MAX: u64 = 5 << 30;
 /// Tags of one asset.
 pub const TAGS_MAX: usize = 50;
-/// Bytes of all tags together, so that an event stays near one write unit.
+/// Bytes of all tags together, so that an event takes about one write unit.
 pub const TAGS_BYTES_MAX: usize = 512;
-/// Bytes of the reason of a delete.
+/// Bytes of the reason of a deletion.
 pub const REASON_MAX: usize = 256;
 
-/// What was declared of a file.
+/// The declaration of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
     /// How the upload URL is signed.
@@ -30,19 +30,19 @@ pub struct Declaration {
     pub size: Option<u64>,
     /// SHA-256 in lower-case hex.
     pub sha256: Option<String>,
-    /// The client's own words about the file.
+    /// Tags chosen by the client.
     pub tags: BTreeMap<String, String>,
 }
 
-/// A field that cannot be taken, and how to mend it.
+/// A field that is invalid, and how to correct it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidField {
-    /// The field as the client named it.
+    /// The field's name in the request.
     pub field: &'static str,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be valid.
     pub problem: String,
-    /// Whether the value is of the right form but over its limit.
+    /// Whether the value has a valid form but exceeds its limit.
     pub too_large: bool,
 }
 
@@ -53,7 +53,7 @@ impl InvalidField {
 }
 
 impl Declaration {
-    /// Nothing declared: the URL takes any bytes.
+    /// An empty declaration: the URL accepts any bytes.
     #[must_use]
     pub fn plain() -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Declaration {
         }
     }
 
-    /// The declaration if every field is within its limits, with the SHA-256 in lower case.
+    /// The declaration, if every field is within its limits. The SHA-256 is in lower case.
     pub fn checked(mut self) -> Result<Self, InvalidField> {
         self.filename.as_deref().map_or(Ok(()), check_filename)?;
         self.content_type.as_deref().map_or(Ok(()), check_content_type)?;
@@ -80,12 +80,12 @@ impl Declaration {
     }
 }
 
-/// Why somebody deleted an asset, within its limits.
+/// The reason of a deletion, within its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(pub(super) String);
 
 impl Reason {
-    /// Takes up to 256 bytes without control characters.
+    /// Accepts up to 256 bytes without control characters.
     pub fn new(text: String) -> Result<Self, InvalidField> {
         if text.len() > REASON_MAX {
             let problem = format!("must be at most {REASON_MAX} bytes, not {}", text.len());
@@ -169,7 +169,7 @@ pub(crate) fn check_tag_sizes(tags: &BTreeMap<String, String>) -> Result<(), Inv
     Ok(())
 }
 
-/// Refuses what would break a log line, a header or the order in which a person reads a name.
+/// Refuses characters that break a log line, a header or the reading order of a name.
 fn check_characters(field: &'static str, text: &str) -> Result<(), InvalidField> {
     let turns_text = |c: char| {
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')

@@ -1,41 +1,41 @@
-//! What can happen to an asset. How it is stored is the affair of [`record`](crate::record).
+//! The events of an asset. [`record`](crate::record) defines their stored form.
 
 use super::declaration::Declaration;
 use crate::objects::ObjectVersion;
 
-/// Something that happened to an asset.
+/// An event of an asset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody announced a file and was given a URL to upload it by.
+    /// A client declared a file and received an upload URL.
     Created(Declaration),
-    /// Bytes arrived; this version of the object is the asset's content from here on.
+    /// Bytes arrived. This version of the object is the asset's content from here on.
     Received(ObjectVersion),
-    /// A client confirmed its upload: the pinned version is the content for good.
+    /// A client confirmed its upload: the pinned version is final.
     Uploaded,
-    /// Hidden from readers. The bytes stay.
+    /// The asset is hidden from readers. The bytes stay.
     SoftDeleted {
-        /// Why, in the words of whoever did it.
+        /// The reason, as given by the caller.
         reason: Option<String>,
     },
-    /// Back as it was before the soft delete.
+    /// The asset has the state from before the soft delete.
     Restored,
-    /// Somebody asked for the bytes to be destroyed.
+    /// A caller requested that the bytes are destroyed.
     PurgeRequested,
-    /// A look found no bytes left.
+    /// Reconciling found no bytes left.
     Purged,
 }
 
 /// How the upload URL is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UploadKind {
-    /// For `host` only: any bytes, by any client, also `curl --upload-file`.
+    /// Signs `host` only: any bytes, by any client, also `curl --upload-file`.
     Plain,
-    /// For what was declared, and never over an object that is there already.
+    /// Signs the declared values, and never replaces an existing object.
     Declared,
 }
 
 impl Event {
-    /// Every name that [`Event::kind`] gives, in the order of a life.
+    /// Every name that [`Event::kind`] returns, in the order of an asset's life.
     pub const KINDS: [&str; 7] = [
         "created",
         "received",
@@ -46,7 +46,7 @@ impl Event {
         "purged",
     ];
 
-    /// The name of what happened, which its stored forms have as their type.
+    /// The event's name, which its stored forms use as their type.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

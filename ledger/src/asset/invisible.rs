@@ -1,10 +1,10 @@
-//! Characters that are not seen, by which two names that look the same differ.
+//! Invisible characters, which make different names look the same.
 
-/// The first character of `text` that is not seen and stands where no script needs it.
+/// The first invisible character of `text` in a place where no script needs it.
 ///
-/// Unicode's `Default_Ignorable_Code_Point`, and the marks of annotations. Joiners and variation
-/// selectors are among them, and make emoji and some scripts what they are: one of them is taken
-/// behind a character that it can change, and a joiner only between two.
+/// These are Unicode's `Default_Ignorable_Code_Point` and annotation marks. They include joiners
+/// and variation selectors, which emoji and some scripts need: one is accepted after a character
+/// that it can modify, and a joiner only between two.
 pub(super) fn invisible(text: &str) -> Option<char> {
     let mut before = None;
     let mut rest = text.chars().peekable();

@@ -1,4 +1,4 @@
-//! What an asset is: the fold of what happened to it.
+//! The state of an asset: the fold of its events.
 
 use chrono::{DateTime, Utc};
 
@@ -9,37 +9,37 @@ use crate::id::Key;
 use crate::objects::ObjectVersion;
 use crate::record::EventRecord;
 
-/// An asset as its first `version` events made it.
+/// The state of an asset after its first `version` events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
-    /// Whose asset, and which.
+    /// The tenant and the id.
     pub key: Key,
-    /// How many events it has had.
+    /// The number of its events.
     pub version: u64,
-    /// The hash of the last of them.
+    /// The hash of the last event.
     pub head: Hash,
-    /// When it was created.
+    /// The time of the first event.
     pub created_at: DateTime<Utc>,
-    /// When the last event happened.
+    /// The time of the last event.
     pub updated_at: DateTime<Utc>,
-    /// What was declared of the file.
+    /// The declaration of the file.
     pub declared: Declaration,
     /// The version of the object that is the asset's content.
     pub pin: Option<ObjectVersion>,
-    /// Whether the upload was confirmed, which freezes the pin.
+    /// Whether the upload was confirmed. A confirmed pin does not change.
     pub confirmed: bool,
-    /// Whether it is to be seen, and if not, how far its end has come.
+    /// Whether the asset is visible, and if not, the stage of its removal.
     pub life: Life,
 }
 
-/// Whether an asset is to be seen.
+/// Whether an asset is visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Life {
-    /// To be seen.
+    /// It is visible.
     Live,
-    /// Hidden; its bytes stay.
+    /// It is hidden; its bytes stay.
     Deleted {
-        /// Why, if that was said.
+        /// The reason, if one was given.
         reason: Option<String>,
     },
     /// Its bytes are being destroyed.
@@ -48,25 +48,25 @@ pub enum Life {
     Purged,
 }
 
-/// Where an asset stands in its life.
+/// The stage of an asset's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AssetStatus {
-    /// Announced; no bytes yet.
+    /// Declared; no bytes yet.
     Created,
-    /// Bytes are there.
+    /// Bytes were received.
     Received,
-    /// Bytes are there and confirmed.
+    /// Bytes were received and confirmed.
     Uploaded,
     /// Hidden.
     Deleted,
-    /// Being destroyed; shown as deleted.
+    /// The bytes are being destroyed; shown as deleted.
     Purging,
-    /// Gone but for its history.
+    /// Only the history is left.
     Purged,
 }
 
 impl AssetStatus {
-    /// The name that clients see.
+    /// The name in the API.
     #[must_use]
     pub fn shown(self) -> &'static str {
         match self {
@@ -79,18 +79,18 @@ impl AssetStatus {
     }
 }
 
-/// An event that cannot have happened to this asset: the history was written by something else.
+/// An event that is impossible in the asset's state: another program wrote the history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{event:?} cannot happen to an asset that is {status}")]
 pub struct ImpossibleEvent {
     /// The event's type.
     pub event: &'static str,
-    /// What the asset was.
+    /// The asset's status.
     pub status: &'static str,
 }
 
 impl Asset {
-    /// The asset that a first event makes.
+    /// The asset after its first event.
     pub fn begin(key: Key, record: &EventRecord, hash: Hash) -> Result<Self, ImpossibleEvent> {
         let Event::Created(declared) = &record.event else {
             return Err(ImpossibleEvent { event: record.event.kind(), status: "not created" });
@@ -108,8 +108,8 @@ impl Asset {
         })
     }
 
-    /// The asset after one more event. Facts are taken as they are: only what no version of this
-    /// program could have written is refused, so that tomorrow's rules can read yesterday's log.
+    /// The asset after one more event. Facts are accepted: only events that no version of this
+    /// program could have written are refused, so that later rules can read older histories.
     pub fn apply(&mut self, record: &EventRecord, hash: Hash) -> Result<(), ImpossibleEvent> {
         let impossible = matches!(record.event, Event::Created(_)) || self.life == Life::Purged;
         if impossible {
@@ -131,7 +131,7 @@ impl Asset {
         Ok(())
     }
 
-    /// Where the asset stands.
+    /// The stage of the asset's life.
     #[must_use]
     pub fn status(&self) -> AssetStatus {
         match self.life {

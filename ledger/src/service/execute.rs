@@ -1,5 +1,4 @@
-//! Driving a command to its end: what comes next, append it, and if somebody was faster, again
-//! from the load.
+//! Executes a command: find the next event, append it, and after a lost race retry from the load.
 
 use std::time::Duration;
 
@@ -16,9 +15,9 @@ use crate::journal::Appended;
 use crate::record::{Cause, CommandId, EventRecord, EventSource};
 use crate::time;
 
-/// Events that one look may record in a row; each is a change of the object seen in between.
+/// Events that one call may record in a row; each is a change of the object seen in between.
 const STEPS: u32 = 8;
-/// The longest wait after a lost race, by how many were lost before.
+/// The longest wait after a lost race, by the number of races lost before.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(8), Duration::from_secs(1));
 
 impl LedgerService {
@@ -74,8 +73,8 @@ impl LedgerService {
         Err(Refusal::Contended)
     }
 
-    /// The next event that the intent leads to, and its command where that is not the caller's
-    /// own but what anybody who looked would have given.
+    /// The next event that the intent leads to, and its command id if that is derived from the
+    /// observation and not the caller's own.
     async fn next(
         &self,
         history: &History,
@@ -93,7 +92,7 @@ impl LedgerService {
                         return Ok(seen);
                     }
                     if looked.missing {
-                        // As of an asset without bytes: there are none to confirm.
+                        // An asset without bytes has none to confirm.
                         return Err(Rejection::NotReceived(AssetStatus::Created).into());
                     }
                 }
@@ -101,7 +100,7 @@ impl LedgerService {
             }
             Intent::Delete(reason) => Command::Delete(reason.clone()),
             Intent::Restore => {
-                // What the rules refuse anyway is refused without a look.
+                // A command that the rules refuse anyway needs no observation.
                 let matters = asset.status() == AssetStatus::Deleted;
                 Command::Restore { pin_exists: !matters || self.pin_exists(asset).await? }
             }
@@ -110,9 +109,9 @@ impl LedgerService {
         Ok(decide(asset, &command)?.map(|event| (event, None)))
     }
 
-    /// Appends an event after the asset's last, if it is read back as a part of the history;
-    /// `None` if that version was taken by another. Taken by these very bytes, the reply to an
-    /// earlier sending of them was lost.
+    /// Appends an event after the asset's last, if it can be read back as a part of the history;
+    /// `None` if another event has that version. If the same bytes have it, the reply to an earlier
+    /// attempt was lost.
     async fn append(
         &self,
         history: History,
@@ -140,7 +139,7 @@ impl LedgerService {
         }
     }
 
-    /// Waits a little, by chance, so that those who raced once do not race again in step.
+    /// Waits for a short random time, so that writers that raced once do not race again in step.
     async fn back_off(&self, lost: u32) {
         let longest = BACKOFF.pause(lost - 1);
         let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
@@ -158,7 +157,7 @@ fn check_version(asset: &Asset, expected: Option<u64>) -> Result<(), Rejection> 
     }
 }
 
-/// A delete marker is S3's own soft delete, and came through S3 whoever was first to see it.
+/// A delete marker is S3's own soft delete, and its source is S3 for every observer.
 fn seen_in_s3(event: &Event, intent: &Intent) -> bool {
     matches!((event, intent), (Event::SoftDeleted { .. }, Intent::Look(_) | Intent::Confirm))
 }

@@ -1,4 +1,4 @@
-//! Looking at an asset's object, after the load, and what came of it.
+//! Observes an asset's object, after the load, and reports the result.
 
 use chrono::TimeDelta;
 
@@ -13,12 +13,12 @@ use crate::id::Key;
 use crate::objects::CurrentObject;
 use crate::record::CommandId;
 
-/// How long after a pinned version was first found missing a look finds it gone.
+/// A pinned version that is still missing this long after the first observation is gone.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
 
 impl LedgerService {
-    /// What an asset's object shows, and what comes of it. `grounds`: for believing that a pinned
-    /// version that is missing is gone.
+    /// Observes an asset's object and returns the next event. `grounds`: why a missing pinned
+    /// version may be considered gone.
     pub(super) async fn observe(
         &self,
         history: &History,
@@ -40,7 +40,7 @@ impl LedgerService {
         let news = self.news(history, &sight)?;
         let there = asset.pin.is_some()
             && matches!(sight, ObservedObject::Key { pin: PinnedVersion::There, .. });
-        // An event that was recorded just now has made any note one of another version.
+        // An event that was just recorded made any note void: it is of an earlier asset version.
         let noted = looked.recorded == 0 && *grounds != AbsenceProof::NotAsked;
         if news.is_none() && there && noted {
             self.absences.ended(&asset.key).await?;
@@ -48,7 +48,7 @@ impl LedgerService {
         Ok(news.map(|(event, command)| (event, Some(command))))
     }
 
-    /// Whether a pinned version that a look did not find is gone for good.
+    /// Whether a pinned version that was not found is gone permanently.
     async fn is_gone(&self, asset: &Asset, grounds: &AbsenceProof) -> Result<bool, StoreError> {
         let Some(pin) = &asset.pin else { return Ok(false) };
         match grounds {
@@ -64,8 +64,8 @@ impl LedgerService {
         Ok(now - first > PATIENCE)
     }
 
-    /// What the bucket shows of an asset that no event records, and a look would; nothing is
-    /// changed. For an asset whose bytes are to be destroyed, or are, a look does more than record.
+    /// The event that reconciling would record, if the bucket shows an unrecorded change. Nothing
+    /// is changed. Purging and purged assets are left out: reconciling them does more than record.
     pub async fn unrecorded(&self, history: &History) -> Result<Option<Event>, Refusal> {
         let asset = history.asset();
         if matches!(asset.status(), AssetStatus::Purging | AssetStatus::Purged) {
@@ -83,28 +83,28 @@ impl LedgerService {
         let asset = history.asset();
         let event = decide(asset, &Command::Observe(sight.clone()))?;
         let seen = event.map(|event| (self.command_of_sight(history, &event, sight), event));
-        // Recorded before, and undone since: a restored asset whose delete marker still lies
-        // there was not deleted again.
+        // Recorded before, and undone since: if the delete marker of a restored asset is still
+        // there, the asset was not deleted again.
         let news = seen.filter(|(command, event)| {
             matches!(event, Event::Received(_)) || history.by_command(command).is_none()
         });
         Ok(news.map(|(command, event)| (event, command)))
     }
 
-    /// What S3 shows now. Whether the pinned version exists is asked only where it matters.
+    /// Observes S3. The existence of the pinned version is requested only if it matters.
     async fn sight(&self, asset: &Asset) -> Result<ObservedObject, StoreError> {
         let current = self.objects.current(&asset.key).await?;
         let pin_exists = match &current {
             CurrentObject::Object(seen) if asset.is_pinned(&seen.version_id) => true,
-            // It is replaced.
+            // The new object replaces it.
             CurrentObject::Object(_) if asset.status() == AssetStatus::Received => true,
             _ => self.pin_exists(asset).await?,
         };
         if pin_exists {
             return Ok(ObservedObject::Key { current, pin: PinnedVersion::There });
         }
-        // A version that is gone stays gone, but others may have come since the first question:
-        // asked again, the answers fit together, and nobody's fresh bytes are taken for none.
+        // A version that is gone stays gone, but others may have come since the first request. The
+        // second request makes the answers consistent, so new bytes are not missed.
         let current = self.objects.current(&asset.key).await?;
         Ok(ObservedObject::Key { current, pin: PinnedVersion::Missing })
     }
@@ -153,7 +153,7 @@ impl LedgerService {
             CommandId::of_sight(&self.bucket, &asset.key, version_id, event.kind(), replaced)
         };
         let command = of(replaced);
-        // The same version may take the place of the same other one twice: it was missing for a
+        // The same version may replace the same other one twice, if that one was missing for a
         // while.
         match (event, history.by_command(&command)) {
             (Event::Received(_), Some(_)) => {

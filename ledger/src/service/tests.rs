@@ -1,4 +1,4 @@
-//! What the service adds to the rule book: looking, retrying, and doing nothing twice.
+//! What the service adds to the rules: observing, retrying, and recording nothing twice.
 
 mod table;
 mod world;
@@ -383,7 +383,7 @@ async fn a_clock_beyond_the_last_recordable_time_creates_nothing() {
     }
 }
 
-/// What its own reader would refuse must be seen before it is there for good.
+/// An event that its own reader would refuse must be detected before it is stored.
 #[tokio::test]
 async fn an_event_that_is_over_a_limit_is_not_written() {
     let world = ServiceFixture::new();
@@ -483,7 +483,7 @@ async fn what_is_missing_cannot_be_confirmed_and_can_when_it_is_back() {
     world.service.confirm(&caller(), asset, None).await.unwrap();
 }
 
-/// While the newer version was missing, the older one stood in for it.
+/// While the newer version was missing, the older one was pinned instead.
 #[tokio::test]
 async fn a_version_that_comes_back_is_pinned_again() {
     let world = ServiceFixture::new();

@@ -16,10 +16,10 @@ fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
 }
 
-/// Runs the whole contract on what `open` gives: the same notes each time, as after a restart.
+/// Runs the whole contract on the notes of `open`: the same each time, as after a restart.
 ///
 /// # Panics
-/// If the notes do not keep the contract.
+/// If the notes violate the contract.
 pub async fn conformance<A: Absences>(open: impl AsyncFn() -> A) {
     let missed =
         async |absence: &Absence, minutes| open().await.missed(absence, at(minutes)).await.unwrap();

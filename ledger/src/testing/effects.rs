@@ -1,4 +1,4 @@
-//! A clock and chance that repeat themselves.
+//! A repeatable clock and repeatable randomness.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -6,15 +6,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::effects::Effects;
 
-/// Where the clock starts: some time after the first events that anybody can have.
+/// Where the clock starts: some time after the first events that can exist.
 const START: i64 = 1_795_420_800_000_000; // 2026-11-23T08:00:00Z in µs
 
-/// Seeded chance (SplitMix64): the same seed gives the same draws.
+/// Seeded randomness (SplitMix64): the same seed gives the same draws.
 #[derive(Debug)]
 pub struct Chance(AtomicU64);
 
 impl Chance {
-    /// Chance that is all in `seed`.
+    /// Randomness that depends only on `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
@@ -34,7 +34,7 @@ impl Chance {
         self.draw() % limit.max(1)
     }
 
-    /// Whether something happens that happens `per_mille` times in a thousand.
+    /// True with a probability of `per_mille` in a thousand.
     pub fn happens(&self, per_mille: u64) -> bool {
         self.below(1_000) < per_mille
     }
@@ -45,7 +45,7 @@ impl Chance {
         choices.get(index)
     }
 
-    /// Puts `items` into any order.
+    /// Shuffles `items`.
     pub fn shuffle<T>(&self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);
@@ -54,7 +54,7 @@ impl Chance {
     }
 }
 
-/// [`Effects`] from a seed. The clock stands until it is set or moved.
+/// [`Effects`] from a seed. The clock does not move until it is set or advanced.
 #[derive(Debug)]
 pub struct TestEffects {
     micros: AtomicI64,
@@ -62,7 +62,7 @@ pub struct TestEffects {
 }
 
 impl TestEffects {
-    /// Effects that are all in `seed`.
+    /// Effects that depend only on `seed`.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
         Self { micros: AtomicI64::new(START), chance: Chance::new(seed) }
@@ -73,7 +73,7 @@ impl TestEffects {
         self.micros.store(at.timestamp_micros(), Ordering::Relaxed);
     }
 
-    /// Moves the clock; a negative step sets it back.
+    /// Advances the clock; a negative step sets it back.
     pub fn advance(&self, step: TimeDelta) {
         let micros = step.num_microseconds().unwrap_or(0);
         self.micros.fetch_add(micros, Ordering::Relaxed);

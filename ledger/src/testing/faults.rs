@@ -1,4 +1,4 @@
-//! Stores that fail: before the effect, after it, or by being slow.
+//! Stores that fail before the effect, fail after it, or are slow.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::journal::{Appended, Arrival, Arrivals, Journal, Scan};
 use crate::objects::{CurrentObject, Objects};
 use crate::record::StoredLine;
 
-/// Calls after which [`persist`] gives up on a store that fails at half of them: 2^64 to one.
+/// Calls after which [`persist`] gives up on a store that fails half of them: 2^64 to one.
 const PATIENCE: u32 = 64;
 
-/// How often, and how, calls go wrong. Shared by all stores of one world.
+/// The rate and the kinds of faults. All stores of one world share it.
 #[derive(Debug)]
 pub struct Faults {
     chance: Chance,
@@ -35,7 +35,7 @@ impl Faults {
         Self { chance: Chance::new(seed), per_mille: AtomicU64::new(per_mille), latency_ms }
     }
 
-    /// From now on nothing fails.
+    /// Stops all faults.
     pub fn stop(&self) {
         self.per_mille.store(0, Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ impl Faults {
     }
 }
 
-/// Repeats a call for as long as its failures promise that the same call may succeed later.
+/// Retries a call while its error says that the same call may succeed later.
 pub async fn persist<T, C>(mut call: impl FnMut() -> C) -> Result<T, StoreError>
 where
     C: Future<Output = Result<T, StoreError>>,
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// A store whose calls go wrong as [`Faults`] say.
+/// A store with faults as [`Faults`] defines them.
 #[derive(Debug)]
 pub struct FaultyJournal<S> {
     store: S,
@@ -95,7 +95,7 @@ pub struct FaultyJournal<S> {
 }
 
 impl<S> FaultyJournal<S> {
-    /// `store`, but faulty.
+    /// `store` with faults.
     #[must_use]
     pub const fn new(store: S, faults: Arc<Faults>) -> Self {
         Self { store, faults }

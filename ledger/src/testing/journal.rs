@@ -1,8 +1,8 @@
 //! The contract of [`Journal`] and [`Arrivals`] as a suite. Every adapter and every decorator runs
-//! it whole, each function on a store of its own that nobody else writes to.
+//! all of it, each function on a store of its own without other writers.
 //!
-//! A call that fails is repeated as its callers repeat it: an append that finds its own line in
-//! its place was written, and its reply was lost.
+//! A call that fails is repeated as callers repeat it: if an append finds its own line in its
+//! place, it was written, and its reply was lost.
 
 mod scan;
 
@@ -25,11 +25,11 @@ use crate::record::StoredLine;
 
 /// Writers that race for one version.
 const WRITERS: u64 = 32;
-/// Versions that they race for.
+/// Versions for which the writers race.
 const ROUNDS: u64 = 8;
 
-/// Text that careless stores alter: quotes, escapes, what Unicode normalises or cannot show, line
-/// separators, characters beyond the first plane, and spaces at the ends.
+/// Text that careless stores alter: quotes, escapes, text that Unicode normalises or cannot show,
+/// line separators, characters beyond the first plane, and spaces at the ends.
 const ODD: [&str; 7] = [
     r#"{"quotes":"\" ' \\ \n \u0000"}"#,
     "{\"composed\":\"é\",\"decomposed\":\"e\u{301}\"}",
@@ -43,7 +43,7 @@ const ODD: [&str; 7] = [
 /// The whole contract of [`Journal`].
 ///
 /// # Panics
-/// If `journal` does not keep it.
+/// If `journal` violates it.
 pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
     an_asset_that_does_not_exist_has_no_history(&*journal).await;
     events_come_back_in_order_byte_for_byte(&*journal).await;
@@ -53,10 +53,10 @@ pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
     of_many_writers_one_wins(journal).await;
 }
 
-/// What [`Journal`] promises of what follows what, where a file keeps it.
+/// The part of [`Journal`]'s contract about the order of events, which a file checks.
 ///
 /// # Panics
-/// If `journal` does not keep it.
+/// If `journal` violates it.
 pub async fn links_conformance(journal: &dyn Journal) {
     let key = key("main", 8);
     let linked = |version: u64, prev: Hash| StoredLine {
@@ -83,10 +83,10 @@ pub async fn links_conformance(journal: &dyn Journal) {
     assert_eq!(append(journal, &key, &late).await, Appended::Taken(second.clone()));
 }
 
-/// The whole contract of [`Arrivals`], for a journal that is still empty.
+/// The whole contract of [`Arrivals`], for an empty journal.
 ///
 /// # Panics
-/// If `journal` does not keep it.
+/// If `journal` violates it.
 pub async fn arrivals_conformance<J: Journal + Arrivals + 'static>(journal: Arc<J>) {
     arrivals_come_in_the_order_of_their_appends(&*journal).await;
     what_was_not_written_does_not_arrive(&*journal).await;
@@ -239,7 +239,7 @@ where
     assert_eq!(per_writer.len() as u64, WRITERS * ROUNDS, "each event arrived once");
 }
 
-/// Reads arrivals whenever `latest` tells of one, as a runner does.
+/// Reads arrivals whenever `latest` changes, as a runner does.
 async fn follow<J: Arrivals>(journal: &J, mut after: u64, count: u64) -> Vec<Arrival> {
     let mut latest = journal.latest();
     let mut followed = Vec::new();
@@ -256,15 +256,15 @@ async fn follow<J: Arrivals>(journal: &J, mut after: u64, count: u64) -> Vec<Arr
     followed
 }
 
-/// A caller that hangs up, as HTTP clients do, may leave an event behind; then whoever follows
-/// the arrivals must be told of it all the same.
+/// A caller that disconnects, as HTTP clients do, may leave an event behind. A reader of the
+/// arrivals must still be notified of it.
 async fn nobody_need_wait_for_an_append_to_be_told_of_it<J: Journal + Arrivals>(journal: &J) {
     let key = key("main", 12);
     {
         let mut append = journal.append(&key, line(1, "hung up"));
         let _ = append.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
-    // Its answer comes after whatever was appended before it, and tells nobody anything new.
+    // Its answer comes after all earlier appends, and notifies of no other.
     append(journal, &self::key("main", 11), &line(1, "late")).await;
     assert_eq!(*journal.latest().borrow(), last_number(journal).await);
 }
@@ -273,7 +273,7 @@ async fn last_number<J: Arrivals>(journal: &J) -> u64 {
     arrivals(journal, 0, usize::MAX >> 1).await.last().map_or(0, |arrival| arrival.number)
 }
 
-/// A key; `of` need only be unlike the other keys of the suite.
+/// A key; `of` only has to differ from the other keys of the suite.
 fn key(tenant: &str, of: u128) -> Key {
     let asset = AssetId::new(DateTime::UNIX_EPOCH, of);
     Key { tenant: answer(tenant.parse()), asset }
@@ -295,7 +295,7 @@ async fn arrivals<J: Arrivals>(journal: &J, after: u64, limit: usize) -> Vec<Arr
     answer(persist(|| journal.arrivals(after, limit)).await)
 }
 
-/// Appends as callers do: whoever finds his own line in its place has written it.
+/// Appends as callers do: a caller that finds its own line in its place has written it.
 async fn append(journal: &dyn Journal, key: &Key, line: &StoredLine) -> Appended {
     match answer(persist(|| journal.append(key, line.clone())).await) {
         Appended::Taken(held) if held == *line => Appended::Written,

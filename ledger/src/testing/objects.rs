@@ -10,8 +10,8 @@ use crate::error::StoreError;
 use crate::id::Key;
 use crate::objects::{CurrentObject, ObjectInventory, ObjectVersion, Objects};
 
-/// A versioned bucket in memory. Like S3's, its notifications say only where something happened;
-/// whoever holds them delivers them late, twice, in another order, or not at all.
+/// A versioned bucket in memory. Like S3's, its notifications only say where a change happened. The
+/// test delivers them late, twice, in another order, or not at all.
 #[derive(Debug, Default)]
 pub struct MemoryBucket(Mutex<Contents>);
 
@@ -19,17 +19,17 @@ pub struct MemoryBucket(Mutex<Contents>);
 struct Contents {
     by_key: HashMap<Key, Vec<Held>>,
     notifications: Vec<Told>,
-    /// Versions that are there, and not shown: the bucket is being restored or replicated.
+    /// Versions that exist but are hidden: the bucket is being restored or replicated.
     hidden: HashSet<String>,
     ever: u64,
 }
 
-/// What S3 tells of a change.
+/// S3's notification of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
-    /// Where something happened.
+    /// The key that changed.
     pub key: Key,
-    /// The version that was removed for good, if that is what happened.
+    /// The version that was removed permanently, if one was.
     pub removed: Option<String>,
 }
 
@@ -50,7 +50,7 @@ impl Held {
 }
 
 impl Contents {
-    /// Like those of S3, ids tell nothing and never come again.
+    /// Like those of S3, ids are opaque and never reused.
     fn next_id(&mut self) -> String {
         self.ever += 1;
         Hash::of(&self.ever.to_be_bytes()).to_string()[..32].to_owned()
@@ -69,7 +69,7 @@ impl MemoryBucket {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Uploads `bytes` over whatever is there; answers the new version's id.
+    /// Uploads `bytes`, replacing the current version; returns the new version's id.
     pub fn put(&self, key: &Key, bytes: &[u8]) -> String {
         let mut contents = self.contents();
         let sha256 = Hash::of(bytes).to_string();
@@ -88,14 +88,14 @@ impl MemoryBucket {
         (!taken).then(|| self.put(key, bytes))
     }
 
-    /// Deletes a key without naming a version: puts a delete marker, whose id it answers.
+    /// Deletes a key without a version: writes a delete marker and returns its id.
     pub fn mark_deleted(&self, key: &Key) -> String {
         let mut contents = self.contents();
         let marker = Held::DeleteMarker(contents.next_id());
         contents.push(key, marker)
     }
 
-    /// Deletes one version or delete marker, whoever asks; answers whether it was there.
+    /// Deletes one version or delete marker for any caller; returns whether it existed.
     pub fn remove(&self, key: &Key, version_id: &str) -> bool {
         let mut contents = self.contents();
         if contents.hidden.contains(version_id) {
@@ -112,12 +112,12 @@ impl MemoryBucket {
         removed
     }
 
-    /// Shows a version no more, although it is there, until [`MemoryBucket::reveal`].
+    /// Hides an existing version until [`MemoryBucket::reveal`].
     pub fn hide(&self, version_id: &str) {
         self.contents().hidden.insert(version_id.to_owned());
     }
 
-    /// Shows everything that is there.
+    /// Shows all hidden versions.
     pub fn reveal(&self) {
         self.contents().hidden.clear();
     }
@@ -128,13 +128,13 @@ impl MemoryBucket {
         self.contents().ids(key)
     }
 
-    /// What `key` shows to somebody who names no version.
+    /// The current version of `key`.
     #[must_use]
     pub fn shows(&self, key: &Key) -> CurrentObject {
         self.contents().current(key)
     }
 
-    /// Whether `version_id` of `key` is there and has bytes.
+    /// Whether `version_id` of `key` exists and has bytes.
     #[must_use]
     pub fn holds(&self, key: &Key, version_id: &str) -> bool {
         self.contents().holds(key, version_id)
@@ -201,7 +201,7 @@ impl ObjectInventory for MemoryBucket {
         }))
     }
 
-    /// Of the bytes that it was told; it keeps none.
+    /// Of the uploaded bytes. The bucket keeps only their hash.
     async fn digest(&self, key: &Key, id: &str) -> Result<Option<(u64, Hash)>, StoreError> {
         let version = self.version(key, id).await?;
         Ok(version.and_then(|version| Some((version.size, version.sha256?.parse().ok()?))))

@@ -1,5 +1,5 @@
-//! Rows that know more than their journal: one that was put back from a copy, or a folder that was
-//! copied while it was written. Told apart from tampering, which leaves the journal's end alone.
+//! Rows that are ahead of their journal: the journal was restored from a copy, or the folder was
+//! copied while it was written. Tampering, in contrast, leaves the journal's end in place.
 
 use ledger::StoreError;
 use ledger::audit::{Finding, FindingKind};
@@ -7,11 +7,11 @@ use ledger::journal::Arrivals;
 
 use crate::position::Position;
 
-/// What to do about it, whichever it is.
+/// The remedy in both cases.
 const REMEDY: &str = "put the right journal back, or accept this one with `asset-ledger replay \
     --accept-restored`";
 
-/// What is to be told if the rows' position, read before the journal, is not in it.
+/// The finding if the rows' position, read before the journal, is not in the journal.
 pub async fn followed(
     position: &Position,
     journal: &dyn Arrivals,

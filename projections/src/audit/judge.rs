@@ -1,4 +1,4 @@
-//! A row held against the history that it should show.
+//! Compares a row with its history.
 
 use chrono::{DateTime, Utc};
 use ledger::asset::{Asset, Life};
@@ -11,28 +11,28 @@ use serde_json::Value;
 
 use crate::row::{self, Row};
 
-/// A row as somebody saw it.
+/// A row as it was read.
 #[derive(Debug)]
 pub(super) enum ObservedRow {
-    /// It, or none.
+    /// The row, or none.
     Row(Option<Box<Asset>>),
-    /// One that cannot be read, and why.
+    /// An unreadable row, and the cause.
     Unreadable(String),
 }
 
-/// What is to be thought of a history and its row.
+/// The verdict on a history and its row.
 #[derive(Debug)]
 pub(super) enum RowVerdict {
-    /// Both are as they were left.
+    /// Both are correct.
     Sound,
-    /// So it is too while the row is on its way; the finding, should it not come.
+    /// Correct while the row is late; the finding if it does not arrive.
     Waiting(Finding),
-    /// Not as they were left.
+    /// Not correct.
     Wrong(Vec<Finding>),
 }
 
 impl RowVerdict {
-    /// What is to be told if there is no more waiting.
+    /// The findings when there is no more waiting.
     pub(super) fn findings(self) -> Vec<Finding> {
         match self {
             Self::Sound => Vec::new(),
@@ -47,7 +47,7 @@ impl RowVerdict {
 }
 
 impl ObservedRow {
-    /// What a read table answered: a row that cannot be read is seen too.
+    /// The answer of a read table. An unreadable row is an observation too.
     pub(super) fn of(answer: Result<Option<Asset>, StoreError>) -> Result<Self, StoreError> {
         match answer {
             Ok(row) => Ok(Self::Row(row.map(Box::new))),
@@ -58,7 +58,7 @@ impl ObservedRow {
         }
     }
 
-    /// The version that it shows.
+    /// The version of the row.
     pub(super) fn version(&self) -> u64 {
         match self {
             Self::Row(Some(row)) => row.version,
@@ -76,7 +76,7 @@ impl ObservedRow {
     }
 }
 
-/// Judges a history and the row that was seen, which must not be newer than the history.
+/// Compares a history with a row that was read before it.
 pub(super) fn judge(chain: &Chain, seen: &ObservedRow, now: DateTime<Utc>) -> RowVerdict {
     if chain.lines.is_empty() && chain.strays.is_empty() {
         return RowVerdict::of(orphaned(chain, seen).into_iter().collect());
@@ -84,13 +84,13 @@ pub(super) fn judge(chain: &Chain, seen: &ObservedRow, now: DateTime<Utc>) -> Ro
     let examined = examine_with(chain, seen.known().as_slice());
     match examined.history {
         Some(history) if examined.findings.is_empty() => compare(&history, seen, now),
-        // A row of a history that is broken can show nothing but how far it once came.
+        // The row of a broken history proves only the version that the history once had.
         _ => RowVerdict::of(examined.findings),
     }
 }
 
-/// Whether a row is of an event that the history does not have. It is then no row that was made
-/// wrong: it may be the last that remembers what was cut or edited, also where the history went on.
+/// Whether the row is of an event that the history does not have. Then the row is not wrong: it may
+/// be the last evidence of events that were cut or edited, even if the history has new events.
 pub(super) fn is_witness(chain: &Chain, seen: &ObservedRow) -> bool {
     match seen {
         ObservedRow::Row(Some(row)) => {
@@ -130,7 +130,7 @@ fn compare(history: &History, seen: &ObservedRow, now: DateTime<Utc>) -> RowVerd
     }
 }
 
-/// A row that shows what the asset was before.
+/// A row that shows an earlier state of the asset.
 fn behind(asset: &Asset, row: &Asset) -> RowVerdict {
     let (kind, says) = match asset.life {
         Life::Purged => (FindingKind::RowAltered, "it shows an asset that was purged".to_owned()),
@@ -148,7 +148,7 @@ fn tell(kind: FindingKind, asset: &Asset, found: Option<Hash>, says: String) -> 
     finding.hashes(Some(asset.head), found)
 }
 
-/// The attributes that are not what the events made.
+/// The attributes that differ from the fold of the events.
 fn differs(asset: &Asset, row: &Asset) -> String {
     let attributes = |asset| match serde_json::to_value(Row::from(asset)) {
         Ok(Value::Object(attributes)) => attributes,

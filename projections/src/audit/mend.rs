@@ -1,11 +1,11 @@
-//! Rows made again from their events. The journal is never touched: of a history that is broken,
-//! what its row remembers is evidence, and stays.
+//! Rebuilds rows from their events. The journal is never changed. If a history is broken, its row
+//! is evidence and stays.
 //!
-//! A row that was altered is of the version that it should be, or claims a later one, so that a
-//! conditional put would leave it alone; and one that cannot be read has no version to compare.
-//! It is therefore taken away first, and then the asset is projected from a history that is loaded
-//! after that. Whatever newer row was taken away with it by bad luck was made of events that this
-//! history has too. In between, readers of the asset fold its history, as always without a row.
+//! An altered row has the correct version or a later one, so a conditional put would not replace
+//! it. An unreadable row has no version to compare. Therefore the row is erased first, and then the
+//! asset is projected from a history that is loaded after that. A newer row that is erased in a
+//! race was folded from events that this history has too. In between, readers fold the asset's
+//! history, as for any missing row.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::rows::Rows;
 use crate::runner::{ProjectedAsset, Runner};
 use crate::views::{Parked, PutOutcome, Views};
 
-/// Who makes rows again, one asset at a time.
+/// Rebuilds rows, one asset at a time.
 #[derive(Clone)]
 pub struct Mender {
     /// The journal.
@@ -33,25 +33,25 @@ pub struct Mender {
     pub effects: Arc<dyn Effects>,
 }
 
-/// What became of an asset's row.
+/// The result for an asset's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mended {
-    /// It was as its events make it.
+    /// It was the fold of its events.
     Sound,
-    /// It is made anew.
+    /// It was rebuilt.
     Anew,
-    /// Its events make no row: it is set aside for a person.
+    /// Its events fold to no row: the asset is parked.
     Parked,
-    /// It remembers otherwise what the journal tells, and was left as it is: it may be evidence.
+    /// It contradicts the journal and was left as it is: it may be evidence.
     Disputed(Vec<Finding>),
-    /// The journal has no event of it.
+    /// The journal has no event of the asset.
     Unknown,
 }
 
 impl Mender {
-    /// Looks at the row of one asset, and makes it again from its events if they did not make it.
+    /// Reads the row of one asset, and rebuilds it if it is not the fold of its events.
     pub async fn mend(&self, key: &Key) -> Result<Mended, StoreError> {
-        // The row first: what it shows, the history has.
+        // The row first, so the history has every event of the row.
         let seen = ObservedRow::of(self.rows().await?.get(key).await)?;
         let lines = self.journal.history(key).await?;
         if lines.is_empty() {
@@ -70,7 +70,7 @@ impl Mender {
         }
         let projected = self.runner().redrive(key).await;
         if matches!(projected, Some(ProjectedAsset::Row(PutOutcome::Written | PutOutcome::Stale))) {
-            // Its row and its events are at one, whatever was wrong before.
+            // The row matches its events now.
             self.let_go(key).await?;
         }
         match projected {
@@ -86,8 +86,8 @@ impl Mender {
         }
     }
 
-    /// Accepts what the journal tells of an asset, whatever its row remembers, because a person
-    /// says so: the row is taken away and made again, and nothing is set aside any more.
+    /// Accepts the journal's state of an asset over its row, by an operator's decision: the row is
+    /// erased and rebuilt, and the asset is unparked.
     pub async fn accept(&self, key: &Key) -> Result<Mended, StoreError> {
         self.erase(key).await?;
         self.let_go(key).await?;
@@ -101,7 +101,7 @@ impl Mender {
         }
     }
 
-    /// Takes the asset off what is set aside.
+    /// Unparks the asset.
     async fn let_go(&self, key: &Key) -> Result<(), StoreError> {
         let rows = self.rows().await?;
         for parked in rows.parked(&key.tenant, usize::MAX).await? {
@@ -112,13 +112,13 @@ impl Mender {
         Ok(())
     }
 
-    /// Takes the row away, whatever it is.
+    /// Erases the row, whatever its content.
     async fn erase(&self, key: &Key) -> Result<(), StoreError> {
         let rows = self.rows().await?;
         rows.erase(&key.tenant, rows.part_of(key), &key.asset.to_string()).await
     }
 
-    /// Projects an asset, and says what came of it.
+    /// Projects an asset, and reports the result.
     async fn project(&self, key: &Key) -> Result<String, StoreError> {
         let said = match self.runner().redrive(key).await {
             Some(ProjectedAsset::Row(PutOutcome::Written)) => {
@@ -134,9 +134,9 @@ impl Mender {
         Ok(said.to_owned())
     }
 
-    /// Projects an asset that was set aside, if its events reach as far as it was said to have
-    /// come. If they do not, they were lost or never there, and nothing here shows which. One that
-    /// is contradicted is let go of only if its row and its events are at one again.
+    /// Projects a parked asset if its events reach the version that was reported. If they do not,
+    /// they were lost or never existed, and this function cannot tell which. A contradicted asset
+    /// is unparked only if its row and its events match again.
     async fn take_up(&self, parked: &Parked) -> Result<String, StoreError> {
         let reaches = match self.journal.last(&parked.key).await {
             Ok(last) => last.map(|last| last.version),
@@ -178,7 +178,7 @@ impl Mender {
 }
 
 impl AuditWalk {
-    /// Tells findings about one asset, mended first if they can be and should.
+    /// Sends the findings about one asset, after a repair if that is possible and enabled.
     pub(super) async fn mend(&self, key: &Key, found: Vec<Finding>) -> Result<(), StoreError> {
         for finding in found {
             let repair =
@@ -188,7 +188,7 @@ impl AuditWalk {
         Ok(())
     }
 
-    /// Tells of an asset that was set aside, taken up first if it can be and should.
+    /// Reports a parked asset, after projecting it if that is possible and enabled.
     pub(super) async fn mend_parked(&self, parked: Parked) -> Result<(), StoreError> {
         let repair =
             if self.audit.repair { Some(self.mender().take_up(&parked).await?) } else { None };
@@ -197,7 +197,7 @@ impl AuditWalk {
         Ok(())
     }
 
-    /// Tells of a row that is no asset's, and takes it away.
+    /// Reports a row that belongs to no asset, and erases it.
     pub(super) async fn mend_orphan(
         &self,
         finding: Finding,
@@ -219,7 +219,7 @@ impl AuditWalk {
         match kind {
             FindingKind::RowMissing | FindingKind::RowStale => mender.project(key).await.map(Some),
             FindingKind::RowAltered => Ok(Some(altered(key, &mender.mend(key).await?))),
-            // It may be all that is left of an asset whose events were removed.
+            // It may be the last trace of an asset whose events were removed.
             FindingKind::RowOrphaned => Ok(Some(format!(
                 "nothing: the row may be evidence; `replay --asset {} --accept-restored` takes it \
                  away",
@@ -236,7 +236,7 @@ impl AuditWalk {
     }
 }
 
-/// What became of a row that its events did not make.
+/// The result for a row that was not the fold of its events.
 fn altered(key: &Key, mended: &Mended) -> String {
     match mended {
         Mended::Anew => "the row was written again from its events".to_owned(),
@@ -263,7 +263,7 @@ mod tests {
     use crate::testing::{Clock, Story};
     use crate::views::MemoryViews;
 
-    /// What becomes of a row beside the first `events` of a story, and which row is there then.
+    /// Repairs a row beside the first `events` of a story; returns the result and the row.
     async fn mended(events: usize, row: Option<Asset>) -> (Mended, Option<Asset>) {
         let mut story = story();
         story.lines.truncate(events);
@@ -304,7 +304,7 @@ mod tests {
             let Mended::Disputed(findings) = said else { panic!("{said:?}") };
             assert_eq!((findings[0].kind, there), (kind, row));
         }
-        // An event was cut, and others came in its place.
+        // An event was cut, and others were appended.
         let replaced = Some(Asset { head: Hash::of(b"x"), ..story().at(2) });
         let (said, there) = mended(3, replaced.clone()).await;
         let Mended::Disputed(findings) = said else { panic!("{said:?}") };

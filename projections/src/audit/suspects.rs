@@ -1,4 +1,4 @@
-//! Assets whose row did not fit at first sight: looked at again until it does, or for long enough.
+//! Assets with a mismatch on the first read: they are read again until they match or time out.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use tokio::time::{Instant, sleep};
 use super::judge::{ObservedRow, RowVerdict};
 use super::{AT_ONCE, AuditWalk};
 
-/// Assets that a segment keeps in mind before it looks at them again.
+/// Assets that a segment collects before it reads them again.
 const MOST: usize = 10_000;
-/// The waits before a third look and later ones.
+/// The waits before the third read and later ones.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
-/// An asset to be looked at again.
+/// An asset to be read again.
 pub(super) struct Suspect {
     pub(super) key: Key,
-    /// Its history as the walk found it, where only a walk can read it.
+    /// Its history as the walk read it, if only a walk can read it.
     pub(super) strange: Option<Chain>,
-    /// How far the history had come, and the row must.
+    /// The version of the history, which the row must reach.
     due: u64,
-    /// How far the row has come.
+    /// The version of the row.
     reached: u64,
 }
 
@@ -38,14 +38,14 @@ impl Suspect {
         Self { key, strange: None, due: 0, reached: 0 }
     }
 
-    /// Whether a row that waits has come as far as the history had when it was first seen. Of an
-    /// asset that changes all the time, a row is always behind.
+    /// Whether a late row has reached the version that the history had at first. The row of an
+    /// asset that changes continuously is always late.
     fn arrived(&self, seen: &ObservedRow) -> bool {
         self.due > 0 && seen.version() >= self.due
     }
 }
 
-/// Some of them.
+/// A set of suspects.
 #[derive(Default)]
 pub(super) struct Suspects(Vec<Suspect>);
 
@@ -58,7 +58,7 @@ impl Suspects {
         self.0.len() >= MOST
     }
 
-    /// Looks at all of them until nothing is left to wait for. While rows come, more may.
+    /// Reads all of them until none is waiting. While rows advance, more may follow.
     pub(super) async fn settle(&mut self, walk: &AuditWalk) -> Result<(), StoreError> {
         let (mut moved, mut waits) = (Instant::now(), 0);
         while !self.0.is_empty() {
@@ -74,7 +74,7 @@ impl Suspects {
         Ok(())
     }
 
-    /// Looks once at each; `late`: for the last time. Whether a row has moved.
+    /// Reads each once; `late`: for the last time. Returns whether a row has advanced.
     async fn look(&mut self, walk: &AuditWalk, late: bool) -> Result<bool, StoreError> {
         let (mut left, mut moved) = (Vec::new(), false);
         let mut suspects = std::mem::take(&mut self.0).into_iter();

@@ -1,10 +1,10 @@
-//! Writing the feed: references to events that happened since an asset's row was last written.
+//! Writes the feed: references to events that an asset's row does not have yet.
 //!
-//! **Announced first, then projected.** Whoever writes a row has seen before that everything up to
-//! its version stands in the feed. So the row that is there says how far its asset was announced,
-//! without a mark or a counter of its own: what the row lacks is announced, and then the row is
-//! written. A crash between the two, a lost reply or a second projector announces something twice;
-//! nothing is ever left out, and what comes first of each event is in the order of versions.
+//! **Announced first, then projected.** A row is written only after all events up to its version
+//! are in the feed. So the stored row shows how far its asset was announced, without a mark or a
+//! counter: the events that the row lacks are announced, and then the row is written. A crash
+//! between the two, a lost reply or a second projector announces an event twice. No event is ever
+//! omitted, and first occurrences are in the order of versions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -17,16 +17,16 @@ use tokio::sync::Mutex;
 
 use super::lanes::{FeedLane, LaneEntry, LaneWrite, Lanes, Reference, write};
 
-/// Bytes of a place's text. With its key it is four write units, and one read unit to whoever
-/// looks where a lane ends, however much is written at once.
+/// Bytes of an entry's text. With its key it takes four write units, and one read unit when the end
+/// of a lane is looked up, for any amount of events.
 const TEXT_MAX: usize = 3_900;
-/// Places found taken before the end of a lane is looked up instead of walked to.
+/// Entries found taken before the end of a lane is looked up instead of searched step by step.
 const WALK: u32 = 4;
-/// Places found taken before it is left to the next try of the batch: others are writing faster
-/// than any real projector does.
+/// Entries found taken before the batch must be retried: other writers are faster than any real
+/// projector.
 const MISSES_MAX: u32 = 64;
 
-/// What happened to one asset and is not in the feed yet.
+/// Events of one asset that are not in the feed yet.
 #[derive(Debug)]
 pub struct Announcement {
     lane: FeedLane,
@@ -43,25 +43,24 @@ impl Announcement {
     }
 }
 
-/// Writes the feed. A clone is the same one.
+/// Writes the feed. A clone shares its state.
 #[derive(Clone)]
 pub struct Announcer {
     lanes: Arc<dyn Lanes>,
     ends: Arc<std::sync::Mutex<HashMap<FeedLane, LaneEnd>>>,
 }
 
-/// Where a lane ended when it was last written here. Held while it is written, so that a process
-/// does not race itself.
+/// The end of a lane at the last write of this process. It is locked during a write, so that a
+/// process does not race itself.
 type LaneEnd = Arc<Mutex<Option<u64>>>;
 
 impl Announcer {
-    /// Announces in these lanes.
+    /// An announcer that writes to these lanes.
     pub fn new(lanes: Arc<dyn Lanes>) -> Self {
         Self { lanes, ends: Arc::default() }
     }
 
-    /// Announces a batch's news, in as few places as hold them, and answers which lanes could not
-    /// take theirs.
+    /// Announces a batch's events in as few entries as possible; returns the lanes that failed.
     pub async fn announce(&self, news: Vec<Announcement>) -> BTreeMap<FeedLane, StoreError> {
         let mut by_lane = BTreeMap::<FeedLane, Vec<Reference>>::new();
         for Announcement { lane, references } in news {
@@ -80,7 +79,7 @@ impl Announcer {
         let end = self.end(lane);
         let mut end = end.lock().await;
         for text in write(references, TEXT_MAX) {
-            // Forgotten until it is known again: a call that fails leaves it doubtful.
+            // Cleared until the call succeeds: after a failure the end is unknown.
             let last = end.take();
             *end = Some(self.put(lane, last, text).await?);
         }
@@ -92,7 +91,7 @@ impl Announcer {
         ends.entry(lane.clone()).or_default().clone()
     }
 
-    /// Puts a text at the end of a lane, and answers where that was.
+    /// Appends a text to a lane, and returns its number.
     async fn put(
         &self,
         lane: &FeedLane,
@@ -107,7 +106,7 @@ impl Announcer {
             place.number += 1;
             match self.lanes.put(lane, &place).await? {
                 LaneWrite::Written => return Ok(place.number),
-                // Our own, whose answer was lost; or another's that says the same.
+                // Our own, with a lost reply; or another's with the same text.
                 LaneWrite::Taken(held) if held == place.text => return Ok(place.number),
                 LaneWrite::Taken(_) if missed % WALK == 0 => {
                     place.number = self.lanes.end(lane).await?;

@@ -1,9 +1,9 @@
-//! The feed of a journal that knows the order in which it took its events: that order.
+//! The feed of a journal with an order of arrival: that order.
 //!
-//! A cursor is the number of an arrival, always one of the tenant that asks, and the beginning of
-//! its event's hash. Once an arrival was seen, none with a lower number appears later, so nothing
-//! can be skipped; and a journal that was restored from a copy, and has other events under the same
-//! numbers, is noticed.
+//! A cursor is the number of an arrival, always of the requesting tenant, and the first digits of
+//! its event's hash. Once an arrival was seen, no lower number appears later, so no event can be
+//! skipped. A journal that was restored from a copy, and has other events under the same numbers,
+//! is detected.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use ledger::journal::{Arrival, Arrivals};
 
 use super::{EventHeader, Feed, FeedCursor, FeedError, FeedEvent, FeedPage, FeedQuery};
 
-/// Arrivals that one page looks at where a filter holds some back: a page of the rarest kind costs
-/// a few milliseconds, not the whole journal.
+/// Arrivals that one page reads if a filter rejects some: a page of the rarest type costs a few
+/// milliseconds, not the whole journal.
 const LOOKED_AT: usize = 1_000;
-/// What an arrival's number can be: a store counts in signed numbers.
+/// The range of an arrival's number: a store uses signed numbers.
 const NUMBERS: RangeInclusive<u64> = 1..=i64::MAX.cast_unsigned();
-/// Hexadecimal digits of the hash in a cursor: enough that another journal's never fits by chance.
+/// Hexadecimal digits of the hash in a cursor: enough to exclude a chance match.
 const DIGITS: usize = 16;
 
 /// The feed of a local journal.
@@ -28,12 +28,12 @@ pub struct ArrivalFeed {
 }
 
 impl ArrivalFeed {
-    /// The feed of what arrives in `arrivals`.
+    /// The feed of the events in `arrivals`.
     pub fn new(arrivals: Arc<dyn Arrivals>) -> Self {
         Self { arrivals }
     }
 
-    /// The arrivals that follow a place, once it was checked to be one of this journal.
+    /// The arrivals after a position that was verified to be of this journal.
     async fn after(
         &self,
         of: &Tenant,
@@ -41,7 +41,7 @@ impl ArrivalFeed {
         count: usize,
     ) -> Result<Vec<Arrival>, FeedError> {
         let Some(place) = place else { return Ok(self.arrivals.arrivals_of(of, 0, count).await?) };
-        // The place itself is read again, to see that it is still the same.
+        // The arrival at the position is read again, to verify that it is still the same.
         let mut found = self.arrivals.arrivals_of(of, place.number - 1, count + 1).await?;
         let same = found.first().is_some_and(|first| ArrivalCursor::of(first) == place);
         if !same {
@@ -56,7 +56,7 @@ impl Feed for ArrivalFeed {
     async fn page(&self, query: &FeedQuery) -> Result<FeedPage, FeedError> {
         let place = query.after.as_ref().map(ArrivalCursor::read).transpose()?.flatten();
         let count = if query.filters() { query.limit.max(LOOKED_AT) } else { query.limit };
-        // One more than is looked at tells whether more is there.
+        // One more than needed shows whether more exist.
         let found = self.after(&query.tenant, place.clone(), count + 1).await?;
         let (mut events, mut last) = (Vec::new(), place);
         let mut rest = found.into_iter().take(count + 1).peekable();
@@ -72,7 +72,7 @@ impl Feed for ArrivalFeed {
     }
 }
 
-/// The arrival's event, if it is one of those that are asked for.
+/// The arrival's event, if the query selects it.
 fn wanted(query: &FeedQuery, arrival: Arrival) -> Option<FeedEvent> {
     let Arrival { number, key, line } = arrival;
     let passed_over = || {
@@ -91,7 +91,7 @@ fn wanted(query: &FeedQuery, arrival: Arrival) -> Option<FeedEvent> {
     query.wants(&outline.kind, &outline.actor).then_some(FeedEvent { key, line })
 }
 
-/// An arrival as a cursor names it.
+/// An arrival as named by a cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ArrivalCursor {
     number: u64,
@@ -113,7 +113,7 @@ impl ArrivalCursor {
         FeedCursor(format!("a{}-{}", self.number, self.hash))
     }
 
-    /// The place that a cursor names; `None` for the beginning.
+    /// The arrival that a cursor names; `None` for the beginning.
     fn read(cursor: &FeedCursor) -> Result<Option<Self>, FeedError> {
         if *cursor == Self::beginning() {
             return Ok(None);
@@ -123,7 +123,7 @@ impl ArrivalCursor {
         let number = number.parse().ok().filter(|number| NUMBERS.contains(number));
         let number = number.ok_or(FeedError::Foreign)?;
         let place = Self { number, hash: hash.to_owned() };
-        // One spelling of each: `+7` and `07` are numbers too.
+        // Only one spelling is valid: `+7` and `07` parse as numbers too.
         if place.cursor() == *cursor { Ok(Some(place)) } else { Err(FeedError::Foreign) }
     }
 }

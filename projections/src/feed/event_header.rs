@@ -1,41 +1,41 @@
-//! What stands in every event, of whatever type: also of one that a newer program wrote, which
-//! this one cannot fold but can pass on.
+//! The fields that every event has, also an event of a newer program that this one cannot fold but
+//! can pass on.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The fields of an event as they are stored.
+/// The fields of an event as stored.
 #[derive(Debug, Deserialize)]
 pub struct EventHeader<'a> {
     /// Its place in the asset's history, from 1.
     pub version: u64,
-    /// What happened.
+    /// The event's type.
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
     /// When, as an RFC 3339 time.
     #[serde(borrow)]
     pub at: Cow<'a, str>,
-    /// Who did it.
+    /// The actor.
     #[serde(borrow)]
     pub actor: Cow<'a, str>,
-    /// Through which door.
+    /// The source.
     #[serde(borrow)]
     pub source: Cow<'a, str>,
-    /// In which request.
+    /// The request id.
     #[serde(borrow)]
     pub request: Cow<'a, str>,
-    /// What else is to say of it.
+    /// The data of its type.
     #[serde(borrow)]
     pub data: &'a RawValue,
-    /// The hash of the event before.
+    /// The hash of the previous event.
     #[serde(borrow)]
     pub prev: Cow<'a, str>,
 }
 
 impl<'a> EventHeader<'a> {
-    /// Reads an event's stored bytes; `None` for what is no event.
+    /// Reads an event's stored bytes; `None` if they are not an event.
     #[must_use]
     pub fn read(body: &'a str) -> Option<Self> {
         serde_json::from_str(body).ok()

@@ -1,26 +1,26 @@
-//! Where a reader stands in each lane: what a cursor of a laned feed says.
+//! A reader's position in each lane: the content of a cursor of a laned feed.
 
 use ledger::chain::Hash;
 
 use super::lanes::{LANES, LaneEntry};
 use super::{FeedCursor, FeedError};
 
-/// Hexadecimal digits of what is kept of a place's text, so that lanes that were made anew are not
-/// taken for those that the cursor is of.
+/// Hexadecimal digits of the hash of an entry's text, so that rebuilt lanes are not mistaken for
+/// those of the cursor.
 const DIGITS: usize = 8;
 
-/// Where a reader stands in one lane: behind so many references of a place.
+/// A reader's position in one lane: after this many references of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LanePosition {
-    /// The place; 0 before the first.
+    /// The entry; 0 before the first.
     pub(super) number: u64,
-    /// How many of its references were read.
+    /// The number of its references that were read.
     pub(super) read: usize,
     check: String,
 }
 
 impl LanePosition {
-    /// Goes behind the first `read` references of a place.
+    /// Moves the position after the first `read` references of an entry.
     pub(super) fn step(&mut self, place: &LaneEntry, read: usize) {
         if self.number != place.number {
             (self.number, self.check) = (place.number, check(place));
@@ -28,7 +28,7 @@ impl LanePosition {
         self.read = read;
     }
 
-    /// Whether this is the place that it stands in.
+    /// Whether this is the entry of the position.
     pub(super) fn is_in(&self, place: &LaneEntry) -> bool {
         (self.number, &self.check) == (place.number, &check(place))
     }
@@ -47,7 +47,7 @@ impl LanePosition {
         let mut parts = text.split('.');
         let (number, read) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let stand = Self { number, read, check: parts.next()?.to_owned() };
-        // One spelling of each: `+7` and `07` are numbers too.
+        // Only one spelling is valid: `+7` and `07` parse as numbers too.
         (number > 0 && stand.text() == text).then_some(stand)
     }
 }
@@ -58,12 +58,12 @@ fn check(place: &LaneEntry) -> String {
     check
 }
 
-/// Where a reader stands in every lane, in their order.
+/// A reader's positions in all lanes, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LanePositions(pub(super) Vec<LanePosition>);
 
 impl Default for LanePositions {
-    /// Before everything.
+    /// Before the first entry of every lane.
     fn default() -> Self {
         Self(vec![LanePosition::default(); usize::from(LANES)])
     }

@@ -1,5 +1,5 @@
-//! The feed of a store without an order of arrival: lanes say what happened, in which order for
-//! each asset; the journal says what that was.
+//! The feed of a store without an order of arrival: the lanes have references, in order for each
+//! asset, and the journal has the events.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::lane_positions::{LanePosition, LanePositions};
 use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference};
 use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
-/// Histories read at once for one page.
+/// Histories that are read concurrently for one page.
 const AT_ONCE: usize = 16;
-/// Places of a lane that one page reads at most: of four kilobytes each, a quarter of what one
-/// query of DynamoDB may read.
+/// The maximum number of entries of a lane that one page reads: of four kilobytes each, a quarter
+/// of what one query of DynamoDB may read.
 const PLACES_MAX: usize = 64;
 
 /// The feed that an [`Announcer`] writes.
@@ -31,12 +31,12 @@ pub struct LanedFeed {
 }
 
 impl LanedFeed {
-    /// What `lanes` refer to in `journal`.
+    /// The feed of the events in `journal` that `lanes` refer to.
     pub fn new(lanes: Arc<dyn Lanes>, journal: Arc<dyn Journal>) -> Self {
         Self { lanes, journal }
     }
 
-    /// What follows in a lane.
+    /// The next entries of a lane.
     async fn ahead(
         &self,
         lane: FeedLane,
@@ -47,8 +47,8 @@ impl LanedFeed {
         let mut found = self.lanes.places(&lane, first, count).await?;
         let more = found.len() == count;
         if let Some(last) = found.last().map(|last| last.number).filter(|_| !whole(&found, first)) {
-            // A place is written once the one before it is there: on a second look at what was
-            // seen, nothing is missing that nobody took away.
+            // An entry is written only after the previous one: a second read of the same range has
+            // no gap, unless an entry was removed.
             found = self.lanes.places(&lane, first, count).await?;
             found.retain(|place| place.number <= last);
             if !whole(&found, first) {
@@ -62,7 +62,7 @@ impl LanedFeed {
         Ok(LaneAhead { lane, stand, found: found.into(), more })
     }
 
-    /// The events that are referred to, as the journal holds them.
+    /// The referenced events, as stored in the journal.
     async fn events(&self, wanted: Vec<(Key, Reference)>) -> Result<Vec<FeedEvent>, StoreError> {
         let mut keys: Vec<_> = wanted.iter().map(|(key, _)| key.clone()).collect();
         keys.sort_unstable();
@@ -90,7 +90,7 @@ impl Feed for LanedFeed {
         let reads = lanes.map(|(lane, stand)| self.ahead(lane, stand, query.limit));
         let mut lanes = try_join_all(reads).await?;
         let mut wanted = take(&mut lanes, query);
-        // Of one asset this is the order of the lane too; between assets it reads better.
+        // Within one asset this is also the order of the lane. Between assets it is more readable.
         wanted.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
         let events = self.events(wanted).await?;
         let more = lanes.iter().any(LaneAhead::has_more);
@@ -99,18 +99,18 @@ impl Feed for LanedFeed {
     }
 }
 
-/// Places to read of each lane for a page: its share of it, as if each held one reference, and the
-/// place that the reader stands in.
+/// Entries to read of each lane for a page: the lane's share, as if each had one reference, and the
+/// entry of the reader's position.
 fn places(limit: usize) -> usize {
     limit.div_ceil(usize::from(LANES)).min(PLACES_MAX) + 1
 }
 
-/// Whether no place is missing from `first` on.
+/// Whether there is no gap from `first` on.
 fn whole(found: &[LaneEntry], first: u64) -> bool {
     found.iter().zip(first..).all(|(place, number)| place.number == number)
 }
 
-/// A page of references: one of each lane in turn, so that a busy lane keeps no other waiting.
+/// A page of references: one of each lane in turn, so that a busy lane does not delay another.
 fn take(lanes: &mut [LaneAhead], query: &FeedQuery) -> Vec<(Key, Reference)> {
     let mut wanted = Vec::new();
     let mut moved = true;
@@ -128,12 +128,12 @@ fn take(lanes: &mut [LaneAhead], query: &FeedQuery) -> Vec<(Key, Reference)> {
     wanted
 }
 
-/// What a page has read of a lane, and how much of it was taken.
+/// The entries that a page has read of a lane, and how much of them was used.
 struct LaneAhead {
     lane: FeedLane,
     stand: LanePosition,
     found: VecDeque<LaneEntry>,
-    /// Whether the lane goes on behind what was read.
+    /// Whether the lane has entries after those that were read.
     more: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Where the feed of a store without an order of arrival is kept: lanes of numbered places, each
-//! written once, holding references to events.
+//! The storage of the feed of a store without an order of arrival: lanes of numbered entries, each
+//! written once, with references to events.
 //!
-//! An asset's references are all in one lane, which its id chooses, so that lanes keep the order of
-//! an asset's events without knowing it. Several lanes, so that no one partition has to take all.
+//! All references of an asset are in one lane, chosen by its id, so lanes keep the order of an
+//! asset's events. There are several lanes to spread the load over partitions.
 
 mod memory;
 mod reference;
@@ -16,17 +16,17 @@ use ledger::id::{Key, Tenant};
 pub use memory::MemoryLanes;
 pub(super) use reference::{Reference, lines, read, write};
 
-/// Lanes of a tenant. A lane takes some hundred places a second, each of a dozen and a half events,
-/// which is more than the stream of one partition brings; a reader that waits asks each of them.
-/// Fixed for ever: it says in which lane an asset's references are.
+/// Lanes of a tenant. A lane takes some hundred entries a second, of about seventeen events each,
+/// which is more than the stream of one partition delivers. A polling reader queries each lane. The
+/// number never changes: it determines the lane of an asset's references.
 pub const LANES: u8 = 4;
 
 /// One lane.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedLane {
-    /// Whose events.
+    /// The tenant of the events.
     pub tenant: Tenant,
-    /// Which of the tenant's lanes, below [`LANES`].
+    /// The number of the lane, below [`LANES`].
     pub number: u8,
 }
 
@@ -50,42 +50,42 @@ impl fmt::Display for FeedLane {
     }
 }
 
-/// What became of a place.
+/// The result of writing an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LaneWrite {
-    /// It holds what was to be put there.
+    /// It has the text that was to be written.
     Written,
-    /// It was taken already, and holds this.
+    /// It is taken and has this text.
     Taken(String),
 }
 
-/// A place of a lane, and what it holds.
+/// A numbered entry of a lane, and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneEntry {
     /// Its number, from 1.
     pub number: u64,
-    /// What it holds.
+    /// Its text.
     pub text: String,
 }
 
 /// The lanes of all tenants.
 ///
 /// # Contract
-/// * A place is written once, whole. Whoever comes second gets [`LaneWrite::Taken`] with what it
-///   holds, however much later.
-/// * `end` and `places` see every place whose `put` was answered before they were called.
-/// * `places` are in order, from the first number that was asked for or the next that there is. A
-///   place that is written meanwhile may be among them although one before it is not yet.
+/// * An entry is written once, whole. A later writer gets [`LaneWrite::Taken`] with the stored
+///   text, at any later time.
+/// * `end` and `places` see every entry whose `put` returned before the call.
+/// * `places` are in order, from the requested number or the next one that exists. An entry that is
+///   written concurrently may be among them although an earlier one is not yet.
 /// * A call that fails may have taken effect; repeating it is safe.
 #[async_trait]
 pub trait Lanes: Send + Sync {
-    /// The number of the last place; 0 for an empty lane.
+    /// The number of the last entry; 0 for an empty lane.
     async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError>;
 
-    /// Writes a place if it is free. The caller knows that the place before it is there.
+    /// Writes an entry if it is free. The caller knows that the previous entry exists.
     async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError>;
 
-    /// The places from number `from` on, at most `limit` of them.
+    /// The entries from number `from` on, at most `limit` of them.
     async fn places(
         &self,
         lane: &FeedLane,

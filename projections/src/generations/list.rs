@@ -1,5 +1,4 @@
-//! Which generations there are, and how that may change: pure, so that every store has the same
-//! rules.
+//! The list of generations and its transitions: pure, so that every store has the same rules.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,69 +6,68 @@ use serde::{Deserialize, Serialize};
 use super::Generation;
 use crate::current::CACHE_TTL;
 
-/// How long the rows of a generation stay that is listed no more: longer than any reader believes
-/// the list that it read last, with a list of rows that it was just reading, and longer than a
-/// runner's batch that began before.
+/// How long the rows of an unlisted generation stay: longer than a reader caches the list, plus a
+/// list of rows in progress, and longer than a runner's batch that began before.
 pub const DROP_GRACE: TimeDelta = TimeDelta::seconds(6 * CACHE_TTL.as_secs().cast_signed());
 
-/// Which generations there are.
+/// The list of generations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationList {
-    /// The one that is read.
+    /// The generation that is read.
     pub current: Generation,
-    /// The one that a replay is making.
+    /// The generation that a replay is building.
     pub building: Option<Building>,
-    /// The one that was read before, kept up so that one can go back to it.
+    /// The previous generation, kept up to date for a rollback.
     pub kept: Option<KeptGeneration>,
-    /// Those that are neither written nor read any more.
+    /// Generations that are neither written nor read any more.
     pub dropped: Vec<DroppedGeneration>,
-    /// The last number that was given.
+    /// The last number that was assigned.
     pub last: Generation,
-    /// Rows of another journal, which a person accepted to be restored: they say what that one
-    /// knew, and are neither written nor read.
+    /// Rows of another journal, after an operator accepted a restored one: they are evidence of
+    /// that journal, and are neither written nor read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Generation>,
 }
 
-/// A generation in the making.
+/// A generation that is being built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Building {
-    /// Which.
+    /// The generation.
     pub generation: Generation,
-    /// The replay that announced it. It tells two that announce at once apart.
+    /// The replay that announced it. It distinguishes two replays that announce at once.
     pub run: String,
-    /// When it did.
+    /// The time of the announcement.
     pub at: DateTime<Utc>,
 }
 
-/// A generation that one can go back to.
+/// A generation that is kept for a rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptGeneration {
-    /// Which.
+    /// The generation.
     pub generation: Generation,
-    /// Until when.
+    /// The end of the period.
     pub until: DateTime<Utc>,
 }
 
 /// A generation whose rows may be removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedGeneration {
-    /// Which.
+    /// The generation.
     pub generation: Generation,
-    /// From when on: until then somebody may still read or write them.
+    /// The time from which they may be removed: before it, a reader or writer may use them.
     pub from: DateTime<Utc>,
 }
 
-/// Why the list cannot change as was asked.
+/// Why a transition is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GenerationsError {
-    /// One at a time.
+    /// Only one can be built at a time.
     #[error("generation {0} is being built already")]
     Building(Generation),
-    /// Somebody gave it up.
+    /// It was given up.
     #[error("generation {0} is not being built any more")]
     Gone(Generation),
-    /// There is no way back.
+    /// No generation is kept for a rollback.
     #[error("no earlier generation is kept")]
     NothingKept,
 }
@@ -83,14 +81,14 @@ impl Default for GenerationList {
 }
 
 impl GenerationList {
-    /// The generations that every row is written to, the one that is read first.
+    /// The generations that every row is written to, the current one first.
     pub fn written(&self) -> impl Iterator<Item = Generation> {
         let building = self.building.as_ref().map(|building| building.generation);
         let kept = self.kept.as_ref().map(|kept| kept.generation);
         [Some(self.current), building, kept].into_iter().flatten()
     }
 
-    /// With a new generation, that `run` is about to make.
+    /// With a new generation, which `run` is about to build.
     pub fn announced(&self, run: &str, at: DateTime<Utc>) -> Result<Self, GenerationsError> {
         if let Some(building) = &self.building {
             return Err(GenerationsError::Building(building.generation));
@@ -100,7 +98,7 @@ impl GenerationList {
         Ok(Self { building, last: generation, ..self.clone() })
     }
 
-    /// With `built` as the one that is read, and the one before kept for some time, or not.
+    /// With `built` as the current one, and the previous one kept for some time, or not.
     pub fn switched(
         &self,
         built: Generation,
@@ -122,7 +120,7 @@ impl GenerationList {
         Ok(next)
     }
 
-    /// With the kept generation as the one that is read, and the other kept for as long.
+    /// With the kept generation as the current one, and the other kept for as long.
     pub fn rolled_back(&self) -> Result<Self, GenerationsError> {
         let mut next = self.clone();
         let kept = next.kept.as_mut().ok_or(GenerationsError::NothingKept)?;
@@ -150,14 +148,14 @@ impl GenerationList {
         next
     }
 
-    /// Without the one that is kept, if its time is over.
+    /// Without the one that is kept, if its period is over.
     #[must_use]
     pub fn expired(&self, now: DateTime<Utc>) -> Self {
         let over = self.kept.as_ref().is_some_and(|kept| kept.until <= now);
         if over { self.unkept(now) } else { self.clone() }
     }
 
-    /// The generations whose rows nobody can be reading or writing any more.
+    /// The generations whose rows no reader or writer can be using any more.
     pub fn removable(&self, now: DateTime<Utc>) -> impl Iterator<Item = Generation> {
         self.dropped.iter().filter(move |it| it.from <= now).map(|it| it.generation)
     }
@@ -170,8 +168,8 @@ impl GenerationList {
         next
     }
 
-    /// With `built` as the one that is read, and the one before as evidence: it is of another
-    /// journal, so nothing is written to it any more, and it stays until a person drops it.
+    /// With `built` as the current one, and the previous one as evidence: it is of another journal,
+    /// so it is not written any more, and it stays until an operator drops it.
     pub fn accepted(
         &self,
         built: Generation,
@@ -210,7 +208,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// The second generation read, the first kept until 60.
+    /// The second generation is current, the first is kept until 60.
     fn switched() -> GenerationList {
         let list = GenerationList::default().announced("a", at(0)).unwrap();
         list.switched(Generation(2), Some(TimeDelta::seconds(60)), at(0)).unwrap()

@@ -1,4 +1,4 @@
-//! How far a replay has come, kept beside the rows, so that another can go on from there.
+//! The progress of a replay, stored with the rows, so that another replay can continue.
 
 use chrono::{DateTime, Utc};
 use ledger::journal::scan::{ScanPosition, Segment};
@@ -6,43 +6,43 @@ use serde::{Deserialize, Serialize};
 
 use super::Generation;
 
-/// How far a replay has come.
+/// The progress of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayProgress {
-    /// What it makes.
+    /// The generation that it builds.
     pub generation: Generation,
-    /// Who is at it.
+    /// The replay that holds the lease.
     pub run: String,
-    /// When it last gave a sign of life.
+    /// The time of its last heartbeat.
     pub at: DateTime<Utc>,
-    /// Whether it stopped in good order: then nobody need wait to see whether it still lives.
+    /// Whether it ended normally: then another replay need not wait for the lease to expire.
     pub stopped: bool,
-    /// How far each part of the journal was read and written.
+    /// The progress in each part of the journal.
     pub stretches: Vec<SegmentProgress>,
-    /// Histories that do not verify, as many as are named.
+    /// Histories that do not verify, up to a maximum.
     pub broken: Vec<BrokenHistory>,
-    /// How many there are of them.
+    /// Their number.
     pub broken_count: u64,
-    /// Histories with an event of a newer version, as many as are named.
+    /// Histories with an event of a newer version, up to a maximum.
     #[serde(default)]
     pub unknown: Vec<BrokenHistory>,
-    /// How many there are of them.
+    /// Their number.
     #[serde(default)]
     pub unknown_count: u64,
 }
 
-/// A part of the journal, and how far it was read and written.
+/// A part of the journal, and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentProgress {
-    /// Which part.
+    /// The part.
     pub segment: Segment,
-    /// Up to where all rows are written; `None` before the first.
+    /// The position up to which all rows are written; `None` before the first.
     pub place: Option<ScanPosition>,
-    /// Whether that is its end.
+    /// Whether the position is the end of the part.
     pub done: bool,
-    /// Events up to there.
+    /// The number of events up to the position.
     pub events: u64,
-    /// Assets up to there.
+    /// The number of assets up to the position.
     pub assets: u64,
 }
 
@@ -51,6 +51,6 @@ pub struct SegmentProgress {
 pub struct BrokenHistory {
     /// The partition that it is stored under.
     pub partition: String,
-    /// What is wrong with it, for a person.
+    /// The fault, as a message.
     pub why: String,
 }

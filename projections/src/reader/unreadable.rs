@@ -1,4 +1,4 @@
-//! Lists among whose rows are some that cannot be read.
+//! Lists with some unreadable rows.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ struct World {
     stories: Vec<Story>,
 }
 
-/// Three assets with their rows, of which that of the second cannot be read.
+/// Three assets with their rows; the row of the second is unreadable.
 async fn world() -> World {
     let stories: Vec<_> = (1..=3).map(|nth| Story::begin("main", nth).received()).collect();
     let world = World { journal: Arc::default(), views: Arc::default(), stories };
@@ -73,7 +73,7 @@ async fn an_asset_that_has_no_history_that_can_be_read_is_left_out_and_the_other
     let mut world = world().await;
     let mut garbled = world.stories[1].lines.clone();
     garbled[1].body = "garbage".to_owned();
-    // One event of a type that only a newer program knows; none at all; and what nobody can read.
+    // One event of a type that only a newer program knows; none at all; and unreadable bytes.
     let mut newer = world.stories[1].lines.clone();
     newer[1].body = newer[1].body.replace("received", "archived");
     for lines in [garbled, newer, Vec::new()] {

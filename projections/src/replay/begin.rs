@@ -1,4 +1,4 @@
-//! Whether to begin, to go on, or to leave it to the one that is at work.
+//! Decides whether to begin, to continue, or to leave it to a running replay.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::throttle::persist;
 use super::{Phase, Replay, ReplayError};
 use crate::generations::{Building, Generation, GenerationList, ReplayProgress, SegmentProgress};
 
-/// How long a replay may be silent before it is taken to be dead: ten signs of life.
+/// The lease of a replay without a heartbeat expires after this time: ten heartbeats.
 pub(super) const LEASE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
-/// How often it is listened for one.
+/// The interval of checks for a heartbeat.
 const LEASE_POLL: Duration = Duration::from_millis(500);
 
 impl Replay {
-    /// The progress to go on from, which is ours.
+    /// The progress to continue from, which this replay owns.
     pub(super) async fn begin(&self) -> Result<ReplayProgress, ReplayError> {
         self.tally.enter(Phase::Beginning);
         let run = format!("{:032x}", self.effects.random());
@@ -42,7 +42,7 @@ impl Replay {
         }
     }
 
-    /// A progress at the beginning of the journal.
+    /// Progress at the beginning of the journal.
     pub(super) async fn begun(
         &self,
         of: Generation,
@@ -70,7 +70,7 @@ impl Replay {
         self.change(|list| Ok(list.given_up(now))).await.map(drop)
     }
 
-    /// Announces a new generation; `None` if somebody else was faster.
+    /// Announces a new generation; `None` if another process was faster.
     async fn announce(
         &self,
         list: &GenerationList,
@@ -78,7 +78,7 @@ impl Replay {
         run: &str,
     ) -> Result<Option<ReplayProgress>, ReplayError> {
         let next = list.announced(run, self.effects.now())?;
-        // Whether ours or another's is announced is seen in the list: an answer may be lost.
+        // The list shows whether this announcement or another one succeeded: a reply may be lost.
         persist(|| self.table.replace(list, &next)).await?;
         let announced = self.list().await?.building;
         let Some(ours) = announced.filter(|building| building.run == run) else { return Ok(None) };
@@ -101,7 +101,7 @@ impl Replay {
         Ok(self.saved().await?.filter(|there| *there == ours))
     }
 
-    /// Listens for a sign of life of whoever is building, for as long as one can be expected.
+    /// Waits for a heartbeat of the replay that is building, until its lease expires.
     pub(super) async fn listen(
         &self,
         building: &Building,
@@ -112,7 +112,7 @@ impl Replay {
         if saved.is_some_and(|saved| saved.stopped) {
             return Ok(());
         }
-        // One that was only just announced has not said anything yet.
+        // A replay that was just announced has no heartbeat yet.
         let heard = saved.map_or(building.at, |saved| saved.at);
         let silent = (self.effects.now() - heard).max(TimeDelta::zero());
         let mut left = (LEASE_TIMEOUT - silent).to_std().unwrap_or_default();

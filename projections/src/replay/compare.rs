@@ -1,7 +1,7 @@
-//! How the rows of a new generation differ from those that are read.
+//! Compares the rows of a new generation with the current ones.
 //!
-//! Commands go on meanwhile, so a row that is merely on its way is not a difference: what looks as
-//! if the journal lacked something is looked at again, row first and journal after.
+//! Commands continue meanwhile, so a late row is not a difference: if the journal seems to lack an
+//! event, both are read again, the row first and the journal after it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -22,58 +22,58 @@ use crate::views::Views;
 
 /// Assets that are named; the rest is counted.
 const NAMED: usize = 20;
-/// Rows between two looks at whether to stop.
+/// Rows between two checks of the stop signal.
 const STEP: u64 = 1_000;
 
-/// How a row that is read differs from the one that the journal makes.
+/// How a current row differs from the fold of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {
-    /// Not at all.
+    /// It does not differ.
     Same,
-    /// It lags: the journal has later events.
+    /// It is late: the journal has later events.
     Lagging,
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// Its last event is the journal's, and what it says is not.
+    /// Its last event is the journal's, but its content is not.
     Altered,
     /// It cannot be read.
     Unreadable,
     /// It is a tombstone that has expired: a replay leaves it out.
     Expired,
-    /// Its last event is another than the journal has at that version: either was forged, or the
-    /// journal was cut and written to again.
+    /// Its last event is not the one of the journal at that version: one of them was forged, or the
+    /// journal was cut and appended to again.
     Rewritten,
-    /// It knows later events than the journal has.
+    /// It has later events than the journal.
     Beyond,
     /// The journal has no events of its asset.
     Orphaned,
 }
 
 impl Difference {
-    /// Whether it is the journal that may lack something, or have been changed.
+    /// Whether the journal may lack events or have been changed.
     #[must_use]
     pub fn speaks_against_the_journal(self) -> bool {
         self >= Self::Rewritten
     }
 }
 
-/// How many rows differ, and how.
+/// The number of differing rows, by difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// Rows by how they differ.
+    /// The number of rows by difference.
     pub counts: BTreeMap<Difference, u64>,
-    /// Some that differ, by partition; those that speak against the journal first.
+    /// Some that differ, by partition; those that contradict the journal first.
     pub named: Vec<(String, Difference)>,
 }
 
 impl Differences {
-    /// How many differ so.
+    /// The number of rows with this difference.
     #[must_use]
     pub fn count(&self, of: Difference) -> u64 {
         self.counts.get(&of).copied().unwrap_or_default()
     }
 
-    /// Whether a row knows something that the journal does not.
+    /// Whether a row has an event that the journal does not have.
     #[must_use]
     pub fn speak_against_the_journal(&self) -> bool {
         self.counts.keys().any(|difference| difference.speaks_against_the_journal())
@@ -94,10 +94,10 @@ impl Differences {
     }
 }
 
-/// The two generations of a tenant's rows that are compared.
+/// The two generations of a tenant's rows.
 struct ComparedGenerations<'a> {
     replay: &'a Replay,
-    /// Who brings a row that is behind up to the journal, if anybody should.
+    /// The runner that projects late rows, if they must be projected.
     runner: Option<&'a Runner>,
     tenant: Tenant,
     read: Arc<dyn Rows>,
@@ -105,10 +105,10 @@ struct ComparedGenerations<'a> {
 }
 
 impl Replay {
-    /// How the rows of `read` differ from those of `built`; `None` if it was told to stop.
+    /// The differences between the rows of `read` and those of `built`; `None` if it was stopped.
     ///
-    /// A row that is behind stands for events that the feed may not have been told of either.
-    /// Once the new rows are read nobody would notice that, so `runner` announces them first.
+    /// A late row may have events that are not in the feed yet. After the switch this could not be
+    /// detected, so `runner` announces them first.
     pub(super) async fn compare(
         &self,
         read: Arc<dyn Rows>,
@@ -128,7 +128,7 @@ impl Replay {
     }
 }
 
-/// Which of two rows comes first; what is at its end comes last.
+/// The order of two rows; the end comes last.
 fn order(left: Option<&StoredRow>, right: Option<&StoredRow>) -> Ordering {
     match (left, right) {
         (Some(left), Some(right)) => left.id.cmp(&right.id),
@@ -138,7 +138,7 @@ fn order(left: Option<&StoredRow>, right: Option<&StoredRow>) -> Ordering {
 }
 
 impl ComparedGenerations<'_> {
-    /// Compares the rows of the tenant; whether it was not told to stop.
+    /// Compares the rows of the tenant; returns `false` if it was stopped.
     async fn compare(&self, found: &mut Differences) -> Result<bool, ReplayError> {
         let [mut old, mut new] = [&self.read, &self.built].map(|it| RowWalk::new(it, &self.tenant));
         let (tally, mut count) = (&self.replay.tally, 0);
@@ -162,7 +162,7 @@ impl ComparedGenerations<'_> {
         Ok(true)
     }
 
-    /// Looks at what both sides have under one key.
+    /// Compares the rows of both sides under one key.
     async fn look(
         &self,
         read: Option<StoredRow>,
@@ -191,19 +191,19 @@ impl ComparedGenerations<'_> {
         Ok(())
     }
 
-    /// Whether a row that shows an earlier version is merely late. One of an event that the history
-    /// does not have may be the last that remembers what was cut before others were appended.
+    /// Whether a row of an earlier version is only late. A row of an event that the history does
+    /// not have may be the last evidence of an event that was cut before others were appended.
     async fn behind(&self, read: &Asset) -> Result<Difference, ReplayError> {
         match self.fold(&read.key).await {
             Ok(Some(history)) => Ok(late(read, &history)),
             Ok(None) => Ok(Difference::Orphaned),
-            // That it does not verify is told by the filling.
+            // The fill reports a history that does not verify.
             Err(error) if error.kind.is_of_one_asset() => Ok(Difference::Lagging),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Projects an asset whose row that is read says too little, which announces what it lacks.
+    /// Projects an asset whose current row is late, which announces the missing events.
     async fn announce(&self, id: &str, difference: Difference) -> Result<(), ReplayError> {
         use Difference::{Lagging, Missing, Unreadable};
         let (Some(runner), Ok(asset)) = (self.runner, id.parse()) else { return Ok(()) };
@@ -218,8 +218,8 @@ impl ComparedGenerations<'_> {
         Ok(persist(project).await?)
     }
 
-    /// Looks at a row that the new generation does not reach, and then at the journal. `None` for
-    /// one whose history does not verify, which is told as that.
+    /// Reads a row that is ahead of the new generation, and then the journal. `None` for a row
+    /// whose history does not verify, which is reported as such.
     async fn look_again(&self, id: &str) -> Result<Option<Difference>, ReplayError> {
         let Ok(asset) = id.parse() else { return Ok(Some(Difference::Orphaned)) };
         let key = Key { tenant: self.tenant.clone(), asset };
@@ -253,7 +253,7 @@ impl ComparedGenerations<'_> {
     }
 }
 
-/// What a row is that shows an earlier version than its history has come to.
+/// The difference of a row with an earlier version than its history.
 fn late(read: &Asset, history: &History) -> Difference {
     let known = history.has(read.version, read.head);
     if known { Difference::Lagging } else { Difference::Rewritten }

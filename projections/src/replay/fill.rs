@@ -1,4 +1,4 @@
-//! Filling a generation: the journal's segments, read at once, folded and written.
+//! Fills a generation: the journal's segments are read concurrently, folded and written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,63 +21,63 @@ use crate::row::expires_at;
 use crate::rows::Rows;
 use crate::views::{Parked, Views};
 
-/// Assets between two places to go on from.
+/// Assets between two saved positions.
 const BATCH: usize = 256;
-/// Rows that wait at once for their turn, in each segment.
+/// Rows that wait for the rate limit concurrently, in each segment.
 const AT_ONCE: usize = 64;
-/// Histories that are named where they do not verify; the rest is counted.
+/// Histories that are named if they do not verify; the rest is counted.
 const NAMED: usize = 100;
-/// Bytes kept of what is wrong with one: a forged event may make the message long.
+/// Bytes kept of an error message: a forged event may make it long.
 const WHY_MAX: usize = 200;
 
-/// How far a generation was filled.
+/// The extent to which a generation was filled.
 pub(super) enum Filled {
-    /// To the end.
+    /// Completely.
     Whole(ReplayProgress),
-    /// To where it was told to stop.
+    /// Until it was stopped.
     Part,
 }
 
-/// What all segments share.
+/// The state that all segments share.
 struct FillContext {
     replay: Replay,
     to: Arc<dyn Rows>,
     pace: RateLimit,
-    /// Whether a history does not verify, and nobody said to go on all the same. Then nothing is
-    /// written any more, and the rest is read to name the others.
+    /// Whether a history does not verify and this was not accepted. Then no more rows are written,
+    /// and the rest is only read to name such histories.
     in_vain: AtomicBool,
 }
 
-/// A segment has come further.
+/// The progress of a segment.
 struct SegmentUpdate {
     number: usize,
     stretch: SegmentProgress,
     aside: Unfolded,
 }
 
-/// Histories that no row was made of.
+/// Histories without a row.
 #[derive(Default)]
 struct Unfolded {
-    /// They do not verify.
+    /// Histories that do not verify.
     broken: Vec<BrokenHistory>,
-    /// They hold an event of a newer version.
+    /// Histories with an event of a newer version.
     unknown: Vec<BrokenHistory>,
 }
 
-/// What a history comes to.
+/// The result of folding a history.
 enum FoldOutcome {
     Row(Box<Asset>),
-    /// A tombstone that has expired already.
+    /// An expired tombstone.
     Omitted,
     Broken(BrokenHistory, u64),
-    /// An event of a newer version, as far as can be seen.
+    /// An event of a newer version, as far as can be determined.
     Unknown(BrokenHistory, u64),
-    /// A partition that is no asset's: it is passed over, as everywhere.
+    /// A partition that belongs to no asset: it is skipped, as everywhere.
     Foreign,
 }
 
 impl Replay {
-    /// Makes the rows of every asset, from where `begun` ended. `note` is told how far it came.
+    /// Builds the rows of every asset, from the end of `begun`. `note` receives the progress.
     pub(super) async fn fill(
         &self,
         to: Arc<dyn Rows>,
@@ -142,7 +142,7 @@ impl FillContext {
                     HistoryBatch::read(&mut chains).await
                 }
             };
-            // The next ones are read while these are written.
+            // The next histories are read while these are written.
             let ((rows, aside), next) =
                 try_join!(self.write(read), following.map_err(ReplayError::from))?;
             batch = next;
@@ -156,7 +156,7 @@ impl FillContext {
         Ok(())
     }
 
-    /// Writes the rows of some assets; how many those were, and what could not be folded.
+    /// Writes the rows of some assets; returns their number, and the histories that did not fold.
     async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Unfolded), ReplayError> {
         let now = self.replay.effects.now();
         let (mut rows, mut aside) = (Vec::new(), Unfolded::default());
@@ -185,7 +185,7 @@ impl FillContext {
         Ok((count, aside))
     }
 
-    /// All at once, and each by itself that was not taken, or whose turn is to be waited for.
+    /// All in one call; each one that failed, or must wait for the rate limit, on its own.
     async fn put_all(&self, mut rows: Vec<Asset>) -> Result<(), StoreError> {
         if self.pace.is_free() {
             let put = self.to.put_all(&rows).await;
@@ -201,7 +201,7 @@ impl FillContext {
         persist(|| self.to.put(&asset)).await.map(drop)
     }
 
-    /// What cannot be folded has no row. It waits for a person, or for a newer program.
+    /// A history that does not fold has no row. Its asset is parked.
     async fn set_aside(
         &self,
         broken: &BrokenHistory,
@@ -220,9 +220,9 @@ impl FillContext {
 struct HistoryBatch {
     chains: Vec<Chain>,
     events: u64,
-    /// Where to go on after them.
+    /// The position after them.
     place: Option<ScanPosition>,
-    /// Whether they end their segment.
+    /// Whether they are the last of their segment.
     last: bool,
 }
 
@@ -263,7 +263,7 @@ fn fold(chain: Chain, now: DateTime<Utc>) -> FoldOutcome {
     }
 }
 
-/// Whether nothing is left of the asset but a tombstone that has expired.
+/// Whether the asset's row is an expired tombstone.
 pub(super) fn is_over(asset: &Asset, now: DateTime<Utc>) -> bool {
     expires_at(asset).is_some_and(|at| at <= now)
 }

@@ -1,4 +1,4 @@
-//! Holding on to a generation: signs of life, and how far it came.
+//! The lease on a generation: heartbeats, and the saved progress.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,19 +10,18 @@ use tokio::time::sleep;
 use super::{Replay, ReplayError};
 use crate::generations::{GenerationsError, ReplayProgress};
 
-/// How often a replay gives a sign of life, and saves how far it came: what is lost by a kill is
-/// the work of a second.
+/// The period of heartbeats, which also save the progress: a kill loses the work of a second.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How often the end is said, where the answer is lost.
+/// Attempts to release the lease if the reply is lost.
 const RELEASE_TRIES: u32 = 5;
 
-/// A replay's hold on the generation that it makes.
+/// A replay's lease on the generation that it builds.
 pub(super) struct ReplayLease {
     replay: Replay,
-    /// How far it came.
+    /// The progress.
     progress: Mutex<ReplayProgress>,
-    /// What is saved of that.
+    /// The saved progress.
     saved: tokio::sync::Mutex<ReplayProgress>,
 }
 
@@ -32,17 +31,17 @@ impl ReplayLease {
         Self { replay, progress: Mutex::new(begun), saved }
     }
 
-    /// How far it came.
+    /// The progress.
     pub(super) fn progress(&self) -> ReplayProgress {
         self.lock().clone()
     }
 
-    /// Notes how far it came.
+    /// Stores the progress, for the next heartbeat.
     pub(super) fn note(&self, progress: &ReplayProgress) {
         self.lock().clone_from(progress);
     }
 
-    /// Gives signs of life for as long as nobody else has taken over.
+    /// Sends heartbeats until another replay has taken over.
     pub(super) async fn renew(&self) -> ReplayError {
         loop {
             sleep(HEARTBEAT).await;
@@ -52,7 +51,7 @@ impl ReplayLease {
         }
     }
 
-    /// Says that nobody is at work any more. Where that cannot be said, the next one waits.
+    /// Releases the lease. If this fails, the next replay waits until the lease expires.
     pub(super) async fn let_go(&self) {
         for _ in 0..RELEASE_TRIES {
             match self.save(true).await {
@@ -63,7 +62,7 @@ impl ReplayLease {
         }
     }
 
-    /// Saves how far it came; `false` if it is not known to be saved.
+    /// Saves the progress; `false` if it may not be saved.
     async fn save(&self, stopped: bool) -> Result<bool, ReplayError> {
         let mut saved = self.saved.lock().await;
         let at = self.replay.effects.now();
@@ -73,14 +72,14 @@ impl ReplayLease {
             *saved = next;
             return Ok(true);
         }
-        // Refused, or the answer was lost: what is there tells. It is tried again at the next beat.
+        // Refused, or a lost reply: the stored progress shows it. The next heartbeat retries.
         match self.replay.table.progress().await {
             Ok(Some(there)) if there.run == next.run => {
                 *saved = there;
                 Ok(*saved == next)
             }
             Ok(Some(_)) => Err(ReplayError::TakenOver(next.generation)),
-            // The rows were thrown away: they were of another journal.
+            // The rows were deleted: they were of another journal.
             Ok(None) => Err(GenerationsError::Gone(next.generation).into()),
             Err(error) => pass(error),
         }
@@ -91,7 +90,7 @@ impl ReplayLease {
     }
 }
 
-/// A store that is away for a while takes nothing from anybody.
+/// A store that is unavailable for a while does not end the lease.
 fn pass(error: StoreError) -> Result<bool, ReplayError> {
     match error.kind {
         StoreErrorKind::Throttled | StoreErrorKind::Unavailable => Ok(false),

@@ -1,23 +1,23 @@
-//! What can be seen of a replay while it works.
+//! The progress of a replay, for display.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
-/// What a replay is at.
+/// The phase of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Finding out whether another one is at work, and where that stopped.
+    /// Checking for another replay, and for its progress.
     Beginning,
     /// Reading the journal and writing rows.
     Filling,
     /// Comparing the new rows with those that are read.
     Comparing,
-    /// Making the new generation the one that is read.
+    /// Switching to the new generation.
     Switching,
 }
 
-/// Counts what was done.
+/// Counts of the work done.
 #[derive(Debug)]
 pub struct ReplayTally {
     phase: watch::Sender<Phase>,
@@ -26,14 +26,14 @@ pub struct ReplayTally {
     compared: AtomicU64,
 }
 
-/// What was done so far.
+/// A snapshot of the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TallySnapshot {
-    /// What it is at.
+    /// The phase.
     pub phase: Phase,
-    /// Events read, by earlier replays too that it goes on from.
+    /// Events read, including those of earlier replays that this one continues.
     pub events: u64,
-    /// Assets whose rows were made.
+    /// Assets whose rows were built.
     pub assets: u64,
     /// Rows compared.
     pub compared: u64,
@@ -47,7 +47,7 @@ impl Default for ReplayTally {
 }
 
 impl ReplayTally {
-    /// What was done so far.
+    /// The counts so far.
     pub fn seen(&self) -> TallySnapshot {
         let [events, assets, compared] =
             [&self.events, &self.assets, &self.compared].map(|count| count.load(Ordering::Relaxed));

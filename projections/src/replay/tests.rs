@@ -1,4 +1,4 @@
-//! Replays in memory: what is switched to, what is refused, and who gives way to whom.
+//! Replays in memory: switches, refusals, and concurrent replays.
 
 use std::sync::Mutex;
 
@@ -83,7 +83,7 @@ impl World {
         self.table.generations().await.unwrap()
     }
 
-    /// The rows that are read, newest first.
+    /// The current rows, newest first.
     async fn rows(&self) -> Vec<ledger::asset::Asset> {
         let rows = self.table.rows(self.list().await.current);
         let tenant = Tenant::default();
@@ -191,7 +191,7 @@ async fn rows_that_know_what_the_journal_does_not_are_a_reason_to_refuse() {
     let (known, other) = (story(1), story(2));
     let mut rewritten = known.asset();
     rewritten.head = Hash::of(b"another last event");
-    // An event was cut, and others were appended in its place.
+    // An event was cut, and others were appended.
     let mut replaced = known.first(known.lines.len() - 1).asset();
     replaced.head = Hash::of(b"the event that was cut");
     let cases = [
@@ -256,7 +256,7 @@ async fn a_dry_run_tells_the_same_and_changes_nothing() {
     world.assert_rows(&stories[..3]).await;
 }
 
-/// A journal that tells the replay to stop, or cuts it off, when so many pages were read.
+/// A journal that stops or interrupts the replay after a number of pages.
 struct Stopping {
     journal: Arc<MemoryJournal>,
     stop: watch::Sender<bool>,
@@ -341,7 +341,7 @@ async fn one_that_is_begun_anew_goes_on_with_nothing() {
     }
 }
 
-/// The table as a replay has it that another process was killed in, or lives in.
+/// The table of a replay whose process was killed, or is still running.
 async fn begun_by_another(world: &World) -> ReplayProgress {
     let list = world.list().await;
     let announced = list.announced("another", Clock::default().0).unwrap();

@@ -1,4 +1,4 @@
-//! Not faster than was asked for, and again what was asked too fast.
+//! The rate limit of writes, and the retries of throttled calls.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -11,16 +11,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::row::Row;
 
-/// What one write unit holds on DynamoDB, in bytes.
+/// The size of a write unit of DynamoDB, in bytes.
 const UNIT: usize = 1024;
-/// Bytes of a row's key, and of what DynamoDB adds to an item.
+/// Bytes of a row's key, and of DynamoDB's overhead of an item.
 const KEY: usize = 160;
-/// Tries of one call: with the pauses between them, some twenty seconds.
+/// Attempts of one call: with the pauses between them, some twenty seconds.
 const TRIES: u32 = 9;
 /// The pauses between them.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(15));
 
-/// Lets so many units through a second.
+/// Limits the write units a second.
 pub(super) struct RateLimit {
     unit: Option<Duration>,
     next: Mutex<Instant>,
@@ -32,7 +32,7 @@ impl RateLimit {
         Self { unit, next: Mutex::new(Instant::now()) }
     }
 
-    /// Whether anything is held back at all.
+    /// Whether there is no limit.
     pub(super) fn is_free(&self) -> bool {
         self.unit.is_none()
     }
@@ -44,7 +44,7 @@ impl RateLimit {
         }
     }
 
-    /// When it is the turn of whoever asks; those who ask later come later.
+    /// The time of the caller's turn; later callers get a later time.
     fn turn(&self, takes: Duration) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = (*next).max(Instant::now());
@@ -53,13 +53,13 @@ impl RateLimit {
     }
 }
 
-/// Write units that a row takes on DynamoDB, nearly.
+/// The approximate write units of a row on DynamoDB.
 fn units(asset: &Asset) -> u32 {
     let bytes = serde_json::to_vec(&Row::from(asset)).map_or(0, |json| json.len()) + KEY;
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
-/// Repeats a call that may succeed later, ever more slowly, and gives up in the end.
+/// Retries a call that may succeed later, with increasing pauses, up to a maximum.
 pub(super) async fn persist<T, C>(mut call: impl FnMut() -> C) -> Result<T, StoreError>
 where
     C: Future<Output = Result<T, StoreError>>,
@@ -73,14 +73,14 @@ where
     }
 }
 
-/// The tries that a call has had; what may pass is borne for some time.
+/// The attempts of a call. Temporary errors are retried for some time.
 #[derive(Debug, Default)]
 pub(super) struct RetryBudget {
     tries: u32,
 }
 
 impl RetryBudget {
-    /// Pauses before another try, longer each time; gives back what will not pass.
+    /// Pauses before another attempt, longer each time; returns a permanent error.
     pub(super) async fn retry(&mut self, error: StoreError) -> Result<(), StoreError> {
         if !passes(&error) || self.tries == TRIES {
             return Err(error);

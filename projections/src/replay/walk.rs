@@ -1,4 +1,4 @@
-//! Every row of a generation by rising key, whatever parts they lie in.
+//! Every row of a generation by increasing key, across all parts.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use tokio::task::JoinSet;
 use super::throttle::persist;
 use crate::rows::{Rows, StoredRow};
 
-/// Pages that are read ahead of each part: one, while the one before is looked at.
+/// Pages that are read ahead of each part: one, while the previous one is processed.
 const AHEAD: usize = 1;
 
 type WalkPage = Result<Vec<StoredRow>, StoreError>;
 
-/// Goes through the rows of a tenant. Holds two pages of each part.
+/// Walks the rows of a tenant. Holds two pages of each part.
 pub(super) struct RowWalk {
     lanes: Vec<RowLane>,
     _readers: JoinSet<()>,
 }
 
-/// One part, by rising key.
+/// One part, by increasing key.
 struct RowLane {
     pages: mpsc::Receiver<WalkPage>,
     page: std::iter::Peekable<std::vec::IntoIter<StoredRow>>,
@@ -54,7 +54,7 @@ impl RowWalk {
 }
 
 impl RowLane {
-    /// Turns to the next page where this one is at its end.
+    /// Moves to the next page at the end of this one.
     async fn turn(&mut self) -> Result<(), StoreError> {
         while self.page.peek().is_none() {
             let Some(page) = self.pages.recv().await else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What a batch says of assets, and what came of it.
+//! The hints of a batch by asset, and their results.
 
 use std::collections::BTreeMap;
 
@@ -9,53 +9,53 @@ use ledger::record::StoredLine;
 
 use crate::views::PutOutcome;
 
-/// Word that an asset has reached a version.
+/// A hint that an asset has reached a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectionHint {
-    /// Which asset.
+    /// The asset.
     pub key: Key,
     /// The version that it has reached.
     pub version: u64,
-    /// Events of the asset that came with the word, in any order. If those of a batch make its
-    /// whole history, the journal need not be read.
+    /// Events of the asset that came with the hint, in any order. If those of a batch are its whole
+    /// history, the journal is not read.
     pub lines: Vec<StoredLine>,
 }
 
-/// What became of a batch, counted in assets.
+/// The result of a batch, counted in assets.
 #[derive(Debug, Default)]
 pub struct BatchReport {
     /// Rows written.
     pub projected: usize,
-    /// Rows found to be as new already.
+    /// Rows that were already as new.
     pub stale: usize,
-    /// Assets set aside for a person.
+    /// Assets that were parked.
     pub parked: usize,
-    /// Hints to give again, because a store could not answer; by their place, lowest first.
+    /// Hints to retry because a store failed; by their index, lowest first.
     pub failed: Vec<FailedHint>,
 }
 
-/// A hint that was not followed and must be given again.
+/// A hint that failed and must be retried.
 #[derive(Debug, Clone)]
 pub struct FailedHint {
-    /// Its place in the batch, from 0.
+    /// Its index in the batch, from 0.
     pub hint: usize,
-    /// Why.
+    /// The error.
     pub error: StoreError,
 }
 
-/// What became of one asset.
+/// The result for one asset.
 #[derive(Debug, Clone)]
 pub enum ProjectedAsset {
-    /// Its row is written, or was as new already.
+    /// Its row is written, or was already as new.
     Row(PutOutcome),
-    /// It is set aside for a person.
+    /// It is parked.
     Parked,
-    /// A store could not answer.
+    /// A store failed.
     Failed(StoreError),
 }
 
 impl BatchReport {
-    /// Nothing was done, and every hint must be given again.
+    /// Nothing was done, and every hint must be retried.
     pub(super) fn failed(hints: usize, error: &StoreError) -> Self {
         let failed = (0..hints).map(|hint| FailedHint { hint, error: error.clone() });
         Self { failed: failed.collect(), ..Self::default() }
@@ -76,7 +76,7 @@ impl BatchReport {
     }
 }
 
-/// Everything that a batch says of one asset.
+/// All hints of a batch about one asset.
 pub(super) struct AssetHints {
     pub(super) key: Key,
     pub(super) version: u64,
@@ -85,14 +85,14 @@ pub(super) struct AssetHints {
 }
 
 impl AssetHints {
-    /// The history that the batch itself makes, if it is whole and a chain.
+    /// The history in the batch itself, if it is complete and a chain.
     pub(super) fn history(&self) -> Option<History> {
         let mut lines = self.lines.clone();
         lines.sort_by_key(|line| line.version);
         lines.dedup();
         let whole = lines.iter().map(|line| line.version).eq(1..=lines.len() as u64);
         let enough = lines.len() as u64 >= self.version;
-        // What is wrong with them, the journal will tell.
+        // The journal's history will show any fault.
         (whole && enough).then(|| History::read(&self.key, lines).ok().flatten())?
     }
 }

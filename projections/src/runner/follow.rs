@@ -8,7 +8,7 @@ use crate::position::{Position, PositionCommit, Positions};
 
 impl Runner {
     /// Projects the hints and moves a position with them, rows and position in one transaction;
-    /// whether it was moved. What is to be set aside is, before the position passes it by.
+    /// returns whether it was moved. Assets are parked before the position passes their arrival.
     pub(crate) async fn follow(
         &self,
         hints: &[ProjectionHint],

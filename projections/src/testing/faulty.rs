@@ -1,4 +1,4 @@
-//! A store that loses calls and answers.
+//! A store that loses calls and replies.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,22 +24,22 @@ use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectedFault {
-    /// It never arrives.
+    /// It never reaches the store.
     Before,
-    /// It takes effect, and the answer is lost.
+    /// It takes effect, and the reply is lost.
     After,
 }
 
 type Plan = Mutex<dyn FnMut(&'static str) -> Option<InjectedFault> + Send>;
 
-/// A decorator that fails the calls that its plan says.
+/// A decorator that fails calls by a plan.
 pub struct FaultyViews<T> {
     inner: T,
     plan: Arc<Plan>,
 }
 
 impl<T> FaultyViews<T> {
-    /// Asks `plan` before each call, by the method's name, whether and how it fails.
+    /// Asks `plan` before each call, by the method's name, whether and how to fail it.
     pub fn new(
         inner: T,
         plan: impl FnMut(&'static str) -> Option<InjectedFault> + Send + 'static,
@@ -47,7 +47,7 @@ impl<T> FaultyViews<T> {
         Self { inner, plan: Arc::new(Mutex::new(plan)) }
     }
 
-    /// The store itself, which never fails.
+    /// The inner store, which never fails.
     pub fn inner(&self) -> &T {
         &self.inner
     }

@@ -14,13 +14,13 @@ use crate::feed::{
 };
 use crate::feed::{FeedError, FeedPage, FeedQuery};
 
-/// A feed, and a way to make things happen that it then tells of.
+/// A feed, and a way to append events that it must return.
 #[async_trait]
 pub trait Happening: Send + Sync {
     /// The feed.
     fn feed(&self) -> &dyn Feed;
 
-    /// A story goes on: what comes after its first `known` events happens.
+    /// Appends a story's events after its first `known` ones.
     async fn happens(&self, story: &Story, known: u64);
 }
 
@@ -36,7 +36,7 @@ impl<J: Journal + Arrivals + 'static> Happening for (Arc<J>, ArrivalFeed) {
     }
 }
 
-/// A journal, and lanes that are announced in.
+/// A journal, and lanes with its announcements.
 pub struct Laned {
     journal: Arc<dyn Journal>,
     announcer: Announcer,
@@ -44,7 +44,7 @@ pub struct Laned {
 }
 
 impl Laned {
-    /// What happens in `journal` is announced in `lanes`.
+    /// Events in `journal` are announced in `lanes`.
     pub fn new(journal: Arc<dyn Journal>, lanes: Arc<dyn Lanes>) -> Self {
         let feed = LanedFeed::new(lanes.clone(), journal.clone());
         Self { journal, announcer: Announcer::new(lanes), feed }
@@ -66,10 +66,10 @@ impl Happening for Laned {
     }
 }
 
-/// Shows that what `make` makes, empty each time, keeps the contract of [`Feed`].
+/// Verifies that the feeds of `make`, empty each time, keep the contract of [`Feed`].
 ///
 /// # Panics
-/// If it does not.
+/// If one does not.
 pub async fn feed<H: Happening>(make: impl AsyncFn() -> H) {
     a_walk_gives_every_event_whatever_the_size_of_its_pages(make().await).await;
     what_happens_later_comes_after_every_cursor(make().await).await;
@@ -84,7 +84,7 @@ fn query(limit: usize) -> FeedQuery {
     FeedQuery { tenant, after: None, limit, kind: None, actor: None }
 }
 
-/// The page, however often it takes to get it.
+/// The page, after any number of attempts.
 #[allow(clippy::expect_used, reason = "a conformance suite fails by panicking")]
 async fn page(feed: &dyn Feed, query: &FeedQuery) -> FeedPage {
     for _ in 0..super::TRIES {
@@ -96,10 +96,10 @@ async fn page(feed: &dyn Feed, query: &FeedQuery) -> FeedPage {
     panic!("the store is broken and not just faulty");
 }
 
-/// Walks from where a query starts to the end, and answers what came and where that was.
+/// Reads from a query's start to the end; returns the events and the last cursor.
 ///
 /// # Panics
-/// If a page is longer than it may be, or the walk has no end.
+/// If a page is longer than allowed, or the pages do not end.
 pub async fn walk(feed: &dyn Feed, mut query: FeedQuery) -> (Vec<FeedEvent>, FeedCursor) {
     let mut events = Vec::new();
     for _ in 0..10_000 {
@@ -115,7 +115,7 @@ pub async fn walk(feed: &dyn Feed, mut query: FeedQuery) -> (Vec<FeedEvent>, Fee
     panic!("a walk of 10,000 pages is not to the end");
 }
 
-/// The stories that were told of, each event once, if each came first in order.
+/// The stories in the feed, each event once, if their first occurrences are in order.
 fn told(events: &[FeedEvent]) -> BTreeMap<Key, Vec<String>> {
     let mut stories = BTreeMap::<Key, Vec<String>>::new();
     for FeedEvent { key, line } in events {
@@ -178,7 +178,7 @@ async fn a_filter_holds_back_what_was_not_asked_for(world: impl Happening) {
         let (kind, actor) = (kind.map(ToOwned::to_owned), actor.map(ToOwned::to_owned));
         walk(world.feed(), FeedQuery { kind, actor, ..query(3) }).await
     };
-    // An event may come twice.
+    // An event may be returned twice.
     let which = |events: Vec<FeedEvent>| -> BTreeSet<(Key, u64)> {
         events.into_iter().map(|event| (event.key, event.line.version)).collect()
     };
@@ -188,7 +188,7 @@ async fn a_filter_holds_back_what_was_not_asked_for(world: impl Happening) {
     assert_eq!(which(matching(None, Some("alice")).await.0), all(3));
     assert!(matching(Some("created"), Some("alice")).await.0.is_empty());
     assert!(matching(None, Some("ALICE")).await.0.is_empty());
-    // What was held back is behind the reader all the same.
+    // The cursor has passed events that the filter rejected.
     let rest = walk(world.feed(), FeedQuery { after: Some(end), ..query(3) }).await.0;
     assert!(rest.is_empty(), "{rest:?}");
 }
@@ -199,7 +199,7 @@ async fn tenants_do_not_hear_of_each_other(world: impl Happening) {
     world.happens(&ours, 0).await;
     let (events, end) = walk(world.feed(), query(1)).await;
     assert_eq!(told(&events), bodies(&[ours]));
-    // What another tenant does changes neither a cursor nor whether there is more.
+    // Events of another tenant change neither a cursor nor `more`.
     for nth in 2..9 {
         world.happens(&Story::begin("other", nth).received(), 0).await;
     }

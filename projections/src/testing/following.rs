@@ -1,4 +1,4 @@
-//! What tests of a follower stand on, whatever stores it follows from and into.
+//! Helpers for tests of a follower, for all stores.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::position::Positions;
 use crate::runner::Runner;
 use crate::views::{ListQuery, Views};
 
-/// A follower of `journal` that keeps the rows of `views` up.
+/// A follower of `journal` that projects to the rows of `views`.
 #[must_use]
 pub fn follower(
     journal: &Arc<impl Journal + Arrivals + 'static>,
@@ -25,13 +25,13 @@ pub fn follower(
     JournalFollower::new(Arc::clone(journal) as _, Arc::clone(views) as _, runner)
 }
 
-/// A follower at work.
+/// A running follower.
 pub struct Running {
     /// Ends when the follower does.
     pub task: JoinHandle<()>,
-    /// Tells the follower to end; so does dropping it.
+    /// Stops the follower; so does dropping it.
     pub shutdown: watch::Sender<bool>,
-    /// How far it has come.
+    /// Its progress.
     pub progress: FollowerProgress,
 }
 
@@ -44,7 +44,7 @@ impl Running {
         Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
     }
 
-    /// Tells it to end, and waits until it has.
+    /// Stops it, and waits for its end.
     pub async fn stop(self) {
         self.shutdown.send_replace(true);
         self.task.await.unwrap();
@@ -57,7 +57,7 @@ pub fn stories(count: u32) -> Vec<Story> {
     (1..=count).map(|nth| Story::begin("main", nth).received().uploaded()).collect()
 }
 
-/// Appends the stories' events in turn, so that each asset's lie far apart.
+/// Appends the stories' events in turn, so that each asset's are far apart.
 pub async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
     for version in 0..3 {
         for story in stories {
@@ -66,7 +66,7 @@ pub async fn append_mixed(journal: &dyn Journal, stories: &[Story]) {
     }
 }
 
-/// The rows are those of the stories and no others.
+/// Asserts that the rows are exactly those of the stories.
 pub async fn assert_rows(views: &dyn Views, stories: &[Story]) {
     let tenant = "main".parse().unwrap();
     let all = ListQuery::all(tenant, usize::MAX);

@@ -16,13 +16,13 @@ use crate::generations::{
 use crate::rows::Rows;
 use crate::views::{ListQuery, Parked, PutOutcome, Views};
 
-/// Rows enough that every store gives them in more than one page.
+/// Enough rows for more than one page in every store.
 const MANY: u32 = 1_050;
 
-/// Shows that what `make` makes, empty each time, keeps the contract of [`Generations`].
+/// Verifies that the tables of `make`, empty each time, keep the contract of [`Generations`].
 ///
 /// # Panics
-/// If it does not.
+/// If one does not.
 pub async fn generations<G: Generations>(make: impl AsyncFn() -> G) {
     a_new_table_has_its_first_generation_and_no_replay(make().await).await;
     a_list_is_replaced_only_by_who_saw_it(make().await).await;
@@ -44,10 +44,10 @@ async fn progress(table: &impl Generations) -> Option<ReplayProgress> {
     settle(async || table.progress().await).await.0
 }
 
-/// Replaces the list, and says whether the answer was what it had to be.
+/// Replaces the list, and returns whether the answer was correct.
 async fn replace(table: &impl Generations, seen: &GenerationList, by: &GenerationList) -> bool {
     let (answer, first_try) = settle(async || table.replace(seen, by).await).await;
-    // A first answer that was lost may have been the one that did it.
+    // A first attempt whose reply was lost may have replaced it.
     answer || !first_try && list(table).await == *by
 }
 
@@ -268,7 +268,7 @@ async fn a_row_is_erased_and_no_other(table: impl Generations) {
         assert_eq!(get(rows.as_ref(), &one.key).await, None);
     }
     assert_eq!(get(rows.as_ref(), &other.key).await, Some(other.asset()));
-    // Nothing of it is left that could keep an earlier version away.
+    // Nothing of it is left that could exclude an earlier version.
     put(rows.as_ref(), &one.at(1)).await;
     assert_eq!(get(rows.as_ref(), &one.key).await, Some(one.at(1)));
 }

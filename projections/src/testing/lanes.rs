@@ -3,10 +3,10 @@
 use super::settle;
 use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
 
-/// Shows that what `make` makes, empty each time, keeps the contract of [`Lanes`].
+/// Verifies that the lanes of `make`, empty each time, keep the contract of [`Lanes`].
 ///
 /// # Panics
-/// If it does not.
+/// If they do not.
 pub async fn lanes<L: Lanes>(make: impl AsyncFn() -> L) {
     a_new_lane_is_empty(make().await).await;
     a_place_is_written_once(make().await).await;
@@ -45,7 +45,7 @@ async fn a_new_lane_is_empty(lanes: impl Lanes) {
 async fn a_place_is_written_once(lanes: impl Lanes) {
     let (lane, one) = (lane("main", 0), place(1, "one\nof two lines"));
     let (placed, first_try) = put(&lanes, &lane, &one).await;
-    // After a try that failed, the place may hold our own.
+    // After a failed attempt, the entry may have our own text.
     assert!(
         placed == LaneWrite::Written || !first_try && placed == LaneWrite::Taken(one.text.clone())
     );

@@ -1,4 +1,4 @@
-//! The contract of [`Views`] for assets that are set aside.
+//! The contract of [`Views`] for parked assets.
 
 use chrono::TimeDelta;
 use ledger::id::AssetId;
@@ -7,7 +7,7 @@ use super::views::{put, tenant};
 use super::{Clock, Story, settle};
 use crate::views::{Parked, Views};
 
-/// Shows it of what `make` makes, empty each time.
+/// Verifies it for the views of `make`, empty each time.
 pub(super) async fn conformance<V: Views>(make: &impl AsyncFn() -> V) {
     parked_assets_wait_oldest_first(make().await).await;
     a_later_version_replaces_a_parked_one(make().await).await;
@@ -88,7 +88,7 @@ async fn a_contradiction_stays_until_it_is_named(views: impl Views) {
     put(&views, &story.asset()).await;
     park(&views, &contradiction).await;
     assert_eq!(parked(&views).await, waits, "whatever its row is");
-    // Neither a row, nor a plain parking of a later version, nor letting go of one.
+    // Neither a row, nor a plain parking of a later version, nor unparking such a one.
     park(&views, &set_aside(&story, 9, 2)).await;
     settle(async || views.let_go(&set_aside(&story, 9, 2)).await).await;
     settle(async || views.sweep(Clock::default().0).await).await;
@@ -97,7 +97,7 @@ async fn a_contradiction_stays_until_it_is_named(views: impl Views) {
     assert_eq!(settle(async || views.contradicted(&tenant("main"), 0).await).await.0, []);
     settle(async || views.let_go(&contradiction).await).await;
     assert_eq!(parked(&views).await, []);
-    // A plain one gives way to it.
+    // A plain parking is replaced by it.
     park(&views, &set_aside(&story, 9, 1)).await;
     park(&views, &contradiction).await;
     assert_eq!(parked(&views).await, waits);

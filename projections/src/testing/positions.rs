@@ -8,10 +8,10 @@ use crate::generations::Generation;
 use crate::position::{Position, PositionCommit, Positions};
 use crate::views::{PutOutcome, Views};
 
-/// Shows that what `make` makes, empty each time, keeps the contract of [`Positions`].
+/// Verifies that the stores of `make`, empty each time, keep the contract of [`Positions`].
 ///
 /// # Panics
-/// If it does not.
+/// If one does not.
 pub async fn positions<T: Views + Positions>(make: impl AsyncFn() -> T) {
     a_new_view_starts_at_the_beginning(make().await).await;
     a_position_moves_on_only_from_where_it_was_found(make().await).await;

@@ -1,4 +1,4 @@
-//! Histories for tests, made event by event.
+//! Histories for tests, built event by event.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::Effects;
@@ -10,7 +10,7 @@ use ledger::journal::Journal;
 use ledger::objects::ObjectVersion;
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 
-/// A clock that stands still, and chance that repeats itself.
+/// A clock that does not move, and repeatable randomness.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock(pub DateTime<Utc>);
 
@@ -31,10 +31,10 @@ impl Effects for Clock {
     }
 }
 
-/// What happened to one asset. Each event happens a second after the one before.
+/// The events of one asset. Each event is a second after the previous one.
 #[derive(Debug, Clone)]
 pub struct Story {
-    /// Whose asset, and which.
+    /// The tenant and the id.
     pub key: Key,
     /// The events as stored, oldest first.
     pub lines: Vec<StoredLine>,
@@ -52,7 +52,7 @@ impl Story {
         Self::declared(tenant, nth, Declaration::plain())
     }
 
-    /// An asset of which something was declared.
+    /// An asset with a declaration.
     ///
     /// # Panics
     /// If `tenant` is not a tenant's name.
@@ -66,7 +66,7 @@ impl Story {
         Self { key, lines: Vec::new(), next: begun, actor }.then(Event::Created(declaration))
     }
 
-    /// What happens next is somebody's doing.
+    /// Sets the actor of the next events.
     #[must_use]
     pub fn by(mut self, actor: &str) -> Self {
         actor.clone_into(&mut self.actor);
@@ -76,7 +76,7 @@ impl Story {
     /// One more event.
     ///
     /// # Panics
-    /// Never: an event's stored form can always be written.
+    /// Never: an event can always be serialized.
     #[must_use]
     #[allow(clippy::expect_used, reason = "an event's stored form can always be written")]
     pub fn then(mut self, event: Event) -> Self {
@@ -109,31 +109,31 @@ impl Story {
         self.then(Event::Uploaded)
     }
 
-    /// It was hidden, for a reason.
+    /// The asset was hidden, for a reason.
     #[must_use]
     pub fn deleted(self) -> Self {
         self.then(Event::SoftDeleted { reason: Some("a duplicate 👯".to_owned()) })
     }
 
-    /// It was destroyed, from the request to the end.
+    /// The asset was purged, from the request to the end.
     #[must_use]
     pub fn purged(self) -> Self {
         self.then(Event::PurgeRequested).then(Event::Purged)
     }
 
-    /// Only the first of the events; what comes then is another one than was cut off.
+    /// Only the first of the events; the next event differs from the one that was cut.
     #[must_use]
     pub fn first(&self, events: usize) -> Self {
         Self { lines: self.lines[..events].to_vec(), ..self.clone() }
     }
 
-    /// How often something happened.
+    /// The number of events.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.lines.len() as u64
     }
 
-    /// Everything that happened.
+    /// The history.
     ///
     /// # Panics
     /// If the events make no history.
@@ -155,7 +155,7 @@ impl Story {
         history.and_then(|history| history.at_version(version)).expect("a version of it")
     }
 
-    /// The asset as it is.
+    /// The current state of the asset.
     ///
     /// # Panics
     /// If the events make no history.
@@ -164,7 +164,7 @@ impl Story {
         self.at(self.version())
     }
 
-    /// Appends every event, in order, or finds it there.
+    /// Appends every event, in order, or finds it already stored.
     ///
     /// # Panics
     /// If the journal fails.

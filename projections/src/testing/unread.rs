@@ -1,4 +1,4 @@
-//! What the contract of [`Views`] says of rows that cannot be read.
+//! The contract of [`Views`] for unreadable rows.
 
 use ledger::asset::{Asset, AssetStatus};
 use ledger::error::StoreErrorKind;
@@ -8,16 +8,16 @@ use super::Story;
 use super::views::{all, list, put};
 use crate::views::{ListQuery, Views};
 
-/// An attribute and the text that another program left in it, and whether a list of a state must
-/// show the row all the same, since that is of no state.
+/// An attribute and the text that another program wrote to it, and whether a list by state must
+/// still contain the row, because its state is unknown.
 const DAMAGES: [(&str, &str); 4] =
     [("state", "ARCHIVED"), ("state", ""), ("head", "garbage"), ("tags", "no JSON")];
 
-/// Shows that rows of what `make` makes, empty each time, that `damage` has made unreadable fail
-/// no list. It sets an attribute of the row of a key to a text.
+/// Verifies that rows which `damage` has made unreadable fail no list, for the views of `make`,
+/// empty each time. `damage` sets an attribute of the row of a key to a text.
 ///
 /// # Panics
-/// If they do.
+/// If a list fails.
 pub async fn unreadable_rows<V: Views>(
     make: impl AsyncFn() -> V,
     damage: impl AsyncFn(&V, &Key, &str, &str),
@@ -41,12 +41,12 @@ pub async fn unreadable_rows<V: Views>(
     }
 }
 
-/// Five assets, the second and the fourth of which are to be damaged.
+/// Five assets, of which the second and the fourth are to be damaged.
 fn stories() -> Vec<Story> {
     (1..=5).map(|nth| Story::begin("main", nth).received()).collect()
 }
 
-/// What was found, and what was not read.
+/// The assets that were read, and those that were not.
 type Found = (Vec<Asset>, Vec<String>);
 
 fn expected(stories: &[Story]) -> Found {

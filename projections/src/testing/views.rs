@@ -11,10 +11,10 @@ use super::{Story, parking, settle};
 use crate::row;
 use crate::views::{AssetPage, ListQuery, PutOutcome, Views};
 
-/// Shows that what `make` makes, empty each time, keeps the contract of [`Views`].
+/// Verifies that the views of `make`, empty each time, keep the contract of [`Views`].
 ///
 /// # Panics
-/// If it does not.
+/// If they do not.
 pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
     a_row_comes_back_as_it_was_put(make().await).await;
     only_newer_rows_are_written(make().await).await;
@@ -73,7 +73,7 @@ fn ids(assets: &[Asset]) -> Vec<AssetId> {
     assets.iter().map(|asset| asset.key.asset).collect()
 }
 
-/// An asset in each state, and one that says everything that can be said.
+/// An asset in each state, and one with every optional field.
 fn each_state() -> Vec<Story> {
     let declaration = Declaration {
         upload: UploadKind::Declared,
@@ -153,7 +153,7 @@ async fn a_row_that_the_history_does_not_have_is_never_overwritten(views: impl V
     let (written, first_try) = checked(&story).await;
     assert!(written == PutOutcome::Written || !first_try, "{written:?}");
     assert_eq!(checked(&story).await.0, PutOutcome::Stale);
-    // Cut; another event in its place; and later ones after that.
+    // A cut history; another event in its place; and later ones after that.
     let other = Story::begin("main", 1).received().deleted();
     let longer = other.clone().then(Event::Restored);
     for of in [begun, other, longer] {
@@ -269,7 +269,7 @@ async fn a_page_holds_what_was_asked_for(views: impl Views) {
     for limit in [3, 4, 1000, usize::MAX] {
         assert_eq!(walk(&views, all(limit)).await.len(), 3, "{limit} a page");
     }
-    // A cursor is a place and not an asset: nothing has to be there.
+    // A cursor is a position, not an asset: no row has to exist there.
     let oldest = Story::begin("main", 1).key.asset;
     for (nth, left) in [(0, 0), (1, 0), (2, 1), (9, 3)] {
         let after = Some(Story::begin("main", nth).key.asset);

@@ -21,8 +21,8 @@ use crate::rows::{RowPage, Rows, StoredRow};
 /// Rows of one page.
 const PAGE: usize = 100;
 
-/// A read table that lasts as long as the process. As [`Views`] it is one generation of it, the
-/// first until another is asked for.
+/// A read table that exists as long as the process. As [`Views`] it is one generation, by default
+/// the first.
 #[derive(Debug)]
 pub struct MemoryViews {
     tables: Arc<Mutex<MemoryTables>>,
@@ -38,7 +38,7 @@ impl Default for MemoryViews {
 #[derive(Debug)]
 struct MemoryTables {
     assets: HashMap<(Generation, Tenant), BTreeMap<AssetId, Asset>>,
-    /// Rows that cannot be read, and why; what would be read of them is among the others.
+    /// Unreadable rows, and the causes; their readable content is among the other rows.
     unread: HashMap<(Generation, Key), String>,
     parked: BTreeMap<Key, Parked>,
     position: Position,
@@ -92,7 +92,7 @@ impl MemoryTables {
         self.get(of, key).is_some_and(|row| row.version >= version)
     }
 
-    /// Lets go of what was set aside and a row has reached since.
+    /// Unparks assets whose rows have reached the parked version.
     fn void(&mut self, of: Generation) {
         let mut parked = std::mem::take(&mut self.parked);
         parked.retain(|key, it| it.contradicted || !self.reaches(of, key, it.version));
@@ -101,7 +101,7 @@ impl MemoryTables {
 }
 
 impl MemoryViews {
-    /// Makes of the row of `key` one that cannot be read, until a newer one is put.
+    /// Makes the row of `key` unreadable, until a newer one is put.
     pub fn damage(&self, key: &Key, why: &str) {
         self.tables().unread.insert((self.generation, key.clone()), why.to_owned());
     }

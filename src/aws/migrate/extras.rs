@@ -1,5 +1,5 @@
-//! What a table has beside its form: time to live, recovery, protection. Not every endpoint has
-//! all of them; what is not there is said aloud, because it was counted on.
+//! A table's settings besides its form: time to live, recovery, protection. Some endpoints lack
+//! some of these, which is reported because users rely on them.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use tokio::time::sleep;
 
 use super::{code, told};
 
-/// The attribute of a row that says when it may go.
+/// The attribute of a row that holds its expiry.
 pub(in crate::aws) const EXPIRES: &str = "expires_at";
-/// A new table's backups are not ready at once.
+/// The wait until a new table's backups are available.
 const BACKUPS_WAIT: Duration = Duration::from_secs(2);
-/// How often that is waited for.
+/// The number of such waits.
 const BACKUPS_TRIES: u32 = 30;
 
 /// One table.
@@ -28,7 +28,7 @@ pub(super) struct Extras<'a> {
 }
 
 impl Extras<'_> {
-    /// Guards the table against being dropped.
+    /// Turns on deletion protection.
     pub(super) async fn protect(
         &self,
         there: &TableDescription,
@@ -50,7 +50,7 @@ impl Extras<'_> {
         Ok(())
     }
 
-    /// Lets the table be restored to any second of the last 35 days.
+    /// Turns on recovery to any second of the last 35 days.
     pub(super) async fn point_in_time(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
         let on = self.has_point_in_time().await? || self.begin_point_in_time().await?;
         self.tell("point-in-time recovery", on, "back it up by other means", say);
@@ -71,7 +71,7 @@ impl Extras<'_> {
         }
     }
 
-    /// Switches it on; `false` if the endpoint does not have it.
+    /// Turns it on; `false` if the endpoint does not support it.
     async fn begin_point_in_time(&self) -> anyhow::Result<bool> {
         let wanted = PointInTimeRecoverySpecification::builder();
         let wanted = wanted.point_in_time_recovery_enabled(true).build()?;
@@ -90,7 +90,7 @@ impl Extras<'_> {
         bail!("{}: backups are still not ready; run this again later", self.table)
     }
 
-    /// By which attribute items expire, if they do; none on an endpoint that knows no such thing.
+    /// The TTL attribute of the table, if it has one; `None` on an endpoint without TTL.
     pub(super) async fn expiry(&self) -> anyhow::Result<Option<String>> {
         use TimeToLiveStatus::{Enabled, Enabling};
         let there = match self.client.describe_time_to_live().table_name(self.table).send().await {
@@ -102,14 +102,14 @@ impl Extras<'_> {
         Ok(on.map(|it| it.attribute_name.unwrap_or_else(|| "an unnamed attribute".to_owned())))
     }
 
-    /// Lets expired tombstones go by themselves. That they go by nothing else was seen before.
+    /// Turns on the expiry of tombstones. The check before excludes any other TTL attribute.
     pub(super) async fn time_to_live(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
         let on = self.expiry().await?.is_some() || self.begin_to_expire().await?;
         self.tell("time to live on expires_at", on, "tombstones stay for ever", say);
         Ok(())
     }
 
-    /// Switches it on; `false` if the endpoint does not have it.
+    /// Turns it on; `false` if the endpoint does not support it.
     async fn begin_to_expire(&self) -> anyhow::Result<bool> {
         let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES);
         let update = self.client.update_time_to_live().table_name(self.table);
@@ -129,7 +129,7 @@ impl Extras<'_> {
     }
 }
 
-/// Whether the endpoint does not know the call at all.
+/// Whether the endpoint does not support the call at all.
 fn is_unknown<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     let codes =
         ["UnknownOperationException", "InvalidAction", "NotImplemented", "UnknownOperation"];

@@ -1,4 +1,4 @@
-//! On an engine: from nothing, again, beside others, and over what must not be touched.
+//! On an engine: new tables, repeated runs, other tables, and tables that must not be changed.
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ async fn a_table_that_somebody_else_is_making_is_waited_for() {
     world.engine.fail(move |request| {
         let describes = request.operation == "DescribeTable" && request.table == "journal";
         asked += u32::from(describes);
-        // Missing at the first look, then there, then as if it were still being made.
+        // Missing at the first check, then present, then as if it were still being created.
         let missing = describes && matches!(asked, 1..=3);
         missing.then_some(Fault::Refused(400, "ResourceNotFoundException"))
     });

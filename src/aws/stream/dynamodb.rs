@@ -1,4 +1,4 @@
-//! The stream of a DynamoDB table, and the walk through the table's keys.
+//! The stream of a DynamoDB table, and the scan of the table's keys.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -23,22 +23,22 @@ use super::{
     ShardRecords, StreamError, StreamShard, Time,
 };
 
-/// Keys of one page of the walk. At 800 bytes an event it reads 100 units, half a second of what
-/// a new on-demand table gives to spare.
+/// Keys of one page of the scan. At 800 bytes an event it reads 100 units, half a second of a new
+/// on-demand table's spare capacity.
 const PAGE: i32 = 1_000;
 
-/// A table that is followed.
+/// A table with a stream.
 #[derive(Debug)]
 pub struct DynamoStream {
     table: String,
     tables: aws_sdk_dynamodb::Client,
     streams: Client,
-    /// The stream's name, as it was when the shards were listed last.
+    /// The stream's ARN at the last listing of the shards.
     arn: Mutex<String>,
 }
 
 impl DynamoStream {
-    /// The stream of `table`. Nothing is called yet.
+    /// The stream of `table`. This makes no call.
     pub fn new(
         tables: aws_sdk_dynamodb::Client,
         streams: Client,
@@ -175,8 +175,8 @@ fn shard(shard: types::Shard) -> Option<StreamShard> {
     Some(StreamShard { id: shard.shard_id?, parent: shard.parent_shard_id })
 }
 
-/// None is left out, whatever it names: the journal's stream holds nothing that is none of our
-/// business.
+/// Every record is converted, whatever its item: the follower must see each change of the journal's
+/// table.
 fn record(record: types::Record) -> ItemChange {
     let StreamRecord {
         approximate_creation_date_time: at,
@@ -191,7 +191,7 @@ fn record(record: types::Record) -> ItemChange {
     ItemChange { sequence, at: at.and_then(time), kind, keys, old, new }
 }
 
-/// An image, without what no program of this age can read.
+/// An image, without attributes of types that this program does not know.
 fn item(image: Option<HashMap<String, AttributeValue>>) -> Item {
     let mut image = image.unwrap_or_default();
     image.retain(|_, value| !value.is_unknown());

@@ -1,8 +1,8 @@
-//! Reads every shard of a stream, parents before their children, and has the assets projected.
+//! Reads every shard of a stream, parents before their children, and projects the assets.
 //!
-//! Rows commute, so nothing here has to be exact: whoever starts begins at the oldest record that
-//! is kept, and several workers may read the same. What was trimmed before it was read is the one
-//! thing that a stream cannot give back; then the journal's own keys are gone through.
+//! Rows commute, so reading need not be exact: a process starts at the oldest record that is kept,
+//! and several workers may read the same records. Only records that were trimmed before they were
+//! read are lost to the stream. Then the journal's keys are scanned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,34 +23,34 @@ use super::{
     StreamError, Time,
 };
 
-/// Shards read at once.
+/// Shards that are read concurrently.
 const AT_ONCE: usize = 8;
-/// The wait when nothing is new: two workers stay below the five reads a second of a shard.
+/// The wait without new records: two workers stay below the five reads a second of a shard.
 const POLL: Duration = Duration::from_millis(500);
-/// How often new shards are looked for. They appear when their parents close, about every four
+/// The interval of listings of new shards. They appear when their parents close, about every four
 /// hours, and when a table grows.
 const LOOK: Duration = Duration::from_secs(10);
-/// Empty pages in a row that mean the end of a shard. A page is a part of it, and DynamoDB says
-/// that parts without records may come before others with some, but not how many. At the pace of
-/// polls this many make the lag that is told two seconds longer than it is.
+/// Consecutive empty pages that mean the end of a shard. A page is a part of it, and DynamoDB
+/// documents that empty parts may come before others with records, but not how many. At the polling
+/// interval this number adds two seconds to the reported lag.
 const EMPTY_ENOUGH: u32 = 5;
-/// A shard that is read to this near has nothing piled up that would be worth hurrying through its
-/// empty pages, with more reads than a shard allows.
+/// A shard that was read this close to its end has no backlog that would justify reading its empty
+/// pages faster, with more reads than a shard allows.
 const NEAR: TimeDelta = TimeDelta::seconds(10);
-/// The waits after failures: the longest is well within the 15 minutes that an iterator lives.
+/// The waits after failures: the longest is well within the 15 minutes of an iterator's life.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
 
-/// How far a follower has come.
+/// The progress of a follower.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FollowerStatus {
-    /// Everything that was written before this is a row; `None` while that is not known, as at
-    /// the start, and while the journal's keys are gone through.
+    /// Everything written before this time is projected; `None` if this is unknown, as at the start
+    /// and during a scan of the journal's keys.
     pub as_of: Option<Time>,
-    /// Whether the last look found nothing new, and nothing is likely to be right behind it.
+    /// Whether the last round found no new record, and more are unlikely to follow at once.
     pub idle: bool,
 }
 
-/// Keeps the rows up with the stream of a journal's table.
+/// Projects the stream of a journal's table.
 pub struct StreamFollower {
     stream: Arc<dyn JournalStream>,
     inventory: Arc<dyn JournalInventory>,
@@ -62,22 +62,22 @@ pub struct StreamFollower {
     told: watch::Sender<FollowerStatus>,
 }
 
-/// Whether the journal's keys are being gone through.
+/// Whether the journal's keys are being scanned.
 enum Fill {
     Nothing,
     From(Option<InventoryCursor>),
 }
 
-/// What a step did.
+/// The result of a step.
 enum ShardStep {
     Nothing,
     Moved,
-    /// Records were lost: the journal's keys must be gone through.
+    /// Records were lost: the journal's keys must be scanned.
     Lost,
 }
 
 impl StreamFollower {
-    /// A follower of `stream`, which turns to `inventory` for what the stream has lost.
+    /// A follower of `stream`, which uses `inventory` for records that the stream has lost.
     pub fn new(
         stream: Arc<dyn JournalStream>,
         inventory: Arc<dyn JournalInventory>,
@@ -89,21 +89,20 @@ impl StreamFollower {
         Self { stream, inventory, runner, effects, shards, looked: None, fill, told }
     }
 
-    /// Begins with every asset of the journal, as after more than the 24 hours that a stream
-    /// remembers.
+    /// Starts with every asset of the journal, as after more than the 24 hours that a stream keeps.
     #[must_use]
     pub fn catching_up(mut self) -> Self {
         self.fill = Fill::From(None);
         self
     }
 
-    /// Tells how far the follower has come.
+    /// The follower's progress, for other tasks.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<FollowerStatus> {
         self.told.subscribe()
     }
 
-    /// Follows until `stop`. It may be cut off anywhere: whoever comes next reads it again.
+    /// Follows until `stop`. It may be cut off anywhere: the next process reads the records again.
     pub async fn run(mut self, stop: CancellationToken) {
         let following = async {
             let mut failures = 0;
@@ -124,7 +123,7 @@ impl StreamFollower {
         stop.run_until_cancelled(following).await;
     }
 
-    /// One look at everything; whether there was something new.
+    /// One round over all shards; returns whether there was a new record.
     pub(super) async fn round(&mut self) -> Result<bool, StoreError> {
         self.look().await?;
         let filling = self.fill().await?;
@@ -153,7 +152,7 @@ impl StreamFollower {
         self.fill = Fill::From(None);
     }
 
-    /// Projects the next page of the journal's keys; whether there was one to do.
+    /// Projects the next page of the journal's keys; returns whether there was one.
     async fn fill(&mut self) -> Result<bool, StoreError> {
         let Fill::From(after) = &self.fill else { return Ok(false) };
         let (hints, next) = self.inventory.page(after.as_ref()).await?;
@@ -167,7 +166,7 @@ impl StreamFollower {
         Ok(true)
     }
 
-    /// Reads each shard on; whether any had something new. One shard's trouble stops no other.
+    /// Reads each shard; returns whether any had a new record. A failing shard stops no other.
     async fn read(&mut self, began: Time) -> Result<bool, StoreError> {
         let ids = self.shards.ready();
         let desk = ShardContext { stream: &*self.stream, runner: &self.runner, began };
@@ -189,7 +188,7 @@ impl StreamFollower {
                 Err(error) => failure = Some(error),
             }
         }
-        // A shard that has ended makes its children readable: look whether there are new ones.
+        // The end of a shard makes its children readable: list the shards again.
         if moved && ids.iter().any(|id| !self.shards.ready().contains(id)) {
             self.looked = None;
         }
@@ -206,7 +205,7 @@ impl StreamFollower {
     }
 }
 
-/// What reading one shard takes.
+/// The context of reading one shard.
 struct ShardContext<'a> {
     stream: &'a dyn JournalStream,
     runner: &'a Runner,
@@ -237,7 +236,7 @@ impl ShardContext<'_> {
         }
     }
 
-    /// What stands next in a shard; `None` if all of it was read before.
+    /// The next records of a shard; `None` if all of it was read before.
     async fn batch(
         &self,
         id: &str,
@@ -247,7 +246,7 @@ impl ShardContext<'_> {
         let iterator = if let Some(iterator) = reading.iterator.take() {
             iterator
         } else {
-            // It starts where the last record was: the empty pages since come again.
+            // It starts after the last record: the empty pages since are counted again.
             reading.empties = 0;
             self.stream.iterator(id, place).await?
         };
@@ -266,7 +265,7 @@ impl ShardContext<'_> {
         let last = records.last();
         let place = records.iter().rev().find_map(|record| record.sequence.clone());
         let place = place.map(ShardPosition::After);
-        // A batch that is not empty may not be the last: it is complete up to its own records.
+        // A batch with records may not be the last: it is complete up to its own records.
         let at_end = next.is_none() || reading.empties >= EMPTY_ENOUGH;
         let as_of = last.map_or(at_end.then_some(self.began), |last| last.at);
         reading.place = next.as_ref().and(place.or_else(|| reading.place.take()));
@@ -276,8 +275,8 @@ impl ShardContext<'_> {
         Ok(step)
     }
 
-    /// Counts a page, and says whether to read on at once: after records, and after an empty page
-    /// behind which some may be piled up.
+    /// Counts a page, and returns whether to read on at once: after records, and after an empty
+    /// page that may have records behind it.
     fn step(&self, reading: &mut ShardReader, records: &[ItemChange], ended: bool) -> ShardStep {
         reading.empties = if records.is_empty() { reading.empties.saturating_add(1) } else { 0 };
         let near = reading.as_of.is_some_and(|as_of| self.began - as_of <= NEAR);
@@ -289,7 +288,7 @@ impl ShardContext<'_> {
         }
     }
 
-    /// Projects what was read; what could not be waits for the next round.
+    /// Projects the records that were read; failed ones wait for the next round.
     async fn project(&self, reading: &mut ShardReader) -> Result<(), StoreError> {
         if reading.pending.is_empty() {
             return Ok(());

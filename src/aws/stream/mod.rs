@@ -1,7 +1,7 @@
-//! Following the journal's stream where no Lambda does it: the port to a stream, and what reads it.
+//! Follows the journal's stream without Lambda: the port to a stream, and its reader.
 //!
-//! What a stream says are hints. Following one twice, late, or beside another worker changes
-//! nothing but what it costs, so there are no leases and no checkpoints to keep right.
+//! The records of a stream are hints. Processing one twice, late, or in two workers changes only
+//! the cost, so there are no leases and no checkpoints.
 
 mod dynamodb;
 mod follower;
@@ -24,45 +24,45 @@ pub use record::ItemChange;
 pub struct StreamShard {
     /// Its name.
     pub id: String,
-    /// The shard whose records come before its own.
+    /// The shard with the earlier records.
     pub parent: Option<String>,
 }
 
-/// What there is of a stream now.
+/// The present shards of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
-    /// The stream's name. Switching a table's stream off and on makes another one.
+    /// The stream's ARN. Turning a table's stream off and on creates another one.
     pub stream: String,
-    /// All of its shards that still have records, in any order.
+    /// All shards that still have records, in any order.
     pub shards: Vec<StreamShard>,
 }
 
-/// Where in a shard to read on.
+/// A position in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShardPosition {
-    /// At the oldest record that is kept.
+    /// The oldest record that is kept.
     Oldest,
     /// After the record with this sequence number.
     After(String),
 }
 
-/// What one read of a shard brings.
+/// The result of one read of a shard.
 #[derive(Debug, Clone, Default)]
 pub struct ShardRecords {
-    /// Records, perhaps none although more will follow.
+    /// Records; possibly none even if more follow.
     pub records: Vec<ItemChange>,
-    /// Where to read on; `None` once the shard is closed and read to its end.
+    /// The next iterator; `None` once the shard is closed and read to its end.
     pub next: Option<String>,
 }
 
-/// Why a shard could not be read.
+/// Why a read of a shard failed.
 #[derive(Debug, Clone)]
 pub enum StreamError {
-    /// The iterator is too old: make another one.
+    /// The iterator has expired: request another one.
     Expired,
-    /// What stood at this place is gone: some records were never read.
+    /// The position was trimmed: some records were never read.
     Trimmed,
-    /// The stream or the shard is not there any more.
+    /// The stream or the shard does not exist any more.
     Gone,
     /// The stream did not answer.
     Store(StoreError),
@@ -71,37 +71,37 @@ pub enum StreamError {
 /// The changes of a journal's table.
 ///
 /// # Contract
-/// * An item's changes stand in one shard, or in its descendants, in order.
-/// * A record may come twice, and is kept for 24 hours.
+/// * The changes of an item are in one shard, or in its descendants, in order.
+/// * A record may be returned twice, and is kept for 24 hours.
 #[async_trait]
 pub trait JournalStream: Send + Sync {
     /// Every shard. `Misconfigured` if the table has no stream.
     async fn shards(&self) -> Result<Listing, StoreError>;
 
-    /// An iterator for a place in a shard.
+    /// An iterator for a position in a shard.
     async fn iterator(&self, shard: &str, place: &ShardPosition) -> Result<String, StreamError>;
 
-    /// What stands at an iterator.
+    /// The records at an iterator.
     async fn records(&self, iterator: &str) -> Result<ShardRecords, StreamError>;
 }
 
-/// Where a walk through the journal's keys goes on; made by [`JournalInventory::page`] only.
+/// A position in the scan of the journal's keys; created by [`JournalInventory::page`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryCursor {
     pub(super) partition: String,
     pub(super) version: u64,
 }
 
-/// Every asset of the journal, for when a stream cannot tell.
+/// Every asset of the journal, for when the stream has lost records.
 #[async_trait]
 pub trait JournalInventory: Send + Sync {
-    /// The assets after `after`, each with a version that it has reached, and where to go on;
-    /// `None` at the end. An asset may come twice.
+    /// The assets after `after`, each with a version that it has reached, and the next position;
+    /// `None` at the end. An asset may be returned twice.
     async fn page(
         &self,
         after: Option<&InventoryCursor>,
     ) -> Result<(Vec<ProjectionHint>, Option<InventoryCursor>), StoreError>;
 }
 
-/// When something was written, as far as a stream knows.
+/// The time of a write, as a stream reports it.
 type Time = DateTime<Utc>;

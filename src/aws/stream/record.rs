@@ -1,4 +1,4 @@
-//! One record of the stream, as it came.
+//! One record of the stream, as received.
 
 use projections::runner::ProjectionHint;
 use serde_dynamo::Item;
@@ -9,23 +9,23 @@ use crate::aws::change::JournalChange;
 /// One change of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemChange {
-    /// Its place in its shard, if it was told.
+    /// Its sequence number in its shard, if present.
     pub sequence: Option<String>,
-    /// When it was written.
+    /// The time of the write.
     pub at: Option<Time>,
     /// `INSERT`, `MODIFY` or `REMOVE`.
     pub kind: String,
     /// The item's key.
     pub keys: Item,
-    /// The item before the change; empty if there was none.
+    /// The old image; empty if there was none.
     pub old: Item,
-    /// The item after the change; empty if there is none.
+    /// The new image; empty if there is none.
     pub new: Item,
 }
 
 impl ItemChange {
-    /// What to project because of it; `None` for an item that is no asset's. Raises the alarm if
-    /// it is tampering.
+    /// The hint to project; `None` for an item that belongs to no asset. Raises the alarm for
+    /// tampering.
     pub(super) fn hint(&self) -> Option<ProjectionHint> {
         let Self { sequence, kind, keys, old, new, .. } = self;
         JournalChange { kind, sequence: sequence.as_deref(), keys, old, new }.hint()

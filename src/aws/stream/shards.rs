@@ -1,4 +1,4 @@
-//! How far each shard was read.
+//! The progress in each shard.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,19 +6,19 @@ use projections::runner::ProjectionHint;
 
 use super::{Listing, ShardPosition, Time};
 
-/// How far a shard was read.
+/// The progress in a shard.
 #[derive(Debug)]
 pub(super) struct ShardReader {
     pub(super) parent: Option<String>,
-    /// Where to read on if there is no iterator; `None` once it was read to its end. A shard that
-    /// is still open may already say where it ends: only reading to there tells that it has.
+    /// Where to continue without an iterator; `None` once the shard was read to its end. An open
+    /// shard may already have an end in its listing: only reading up to it shows that it is closed.
     pub(super) place: Option<ShardPosition>,
     pub(super) iterator: Option<String>,
-    /// Pages without records since the last one with some.
+    /// Empty pages since the last page with records.
     pub(super) empties: u32,
-    /// Read, but not yet rows: a store did not answer.
+    /// Read, but not projected yet: a store failed.
     pub(super) pending: Vec<ProjectionHint>,
-    /// Everything written before this is read.
+    /// Everything written before this time is read.
     pub(super) as_of: Option<Time>,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Takes note of what there is now, and says whether records were lost: those of a shard that
-    /// went before it was read, or those written while the stream was switched off.
+    /// Updates the shards, and returns whether records were lost: those of a shard that expired
+    /// before it was read, or those written while the stream was turned off.
     pub(super) fn update(&mut self, listing: Listing) -> bool {
         let other = self.stream.replace(listing.stream.clone());
         let switched = other.is_some_and(|other| other != listing.stream);
@@ -52,7 +52,7 @@ impl Shards {
         let lost = self.all.iter().any(unread);
         self.all.retain(|id, _| ids.contains(id));
         for shard in listing.shards {
-            // What was written before its parent's records is no record of its own either.
+            // Changes from before the parent's records are not among this shard's records either.
             let parent = shard.parent.as_ref().and_then(|parent| self.all.get(parent));
             let as_of = parent.and_then(|parent| parent.as_of);
             self.all.entry(shard.id).or_insert_with(|| ShardReader::new(shard.parent, as_of));
@@ -60,7 +60,7 @@ impl Shards {
         lost || switched
     }
 
-    /// The shards that can be read on: those whose parent was read to its end, or is not there.
+    /// The shards that can be read: their parent was read to its end, or does not exist.
     pub(super) fn ready(&self) -> Vec<String> {
         let done = |id: &String| self.all.get(id).is_none_or(ShardReader::is_done);
         let ready =
@@ -69,7 +69,7 @@ impl Shards {
         all.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The readings of `ids`, each to be changed on its own.
+    /// The progress of `ids`, each mutable on its own.
     pub(super) fn pick<'a>(
         &'a mut self,
         ids: &'a [String],
@@ -77,8 +77,8 @@ impl Shards {
         self.all.iter_mut().filter(|(id, _)| ids.contains(id))
     }
 
-    /// The time before which everything is a row; `None` if that is not known of some shard. What
-    /// a shard holds whose parent is still open was written later than what the parent holds.
+    /// The time before which everything is projected; `None` if unknown for some shard. The records
+    /// of a shard with an open parent are later than those of the parent.
     pub(super) fn as_of(&self, now: Time) -> Option<Time> {
         let open = self.ready().into_iter().map(|id| self.all[&id].as_of);
         open.min().unwrap_or(Some(now))

@@ -30,13 +30,13 @@ struct Script {
     answers: BTreeMap<String, VecDeque<Answer>>,
     /// Shards that end when their answers do.
     closed: Vec<String>,
-    /// What was asked for, in order.
+    /// The calls, in order.
     asked: Vec<String>,
-    /// What the next listing fails with.
+    /// The error of the next listing.
     failing: Option<StoreError>,
 }
 
-/// A stream that answers as it was told.
+/// A stream with scripted answers.
 #[derive(Default)]
 struct Scripted(Mutex<Script>);
 
@@ -88,7 +88,7 @@ impl JournalStream for Scripted {
     }
 }
 
-/// The journal's keys, a few a page.
+/// The journal's keys, a few in each page.
 struct Keys(Vec<Story>);
 
 #[async_trait]
@@ -118,7 +118,7 @@ struct World {
     follower: StreamFollower,
 }
 
-/// A journal that holds some stories, an empty stream, and no rows.
+/// A journal with some stories, an empty stream, and no rows.
 async fn world(stories: u32) -> World {
     world_with(stories, |_| None).await
 }
@@ -150,7 +150,7 @@ fn follower(
 }
 
 impl World {
-    /// Rounds until nothing is new.
+    /// Runs rounds until there is no new record.
     async fn settle(&mut self) {
         while self.follower.round().await.unwrap() {}
     }
@@ -165,13 +165,13 @@ impl World {
     }
 }
 
-/// An item of the journal as its stream has it.
+/// An item of the journal as in its stream.
 fn image(pk: &str, version: u64, body: &str) -> Item {
     let image = json!({"pk": {"S": pk}, "sk": {"N": version.to_string()}, "body": {"S": body}});
     serde_json::from_value(image).unwrap()
 }
 
-/// The record of an event, with a sequence number of its own.
+/// The record of an event, with its own sequence number.
 fn record(story: &Story, version: u64) -> ItemChange {
     let line = &story.lines[usize::try_from(version).unwrap() - 1];
     let new = image(&story.key.partition(), version, &line.body);
@@ -330,7 +330,7 @@ async fn a_store_that_fails_loses_no_record_and_stops_no_other_shard() {
     }
     assert_eq!(world.rows().await, [true, true]);
     assert!(errors >= 2, "{errors}");
-    // A failed read goes on at the same iterator.
+    // A failed read continues with the same iterator.
     assert_eq!(world.stream.asked(), ["s1 oldest", "s2 oldest"]);
 }
 
@@ -438,7 +438,7 @@ async fn a_stream_that_is_off_is_asked_again_until_it_is_mended() {
     assert!(world.views.inner().get(&world.stories[0].key).await.unwrap().is_some());
 }
 
-/// What a record says, and how often it raised the alarm.
+/// The hint of a record, and how often it raised the alarm.
 fn heard(record: &ItemChange) -> (Option<ProjectionHint>, u64) {
     let recorder = DebuggingRecorder::new();
     let hint = metrics::with_local_recorder(&recorder, || record.hint());
@@ -460,7 +460,7 @@ fn an_event_that_was_changed_is_an_alarm_and_still_a_hint() {
     for kind in ["MODIFY", "REMOVE", "", "of another age"] {
         let mut changed = record(&story, 2);
         (changed.kind, changed.old) = (kind.to_owned(), changed.new.clone());
-        // The changed bytes are no part of a history: the journal is read.
+        // The changed bytes do not fit the history: the journal is read.
         let hint = ProjectionHint { key: story.key.clone(), version: 2, lines: Vec::new() };
         assert_eq!(heard(&changed), (Some(hint), 1), "{kind}");
     }

@@ -13,9 +13,9 @@ use ledger::checkpoint::{SecretKey, VerifierKey};
 use crate::export::{sync_beside, text};
 use crate::system::SystemEffects;
 
-/// The bits of a mode below those of the owner.
+/// The mode bits of group and others.
 const OTHERS: u32 = 0o100;
-/// Bytes of a file with a key.
+/// The maximum size of a key file, in bytes.
 const KEY: usize = 1024;
 
 /// Make a key that signs checkpoints.
@@ -43,7 +43,7 @@ impl Keygen {
         seed[16..].copy_from_slice(&SystemEffects.random().to_be_bytes());
         let key = SecretKey::new(&self.name, seed).context("--name")?;
         let public = PathBuf::from(format!("{}.pub", self.out.display()));
-        // First: a secret whose public half somebody else's file takes the place of is of no use.
+        // First: a secret key is useless if another file has the name of its public key.
         let there = public.symlink_metadata().is_ok();
         ensure!(!there, "--out: {} already exists", public.display());
         write_new(&self.out, 0o600, &key.reveal())?;
@@ -61,7 +61,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     Ok(sync_beside(path)?)
 }
 
-/// The secret key of a file that nobody else can read.
+/// The secret key of a file that only its owner can read.
 pub(in crate::cli) fn secret(path: &Path) -> anyhow::Result<SecretKey> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("--key {shown}: cannot be read"))?;

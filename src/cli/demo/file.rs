@@ -1,4 +1,4 @@
-//! The file that the demo sends: its bytes are streamed, never held.
+//! The file that the demo uploads: its bytes are streamed, never held in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-/// Bytes read at once.
+/// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
 
 const SAMPLE: &str = "Who did what to this file, when, and prove it.\n";
 
-/// A file on disk and what is declared of it.
+/// A file on disk and its declaration.
 pub(super) struct DemoFile {
     pub(super) path: PathBuf,
     pub(super) name: String,
@@ -28,7 +28,7 @@ impl DemoFile {
         Self::existing(path).await
     }
 
-    /// A file of the caller's.
+    /// An existing file.
     pub(super) async fn existing(path: PathBuf) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
         let name =

@@ -1,4 +1,4 @@
-//! A client of the API that shows each of its requests as the curl line that does the same.
+//! A client of the API that prints each request as an equivalent curl command.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub(super) struct DemoWalk {
     step: u32,
 }
 
-/// What the API or S3 answered.
+/// An answer of the API or of S3.
 pub(super) struct HttpReply {
     pub(super) status: u16,
     pub(super) body: String,
@@ -46,7 +46,7 @@ impl DemoWalk {
         Ok(writeln!(io::stdout(), "    {what}")?)
     }
 
-    /// Asks the API and shows it.
+    /// Sends a request to the API and prints it.
     pub(super) async fn call(
         &self,
         method: &str,
@@ -65,12 +65,12 @@ impl DemoWalk {
         Ok(answer)
     }
 
-    /// Asks the API and shows nothing.
+    /// Sends a request to the API without printing it.
     pub(super) async fn ask(&self, path: &str) -> anyhow::Result<HttpReply> {
         HttpReply::of(self.http.get(format!("{}{path}", self.api)).send().await?).await
     }
 
-    /// Shows what was asked without.
+    /// Prints a request that was sent before.
     pub(super) fn show(&self, method: &str, path: &str, answer: &HttpReply) -> anyhow::Result<()> {
         self.show_answer(&format!("curl -X {method} '{}{path}'", self.api), answer)
     }
@@ -92,7 +92,7 @@ impl DemoWalk {
             write!(curl, " -H '{name}: {value}'")?;
         }
         let opened = tokio::fs::File::open(&file.path).await?;
-        // Of a stream nobody knows the length; curl says it of itself.
+        // A stream has no length of its own; curl sends the header by itself.
         request = request.header("content-length", opened.metadata().await?.len());
         let bytes = tokio_util::io::ReaderStream::new(opened);
         let answer = send(request.body(reqwest::Body::wrap_stream(bytes))).await?;
@@ -100,14 +100,14 @@ impl DemoWalk {
         Ok(answer)
     }
 
-    /// Fetches a URL of S3 and shows it.
+    /// Fetches a URL of S3 and prints the request.
     pub(super) async fn fetch(&self, url: &str) -> anyhow::Result<HttpReply> {
         let answer = send(self.http.get(url)).await?;
         self.show_answer(&format!("curl '{url}'"), &answer)?;
         Ok(answer)
     }
 
-    /// Fetches a URL of S3 and tells the SHA-256 of what came.
+    /// Fetches a URL of S3 and returns the SHA-256 of the body.
     pub(super) async fn download(&self, url: &str) -> anyhow::Result<(u16, String)> {
         let mut answer = self.http.get(url).send().await?;
         let status = answer.status().as_u16();
@@ -119,7 +119,7 @@ impl DemoWalk {
         Ok((status, hex::encode(sha256.finalize())))
     }
 
-    /// The raw history, its chain verified here.
+    /// The raw history, with its chain verified here.
     pub(super) async fn history(&self, id: &str) -> anyhow::Result<History> {
         let url = format!("{}/asset/{id}/history", self.api);
         let accept = "application/jsonl";

@@ -1,5 +1,5 @@
-//! A warning that comes again and again fills a disk and hides what else is said. So the same
-//! line, with the same values, is written a few times in a while, and then counted.
+//! A warning that is repeated many times fills a disk and hides other lines. So the same line, with
+//! the same values, is written a few times in a period, and then counted.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -13,14 +13,14 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// How often the same line is written in a while.
+/// How often the same line is written in a period.
 const WRITTEN: u64 = 3;
-/// The while.
+/// The period.
 const WHILE: Duration = Duration::from_mins(1);
-/// Different lines that are remembered: beyond these, every line is written.
+/// The number of different lines that are tracked; any further line is always written.
 const REMEMBERED: usize = 1_024;
 
-/// Which warnings came how often of late.
+/// The recent warnings, with their counts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Repeats(Arc<Mutex<HashMap<u64, LogLine>>>);
 
@@ -31,7 +31,7 @@ struct LogLine {
 }
 
 impl Repeats {
-    /// Tells, from time to time and for ever, what was held back.
+    /// Logs the counts of suppressed lines periodically, until the process ends.
     pub(super) fn tell(self) -> std::io::Result<()> {
         let teller = std::thread::Builder::new().name("log-repeats".to_owned());
         teller.spawn(move || {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-/// The longest that old rows are kept: until then each change is written once more.
+/// The longest period to keep old rows: until its end each change is written once more.
 const LONGEST: TimeDelta = TimeDelta::days(30);
 
 /// Reads `90s`, `15m`, `1h`, `7d`.

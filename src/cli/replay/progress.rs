@@ -1,20 +1,20 @@
-//! How far a replay has come.
+//! The progress of a replay.
 
 use projections::replay::{Phase, Replay, TallySnapshot};
 use tokio::time::Instant;
 
 use crate::cli::progress;
 
-/// Does the work, and shows meanwhile how far it has come.
+/// Runs the work and shows its progress.
 pub(super) fn beside<T>(replay: &Replay, work: impl Future<Output = T>) -> impl Future<Output = T> {
     let work = Box::pin(work);
     async move {
-        // Only to tell how long it takes: not to know is no reason not to begin.
+        // Only to estimate the duration: without it the replay runs as well.
         let events = replay.journal.size().await.ok().flatten();
         let (began, first) = (Instant::now(), replay.tally.seen().events);
         let text = || {
             let seen = replay.tally.seen();
-            // What an earlier replay did took no time of this one.
+            // The progress of an earlier replay took no time of this one.
             let rate = (seen.events - first) / began.elapsed().as_secs().max(1);
             line(&seen, events, rate)
         };

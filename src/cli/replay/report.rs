@@ -1,4 +1,4 @@
-//! What a replay tells in the end.
+//! The final report of a replay.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use projections::replay::{Difference, ReplayReport};
 use crate::cli::render;
 use crate::plural::count;
 
-/// Why the new rows are not read.
+/// Why there was no switch to the new rows.
 pub(super) const REFUSED: &str = "the rows were not switched: new rows from this journal could \
     hide tampering. Run `asset-ledger verify`. If the cause is known, --accept-restored switches \
     although rows know more events than the journal, and keeps the old rows; --accept-broken \
@@ -33,7 +33,7 @@ const KINDS: [(Difference, &str); 9] = [
     (Difference::Orphaned, "orphaned: the journal has no event of the asset"),
 ];
 
-/// Writes what was found.
+/// Writes the findings.
 pub(super) fn write(report: &ReplayReport, home: &Tenant) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let ReplayReport { events, assets, broken, broken_count, unknown, unknown_count, differences } =
@@ -72,7 +72,7 @@ pub(super) fn write(report: &ReplayReport, home: &Tenant) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what is read now, and how to take that back.
+/// Writes the current generation, and how to undo the switch.
 pub(super) fn switched(
     to: Generation,
     keep: Option<TimeDelta>,
@@ -90,7 +90,7 @@ pub(super) fn switched(
     }
 }
 
-/// Writes what is read now that a restored journal was accepted.
+/// Writes the current generation after a restored journal was accepted.
 pub(super) fn accepted(to: Generation) -> io::Result<()> {
     writeln!(
         io::stdout(),
@@ -99,7 +99,7 @@ pub(super) fn accepted(to: Generation) -> io::Result<()> {
     )
 }
 
-/// Why the row of an asset was left as it is.
+/// Why the row of an asset was left unchanged.
 pub(super) fn disputed(asset: &str, findings: &[Finding]) -> String {
     let told = findings.iter().map(|it| format!("{}, {}", it.kind, it.says));
     let told = told.collect::<Vec<_>>().join("; ");

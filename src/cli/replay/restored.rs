@@ -1,4 +1,4 @@
-//! A journal that was put back from a copy, beside rows that followed another one.
+//! A journal that was restored from a copy, with rows that followed another one.
 
 use anyhow::{Context, bail};
 use projections::follower::LOST;
@@ -9,16 +9,16 @@ use stores::sqlite::OpenMode;
 
 use crate::cli::store_options::{StoreKind, StoreOptions};
 
-/// The journal of a data folder and how far its rows have followed it.
+/// The journal of a data folder, and the position of its rows.
 pub(super) struct Followed {
     journal: SqliteJournal,
     views: SqliteViews,
-    /// The journal's end when this was opened: whatever came before is in a scan that begins later.
+    /// The journal's end when this was opened: a scan that begins later has all events before it.
     end: Position,
 }
 
 impl Followed {
-    /// Of a data folder; tables on AWS keep no position.
+    /// For a data folder; tables on AWS have no position.
     pub(super) async fn open(stores: &StoreOptions) -> anyhow::Result<Option<Self>> {
         if stores.store != StoreKind::Sqlite {
             return Ok(None);
@@ -29,7 +29,7 @@ impl Followed {
         Ok(Some(Self { journal, views, end }))
     }
 
-    /// Refuses rows that followed another journal: a person says whether that is meant.
+    /// Refuses rows that followed another journal: an operator must confirm the restore.
     pub(super) async fn refuse_another(&self) -> anyhow::Result<()> {
         if self.views.load().await?.is_in(&self.journal).await? {
             return Ok(());
@@ -37,8 +37,8 @@ impl Followed {
         bail!("{LOST}")
     }
 
-    /// Lets following go on from where the journal ended before its rows were made, if it could
-    /// not go on from where it is.
+    /// Lets following continue from the journal's end before its rows were built, if it cannot
+    /// continue from its own position.
     pub(super) async fn accept(&self) -> anyhow::Result<()> {
         loop {
             let from = self.views.load().await?;

@@ -1,9 +1,9 @@
-//! The names of everything that can go wrong, and the one table of their statuses.
+//! The names of all errors, and the one table of their statuses.
 
 use axum::http::StatusCode;
 use ledger::asset::Rejection;
 
-/// What went wrong, for code: each has one name for ever, and one status.
+/// An error, for programs: each has one permanent name and one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     RequestInvalid,

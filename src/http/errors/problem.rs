@@ -1,7 +1,7 @@
-//! What went wrong, for a client: RFC 9457 problem details with stable codes.
+//! Errors for clients: RFC 9457 problem details with stable codes.
 //!
-//! A handler answers with a [`Problem`]; the middleware `problems` writes it. No internal error's
-//! text gets here: those go to the log.
+//! A handler returns a [`Problem`]; the middleware `problems` writes it. A problem has no text of
+//! an internal error: such texts are logged.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -15,12 +15,12 @@ use utoipa::ToSchema;
 
 use super::code::Code;
 
-/// Characters of an unparsable id that are shown back: more than any id has.
+/// Characters of an invalid id that are returned: more than any id has.
 const SHOWN_MAX: usize = 128;
 /// The media type of problem details.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What went wrong with one request.
+/// An error of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     code: Code,
@@ -67,12 +67,12 @@ pub(crate) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// A problem with what a person should know of it.
+    /// A problem with a message.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), failures: Vec::new() }
     }
 
-    /// What is behind a bare status, which is how the router says that it knows no such thing.
+    /// The problem of a bare status, as the router returns it for an unknown route.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::new(Code::PathUnknown, "there is nothing at this path"),
@@ -86,7 +86,7 @@ impl Problem {
         }
     }
 
-    /// The asset does not exist, or what was asked for is no asset's name.
+    /// The asset does not exist, or the path is not an asset's id.
     pub(crate) fn not_found(id: &str) -> Self {
         let shown: String = id.chars().take(SHOWN_MAX).collect();
         Self::new(Code::AssetNotFound, format!("ASSET {shown} not found"))
@@ -98,7 +98,7 @@ impl Problem {
         Self { failures, ..Self::new(Code::NotReady, detail) }
     }
 
-    /// A command on `id` was not carried out.
+    /// A command on `id` was refused.
     pub(crate) fn refused(id: AssetId, refusal: Refusal) -> Self {
         match refusal {
             Refusal::Rejected(rejection) => Self::rejected(id, &rejection),
@@ -116,7 +116,7 @@ impl Problem {
         }
     }
 
-    /// A rule forbids a command on `id`. The first texts are the original service's, to the letter.
+    /// A rule forbids a command on `id`. The first texts are exactly the original service's.
     pub(crate) fn rejected(id: AssetId, rejection: &Rejection) -> Self {
         use Rejection as R;
         match rejection {
@@ -145,7 +145,7 @@ impl Problem {
         }
     }
 
-    /// The JSON that tells a client of it.
+    /// The JSON body.
     pub(crate) fn body<'a>(&'a self, status: StatusCode, request_id: &'a str) -> ProblemBody<'a> {
         ProblemBody {
             r#type: "about:blank",
@@ -160,8 +160,8 @@ impl Problem {
     }
 }
 
-/// The client learns whose turn it is: its own, to ask again, or an operator's. Which store, how
-/// and why is for the log.
+/// The client learns who must act: the client, by a retry, or an operator. The store and the cause
+/// are logged.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let (kind, told) = (error.kind, chain(&error));
@@ -197,7 +197,7 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// A field of a body that cannot be taken.
+/// An invalid field of a body.
 impl From<InvalidField> for Problem {
     fn from(invalid: InvalidField) -> Self {
         let code = if invalid.too_large { Code::UploadTooLarge } else { Code::BodyInvalid };

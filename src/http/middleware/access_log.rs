@@ -1,11 +1,11 @@
-//! The access log: one line a request.
+//! The access log: one line for each request.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
-/// Writes the access log: the route, never the query or an id, which may be anything.
+/// Writes the access log: the route, never the query or an id, which may contain anything.
 pub(crate) async fn write(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();

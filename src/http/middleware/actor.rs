@@ -1,4 +1,4 @@
-//! Who asks, where something in front of the API knows: API Gateway's authorizer, on AWS.
+//! The caller, as known by API Gateway's authorizer on AWS.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use ledger::chain::Hash;
 
 use crate::http::errors::{Code, Problem};
 
-/// Bytes of a name: what an event has room for.
+/// Bytes of a name: the limit in an event.
 const LENGTH_MAX: usize = 128;
-/// Bytes of the hash that stands for what was cut off a name.
+/// Bytes of the hash that replaces the rest of a name.
 const MARK: usize = 32;
 
-/// Who asks, as an extension of the request. Whoever drives the router puts it there and nobody
-/// else can: what a client says of itself is not asked.
+/// The caller, as an extension of the request. Only the code that drives the router sets it: a
+/// client's own claims are not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor(Arc<str>);
 
 impl Actor {
-    /// Somebody of this name. One that is too long, or not all visible ASCII, is cut to what is,
-    /// and ends in `~` and a hash of the whole: two that begin alike stay two.
+    /// A caller with this name. A name that is too long, or not all visible ASCII, is cut there and
+    /// ends in `~` and a hash of the whole, so that two names with the same start stay different.
     #[must_use]
     pub fn new(name: &str) -> Self {
         if name.len() <= LENGTH_MAX && name.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -35,7 +35,7 @@ impl Actor {
         Self(cut.into())
     }
 
-    /// The name as it is recorded.
+    /// The recorded name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,18 +43,18 @@ impl Actor {
 }
 
 impl Default for Actor {
-    /// Nobody in particular.
+    /// The anonymous caller.
     fn default() -> Self {
         Self("anonymous".into())
     }
 }
 
-/// Somebody was let in, and nothing says who: an extension of the request, in an [`Actor`]'s place.
+/// A caller who was authorized without a name: an extension of the request instead of an [`Actor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingActor;
 
-/// Refuses the nameless: a history that says `anonymous` of somebody who was asked for a name would
-/// keep from an auditor what was known.
+/// Refuses authorized callers without a name: recording them as `anonymous` would hide the caller
+/// from an auditor.
 pub(crate) async fn named(request: Request, next: Next) -> Response {
     if request.extensions().get::<MissingActor>().is_some() {
         let detail = "whoever let you in did not say who you are; a token needs iss and sub";

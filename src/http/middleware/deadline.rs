@@ -1,4 +1,4 @@
-//! No request lasts for ever.
+//! A time limit for every request.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::http::errors::{Code, Problem};
 
-/// Ends a request that lasts too long. What it appended by then stays appended.
+/// Ends a request that takes too long. Events that it appended stay.
 pub(crate) async fn limit(State(max): State<Duration>, request: Request, next: Next) -> Response {
     let told = timeout(max, next.run(request)).await;
     told.unwrap_or_else(|_| {

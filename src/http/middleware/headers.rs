@@ -1,14 +1,14 @@
-//! What every answer says of how it may be used.
+//! Security and cache headers of every answer.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-/// What browsers may do with an answer: nothing. The page of the documentation says more.
+/// The content policy of an answer: nothing is allowed. The documentation page has its own.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Tells browsers and caches to be careful with every answer.
+/// Sets safe headers for browsers and caches on every answer.
 pub(crate) async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -1,6 +1,6 @@
-//! The original service's form of every answer, for clients that ask for it.
+//! The original service's form of every answer, for clients that request it.
 //!
-//! It answered HTTP 200 whatever happened and put the real status into the body:
+//! Every answer has HTTP status 200, with the real status in the body:
 //! `{"statusCode":404,"body":{"error_message":"…"}}`.
 
 use axum::Json;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::http::errors::PROBLEM_JSON;
 
-/// Asks for the original form with `1`.
+/// Requests the original form with `1`.
 const X_LEGACY_ENVELOPE: HeaderName = HeaderName::from_static("x-legacy-envelope");
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct ErrorEnvelope {
     body: Option<Value>,
 }
 
-/// Wraps the answers about assets for clients that ask for it.
+/// Wraps the answers about assets for clients that request it.
 pub(crate) async fn wrap(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let original = path == "/asset" || path.starts_with("/asset/");
@@ -48,7 +48,7 @@ async fn wrapped_in_200(response: Response) -> Response {
     (parts, Json(envelope)).into_response()
 }
 
-/// The answer's JSON, which a handler has just made in memory; `None` for an empty one.
+/// The answer's JSON, which a handler has just built in memory; `None` for an empty one.
 async fn read(body: Body) -> Option<Value> {
     let bytes = to_bytes(body, usize::MAX).await.ok()?;
     serde_json::from_slice(&bytes).ok()
@@ -60,7 +60,7 @@ fn message(problem: Value) -> Value {
     Value::Object(Map::from_iter([("error_message".to_owned(), message)]))
 }
 
-/// Writes the times as the original did: `+0000` for `Z`. What clients said of their files stays.
+/// Writes times like the original: `+0000` for `Z`. Values that clients declared stay.
 fn with_old_times(value: Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.into_iter().map(with_old_time).collect()),

@@ -1,8 +1,7 @@
-//! Keeps other sites' pages away from a server that asks nobody who they are.
+//! Refuses other sites' pages on a server without authentication.
 //!
-//! A page from anywhere can make a browser send requests to this machine. It cannot hide where it
-//! comes from (`Origin`), and when it had its own name point here (DNS rebinding) the name shows
-//! (`Host`).
+//! A page of any site can make a browser send requests to this machine. Its origin is in the
+//! `Origin` header. After DNS rebinding its own host name is in the `Host` header.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
@@ -12,20 +11,20 @@ use axum::response::{IntoResponse, Response};
 use crate::http::errors::{Code, Problem};
 use crate::http::origins::AllowedOrigins;
 
-/// For whoever stands behind a proxy that keeps `Host`, and did not say so.
+/// For operators of a proxy that keeps `Host`, without the option.
 const NOT_CALLED_THAT: &str = "this server is not called that: Host must be a name of this \
     machine, or of the URL that `serve --public-url` gives it behind a proxy";
-/// For whoever has pages elsewhere.
+/// For operators with pages on other sites.
 const NOT_OURS: &str = "pages of other sites may not call this server: `serve --public-url` names \
     its own site behind a proxy, and `--cors-origin` another";
 
-/// The names under which the server may be called, and whose pages may call it.
+/// The host names that the server accepts, and the origins whose pages may call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedHosts {
     /// This machine's own names (`localhost`, 127.0.0.0/8 and `[::1]`, at any port), and those of
     /// these pages.
     Named(AllowedOrigins),
-    /// Any. For a server behind something that knows who asks, as on Lambda.
+    /// Any. For a server whose caller is authenticated before it, as on Lambda.
     Any,
 }
 
@@ -35,7 +34,7 @@ impl Default for AllowedHosts {
     }
 }
 
-/// Refuses what other sites' pages sent.
+/// Refuses requests of other sites' pages.
 pub(crate) async fn guard(
     State(hosts): State<AllowedHosts>,
     request: Request,
@@ -67,7 +66,7 @@ impl AllowedHosts {
     }
 }
 
-/// A header's value, if it is there exactly once and can be read.
+/// A header's value, if it occurs exactly once and is readable.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let (value, none) = (values.next()?, values.next());

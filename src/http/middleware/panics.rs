@@ -1,4 +1,4 @@
-//! No bug in a handler ends the process.
+//! A panic in a handler does not end the process.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -10,7 +10,7 @@ use futures::FutureExt;
 
 use crate::http::errors::{Code, Problem};
 
-/// Answers for a handler that panicked.
+/// The answer for a handler that panicked.
 pub(crate) async fn catch(request: Request, next: Next) -> Response {
     let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     caught.unwrap_or_else(|panic| {

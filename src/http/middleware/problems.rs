@@ -1,4 +1,4 @@
-//! Every error is told as problem details, whichever part of the service answers with it.
+//! Writes every error as problem details, from any part of the service.
 
 use axum::Json;
 use axum::extract::Request;
@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use super::request_id::RequestId;
 use crate::http::errors::{PROBLEM_JSON, Problem};
 
-/// Seconds after which a store that was away may be asked again.
+/// Seconds before a retry of a store that was unavailable.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-/// Asks a caller that is not known for another token.
+/// Requests another token from an unknown caller.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 /// Writes every answer that is an error as problem details. The router's own errors, for an unknown

@@ -1,6 +1,6 @@
-//! The name of a request: the client's, if it is fit to be logged, else the one that whatever is in
-//! front gave it, else a fresh one. It is in every answer, in every line of the log, and in the
-//! event that the request caused.
+//! The id of a request: the client's, if it is safe to log, otherwise that of the gateway in front,
+//! otherwise a new one. It is in every answer, in every log line, and in the event that the request
+//! caused.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use uuid::Builder;
 
 use super::actor::Actor;
 
-/// Bytes of a client's own id: what an event has room for.
+/// Bytes of a client's id: the limit in an event.
 const LENGTH_MAX: usize = 64;
-/// Where it is in requests and answers.
+/// The header of requests and answers.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The name of a request; as an extension of it, the name that it has if its client gave it none.
+/// The id of a request; as an extension of it, the default id if the client sent none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// This name, if it is fit to be logged and recorded: 1 to 64 bytes of visible ASCII.
+    /// This id, if it is safe to log and record: 1 to 64 bytes of visible ASCII.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=LENGTH_MAX).contains(&text.len());
         (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
     }
 
-    /// The name as text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -52,7 +52,7 @@ impl RequestId {
     }
 }
 
-/// Names the request, for its handlers, its log lines and its answer.
+/// Sets the id of the request, for its handlers, its log lines and its answer.
 pub(crate) async fn name(
     State(effects): State<Arc<dyn Effects>>,
     mut request: Request,
@@ -63,7 +63,7 @@ pub(crate) async fn name(
         .or_else(front)
         .unwrap_or_else(|| RequestId::fresh(effects.random()));
     request.extensions_mut().insert(id.clone());
-    // Of the highest level, so that whoever hears only warnings hears of which request they are.
+    // Of the highest level, so that warnings show their request at any filter.
     let span = tracing::error_span!("request", id = id.as_str());
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
@@ -76,13 +76,13 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // Every request was named before it got here.
+        // Every request has an id before it gets here.
         let named = parts.extensions.get::<Self>().cloned();
         Ok(named.unwrap_or_else(|| Self("unnamed".into())))
     }
 }
 
-/// Who asks: nobody has a name where nothing in front knows one.
+/// The caller: anonymous without an authorizer in front.
 pub(crate) struct CallerContext(pub(crate) Caller);
 
 impl<S: Sync> FromRequestParts<S> for CallerContext

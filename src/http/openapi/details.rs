@@ -1,5 +1,5 @@
-//! What the derived description cannot know: the limits that the code enforces, each taken from its
-//! constant, and for every error the problem that is answered.
+//! Details that the derived description lacks: the limits that the code enforces, each taken from
+//! its constant, and for every error an example of the problem.
 
 use axum::http::StatusCode;
 use ledger::asset::{
@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use crate::http::errors::{Code, PROBLEM_JSON};
 use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 
-/// A SHA-256 as it is answered.
+/// A SHA-256 in an answer.
 const HASH: &str = "^[0-9a-f]{64}$";
-/// Characters of an id, which the cursor of a list is.
+/// Characters of an id; the cursor of a list is an id.
 const ID: usize = 36;
-/// What no text of a client's may hold, as a class of a pattern: control characters, those that
-/// end a line, and those that turn the direction of writing.
+/// Characters that no text of a client may contain, as a class of a pattern: control characters,
+/// line ends, and those that change the direction of writing.
 const UNSAFE: &str = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069";
 
 /// Completes the description.
@@ -98,7 +98,7 @@ fn tags() -> Value {
     json!({"maxProperties": TAGS_MAX, "propertyNames": name, "additionalProperties": name})
 }
 
-/// A property of a schema itself, not of those it is made of.
+/// A property of the schema itself, not of a schema that it is composed of.
 fn own<'a>(schema: &'a mut Value, field: &str) -> Option<&'a mut Value> {
     if schema.get("properties").is_some() {
         return schema.get_mut("properties")?.get_mut(field);
@@ -123,7 +123,7 @@ fn complete_parameters(path: &str, operation: &mut Value) {
     }
 }
 
-/// What a parameter may be. Lengths are of bytes in the code, and never greater in characters.
+/// The schema of a parameter. The code limits bytes, which are never fewer than characters.
 fn parameter_schema(path: &str, name: &str) -> Option<Value> {
     Some(match name {
         "id" => json!({"type": "string", "format": "uuid"}),
@@ -172,10 +172,10 @@ fn problem(code: &str, status: StatusCode, detail: &str) -> Value {
     })
 }
 
-/// A code, and the words that come with it.
+/// A code and its message.
 type ErrorExample = (Code, &'static str);
 
-/// What a request is refused for that cannot be read, by what it may hold.
+/// Refusals of an unreadable request, by its possible parts.
 fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
     let told = |name: &String| {
         Some(match name.as_str() {
@@ -218,7 +218,7 @@ fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
 
 const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
 
-/// What else a request is refused for.
+/// The other refusals of a request.
 fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<ErrorExample> {
     use Code as C;
     let takes = |name: &str| parameters.iter().any(|it| it == name);

@@ -1,4 +1,4 @@
-//! The original service's five routes: paths, names, statuses and texts are as they were there.
+//! The original service's five routes, with its paths, names, statuses and texts.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,10 +16,10 @@ use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 
-/// Announce a file and get a URL to upload it by
+/// Create an asset and get an upload URL
 ///
-/// Without a body the URL is signed for `host` only and takes any bytes. With a JSON object, even
-/// an empty one, it takes only what was declared, and never replaces an object.
+/// Without a body the URL is signed for `host` only and accepts any bytes. With a JSON object, even
+/// an empty one, it accepts only the declared bytes, and never replaces an object.
 #[utoipa::path(post, path = "/asset", tag = "assets", request_body = NewAsset, responses(
     (status = 201, description = "The asset, CREATED", body = Created, headers(
         ("Location" = String, description = "The asset"),
@@ -49,7 +49,7 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
 
 /// List assets, newest first
 ///
-/// The list may lag by moments; reading one asset never does.
+/// The list may lag by a moment. A read of a single asset is always current.
 #[utoipa::path(get, path = "/asset", tag = "assets", params(
     ("limit" = Option<u16>, Query, description = "Assets of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
@@ -91,7 +91,7 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
     (link, Json(AssetList { items, next_cursor })).into_response()
 }
 
-/// Get a URL to download an asset by
+/// Get a download URL for an asset
 #[utoipa::path(get, path = "/asset/{id}", tag = "assets", params(
     ("id" = String, Path, description = "The asset's id"),
     ("timeout" = Option<u64>, Query,
@@ -123,7 +123,7 @@ pub(super) async fn download(
 
 /// Confirm an upload
 ///
-/// Looks at the object, records it if nobody did yet, and makes it the content for good.
+/// Inspects the object, records it if no event has yet, and makes it the final content.
 #[utoipa::path(put, path = "/asset/{id}", tag = "assets", params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
@@ -149,9 +149,9 @@ pub(super) async fn confirm(
     Ok(asset_view::about(asset, StatusCode::ACCEPTED, Confirmed::of(asset)))
 }
 
-/// Delete an asset, softly
+/// Delete an asset softly
 ///
-/// The bytes stay until a purge; a restore brings the asset back.
+/// The bytes stay until a purge. A restore undoes the deletion.
 #[utoipa::path(delete, path = "/asset/{id}", tag = "assets", params(
     ("id" = String, Path, description = "The asset's id"),
     ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),

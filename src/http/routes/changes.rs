@@ -1,4 +1,4 @@
-//! The changes that the original service did not know.
+//! The changes that the original service does not have.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,7 +14,7 @@ use crate::http::wire::body::NoBody;
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::Created;
 
-/// Bring a deleted asset back as it was
+/// Restore a deleted asset
 #[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
@@ -46,7 +46,7 @@ pub(super) async fn restore(
 
 /// Destroy the bytes of a deleted asset
 ///
-/// The history stays. If the store fails half way, asking again goes on from there.
+/// The history stays. If the store fails half way, a repeated request continues from there.
 #[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes", params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
@@ -77,7 +77,7 @@ pub(super) async fn purge(
     Ok(asset_view::about(asset, StatusCode::ACCEPTED, asset_view::StateView::of(asset)))
 }
 
-/// Get a fresh upload URL, of the same kind as the first
+/// Get a new upload URL of the same kind as the first
 #[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes", params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),

@@ -1,5 +1,5 @@
-//! A page to read the description of this API with. The functions on AWS go without: it weighs more
-//! than all else in them, and they answer nobody who is not known.
+//! A page that shows the description of this API. The functions on AWS do not have it: it is larger
+//! than the rest of them, and they answer only authorized callers.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, serve};
 
 use crate::http::errors::{Code, Problem};
 
-/// What the page may do: run and show what comes from here, and call this API.
+/// The page's content policy: run and show only content from here, and call this API.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -34,7 +34,7 @@ const PAGE: &str = r#"<!DOCTYPE html>
 </html>
 "#;
 
-/// Where the page finds the description, and that it asks no validator elsewhere about it.
+/// The path of the description for the page, without an external validator.
 static CONFIG: LazyLock<Arc<Config<'static>>> =
     LazyLock::new(|| Arc::new(Config::from("openapi.json").validator_url("none")));
 

@@ -1,4 +1,4 @@
-//! What happened to any asset, for whoever wants to follow along.
+//! The events of all assets, for clients that follow them.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::http::wire::event_view::FeedEventView;
 use crate::http::wire::params::{self, QueryParams};
 use crate::percent::component;
 
-/// Some of what happened, and where to go on.
+/// A page of events, and the position after it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Events, example = json!({"events": [{
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab",
@@ -26,18 +26,18 @@ use crate::percent::component;
     "prev": "0000000000000000000000000000000000000000000000000000000000000000"
 }], "next": "a1-2f4205d851599273", "more": false}))]
 pub(super) struct FeedPageView<'a> {
-    /// The events. A page may be short, or empty, and more may still follow.
+    /// The events. A page may be short or empty even if more follow.
     events: Vec<FeedEventView<'a>>,
-    /// The `after` of the next page; always there, so that a reader can ask again later.
+    /// The `after` of the next page; always present, so that a reader can poll.
     next: String,
-    /// Whether more is known to be there already: ask again at once, or after a pause.
+    /// Whether more events are known to exist: continue at once, or after a pause.
     more: bool,
 }
 
-/// Follow what happens to all assets
+/// Follow the events of all assets
 ///
-/// Each event comes at least once, and those of one asset first come in the order of their
-/// versions; between assets no order is promised. Keep `next`, and ask again with it.
+/// Each event is returned at least once. Those of one asset first occur in the order of their
+/// versions; between assets there is no order. Store `next`, and continue with it.
 #[utoipa::path(get, path = "/events", tag = "reads", params(
     ("after" = Option<String>, Query,
         description = "The `next` of the page before; the first event if there was none"),
@@ -74,7 +74,7 @@ fn shown(query: &FeedQuery, page: &FeedPage) -> Response {
     (link, Json(FeedPageView { events, next, more })).into_response()
 }
 
-/// The same question about what follows.
+/// The same query for the next page.
 fn onward(query: &FeedQuery, next: &str) -> String {
     let said = |name: &str, value: &Option<String>| {
         value.as_ref().map_or(String::new(), |value| format!("&{name}={}", component(value)))

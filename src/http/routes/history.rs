@@ -1,4 +1,4 @@
-//! Everything that happened to one asset, or what of it is asked for.
+//! The events of one asset, or a selection of them.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::http::wire::params::{self, PathId, QueryParams};
 /// One event's stored bytes a line.
 const JSONL: &str = "application/jsonl";
 
-/// Everything that happened to an asset, oldest first.
+/// The events of an asset, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = History, example = json!({
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab",
@@ -41,11 +41,11 @@ pub(super) struct HistoryPage<'a> {
     next_cursor: Option<String>,
 }
 
-/// Read everything that happened to an asset
+/// Read all events of an asset
 ///
-/// Also of a purged one. With `Accept: application/jsonl` it is the raw chain, all of it: one
-/// event's stored bytes a line, which `sha256sum` and `jq` can check. A part of a chain proves
-/// nothing, so the raw form takes no parameters.
+/// Also of a purged one. With `Accept: application/jsonl` the answer is the whole raw chain: the
+/// stored bytes of one event in each line, which `sha256sum` and `jq` can check. A part of a chain
+/// proves nothing, so the raw form has no parameters.
 #[utoipa::path(get, path = "/asset/{id}/history", tag = "reads", params(
     ("id" = String, Path, description = "The asset's id"),
     ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
@@ -98,7 +98,7 @@ fn chain(history: &History) -> Response {
     (headers, body).into_response()
 }
 
-/// Which events of the history are asked for.
+/// The selected events of the history.
 #[derive(Debug)]
 struct HistoryFilter {
     kind: Option<String>,

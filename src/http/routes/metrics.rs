@@ -1,4 +1,4 @@
-//! What was counted, for whoever watches: `/metrics` in Prometheus' text form.
+//! `/metrics` in Prometheus' text form.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::http::errors::{Code, Problem};
 /// Prometheus' text form.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Knows what was counted.
+/// A source of metrics.
 #[async_trait]
 pub trait MetricsSource: Send + Sync {
-    /// All of it as it is now, in Prometheus' text form.
+    /// All metrics at this moment, in Prometheus' text form.
     async fn text(&self) -> String;
 }
 
-/// The API with `/metrics` told by `meter`. Functions have none: a scrape would meet one of many.
+/// The API with `/metrics` from `meter`. Functions have none: a scrape would reach one of many.
 pub fn with_meter(router: Router, meter: Arc<dyn MetricsSource>) -> Router {
     router.layer(Extension(meter))
 }
 
-/// Read what was counted
+/// Read the metrics
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Prometheus' text form", body = String,
         content_type = "text/plain"),

@@ -1,4 +1,4 @@
-//! The head of an asset as a checkpoint has it: what there is to compare with one kept elsewhere.
+//! The head of an asset in the form of a checkpoint, for a comparison with a stored one.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::http::errors::{Code, Problem};
 use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::params::{self, PathId, QueryParams};
 
-/// How far a history goes, in the form that checkpoints keep.
+/// A version of a history, in the form of checkpoints.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Proof, example = json!({
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab", "version": 1,
@@ -27,26 +27,26 @@ use crate::http::wire::params::{self, PathId, QueryParams};
 pub(super) struct ProofView {
     /// The asset's id.
     asset_id: String,
-    /// The version that this is about.
+    /// The version of this head.
     version: u64,
     /// The id of its event.
     hash: String,
-    /// The line of a checkpoint that was made when this was the last version, to the letter.
+    /// The exact line of a checkpoint that was made when this was the last version.
     head: String,
     /// That line's leaf in the Merkle tree of RFC 6962: SHA-256 of a zero byte and the line.
     leaf: String,
-    /// The version of the last event that there is now.
+    /// The version of the last event now.
     last_version: u64,
     /// The id of that event.
     last_hash: String,
 }
 
-/// Read an asset's head as a checkpoint has it
+/// Read an asset's head in the form of a checkpoint
 ///
-/// Compare `head` with the line that a checkpoint has for this asset: `version` is that line's. If
-/// they differ, the history is not the one that the checkpoint saw. The whole chain, with
-/// `Accept: application/jsonl` on `/history`, shows that what came later follows from it. Also of a
-/// purged asset.
+/// Compare `head` with the line of this asset in a checkpoint: `version` is that line's. If they
+/// differ, the history is not the one of the checkpoint. The whole chain, with
+/// `Accept: application/jsonl` on `/history`, proves that later events follow from it. Also works
+/// for a purged asset.
 #[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads", params(
     ("id" = String, Path, description = "The asset's id"),
     ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \

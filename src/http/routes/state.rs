@@ -1,4 +1,4 @@
-//! What an asset is, and what it was.
+//! The present and past states of an asset.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::asset_view;
 use crate::http::wire::params::{self, PathId, QueryParams};
 
-/// Read everything that is known of an asset, now or at a point of its past
+/// Read the full state of an asset, now or at a past time
 #[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", params(
     ("id" = String, Path, description = "The asset's id"),
     ("version" = Option<u64>, Query, description = "As its first so many events made it"),

@@ -1,4 +1,4 @@
-//! The codes of errors: those of the program, of docs/API.md and of the description are the same.
+//! The codes of errors are the same in the program, in docs/API.md and in the description.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 
 use super::world::HttpFixture;
 
-/// The program's one table, as text: whoever adds a code cannot leave it out here.
+/// The program's one table, as text: a new code is always included here.
 const CODE: &str = include_str!("../errors/code.rs");
 const CONTRACT: &str = include_str!("../../../docs/API.md");
-/// What a listener says before there is a router.
+/// The code of a listener before the router.
 const BEFORE_ANY_ROUTE: (&str, u16) = ("server.busy", 503);
-/// What belongs to no operation of the description.
+/// Codes of no operation of the description.
 const OF_NO_OPERATION: [&str; 4] =
     ["request.invalid", "method.not_allowed", "caller.nameless", "server.busy"];
 

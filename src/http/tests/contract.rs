@@ -1,4 +1,4 @@
-//! What holds for every route: the description tells of each, and each is careful.
+//! Rules for every route: the description contains it, and its answers are safe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -158,7 +158,7 @@ async fn the_limits_of_the_description_are_those_of_the_code() {
     }
 }
 
-/// Each field of an answer says what form its text has, wherever it stands.
+/// Each field of an answer has the form of its text in the description.
 #[tokio::test]
 async fn every_field_of_the_description_says_its_form() {
     let document = HttpFixture::new().call("GET /openapi.json").await.json();
@@ -181,7 +181,7 @@ async fn every_field_of_the_description_says_its_form() {
     assert!(seen > 20, "{seen} fields");
 }
 
-/// The same of what a client declares.
+/// The same for a client's declaration.
 #[tokio::test]
 async fn a_declaration_is_held_to_its_description() {
     let world = HttpFixture::new();

@@ -1,4 +1,4 @@
-//! Stores that fail, races, and bugs: what a client sees of them is what it can do about them.
+//! Failing stores, races, and bugs: the answer shows what the client can do.
 
 use std::convert::Infallible;
 use std::time::Duration;

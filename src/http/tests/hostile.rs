@@ -4,7 +4,7 @@ use super::world::{HttpFixture, request};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Sends what must be refused, and sees that the journal stays as it is.
+/// Sends a request that must be refused, and asserts that the journal is unchanged.
 async fn refused(
     world: &HttpFixture,
     line: &str,

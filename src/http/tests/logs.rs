@@ -1,4 +1,4 @@
-//! What the log holds: enough to find out, and nothing that opens anything.
+//! The contents of the log: enough to investigate, and no credentials.
 
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -20,8 +20,8 @@ impl Lines {
     }
 
     fn watch_from(level: Level) -> (Self, DefaultGuard) {
-        // While there is but one subscriber, a line that another thread, which has none, comes to
-        // first is switched off for all. So there is a second one.
+        // With only one subscriber, a line that another thread without one reaches first is turned
+        // off for all. So there is a second one.
         static SECOND: LazyLock<Dispatch> =
             LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
         LazyLock::force(&SECOND);

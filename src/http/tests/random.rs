@@ -1,4 +1,4 @@
-//! Input at random: whatever comes, it is never our fault.
+//! Random input never causes an error of the service's own.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::world::{HttpAnswer, HttpFixture, request};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// The answer, and the events there are after it.
+/// The answer, and the number of events after it.
 fn answered(world: &HttpFixture, line: &str, body: &str) -> (HttpAnswer, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.unwrap().block_on(async {
@@ -18,7 +18,7 @@ fn answered(world: &HttpFixture, line: &str, body: &str) -> (HttpAnswer, usize) 
 }
 
 proptest! {
-    /// No asset is there, so that whatever stands in a path and a query is the client's fault.
+    /// There is no asset, so every path and query is the client's error.
     #[test]
     fn no_request_line_is_a_bug(
         id in "[!-~&&[^?#\"<>\\\\^`{|}]]{0,40}",
@@ -34,7 +34,7 @@ proptest! {
         prop_assert_eq!(events, 0);
     }
 
-    /// A name is taken as it is, or refused, and then nothing is written.
+    /// A name is accepted unchanged, or refused without a write.
     #[test]
     fn a_name_is_kept_as_it_is_or_refused(name in "\\PC{0,12}|.{0,12}|[a-z./\\\\\"]{0,4}") {
         let world = HttpFixture::new();
@@ -49,7 +49,7 @@ proptest! {
         }
     }
 
-    /// Bytes in the place of a body are taken or refused.
+    /// Bytes as a body are accepted or refused.
     #[test]
     fn no_body_is_a_bug(body in "\\{\"(size|tags|sha256)\":[\\PC]{0,12}\\}|\\PC{1,30}") {
         static WORLD: LazyLock<HttpFixture> = LazyLock::new(HttpFixture::new);

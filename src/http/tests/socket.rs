@@ -1,4 +1,4 @@
-//! The router behind a real socket, where HTTP's own rules are kept by somebody else.
+//! The router behind a real socket, where a library enforces HTTP's own rules.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ async fn served(world: &HttpFixture) -> SocketAddr {
     address
 }
 
-/// What a server sends back, to the last byte, for a request whose lines are these.
+/// The complete response of a server to a request with these lines.
 async fn answer(address: SocketAddr, lines: &[&str]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = format!("{}\r\nconnection: close\r\n\r\n", lines.join("\r\n"));

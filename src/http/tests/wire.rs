@@ -1,4 +1,4 @@
-//! Golden files of the wire: walks through the API, every answer as it is sent.
+//! Golden files of the wire format: sequences of requests with every answer.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::world::{HttpFixture, request};
 const JSON: (&str, &str) = ("content-type", "application/json");
 const LEGACY: (&str, &str) = ("x-legacy-envelope", "1");
 
-/// Requests and their answers, in the order in which they were made.
+/// Requests and their answers, in order.
 #[derive(Default)]
 struct Transcript(String);
 
@@ -29,7 +29,7 @@ impl Transcript {
     }
 }
 
-/// The id of the first asset that any world creates.
+/// The id of the first asset of any world.
 async fn first(world: &HttpFixture) -> String {
     let list = world.call("GET /asset").await.json();
     list["items"][0]["asset_id"].as_str().unwrap().to_owned()

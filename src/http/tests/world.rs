@@ -1,4 +1,4 @@
-//! A whole service in memory, whose clock and chance repeat themselves.
+//! A whole service in memory, with a repeatable clock and repeatable randomness.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ use tower::ServiceExt;
 use crate::http::{AllowedHosts, Api, Check, Limits, MetricsSource, NotReady, router, with_meter};
 use crate::presign::{Presigned, Presigner};
 
-/// The service and everything that it stands on.
+/// The service and all its parts.
 pub(crate) struct HttpFixture {
     pub(crate) app: Router,
     pub(crate) journal: Arc<Moody>,
@@ -38,7 +38,7 @@ pub(crate) struct HttpFixture {
     pub(crate) ready: Arc<Mutex<Option<String>>>,
 }
 
-/// An answer, read whole.
+/// An answer, read completely.
 #[derive(Debug)]
 pub(crate) struct HttpAnswer {
     pub(crate) status: StatusCode,
@@ -104,7 +104,7 @@ impl HttpFixture {
         id
     }
 
-    /// How many events were ever appended.
+    /// The number of events that were ever appended.
     pub(crate) async fn events(&self) -> usize {
         self.journal.inner.arrivals(0, usize::MAX).await.unwrap().len()
     }
@@ -129,7 +129,7 @@ impl HttpAnswer {
         self.json()["code"].as_str().unwrap_or("none").to_owned()
     }
 
-    /// The answer as it goes over the wire, its headers in order and its JSON spread out.
+    /// The answer in its wire format, with sorted headers and indented JSON.
     pub(crate) fn shown(&self) -> String {
         let mut shown = format!("{}\n", self.status);
         let headers: BTreeMap<_, _> =
@@ -144,7 +144,7 @@ impl HttpAnswer {
     }
 }
 
-/// A millisecond passes with every look at the clock.
+/// The clock advances by a millisecond with every call.
 #[derive(Default)]
 struct Repeating {
     looks: AtomicU64,
@@ -164,21 +164,21 @@ impl Effects for Repeating {
     }
 }
 
-/// How a store feels.
+/// The state of a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) enum Mood {
     #[default]
     Well,
     Fails(StoreErrorKind),
-    /// Somebody else is always faster.
+    /// Another writer is always faster.
     Races,
-    /// What lists are made of is not there yet.
+    /// The rows of lists are still being projected.
     Fills,
     Hangs,
     Panics,
 }
 
-/// A journal that can be made to fail.
+/// A journal with injected faults.
 #[derive(Default)]
 pub(crate) struct Moody {
     inner: MemoryJournal,
@@ -191,7 +191,7 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// Under which labels it was asked since this was last called.
+    /// The labels of the calls since the last call of this.
     pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
         std::mem::take(&mut *self.labels.lock().unwrap())
     }
@@ -225,7 +225,7 @@ impl Journal for Moody {
     async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.bear().await?;
         if *self.mood.lock().unwrap() == Mood::Races {
-            // Not our bytes: those would be our own append, whose reply was lost.
+            // Not our bytes: those would be our own append whose reply was lost.
             return Ok(Appended::Taken(StoredLine { body: line.body + " ", ..line }));
         }
         self.inner.append(key, line).await
@@ -246,7 +246,7 @@ impl Arrivals for Moody {
     }
 }
 
-/// Rows folded anew on every read.
+/// Rows that are folded on every read.
 struct Folding(Arc<Moody>);
 
 #[async_trait]
@@ -313,12 +313,12 @@ impl FixtureBucket {
         });
     }
 
-    /// Removes every version of an asset's object behind the ledger's back.
+    /// Removes every version of an asset's object outside the ledger.
     pub(crate) fn lose(&self, id: &str) {
         self.objects.lock().unwrap().remove(&format!("main/{id}"));
     }
 
-    /// Whether versions stay where they are, as under a retention rule.
+    /// Whether versions cannot be deleted, as under a retention rule.
     pub(crate) fn stick(&self, stuck: bool) {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
@@ -352,7 +352,7 @@ impl Objects for FixtureBucket {
     }
 }
 
-/// Signs nothing, but says what it was asked.
+/// Signs nothing, but returns its parameters.
 struct Signer(Arc<Repeating>);
 
 impl Signer {
@@ -397,7 +397,7 @@ impl Presigner for Signer {
     }
 }
 
-/// A part of the service that is as ready as it is told to be.
+/// A part of the service with a settable state.
 struct Part(Arc<Mutex<Option<String>>>);
 
 #[async_trait]
@@ -411,7 +411,7 @@ impl Check for Part {
     }
 }
 
-/// Tells of one thing.
+/// A source of one metric.
 struct Figure;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What is answered: one struct per form of JSON, made from the asset that the ledger knows.
+//! Answers: one struct for each form of JSON, made from the ledger's asset.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use ledger::time;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// A point in time, written as it is stored: UTC, six digits, `Z`.
+/// A point in time, in its stored form: UTC, six digits, `Z`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timestamp(pub(crate) DateTime<Utc>);
 
@@ -21,7 +21,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// What is known of the file: of its bytes once they are there, else as it was declared.
+/// The known data of the file: of its bytes once they are received, before that as declared.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = File)]
 pub(crate) struct FileView {
@@ -34,7 +34,7 @@ pub(crate) struct FileView {
     /// Bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
-    /// SHA-256 in lower-case hex, where it is known.
+    /// SHA-256 in lower-case hex, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
 }
@@ -51,21 +51,21 @@ impl FileView {
     }
 }
 
-/// Where an asset stands in its life.
+/// The state of an asset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Standing)]
 pub(crate) struct LifecycleView {
     /// CREATED, RECEIVED, UPLOADED or DELETED; PURGED only in the past of a purged asset.
     #[schema(example = "UPLOADED")]
     state: &'static str,
-    /// How many events it has had; its entity tag is this in quotes.
+    /// The number of its events; its entity tag is this in quotes.
     #[schema(example = 3)]
     version: u64,
-    /// When it was created.
+    /// The time of the first event.
     #[serde(rename = "createdAt")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When the last event happened.
+    /// The time of the last event.
     #[serde(rename = "updatedAt")]
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
@@ -88,10 +88,10 @@ impl LifecycleView {
 pub(crate) struct AssetItem {
     /// The asset's id.
     asset_id: String,
-    /// Where it stands.
+    /// The state.
     #[serde(flatten)]
     standing: LifecycleView,
-    /// What is known of the file.
+    /// The known data of the file.
     #[serde(flatten)]
     file: FileView,
 }
@@ -110,14 +110,14 @@ impl AssetItem {
     "createdAt": "2026-11-23T08:00:00.000000Z", "updatedAt": "2026-11-23T08:00:00.000000Z"
 }]}))]
 pub(crate) struct AssetList {
-    /// The assets. A filtered page may be short, or empty, and still not be the last.
+    /// The assets. A filtered page may be short or empty without being the last.
     pub(crate) items: Vec<AssetItem>,
     /// The `cursor` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
 }
 
-/// Everything that is known of an asset.
+/// The full state of an asset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = State, example = json!({
     "asset_id": "019aaf6b-5a00-7123-8456-0123456789ab", "state": "UPLOADED", "version": 3,
@@ -130,10 +130,10 @@ pub(crate) struct AssetList {
 pub(crate) struct StateView {
     /// The asset's id.
     asset_id: String,
-    /// Where it stands.
+    /// The state.
     #[serde(flatten)]
     standing: LifecycleView,
-    /// What is known of the file.
+    /// The known data of the file.
     #[serde(flatten)]
     file: FileView,
     /// The version of the object that is the asset's content.
@@ -145,22 +145,22 @@ pub(crate) struct StateView {
     /// How the upload URL is signed: `plain` or `declared`.
     #[schema(example = "declared")]
     upload: &'static str,
-    /// What the client said of the bytes before it sent them.
+    /// The client's declaration of the bytes before the upload.
     declared: DeclaredView,
-    /// The client's own words about the file.
+    /// The client's tags.
     tags: BTreeMap<String, String>,
     /// Whether the upload was confirmed.
     confirmed: bool,
-    /// Why it was deleted, if that was said.
+    /// The reason of the deletion, if one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Whether its bytes are being destroyed.
     purging: bool,
-    /// The hash of the last event: the whole history is in it.
+    /// The hash of the last event, which covers the whole history.
     head: String,
 }
 
-/// What the client said of the bytes before it sent them.
+/// The client's declaration of the bytes before the upload.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Declared)]
 pub(crate) struct DeclaredView {
@@ -199,13 +199,13 @@ impl StateView {
     }
 }
 
-/// A confirmed upload: the original's `status`, and everything that is known of the asset.
+/// A confirmed upload: the original's `status`, and the full state of the asset.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Confirmed {
     /// The same as `state`.
     #[schema(example = "UPLOADED")]
     status: &'static str,
-    /// Everything that is known of the asset.
+    /// The full state of the asset.
     #[serde(flatten)]
     state: StateView,
 }

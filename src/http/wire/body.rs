@@ -1,4 +1,4 @@
-//! How a request's body is read: within its limits, and as JSON whose faults each name their field.
+//! Reads a request's body: within its limits, as JSON, with an error for each invalid field.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use tokio::time::timeout;
 
 use crate::http::errors::{Code, Problem};
 
-/// Bytes of a body: many times what a full declaration needs.
+/// Bytes of a body: many times the size of a full declaration.
 const BODY_MAX: usize = 64 << 10;
-/// How long a body may take to come: 64 KiB at the speed of a bad telephone line.
+/// The time limit for a body: 64 KiB over a bad telephone line.
 const BODY_WAIT: Duration = Duration::from_secs(20);
-/// Characters of a field's name that are shown back.
+/// Characters of a field's name in an error.
 const SHOWN_MAX: usize = 64;
-/// How serde begins to tell of a field that is not known, and of one that occurs again.
+/// The start of serde's errors about an unknown field, and about a duplicate one.
 const UNKNOWN: &str = "unknown field `";
 const DUPLICATE: &str = "duplicate field `";
 
-/// The body, a JSON object; `None` where there is none.
+/// The body, a JSON object; `None` if there is none.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<Option<T>, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = read(body).await?;
@@ -34,7 +34,7 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<Option
     object(&bytes).map(Some)
 }
 
-/// No body at all, on the paths that take none.
+/// No body at all, for paths without one.
 pub(crate) struct NoBody;
 
 impl<S: Sync> FromRequest<S> for NoBody {
@@ -86,7 +86,7 @@ fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// What is wrong with a field, without the value that it has.
+/// The error of a field, without its value.
 fn fault(path: &str, error: &str) -> String {
     let error = error.rsplit_once(" at line ").map_or(error, |(error, _)| error);
     let expected = error.rsplit_once(", expected ").map(|(_, expected)| expected);
@@ -115,7 +115,7 @@ fn shown(name: &str) -> String {
     format!("{:?}", name.chars().take(SHOWN_MAX).collect::<String>())
 }
 
-/// Refuses a name that occurs again in an object, as serde does for the fields of a struct.
+/// Refuses a duplicate name in an object, as serde does for the fields of a struct.
 pub(super) fn duplicate<E: Error>(name: &str) -> E {
     E::custom(format!("{DUPLICATE}{name}`"))
 }

@@ -1,4 +1,4 @@
-//! Something that happened to an asset, as histories and the feed show it.
+//! An event as shown in histories and in the feed.
 
 use std::borrow::Cow;
 
@@ -9,37 +9,37 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-/// Something that happened to an asset.
+/// An event of an asset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(crate) struct EventView<'a> {
-    /// Its place in the history, from 1.
+    /// Its version in the asset's history, from 1.
     pub(crate) version: u64,
-    /// What happened.
+    /// The event's type.
     #[schema(example = "uploaded")]
     r#type: Cow<'a, str>,
-    /// When.
+    /// The time.
     #[schema(value_type = String, format = DateTime)]
     at: Cow<'a, str>,
-    /// Who did it.
+    /// The actor.
     #[schema(example = "anonymous")]
     actor: Cow<'a, str>,
-    /// Through which door: `api`, `s3`, `cli` or `reconcile`.
+    /// The source: `api`, `s3`, `cli` or `reconcile`.
     #[schema(example = "api")]
     source: Cow<'a, str>,
-    /// In which request.
+    /// The request id.
     request: Cow<'a, str>,
-    /// What else is to say of it.
+    /// The data of the event's type.
     #[schema(value_type = Object)]
     data: &'a RawValue,
     /// The event's id: the SHA-256 of its stored bytes.
     hash: String,
-    /// The hash of the event before; zeros for the first.
+    /// The hash of the previous event; zeros for the first.
     prev: Cow<'a, str>,
 }
 
 impl<'a> EventView<'a> {
-    /// The event as it is stored; `None` for what is no event.
+    /// The event as stored; `None` if the bytes are not an event.
     pub(crate) fn of(line: &'a StoredLine) -> Option<Self> {
         let EventHeader { version, kind, at, actor, source, request, data, prev } =
             EventHeader::read(&line.body)?;
@@ -48,19 +48,19 @@ impl<'a> EventView<'a> {
     }
 }
 
-/// Something that happened to one of all assets.
+/// An event of any asset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AssetEvent)]
 pub(crate) struct FeedEventView<'a> {
-    /// To which asset.
+    /// The asset's id.
     asset_id: String,
-    /// What happened.
+    /// The event.
     #[serde(flatten)]
     event: EventView<'a>,
 }
 
 impl<'a> FeedEventView<'a> {
-    /// The event as it is stored; `None` for what is no event.
+    /// The event as stored; `None` if the bytes are not an event.
     pub(crate) fn of(asset: AssetId, line: &'a StoredLine) -> Option<Self> {
         Some(Self { asset_id: asset.to_string(), event: EventView::of(line)? })
     }

@@ -1,4 +1,4 @@
-//! What a client declares of its file.
+//! A client's declaration of its file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::body;
 use crate::http::errors::Problem;
 
-/// What may be said of a file before it is uploaded; every field is optional.
+/// The declaration of a file before the upload; every field is optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -25,20 +25,20 @@ pub(crate) struct NewAsset {
     /// The file's name: up to 255 bytes, without a path.
     #[schema(max_length = 255)]
     filename: Option<String>,
-    /// The file's media type; the upload must be of it.
+    /// The file's media type; the upload must have the same.
     content_type: Option<String>,
-    /// Bytes, up to 5 GiB; the upload must have as many.
+    /// Bytes, up to 5 GiB; the upload must have the same number.
     #[schema(maximum = 5_368_709_120_u64, value_type = Option<u64>)]
     size: Option<DeclaredSize>,
-    /// SHA-256 in hex; the upload must have it.
+    /// SHA-256 in hex; the upload must have the same.
     #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     sha256: Option<String>,
-    /// The client's own words about the file: up to 50, and 512 bytes together.
+    /// The client's tags for the file: up to 50, and 512 bytes together.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     tags: Option<DeclaredTags>,
 }
 
-/// What the client declared: nothing without a body, and a declaration with one, even `{}`.
+/// The client's declaration: plain without a body, declared with one, even `{}`.
 pub(crate) struct DeclaredBody(pub(crate) Declaration);
 
 impl<S: Sync> FromRequest<S> for DeclaredBody {
@@ -60,7 +60,7 @@ impl<S: Sync> FromRequest<S> for DeclaredBody {
     }
 }
 
-/// A number of bytes; one too great to be held is too large, not malformed.
+/// A number of bytes; one that overflows is too large, not malformed.
 #[derive(Debug)]
 struct DeclaredSize(u64);
 
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for DeclaredSize {
     }
 }
 
-/// Tags, each of them once.
+/// Tags without duplicates.
 #[derive(Debug)]
 struct DeclaredTags(BTreeMap<String, String>);
 

@@ -1,5 +1,4 @@
-//! What may stand in a path, a query or a header, read strictly: what is not exactly right is
-//! refused, before anything else is done.
+//! Strict parsing of paths, queries and headers: anything invalid is refused before any other work.
 
 use std::time::Duration;
 
@@ -14,18 +13,18 @@ use projections::feed::FeedCursor;
 use crate::http::errors::{Code, Problem};
 use crate::percent::decode_form;
 
-/// Items of a page, where the client does not say.
+/// Items of a page by default.
 pub(crate) const PAGE: usize = 100;
 /// Items of a page at most.
 pub(crate) const PAGE_MAX: usize = 1000;
-/// Bytes of an actor: no event has a longer one.
+/// Bytes of an actor: the limit in an event.
 pub(crate) const ACTOR_MAX: usize = 128;
-/// Bytes of a place in the feed: more than any has.
+/// Bytes of a position in the feed: more than any has.
 pub(crate) const AFTER_MAX: usize = 512;
-/// A version that no asset is at.
+/// A version that no asset has.
 const NO_VERSION: u64 = 0;
 
-/// The asset that a path names.
+/// The asset in a path.
 pub(crate) struct PathId(pub(crate) AssetId);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
@@ -33,15 +32,15 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = Path::<String>::from_request_parts(parts, state).await;
-        // Bytes that are no text are no id either.
+        // Bytes that are not text are not an id.
         let Ok(Path(text)) = text else { return Err(Problem::not_found("\u{FFFD}")) };
         // RFC 9562: hex digits in either case are the same id.
         text.to_ascii_lowercase().parse().map(Self).map_err(|_| Problem::not_found(&text))
     }
 }
 
-/// The parameters of a query that were not taken yet; without its value one that is not
-/// percent-coded UTF-8, which matters only to who takes it.
+/// The parameters of a query that were not taken yet. A parameter that is not percent-coded UTF-8
+/// has no value here, which matters only when it is taken.
 #[derive(Debug)]
 pub(crate) struct QueryParams(Vec<(String, Option<String>)>);
 
@@ -63,7 +62,7 @@ impl QueryParams {
         Self(decoded.collect())
     }
 
-    /// Takes a parameter, which may be there once.
+    /// Takes a parameter, which may occur once.
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut taken = self.0.extract_if(.., |(key, _)| key == name);
         let (first, second) = (taken.next(), taken.next());
@@ -77,7 +76,7 @@ impl QueryParams {
         value.transpose()
     }
 
-    /// Refuses everything: what is given out raw is given out whole.
+    /// Refuses all parameters: the raw form is always complete.
     pub(crate) fn done_raw(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let name: String = name.chars().take(64).collect();
@@ -88,7 +87,7 @@ impl QueryParams {
         Err(Problem::new(Code::QueryInvalid, detail))
     }
 
-    /// Refuses what was not taken: a misspelt filter must not look like one that matched all.
+    /// Refuses parameters that were not taken: a misspelt filter must not match everything.
     pub(crate) fn done(self) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let name: String = name.chars().take(64).collect();
@@ -96,14 +95,14 @@ impl QueryParams {
     }
 }
 
-/// A whole number in ASCII digits, from 1; one too great to be held is the greatest there is.
+/// A whole number in ASCII digits, from 1; one that overflows is the maximum.
 fn whole(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let value = digits.then(|| text.parse().unwrap_or(u64::MAX));
     value.filter(|value| *value >= 1)
 }
 
-/// How long a download URL is to live: as asked, but no longer than `max`.
+/// The lifetime of a download URL: as requested, but no longer than `max`.
 pub(crate) fn timeout(
     text: Option<&str>,
     default: Duration,
@@ -116,7 +115,7 @@ pub(crate) fn timeout(
     Ok(asked.transpose()?.unwrap_or(default).min(max))
 }
 
-/// How many items a page is to hold.
+/// The number of items of a page.
 pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else { return Ok(PAGE) };
     let value = whole(text).and_then(|value| usize::try_from(value).ok());
@@ -129,20 +128,20 @@ fn bad_cursor() -> Problem {
     Problem::new(Code::CursorInvalid, "cursor: must be the next_cursor of the page before")
 }
 
-/// The asset that a page of the list ended with; an empty cursor is the first page.
+/// The last asset of the previous page of a list; an empty cursor is the first page.
 pub(crate) fn asset_cursor(text: Option<&str>) -> Result<Option<AssetId>, Problem> {
     let text = text.filter(|text| !text.is_empty()).map(str::to_ascii_lowercase);
     text.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
 }
 
-/// The version that a page of a history ended with; an empty cursor is the first page.
+/// The last version of the previous page of a history; an empty cursor is the first page.
 pub(crate) fn version_cursor(text: Option<&str>) -> Result<u64, Problem> {
     text.filter(|text| !text.is_empty()).map_or(Ok(0), |text| {
         whole(text).filter(|version| *version < u64::MAX).ok_or_else(bad_cursor)
     })
 }
 
-/// The state that a list is to be of.
+/// The state that a list selects.
 pub(crate) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> {
     let listed =
         [AssetStatus::Created, AssetStatus::Received, AssetStatus::Uploaded, AssetStatus::Deleted];
@@ -152,20 +151,20 @@ pub(crate) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> 
     found.map(Some).ok_or_else(|| Problem::new(Code::StateInvalid, names))
 }
 
-/// The version that an asset is to be shown at.
+/// The version to show an asset at.
 pub(crate) fn version(text: &str) -> Result<u64, Problem> {
     let detail = "version: must be a whole number, 1 or more, in digits";
     whole(text).ok_or_else(|| Problem::new(Code::VersionInvalid, detail))
 }
 
-/// The point in time that an asset is to be shown at.
+/// The time to show an asset at.
 pub(crate) fn as_of(text: &str) -> Result<DateTime<Utc>, Problem> {
     let detail = "as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z";
     rfc_3339(text).ok_or_else(|| Problem::new(Code::AsOfInvalid, detail))
 }
 
-/// Refuses a time to come: what the asset will be then is not known. The time of an event that has
-/// happened is none, whatever this machine's clock says.
+/// Refuses a future time, at which the state is unknown. The time of an existing event is never in
+/// the future, at any clock of this machine.
 pub(crate) fn past(
     at: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -175,7 +174,7 @@ pub(crate) fn past(
     if to_come { Err(Problem::new(Code::AsOfInvalid, "as_of: is a time to come")) } else { Ok(()) }
 }
 
-/// A bound of a time that events are to be of; it may be a time to come.
+/// A time bound of a selection of events; it may be in the future.
 pub(crate) fn time(
     name: &str,
     code: Code,
@@ -186,13 +185,13 @@ pub(crate) fn time(
     at.transpose()
 }
 
-/// An offset's `+` that was sent as it is came out of the query as a space, which no RFC 3339
-/// time has.
+/// An unencoded `+` of an offset is decoded from a query as a space, which no RFC 3339 time
+/// contains.
 fn rfc_3339(text: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok()?.to_utc())
 }
 
-/// The type that events are to be of.
+/// The type of selected events.
 pub(crate) fn kind(text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let known = Event::KINDS.contains(&text.as_str());
@@ -200,7 +199,7 @@ pub(crate) fn kind(text: Option<String>) -> Result<Option<String>, Problem> {
     if known { Ok(Some(text)) } else { Err(Problem::new(Code::TypeInvalid, detail())) }
 }
 
-/// Whose doing events are to be.
+/// The actor of selected events.
 pub(crate) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let detail = || format!("actor: must be 1 to {ACTOR_MAX} bytes, as a history shows it");
@@ -208,7 +207,7 @@ pub(crate) fn actor(text: Option<String>) -> Result<Option<String>, Problem> {
     if fits { Ok(Some(text)) } else { Err(Problem::new(Code::ActorInvalid, detail())) }
 }
 
-/// Where a reader of the feed goes on; an empty place is its beginning.
+/// The position of a reader of the feed; an empty one is the beginning.
 pub(crate) fn after(text: Option<String>) -> Result<Option<FeedCursor>, Problem> {
     let text = text.filter(|text| !text.is_empty());
     let fits = text.as_ref().is_none_or(|text| text.len() <= AFTER_MAX);
@@ -222,8 +221,8 @@ pub(crate) fn bad_after() -> Problem {
     Problem::new(Code::AfterInvalid, detail)
 }
 
-/// The version that an asset must be at, if the client names one. `*` means any, and a tag that
-/// was never given out (weak, or of something else) is no asset's.
+/// The version that an asset must have, if the client names one. `*` means any. A tag that was
+/// never issued (weak, or of another form) matches no asset.
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -236,7 +235,7 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     expected.map(Some).ok_or_else(|| Problem::new(Code::IfMatchInvalid, detail))
 }
 
-/// The version behind an entity tag; `None` for what is not one.
+/// The version in an entity tag; `None` for any other text.
 fn tagged_version(tag: &str) -> Option<u64> {
     let quoted = tag.strip_prefix("W/").unwrap_or(tag);
     let text = quoted.strip_prefix('"')?.strip_suffix('"').filter(|text| !text.contains('"'))?;

@@ -1,4 +1,4 @@
-//! The answers that hold a signed URL, which is a credential: whoever has it may use it.
+//! Answers with a signed URL, which is a credential: every holder can use it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::asset_view::{FileView, LifecycleView, Timestamp};
 use crate::presign::Presigned;
 
-/// What every such answer says to caches.
+/// The cache header of every such answer.
 pub(crate) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 /// An upload URL for an asset without bytes.
@@ -25,43 +25,43 @@ pub(crate) const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, 
 pub(crate) struct Created {
     /// The asset's id.
     id: String,
-    /// PUT the file here; `upload` says which headers must go with it.
+    /// PUT the file here, with the headers in `upload`.
     upload_url: String,
-    /// When the URL ends.
+    /// The expiry of the URL.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u64,
-    /// Where the asset stands.
+    /// The state of the asset.
     #[serde(flatten)]
     standing: LifecycleView,
-    /// What was declared of the file.
+    /// The declaration of the file.
     #[serde(flatten)]
     file: FileView,
-    /// The client's own words about the file.
+    /// The client's tags.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
-    /// The whole request to make, for an asset that was created with a body.
+    /// The whole upload request, for an asset that was created with a body.
     #[serde(skip_serializing_if = "Option::is_none")]
     upload: Option<UploadRequest>,
 }
 
-/// A request that is signed already.
+/// A signed request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Upload)]
 pub(crate) struct UploadRequest {
     /// The request's method.
     #[schema(example = "PUT")]
     method: String,
-    /// Where to send it.
+    /// The request's URL.
     url: String,
     /// Exactly the headers that the client must set. `Host` and `Content-Length`, which every
-    /// client sends of itself, are in the signature where they were declared, but not here.
+    /// client sends by itself, are signed if they were declared, but are not listed here.
     headers: BTreeMap<String, String>,
-    /// When the signature ends.
+    /// The expiry of the signature.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u64,
 }
 
@@ -99,17 +99,17 @@ pub(crate) struct UploadView {
     asset_id: String,
     /// GET the file here.
     download_url: String,
-    /// When the URL ends.
+    /// The expiry of the URL.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// Seconds until then.
+    /// Seconds until the expiry.
     expires_in: u64,
     /// The version of the object that the URL is for.
     version_id: String,
-    /// Where the asset stands.
+    /// The state of the asset.
     #[serde(flatten)]
     standing: LifecycleView,
-    /// What is known of the file.
+    /// The known data of the file.
     #[serde(flatten)]
     file: FileView,
 }

@@ -1,4 +1,4 @@
-//! Requests of API Gateway, as the router takes them.
+//! Requests of API Gateway, converted for the router.
 
 use lambda_http::IntoResponse;
 use lambda_http::request::LambdaRequest;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{behind_gateway, request};
 use crate::http::tests::world::{HttpAnswer, HttpFixture};
 
-/// A request as API Gateway hands it to Lambda (HTTP API, payload 2.0).
+/// A request as API Gateway passes it to Lambda (HTTP API, payload 2.0).
 fn event(line: &str, authorizer: &Value) -> Value {
     let (method, target) = line.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));

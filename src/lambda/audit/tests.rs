@@ -1,4 +1,4 @@
-//! What the function finds, counts and asks for, on an engine.
+//! The findings, metrics and requests of the function, on an engine.
 
 use engine::{Engine, Fault, Tables};
 use ledger::asset::Declaration;
@@ -55,7 +55,7 @@ async fn a_clean_ledger_is_looked_at_to_its_end_by_reading_alone() {
     assert_eq!(metrics["asset_ledger_tamper"], serde_json::Value::Null);
     let asked = deployed.engine.take_tally();
     let Config { journal, views, .. } = &deployed.parts.config;
-    // What the role `AuditRole` of the template allows.
+    // The permissions of the template's role `AuditRole`.
     let allowed = [(journal, &["Scan", "Query"][..]), (views, &["GetItem", "Query", "Scan"])];
     assert!(asked.of(journal, "Scan").requests > 0);
     for (table, operation, _) in asked.operations() {

@@ -1,4 +1,4 @@
-//! Batches of SQS, and exactly which of their messages come again.
+//! Batches of SQS, and exactly which of their messages are retried.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ struct World {
     notifications: Notifications,
 }
 
-/// A service whose journal fails for as many loads as told, after the first `well`.
+/// A service whose journal fails for a number of loads, after the first `well`.
 fn world(mut well: usize, mut failures: usize) -> World {
     let journal = FaultyViews::new(MemoryJournal::default(), move |call| {
         if call != "history" {
@@ -50,7 +50,7 @@ impl World {
         answer.map(|answer| serde_json::to_value(&answer).unwrap()).map_err(|e| e.to_string())
     }
 
-    /// An asset with bytes that nobody has told of yet.
+    /// An asset with bytes whose notification was not handled yet.
     async fn uploaded(&self) -> Key {
         let actor = "anonymous".to_owned();
         let caller = Caller {
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-/// A message as SQS hands it to Lambda, with an event of S3's as EventBridge sends it.
+/// A message as SQS passes it to Lambda, with an event of S3 as sent by EventBridge.
 fn message(id: &str, bucket: &str, key: &str) -> Value {
     let event = json!({
         "version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103",

@@ -1,4 +1,4 @@
-//! Batches of the stream, and exactly from where they are given again.
+//! Batches of the stream, and exactly the points of their retries.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ struct World {
     projector: Projector,
 }
 
-/// A journal that fails for as many calls of `history` as told, and rows.
+/// A journal that fails for a number of calls of `history`, and rows.
 fn world(mut failures: usize) -> World {
     let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), move |call| {
         let fails = call == "history" && failures > 0;
@@ -31,7 +31,7 @@ fn world(mut failures: usize) -> World {
 }
 
 impl World {
-    /// What a batch is answered, as Lambda reads it.
+    /// The answer to a batch, as Lambda reads it.
     async fn send(&self, records: &[Value]) -> Result<Value, String> {
         let batch: Event = serde_json::from_value(json!({"Records": records})).unwrap();
         let answer = self.projector.receive(&batch).await.map_err(|error| error.to_string())?;
@@ -57,7 +57,7 @@ fn again_from(number: &str) -> Result<Value, String> {
     Ok(json!({"batchItemFailures": [{"itemIdentifier": number}]}))
 }
 
-/// A record as DynamoDB Streams hands it to Lambda.
+/// A record as DynamoDB Streams passes it to Lambda.
 fn record(name: &str, number: &str, pk: &str, version: u64, images: &[(&str, &str)]) -> Value {
     let mut change = json!({
         "ApproximateCreationDateTime": 1_795_420_800.0,
@@ -115,7 +115,7 @@ async fn the_lowest_failed_number_is_answered_and_only_that() {
     let (world, [one, two, three]) = (world(2), [story(1), story(2), story(3)]);
     one.append_to(&*world.journal).await;
     two.append_to(&*world.journal).await;
-    // As text, the first of these is the lowest: as numbers, the last.
+    // As text, the first of these is the lowest; as numbers, the last.
     let records = [insert("1000", &one, 3), insert("200", &two, 2), insert("99", &three, 1)];
     assert_eq!(world.send(&records).await, again_from("200"));
     assert_eq!(world.version(&three).await, Some(1), "a neighbour goes on");
@@ -174,7 +174,7 @@ async fn a_change_of_the_journal_raises_the_alarm_and_the_asset_is_projected_aga
     };
     assert_eq!(answer, all_done());
     assert_eq!(world.version(&good).await, Some(1));
-    // Of the changed asset this journal has nothing: what the images say is not believed.
+    // The journal has no event of the changed asset: the images are not used.
     assert_eq!((world.version(&changed).await, world.parked().await), (None, 1));
     assert_eq!(metrics["asset_ledger_tamper"], 3);
     let after = ledger::chain::Hash::of(new.as_bytes());

@@ -1,5 +1,5 @@
-//! The journal in a DynamoDB table: one item an event, written on the condition that its key is
-//! free.
+//! The journal in a DynamoDB table: one item for each event, written on the condition that its key
+//! is free.
 //!
 //! `pk` is `<tenant>#<asset>`, `sk` the version, `body` the event's bytes. No index, no counter, no
 //! transaction: a put is one write unit, a history about one read unit for five events.
@@ -26,7 +26,7 @@ pub struct DynamoJournal {
 }
 
 impl DynamoJournal {
-    /// The journal in `table`. The client's timeouts and retries are the caller's choice.
+    /// The journal in `table`. The caller configures the client's timeouts and retries.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
         Self { client, meter: CapacityMeter::new(table.clone()), table }
@@ -78,7 +78,7 @@ impl Journal for DynamoJournal {
 /// An event of `key`.
 fn event(key: &Key, item: &DynamoItem) -> Result<StoredLine, StoreError> {
     let line = match text(item, request::PK) {
-        // An answer of the wrong item would be worse than none.
+        // An item of another key must not be returned.
         Ok(pk) if pk != key.partition() => Err(ItemError::Key),
         pk => pk.and_then(|_| read(item)),
     };
@@ -88,7 +88,7 @@ fn event(key: &Key, item: &DynamoItem) -> Result<StoredLine, StoreError> {
     })
 }
 
-/// The line that an item holds.
+/// The line in an item.
 fn read(item: &DynamoItem) -> Result<StoredLine, ItemError> {
     Ok(StoredLine {
         version: number(item, request::SK)?,
@@ -96,7 +96,7 @@ fn read(item: &DynamoItem) -> Result<StoredLine, ItemError> {
     })
 }
 
-/// An endpoint of before 2023, or an imitation.
+/// An endpoint from before 2023, or an imitation.
 fn untold() -> StoreError {
     let context = "journal: the endpoint does not tell who holds a version that is taken";
     StoreError::new(StoreErrorKind::Misconfigured, context)

@@ -1,4 +1,4 @@
-//! Whether an event follows what a history ends with: the demand that an append makes.
+//! Whether an event follows the last one of a history: the condition of an append.
 
 use serde::Deserialize;
 
@@ -6,8 +6,8 @@ use ledger::chain::Hash;
 use ledger::error::{StoreError, StoreErrorKind};
 use ledger::record::StoredLine;
 
-/// What an event says of the one before it. A line that says nothing, which no ledger wrote,
-/// only demands that there is one.
+/// The `prev` of an event. A line without one, which no ledger wrote, only requires that a previous
+/// event exists.
 pub(super) fn prev(new: &StoredLine) -> Option<Hash> {
     #[derive(Deserialize)]
     struct Linked {
@@ -16,7 +16,7 @@ pub(super) fn prev(new: &StoredLine) -> Option<Hash> {
     serde_json::from_str(&new.body).ok().map(|Linked { prev }| prev)
 }
 
-/// Why `version`, which names `prev` as the event before it, is not the next after `last`.
+/// Why `version`, with `prev` as the previous event's hash, does not follow `last`.
 pub(super) fn refusal(
     version: u64,
     prev: Option<Hash>,
@@ -35,7 +35,7 @@ pub(super) fn refusal(
     }
 }
 
-/// The failure of an append that was refused so.
+/// The error of an append that was refused.
 pub(super) fn broken(partition: &str, refusal: &str) -> StoreError {
     let context = format!(
         "journal: nothing was appended to {partition}: {refusal}. Look at it with `verify`"

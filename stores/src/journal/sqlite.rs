@@ -17,7 +17,7 @@ use ledger::journal::scan::Stray;
 use ledger::journal::{Appended, Arrival, Arrivals, Journal};
 use ledger::record::StoredLine;
 
-/// The file in a data folder.
+/// The file's name in a data folder.
 const FILE: &str = "journal.sqlite";
 
 const SCHEMA: Schema = Schema {
@@ -58,7 +58,7 @@ impl SqliteJournal {
             let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
             after = *last;
             let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
-            // Rows without an asset key are not the end: more may have arrived after them.
+            // Rows without an asset key are not the end: more may follow them.
             if !arrivals.is_empty() {
                 return Ok(arrivals);
             }
@@ -113,11 +113,11 @@ impl Journal for SqliteJournal {
     }
 }
 
-/// What became of it, or why it does not follow what is there.
+/// The result of an append, or why the event does not follow.
 type AppendOutcome = Result<Appended, String>;
 
-/// Inserts an event, and answers its arrival number if its version was free. The transaction has
-/// the write lock already, so what is read here is what the insert meets.
+/// Inserts an event, and returns its arrival number if its version was free. The transaction holds
+/// the write lock already, so the insert sees the same state as the reads here.
 fn insert(
     file: &Connection,
     pk: &str,
@@ -172,7 +172,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<StoredLine> {
     Ok(StoredLine { version: row.get(0)?, body: row.get(1)? })
 }
 
-/// The number of the last event that is an asset's.
+/// The number of the last event that belongs to an asset.
 fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
     let mut select = file.prepare("SELECT arrival, pk FROM events ORDER BY arrival DESC")?;
     let mut rows = select.query([])?;
@@ -193,7 +193,7 @@ const ARRIVED_OF_TENANT: &str = "SELECT sk, body, arrival, pk FROM events \
 
 type Arrived = (u64, String, Result<StoredLine, Stray>);
 
-/// The arrivals after `after`: one tenant's, or everybody's.
+/// The arrivals after `after`: of one tenant, or of all.
 fn arrived(
     file: &Connection,
     tenant: Option<&str>,
@@ -215,7 +215,7 @@ fn arrived_row(row: &Row<'_>) -> rusqlite::Result<Arrived> {
     Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?))
 }
 
-/// `None` for a row that is no asset's: somebody else put it there, and it holds up nobody.
+/// `None` for a row that belongs to no asset: another program wrote it, and readers skip it.
 fn arrival((number, pk, line): Arrived) -> Option<Arrival> {
     let key = Key::from_partition(&pk);
     if key.is_none() {

@@ -1,10 +1,10 @@
 //! The read table in DynamoDB: whole rows, written on the condition that they are newer.
 //!
 //! `pk` is `<tenant>#<generation>#<shard>`, `sk` the asset id, whose order is the order of
-//! creation; a shard is the id's last byte modulo their number, which is fixed for a table. What
-//! was set aside lies under `<tenant>#parked`, and what is noted about the table under `notes`. A
-//! put is one write unit and voids nothing: whoever lists what was set aside finds out which of it
-//! a row has reached since.
+//! creation; a shard is the id's last byte modulo the number of shards, which is fixed for a table.
+//! Parked assets are under `<tenant>#parked`, and notes about the table under `notes`. A put takes
+//! one write unit and unparks nothing: listing the parked assets checks which of them a row has
+//! reached since.
 
 mod absences;
 mod generations;
@@ -31,18 +31,17 @@ use projections::generations::Generation;
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use request::RowTable;
 
-/// Rounds of queries that one page may take. One is enough but for bad luck, and for filters that
-/// hold much back: then the page stays short, and its cursor goes on.
+/// Rounds of queries that one page may take. One is usually enough, except by chance and for
+/// filters that reject many rows: then the page stays short, and its cursor continues.
 const ROUNDS: usize = 4;
 
-/// Events that one condition names: DynamoDB takes a hundred in one list.
+/// Events that one condition names: DynamoDB accepts a hundred in one list.
 const EVENTS: usize = 100;
-/// Puts of one row that found an older one, of an event that the condition did not name. The row
-/// of a long history that has lagged is found by the second.
+/// Puts of one row that may find an older row of an event that the condition did not name. The
+/// second put replaces the late row of a long history.
 const PUTS: usize = 5;
 
-/// A read table in DynamoDB. As [`Views`] it is one generation of it, the first until another is
-/// asked for.
+/// A read table in DynamoDB. As [`Views`] it is one generation, by default the first.
 #[derive(Debug, Clone)]
 pub struct DynamoViews {
     client: Client,
@@ -51,8 +50,8 @@ pub struct DynamoViews {
 }
 
 impl DynamoViews {
-    /// The read table `table` with so many shards, at least one. The client's timeouts and retries
-    /// are the caller's choice.
+    /// The read table `table` with this number of shards, at least one. The caller configures the
+    /// client's timeouts and retries.
     pub fn new(client: Client, table: impl Into<String>, shards: u8) -> Self {
         let (name, generation) = (table.into(), Generation::FIRST);
         let meter = Arc::new(CapacityMeter::new(name.clone()));
@@ -87,7 +86,7 @@ impl DynamoViews {
             if let Ok(end) = item::id(&last) {
                 return Ok(ShardPart { rows, end: Some(end) });
             }
-            // No cursor can name a row of no asset, so it is read past.
+            // No cursor can name a row that belongs to no asset, so it is skipped.
             from = Some(last);
         }
         Err(StoreError::new(
@@ -110,8 +109,8 @@ impl DynamoViews {
         Ok(parked)
     }
 
-    /// Whether the row is at or beyond the version that the asset was set aside at. A row that
-    /// cannot be read has reached nothing.
+    /// Whether the row is at or beyond the version at which the asset was parked. An unreadable row
+    /// is at no version.
     async fn reached(&self, parked: &Parked) -> Result<bool, StoreError> {
         match self.row(&parked.key, true).await {
             Ok(row) => Ok(row.is_some_and(|row| row.version >= parked.version)),
@@ -146,8 +145,8 @@ impl Views for DynamoViews {
         }
     }
 
-    /// The condition names the events that the row that is there may be of, so nothing is read
-    /// before. Only where it is of an earlier one is it put again, after that one.
+    /// The condition names the events that the stored row may be of, so no read is needed. Only if
+    /// the stored row is of an earlier event is the put repeated, with that event.
     async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         let asset = history.asset();
         let before = &history.entries()[..history.entries().len().saturating_sub(1)];
@@ -207,7 +206,7 @@ impl Views for DynamoViews {
                 Ok(())
             }
             Err(error) => match error.as_service_error() {
-                // Set aside already, at a later version.
+                // Parked already, at a later version.
                 Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
                 _ => Err(failed("views: the asset was not set aside", error)),
             },
@@ -229,7 +228,7 @@ impl Views for DynamoViews {
         Ok(waiting)
     }
 
-    /// Asks for no row: a contradiction stays whatever its row is.
+    /// Reads no row: a contradiction stays for any row.
     async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let mut parked = self.all_parked(tenant).await?;
         parked.retain(|parked| parked.contradicted);
@@ -245,7 +244,7 @@ impl Views for DynamoViews {
                 Ok(())
             }
             Err(error) => match error.as_service_error() {
-                // Set aside again, at a later version.
+                // Parked again, at a later version.
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
                 _ => Err(failed("views: what was set aside was not let go", error)),
             },
@@ -253,7 +252,7 @@ impl Views for DynamoViews {
     }
 }
 
-/// An endpoint of before 2023, or an imitation.
+/// An endpoint from before 2023, or an imitation.
 fn untold() -> StoreError {
     let context = "views: the endpoint does not tell which row is in the way";
     StoreError::new(StoreErrorKind::Misconfigured, context)

@@ -25,12 +25,12 @@ use projections::row::{Column, Row};
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use statements::{CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
 
-/// The file in a data folder.
+/// The file's name in a data folder.
 const FILE: &str = "views.sqlite";
 
-/// Not durable: rows and the position after them are one commit, so a power cut takes the latest
-/// rows together with the position, and following again brings both back. An fsync for each would
-/// only slow that down.
+/// Not durable: rows and the position after them are one commit, so a power failure loses the
+/// latest rows together with the position, and following again restores both. An fsync for each
+/// commit would only slow this down.
 const SCHEMA: Schema = Schema {
     name: "views",
     application_id: 0x616c_7631, // "alv1"
@@ -41,8 +41,7 @@ const SCHEMA: Schema = Schema {
     durable: false,
 };
 
-/// A read table in a SQLite file. As [`Views`] it is one generation of it, the first until another
-/// is asked for.
+/// A read table in a SQLite file. As [`Views`] it is one generation, by default the first.
 #[derive(Debug, Clone)]
 pub struct SqliteViews {
     database: Arc<Database>,
@@ -76,7 +75,7 @@ impl SqliteViews {
     /// As [`Database::probe`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Database::probe`].
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.database.probe().await
     }
@@ -108,7 +107,7 @@ impl Views for SqliteViews {
         self.database.write(move |file| history.put(file, of)).await
     }
 
-    /// Handed over once: a thread that is woken for each row does little else.
+    /// One job for all rows: a wake-up of the thread for each row would dominate the cost.
     async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
         let rows: Result<Vec<_>, _> =
             assets.iter().map(|asset| values(self.generation, asset)).collect();
@@ -174,7 +173,7 @@ impl Views for SqliteViews {
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let (of, now) = (self.generation, now.timestamp());
         let swept = self.database.write(move |file| {
-            // First: a tombstone voids too.
+            // First: a tombstone unparks too.
             file.prepare_cached(VOID)?.execute([of.number()])?;
             file.prepare_cached(SWEEP)?.execute(params![of.number(), now])
         });
@@ -182,8 +181,8 @@ impl Views for SqliteViews {
     }
 }
 
-/// What is bound to `put`. Made before the write is handed over: one asset with a number that
-/// SQLite cannot hold must not roll back the writes that share its transaction.
+/// The parameters of `put`. They are built before the write is queued: an asset with a number that
+/// SQLite cannot store must not roll back the writes that share its transaction.
 fn values(of: Generation, asset: &Asset) -> Result<Vec<Value>, StoreError> {
     let row = Row::from(asset);
     let [pk, sk] = [asset.key.tenant.to_string(), asset.key.asset.to_string()].map(Value::Text);
@@ -200,7 +199,7 @@ fn values(of: Generation, asset: &Asset) -> Result<Vec<Value>, StoreError> {
     Ok(key.into_iter().chain(columns).collect())
 }
 
-/// A row to be written, and every event that an older row may be of.
+/// A row to be written, and every event that a valid older row may be of.
 struct CheckedRow {
     values: Vec<Value>,
     key: Key,
@@ -210,13 +209,13 @@ struct CheckedRow {
 impl CheckedRow {
     fn of(history: &History) -> Result<Self, StoreError> {
         let asset = history.asset();
-        // Which generation, each write says.
+        // Each write sets the generation.
         let values = values(Generation::FIRST, asset)?;
         let hashes = history.entries().iter().map(|entry| entry.hash.to_string()).collect();
         Ok(Self { values, key: asset.key.clone(), hashes })
     }
 
-    /// The version of the row that is there, if it is of an event that the history does not have.
+    /// The version of the stored row, if it is of an event that the history does not have.
     fn contradiction(&self, file: &Connection, of: Generation) -> rusqlite::Result<Option<u64>> {
         let (pk, sk) = (self.key.tenant.as_str(), self.key.asset.to_string());
         let claim = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -261,7 +260,7 @@ fn key(tenant: &Tenant, sk: &str) -> Result<Key, StoreError> {
     Ok(Key { tenant: tenant.clone(), asset })
 }
 
-/// What lies there of an asset that is set aside.
+/// The stored columns of a parked asset.
 type ParkedColumns = (String, String, u64, String, String, bool);
 
 fn parked(row: ParkedColumns) -> Result<Parked, StoreError> {
@@ -279,7 +278,7 @@ fn whole(version: u64) -> Result<i64, StoreError> {
     })
 }
 
-/// The attributes of the columns that start at `first`.
+/// The attributes from the column `first` on.
 fn read_row(from: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Row> {
     let columns = (first..).map(|index| match from.get_ref(index) {
         Ok(ValueRef::Null) => Column::Null,

@@ -1,14 +1,14 @@
-//! Reading a file so that no byte of it, and none beside it, changes: for whoever looks at
-//! evidence, also on media that cannot be written.
+//! Reads a file so that no byte of it, and of the files beside it, changes: for evidence, also on
+//! read-only media.
 //!
-//! SQLite's own read-only mode does not do: it makes `-shm` and `-wal` where they are missing, and
-//! cannot open a file in WAL mode where it may not make them. So there are three ways:
+//! SQLite's own read-only mode is not sufficient: it creates missing `-shm` and `-wal` files, and
+//! cannot open a file in WAL mode if it may not create them. So there are three ways:
 //!
 //! * A process has the file open: read beside it, under SQLite's locks. That process writes anyway.
-//! * Nobody has, and there is no write-ahead log: read the file as it lies, without locks. Before
-//!   each query the file is looked at again, and the way is chosen anew if somebody wrote to it.
-//! * Nobody has, and there is a log that a crash left, or the file is of an older form: read a
-//!   private copy of file and log. It needs that much room in `$TMPDIR`.
+//! * No process has, and there is no write-ahead log: read the file itself, without locks. Before
+//!   each query the file is checked, and the way is chosen anew if it was changed.
+//! * No process has, and there is a log from a crash, or the file is of an older form: read a
+//!   private copy of file and log. It needs that much space in `$TMPDIR`.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -25,10 +25,10 @@ use super::file::{self, describe, steps_applied};
 use super::{Schema, beside, wal};
 use ledger::error::{StoreError, StoreErrorKind};
 
-/// How often a copy is tried while somebody writes to the file.
+/// Attempts to copy while another process writes to the file.
 const TRIES: u32 = 5;
 
-/// A file that is only read.
+/// A file that is read only.
 pub(super) struct EvidenceFile {
     path: PathBuf,
     schema: Schema,
@@ -36,7 +36,7 @@ pub(super) struct EvidenceFile {
 }
 
 struct FileState {
-    /// Counts the looks at the file after which the way was chosen.
+    /// The number of the check after which the way was chosen.
     look: u64,
     way: ReadMethod,
     /// Kept open: closing it would drop SQLite's locks on the file in this process.
@@ -47,13 +47,13 @@ struct FileState {
 enum ReadMethod {
     /// Beside a process that has the file open.
     Live,
-    /// As it lies.
+    /// The file itself.
     Still(FileStamp),
-    /// In a private copy.
+    /// A private copy.
     Copy(Arc<TempDir>),
 }
 
-/// What tells one state of a file, and of the log beside it, from another.
+/// Distinguishes states of a file and of the log beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     file: Option<WalFrames>,
@@ -68,7 +68,7 @@ struct WalFrames {
 }
 
 impl EvidenceFile {
-    /// Chooses the way; a file of an older form is brought up to date in a copy.
+    /// Chooses the way; a file of an older form is migrated in a copy.
     pub(super) fn open(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
         let (way, probe) = choose(path, schema)?;
         let state = FileState { look: 0, way, _probe: probe };
@@ -76,8 +76,8 @@ impl EvidenceFile {
         Ok(Self { path, schema: *schema, state: Mutex::new(state) })
     }
 
-    /// Looks whether the file is as it was, and chooses the way anew if it is not. The answer
-    /// tells which connections are still good.
+    /// Checks whether the file is unchanged, and chooses the way anew if it is not. The result
+    /// identifies the connections that are still valid.
     pub(super) fn look(&self) -> Result<u64, StoreError> {
         let mut state = self.state();
         if matches!(state.way, ReadMethod::Still(stamp) if stamp != FileStamp::of(&self.path)) {
@@ -87,7 +87,7 @@ impl EvidenceFile {
         Ok(state.look)
     }
 
-    /// Fails if somebody wrote to the file while it was read without locks.
+    /// Fails if the file was changed while it was read without locks.
     pub(super) fn still_as_looked_at(&self, look: u64) -> Result<(), StoreError> {
         let state = self.state();
         let same = match state.way {
@@ -97,7 +97,7 @@ impl EvidenceFile {
         if state.look == look && same { Ok(()) } else { Err(changed(&self.path)) }
     }
 
-    /// A connection that reads the way that was chosen.
+    /// A connection that reads in the chosen way.
     pub(super) fn connect(&self) -> Result<Connection, StoreError> {
         let way = self.state().way.clone();
         connect(&way, &self.path).map_err(|error| describe(self.schema.name, &self.path, error))
@@ -136,8 +136,8 @@ fn choose(path: &Path, schema: &Schema) -> Result<(ReadMethod, File), StoreError
     if length == 0 && !has_log(path) {
         return Err(misconfigured(format!("{shown}: is empty; restore it from a backup")));
     }
-    // What a live process keeps to itself, has not finished making, or takes away because it ends
-    // at this moment, is read in a copy.
+    // If a live process locks the file exclusively, or is just creating or removing its files, a
+    // copy is read.
     if let Some(way) = first_way(path, &probe)
         && let Ok(connection) = connect(&way, path)
     {
@@ -177,7 +177,7 @@ fn connect(way: &ReadMethod, path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The file and its log as they were at one moment, brought to the form of this program.
+/// The file and its log at one point in time, migrated to the form of this program.
 fn copied(path: &Path, schema: &Schema) -> Result<ReadMethod, StoreError> {
     let shown = path.display();
     let failed = |error| {
@@ -191,7 +191,7 @@ fn copied(path: &Path, schema: &Schema) -> Result<ReadMethod, StoreError> {
         for end in ["", "-wal", "-journal"] {
             copy_one(&beside(path, end), &beside(&copy, end)).map_err(failed)?;
         }
-        // The log may have grown: a copy of it ends with the last transaction that is whole in it.
+        // The log may have grown: a copy of it ends with its last complete transaction.
         if FileStamp::of(path).file == before.file {
             wal::check(&copy).map_err(|error| of_original(error, &copy, path))?;
             bring_up_to_date(&copy, path, schema)?;
@@ -201,7 +201,7 @@ fn copied(path: &Path, schema: &Schema) -> Result<ReadMethod, StoreError> {
     Err(changed(path))
 }
 
-/// A failure of the copy as one of what it is of.
+/// Converts an error about the copy to one about the original.
 fn of_original(error: StoreError, copy: &Path, path: &Path) -> StoreError {
     let told = error.to_string().replace(&*copy.to_string_lossy(), &path.to_string_lossy());
     StoreError::caused(error.kind, told, error)
@@ -219,7 +219,7 @@ fn bring_up_to_date(copy: &Path, path: &Path, schema: &Schema) -> Result<(), Sto
     Ok(())
 }
 
-/// A file that is not there is not copied.
+/// A file that does not exist is not copied.
 fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
     let mut from = match File::open(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -228,7 +228,7 @@ fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut from, &mut File::create(to)?).map(drop)
 }
 
-/// Whether another process has the file open with SQLite, which holds a lock on it then.
+/// Whether another process has the file open with SQLite, which then holds a lock on it.
 pub(super) fn is_open_elsewhere(probe: &File) -> bool {
     let whole = Flock {
         start: 0,
@@ -249,7 +249,7 @@ fn inside(folder: &TempDir, path: &Path) -> PathBuf {
     folder.path().join(path.file_name().unwrap_or_default())
 }
 
-/// The name by which SQLite neither locks the file nor looks beside it.
+/// The name with which SQLite neither locks the file nor reads files beside it.
 fn uri(path: &Path) -> String {
     use std::fmt::Write;
     use std::os::unix::ffi::OsStrExt;
@@ -259,7 +259,7 @@ fn uri(path: &Path) -> String {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
                 uri.push(char::from(*byte));
             }
-            // Writing to a String does not fail.
+            // Writing to a `String` does not fail.
             other => drop(write!(uri, "%{other:02x}")),
         }
     }

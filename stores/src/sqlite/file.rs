@@ -1,4 +1,4 @@
-//! How a file is opened: connections with their settings, and the form that the file has.
+//! Opens files: connections with their settings, and the form of the file.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,23 +13,23 @@ use ledger::error::{StoreError, StoreErrorKind};
 /// Pages in the write-ahead log before they are moved to the file: 16 MiB, since each move waits
 /// for the disk twice.
 const CHECKPOINT: u32 = 4_096;
-/// Bytes of the log that stay on disk to be written over, and beyond which the writer waits for
-/// readers to let go of it. Readers that never pause would let it grow without end.
+/// Bytes of the log that stay on disk for reuse. Beyond them the writer waits for readers to
+/// release the log. Readers without a pause would let it grow without limit.
 pub(super) const LOG: u32 = 64 << 20;
-/// How long it waits for them.
+/// How long the writer waits for readers.
 pub(super) const READERS_BUSY: Duration = Duration::from_secs(1);
 /// How long one process waits for another that holds the file's write lock.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long it pauses in between where SQLite does not wait by itself.
+/// The pause between attempts where SQLite does not wait by itself.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A connection that may write. With `create`, a file that is missing is made.
+/// A connection that may write. With `create`, a missing file is created.
 pub(super) fn connect(path: &Path, create: bool) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
-        // Made for its owner alone, whatever folder it is in; the files beside it follow. What
-        // cannot be made is told by SQLite.
+        // Readable by the owner only, in any folder; the files beside it get the same mode. If this
+        // fails, SQLite reports the error.
         let _ = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path);
     }
     let connection = Connection::open_with_flags(path, flags)?;
@@ -37,12 +37,12 @@ pub(super) fn connect(path: &Path, create: bool) -> rusqlite::Result<Connection>
     Ok(connection)
 }
 
-/// Lets a connection wait for whoever holds the file's lock.
+/// Lets a connection wait for the holder of the file's lock.
 pub(super) fn be_patient(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)
 }
 
-/// Moves the log to the file and empties it, unless somebody reads on in it.
+/// Moves the log to the file and empties it, unless a reader still uses it.
 pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<bool> {
     connection.busy_timeout(READERS_BUSY)?;
     let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
@@ -63,7 +63,7 @@ pub(super) fn tune(connection: &Connection, schema: &Schema) -> rusqlite::Result
 }
 
 /// Sets the journal mode. SQLite does not wait here for another process that is setting it on the
-/// same new file, so that is done by hand.
+/// same new file, so this function waits.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let mut left = BUSY.as_millis() / PAUSE.as_millis();
     loop {
@@ -77,7 +77,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// How many of the schema's steps the file has had. It only reads; a file that is foreign, or
+/// The number of the schema's steps that the file has. This only reads; a file that is foreign, or
 /// newer than this program, is an error.
 pub(super) fn steps_applied(
     file: &Connection,
@@ -88,7 +88,7 @@ pub(super) fn steps_applied(
     let refuse = |why: String| {
         Err(StoreError::new(StoreErrorKind::Misconfigured, format!("{}: {why}", path.display())))
     };
-    // One statement, so that all three are of the same moment.
+    // One statement, so that all three values are of the same moment.
     let form = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) \
                 FROM pragma_application_id, pragma_user_version";
     let form = file.query_row(form, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
@@ -106,7 +106,7 @@ pub(super) fn steps_applied(
     }
 }
 
-/// Brings the file to the form that this program knows.
+/// Migrates the file to the form of this program.
 pub(super) fn migrate(
     connection: &mut Connection,
     path: &Path,
@@ -115,7 +115,7 @@ pub(super) fn migrate(
     let failed = |error| describe(schema.name, path, error);
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    // Asked again: another process may have been faster.
+    // Checked again: another process may have been faster.
     let applied = steps_applied(&transaction, path, schema)?;
     for step in &schema.steps[applied..] {
         transaction.execute_batch(step).map_err(failed)?;
@@ -127,17 +127,17 @@ pub(super) fn migrate(
     transaction.commit().map_err(failed)
 }
 
-/// A failure with the file that it is of.
+/// An error with the name of its file.
 pub(super) fn describe(name: &str, path: &Path, error: rusqlite::Error) -> StoreError {
     translate(format!("{name} ({})", path.display()), error)
 }
 
-/// The kind that a caller can act on.
+/// The kind of the error.
 pub(super) fn translate(context: String, error: rusqlite::Error) -> StoreError {
     use ErrorCode as C;
     let kind = match error.sqlite_error_code() {
         Some(C::PermissionDenied | C::ReadOnly | C::CannotOpen) => StoreErrorKind::Misconfigured,
-        // No code at all: a value that is not of the type its column was declared with.
+        // Without a code: a value is not of the declared type of its column.
         Some(C::DatabaseCorrupt | C::NotADatabase) | None => StoreErrorKind::Corrupt,
         Some(_) => StoreErrorKind::Unavailable,
     };

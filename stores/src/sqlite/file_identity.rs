@@ -1,5 +1,5 @@
-//! Whether the files that are open are still those that their paths name. SQLite goes on writing to
-//! a file that was moved, replaced or removed, and whoever opens its path reads another one.
+//! Whether the open files are still those at their paths. SQLite continues to write to a file that
+//! was moved, replaced or removed, while other processes open another file at its path.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,11 +10,11 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::{beside, cannot_start};
 use ledger::error::{StoreError, StoreErrorKind};
 
-/// What an open file stands on, and whether it was lost.
+/// The identity of an open file, and whether it was lost.
 #[derive(Debug)]
 pub(super) struct FileIdentity {
     name: &'static str,
-    /// The file's folder, the file and what SQLite has beside it; each with its device and inode.
+    /// The file's folder, the file and SQLite's files beside it; each with its device and inode.
     files: Vec<(PathBuf, Inode)>,
     log: PathBuf,
     lost: OnceLock<String>,
@@ -23,12 +23,13 @@ pub(super) struct FileIdentity {
 
 type Inode = (u64, u64);
 
-/// Files that this process has open with SQLite, and how often. POSIX takes all locks of a process
-/// off a file when it closes any descriptor of it, also one that was opened only to look: another
-/// process would then remove the log that is being written. So nobody looks into such a file.
+/// Files that this process has open with SQLite, and how often. POSIX releases all locks of a
+/// process on a file when it closes any descriptor of it, also one that was opened only for
+/// reading: another process would then remove the log that is in use. So no code opens such a file
+/// again.
 static OPEN: Mutex<BTreeMap<Inode, usize>> = Mutex::new(BTreeMap::new());
 
-/// A file that is open with SQLite for as long as this lives.
+/// Marks a file as open with SQLite during its life.
 #[derive(Debug)]
 struct OpenFile(Inode);
 
@@ -58,8 +59,8 @@ pub(super) fn is_open_here(path: &Path) -> bool {
 }
 
 impl FileIdentity {
-    /// Of a file that a connection has open and has read. Without one, another connection that
-    /// closes would take the log away meanwhile.
+    /// The identity of a file that a connection has open and has read. Without such a connection,
+    /// another one that closes would remove the log meanwhile.
     pub(super) fn of(name: &'static str, path: &Path) -> Result<Self, StoreError> {
         Self::stat(name, path).map_err(|error| cannot_start(name, error))
     }
@@ -75,7 +76,7 @@ impl FileIdentity {
         Ok(Self { name, files, log, lost: OnceLock::new(), _open: open })
     }
 
-    /// Fails from the first time on that a path names something else.
+    /// Fails if a path names another file, and on every later call.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let why = match self.lost.get() {
             Some(why) => why,
@@ -96,7 +97,7 @@ impl FileIdentity {
     }
 }
 
-/// Why a path does not name what is open.
+/// Why a path does not name the open file.
 fn moved((path, opened): &(PathBuf, Inode)) -> Option<String> {
     let shown = path.display();
     let then = "what was opened is not there any more, so writes would be lost. Put it back, or \

@@ -15,7 +15,7 @@ use super::file::{READERS_BUSY, connect, describe, steps_applied, tune};
 use super::file_identity::FileIdentity;
 use ledger::error::StoreError;
 
-/// Reading connections, and so blocking reads, at once.
+/// The number of reading connections, and so of concurrent blocking reads.
 pub(super) const READERS: usize = ALL_READERS as usize;
 const ALL_READERS: u32 = 8;
 
@@ -23,12 +23,12 @@ const ALL_READERS: u32 = 8;
 pub(super) struct Readers {
     path: PathBuf,
     schema: Schema,
-    /// How the file is read where not a byte may change.
+    /// The way to read the file if no byte of it may change.
     evidence: Option<EvidenceFile>,
-    /// Each with the look at the file that it was opened after: see [`EvidenceFile::look`].
+    /// Each with the number of the check before it was opened: see [`EvidenceFile::look`].
     idle: Mutex<Vec<(u64, Connection)>>,
-    /// The file as it was opened, where it is written to. Below `idle`: fields are dropped in this
-    /// order, and the file counts as open here until its last connection is closed.
+    /// The identity of the open file, if it is written to. Declared after `idle`, because fields
+    /// are dropped in this order: the file counts as open here until its last connection is closed.
     ground: Option<Arc<FileIdentity>>,
     pub(super) permits: Arc<Semaphore>,
 }
@@ -40,8 +40,8 @@ impl Readers {
     }
 
     /// Readers in a process that has the file open elsewhere, and may close it at any moment. The
-    /// first connection is opened before the file is identified: while it lives, nobody takes the
-    /// log away.
+    /// first connection is opened before the file is identified: while it is open, the log is not
+    /// removed.
     pub(super) fn beside_owner(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
         let failed = |error| describe(schema.name, path, error);
         let first = connect(path, false).map_err(failed)?;
@@ -64,7 +64,7 @@ impl Readers {
         }
     }
 
-    /// Readers that change nothing.
+    /// Readers that change no file.
     pub(super) fn of_evidence(path: &Path, schema: &Schema) -> Result<Self, StoreError> {
         let evidence = Some(EvidenceFile::open(path, schema)?);
         Ok(Self { evidence, ..Self::new(path, schema) })
@@ -89,20 +89,20 @@ impl Readers {
         answer.map_err(failed)
     }
 
-    /// Closes the connections that nobody uses at the moment.
+    /// Closes the connections that are not in use.
     pub(super) fn close_idle(&self) {
         self.idle().clear();
     }
 
-    /// Waits for the reads under way, and holds up new ones until the result is dropped. None
-    /// where a read takes longer than [`READERS_BUSY`]. Blocks: for the writer's thread.
+    /// Waits for the reads in progress, and delays new ones until the result is dropped. `None` if
+    /// a read takes longer than [`READERS_BUSY`]. Blocks: for the writer's thread.
     pub(super) fn pause(&self) -> Option<SemaphorePermit<'_>> {
         let timer = runtime::Builder::new_current_thread().enable_time().build().ok()?;
         let all = self.permits.acquire_many(ALL_READERS);
         timer.block_on(async { timeout(READERS_BUSY, all).await }).ok()?.ok()
     }
 
-    /// Waits for the reads under way, and lets nobody read any more.
+    /// Waits for the reads in progress, and refuses new ones.
     pub(super) async fn close(&self) {
         let reads = self.permits.acquire_many(ALL_READERS).await;
         self.permits.close();

@@ -1,4 +1,4 @@
-//! What a file stands on, and how it is left.
+//! The identity of a file, and its state after closing.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -51,7 +51,7 @@ async fn count(db: &Database) -> Result<usize, StoreError> {
     db.read(|file| file.query_row("SELECT count(*) FROM parts", [], |row| row.get(0))).await
 }
 
-/// Copies the file and its log as a crash leaves them.
+/// Copies the file and its log as after a crash.
 fn crashed(of: &Desk) -> Desk {
     let crashed = Desk::new();
     for end in ["", "-wal"] {
@@ -147,7 +147,7 @@ async fn an_older_file_beside_a_newer_log_is_refused_and_left_as_it_was() {
     );
 }
 
-/// An older file that differs in no page count: rows were only written over.
+/// An older file with the same page count: rows were only overwritten.
 #[tokio::test]
 async fn an_older_file_of_the_same_size_is_told_from_the_one_of_the_log() {
     async fn write_over(db: &Database) {
@@ -174,7 +174,7 @@ async fn an_older_file_of_the_same_size_is_told_from_the_one_of_the_log() {
     assert_eq!(count(&whole.open(OpenMode::Existing).unwrap()).await.unwrap(), 9);
 }
 
-/// At any point of a log, also of one that was moved to the file in part.
+/// At any point of a log, also of one that was partly moved to the file.
 #[tokio::test]
 async fn a_crash_at_any_moment_is_recovered() {
     let desk = Desk::new();
@@ -251,8 +251,8 @@ async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
     assert!(most <= READERS, "{most} reads at once");
 }
 
-/// POSIX locks are a process's: closing a descriptor that only looked would let go of them all,
-/// and another process would remove the log beneath.
+/// POSIX locks belong to a process: closing a descriptor that was only read would release all of
+/// them, and another process would remove the log.
 #[tokio::test]
 async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
     use std::os::unix::fs::MetadataExt;
@@ -275,8 +275,8 @@ async fn a_file_that_a_process_opens_twice_keeps_its_locks() {
     assert_eq!(count(&db).await.unwrap(), 1);
 }
 
-/// A reader in the process that has the file open, while that closes it and opens it again: it
-/// opens and reads, whichever moment it meets.
+/// A reader in the process that has the file open, while that process closes and reopens it: it
+/// opens and reads at every moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_opens_beside_an_owner_that_closes_at_any_moment() {
     let desk = Arc::new(Desk::new());
@@ -306,7 +306,7 @@ async fn a_reader_opens_beside_an_owner_that_closes_at_any_moment() {
 async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
     let desk = Desk::new();
     let db = desk.open(OpenMode::OrCreate).unwrap();
-    // Holds the writer, so that the three that follow wait together and are one group.
+    // Blocks the writer, so that the three jobs that follow form one group.
     let busy = db.write(|_| {
         thread::sleep(Duration::from_millis(50));
         Ok(())

@@ -1,10 +1,10 @@
-//! Whether a write-ahead log belongs to the file that it lies beside. SQLite does not ask: it lays
-//! the log's pages over whatever file is there, and goes on with a mixture of two.
+//! Whether a write-ahead log belongs to the file beside it. SQLite does not check this: it applies
+//! the log's pages to any file, and continues with a mixture of two.
 //!
-//! After a crash a log beside its file is as it must be. What tells another file is found in both:
-//! the pages that the log's last transaction counts must be in the file or in the log, and the
-//! file's change counter must be one that the log goes on from or has itself. The writer raises the
-//! counter with each commit, so an older file has a lower one than the log goes on from.
+//! After a crash the log beside the file belongs to it. Another file is detected by both: the pages
+//! that the log's last transaction counts must be in the file or in the log, and the file's change
+//! counter must be one that the log continues or contains. The writer raises the counter with each
+//! commit, so an older file has a lower one than the log continues.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,12 +17,12 @@ use ledger::error::{StoreError, StoreErrorKind};
 /// Bytes of the log's header, and of the header of each page in it.
 const HEADER: usize = 32;
 const FRAME: usize = 24;
-/// The header of a log without the bit that tells the order of bytes in its checksums.
+/// The header of a log without the bit for the byte order of its checksums.
 const MAGIC: u32 = 0x377f_0682;
 /// The byte of a file that is locked and never written, and so its page.
 const LOCK_BYTE: u64 = 1 << 30;
 
-/// What the log's whole transactions say.
+/// The content of the log's complete transactions.
 #[derive(Debug, Default)]
 struct WalContents {
     page: u32,
@@ -33,7 +33,7 @@ struct WalContents {
     counters: Option<(u32, u32)>,
 }
 
-/// Fails if the log beside `path` is of another file, or of another time of it.
+/// Fails if the log beside `path` belongs to another file, or to another state of it.
 pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     let read = || -> io::Result<Option<String>> {
         let Some(log) = WalContents::read(&beside(path, "-wal"))? else { return Ok(None) };
@@ -60,7 +60,7 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Why the file is not the one that the log was written for.
+/// Why the file is not the one for which the log was written.
 fn stranger(path: &Path, log: &WalContents) -> io::Result<Option<String>> {
     let (mut file, mut head) = (File::open(path)?, [0; 100]);
     let length = file.metadata()?.len();
@@ -96,8 +96,7 @@ fn stranger(path: &Path, log: &WalContents) -> io::Result<Option<String>> {
 }
 
 impl WalContents {
-    /// Reads the transactions that are whole, as SQLite does after a crash. `None` if there are
-    /// none.
+    /// Reads the complete transactions, as SQLite does after a crash. `None` if there are none.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut log = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -113,7 +112,7 @@ impl WalContents {
         let order = if magic & 1 == 1 { u32::from_be_bytes } else { u32::from_le_bytes };
         let mut sum = add((0, 0), &head[..24], order);
         if !sound || sum != sum_at(&head, 24) {
-            return Ok(None); // SQLite passes over such a log too
+            return Ok(None); // SQLite skips such a log too
         }
         let (mut whole, mut open) = (Self { page, ..Self::default() }, Self::default());
         let mut frame = vec![0; FRAME + page as usize];
@@ -137,7 +136,7 @@ impl WalContents {
         Ok((whole.count > 0).then_some(whole))
     }
 
-    /// A transaction was whole.
+    /// Adds a complete transaction.
     fn take(&mut self, open: &mut Self, count: u32) {
         self.count = count;
         self.pages.extend(open.pages.drain());
@@ -147,7 +146,7 @@ impl WalContents {
     }
 }
 
-/// Whether there was as much.
+/// Reads until the buffer is full; `false` at an early end.
 fn filled(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(buffer) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
@@ -163,7 +162,7 @@ fn sum_at(bytes: &[u8], at: usize) -> (u32, u32) {
     (word(bytes, at, u32::from_be_bytes), word(bytes, at + 4, u32::from_be_bytes))
 }
 
-/// SQLite's checksum of a log, carried on.
+/// SQLite's checksum of a log, continued.
 fn add(sum: (u32, u32), bytes: &[u8], order: fn([u8; 4]) -> u32) -> (u32, u32) {
     bytes.chunks_exact(8).fold(sum, |(a, b), pair| {
         let a = a.wrapping_add(word(pair, 0, order)).wrapping_add(b);

@@ -1,4 +1,4 @@
-//! The one thread that writes to a file: it commits what is waiting as groups.
+//! The single thread that writes to a file: it commits waiting jobs as groups.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,10 +12,10 @@ use ledger::error::{StoreError, StoreErrorKind, chain};
 
 /// Jobs in one commit. Groups of 64 already reach the disk's best rate; more only adds latency.
 const GROUP: usize = 512;
-/// Groups between two looks at the length of the log.
+/// Groups between two checks of the log's length.
 const LOOK_AT_LOG: u32 = 64;
 
-/// What the writer is told.
+/// A message to the writer.
 pub(super) enum Message {
     Write(Box<dyn WriteJob>),
     Close,
@@ -24,7 +24,7 @@ pub(super) enum Message {
 /// A unit of writing that waits for its transaction.
 pub(super) trait WriteJob: Send {
     fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()>;
-    /// Remembers that it panicked: what it wrote was taken back, whatever becomes of the group.
+    /// Records a panic of the job: its writes were rolled back, for any result of the group.
     fn failed(&mut self, error: StoreError);
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
 }
@@ -66,12 +66,12 @@ where
         if let Ok(done) = &outcome {
             committed(done);
         }
-        // A caller that went away is not told; its write stands.
+        // A caller that is gone gets no answer; its write is committed.
         let _ = reply.send(outcome);
     }
 }
 
-/// Commits whatever is waiting, group by group, until the last handle is gone or says so.
+/// Commits waiting jobs, group by group, until the last handle is dropped or the close message.
 pub(super) fn write_groups(
     name: &'static str,
     connection: &mut Connection,
@@ -91,14 +91,14 @@ pub(super) fn write_groups(
         let outcome = commit_on(ground, name, connection, &mut group);
         for job in group.drain(..) {
             let outcome = outcome.clone();
-            // What a caller does with the news is no matter of the writer's.
+            // A panic in the caller's callback does not affect the writer.
             if catch_unwind(AssertUnwindSafe(|| job.reply(outcome))).is_err() {
                 tracing::error!(store = name, "the callback of a write panicked");
             }
         }
         groups = groups.wrapping_add(1);
         if groups.is_multiple_of(LOOK_AT_LOG) && ground.log_length() > u64::from(LOG) {
-            // Readers that follow one another can keep SQLite waiting for longer than it waits.
+            // Overlapping readers can block SQLite for longer than it waits.
             let paused = readers.pause();
             let emptied = empty_log(connection).unwrap_or(false);
             drop(paused);
@@ -106,13 +106,13 @@ pub(super) fn write_groups(
         }
     }
     if ground.check().is_ok() {
-        // Where somebody reads on, the log stays, and belongs to the file.
+        // If a reader still uses the log, it stays, and belongs to the file.
         let _ = empty_log(connection);
     }
 }
 
-/// Commits a group on the file that was opened: nothing is acknowledged that went to another one,
-/// or to none.
+/// Commits a group on the opened file: no write to another file, or to a removed one, is
+/// acknowledged.
 fn commit_on(
     ground: &FileIdentity,
     name: &'static str,
@@ -143,8 +143,8 @@ fn commit(
 }
 
 /// Writes the file's first page, and with it the change counter: in WAL mode SQLite raises it only
-/// then. So each commit has a counter of its own, by which an older file is told from the one that
-/// the log was written for.
+/// then. So each commit has its own counter value, which distinguishes an older file from the one
+/// for which the log was written.
 fn raise_change_counter(transaction: &Connection) -> rusqlite::Result<()> {
     let steps: i64 = transaction
         .prepare_cached("SELECT user_version FROM pragma_user_version")?
@@ -152,8 +152,8 @@ fn raise_change_counter(transaction: &Connection) -> rusqlite::Result<()> {
     transaction.prepare_cached(&format!("PRAGMA user_version = {steps}"))?.execute([]).map(drop)
 }
 
-/// Runs a job so that a panic, which is a fault of this program, takes back and fails that job
-/// alone: the others of its group and the writer go on.
+/// Runs a job so that a panic, which is a fault of this program, rolls back and fails only that
+/// job: the others of its group and the writer continue.
 fn run_apart(
     name: &'static str,
     transaction: &Connection,
@@ -161,7 +161,7 @@ fn run_apart(
 ) -> rusqlite::Result<()> {
     let say = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
     say("SAVEPOINT job")?;
-    // What the job may have left half done is in the transaction, and that is taken back.
+    // Partial writes of the job are in the transaction, which is rolled back.
     let ran = catch_unwind(AssertUnwindSafe(|| job.run(transaction)));
     if ran.is_err() {
         say("ROLLBACK TO job")?;
@@ -173,7 +173,7 @@ fn run_apart(
     say("RELEASE job")
 }
 
-/// What a caller is told whose job panicked. The panic itself is in the log, with its place.
+/// The error for a caller whose job panicked. The log has the panic with its location.
 fn panicked(name: &'static str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Unavailable,

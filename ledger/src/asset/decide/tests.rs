@@ -13,7 +13,7 @@ use Rejection as R;
 struct Given(Asset);
 struct When(Result<Option<Event>, Rejection>);
 
-/// The asset that was created and then had these events.
+/// An asset with `created` and these events.
 fn given<const N: usize>(events: [Event; N]) -> Given {
     given_declared(Declaration::plain(), events)
 }
@@ -92,17 +92,17 @@ fn purged() -> Event {
     Event::Purged
 }
 
-/// The key shows `current`, and what was pinned is still there.
+/// The key shows `current`, and the pinned version exists.
 fn sees(current: CurrentObject) -> Command {
     Command::Observe(ObservedObject::Key { current, pin: PinnedVersion::There })
 }
 
-/// The key shows `current`, and what was pinned is gone.
+/// The key shows `current`, and the pinned version is gone.
 fn misses_its_pin_and_sees(current: CurrentObject) -> Command {
     Command::Observe(ObservedObject::Key { current, pin: PinnedVersion::Gone })
 }
 
-/// The key shows `current`, and what was pinned is missing, perhaps only for now.
+/// The key shows `current`, and the pinned version is missing, possibly only for now.
 fn does_not_find_its_pin_and_sees(current: CurrentObject) -> Command {
     Command::Observe(ObservedObject::Key { current, pin: PinnedVersion::Missing })
 }

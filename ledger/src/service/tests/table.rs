@@ -1,12 +1,12 @@
-//! The table of `docs/API.md` once more, now through the service: what each input records, and what
-//! is answered, for an asset in each state and the bucket as it then is.
+//! The table of `docs/API.md` again, through the service: the recorded events and the answer of
+//! each input, for an asset in each state and the bucket in the matching state.
 
 use super::world::{ServiceFixture, caller};
 use super::*;
 
 type Cell = (&'static [&'static str], Answer);
 
-/// What a caller is told, as the HTTP status that it leads to.
+/// The answer to the caller, as the HTTP status that it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Done,
@@ -23,9 +23,9 @@ enum Input {
     Confirm,
     Delete,
     Restore,
-    /// The pinned version is missing, and nobody says that it was removed.
+    /// The pinned version is missing, and no removal was reported.
     Missing,
-    /// The pinned version is gone, and nothing else is there.
+    /// The pinned version is gone, and the key has no other.
     Removed,
     /// The pinned version is gone, and another one is current.
     RemovedUnderAnother,

@@ -1,4 +1,4 @@
-//! A ledger in memory, and mishaps on the way to it.
+//! A ledger in memory, with injected faults.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -14,17 +14,17 @@ use crate::objects::CurrentObject;
 use crate::record::EventSource;
 use crate::testing::{MemoryBucket, TestEffects};
 
-/// What happens to one append.
+/// The fault of one append.
 pub(super) enum Mishap {
-    /// Somebody else does this first.
+    /// Another writer does this first.
     Before(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// It takes effect, its reply is lost, and the client library sends it again.
+    /// The append takes effect, its reply is lost, and the client library sends it again.
     SentTwice,
-    /// It takes effect, and its reply is lost for good.
+    /// The append takes effect, and its reply is lost permanently.
     ReplyLost,
 }
 
-/// A journal with mishaps on the way to it.
+/// A journal with injected faults.
 #[derive(Default)]
 struct Road {
     journal: Arc<MemoryJournal>,
@@ -60,7 +60,7 @@ crate::scan_by_field!(Road, journal);
 
 type Meanwhile = Box<dyn FnOnce(&MemoryBucket) + Send>;
 
-/// A bucket that can be away, and that others use meanwhile.
+/// A bucket that can be unavailable, and that others change meanwhile.
 #[derive(Default)]
 pub(super) struct ScriptedBucket {
     pub(super) inner: MemoryBucket,
@@ -126,7 +126,7 @@ pub(super) fn caller_by(source: EventSource) -> Caller {
     }
 }
 
-/// What happened, in the stored names.
+/// The events, by their stored names.
 pub(super) fn kinds(history: &History) -> Vec<&'static str> {
     history.entries().iter().map(|entry| entry.record.event.kind()).collect()
 }
@@ -140,24 +140,24 @@ impl ServiceFixture {
         Self { service, bucket, effects, road, others: AtomicU64::new(2) }
     }
 
-    /// Another process over the same stores, to whom no mishap happens.
+    /// Another process over the same stores, without faults.
     pub(super) fn another_service(&self) -> Arc<LedgerService> {
         let seed = self.others.fetch_add(1, Ordering::Relaxed);
         let effects = Arc::new(TestEffects::seeded(seed));
         Arc::new(service(self.road.journal.clone(), self.bucket.clone(), effects))
     }
 
-    /// What happens to the appends to come, one each.
+    /// Adds a fault for one of the next appends.
     pub(super) fn mishap(&self, mishap: Mishap) {
         self.road.mishaps.lock().unwrap().push_back(mishap);
     }
 
-    /// What somebody else does just before the next append that has no mishap yet.
+    /// Runs `other` just before the next append that has no fault yet.
     pub(super) fn before_append(&self, other: impl Future<Output = ()> + Send + 'static) {
         self.mishap(Mishap::Before(Box::pin(other)));
     }
 
-    /// What somebody does to the bucket after the next look at it, and before whatever follows.
+    /// Changes the bucket after the next observation of it, and before any further step.
     pub(super) fn amid_look(&self, meanwhile: impl FnOnce(&MemoryBucket) + Send + 'static) {
         *self.bucket.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
     }
@@ -192,7 +192,7 @@ impl ServiceFixture {
         history.asset().key.asset
     }
 
-    /// An asset that was created at a time of somebody else's choice, as by an import.
+    /// An asset that was created at a given time, as by an import.
     pub(super) async fn created_at(&self, asset: AssetId, at: chrono::DateTime<chrono::Utc>) {
         let (key, event) = (self.key(asset), Event::Created(Declaration::plain()));
         let cause = caller().cause(CommandId::fresh(1));
@@ -201,7 +201,7 @@ impl ServiceFixture {
         self.road.journal.append(&record.key, line).await.unwrap();
     }
 
-    /// Appends what somebody else made.
+    /// Appends a line of another writer.
     pub(super) async fn append(&self, key: &Key, line: StoredLine) -> Appended {
         self.road.journal.append(key, line).await.unwrap()
     }
@@ -225,7 +225,7 @@ impl ServiceFixture {
         asset
     }
 
-    /// Asked to be purged while the bucket was away.
+    /// An asset whose purge was requested while the bucket was unavailable.
     pub(super) async fn purging(&self) -> AssetId {
         let asset = self.deleted().await;
         self.bucket_away(true);
@@ -244,13 +244,13 @@ impl ServiceFixture {
         self.service.look(&caller_by(EventSource::S3), asset).await.unwrap()
     }
 
-    /// A look because S3 says that this version was removed.
+    /// Reconciles because S3 reports that this version was removed.
     pub(super) async fn look_for_removed(&self, asset: AssetId, version_id: &str) -> Reconciled {
         let caller = caller_by(EventSource::S3);
         self.service.look_for_removed(&caller, asset, version_id).await.unwrap()
     }
 
-    /// The pinned version is not shown for a while, as by a bucket that is being restored.
+    /// Hides the pinned version for a while, like a bucket that is being restored.
     pub(super) async fn hide(&self, asset: AssetId) -> String {
         let pin = self.history(asset).await.asset().pin.clone().unwrap().version_id;
         self.bucket.inner.hide(&pin);
@@ -265,7 +265,7 @@ impl ServiceFixture {
         kinds(&self.history(asset).await)
     }
 
-    /// What happened last.
+    /// The last event.
     pub(super) async fn last(&self, asset: AssetId) -> &'static str {
         self.kinds(asset).await.pop().unwrap()
     }

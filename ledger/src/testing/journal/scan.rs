@@ -9,10 +9,10 @@ use crate::journal::scan::{Chain, Chains, Segment};
 use crate::journal::{Journal, Scan};
 use crate::record::StoredLine;
 
-/// The whole contract of [`Scan`], for a journal that is still empty.
+/// The whole contract of [`Scan`], for an empty journal.
 ///
 /// # Panics
-/// If `journal` does not keep it.
+/// If `journal` violates it.
 pub async fn scan_conformance<J: Journal + Scan>(journal: &J) {
     an_empty_journal_has_segments_too(journal).await;
     let given = many_histories(journal).await;
@@ -35,7 +35,7 @@ async fn an_empty_journal_has_segments_too(journal: &dyn Scan) {
     }
 }
 
-/// Histories of one event to many, of two tenants, which together are more than a page.
+/// Histories of one event to many, of two tenants, together more than a page.
 async fn many_histories<J: Journal>(journal: &J) -> BTreeMap<String, Vec<StoredLine>> {
     let mut given = BTreeMap::new();
     for nth in 1..=60 {
@@ -68,7 +68,7 @@ async fn histories_are_given_once_and_whole(
     assert_eq!(&found, given);
 }
 
-/// Each history is read by somebody else, who knows only where the one before ended.
+/// Each history is read by another reader, which knows only where the previous one ended.
 async fn a_walk_goes_on_where_another_ended(
     journal: &dyn Scan,
     segments: &[Segment],
@@ -116,7 +116,7 @@ async fn what_comes_later_is_in_a_segment_too<J: Journal + Scan>(
     assert_eq!(found, 1);
 }
 
-/// The next history; a page that failed is asked for again.
+/// The next history; a failed page is requested again.
 async fn next(chains: &mut Chains<'_>) -> Option<Chain> {
     loop {
         match chains.next().await {

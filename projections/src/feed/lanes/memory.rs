@@ -10,7 +10,7 @@ use super::{FeedLane, LaneEntry, LaneWrite, Lanes};
 
 type Texts = BTreeMap<FeedLane, BTreeMap<u64, String>>;
 
-/// Lanes that last as long as the process.
+/// Lanes that exist as long as the process.
 #[derive(Debug, Default)]
 pub struct MemoryLanes(Mutex<Texts>);
 

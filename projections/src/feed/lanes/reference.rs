@@ -1,4 +1,4 @@
-//! A reference to an event, and several of them as text: one line of JSON each.
+//! A reference to an event, and several references as text: one line of JSON each.
 
 use ledger::chain::Hash;
 use ledger::history::Entry;
@@ -6,19 +6,19 @@ use ledger::id::AssetId;
 use ledger::time;
 use serde::{Deserialize, Serialize};
 
-/// What the feed keeps of an event: which it is, and what filters ask for.
+/// The feed's data about an event: its identity, and the fields for filters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::feed) struct Reference {
-    /// Whose event.
+    /// The asset.
     pub(in crate::feed) asset: AssetId,
-    /// Its place in the asset's history.
+    /// Its version in the asset's history.
     pub(in crate::feed) version: u64,
     /// Its type.
     #[serde(rename = "type")]
     pub(in crate::feed) kind: String,
-    /// Who did it.
+    /// The actor.
     pub(in crate::feed) actor: String,
-    /// When, as it is stored.
+    /// The time, as stored.
     pub(in crate::feed) at: String,
     /// The event's id.
     pub(in crate::feed) hash: Hash,
@@ -39,12 +39,11 @@ impl Reference {
     }
 }
 
-/// References as the texts of places, each of at most `max` bytes unless one reference alone is
-/// longer.
+/// References as texts of entries, each of at most `max` bytes unless a single reference is longer.
 pub(in crate::feed) fn write(references: &[Reference], max: usize) -> Vec<String> {
     let mut texts = vec![String::new()];
     for reference in references {
-        // Text and numbers alone can always be written.
+        // Text and numbers can always be serialized.
         let line = serde_json::to_string(reference).unwrap_or_default();
         let text = texts.last_mut().filter(|text| text.is_empty() || text.len() + line.len() < max);
         match text {
@@ -57,13 +56,13 @@ pub(in crate::feed) fn write(references: &[Reference], max: usize) -> Vec<String
     texts
 }
 
-/// Lines of a place's text.
+/// The number of lines of an entry's text.
 pub(in crate::feed) fn lines(text: &str) -> usize {
     text.split('\n').count()
 }
 
-/// What one line of a place's text refers to, counted from 0, if there are so many. A line that is
-/// no reference is an error: somebody else wrote it, and it holds up nobody.
+/// The reference in one line of an entry's text, counted from 0, if there is such a line. A line
+/// that is not a reference is an error: another program wrote it, and readers skip it.
 pub(in crate::feed) fn read(text: &str, line: usize) -> Option<serde_json::Result<Reference>> {
     text.split('\n').nth(line).map(serde_json::from_str)
 }

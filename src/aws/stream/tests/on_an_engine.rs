@@ -1,4 +1,4 @@
-//! The stream of an engine, and what it is refused with.
+//! The stream of an engine, and its refusals.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn stream(engine: &Engine, tables: &Tables) -> DynamoStream {
     DynamoStream::new(tables.client.clone(), streams, &tables.journal)
 }
 
-/// An engine's stream, a journal that can be read, and no rows.
+/// An engine's stream, a readable journal, and no rows.
 struct World {
     journal: Arc<MemoryJournal>,
     views: Arc<MemoryViews>,
@@ -39,7 +39,7 @@ impl World {
     }
 }
 
-/// The journal's items as the adapter writes them, and a copy that can be read.
+/// The journal's items as the adapter writes them, and a readable copy.
 async fn append(tables: &Tables, journal: &MemoryJournal, story: &Story) {
     for line in &story.lines {
         journal.append(&story.key, line.clone()).await.unwrap();
@@ -138,7 +138,7 @@ async fn an_expired_iterator_and_a_trimmed_shard_lose_nothing() {
         let all = tally.operations().into_iter().filter(|(_, operation, _)| *operation == name);
         all.map(|(.., count)| count).sum::<u64>()
     };
-    // Each refusal costs an iterator, and the second one a walk through the journal.
+    // Each refusal costs an iterator, and the second one a scan of the journal.
     assert_eq!(["GetShardIterator", "Scan"].map(asked), [3, 1]);
 }
 

@@ -1,4 +1,4 @@
-//! What the journal asks of DynamoDB, and the names of its attributes.
+//! The journal's requests to DynamoDB, and the names of its attributes.
 
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -37,7 +37,7 @@ fn of(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
 }
 
-/// An event, if its version is free; else the one that holds it.
+/// Puts an event if its version is free; otherwise returns the stored one.
 pub(super) fn append(
     put: PutItemFluentBuilder,
     table: &str,
@@ -53,10 +53,10 @@ pub(super) fn append(
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
 }
 
-/// The most segments that DynamoDB scans a table in.
+/// DynamoDB's maximum number of scan segments.
 pub(super) const SEGMENTS: u32 = 1_000_000;
 
-/// A page of every event there is, of one segment.
+/// A page of all events of one segment.
 pub(super) fn scan(
     scan: ScanFluentBuilder,
     table: &str,

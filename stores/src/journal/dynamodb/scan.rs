@@ -1,4 +1,4 @@
-//! The journal as a whole, in DynamoDB's own segments.
+//! The whole journal, in DynamoDB's own segments.
 
 use async_trait::async_trait;
 
@@ -9,8 +9,8 @@ use ledger::journal::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem, St
 
 #[async_trait]
 impl Scan for DynamoJournal {
-    /// As DynamoDB last counted, which it does every six hours. Not to be allowed to ask, or to ask
-    /// an endpoint that does not count, is no reason not to scan.
+    /// DynamoDB's last count, which it updates every six hours. Without the permission, or on an
+    /// endpoint that does not count, the scan runs without it.
     async fn size(&self) -> Result<Option<u64>, StoreError> {
         let described = self.client.describe_table().table_name(&self.table).send().await;
         let table = described.ok().and_then(|answer| answer.table);
@@ -35,7 +35,7 @@ impl Scan for DynamoJournal {
     }
 }
 
-/// An item as it lies there. One without a partition cannot be: it is half of the key.
+/// An item as stored. It always has a partition, which is half of its key.
 fn stored(item: &DynamoItem) -> StoredItem {
     let partition = text(item, request::PK).unwrap_or_default().to_owned();
     let line = read(item).map_err(|unfit| Stray { version: version(item), why: unfit.to_string() });

@@ -1,4 +1,4 @@
-//! The requests word for word, and what becomes of answers that are not as hoped.
+//! The exact requests, and the handling of unexpected answers.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn world() -> World {
 }
 
 impl World {
-    /// The same journal, through a client that gives up and tries again.
+    /// The same journal, through a client that times out and retries.
     fn impatient(&self, attempts: u32) -> DynamoJournal {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(1));
         let config = self.engine.config().timeout_config(timeouts.build());
@@ -115,7 +115,7 @@ async fn a_table_that_is_missing_or_of_another_shape_is_for_the_deployment_to_me
     let mut world = world().await;
     world.journal = DynamoJournal::new(world.tables.client.clone(), "nobody-s");
     assert_eq!(world.kinds().await, [StoreErrorKind::Misconfigured; 3]);
-    // Its sort key is text there.
+    // The sort key of that table is text.
     world.journal = DynamoJournal::new(world.tables.client.clone(), &world.tables.views);
     let refused = world.journal.append(&key(1), event(1)).await.unwrap_err();
     assert_eq!(refused.kind, StoreErrorKind::Misconfigured);
@@ -140,7 +140,7 @@ async fn a_reply_that_is_lost_leaves_the_event_to_be_found() {
         let world = world().await;
         let (journal, mut faults) = (world.impatient(3), vec![fault]);
         world.engine.fail(move |_| faults.pop());
-        // The SDK tries again, and finds the version taken: by this very event.
+        // The SDK retries, and finds the version taken by this very event.
         let answer = journal.append(&key(1), event(1)).await.unwrap();
         assert_eq!(answer, Appended::Taken(event(1)), "{fault:?}");
         assert_eq!(journal.history(&key(1)).await.unwrap(), [event(1)]);
@@ -175,7 +175,7 @@ async fn an_item_that_is_not_an_event_is_for_a_person_to_look_at() {
         ];
         assert_eq!(kinds, [StoreErrorKind::Corrupt; 2], "{attributes:?}");
     }
-    // Whoever comes second is not told that a broken item holds its version, but that it is broken.
+    // A second writer learns that the item is broken, not that its version is taken.
     let taken = world.journal.append(&key(1), event(1)).await.unwrap_err();
     assert_eq!(taken.kind, StoreErrorKind::Corrupt);
 }

@@ -1,4 +1,4 @@
-//! The journal as a whole, in the order of its key.
+//! The whole journal, in the order of its key.
 
 use async_trait::async_trait;
 use rusqlite::types::{Type, ValueRef};
@@ -11,7 +11,7 @@ use ledger::record::StoredLine;
 
 /// Items in one page: some 700 KB of typical events.
 const PAGE: usize = 1000;
-/// What stands before the bytes, in hex, of a partition that is no text.
+/// The prefix of the hex bytes of a partition that is not text.
 const NO_TEXT: &str = "\0";
 
 #[async_trait]
@@ -24,7 +24,7 @@ impl Scan for SqliteJournal {
         self.database.read(count).await.map(Some)
     }
 
-    /// Of about as many events each.
+    /// Segments with about the same number of events each.
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
         let of = count.max(1);
         self.database.read(move |file| segments(file, of)).await
@@ -53,7 +53,7 @@ fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
         bounds.push(nth.query_row([offset], |row| partition(row, 0)).optional()?);
     }
     bounds.push(None);
-    // Of an empty journal, all bounds are missing: then the first segment is all there is.
+    // For an empty journal all bounds are missing, and the first segment is the whole journal.
     let whole = bounds.iter().all(Option::is_none);
     let bounds = if whole { vec![None, None] } else { bounds };
     let of = u32::try_from(bounds.len() - 1).unwrap_or(of);
@@ -69,10 +69,10 @@ fn page(
     of: &Segment,
     after: Option<&ScanPosition>,
 ) -> rusqlite::Result<Scanned> {
-    // Bytes of a partition that somebody else wrote need not be text, but must be gone past.
+    // The partition of a row from another program may not be text, but the scan must pass it.
     let select = "SELECT sk, body, pk FROM events WHERE (pk, sk) > (CAST(?1 AS TEXT), ?2) \
                   AND (?3 IS NULL OR pk < CAST(?3 AS TEXT)) ORDER BY pk, sk LIMIT ?4";
-    // Before everything of a partition is what comes after its version 'minus infinity'.
+    // The start of a partition is the position after its version 'minus infinity'.
     let (partition, version) = match after {
         Some(place) => (place.partition.as_str(), place.version.parse().unwrap_or(i64::MAX)),
         None => (of.from.as_deref().unwrap_or_default(), i64::MIN),
@@ -95,20 +95,20 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
     Ok(StoredItem { line: item(row)?, partition: partition(row, 2)? })
 }
 
-/// A partition's name. One that is no text is named by its bytes, as no asset ever is.
+/// A partition's name. If it is not text, its bytes in hex, which no asset's name equals.
 pub(super) fn partition(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     let bytes = row.get_ref(column)?.as_bytes()?;
     let name = str::from_utf8(bytes).map(str::to_owned);
     Ok(name.unwrap_or_else(|_| format!("{NO_TEXT}{}", hex::encode(bytes))))
 }
 
-/// The bytes that [`partition`] named.
+/// The bytes of a name from [`partition`].
 fn bytes(partition: &str) -> Vec<u8> {
     let named = partition.strip_prefix(NO_TEXT).and_then(|digits| hex::decode(digits).ok());
     named.unwrap_or_else(|| partition.as_bytes().to_vec())
 }
 
-/// An item as it lies there, `sk` and `body` first: another program may have written to the file.
+/// An item as stored, `sk` and `body` first: another program may have written to the file.
 pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<Result<StoredLine, Stray>> {
     let version: i64 = row.get(0)?;
     let line = match (u64::try_from(version), row.get_ref(1)?) {

@@ -1,4 +1,4 @@
-//! What is particular to the file: faults of the disk, strangers, several processes.
+//! Properties of the file: disk faults, other programs, several processes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Barrier, mpsc};
@@ -28,7 +28,7 @@ impl Folder {
         self.0.path().join(FILE)
     }
 
-    /// The file as somebody opens it who goes past this program.
+    /// A connection of another program.
     fn stranger(&self) -> Connection {
         Connection::open(self.file()).unwrap()
     }
@@ -157,7 +157,7 @@ async fn a_damaged_page_is_corrupt() {
     assert_eq!(seen, StoreErrorKind::Corrupt);
 }
 
-/// Takes the five seconds that callers wait.
+/// Takes five seconds, the time that callers wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_kept_locked_is_unavailable_and_well_again_afterwards() {
     let folder = Folder::new();
@@ -228,7 +228,7 @@ async fn one_failed_job_fails_its_whole_group_and_all_of_it_is_rolled_back() {
     assert_eq!(journal.append(&key(1), line(2, "after")).await.unwrap(), Appended::Written);
 }
 
-/// Keeps the writer busy until it is released, so that what comes meanwhile makes one group.
+/// Blocks the writer until it is released, so that the jobs meanwhile form one group.
 async fn hold_the_writer(journal: &SqliteJournal) -> mpsc::Sender<()> {
     let (release, wait) = mpsc::channel();
     let (started, starts) = oneshot::channel();

@@ -1,5 +1,5 @@
-//! Pinned versions that a look did not find, noted in the read table: `pk` is `<tenant>#absent`,
-//! `sk` the asset id. DynamoDB removes a note once it is too old to count.
+//! Notes about missing pinned versions, in the read table: `pk` is `<tenant>#absent`, `sk` the
+//! asset id. DynamoDB removes expired notes.
 
 use crate::dynamodb::{DynamoItem, failed, number};
 use async_trait::async_trait;
@@ -19,14 +19,14 @@ const VERSION_ID: &str = "version_id";
 const ASSET_VERSION: &str = "asset_version";
 /// Microseconds since 1970.
 const FIRST: &str = "first";
-/// The attribute by which the table's items expire.
+/// The TTL attribute of the table.
 const EXPIRES_AT: &str = "expires_at";
 
 const CONSUMED: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 
 #[async_trait]
 impl Absences for DynamoViews {
-    /// A write unit, whether or not it was noted before.
+    /// Takes a write unit, also if the note exists.
     async fn missed(
         &self,
         absence: &Absence,
@@ -42,7 +42,7 @@ impl Absences for DynamoViews {
             .item(ASSET_VERSION, version.clone())
             .item(FIRST, AttributeValue::N(at.timestamp_micros().to_string()))
             .item(EXPIRES_AT, AttributeValue::N((at + NOTE_TTL).timestamp().to_string()))
-            // One that has expired may still be there for days.
+            // An expired note may still exist for days.
             .condition_expression(format!(
                 "attribute_not_exists({PK}) OR {VERSION_ID} <> :id OR {ASSET_VERSION} <> :version \
                  OR #first < :oldest"
@@ -71,7 +71,7 @@ impl Absences for DynamoViews {
         }
     }
 
-    /// A read unit, and a write unit if there was a note.
+    /// Takes a read unit, and a write unit if there was a note.
     async fn ended(&self, key: &Key) -> Result<(), StoreError> {
         let get = self
             .client

@@ -1,4 +1,4 @@
-//! Generations of rows in the one table, and each as a whole.
+//! Generations of rows in the one table, and all rows of each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use projections::feed::Lanes;
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows};
 
-/// The note of which generations there are.
+/// The note with the list of generations.
 const LIST: &str = "generations";
-/// The note of how far a replay has come.
+/// The note with the progress of a replay.
 const PROGRESS: &str = "replay";
-/// Rows removed at once.
+/// Rows that are removed concurrently.
 const AT_ONCE: usize = 16;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Rows as items, and back.
+//! Conversion of rows to items and back.
 
 use std::error::Error;
 
@@ -20,28 +20,28 @@ use projections::views::{ListedRow, Parked, no_asset};
 pub(super) const PK: &str = "pk";
 /// The asset's id, or the note's name.
 pub(super) const SK: &str = "sk";
-/// The row's one attribute that is not kept as its type is: JSON text.
+/// The row's only attribute that is not stored by its own type: JSON text.
 const TAGS: &str = "tags";
-/// The version that an asset was said to have reached.
+/// The version that was reported of a parked asset.
 pub(super) const VERSION: &str = "version";
-/// What a note says: JSON text.
+/// The content of a note: JSON text.
 pub(super) const BODY: &str = "body";
-/// Why it was set aside.
+/// Why it was parked.
 const ERROR: &str = "error";
-/// That its row contradicts its history; not there otherwise.
+/// Present if its row contradicts its history.
 pub(super) const CONTRADICTED: &str = "contradicted";
-/// The hash of the event that a row is of.
+/// The hash of a row's last event.
 pub(super) const HEAD: &str = "head";
-/// When that was.
+/// When it was parked.
 const AT: &str = "at";
 
-/// A row as it lies there.
+/// A row as stored.
 pub(super) fn stored(tenant: &Tenant, item: DynamoItem) -> Result<StoredRow, StoreError> {
     let id = text(&item, SK).map_err(|e| corrupt("a row", "read", e))?.to_owned();
     Ok(StoredRow { id, asset: of_tenant(tenant, item) })
 }
 
-/// An asset's attributes, but for its key.
+/// An asset's attributes without its key.
 pub(super) fn attributes(asset: &Asset) -> Result<DynamoItem, StoreError> {
     let name = || format!("the row of {}", asset.key.partition());
     let mut row = Row::from(asset);
@@ -67,7 +67,7 @@ pub(super) fn asset(key: &Key, mut item: DynamoItem) -> Result<Asset, StoreError
     row.asset(key.clone())
 }
 
-/// The asset of a row found in a list.
+/// The asset of a row in a list.
 pub(super) fn listed(tenant: &Tenant, item: DynamoItem) -> Option<ListedRow> {
     match stored(tenant, item) {
         Ok(row) => ListedRow::found(row),
@@ -80,13 +80,13 @@ fn of_tenant(tenant: &Tenant, item: DynamoItem) -> Result<Asset, StoreError> {
     asset(&key, item)
 }
 
-/// The asset that an item, or its key alone, is of.
+/// The asset id of an item, or of its key alone.
 pub(super) fn id(item: &DynamoItem) -> Result<AssetId, StoreError> {
     let id = text(item, SK).and_then(|id| id.parse().map_err(|_| ItemError::Attribute(SK)));
     id.map_err(|e| corrupt("a row", "read", e))
 }
 
-/// Why an asset was set aside, but for its key.
+/// The attributes of a parked asset without its key.
 pub(super) fn reasons(parked: &Parked) -> Vec<(&'static str, AttributeValue)> {
     let mut reasons = vec![
         (VERSION, AttributeValue::N(parked.version.to_string())),
@@ -99,14 +99,13 @@ pub(super) fn reasons(parked: &Parked) -> Vec<(&'static str, AttributeValue)> {
     reasons
 }
 
-/// The event that a row claims to be of.
+/// The version and the hash of a row's last event.
 pub(super) fn claim(item: &DynamoItem) -> Result<(u64, Option<Hash>), StoreError> {
     let claim = || Ok((number(item, VERSION)?, text(item, HEAD)?.parse().ok()));
     claim().map_err(|e: ItemError| corrupt("the row that is there", "read", e))
 }
 
-/// An asset that was set aside.
-/// Whose partition an item is in.
+/// The tenant of an item's partition.
 pub(super) fn tenant(item: &DynamoItem) -> Option<Tenant> {
     text(item, PK).ok()?.split_once('#')?.0.parse().ok()
 }

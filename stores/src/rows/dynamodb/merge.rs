@@ -1,33 +1,32 @@
-//! One list out of many shards, newest first.
+//! Merges many shards into one list, newest first.
 //!
-//! A shard that was not read to its end may hold anything older than where its reading stopped.
-//! So nothing is given out that is older than the newest such place, the horizon; whatever is
-//! newer, of all shards, is complete.
+//! If a shard was not read to its end, it may have rows older than the last one read. So the page
+//! has no row older than the newest such position, the horizon; above it, all shards are complete.
 
 use ledger::id::AssetId;
 
 use projections::views::{AssetPage, ListQuery, ListedRow};
 
-/// Rows that one request looks at, at most.
+/// Rows that one request reads, at most.
 const MOST: usize = 1_000;
 
-/// Rows that one request looks at for a page of `limit`: a shard's fair share and three standard
-/// deviations, so that hardly any page needs a second round.
+/// Rows that one request reads for a page of `limit`: a shard's average share and three standard
+/// deviations, so that few pages need a second round.
 pub(super) fn share(limit: usize, shards: u8) -> i32 {
     let fair = limit.min(MOST).div_ceil(shards.into());
     let spare = if shards == 1 { 0 } else { 3 * fair.isqrt() + 3 };
     i32::try_from((fair + spare).min(limit).min(MOST)).unwrap_or(i32::MAX)
 }
 
-/// What one request found of a shard.
+/// The result of one request to a shard.
 pub(super) struct ShardPart {
-    /// The rows that the filter let through.
+    /// The rows that passed the filter.
     pub(super) rows: Vec<ListedRow>,
-    /// The last row that was looked at; `None` if it was the shard's last.
+    /// The last row that was read; `None` if it was the shard's last.
     pub(super) end: Option<AssetId>,
 }
 
-/// A page in the making.
+/// A page under construction.
 pub(super) struct PageMerge {
     limit: usize,
     shards: Vec<ShardCursor>,
@@ -38,10 +37,10 @@ struct ShardCursor {
     read: ShardProgress,
 }
 
-/// How far a shard was read.
+/// The extent to which a shard was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ShardProgress {
-    /// Not at all; the page starts after this.
+    /// Not at all; the page starts after this row.
     Nothing(Option<AssetId>),
     UpTo(AssetId),
     All,
@@ -53,8 +52,8 @@ impl PageMerge {
         Self { limit: query.limit, shards: (0..shards).map(shard).collect() }
     }
 
-    /// Which shards to read on, and after which row: all of them at first; then, if the page is
-    /// not full, those that hold nothing in reserve beyond the horizon.
+    /// The shards to read next, each with the row to start after: all of them at first; then, if
+    /// the page is not full, those without a spare row above the horizon.
     pub(super) fn wanted(&self) -> Vec<(u8, Option<AssetId>)> {
         let horizon = self.horizon();
         let given = self.shards.iter().flat_map(|shard| &shard.rows);
@@ -73,7 +72,7 @@ impl PageMerge {
         shard.read = part.end.map_or(ShardProgress::All, ShardProgress::UpTo);
     }
 
-    /// The page that was made.
+    /// The resulting page.
     pub(super) fn page(self) -> AssetPage {
         let (horizon, limit) = (self.horizon(), self.limit);
         let mut rows: Vec<_> = self.shards.into_iter().flat_map(|shard| shard.rows).collect();
@@ -83,7 +82,7 @@ impl PageMerge {
         AssetPage { next: page.next.or(horizon), ..page }
     }
 
-    /// Nothing older than this is known in full; `None` if everything is.
+    /// Below this row the shards are not complete; `None` if all are complete.
     fn horizon(&self) -> Option<AssetId> {
         self.shards.iter().filter_map(ShardCursor::end).max()
     }
@@ -108,17 +107,17 @@ mod tests {
     use super::*;
     use projections::testing::Story;
 
-    /// Shards of any fill, newest first, with rows that a filter holds back.
+    /// Shards with any number of rows, newest first, some of which a filter rejects.
     struct Table {
         shards: Vec<Vec<(Asset, bool)>>,
-        /// Rows that one request looks at.
+        /// Rows that one request reads.
         share: usize,
     }
 
     fn table(chance: &Chance) -> Table {
         let count = 1 + chance.below(5);
         let mut shards = vec![Vec::new(); usize::try_from(count).unwrap()];
-        // Runs of neighbours in one shard, so that some are read far beyond others.
+        // Runs of neighbours in one shard, so that some shards are read much further than others.
         let mut shard = 0;
         for nth in (0..u32::try_from(chance.below(60)).unwrap()).rev() {
             if chance.happens(300) {

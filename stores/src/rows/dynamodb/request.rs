@@ -1,4 +1,4 @@
-//! What the read table asks of DynamoDB.
+//! The read table's requests to DynamoDB.
 
 use crate::dynamodb::DynamoItem;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemFluentBuilder;
@@ -20,27 +20,27 @@ use projections::generations::Generation;
 use projections::row;
 use projections::views::{ListQuery, Parked};
 
-/// How the partition of a tenant's assets that are set aside ends.
+/// The suffix of the partition of a tenant's parked assets.
 const ASIDE: &str = "#parked";
-/// The partition of what is noted about the table. No tenant's rows are there: they have a `#`.
+/// The partition of notes about the table. It has no `#`, unlike every tenant's partitions.
 const NOTES: &str = "notes";
 
-/// What somebody who replaces a note has seen.
+/// The stored note that a replacement expects.
 pub(super) enum NoteRevision {
-    /// That there is none.
+    /// No note.
     Nothing,
-    /// A note that is the same as none.
+    /// A note that equals the default.
     Default(String),
     /// A note.
     Note(String),
 }
 
-/// Rows of one page: some 350 KB, of the 1 MB that DynamoDB gives at most.
+/// Rows of one page: some 350 KB, of DynamoDB's maximum of 1 MB.
 const PAGE: i32 = 500;
 
 const CONSUMED: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 
-/// Which table, in how many shards, and which generation of its rows.
+/// The table, its number of shards, and the generation of its rows.
 #[derive(Debug, Clone)]
 pub(super) struct RowTable {
     pub(super) name: String,
@@ -57,7 +57,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// An asset's row, if it is newer than the one that is there.
+    /// Puts an asset's row if it is newer than the stored one.
     pub(super) fn put(
         &self,
         put: PutItemFluentBuilder,
@@ -70,7 +70,7 @@ impl RowTable {
         Ok(self.unless(put, "<", asset.version))
     }
 
-    /// An asset's row, if there is none or an older one of one of these events.
+    /// Puts an asset's row if none is stored, or an older one of one of these events.
     pub(super) fn put_after(
         &self,
         put: PutItemFluentBuilder,
@@ -82,7 +82,7 @@ impl RowTable {
             .put(put, asset)?
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         if events.is_empty() {
-            // A name or a value that no condition uses is refused.
+            // DynamoDB refuses names and values that no condition uses.
             return Ok(put
                 .condition_expression(none)
                 .set_expression_attribute_names(None)
@@ -98,8 +98,8 @@ impl RowTable {
         Ok(each.fold(put, |put, (mark, hash)| put.expression_attribute_values(mark, value(hash))))
     }
 
-    /// An asset that is set aside, unless it was at a later version. A contradiction is replaced by
-    /// another alone.
+    /// Parks an asset, unless it is parked at a later version. Only another contradiction replaces
+    /// a contradiction.
     pub(super) fn park(&self, put: PutItemFluentBuilder, parked: &Parked) -> PutItemFluentBuilder {
         let put = put.item(PK, aside(&parked.key.tenant)).item(SK, sort(parked.key.asset));
         let put = reasons(parked).into_iter().fold(put, |put, (name, value)| put.item(name, value));
@@ -115,7 +115,7 @@ impl RowTable {
         })
     }
 
-    /// Writes where nothing is, or something of a version that is `older` than this one.
+    /// Writes if nothing is stored, or an item of a version that is `older` than this one.
     fn unless(&self, put: PutItemFluentBuilder, older: &str, than: u64) -> PutItemFluentBuilder {
         put.table_name(&self.name)
             .condition_expression(format!(
@@ -126,7 +126,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// Some rows of one shard, newest first: its share of a page.
+    /// Some rows of one shard, newest first: the shard's share of a page.
     pub(super) fn part(
         &self,
         query: QueryFluentBuilder,
@@ -149,7 +149,7 @@ impl RowTable {
         shown(query, asked.state)
     }
 
-    /// Everything of a tenant that is set aside.
+    /// All parked assets of a tenant.
     pub(super) fn parked(&self, query: QueryFluentBuilder, of: &Tenant) -> QueryFluentBuilder {
         query
             .table_name(&self.name)
@@ -159,7 +159,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// Lets go of an asset that was set aside, unless it was again, at a later version.
+    /// Unparks an asset, unless it was parked again at a later version.
     pub(super) fn void(
         &self,
         delete: DeleteItemFluentBuilder,
@@ -180,7 +180,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// A page of one shard, by rising key.
+    /// A page of one shard, by increasing key.
     pub(super) fn page(
         &self,
         query: QueryFluentBuilder,
@@ -202,7 +202,7 @@ impl RowTable {
         }
     }
 
-    /// The keys of every tenant's rows of this generation, among everything that the table holds.
+    /// The keys of all tenants' rows of this generation, from a scan of the whole table.
     pub(super) fn keys(&self, scan: ScanFluentBuilder) -> ScanFluentBuilder {
         let between = AttributeValue::S(format!("#{}#", self.generation));
         scan.table_name(&self.name)
@@ -212,7 +212,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// The partitions of this generation's rows, and of what is set aside.
+    /// The partitions of this generation's rows, and of parked assets.
     pub(super) fn partitions(&self, scan: ScanFluentBuilder) -> ScanFluentBuilder {
         let between = AttributeValue::S(format!("#{}#", self.generation));
         scan.table_name(&self.name)
@@ -223,7 +223,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// One of a generation's rows, for good.
+    /// Deletes a row of a generation.
     pub(super) fn remove(
         &self,
         delete: DeleteItemFluentBuilder,
@@ -241,7 +241,7 @@ impl RowTable {
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// A note in place of the one that was seen.
+    /// Replaces the note that was read.
     pub(super) fn write(
         &self,
         put: PutItemFluentBuilder,
@@ -265,7 +265,7 @@ impl RowTable {
             .expression_attribute_values(":seen", AttributeValue::S(seen))
     }
 
-    /// The key of a row in a shard, its own or not.
+    /// The key of a row in any shard.
     pub(super) fn key(&self, tenant: &Tenant, shard: u8, id: &str) -> DynamoItem {
         let id = AttributeValue::S(id.to_owned());
         [(PK.to_owned(), self.shard(tenant, shard)), (SK.to_owned(), id)].into()
@@ -285,8 +285,8 @@ impl RowTable {
     }
 }
 
-/// Only what is shown in this state. A row that says nothing of its state, or something that this
-/// program does not know, may be in any.
+/// Only rows that are shown in this state. A row without a state, or with a state that this program
+/// does not know, may be in any.
 fn shown(query: QueryFluentBuilder, state: Option<AssetStatus>) -> QueryFluentBuilder {
     let value = |status| AttributeValue::S(row::state(status).to_owned());
     let query = query.expression_attribute_names("#state", "state");

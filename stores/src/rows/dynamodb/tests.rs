@@ -1,4 +1,4 @@
-//! The requests word for word, and what becomes of answers that are not as hoped.
+//! The exact requests, and the handling of unexpected answers.
 
 use std::time::Duration;
 
@@ -244,7 +244,7 @@ async fn a_row_that_was_altered_is_corrupt_and_others_are_not() {
         let list = world.views.list(&query(None, 9)).await.unwrap();
         assert_eq!(list.assets, [story(2).asset()], "{name} {value:?}");
         assert_eq!(list.unreadable[0].asset, story(1).key.asset);
-        // What cannot be read has reached nothing, so its asset can be set aside.
+        // An unreadable row is at no version, so its asset can be parked.
         world.views.park(&parked(&story(1))).await.unwrap();
         assert_eq!(world.views.parked(&Tenant::default(), 9).await.unwrap().len(), 1);
     }
@@ -265,7 +265,7 @@ async fn listing_what_is_set_aside_lets_go_of_what_a_row_has_reached() {
     assert_eq!(aside().await, 0);
 }
 
-/// A page of them alone, after which the shard is not at its end, does not end the list.
+/// A page of only such rows, before the end of the shard, does not end the list.
 #[tokio::test]
 async fn rows_of_no_asset_do_not_end_a_list() {
     let world = world().await;
@@ -297,7 +297,7 @@ async fn a_page_whose_rows_all_lie_in_one_shard_takes_more_rounds_and_is_whole()
     let mut ids = Vec::new();
     for nth in 0..300 {
         let mut asset = story(nth).asset();
-        // The worst that chance can do.
+        // The worst case of random ids.
         asset.key.asset = AssetId::new(asset.created_at, u128::from(nth) << 8);
         world.views.put(&asset).await.unwrap();
         ids.insert(0, asset.key.asset);

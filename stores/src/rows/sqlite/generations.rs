@@ -1,4 +1,4 @@
-//! Generations of rows in the one file, and each as a whole.
+//! Generations of rows in the one file, and all rows of each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use projections::rows::{RowPage, Rows, StoredRow};
 
 /// Rows of one page: some 300 KB.
 const PAGE: usize = 1_000;
-/// Rows removed in one transaction: few enough that commands behind it hardly wait.
+/// Rows removed in one transaction: few enough that waiting commands are hardly delayed.
 const REMOVED: usize = 2_000;
-/// The note of which generations there are.
+/// The note with the list of generations.
 const LIST: &str = "generations";
-/// The note of how far a replay has come.
+/// The note with the progress of a replay.
 const PROGRESS: &str = "replay";
 
 const REMOVE: &str = "DELETE FROM assets WHERE (generation, pk, sk) IN \
@@ -97,7 +97,7 @@ impl Rows for SqliteViews {
         let generation = self.generation;
         let read = move |file: &Connection| {
             let mut select = file.prepare_cached(TENANTS)?;
-            // What cannot name a tenant is no asset's row.
+            // A name that is not a valid tenant belongs to no asset's row.
             let names = select.query_map([generation.number()], |row| {
                 Ok(row.get_ref(0)?.as_str().ok().and_then(|name| name.parse().ok()))
             })?;
@@ -133,7 +133,7 @@ impl Rows for SqliteViews {
     }
 }
 
-/// A row as it lies there: the file may have been written to by another program.
+/// A row as stored: another program may have written to the file.
 pub(super) fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
     let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
     let corrupt = |why: String| {

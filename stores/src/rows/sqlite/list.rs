@@ -1,4 +1,4 @@
-//! A list out of the file, whatever another program wrote among its rows.
+//! Lists from the file, including rows that another program wrote.
 
 use std::cmp::Reverse;
 
@@ -13,23 +13,23 @@ use projections::generations::Generation;
 use projections::row;
 use projections::views::{ListQuery, ListedRow};
 
-/// States of rows that this program does not know, and looks at. There are none but what a newer
-/// program knows, or somebody wrote by hand.
+/// States unknown to this program that a list reads. Only a newer program or a manual change writes
+/// any.
 const UNKNOWN: usize = 16;
 
-/// Sorts after every asset id, which are of lower-case hex digits and hyphens.
+/// Sorts after every asset id: these consist of lower-case hex digits and hyphens.
 const AFTER_ALL: &str = "~";
 
-/// The state after this one in which rows are shown.
+/// The next state of rows in the index after a given one.
 const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
     WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
 
-/// The statement of a list: of rows that are shown in any state, or in one.
+/// The statement of a list: of rows in any state, or in one.
 pub(super) fn statement(of_state: bool) -> String {
-    // Named, because the planner would rather walk the table, tombstones and all.
+    // The index is named, because the planner would otherwise walk the table with all tombstones.
     let (index, shown) =
         if of_state { ("assets_by_state", "AND shown = ?4") } else { ("assets_listed", "") };
-    // Without a limit: how many of the rows have a place in the list is for the reader to say.
+    // Without a limit: the reader decides how many of the rows belong to the list.
     format!(
         "{} INDEXED BY {index} WHERE generation = ?1 AND pk = ?2 AND sk < ?3 \
          AND state <> 'PURGED' {shown} ORDER BY sk DESC",
@@ -37,7 +37,7 @@ pub(super) fn statement(of_state: bool) -> String {
     )
 }
 
-/// The newest rows that `query` asks for, and one more.
+/// The newest rows that `query` selects, and one more.
 pub(super) fn rows(
     file: &Connection,
     of: Generation,
@@ -45,7 +45,7 @@ pub(super) fn rows(
 ) -> rusqlite::Result<Vec<ListedRow>> {
     let Some(state) = query.state else { return shown(file, of, query, None) };
     let mut rows = shown(file, of, query, Some(state.shown().to_owned().into()))?;
-    // A row whose state is not known may be in any.
+    // A row whose state is unknown may be in any.
     for unknown in unknown(file, of, &query.tenant)? {
         rows.extend(shown(file, of, query, Some(unknown))?);
     }
@@ -53,7 +53,7 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// The newest rows that are shown in one state, and one more.
+/// The newest rows of one state, and one more.
 fn shown(
     file: &Connection,
     of: Generation,
@@ -65,7 +65,7 @@ fn shown(
     let mut select = file.prepare_cached(&statement(shown.is_some()))?;
     let mut found = select.query(params_from_iter(bound.into_iter().chain(shown)))?;
     let mut rows = Vec::new();
-    // A row that is of no asset takes no place: else a page of such rows alone would end the list.
+    // A row of no asset is not counted: otherwise a page of such rows would end the list.
     while rows.len() <= query.limit
         && let Some(row) = found.next()?
     {
@@ -74,12 +74,12 @@ fn shown(
     Ok(rows)
 }
 
-/// The states of rows that this program does not know, found by a step of the index for each.
+/// The states of rows that this program does not know, each found by one index lookup.
 fn unknown(file: &Connection, of: Generation, tenant: &Tenant) -> rusqlite::Result<Vec<Value>> {
     let known = row::STATES.map(|it: AssetStatus| Value::Text(it.shown().to_owned()));
     let mut select = file.prepare_cached(NEXT_SHOWN)?;
     let mut last = Value::Text(String::new());
-    let mut unknown = vec![last.clone()]; // nothing sorts before it
+    let mut unknown = vec![last.clone()]; // sorts before everything
     while unknown.len() < UNKNOWN {
         let next = select.query_row(params![of.number(), tenant.as_str(), last], |row| row.get(0));
         let Some(next) = next.optional()? else { break };

@@ -1,4 +1,4 @@
-//! How far the journal was followed, in the same file as the rows.
+//! The position of the follower, in the same file as the rows.
 
 use async_trait::async_trait;
 use ledger::StoreError;
@@ -48,7 +48,7 @@ impl Positions for SqliteViews {
     }
 }
 
-/// Everything is looked at before anything is written: others share the transaction.
+/// Checks everything before it writes: other jobs share the transaction.
 fn commit(
     file: &Connection,
     generations: &[Generation],
@@ -57,8 +57,8 @@ fn commit(
     to: &Position,
 ) -> rusqlite::Result<PositionCommit> {
     let mut apart: Vec<Key> = Vec::new();
-    // The rows that are read are the witnesses. A replay's may be newer than this batch, and those
-    // that are kept may be of another journal: what does not go on from them leaves them alone.
+    // The current rows are the evidence. A replay's rows may be newer than this batch, and the kept
+    // ones may be of another journal: a row that does not continue them does not change them.
     let read = generations.first();
     for row in rows {
         if let Some(read) = read

@@ -21,16 +21,16 @@ pub(super) const LET_GO: &str = "DELETE FROM parked \
     WHERE pk = ?1 AND sk = ?2 AND version <= ?3 \
     AND contradicted <= ?4";
 
-/// Lets go of what was set aside and a row has reached since.
+/// Unparks assets whose rows have reached the parked version.
 pub(super) const VOID: &str = "DELETE FROM parked \
     WHERE NOT contradicted AND EXISTS (SELECT 1 FROM assets WHERE generation = ?1 \
         AND pk = parked.pk AND sk = parked.sk AND version >= parked.version)";
 
-/// What a row claims: which event it is of.
+/// The last event of a row.
 pub(super) const CLAIM: &str =
     "SELECT version, head FROM assets WHERE generation = ?1 AND pk = ?2 AND sk = ?3";
 
-/// Tenants, each found by one step in an index.
+/// Tenants, each found by one index lookup.
 pub(super) const TENANTS: &str = "WITH RECURSIVE \
     of_rows(pk) AS (SELECT min(pk) FROM assets WHERE generation = ?1 \
         UNION ALL SELECT (SELECT min(pk) FROM assets WHERE generation = ?1 AND pk > of_rows.pk) \
@@ -46,12 +46,12 @@ pub(super) const ERASE: &str = "DELETE FROM assets WHERE generation = ?1 AND pk 
 
 pub(super) static SQL: LazyLock<Statements> = LazyLock::new(Statements::new);
 
-/// The statements that name every attribute, made from the one list of them.
+/// The statements that name every attribute, generated from the one list of attributes.
 pub(super) struct Statements {
     pub(super) get: String,
     pub(super) put: String,
     pub(super) page: String,
-    /// What comes before the conditions of a statement that reads whole rows.
+    /// The part before the conditions of a statement that reads whole rows.
     pub(super) select: String,
 }
 

@@ -1,4 +1,4 @@
-//! What only this store promises: its columns, its indexes, its files.
+//! Properties of only this store: its columns, its indexes, its files.
 
 use futures::future::join_all;
 use ledger::asset::AssetStatus;
@@ -124,7 +124,7 @@ async fn rows_of_no_asset_do_not_end_a_list() {
         views.put(&story.asset()).await.unwrap();
     }
     let names = Row::ATTRIBUTES.join(", ");
-    let strange = "x'ff'"; // not even a text
+    let strange = "x'ff'"; // not text
     for sk in ["'zz1'", "'zz2'", &format!("CAST({strange} AS TEXT)")] {
         let plant = format!(
             "INSERT INTO assets (generation, pk, sk, {names}) \

@@ -1,4 +1,4 @@
-//! What is looked at stays as it lies, whoever writes to it.
+//! Reading leaves every file unchanged, with any concurrent writer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ impl Desk {
         Database::open(&self.file(), schema, open).unwrap()
     }
 
-    /// Every file with its bytes and the time at which it was written.
+    /// Every file with its bytes and its modification time.
     fn seen(&self) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
         let files = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap());
         let seen = |file: &fs::DirEntry| {
@@ -48,7 +48,7 @@ async fn count(db: &Database) -> u64 {
     db.read(|file| file.query_row(count, [], |row| row.get(0))).await.unwrap()
 }
 
-/// A copy of the files as a crash leaves them: the log holds what the file does not.
+/// A copy of the files as after a crash: the log has content that the file does not have.
 fn crashed(of: &Desk) -> Desk {
     let crashed = Desk::new();
     for end in ["", "-wal", "-shm"] {
