@@ -1,17 +1,17 @@
-//! The house rules that neither Cargo nor a lint can enforce.
+//! The rules that neither Cargo nor a lint can enforce.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Columns of a line: what stands side by side on a screen.
+/// Columns of a line: two files side by side on a screen.
 const COLUMNS: usize = 100;
-/// Lines of a file before its tests. A hint: a file of more has most likely more than one reason to
-/// exist. Splitting one that has a single reason only to keep this is worse.
+/// Lines of a file before its tests. A hint: a longer file most likely has more than one reason to
+/// exist. Splitting a file with a single reason only for this limit is worse.
 const LINES: usize = 500;
 
-/// Libraries that stand in one place, and that place.
+/// Libraries used in only one place, and the place.
 const PLACES: [(&str, &[&str]); 17] = [
     (
         "aws_sdk_dynamodb::",
@@ -54,7 +54,7 @@ const PLACES: [(&str, &[&str]); 17] = [
     ("percent_encoding::", &["src/percent.rs"]),
 ];
 
-/// What the pure domain must not know.
+/// The domain; what it must not use.
 const DOMAIN: [&str; 9] = [
     "ledger/src/asset",
     "ledger/src/audit",
@@ -83,7 +83,7 @@ struct Source {
 }
 
 impl Source {
-    /// The part that is not tests.
+    /// The part without tests.
     fn code(&self) -> &str {
         if self.path.contains("/tests/") || self.path.ends_with("/tests.rs") {
             return "";
@@ -130,7 +130,7 @@ fn lines_fit_a_screen_and_files_have_one_reason() {
     let all = sources(&["ledger", "projections", "stores", "src", "tests", "benches"]);
     for source in all.iter().filter(|source| !source.path.contains("/target/")) {
         for (number, line) in (1..).zip(source.text.lines()) {
-            // A golden text is as long as it is.
+            // A golden text may be longer.
             let exempt = line.contains("\"{") || line.contains("{\"") || line.contains("include");
             if line.chars().count() > COLUMNS && !exempt {
                 complaints.push(format!("{}:{number}: over {COLUMNS} columns", source.path));

@@ -1,4 +1,4 @@
-//! What happens to a folder while nobody serves it.
+//! Damage to a folder without a running server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::day::Day;
 #[derive(Debug, Clone)]
 pub(crate) struct Copy(pub(crate) PathBuf);
 
-/// What can be put back alone.
+/// Parts to restore alone.
 const PARTS: [&str; 4] = ["journal.sqlite", "views.sqlite", "s3/objects.sqlite", "s3/objects"];
 
-/// Copies a folder file by file, as `cp -r` does: also beside whoever writes to it.
+/// Copies a folder file by file, like `cp -r`: also during writes to it.
 pub(crate) fn copy(from: &Path, to: &Path) -> Copy {
     copy_all(from, to);
     Copy(to.to_owned())
@@ -29,13 +29,13 @@ fn copy_all(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy_all(&entry.path(), &to);
         } else if let Err(error) = fs::copy(entry.path(), to) {
-            // A draft that has its name by now.
+            // A draft, renamed meanwhile.
             assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
         }
     }
 }
 
-/// One damage at random, and what it was.
+/// A random damage; its description.
 pub(crate) fn some(day: &mut Day) -> String {
     match day.chance.below(10) {
         0 => cut(day, 1),
@@ -66,14 +66,14 @@ pub(crate) fn some(day: &mut Day) -> String {
     }
 }
 
-/// The journal, opened by somebody who knows better than its triggers.
+/// The journal, opened directly, with its triggers dropped.
 fn by_hand(day: &Day) -> Option<Connection> {
     let path = day.data.join("journal.sqlite");
     let file = Connection::open(path).unwrap();
     let names = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
     let names: Result<Vec<String>, _> =
         file.prepare(names).and_then(|mut it| it.query_map([], |row| row.get(0))?.collect());
-    // A file that a log does not belong to may be unreadable: it is damaged enough.
+    // A file with the log of another may be unreadable: that is damage enough.
     let names = names.ok()?;
     for name in names {
         file.execute(&format!("DROP TRIGGER {name}"), []).ok()?;
@@ -107,7 +107,7 @@ fn moved(day: &mut Day) -> String {
     "move the folder".to_owned()
 }
 
-/// Puts parts back from a copy, with their logs, without any, or beside those of another moment.
+/// Restores parts from a copy: with their logs, without logs, or with logs of another copy.
 fn put_back(day: &mut Day, parts: &[&str]) -> String {
     let Copy(from) = day.chance.pick(&day.copies).unwrap().clone();
     let Copy(other) = day.chance.pick(&day.copies).unwrap().clone();
@@ -136,7 +136,7 @@ fn put_back(day: &mut Day, parts: &[&str]) -> String {
     format!("put back {parts:?} of {} with {logs} ({})", name(&from), name(&other))
 }
 
-/// An older folder of objects in the place of the newer one.
+/// Replaces the folder of objects with an older one.
 fn keep_files(old: &Path, new: &Path, day: &mut Day) {
     let away = day.fresh("objects");
     fs::rename(new, away).unwrap();

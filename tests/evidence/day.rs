@@ -1,4 +1,4 @@
-//! One bad day: what was acknowledged, what is known, and the rules.
+//! One simulated day: acknowledged events, evidence, and the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::damage::{self, Copy};
 use crate::look::{self, Named};
 use crate::operate::{self, Operation};
 
-/// A data folder, and what is remembered of it outside.
+/// A data folder, and the evidence outside it.
 pub(crate) struct Day {
     pub(crate) seed: u64,
     pub(crate) chance: Chance,
@@ -21,11 +21,11 @@ pub(crate) struct Day {
     pub(crate) data: PathBuf,
     /// Copies of the folder from earlier moments, oldest first.
     pub(crate) copies: Vec<Copy>,
-    /// What clients were told of, by partition and version.
+    /// Acknowledged events, by partition and version.
     pub(crate) acknowledged: BTreeMap<(String, u64), Hash>,
-    /// Files of heads, as they were before each damage.
+    /// Files of heads, written before each damage.
     pub(crate) checkpoints: Vec<PathBuf>,
-    /// Assets that something is named of: commands go there more often than chance would have it.
+    /// Assets with findings: commands choose them more often than by chance.
     pub(crate) hurt: Vec<String>,
     pub(crate) steps: Vec<String>,
     pub(crate) ever_named: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    /// A folder with a few assets, as two mornings left it.
+    /// A folder with a few assets, after two sessions.
     pub(crate) async fn begin(seed: u64, http: Client) -> Self {
         let memory = Path::new("/dev/shm");
         let root = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
@@ -59,13 +59,13 @@ impl Day {
         day
     }
 
-    /// A path that nothing has.
+    /// An unused path.
     pub(crate) fn fresh(&mut self, name: &str) -> PathBuf {
         self.made += 1;
         self.root.path().join(format!("{name}.{}", self.made))
     }
 
-    /// Damages and operations in random order; the first rule that is broken.
+    /// Damages and operations in random order; the first broken rule.
     pub(crate) async fn live(&mut self) -> Result<(), String> {
         for _ in 0..=self.chance.below(2) {
             look::keep_heads(self).await;
@@ -101,7 +101,7 @@ impl Day {
         Ok(now)
     }
 
-    /// Everything that was acknowledged is in the journal, or its absence is named.
+    /// Every acknowledged event is in the journal, or its absence is reported.
     fn whole(&mut self, named: &Named) -> Result<(), String> {
         self.ever_named |= named.something();
         self.hurt = named.assets();

@@ -1,4 +1,4 @@
-//! What can be seen of a folder: by `verify`, by checkpoints, and by a look at its files.
+//! The findings of a folder: by `verify`, by checkpoints, and by reading its files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,14 +26,14 @@ use tokio::sync::mpsc;
 use crate::day::Day;
 use crate::operate::Deaf;
 
-/// The journal as a whole, where the rows have followed another.
+/// The whole journal, if the rows followed another.
 const JOURNAL: &str = "journal";
-/// The folder as a whole, where it is refused.
+/// The whole folder, if it is refused.
 const FOLDER: &str = "folder";
-/// Before the name of an asset, where a checkpoint speaks of it.
+/// The prefix of an asset in a checkpoint's findings.
 const KEPT: &str = "heads: ";
 
-/// What is named, and as what.
+/// The names of the findings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Named(BTreeMap<String, BTreeSet<&'static str>>);
 
@@ -49,8 +49,8 @@ impl Named {
         self.0.entry(name).or_default().insert(finding.kind.name());
     }
 
-    /// What only heads that were kept elsewhere show: the folder's own witnesses are not to hide
-    /// behind it.
+    /// A finding from heads stored elsewhere, under another name: it does not replace the folder's
+    /// own.
     fn tell_kept(&mut self, finding: &Finding) {
         let name = format!("{KEPT}{}", finding.asset);
         self.0.entry(name).or_default().insert(finding.kind.name());
@@ -60,7 +60,7 @@ impl Named {
         !self.0.is_empty()
     }
 
-    /// The assets that the folder itself speaks of.
+    /// The assets in the folder's own findings.
     pub(crate) fn assets(&self) -> Vec<String> {
         self.0.keys().filter(|name| name.starts_with("main#")).cloned().collect()
     }
@@ -70,8 +70,8 @@ impl Named {
         [asset, &kept, JOURNAL, FOLDER].into_iter().any(|name| self.0.contains_key(name))
     }
 
-    /// Whether all of it is named by another too, or what is not. How it is called may change as
-    /// the history goes on; a folder that is refused shows nothing more.
+    /// Whether `other` has all these names too, or the missing one. The kind may change as the
+    /// history grows; a refused folder has no other findings.
     pub(crate) fn is_still_in(&self, other: &Self) -> Result<(), String> {
         let names = |it: &&String| !other.0.contains_key(*it) && !other.0.contains_key(FOLDER);
         match self.0.keys().find(names) {
@@ -81,17 +81,17 @@ impl Named {
     }
 }
 
-/// What a finding is about, if it is evidence and not merely on its way.
+/// The name in a finding, if it is evidence and not only pending.
 fn evidence(finding: &Finding) -> Option<String> {
     match finding.kind {
         FindingKind::RowMissing | FindingKind::RowStale | FindingKind::ObjectUnrecorded => None,
-        // In `s3/objects` or in `s3/lost`, it is the same file.
+        // The same file in `s3/objects` and in `s3/lost`.
         FindingKind::ObjectStray => finding.asset.rsplit('/').next().map(str::to_owned),
         _ => Some(finding.asset.clone()),
     }
 }
 
-/// Everything that is named, by the folder itself and by what was kept elsewhere.
+/// All findings, of the folder itself and by heads stored elsewhere.
 pub(crate) async fn named(day: &Day) -> Named {
     look(day, false).await.unwrap_or_else(|error| {
         let why: &'static str = Box::leak(format!("{error:#}").into_boxed_str());
@@ -99,7 +99,7 @@ pub(crate) async fn named(day: &Day) -> Named {
     })
 }
 
-/// As `verify --objects=deep --against`, and `--repair`.
+/// `verify --objects=deep --against`, and `--repair`.
 pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
     let mut named = Named::default();
     let position = SqliteViews::open(&day.data, OpenMode::ReadOnly)?.load().await?;
@@ -111,7 +111,7 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         against.journal(&*journal, &mut |finding| named.tell_kept(&finding)).await?;
     }
     followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
-    // As on the command line without `--against`: nothing is mended from such a journal.
+    // Like on the command line without `--against`: no repair from such a journal.
     let repair = repair && !named.0.contains_key(JOURNAL);
     let inventory =
         Arc::new(LocalBucket::open(&day.data.join("s3"), "assets", Arc::new(SystemEffects), open)?);
@@ -151,7 +151,7 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
     Ok(named)
 }
 
-/// Writes the heads of all sound histories to a file outside.
+/// Writes all sound histories' heads to a file elsewhere.
 pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
     let out = day.fresh("heads");
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
@@ -160,14 +160,14 @@ pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
     Ok(out)
 }
 
-/// Keeps the heads of what is about to be damaged, as an operator does by the hour.
+/// Stores the heads before a damage, as an operator does every hour.
 pub(crate) async fn keep_heads(day: &mut Day) {
     if let Ok(heads) = checkpoint(day).await {
         day.checkpoints.push(heads);
     }
 }
 
-/// Remembers what was acknowledged, as it is in the journal.
+/// Stores acknowledged events, as in the journal.
 pub(crate) async fn acknowledge(day: &mut Day, told: impl Iterator<Item = (String, u64)>) {
     let told: Vec<_> = told.collect();
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await.unwrap();
@@ -181,14 +181,14 @@ pub(crate) async fn acknowledge(day: &mut Day, told: impl Iterator<Item = (Strin
     }
 }
 
-/// The assets of which something that was acknowledged is not in the journal.
+/// The assets with an acknowledged event that the journal lacks.
 pub(crate) fn missing(day: &Day) -> Vec<String> {
     let there = events(&day.data);
     let lost = |(place, hash): &(&(String, u64), &Hash)| there.get(*place) != Some(*hash);
     day.acknowledged.iter().filter(lost).map(|((asset, _), _)| asset.clone()).collect()
 }
 
-/// Every event as the file has it, past all checks; none if it cannot be read.
+/// Every event in the file, without checks; none if it is unreadable.
 fn events(data: &Path) -> BTreeMap<(String, u64), Hash> {
     let (copy, mut all) = (tempfile::tempdir().unwrap(), BTreeMap::new());
     for name in ["journal.sqlite", "journal.sqlite-wal"] {
@@ -204,7 +204,7 @@ fn events(data: &Path) -> BTreeMap<(String, u64), Hash> {
     all
 }
 
-/// A person has accepted this journal as it is: what it lacks is not missed any more.
+/// The operator has accepted this journal: missing events are no longer expected.
 pub(crate) async fn let_go(day: &mut Day) {
     let there = events(&day.data);
     day.acknowledged.retain(|place, hash| there.get(place) == Some(hash));
@@ -212,7 +212,7 @@ pub(crate) async fn let_go(day: &mut Day) {
     keep_heads(day).await;
 }
 
-/// The contents of every file of an object, wherever it lies.
+/// The contents of every file of an object, in any folder.
 pub(crate) fn bytes(data: &Path) -> BTreeSet<String> {
     let folders = ["objects", "tmp", "lost"].map(|name| data.join("s3").join(name));
     let files = folders.iter().filter_map(|it| std::fs::read_dir(it).ok()).flatten();

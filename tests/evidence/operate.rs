@@ -1,4 +1,4 @@
-//! What an operator runs, through the library as the command line does.
+//! The operations of an operator, called like from the command line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::damage;
 use crate::day::Day;
 use crate::look;
 
-/// What may be run.
+/// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Serve,
@@ -37,7 +37,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// Serving and commands twice: they are what runs by itself.
+    /// Serving and commands twice: they run by themselves.
     pub(crate) const ALL: [Self; 9] = [
         Self::Serve,
         Self::Serve,
@@ -51,7 +51,7 @@ impl Operation {
     ];
 }
 
-/// Runs it; what it said if it refused.
+/// Runs it; the error if it fails.
 pub(crate) async fn run(day: &mut Day, operation: Operation) -> Result<(), String> {
     match operation {
         Operation::Serve => serve(day).await,
@@ -90,7 +90,7 @@ async fn serve(day: &Day) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until everything has arrived; not for a follower that stands still.
+/// Waits until everything is delivered; not for a stopped follower.
 async fn quiet(http: &Client, api: &str) {
     for _ in 0..20 {
         let metrics = http.get(format!("{api}/metrics")).send().await.unwrap();
@@ -105,7 +105,7 @@ async fn quiet(http: &Client, api: &str) {
     }
 }
 
-/// Serves, and takes commands; once in a while, somebody copies the folder meanwhile.
+/// Serves and executes commands; sometimes the folder is copied meanwhile.
 pub(crate) async fn commands(day: &mut Day, steps: u64) -> anyhow::Result<()> {
     let local = start(day).await?;
     let (http, api) = (day.http.clone(), local.api_url());
@@ -163,7 +163,7 @@ async fn change(day: &Day, http: &Client, api: &str, id: &str) -> Told {
     }
 }
 
-/// A command, and the version that was acknowledged.
+/// Sends a command; the acknowledged version.
 async fn send(http: &Client, method: Method, path: String, id: &str) -> Told {
     let answer = http.request(method, path).send().await.unwrap();
     version(&answer).map(|version| (id.to_owned(), version))
@@ -174,7 +174,7 @@ fn version(answer: &Response) -> Option<u64> {
     tag.to_str().ok()?.trim_matches('"').parse().ok()
 }
 
-/// As `replay`, and as `replay --accept-restored`.
+/// Like `replay` and `replay --accept-restored`.
 async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
     let journal = Arc::new(SqliteJournal::open(&day.data, OpenMode::Existing).await?);
     let views = Arc::new(SqliteViews::open(&day.data, OpenMode::OrCreate)?);
@@ -201,7 +201,7 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
     let outcome = replay.run().await?;
     anyhow::ensure!(matches!(outcome, ReplayOutcome::Switched(..)), "refused");
     if accept {
-        // A follower of another process may move it meanwhile, and then it is read again.
+        // Another process may move the position meanwhile; it is then read again.
         loop {
             let from = views.load().await?;
             if from.is_in(&*journal).await?
@@ -214,7 +214,7 @@ async fn replay(day: &Day, accept: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody listens.
+/// No observer.
 pub(crate) struct Deaf;
 
 impl ExportObserver for Deaf {

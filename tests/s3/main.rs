@@ -1,4 +1,4 @@
-//! The local S3 endpoint as clients meet it: over a socket, with the AWS SDK and with plain HTTP.
+//! The local S3 endpoint as clients use it: over a socket, with the AWS SDK and with plain HTTP.
 #![allow(clippy::disallowed_methods, reason = "the clock of this test is the machine's")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
@@ -40,7 +40,7 @@ mod refusing;
 const BUCKET: &str = "files";
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The machine's clock, moved.
+/// The system clock, shifted.
 struct Clock(TimeDelta);
 
 impl Effects for Clock {
@@ -53,7 +53,7 @@ impl Effects for Clock {
     }
 }
 
-/// A bucket that is being served.
+/// A bucket with its server.
 struct World {
     url: String,
     credentials: Credentials,
@@ -90,14 +90,14 @@ impl World {
         self.objects_at(TimeDelta::zero())
     }
 
-    /// As seen by somebody whose clock is off by this.
+    /// The adapter with a clock that is off by this.
     fn objects_at(&self, off: TimeDelta) -> S3Objects {
         let Credentials { access_key, secret_key } = &self.credentials;
         let connection = Connection::local(&self.url, REGION, access_key, secret_key);
         S3Objects::new(connection, BUCKET, Arc::new(Clock(off)))
     }
 
-    /// The SDK as it comes, with all that it does of its own accord.
+    /// The SDK with its default settings and automatic behaviour.
     fn sdk(&self) -> Client {
         let Credentials { access_key, secret_key } = &self.credentials;
         let key = aws_sdk_s3::config::Credentials::new(access_key, secret_key, None, None, "test");
@@ -119,7 +119,7 @@ impl World {
         send(&signed, bytes).await
     }
 
-    /// A URL for HEAD, which the API never gives out.
+    /// A URL for HEAD, which the API never returns.
     async fn head_url(&self, key: &Key) -> String {
         let life = aws_sdk_s3::presigning::PresigningConfig::expires_in(MINUTE).unwrap();
         let head = self.sdk().head_object().bucket(BUCKET).key(key.object());
@@ -171,7 +171,7 @@ fn sha256(bytes: &str) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Looks again and again, for ten seconds.
+/// Polls until true, for ten seconds.
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let look = async {
         while !holds().await {
@@ -415,7 +415,7 @@ async fn of_many_who_may_only_be_first_one_is() {
     assert_eq!((world.versions().await.len(), world.waiting().await), (1, 1));
     assert_eq!(files(&dir.path().join("objects")), 1);
 
-    // A delete marker counts as nothing there.
+    // A delete marker counts as no object.
     world.sdk().delete_object().bucket(BUCKET).key(key.object()).send().await.unwrap();
     assert_eq!(send(&signed, "again").await.status(), StatusCode::OK);
 }
@@ -585,7 +585,7 @@ async fn a_bucket_that_is_missing_or_away_is_not_an_empty_one() {
     assert_eq!(stranger.current(&key).await.unwrap_err().kind, StoreErrorKind::Misconfigured);
 }
 
-/// Passes on what it is given.
+/// Forwards each event.
 struct Inbox(mpsc::UnboundedSender<Value>);
 
 #[async_trait]
@@ -645,7 +645,7 @@ async fn a_restart_keeps_objects_notifications_and_the_key() {
     delivering.abort();
     world.stop().await;
 
-    // Bytes whose rows are missing are not swept away.
+    // Bytes without rows are not removed.
     std::fs::write(dir.path().join("objects/somebodys"), "precious").unwrap();
     std::fs::rename(dir.path().join("objects.sqlite"), dir.path().join("aside")).unwrap();
     let lost = LocalS3::open(dir.path(), BUCKET, Arc::new(Clock(TimeDelta::zero()))).await;
@@ -653,7 +653,7 @@ async fn a_restart_keeps_objects_notifications_and_the_key() {
     assert_eq!(files(&dir.path().join("objects")), 1);
 }
 
-/// Today's files beside yesterday's rows: what the rows do not know is kept.
+/// Today's files with yesterday's rows: files without rows are kept.
 #[tokio::test]
 async fn bytes_that_the_rows_do_not_know_are_set_aside_and_never_removed() {
     let dir = tempfile::tempdir().unwrap();
@@ -668,7 +668,7 @@ async fn bytes_that_the_rows_do_not_know_are_set_aside_and_never_removed() {
     assert_eq!((read("nobodys"), read("nobodys.1")), ("first".to_owned(), "second".to_owned()));
 }
 
-/// What a crash between two steps of an upload or a deletion leaves is finished by the rows.
+/// After a crash between two steps of an upload or a deletion, the rows decide the result.
 #[tokio::test]
 async fn a_version_is_what_its_row_says_wherever_a_crash_left_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
@@ -708,7 +708,7 @@ async fn a_file_that_was_altered_is_not_served_whole_under_its_old_hash() {
         if let Some(range) = range {
             request = request.header("range", range);
         }
-        // Of so few bytes not even the head of the answer may have gone out.
+        // With so few bytes, possibly not even the response head was sent.
         let all = match request.send().await {
             Ok(answer) => answer.bytes().await,
             Err(cut) => Err(cut),

@@ -1,11 +1,11 @@
-//! Ranges, conditions and what a reader is told, as S3 answers them: with plain HTTP.
+//! Ranges, conditions and headers of reads, answered like S3: with plain HTTP.
 
 use super::*;
 
 const ETAG: &str = "\"781e5e245d69b566979b86e28d23f2c7\"";
 const OTHER: &str = "\"00000000000000000000000000000000\"";
 
-/// One object of ten bytes, and a URL of it.
+/// One object of ten bytes, and its URL.
 async fn object(world: &World) -> (Key, String) {
     let key = key();
     world.put(&key, "0123456789").await;
@@ -44,7 +44,7 @@ async fn a_range_that_is_none_is_passed_over() {
         assert!(!got.headers().contains_key("content-range"), "{range}");
         assert_eq!(got.text().await.unwrap(), "0123456789", "{range}");
     }
-    // Also where it is in the signature.
+    // Also if it is in the signature.
     let signed = world.sdk().get_object().bucket(BUCKET).key(key.object()).range("bytes=abc");
     assert_eq!(signed.send().await.unwrap().content_length(), Some(10));
     for (range, part) in [("bytes=2-3", "23"), ("BYTES=2-3", "23"), ("bytes= 8-", "89")] {
@@ -155,7 +155,7 @@ async fn all_three_forms_of_a_date_are_read_and_others_passed_over() {
             assert_eq!(get(&url, &[(name, unreadable)]).await.status(), 200, "{name} {unreadable}");
         }
     }
-    // A tag goes before a time.
+    // A tag overrides a time.
     let both = [("if-match", ETAG), ("if-unmodified-since", past[0])];
     assert_eq!(get(&url, &both).await.status(), 200);
     let both = [("if-none-match", OTHER), ("if-modified-since", last.as_str())];

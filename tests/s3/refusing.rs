@@ -1,4 +1,4 @@
-//! What is refused, in S3's words, and what names of hosts and keys are taken.
+//! Refusals, in S3's words, and the accepted names of hosts and keys.
 
 use super::*;
 
@@ -104,7 +104,7 @@ async fn nothing_is_posted_to_a_key() {
     assert_eq!((told.0, told.1.starts_with("NotImplemented ")), (501, true), "{}", told.1);
 }
 
-/// Sends `head` over a socket of its own, since clients choose their own `Host`.
+/// Sends `head` over a plain socket, since HTTP clients set their own `Host`.
 async fn status(world: &World, path: &str, host: &str) -> String {
     let address = world.url.strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! The SDK's HTTP client, with the engine where the network would be.
+//! The SDK's HTTP client, with the engine instead of the network.
 
 use std::fmt;
 use std::future::pending;

@@ -1,4 +1,4 @@
-//! One request to the engine: which of its methods, and the answer as DynamoDB would write it.
+//! One request to the engine: the method that it calls, and the reply in DynamoDB's form.
 
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
@@ -19,7 +19,7 @@ impl EngineReply {
     }
 }
 
-/// Does what the request says.
+/// Executes the request.
 pub(crate) fn run(db: &Database, operation: &str, body: &[u8]) -> EngineReply {
     match operation {
         "CreateTable" => call(body, |it| db.create_table(it)),

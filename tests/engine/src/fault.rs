@@ -1,20 +1,20 @@
-//! What can become of a request on the way.
+//! The faults of a request on its way.
 
 use serde_json::Value;
 
-/// Says what becomes of each request.
+/// Returns each request's fault.
 pub(crate) type Plan = Box<dyn FnMut(&Asked<'_>) -> Option<Fault> + Send>;
 
-/// What becomes of a request.
+/// The fault of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It never arrives, and the connection breaks.
     Lost,
     /// It takes effect, and the connection breaks before the reply.
     ReplyLost,
-    /// It never arrives, and nothing is ever answered.
+    /// It never arrives, and no reply ever comes.
     Hang,
-    /// It takes effect, and nothing is ever answered.
+    /// It takes effect, and no reply ever comes.
     ReplyHangs,
     /// It is refused with this status and code.
     Refused(u16, &'static str),
@@ -25,16 +25,16 @@ impl Fault {
     pub const THROTTLED: Self = Self::Refused(400, "ProvisionedThroughputExceededException");
     /// The account's capacity is used up.
     pub const THROTTLED_ACCOUNT: Self = Self::Refused(400, "ThrottlingException");
-    /// Something broke in the service.
+    /// The service has an error.
     pub const INTERNAL: Self = Self::Refused(500, "InternalServerError");
 }
 
 /// A request.
 #[derive(Debug)]
 pub struct Asked<'a> {
-    /// `PutItem` and the like.
+    /// For example `PutItem`.
     pub operation: &'a str,
-    /// Of which table; empty where none is named.
+    /// The table; empty if the request has none.
     pub table: String,
     /// The request as JSON.
     pub body: Value,

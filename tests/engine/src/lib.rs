@@ -1,8 +1,7 @@
-//! An embedded DynamoDB for tests: in this process, no port, a fresh one for every test.
+//! An embedded DynamoDB for tests: in this process, without a port, new for every test.
 //!
-//! The SDK speaks to it as to the real one, through an HTTP client that takes the request apart
-//! and calls the engine. On that road stand two instruments: a tally of what was asked and what
-//! it cost, and faults.
+//! The SDK calls it like the real one, through an HTTP client that parses the request and calls the
+//! engine. This client has two instruments: a tally of requests and their costs, and faults.
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "a test's tool may panic")]
 
 mod connector;
@@ -27,7 +26,7 @@ pub use fault::{Asked, Fault};
 pub use tables::{JOURNAL, Tables, VIEWS, endpoint, endpoint_or_engine};
 pub use tally::{UnitTally, Used};
 
-/// A DynamoDB in this process, gone when the last client of it is.
+/// A DynamoDB in this process, dropped with its last client.
 #[derive(Clone)]
 pub struct Engine(Arc<Server>);
 
@@ -51,13 +50,13 @@ impl Engine {
         Self(Arc::new(Server { database, tally: Mutex::default(), plan: Mutex::default() }))
     }
 
-    /// A client that tries once and waits for ever.
+    /// A client without retries or timeouts.
     #[must_use]
     pub fn client(&self) -> Client {
         Client::from_conf(self.config().build())
     }
 
-    /// What clients are made from: give it timeouts and retries.
+    /// The configuration of clients: add timeouts and retries.
     #[must_use]
     pub fn config(&self) -> Builder {
         Config::builder()
@@ -68,41 +67,41 @@ impl Engine {
             .http_client(self.http_client())
     }
 
-    /// The road to it, also for the SDK of DynamoDB Streams.
+    /// An HTTP client, also for DynamoDB Streams' SDK.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         Connector::client(Arc::clone(&self.0))
     }
 
-    /// The answer to a request that came by another road: status and JSON.
+    /// The reply to a request from another connection: status and JSON.
     #[must_use]
     pub fn answer(&self, operation: &str, body: &[u8]) -> (u16, String) {
         let answer = dispatch::run(&self.0.database, operation, body);
         (answer.status, answer.body)
     }
 
-    /// Both tables as `migrations/` has them, under names of their own. The streams are left out:
-    /// the engine never trims them, and slows down with each record.
+    /// Both tables as in `migrations/`, with unique names. They have no streams: the engine never
+    /// trims streams, and slows down with each record.
     pub async fn tables(&self) -> Tables {
         self.created(false).await
     }
 
-    /// Both tables as `migrations/` has them.
+    /// Both tables as in `migrations/`.
     pub async fn tables_with_streams(&self) -> Tables {
         self.created(true).await
     }
 
-    /// From now on, whatever `plan` answers to a request becomes of it.
+    /// From now on, each request has the fault that `plan` returns.
     pub fn fail(&self, plan: impl FnMut(&Asked<'_>) -> Option<Fault> + Send + 'static) {
         *lock(&self.0.plan) = Some(Box::new(plan));
     }
 
-    /// From now on nothing fails.
+    /// No faults from now on.
     pub fn heal(&self) {
         *lock(&self.0.plan) = None;
     }
 
-    /// What was asked and used since this was last called.
+    /// The requests and units since the last call of this.
     #[must_use]
     pub fn take_tally(&self) -> UnitTally {
         std::mem::take(&mut *lock(&self.0.tally))

@@ -1,4 +1,4 @@
-//! The two tables as `migrations/` has them, under names that nothing else uses.
+//! The two tables as in `migrations/`, with unique names.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use serde_json::Value;
 
 use crate::Engine;
 
-/// The journal's table as the request that creates it.
+/// The journal's table: the request that creates it.
 pub const JOURNAL: &str = include_str!("../../../migrations/dynamodb/journal.json");
-/// The read table as the request that creates it.
+/// The read table: the request that creates it.
 pub const VIEWS: &str = include_str!("../../../migrations/dynamodb/views.json");
 
-/// How long an endpoint may take to create a table.
+/// An endpoint's time limit to create a table.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Two tables, empty to begin with.
+/// Two tables, empty at first.
 #[derive(Debug, Clone)]
 pub struct Tables {
-    /// A client of where they are.
+    /// A client for them.
     pub client: Client,
     /// The journal's name.
     pub journal: String,
@@ -33,20 +33,20 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Creates both and waits until they are there.
+    /// Creates both and waits until they exist.
     pub async fn create(client: Client, streams: bool) -> Self {
         let journal = create(&client, JOURNAL, streams).await;
         let views = create(&client, VIEWS, streams).await;
         Self { client, journal, views }
     }
 
-    /// The same tables, reached in another way.
+    /// The same tables, with another client.
     #[must_use]
     pub fn through(&self, client: Client) -> Self {
         Self { client, ..self.clone() }
     }
 
-    /// Drops both. Those of an engine go with it; those of an endpoint stay and may cost.
+    /// Drops both. An engine's tables end with it; an endpoint's remain and may cost.
     pub async fn remove(self) {
         for table in [self.journal, self.views] {
             self.client.delete_table().table_name(table).send().await.expect("it can be dropped");
@@ -54,7 +54,7 @@ impl Tables {
     }
 }
 
-/// Fresh tables at the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, or on a fresh engine.
+/// New tables at the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`, or on a new engine.
 pub async fn endpoint_or_engine() -> Tables {
     match endpoint() {
         Some(config) => Tables::create(Client::from_conf(config.build()), false).await,
@@ -62,8 +62,8 @@ pub async fn endpoint_or_engine() -> Tables {
     }
 }
 
-/// What clients of the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names are made from; `None` if it
-/// names none.
+/// The configuration of clients for the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`; `None` if it is
+/// unset.
 #[must_use]
 pub fn endpoint() -> Option<Builder> {
     let url = variable("AWS_ENDPOINT_URL_DYNAMODB")?;
@@ -84,7 +84,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Creates a table as `definition` has it, but not protected against being dropped.
+/// Creates a table as in `definition`, but without deletion protection.
 async fn create(client: &Client, definition: &str, streams: bool) -> String {
     let definition: Value = serde_json::from_str(definition).expect("a definition is JSON");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -1,4 +1,4 @@
-//! What was asked, and what it cost.
+//! The requests, and their costs.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use crate::Asked;
 
-/// What one operation on one table used.
+/// One operation's use of one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Used {
-    /// Requests, failed ones too.
+    /// Requests, also failed.
     pub requests: u64,
-    /// Read units, as the answers tell them.
+    /// Read units, from the replies.
     pub read: f64,
-    /// Write units, as the answers tell them. A failed condition costs as much as a write, and its
-    /// answer does not tell.
+    /// Write units, from the replies. A failed condition costs as much as a write, but its reply
+    /// does not report it.
     pub write: f64,
 }
 
@@ -23,7 +23,7 @@ pub struct Used {
 pub struct UnitTally(BTreeMap<(String, String), Used>);
 
 impl UnitTally {
-    /// Everything together.
+    /// The total.
     #[must_use]
     pub fn total(&self) -> Used {
         self.0.values().fold(Used::default(), |all, used| Used {
@@ -33,20 +33,20 @@ impl UnitTally {
         })
     }
 
-    /// What an operation on a table used.
+    /// An operation's use of a table.
     #[must_use]
     pub fn of(&self, table: &str, operation: &str) -> Used {
         self.0.get(&(table.to_owned(), operation.to_owned())).copied().unwrap_or_default()
     }
 
-    /// Which operations on which tables there were, and how often, as `(table, operation, times)`.
+    /// The operations by table, and how often, as `(table, operation, times)`.
     #[must_use]
     pub fn operations(&self) -> Vec<(&str, &str, u64)> {
         let times = self.0.iter();
         times.map(|((table, operation), used)| (&**table, &**operation, used.requests)).collect()
     }
 
-    /// Adds what was asked and used at another time.
+    /// Adds the requests and units of another tally.
     pub fn add(&mut self, other: &Self) {
         for (of, used) in &other.0 {
             let sum = self.0.entry(of.clone()).or_default();
