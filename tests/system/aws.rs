@@ -18,7 +18,7 @@ use crate::server::{PATIENCE, program};
 
 const TABLES: [&str; 4] = ["--journal-table", "journal", "--views-table", "views"];
 
-/// An engine and a bucket, reached as AWS would be.
+/// An engine and a bucket, reached like AWS.
 struct Cloud {
     engine: Engine,
     dynamodb: String,
@@ -36,7 +36,7 @@ impl Cloud {
         Self { engine, dynamodb, s3: Process::start(s3), folder }
     }
 
-    /// The program with the environment that every AWS tool reads.
+    /// The program with the environment variables of AWS tools.
     fn program(&self) -> Command {
         let file = self.folder.path().join("data/s3/credentials.json");
         let key: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
@@ -69,7 +69,7 @@ impl Cloud {
     }
 }
 
-/// The engine behind a socket, where other processes can reach it.
+/// The engine behind a socket, for other processes.
 async fn listen(engine: Engine) -> String {
     let answer = async move |headers: HeaderMap, body: Bytes| {
         let target = headers["x-amz-target"].to_str().unwrap().to_owned();
@@ -110,7 +110,7 @@ impl Process {
         self.greeting.push(line);
     }
 
-    /// What the greeting says after a word.
+    /// The word after `before`.
     fn word(&self, before: &str) -> &str {
         let mut words = self.greeting.iter().flat_map(|line| line.split_whitespace());
         words.find(|word| *word == before).unwrap();
@@ -140,7 +140,7 @@ async fn get(url: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// Asks until the answer has what is looked for.
+/// Polls until the answer has `wanted`.
 async fn wait_for(url: &str, wanted: &str) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -160,7 +160,7 @@ async fn ask(method: Method, url: String) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// An asset that was uploaded and confirmed.
+/// Uploads and confirms an asset.
 async fn upload(api: &str, bytes: &'static str) -> String {
     let created = ask(Method::POST, format!("{api}/asset")).await;
     let url = created["upload_url"].as_str().unwrap();
@@ -199,7 +199,7 @@ async fn a_file_lives_on_dynamodb_and_is_listed_once_projected() {
     assert!(project.stop() && serve.stop());
 }
 
-/// The guard of names and pages is the same with either store, and goes before the tables.
+/// Both stores have the same guard of hosts and origins; it runs before table access.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_host_and_pages_of_other_sites_are_refused_on_dynamodb_too() {
     let cloud = Cloud::start().await;
@@ -219,7 +219,7 @@ async fn a_foreign_host_and_pages_of_other_sites_are_refused_on_dynamodb_too() {
     assert!(serve.stop());
 }
 
-/// The versions of an asset that a page of the feed tells of.
+/// The versions of an asset in a page of the feed.
 fn versions_of(page: &str, id: &str) -> Vec<u64> {
     let page: Value = serde_json::from_str(page).unwrap();
     let events = page["events"].as_array().unwrap().iter();

@@ -1,5 +1,5 @@
-//! `backup` beside a `serve` under load, restored elsewhere: nothing that was acknowledged before
-//! it began is missing, and an audit of every byte has nothing to find.
+//! `backup` during a `serve` under load, restored elsewhere: no event acknowledged before its start
+//! is missing, and an audit of every byte has no findings.
 
 use std::path::Path;
 use std::process::Output;
@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use crate::server::{ServeProcess, program};
 
-/// Rounds, but for as many as the environment says.
+/// Rounds, unless the environment sets them.
 const ROUNDS: u64 = 3;
 const CLIENTS: usize = 6;
 
-/// What the clients do now.
+/// The clients' state.
 #[derive(Clone, Copy, PartialEq)]
 enum Load {
     Running,
@@ -23,7 +23,7 @@ enum Load {
     Over,
 }
 
-/// An asset, and the newest version of it that a client was told of.
+/// An asset, and its newest acknowledged version.
 #[derive(Clone)]
 struct Told {
     id: String,
@@ -71,7 +71,7 @@ async fn backups_under_load_restore_whole() {
         let taken =
             tokio::task::spawn_blocking(move || run(&backup, [&from, &to], ["--data", "--out"]));
         let taken = taken.await.unwrap();
-        // A load that went on while the copy is read would make each round longer than the last.
+        // With a load during the check of the copy, each round would be longer than the last.
         phase.send_replace(Load::Paused);
         assert!(taken.status.success(), "round {round}: {}", text(&taken));
         copied.push(text(&taken).trim().to_owned());
@@ -205,7 +205,7 @@ async fn a_deep_look_names_the_file_that_was_altered() {
     assert!(said.contains("object-altered") && said.contains(id), "{said}");
 }
 
-/// Files that take a moment to copy.
+/// Files: enough for a slow copy.
 const FILES: usize = 24;
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn a_backup_that_is_stopped_or_killed_spoils_nothing_and_the_next_goes_on(
         verify.args(["verify", "--objects=deep", "--patience", "0", "--data"]).arg(&restored);
         let found = verify.output().unwrap();
         assert!(found.status.success(), "{signal}: {}", text(&found));
-        // One that is cut off later leaves the one before it as it was.
+        // A later interrupted backup leaves the previous one unchanged.
         let created = server.create().await;
         let url = created["upload_url"].as_str().unwrap();
         assert_eq!(server.http.put(url).body("more").send().await.unwrap().status(), 200);
@@ -256,7 +256,7 @@ async fn a_backup_that_is_stopped_or_killed_spoils_nothing_and_the_next_goes_on(
     assert!(server.stop());
 }
 
-/// A first backup that is ended among its files.
+/// A first backup, stopped while copying files.
 fn cut_off(data: &Path, out: &Path, signal: &str) {
     let mut backup = program();
     backup.args(["backup", "--data"]).arg(data).arg("--out").arg(out);

@@ -1,5 +1,5 @@
-//! `kill -9` under load: what was acknowledged is there after the restart, and what was under way
-//! is whole or not there at all.
+//! `kill -9` under load: acknowledged events exist after the restart; unacknowledged changes are
+//! complete or absent.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::server::{PATIENCE, ServeProcess};
 const ROUNDS: u64 = 20;
 const CLIENTS: usize = 16;
 
-/// What one client was told about one asset.
+/// The answers about one asset.
 #[derive(Clone, Default)]
 struct Told {
     id: String,
@@ -55,7 +55,7 @@ async fn load_until_killed(server: ServeProcess, after: Duration) -> Vec<Told> {
                 while !over.load(Ordering::Relaxed) {
                     step += 1;
                     let mut told = Told::default();
-                    // A request that the kill cuts off tells nothing, which is fine.
+                    // A request cut off by the kill may fail.
                     let _ = live(&http, &api, client + step, &mut told).await;
                     all.lock().unwrap().push(told);
                 }
@@ -72,7 +72,7 @@ async fn load_until_killed(server: ServeProcess, after: Duration) -> Vec<Told> {
     all.into_iter().filter(|told: &Told| told.version > 0).collect()
 }
 
-/// Creates, uploads, and confirms or deletes one asset, noting each answer.
+/// Creates, uploads, and confirms or deletes an asset; records each answer.
 async fn live(http: &Client, api: &str, step: usize, told: &mut Told) -> reqwest::Result<()> {
     let created: Value = http.post(format!("{api}/asset")).send().await?.json().await?;
     created["id"].as_str().unwrap().clone_into(&mut told.id);
@@ -89,7 +89,7 @@ async fn live(http: &Client, api: &str, step: usize, told: &mut Told) -> reqwest
     Ok(())
 }
 
-/// Bytes that say whose they are, of many sizes.
+/// Bytes with the asset's id, of many sizes.
 fn content(id: &str, step: usize) -> Vec<u8> {
     id.as_bytes().iter().copied().cycle().take(37 + 4_001 * (step % 50)).collect()
 }
@@ -119,7 +119,7 @@ async fn check_bytes(server: &ServeProcess, id: &str) {
     assert!(bytes.starts_with(id.as_bytes()), "other bytes came back");
 }
 
-/// Rows catch up: the list shows every asset at the version that the journal has.
+/// Rows catch up: the list has every asset at its acknowledged version or later.
 async fn check_rows(server: &ServeProcess, told: &[Told]) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -137,7 +137,7 @@ async fn check_rows(server: &ServeProcess, told: &[Told]) {
 }
 
 /// After the last restart every file is an object's, every object has its file, and no temporary
-/// file is left.
+/// file remains.
 fn check_files(data: &Path) {
     assert!(ServeProcess::start(data).stop(), "it did not end in good order");
     let bucket = data.join("s3");

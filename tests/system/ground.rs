@@ -14,7 +14,7 @@ fn shell(folder: &Path, line: &str) {
     assert!(done.success(), "{line}");
 }
 
-/// Whether a write is acknowledged, or the service says that it is ready.
+/// Whether a write is acknowledged or the service reports ready.
 async fn acknowledges(server: &ServeProcess) -> bool {
     let created = server.request(Method::POST, "/asset").send().await;
     let ready = server.request(Method::GET, "/readyz").send().await;

@@ -1,5 +1,5 @@
-//! What auditors hand in: pipes, fifos, half results, histories that are broken; nothing passes
-//! because it could not be read.
+//! Inputs of auditors: pipes, fifos, incomplete results, broken histories. Unreadable input is
+//! never accepted.
 
 use std::fs;
 use std::process::Command;
@@ -16,11 +16,11 @@ use stores::sqlite::OpenMode;
 use crate::audit::Desk;
 use crate::server::ServeProcess;
 
-/// The program, for a shell that runs in the desk's folder.
+/// The program, for a shell in the desk's folder.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_asset-ledger");
 
 impl Desk {
-    /// Runs a line of bash, in which `ledger` is the program.
+    /// Runs a line of bash with the program as `ledger`.
     fn bash(&self, line: &str) -> (i32, String) {
         let script = format!("ledger() {{ '{PROGRAM}' \"$@\"; }}; {line}");
         let output = Command::new("bash").args(["-c", &script]).current_dir(&self.folder).output();
@@ -29,7 +29,7 @@ impl Desk {
         (output.status.code().unwrap(), String::from_utf8(said).unwrap())
     }
 
-    /// An export of all assets but the last, which a checkpoint remembers.
+    /// An export without the last asset, and a checkpoint that has it.
     fn cut(&self) {
         self.checkpoint();
         let kept = ["--asset", &self.ids[0], "--asset", &self.ids[1]];
@@ -58,7 +58,7 @@ async fn a_checkpoint_in_a_pipe_is_compared_and_not_only_looked_at() {
         let (code, said) = desk.bash(line);
         assert!(code == 1 && said.contains("removed"), "{line}: {code}: {said}");
     }
-    // Nothing is wrong with these, and nothing is found.
+    // These are sound and have no findings.
     for line in [
         "ledger verify --file <(cat chain.jsonl)",
         "ledger verify --file <(gzip -c chain.jsonl)",
@@ -117,7 +117,7 @@ async fn what_a_killed_run_left_is_in_no_way_and_no_result() {
     desk.done(&["export", "--data", "data", "--out", "tape.tar"]);
     assert!(desk.at("export.partial").exists(), "nothing that lies there is touched");
     desk.done(&["verify", "--file", "export", "--against", "heads", "--key", "key.pub"]);
-    // Whole or not: what has not got its name is no result.
+    // Complete or not: no result without its final name.
     fs::rename(desk.at("tape.tar"), desk.at("whole.tar.partial")).unwrap();
     fs::copy(desk.at("heads"), desk.at("copy.partial")).unwrap();
     for (arguments, code) in [
@@ -153,8 +153,8 @@ async fn a_checkpoint_passes_a_broken_history_by_when_it_is_told_to_and_says_so(
     assert!(code == 1 && !told.contains("removed"), "only the broken one is told of: {told}");
 }
 
-/// The kind of what writes a name: a key, a proof and a checkpoint are there after a crash too,
-/// so each gets its name once it is whole, and never over what is there.
+/// Results with a name: a key, a proof and a checkpoint survive a crash, so each gets its name when
+/// it is complete, and never replaces a file.
 #[tokio::test]
 async fn no_result_is_written_over_another() {
     let desk = Desk::new().await;
@@ -181,7 +181,7 @@ async fn a_packed_archive_is_refused_before_anything_is_read() {
     }
 }
 
-/// What an earlier release imported, or somebody wrote who can write the file.
+/// An event imported by an earlier release, or written directly to the file.
 async fn planted(desk: &Desk, nth: u128, at: &str, change: impl Fn(String) -> String) -> AssetId {
     let at = at.parse().unwrap();
     let key = Key { tenant: Tenant::default(), asset: AssetId::new(at, nth) };
@@ -207,7 +207,7 @@ async fn what_the_ledger_would_not_have_written_so_is_named_and_goes_no_further(
         told.lines().any(|it| it.contains(&kind) && it.contains(&asset.to_string()))
     };
     assert!(code == 1 && named("odd-spelling", odd) && named("over-limit", last), "{told}");
-    // Nothing can come after it: said plainly, and nothing is written.
+    // No later event is possible: refused, and nothing is written.
     let server = ServeProcess::start(&desk.at("data"));
     let answer = server.request(Method::DELETE, &format!("/asset/{last}")).send().await.unwrap();
     let status = answer.status();

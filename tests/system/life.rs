@@ -1,4 +1,4 @@
-//! Whole lives, as a client sees them.
+//! Complete lifecycles, for a client.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ async fn a_place_in_the_feed_lasts_longer_than_the_process() {
     assert_eq!(told["events"][0]["asset_id"], second);
     assert!(server.stop());
 
-    // Another journal under the same address is not taken for this one.
+    // A cursor is refused by another journal at the same address.
     let other = ServeProcess::start(&folder.path().join("other"));
     other.create().await;
     let answer = page(&other, &after).await;

@@ -1,5 +1,5 @@
-//! What hostile and unlucky clients are held to, over real sockets: bytes of a head, bodies that
-//! nobody wants, connections that lie idle, answers that nobody reads, and the end.
+//! Limits for hostile and unlucky clients, over real sockets: bytes of a head, unwanted bodies,
+//! idle connections, unread answers, and the shutdown.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::server::{PATIENCE, ServeProcess};
 
-/// Memory of a server beside a crowd, in KiB.
+/// Memory of a server with a crowd, in KiB.
 const MEMORY: u64 = 128 << 10;
 
 fn served() -> (TempDir, ServeProcess) {
@@ -19,7 +19,7 @@ fn served() -> (TempDir, ServeProcess) {
     (folder, server)
 }
 
-/// Host and port of a URL, and what comes behind them.
+/// Host and port of a URL, and its path and query.
 fn parts(url: &str) -> (SocketAddr, String) {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -33,7 +33,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends all of a request, as simple clients do, and only then reads the answer's head.
+/// Sends a whole request, like simple clients, and only then reads the answer's head.
 fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> std::io::Result<String> {
     let mut stream = connect(address);
     stream.write_all(format!("{head}host: {address}\r\n").as_bytes())?;
@@ -78,7 +78,7 @@ async fn whoever_is_refused_while_still_sending_hears_the_answer() {
     }
 }
 
-/// A client that is refused keeps its connection, whatever it was still sending.
+/// A refused client keeps its connection, even if it was still sending.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_body_leaves_its_connection_usable() {
     let (_folder, server) = served();
@@ -124,7 +124,7 @@ async fn a_head_may_be_32_kib() {
     }
 }
 
-/// One whole life of a small file: API, bucket, and the ledger's own look at the bucket.
+/// The lifecycle of a small file: API, bucket, and the ledger's own reads of the bucket.
 async fn works(server: &ServeProcess) -> Result<(), String> {
     let told = |error: reqwest::Error| format!("{error:?}");
     let client = reqwest::Client::new();
@@ -164,7 +164,7 @@ async fn idle_connections_never_keep_out_who_works() {
         }
         works(&server).await.unwrap();
     }
-    // An idle connection ends by itself after a minute, and no one is to wait for that.
+    // An idle connection times out after a minute; clients must not wait for that.
     let took = began.elapsed();
     assert!(took < Duration::from_secs(45), "{took:?}");
 }
@@ -176,7 +176,7 @@ async fn who_finds_no_room_is_told_to_come_again() {
     let upload = server.create().await["upload_url"].as_str().unwrap().to_owned();
     for (address, line, word, form) in [
         (parts(&server.api).0, "POST /asset".to_owned(), "server.busy", "application/problem+json"),
-        // Signed, or it would be refused at once, and nothing would stay busy.
+        // Signed: an unsigned request is refused at once, and is not busy.
         (parts(&upload).0, format!("PUT {}", parts(&upload).1), "SlowDown", "application/xml"),
     ] {
         let head = format!("{line} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 9\r\n\r\n");

@@ -1,4 +1,4 @@
-//! `serve` looks by itself: what is found is named, and what is not done is missed.
+//! `serve` verifies by itself: findings are reported, and so are missed runs.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use serde_json::Value;
 use crate::replay::cut_newest;
 use crate::server::{PATIENCE, ServeProcess, program};
 
-/// Serves, and looks every second.
+/// Verifies every second.
 fn looking(data: &Path) -> ServeProcess {
     let mut command = program();
     command.env("ASSET_LEDGER_VERIFY_EVERY", "1s");
     ServeProcess::start_as(command, data)
 }
 
-/// Waits until `/readyz` answers what is waited for.
+/// Waits until `/readyz` answers as `wanted`.
 async fn ready(server: &ServeProcess, wanted: impl Fn(u16, &Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -43,7 +43,7 @@ async fn what_was_altered_is_found_without_being_asked_and_named_until_it_is_men
     let data = folder.path().join("data");
     let server = looking(&data);
     let id = server.create().await["id"].as_str().unwrap().to_owned();
-    // Two events: the second is a witness of the first, and so is their row.
+    // Two events: the second confirms the first, and so does their row.
     let deleted = server.request(Method::DELETE, &format!("/asset/{id}")).send().await.unwrap();
     assert_eq!(deleted.status(), 204);
     while metric(&server, "asset_ledger_arrivals_behind").await > 0.0 {
@@ -76,8 +76,8 @@ async fn what_was_altered_is_found_without_being_asked_and_named_until_it_is_men
     ready(&server, |status, _| status == 200).await;
 }
 
-/// The follower stands still where its position is not in the journal; the look says so as well,
-/// beside what the row shows of its own asset.
+/// The follower stops if its position is not in the journal; `verify` reports this too, in addition
+/// to the row's own finding.
 #[tokio::test]
 async fn a_position_that_the_journal_does_not_have_is_found_without_being_asked() {
     let folder = tempfile::tempdir().unwrap();

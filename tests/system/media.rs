@@ -1,4 +1,4 @@
-//! Evidence that is looked at: not a byte changes, whether or not it could.
+//! Reading evidence changes no byte of it, writable or not.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::server::{ServeProcess, program};
 
-/// Nobody's user and group.
+/// User and group `nobody`.
 const NOBODY: &str = "65534";
 
-/// A data folder with two assets that nobody serves any more, and room beside it.
+/// A data folder with two assets after `serve` has ended, and an output folder.
 struct Desk {
     folder: TempDir,
     ids: Vec<String>,
@@ -41,7 +41,7 @@ impl Desk {
         self.folder.path().join("data")
     }
 
-    /// What looks at evidence, by command lines.
+    /// The commands that read evidence.
     fn looks(&self, run: impl Fn(&[&str]) -> Output) {
         let out = |name: &str| self.folder.path().join("out").join(name).display().to_string();
         let data = self.data().display().to_string();
@@ -66,7 +66,7 @@ impl Desk {
     }
 }
 
-/// Everything in a folder: its bytes, and when it was last written to.
+/// Everything in a folder: its bytes and its modification time.
 fn seen(folder: &Path) -> BTreeMap<PathBuf, (Option<Vec<u8>>, SystemTime)> {
     let (mut seen, mut waiting) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(path) = waiting.pop() {
@@ -111,7 +111,7 @@ async fn a_folder_that_cannot_be_written_is_looked_at_all_the_same() {
         let (root, out) = (desk.folder.path().to_owned(), desk.folder.path().join("out"));
         fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&out, Permissions::from_mode(0o777)).unwrap();
-        // Root may write whatever the mode says.
+        // Root may write despite the mode.
         let is_root = root.metadata().unwrap().uid() == 0;
         desk.looks(|look| {
             let own = program();

@@ -1,5 +1,5 @@
-//! Whose pages may change something, and whose are shown what came of it: one rule for both, on
-//! the API and on the S3 endpoint, and the way out behind a proxy.
+//! Origins whose pages may send changes and may read the answers: one rule for both, on the API and
+//! on the S3 endpoint, and the setting behind a proxy.
 
 use reqwest::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderMap};
 use reqwest::{Method, Response};
@@ -63,7 +63,7 @@ async fn a_page_that_may_change_something_is_shown_it_and_no_other() {
         for method in ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"] {
             assert!(methods.split(',').any(|it| it == method), "{method}: {methods}");
         }
-        // Whoever holds a signed URL may use it; whose scripts see the answer is the same rule.
+        // A signed URL works for all origins; scripts see the answer by the same rule.
         let url = server.create().await["upload_url"].as_str().unwrap().to_owned();
         let asked = preflight(&server, &url, origin).await;
         assert_eq!(shown(asked.headers()), expected, "{origin}: S3, preflight");
@@ -95,8 +95,8 @@ async fn a_proxy_that_keeps_host_is_answered_where_its_url_is_known_and_told_whe
     assert!(server.stop());
 }
 
-/// As DEPLOY.md has it: what pages send is then carried out, whose scripts see the answer is not
-/// changed.
+/// As in DEPLOY.md: requests of pages are then executed; which scripts see the answer does not
+/// change.
 #[tokio::test]
 async fn without_the_guard_pages_are_still_shown_no_more_than_cors_lets_them_see() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! Rows that another program left in the file, as somebody meets them who lists assets.
+//! Rows that another program wrote to the file, in lists of assets.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `asset-ledger verify` as a person or a script meets it: on a folder, beside a running `serve`.
+//! `asset-ledger verify` as a person or a script uses it: on a folder, during a running `serve`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::server::{ServeProcess, program};
 
-/// A folder with some assets in it, and nobody who serves it any more.
+/// A folder with some assets, after `serve` has ended.
 struct Left {
     _folder: TempDir,
     data: PathBuf,
@@ -22,7 +22,7 @@ struct Left {
     purged: String,
 }
 
-/// What `verify` said, line by line, and its exit code.
+/// The output of `verify` by line, and its exit code.
 struct Said {
     code: i32,
     lines: Vec<Value>,
@@ -40,7 +40,7 @@ fn verify(data: &Path, more: &[&str]) -> Said {
 }
 
 impl Said {
-    /// The kinds of the findings and the assets that they are about.
+    /// The kinds and the assets of the findings.
     fn findings(&self) -> Vec<(&str, &str)> {
         let text = |line: &'static str, of: &Value| of[line].as_str().map(str::len);
         let findings = self.lines.iter().filter(|line| text("kind", line).is_some());
@@ -113,7 +113,7 @@ impl Left {
         format!("main/{}", self.uploaded)
     }
 
-    /// Bytes under a key of which nobody was told.
+    /// Bytes under a key, without notification.
     fn plant(&self, key: &str, version: &str) {
         fs::copy(self.bytes(), self.data.join("s3/objects").join(version)).unwrap();
         let plant = "INSERT INTO versions \
@@ -206,7 +206,7 @@ async fn verify_looks_again_where_the_bucket_shows_what_nobody_recorded() {
         mended.repairs(),
         ["looked at it: 0 events recorded, 1 version destroyed", "looked at it: 1 event recorded",]
     );
-    // Its row waits for somebody who brings it: `serve` does, and so does a second repair.
+    // Its row lacks the event until it is projected: by `serve` or by a second repair.
     let mut again = verify(&left.data, &["--objects", "--repair"]);
     again.lines.sort_by_key(|line| line["kind"].as_str().map(str::to_owned));
     let stray = ("object-stray", "main/readme.txt");
@@ -270,7 +270,7 @@ async fn what_was_set_aside_is_taken_up_let_go_or_left_and_that_is_said() {
     assert_eq!(left_over.findings(), [("parked", unknown), ("parked", left.uploaded.as_str())]);
 }
 
-/// As `verify … | head -1` does it, but sooner: nobody ever reads.
+/// Like `verify … | head -1`, but closed before any read.
 #[tokio::test]
 async fn a_pipe_that_closes_changes_nothing_of_what_verify_exits_with() {
     let left = left().await;
@@ -291,7 +291,7 @@ async fn a_pipe_that_closes_changes_nothing_of_what_verify_exits_with() {
     assert_eq!(unheard(&["replay", "--dry-run"]), Some(1));
 }
 
-/// Waits for a row that nobody brings, and is told to stop.
+/// Waits for a row that is never written, and is stopped.
 #[tokio::test]
 async fn verify_that_is_stopped_tells_what_it_found_and_that_it_did_not_look() {
     let left = left().await;
