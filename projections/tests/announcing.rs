@@ -1,4 +1,4 @@
-//! What an asset's row lacks is announced, and only then is the row written.
+//! The events that an asset's row lacks are announced before it is written.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
@@ -13,7 +13,7 @@ use projections::testing::{Clock, FaultyViews, InjectedFault, Story, walk};
 use projections::views::{MemoryViews, PutOutcome};
 use projections::{Runner, Views};
 
-/// A ledger whose lanes and rows fail as told, by the name of the call.
+/// A ledger with faults of lanes and rows, by the name of the call.
 struct World {
     journal: Arc<MemoryJournal>,
     views: Arc<FaultyViews<MemoryViews>>,
@@ -44,7 +44,7 @@ fn sound() -> World {
     world(&[], &[])
 }
 
-/// The record of an event, as the stream brings it.
+/// The record of an event in the stream.
 fn record(story: &Story, version: u64) -> ProjectionHint {
     let line = story.lines[usize::try_from(version).unwrap() - 1].clone();
     ProjectionHint { key: story.key.clone(), version, lines: vec![line] }
@@ -55,7 +55,7 @@ fn story() -> Story {
 }
 
 impl World {
-    /// A projector of its own, that knows nothing of others.
+    /// A new projector, independent of others.
     fn runner(&self) -> Runner {
         let clock = Arc::new(Clock::default());
         let runner = Runner::new(self.journal.clone(), self.views.clone(), clock);
@@ -66,7 +66,7 @@ impl World {
         self.runner().project(hints).await
     }
 
-    /// The versions that a listener hears of from the beginning.
+    /// The versions that the feed returns from its start.
     async fn heard(&self) -> Vec<u64> {
         let feed = LanedFeed::new(self.lanes.clone(), self.journal.clone());
         walk(&feed, page(100)).await.0.iter().map(|event| event.line.version).collect()
@@ -137,7 +137,7 @@ async fn no_row_is_written_of_what_could_not_be_announced() {
 #[tokio::test]
 async fn a_lane_that_fails_holds_up_no_asset_of_another() {
     let world = world(&[("put", InjectedFault::Before)], &[]);
-    // Their ids end in another byte each, and so are in lanes of their own.
+    // Their ids end in different bytes, so they are in different lanes.
     let stories = [Story::begin("main", 1), Story::begin("main", 2)];
     for story in &stories {
         story.append_to(&*world.journal).await;
@@ -203,7 +203,7 @@ async fn a_forged_reference_shows_nothing_that_did_not_happen() {
         let put = world.lanes.inner().put(&lane, &LaneEntry { number, text }).await.unwrap();
         assert_eq!(put, LaneWrite::Written);
     }
-    // The forged second place names events 1 and 2 again, which did happen.
+    // The forged second entry refers to events 1 and 2 again, which exist.
     assert_eq!(world.heard().await, [1, 1, 2, 2, 3]);
 }
 

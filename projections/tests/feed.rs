@@ -15,8 +15,8 @@ use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-/// Fails calls in a pattern that meets every kind of call with every kind of fault, and lets a page
-/// through now and then, which takes a call for each lane.
+/// Fails calls in a pattern with every kind of fault in every kind of call. Sometimes a page, which
+/// takes a call per lane, has no fault.
 fn faulty<T>(store: T) -> FaultyViews<T> {
     let mut calls = 0;
     FaultyViews::new(store, move |_| {
@@ -34,7 +34,7 @@ async fn dynamo_lanes() -> DynamoLanes {
     DynamoLanes::new(tables.client, tables.views)
 }
 
-/// These lanes, and a journal in memory.
+/// These lanes with a journal in memory.
 fn laned(lanes: impl Lanes + 'static) -> Laned {
     Laned::new(Arc::<MemoryJournal>::default(), Arc::new(lanes))
 }
@@ -51,7 +51,7 @@ async fn lanes_on_dynamodb() {
     testing::lanes(async || faulty(dynamo_lanes().await)).await;
 }
 
-/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
+/// At the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`; without one, on the engine again.
 #[tokio::test]
 async fn lanes_on_the_given_dynamodb() {
     let lanes = async || {
@@ -70,7 +70,7 @@ async fn arrivals_in_memory() {
     .await;
 }
 
-/// Faulty to the feed, and not to those who make things happen.
+/// Faulty for the feed, but not for the appends.
 #[tokio::test]
 async fn arrivals_in_memory_behind_faults() {
     testing::feed(async || {

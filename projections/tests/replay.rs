@@ -1,5 +1,5 @@
-//! Replays on the stores that there are, while assets go on being changed and projected: nothing is
-//! missed, and what is made is what was there, byte for byte.
+//! Replays on the stores, while assets are changed and projected: no event is missed, and the new
+//! rows equal the old ones, byte for byte.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-/// Assets that are there before a replay begins, in files and on the engine, which is slower.
+/// Assets that exist before a replay, in files and on the engine, which is slower.
 const IN_FILES: u32 = 1_500;
 const ON_DYNAMODB: u32 = 400;
 
@@ -68,7 +68,7 @@ async fn append(journal: &dyn Journal, stories: &[Story]) {
     futures::future::join_all(appends).await;
 }
 
-/// Changes old assets and begins new ones, in any order, and hints at each event.
+/// Changes assets and creates new ones, in any order, and hints at each event.
 async fn live(
     before: u32,
     journal: Arc<dyn Journal>,
@@ -166,7 +166,7 @@ async fn nothing_is_missed_on_dynamodb_whose_stream_is_projected_meanwhile() {
     assert_no_drift(ON_DYNAMODB, &*table, &changed).await;
 }
 
-/// A process that is killed half way, while assets go on being changed, and the one after it.
+/// A process that is killed half way, while assets are changed, and the next process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_killed_half_way_on_dynamodb_is_gone_on_with() {
     let assets = 600;
@@ -198,7 +198,7 @@ async fn one_that_is_killed_half_way_on_dynamodb_is_gone_on_with() {
     assert_no_drift(assets, &*table, &changed).await;
 }
 
-/// Everything that a file holds of the rows of a generation, but for its number.
+/// All data of the rows of a generation in a file, without its number.
 fn raw(folder: &Path, generation: u32) -> Vec<Vec<rusqlite::types::Value>> {
     let file = rusqlite::Connection::open(folder.join("views.sqlite")).unwrap();
     let mut select =
@@ -208,7 +208,7 @@ fn raw(folder: &Path, generation: u32) -> Vec<Vec<rusqlite::types::Value>> {
     select.query_map([generation], row).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// Stories of every state, with all that can be declared.
+/// Stories of every state, with every declaration.
 fn stories() -> Vec<Story> {
     let grown = |nth: u32| match nth % 5 {
         0 => Story::begin("main", nth),
@@ -237,14 +237,14 @@ async fn a_replay_of_files_makes_the_same_rows_byte_for_byte() {
     assert_eq!((old.len(), old == new), (300, true));
 }
 
-/// Before any tombstone of the stories expires.
+/// A time before any tombstone expires.
 fn early() -> Clock {
     Clock(Clock::default().0 - TimeDelta::days(1) + TimeDelta::hours(1))
 }
 
 type Items = Vec<BTreeMap<String, String>>;
 
-/// Everything that a table holds of the rows of a generation, but for its number.
+/// All data of the rows of a generation in a table, without its number.
 async fn items(tables: &Tables, generation: u32) -> Items {
     let all = tables.client.scan().table_name(&tables.views).into_paginator().items().send();
     let all = all.collect::<Result<Vec<_>, _>>().await.unwrap();
@@ -271,7 +271,7 @@ async fn a_replay_on_dynamodb_makes_the_same_rows_byte_for_byte() {
     assert_eq!((old.len(), old == new), (300, true));
 }
 
-/// One that is cut off at any step leaves what is read as it was, and the next makes it whole.
+/// A replay interrupted at any step leaves the read rows unchanged; the next completes it.
 #[tokio::test]
 async fn one_that_is_cut_off_anywhere_is_gone_on_with() {
     let folder = TempDir::new().unwrap();
@@ -281,13 +281,13 @@ async fn one_that_is_cut_off_anywhere_is_gone_on_with() {
     for (hour, millis) in (1..).zip([1, 3, 10, 30, 100, 300]) {
         let before = table.generations().await.unwrap().current;
         let [mut work, mut again] = [replay(&journal, &table), replay(&journal, &table)];
-        // An hour later nobody waits to hear whether it still lives.
+        // An hour later the lease of `work` has expired.
         let at = |hours| Clock(Clock::default().0 + TimeDelta::hours(hours));
         (work.effects, again.effects) = (Arc::new(at(2 * hour)), Arc::new(at(2 * hour + 1)));
         let short = tokio::time::timeout(Duration::from_millis(millis), work.run()).await;
         let now = table.generations().await.unwrap().current;
         if short.is_err() && now != before {
-            // The switch was its last step: it was handed over, and only its answer was cut off.
+            // The switch was its last step: it took effect, and only its answer was lost.
             assert_no_drift(IN_FILES, &*table, &BTreeMap::new()).await;
         }
         let report = switched(again.run().await.unwrap());
@@ -296,8 +296,8 @@ async fn one_that_is_cut_off_anywhere_is_gone_on_with() {
     }
 }
 
-/// The new rows stand for every event of the journal: what the feed had not been told of would be
-/// hidden by them.
+/// The new rows cover every event of the journal: they would hide events that the feed does not
+/// have.
 #[tokio::test]
 async fn what_was_never_projected_is_announced_before_the_new_rows_are_read() {
     let Tables { client, journal, views, .. } = Engine::new().tables().await;

@@ -19,7 +19,7 @@ async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
     Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap())
 }
 
-/// Memory, at whose door half of all calls fail.
+/// Memory, with faults in half of all calls.
 fn faulty(seed: u64) -> Arc<FaultyJournal<Arc<MemoryJournal>>> {
     Arc::new(FaultyJournal::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
 }
@@ -56,8 +56,8 @@ async fn dynamodb_keeps_the_contract() {
     scan_conformance(&*dynamo(Engine::new().tables().await)).await;
 }
 
-/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, on tables made for this run; without
-/// one, on the engine again.
+/// At the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`, on tables of this run; without one, on the
+/// engine again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_given_dynamodb_keeps_the_contract() {
     let tables = [engine::endpoint_or_engine().await, engine::endpoint_or_engine().await];

@@ -1,4 +1,4 @@
-//! Who does what: clients, strangers in S3, notifications, stream shards and followers.
+//! The actors: clients, others in S3, notifications, stream shards and followers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::world::{SimulatedFeed, SimulatedStore, SimulatedTable, Simulation};
 
 /// Clients at once.
 const CLIENTS: usize = 3;
-/// What each of them does.
+/// Actions per client.
 const DEEDS: usize = 10;
-/// Looks of whoever carries messages; each comes some milliseconds after the one before.
+/// Rounds of each other actor; each starts some milliseconds after the previous one.
 pub(crate) const ROUNDS: usize = 10;
 
-/// Everything that happens while there are faults.
+/// Runs all actors, with faults.
 pub(crate) async fn live<J: SimulatedStore, V: SimulatedTable>(world: &Arc<Simulation<J, V>>) {
     let mut actors = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -91,7 +91,7 @@ async fn deed<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, as
     }
 }
 
-/// By a plain URL, over whatever is there, or by one that is never signed over an object.
+/// By a plain URL, which replaces an object, or by one that never replaces an object.
 fn upload<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let (key, bytes) = (world.key(asset), world.chance.draw().to_be_bytes());
     if world.chance.happens(300) {
@@ -101,7 +101,7 @@ fn upload<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset:
     }
 }
 
-/// A client in haste: uploads again while its confirmation is on the way.
+/// A hasty client: uploads again during its confirmation.
 async fn upload_and_confirm<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     asset: AssetId,
@@ -151,7 +151,7 @@ async fn purge<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, a
     answered(world, done, &[AssetStatus::Purging, AssetStatus::Purged]).await;
 }
 
-/// Somebody with access to the bucket deletes a version, or a delete marker, for good.
+/// Deletes a version or a delete marker permanently, directly in the bucket.
 fn remove_a_version<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     asset: AssetId,
@@ -164,7 +164,7 @@ fn remove_a_version<J: SimulatedStore, V: SimulatedTable>(
     }
 }
 
-/// The bucket is being restored or replicated: a version that is there is not shown for a while.
+/// The bucket is being restored or replicated: an existing version is hidden for a while.
 fn hide_or_show<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let key = world.key(asset);
     match world.chance.pick(&world.bucket.ids(&key)) {
@@ -176,14 +176,14 @@ fn hide_or_show<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, 
     }
 }
 
-/// Somebody with access to the bucket deletes a key without naming a version.
+/// Deletes a key without a version, directly in the bucket.
 fn mark_deleted<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>, asset: AssetId) {
     let key = world.key(asset);
     world.bucket.mark_deleted(&key);
     note_unreplaced(world, &key);
 }
 
-/// Somebody deletes the key, uploads it anew and destroys what was there, in the midst of looks.
+/// Deletes the key, uploads it again and destroys the old versions, while reconciling runs.
 async fn rewrite_and_look<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     asset: AssetId,
@@ -197,8 +197,8 @@ async fn rewrite_and_look<J: SimulatedStore, V: SimulatedTable>(
         for id in old.into_iter().filter(|id| world.bucket.remove(&key, id)) {
             world.seen().removed.insert((key.clone(), id));
         }
-        // The upload may have come to nothing: while it waited, somebody may have taken the
-        // delete marker away, and with it what let it in.
+        // The upload may have failed: while it waited, another actor may have removed the delete
+        // marker that permitted it.
         note_unreplaced(world, &key);
     };
     let _ = futures::join!(world.service.look(&caller, asset), rewrite);
@@ -226,7 +226,7 @@ async fn answered<J: SimulatedStore, V: SimulatedTable>(
     }
 }
 
-/// What a client was told holds from now on, and whoever reads from now on sees it.
+/// An acknowledged change is permanent, and every later read shows it.
 async fn acknowledge<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     history: &History,
@@ -248,7 +248,7 @@ async fn acknowledge<J: SimulatedStore, V: SimulatedTable>(
     }
 }
 
-/// S3's notifications: late, twice, in another order, some lost for good.
+/// S3's notifications: late, twice, in another order, some lost.
 async fn notifications<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let mut waiting: Vec<Told> = Vec::new();
     for _ in 0..ROUNDS {
@@ -261,7 +261,7 @@ async fn notifications<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulati
                 continue; // lost
             }
             if world.chance.happens(200) {
-                waiting.push(told.clone()); // and once more, later
+                waiting.push(told.clone()); // and again, later
             }
             let caller = world.caller(EventSource::S3);
             let (service, asset) = (&world.service, told.key.asset);
@@ -276,8 +276,8 @@ async fn notifications<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulati
     }
 }
 
-/// A shard of the stream: every event, but late, twice, in another order, and in batches with
-/// holes; what failed comes again.
+/// A shard of the stream: every event, but late, twice, in another order, in batches with gaps;
+/// failed records are retried.
 async fn shard<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let (mut read, mut waiting) = (0, Vec::new());
     for _ in 0..ROUNDS {
@@ -298,7 +298,7 @@ async fn shard<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>
     }
 }
 
-/// A stream record brings its event; a bare hint does not.
+/// A stream record has its event; a bare hint does not.
 pub(crate) fn hint<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     arrival: Arrival,
@@ -327,8 +327,8 @@ pub(crate) fn follower<J: SimulatedStore, V: SimulatedTable>(
     JournalFollower::new(Arc::new(arrivals), Arc::new(world.table()), world.runner())
 }
 
-/// Reads rows all the while: each is the asset as it once was, and none is ever older than one
-/// that was seen before.
+/// Reads rows continuously: each is a version of the asset, and none is older than one that was
+/// read before.
 async fn onlooker<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     for _ in 0..ROUNDS {
         pause(&world, 15).await;

@@ -1,5 +1,5 @@
-//! Somebody who follows what happens to all assets: misses nothing, and hears of each asset's
-//! events in their order, whatever happens to those who announce them.
+//! A listener that follows all assets: it misses no event and receives each asset's events in their
+//! order, despite faults and crashes of announcers.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use projections::testing::walk;
 use crate::actors::{ROUNDS, pause};
 use crate::world::{SimulatedStore, SimulatedTable, Simulation};
 
-/// Lanes at the end of a faulty road.
+/// Lanes with a faulty connection.
 struct Distant {
     lanes: Arc<dyn Lanes>,
     faults: Arc<Faults>,
@@ -46,7 +46,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         Arc::new(Distant { lanes: self.lanes.clone(), faults: self.faults.clone() })
     }
 
-    /// Somebody who announces, and knows nothing of what others do.
+    /// An announcer that is independent of others.
     pub(crate) fn announcer(&self) -> Announcer {
         Announcer::new(self.distant())
     }
@@ -71,7 +71,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         }
     }
 
-    /// Hears of everything that is left, and whether that was all there ever was.
+    /// Reads the feed to its end, and checks that no event was missed.
     pub(crate) async fn hear_out(&self) {
         let feed = LanedFeed::new(self.lanes.clone(), self.journal.clone());
         self.hear(walk(&feed, self.query(7)).await.0);
@@ -86,7 +86,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     }
 }
 
-/// Asks again and again, and goes on where it was.
+/// Polls, and continues after its cursor.
 pub(crate) async fn listener<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let journal = FaultyJournal::new(world.journal.clone(), world.faults.clone());
     let feed = LanedFeed::new(world.distant(), Arc::new(journal));

@@ -1,14 +1,14 @@
-//! The seeded simulation: a small ledger, and everything that goes wrong around one.
+//! The seeded simulation: a small ledger with every kind of fault around it.
 //!
 //! One seed is one run on one thread in tokio's paused time, or in real time at a given endpoint.
 //! Clients create, upload, confirm, delete, restore and purge the same few assets at once, also
-//! behind the ledger's back in S3; notifications and stream records come late, twice, in another
-//! order or not at all; requests and replies are lost; clocks go back; and any of it may crash
-//! between two steps. Then faults stop, what was lost is delivered, each key is looked at once
-//! more, and everything must fit.
+//! directly in S3. Notifications and stream records come late, twice, in another order or not at
+//! all. Requests and replies are lost, clocks go back, and any actor may crash between two steps.
+//! Then faults stop, lost records are delivered, each key is reconciled again, and every check must
+//! hold.
 //!
-//! A seed that fails is printed. `ASSET_LEDGER_SEED=7 cargo test -p projections --test simulation`
-//! runs it alone. `ASSET_LEDGER_SEEDS` is how many run in memory.
+//! A failing seed is printed. `ASSET_LEDGER_SEED=7 cargo test -p projections --test simulation`
+//! runs it alone. `ASSET_LEDGER_SEEDS` is the number in memory.
 #![allow(clippy::unwrap_used, reason = "a simulation that cannot set itself up has failed")]
 
 mod actors;
@@ -35,13 +35,13 @@ use tempfile::TempDir;
 
 use world::{CommandOutcome, Simulation};
 
-/// Seeds in memory, unless `ASSET_LEDGER_SEEDS` says how many: the gate runs ten times as many.
+/// Seeds in memory, unless `ASSET_LEDGER_SEEDS` is set: the gate runs ten times as many.
 const IN_MEMORY: u64 = 1_000;
-/// Seeds on SQLite files, whose every commit waits for the disk.
+/// Seeds on SQLite files: every commit waits for the disk.
 const ON_SQLITE: u64 = 200;
-/// Seeds on DynamoDB, each on an engine of its own, and again at the endpoint that is given.
+/// Seeds on DynamoDB, each on a separate engine, and again at a given endpoint.
 const ON_DYNAMODB: u64 = 200;
-/// Failing seeds that are told in full.
+/// Failing seeds printed in full.
 const TOLD: usize = 3;
 
 #[test]
@@ -69,7 +69,7 @@ fn whatever_happens_on_sqlite_everything_fits_at_rest() {
     });
 }
 
-/// The SDK's own jitter is not of the seed: one that failed may have to be repeated more than once.
+/// The SDK's jitter is not seeded: a failed seed may have to be repeated more than once.
 #[test]
 fn whatever_happens_on_dynamodb_everything_fits_at_rest() {
     simulate("on DynamoDB", ON_DYNAMODB, |seed| {
@@ -80,9 +80,8 @@ fn whatever_happens_on_dynamodb_everything_fits_at_rest() {
     });
 }
 
-/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names, in real time: paused time runs ahead
-/// while an answer is on its way. What happens when is not of the seed, and the wire is as good as
-/// it is.
+/// At the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`, in real time: paused time runs ahead during a
+/// request. The order of events is not seeded, and the network has no injected faults.
 #[test]
 fn whatever_happens_at_the_given_dynamodb_everything_fits_at_rest() {
     let Some(given) = real_time().block_on(dynamo::Given::make()) else {
@@ -101,7 +100,7 @@ fn whatever_happens_at_the_given_dynamodb_everything_fits_at_rest() {
     simulated.unwrap_or_else(|failed| resume_unwind(failed));
 }
 
-/// Without this a failing seed could not be looked at again.
+/// Without this a failing seed could not be reproduced.
 #[test]
 fn a_seed_is_all_there_is_to_a_run() {
     for seed in 0..20 {
@@ -127,7 +126,7 @@ fn real_time() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs all seeds, or the one that the environment names, and tells which of them failed.
+/// Runs all seeds, or the one in the environment, and prints the failed ones.
 fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> CommandOutcome + Sync) {
     let (first, last) = variable("ASSET_LEDGER_SEED").map_or((0, seeds), |seed| (seed, seed + 1));
     let (next, started) = (AtomicU64::new(first), Instant::now());
@@ -167,7 +166,7 @@ fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> CommandOutcome + Sync) 
     assert!(seeds.is_empty(), "failing seeds: {seeds:?}");
 }
 
-/// A panic is a violation like others, and must not hide which seed it came from.
+/// A panic is a violation like others, and must not hide its seed.
 fn panicked(panic: &(dyn Any + Send)) -> CommandOutcome {
     let message = panic.downcast_ref::<String>().map(String::as_str);
     let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -181,7 +180,7 @@ fn variable(name: &str) -> Option<u64> {
     Some(value.parse().unwrap())
 }
 
-/// Tells it also when all is well: a test's standard output is only shown when it fails.
+/// Prints also on success: a test's standard output is only shown when it fails.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

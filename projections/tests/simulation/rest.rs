@@ -1,4 +1,4 @@
-//! What must fit once nothing moves any more.
+//! The checks after all activity has ended.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use ledger::record::EventSource;
 use crate::actors::{follower, hint};
 use crate::world::{CommandOutcome, SimulatedFeed, SimulatedStore, SimulatedTable, Simulation};
 
-/// Faults stop, and everything in the bucket is shown; each key is looked at, and again later,
-/// since what is missing is gone only then; and what the stream owes is delivered, in any order.
+/// Faults stop, and everything in the bucket is shown. Each key is reconciled twice, since a
+/// missing version is gone only after a delay. All stream records are delivered, in any order.
 pub(crate) async fn settle<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
     world.faults.stop();
     world.bucket.reveal();
@@ -49,7 +49,7 @@ async fn keys<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) ->
     arrivals.into_iter().map(|arrival| arrival.key).collect()
 }
 
-/// Looks at every asset, and says what did not fit.
+/// Checks every asset; returns the violations.
 pub(crate) async fn check<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
 ) -> CommandOutcome {
@@ -118,7 +118,7 @@ async fn faults<J: SimulatedStore, V: SimulatedTable>(
     faults
 }
 
-/// The pin is what S3 holds.
+/// The pin fits the bucket.
 fn pin_fault<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     key: &Key,
@@ -134,7 +134,7 @@ fn pin_fault<J: SimulatedStore, V: SimulatedTable>(
         }
         (AssetStatus::Received, CurrentObject::Object(version)) => pin == Some(&version.version_id),
         (AssetStatus::Received, CurrentObject::Absent) | (AssetStatus::Purging, _) => false,
-        // Received under a marker: it was restored from that very one.
+        // Received under a marker: it was restored from that marker.
         (AssetStatus::Received | AssetStatus::Uploaded, _)
         | (AssetStatus::Deleted, CurrentObject::Object(_)) => pin_held,
         (AssetStatus::Deleted, _) => pin.is_none() || pin_held,
@@ -144,8 +144,8 @@ fn pin_fault<J: SimulatedStore, V: SimulatedTable>(
     (!fits).then(|| format!("{:?} with pin {pin:?}, but S3 holds {:?}", asset.status(), ids()))
 }
 
-/// Nobody's bytes are destroyed unless somebody asked for that, or had destroyed the pinned ones;
-/// and of an asset that was not confirmed, only while no others had taken their place.
+/// Bytes are destroyed only on a request, or if the pinned version was destroyed in the bucket. For
+/// an unconfirmed asset, no other version may then have replaced it.
 fn purge_fault<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
     history: &History,
@@ -163,7 +163,7 @@ fn purge_fault<J: SimulatedStore, V: SimulatedTable>(
     (!grounds).then(|| format!("it was purged without grounds when it was {:?}", before.status()))
 }
 
-/// Nothing comes back to life but by being restored, and confirmed bytes stay the same.
+/// A deleted asset returns only by a restore, and confirmed bytes stay the same.
 fn life_fault(history: &History) -> Option<String> {
     let hidden = |status| {
         matches!(status, AssetStatus::Deleted | AssetStatus::Purging | AssetStatus::Purged)

@@ -1,4 +1,4 @@
-//! What a run is made of: stores, the faulty roads to them, and what was seen on the way.
+//! The parts of a run: stores, faulty connections to them, and the observations.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -23,38 +23,38 @@ use projections::rows::RowPage;
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use projections::{CurrentGeneration, Generations, Reader, Rows, Runner};
 
-/// A journal with an order of arrival.
+/// A journal with arrival order.
 pub(crate) trait SimulatedStore: Journal + Arrivals + 'static {}
 impl<T: Journal + Arrivals + 'static> SimulatedStore for T {}
 
-/// A read table that keeps its follower's position.
+/// A read table with its follower's position.
 pub(crate) trait SimulatedTable: Generations + Positions + 'static {}
 impl<T: Generations + Positions + 'static> SimulatedTable for T {}
 
-/// How rows are kept up in a run.
+/// How rows are projected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SimulatedFeed {
-    /// By stream records, to several runners.
+    /// By several runners, from the stream.
     Stream,
-    /// By following the order of arrival, with a position.
+    /// By followers of the arrival order, with a position.
     Follower,
     /// By both at once.
     Both,
 }
 
-/// What became of a run.
+/// A run's outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CommandOutcome {
-    /// What did not fit.
+    /// Violated checks.
     pub(crate) violations: Vec<String>,
     pub(crate) assets: u64,
     pub(crate) events: u64,
     pub(crate) acknowledged: u64,
     pub(crate) crashes: u64,
-    /// Events that the listener was told, those that came again too.
+    /// Events that the listener received, including duplicates.
     pub(crate) told: u64,
     pub(crate) kinds: BTreeMap<&'static str, u64>,
-    /// The heads of all assets: the same seed comes to the same.
+    /// The heads of all assets: equal seeds give equal heads.
     pub(crate) heads: Vec<Hash>,
 }
 
@@ -79,26 +79,26 @@ impl fmt::Display for CommandOutcome {
     }
 }
 
-/// What was seen while it ran.
+/// Observations of the run.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) violations: Vec<String>,
-    /// Assets that some client knows.
+    /// Assets known to clients.
     pub(crate) known: Vec<AssetId>,
-    /// The versions and heads that clients were told.
+    /// The acknowledged versions and heads.
     pub(crate) acknowledged: Vec<(Key, u64, Hash)>,
-    /// Versions of objects that somebody deleted behind the ledger's back.
+    /// Versions of objects that were deleted without the ledger.
     pub(crate) removed: HashSet<(Key, String)>,
-    /// Those of them that were gone while their key showed no bytes.
+    /// Those of them that were missing while their key had no bytes.
     pub(crate) unreplaced: HashSet<String>,
-    /// How many restores were asked for.
+    /// The number of restore requests.
     pub(crate) restores: u64,
-    /// The newest row of each asset that anybody saw.
+    /// The newest row of each asset that was read.
     pub(crate) rows: BTreeMap<Key, u64>,
-    /// How many of each asset's events the listener has heard of, and where it goes on.
+    /// How many of each asset's events the listener has received, and its cursor.
     pub(crate) heard: BTreeMap<Key, u64>,
     pub(crate) listened: Option<FeedCursor>,
-    /// How many events it was told, those that came again too.
+    /// How many events it received, including duplicates.
     pub(crate) told: u64,
     pub(crate) crashes: u64,
 }
@@ -150,19 +150,19 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         }
     }
 
-    /// A runner whose roads are faulty.
+    /// A runner with faulty ports.
     pub(crate) fn runner(&self) -> Runner {
         let journal = FaultyJournal::new(self.journal.clone(), self.faults.clone());
         let runner = Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone());
         runner.announcing(self.announcer())
     }
 
-    /// The rows that are read, past all faults.
+    /// The current rows, without faults.
     pub(crate) async fn rows(&self) -> Arc<dyn Rows> {
         self.views.rows(self.views.generations().await.unwrap().current)
     }
 
-    /// The read table at the end of a faulty road.
+    /// The read table with a faulty connection.
     pub(crate) fn table(&self) -> Distant<V> {
         Distant { views: self.views.clone(), faults: self.faults.clone() }
     }
@@ -184,7 +184,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         Caller { tenant, actor, source, request: "simulation".into() }
     }
 
-    /// The history as the journal has it, past all faults.
+    /// The history in the journal, without faults.
     pub(crate) async fn history(&self, key: &Key) -> Option<History> {
         let lines = self.journal.history(key).await.unwrap();
         match ledger::service::read(key, lines) {
@@ -196,14 +196,14 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         }
     }
 
-    /// The clock goes on, or now and then back.
+    /// Moves the clock, sometimes back.
     pub(crate) fn tick(&self) {
         let forward = i64::try_from(self.chance.below(3_000)).unwrap();
         let back = if self.chance.happens(100) { 10_000 } else { 0 };
         self.effects.advance(chrono::TimeDelta::microseconds(forward - back));
     }
 
-    /// Runs `doing` to its end, unless it is one of those that crash on the way.
+    /// Runs `doing` to its end, or sometimes crashes it at a random step.
     pub(crate) async fn mortal<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
         let mut steps = if self.chance.happens(100) { self.chance.below(20) } else { u64::MAX };
         let mut doing = Box::pin(doing);
@@ -220,7 +220,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     }
 }
 
-/// A read table, or one generation of it, at the end of a faulty road.
+/// A read table, or one generation of it, with a faulty connection.
 pub(crate) struct Distant<V: ?Sized> {
     views: Arc<V>,
     faults: Arc<Faults>,

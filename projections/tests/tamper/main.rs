@@ -1,5 +1,5 @@
-//! The tamper matrix: what somebody with the credentials of the store can do to it, and by which
-//! name an audit finds it.
+//! The tamper matrix: changes to a store by anyone with its credentials, and the names of their
+//! findings in an audit.
 #![allow(clippy::print_stdout, reason = "how much was detected, in figures")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::store::TamperedStore;
 
-/// A ledger in which anybody can write what they like.
+/// A ledger with direct writes to its store.
 pub(crate) struct TamperFixture {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) views: Arc<dyn Generations>,
@@ -27,7 +27,7 @@ pub(crate) struct TamperFixture {
 }
 
 impl TamperFixture {
-    /// An audit of it. Nobody brings rows here, so there is little to wait for.
+    /// An audit of it. No projector writes rows here, so the wait is short.
     pub(crate) fn audit(&self) -> RowAudit {
         RowAudit {
             journal: self.journal.clone(),
@@ -44,7 +44,7 @@ impl TamperFixture {
         findings(&self.audit()).await.0
     }
 
-    /// Appends and projects, as the ledger does.
+    /// Appends and projects, like the ledger.
     pub(crate) async fn keep(&self, story: &Story) {
         story.append_to(self.journal.as_ref()).await;
         let current = self.views.generations().await.unwrap().current;
@@ -52,7 +52,7 @@ impl TamperFixture {
     }
 }
 
-/// What an audit finds, and how much it looked at.
+/// The findings of an audit, and its progress.
 pub(crate) async fn findings(audit: &RowAudit) -> (Vec<Finding>, (u64, u64, u64)) {
     let (findings, mut heard) = mpsc::channel(16);
     let progress = Arc::<AuditProgress>::default();

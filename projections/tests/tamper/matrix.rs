@@ -1,4 +1,4 @@
-//! Each kind of tampering, on an asset of its own, and its name.
+//! Each kind of tampering, on a separate asset, and its name.
 
 use chrono::TimeDelta;
 use ledger::asset::Event;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::store::{dynamodb, sqlite};
 use crate::{TamperFixture, findings};
 
-/// Kinds of findings, and the versions that they are about.
+/// Kinds of findings, and their versions.
 type Names = &'static [(&'static str, u64)];
 
-/// What is done to the `nth` asset, and by which name it is found at which version.
+/// The tampering with the `nth` asset, and the expected findings and versions.
 struct Case {
     what: String,
     story: Story,
@@ -25,7 +25,7 @@ struct Case {
 }
 
 enum Deed {
-    /// Events are written as they stand here; those beyond the last are erased.
+    /// These events are written unchanged; later versions are erased.
     Journal(Vec<StoredLine>),
     Attribute(&'static str, Value),
     DropRow,
@@ -33,11 +33,11 @@ enum Deed {
     RowOf(u64),
     /// The row shows these lines.
     Both(Vec<StoredLine>),
-    /// No event, and no row either.
+    /// No events and no row.
     Nothing,
-    /// Nothing but a row.
+    /// Only a row.
     OnlyRow,
-    /// It was set aside, and nobody has looked.
+    /// It was parked and not repaired.
     Park,
 }
 
@@ -88,7 +88,7 @@ impl Lines {
         self
     }
 
-    /// A change of the `version`th event, as somebody makes it who knows how events are written.
+    /// A change of the `version`th event, by an attacker who knows the stored form.
     fn forge(&self, version: usize, prev: Hash) -> String {
         let mut record = EventRecord::read(&self.0[version - 1].body).unwrap();
         record.cause.actor = "mallory".into();
@@ -211,7 +211,7 @@ fn row_cases(cases: &mut Vec<Case>) {
 fn other(attribute: &str, altered: Names) -> (Value, Names) {
     let value = match attribute {
         "version" => json!(4),
-        // The row's word stands against the last event's: one of them was changed.
+        // The row contradicts the last event: one of them was changed.
         "head" => return (json!(Hash::of(b"x").to_string()), &[("edited", 5)]),
         "state" => json!("DELETED"),
         "confirmed" => json!(false),
@@ -224,7 +224,7 @@ fn other(attribute: &str, altered: Names) -> (Value, Names) {
     (value, altered)
 }
 
-/// What `verify` alone cannot see, and only a checkpoint can.
+/// Changes that only a checkpoint can detect, not `verify`.
 fn silent_cases() -> Vec<Case> {
     let case = |nth, what: &str, deed: fn(&Story) -> Deed| {
         let story = story(nth);
@@ -269,7 +269,7 @@ impl TamperFixture {
         }
     }
 
-    /// A projection that failed: the row stayed behind, and the asset was set aside.
+    /// A projection that failed: the row is stale, and the asset was parked.
     async fn park(&self, Case { story, .. }: &Case) {
         self.force_row(&story.at(4)).await;
         let (key, version, error) = (story.key.clone(), 5, "it could not be read".to_owned());
@@ -279,7 +279,7 @@ impl TamperFixture {
         self.views.rows(current).park(&parked).await.unwrap();
     }
 
-    /// Makes the history these lines and no others.
+    /// Replaces the history with these lines.
     async fn rewrite(&self, story: &Story, lines: &[StoredLine]) {
         for line in lines {
             self.write(&story.key, line.version, &line.body).await;
@@ -292,7 +292,7 @@ impl TamperFixture {
     }
 }
 
-/// What is left after rows were mended: the journal's own, as before.
+/// Findings after rows were repaired: those of the journal remain.
 async fn rows_are_mended_and_the_journal_is_not(
     world: &TamperFixture,
     cases: &[Case],
@@ -307,14 +307,14 @@ async fn rows_are_mended_and_the_journal_is_not(
     }
     let left: Vec<_> = world.findings().await.iter().map(|f| (f.asset.clone(), f.kind)).collect();
     let journal = cases.iter().flat_map(|case| case.expected.iter().map(move |e| (case, e.0)));
-    // A row without events may be all that is left of an asset.
+    // A row without events may be the last trace of an asset.
     let mended = |name: &str| rows(name) && name != "row-orphaned";
     let expected = journal.filter(|(_, name)| !mended(name)).count();
     assert_eq!(left.len(), expected, "{store}: {left:?}");
     assert!(left.iter().all(|(_, kind)| !mended(kind.name())), "{store}: {left:?}");
 }
 
-/// Commits everything, each on an asset of its own, and looks once.
+/// Commits all cases, each on a separate asset, and audits once.
 async fn every_deed_has_its_name(world: TamperFixture, store: &str) {
     let (cases, silent) = (cases(), silent_cases());
     let untouched: Vec<_> = (2001..2021).map(story).collect();
@@ -359,7 +359,7 @@ async fn on_dynamodb_every_deed_has_its_name() {
     every_deed_has_its_name(dynamodb().await, "dynamodb").await;
 }
 
-/// What no ledger wrote, each told once, whatever else is there.
+/// Items of no ledger are reported once, beside other assets.
 async fn oddities_are_told(world: TamperFixture, odd: &Story) {
     let other = story(2);
     world.keep(&other).await;

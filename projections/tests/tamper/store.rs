@@ -1,4 +1,4 @@
-//! Writes that no port offers, straight into the store.
+//! Direct writes to the store that no port offers.
 
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +24,7 @@ pub(crate) enum TamperedStore {
     Dynamo(Tables),
 }
 
-/// A ledger in a folder, without the triggers that guard it against accidents.
+/// A ledger in a folder, without the triggers that protect it from accidents.
 pub(crate) async fn sqlite() -> TamperFixture {
     let folder = TempDir::new().unwrap();
     let journal = Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap());
@@ -39,7 +39,7 @@ pub(crate) async fn sqlite() -> TamperFixture {
     TamperFixture { journal, views, store }
 }
 
-/// A ledger on an engine of its own.
+/// A ledger on a separate engine.
 pub(crate) async fn dynamodb() -> TamperFixture {
     let tables = Engine::new().tables().await;
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
@@ -48,7 +48,7 @@ pub(crate) async fn dynamodb() -> TamperFixture {
 }
 
 impl TamperFixture {
-    /// Writes an event's bytes, over whatever is there.
+    /// Writes an event's bytes; replaces an event.
     pub(crate) async fn write(&self, key: &Key, version: u64, body: &str) {
         match &self.store {
             TamperedStore::Sqlite { journal, .. } => {
@@ -66,7 +66,7 @@ impl TamperFixture {
         }
     }
 
-    /// Writes an event's bytes under what is no version.
+    /// Writes an event's bytes with an invalid version.
     pub(crate) async fn write_odd(&self, key: &Key, version: &str) {
         match &self.store {
             TamperedStore::Sqlite { journal, .. } => {
@@ -95,7 +95,7 @@ impl TamperFixture {
         put.set_item(Some(item)).send().await.unwrap();
     }
 
-    /// Takes an event away.
+    /// Deletes an event.
     pub(crate) async fn erase(&self, key: &Key, version: u64) {
         match &self.store {
             TamperedStore::Sqlite { journal, .. } => {
@@ -112,7 +112,7 @@ impl TamperFixture {
         }
     }
 
-    /// Sets one attribute of a row, or takes it away.
+    /// Sets one attribute of a row, or removes it.
     pub(crate) async fn alter(&self, key: &Key, attribute: &str, value: &Value) {
         match &self.store {
             TamperedStore::Sqlite { views, .. } => {
@@ -142,7 +142,7 @@ impl TamperFixture {
         }
     }
 
-    /// Takes a row away.
+    /// Deletes a row.
     pub(crate) async fn drop_row(&self, key: &Key) {
         match &self.store {
             TamperedStore::Sqlite { views, .. } => {
@@ -156,7 +156,7 @@ impl TamperFixture {
         }
     }
 
-    /// Puts a row in the place of whatever is there, newer or not.
+    /// Writes a row over any other row, newer or not.
     pub(crate) async fn force_row(&self, asset: &Asset) {
         let rows = self.views.rows(self.views.generations().await.unwrap().current);
         if rows.get(&asset.key).await.unwrap().is_some() {

@@ -1,8 +1,8 @@
-//! What each command costs on DynamoDB, with its projection: in requests, by table and kind, and
-//! in units, as the answers tell them.
+//! The cost of each command on DynamoDB, with its projection: in requests, by table and kind, and
+//! in units, from the replies.
 //!
-//! The budget stands here, and as a table in docs/COST.md; both are checked. Whoever adds a
-//! request or an index changes this file, and says so.
+//! The budget is here, and as a table in docs/COST.md; both are checked. A change that adds a
+//! request or an index must change this file.
 
 use std::fmt::Write as _;
 
@@ -16,14 +16,14 @@ use projections::views::ListQuery;
 
 use crate::world::{DynamoFixture, typical, world};
 
-/// Dollars for a million units: on demand, table class Standard, us-east-1, since 2024-11-01.
+/// Dollars per million units: on demand, table class Standard, us-east-1, since 2024-11-01.
 const WRITES: f64 = 0.625;
 const READS: f64 = 0.125;
 
-/// Assets of which each lane gets some.
+/// Assets: some for each lane.
 const WARM: usize = 24;
 
-/// What something may cost, and does.
+/// The exact cost of an operation.
 struct Budget {
     what: &'static str,
     /// Table, operation, times.
@@ -41,15 +41,15 @@ const fn budget(
     Budget { what, requests, write, read }
 }
 
-/// A batch of the stream asks which generations of rows there are, and for the row of each asset:
-/// what it lacks is announced.
+/// A batch of the stream reads the list of generations, and the row of each asset: the events that
+/// it lacks are announced.
 const LOOKED: (&str, &str, u64) = ("views", "GetItem", 2);
 /// A batch of the stream announces each asset's events in the feed, and writes its row.
 const PUT: (&str, &str, u64) = ("views", "PutItem", 2);
-/// One event on a history that was loaded, and its row.
+/// One event on a loaded history, and its row.
 const UPDATE: &[(&str, &str, u64)] =
     &[("journal", "PutItem", 1), ("journal", "Query", 2), LOOKED, PUT];
-/// Two events on a history that was loaded once, and their row.
+/// Two events on a history loaded once, and their row.
 const TWO_EVENTS: &[(&str, &str, u64)] =
     &[("journal", "PutItem", 2), ("journal", "Query", 2), LOOKED, PUT];
 
@@ -77,7 +77,7 @@ fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
 }
 
 impl DynamoFixture {
-    /// An asset in the state that `what` is usually done in.
+    /// An asset in the usual state for `what`.
     async fn prepared(&self, what: &str) -> AssetId {
         let asset = self.create().await;
         self.upload(asset);
@@ -100,12 +100,12 @@ impl DynamoFixture {
         if what == FEED_AT_ITS_END {
             self.end.set(walk(&self.feed, page_of_the_feed(None)).await.1).unwrap();
         }
-        // A reader asks which generation is read once in some seconds.
+        // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
         asset
     }
 
-    /// Enough assets that a page is a small part of them.
+    /// So many assets that a page is a small part.
     async fn fill(&self) {
         for nth in 0..400 {
             let mut row = Story::declared("main", nth, typical()).received().uploaded().asset();
@@ -114,7 +114,7 @@ impl DynamoFixture {
         }
     }
 
-    /// A process knows where lanes end once it has written them.
+    /// A process knows the ends of lanes that it has written.
     async fn warm(&self) {
         for _ in 0..WARM {
             let asset = self.create().await;
@@ -122,7 +122,7 @@ impl DynamoFixture {
         }
     }
 
-    /// More than a page, from every lane.
+    /// More than a page, in every lane.
     async fn announce_many(&self) {
         for _ in 0..150 {
             let asset = self.create().await;
@@ -160,7 +160,7 @@ impl DynamoFixture {
         self.service.history(&self.caller().key(asset)).await.unwrap().unwrap().entries().len()
     }
 
-    /// What one `what` costs, with its projection.
+    /// The cost of `what`, with its projection.
     async fn cost(&self, what: &str) -> UnitTally {
         self.warm().await;
         let (asset, before, mut cost);
@@ -207,7 +207,7 @@ async fn nothing_costs_more_than_its_budget_or_asks_for_anything_else() {
     assert!(wrong.is_empty(), "not as in the budget:\n{}", wrong.join("\n"));
 }
 
-/// Each would cost every write once more.
+/// Each would add one write per write.
 #[test]
 fn no_table_has_an_index() {
     for definition in [engine::JOURNAL, engine::VIEWS] {

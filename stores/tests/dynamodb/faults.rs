@@ -1,5 +1,5 @@
-//! Bad luck on the way to DynamoDB and bad items in it: a clear answer, nothing lost that was
-//! acknowledged, nothing done twice.
+//! Faults on the way to DynamoDB and bad items in it: a clear answer, no acknowledged event lost,
+//! no command executed twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use stores::DynamoJournal;
 
 use crate::world::{DynamoFixture, reached_by, world};
 
-/// Reached as the functions reach it: a second a try, three tries.
+/// Like in the functions: a second per attempt, three attempts.
 async fn patient() -> DynamoFixture {
     let engine = Engine::new();
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(1));
@@ -32,7 +32,7 @@ async fn patient() -> DynamoFixture {
 }
 
 impl DynamoFixture {
-    /// Fails the next puts so, one after another.
+    /// Fails the next puts, in this order.
     fn fail_puts(&self, faults: &[Fault]) {
         let mut faults: Vec<_> = faults.iter().rev().copied().collect();
         self.engine.fail(move |asked| (asked.operation == "PutItem").then(|| faults.pop())?);
@@ -58,7 +58,7 @@ impl DynamoFixture {
         }
     }
 
-    /// Puts an event there that this program did not write.
+    /// Writes an event directly to the table.
     async fn forge(&self, asset: AssetId, version: u64, body: Option<&str>) {
         let key = self.caller().key(asset);
         let put = self.tables.client.put_item().table_name(&self.tables.journal);
@@ -146,7 +146,7 @@ async fn a_read_table_that_is_gone_costs_lists_and_no_answers() {
     assert_eq!(read.status(), AssetStatus::Uploaded);
 }
 
-/// One asset's trouble is a person's, and its neighbours go on.
+/// An operator must repair the asset; others continue.
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_refused_by_commands_and_parked_by_the_projection() {
     let sample = include_str!("../../../migrations/events/soft_deleted.v1.json").trim_end();
@@ -184,8 +184,7 @@ async fn a_projection_that_is_throttled_says_which_hints_to_give_again() {
     assert_eq!(world.views.get(&key).await.unwrap().unwrap().status(), AssetStatus::Uploaded);
 }
 
-/// Also those who mend a row by hand: a row that is ahead of the feed would hide its events for
-/// ever.
+/// Also repairs by hand: a row ahead of the feed would hide its events for ever.
 #[tokio::test]
 async fn whoever_writes_rows_here_announces_first() {
     let world = world().await;

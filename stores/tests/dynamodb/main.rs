@@ -1,4 +1,4 @@
-//! The whole ledger on DynamoDB: what it costs, and what it makes of bad luck.
+//! The whole ledger on DynamoDB: its costs, and its handling of faults.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod cost;

@@ -1,4 +1,4 @@
-//! A whole ledger on an engine of its own.
+//! A whole ledger on a separate engine.
 
 use std::sync::{Arc, OnceLock};
 
@@ -27,18 +27,18 @@ pub(crate) struct DynamoFixture {
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) feed: LanedFeed,
-    /// Where a listener stands who has heard of everything.
+    /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
 }
 
-/// Reached by a client that tries once.
+/// With a client that never retries.
 pub(crate) async fn world() -> DynamoFixture {
     let engine = Engine::new();
     let client = engine.client();
     reached_by(engine, client).await
 }
 
-/// Reached by this client of the engine.
+/// With this client of the engine.
 pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture {
     let tables = engine.tables().await.through(client);
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
@@ -97,7 +97,7 @@ impl DynamoFixture {
         self.bucket.put(&self.caller().key(asset), b"hello world");
     }
 
-    /// Projects what came after `version`, as the stream brings it.
+    /// Projects the events after `version`, like the stream.
     pub(crate) async fn project(&self, asset: AssetId, version: usize) {
         let history = self.service.history(&self.caller().key(asset)).await.unwrap().unwrap();
         drop(self.engine.take_tally());
@@ -114,7 +114,7 @@ impl DynamoFixture {
     }
 }
 
-/// A file of which as much is declared as usually is.
+/// The usual declaration of a file.
 pub(crate) fn typical() -> Declaration {
     Declaration {
         upload: UploadKind::Declared,
