@@ -23,7 +23,7 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
 
-/// What browsers are told of `pages`.
+/// The CORS headers for `pages`.
 pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
     let known = move |origin: &HeaderValue, _: &Parts| {
         origin.to_str().is_ok_and(|origin| pages.let_in(origin))

@@ -1,7 +1,7 @@
-//! Commands and projections on an embedded DynamoDB, beside raw conditional puts into it.
+//! Commands and projections on an embedded DynamoDB, compared with raw conditional puts.
 //!
-//! A fresh engine for every measurement: it slows down with what it holds. Its own work is in
-//! all figures, and so is the SDK's; so CPU time is told beside the rates.
+//! A new engine for every measurement: it slows down with its data. All figures include its own
+//! work and the SDK's; so CPU time is shown with the rates.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,18 +25,18 @@ use stores::DynamoViews;
 use crate::journal::{event, rate};
 use crate::table::ResultsTable;
 
-/// How long each figure is measured, at least.
+/// The minimum time of a measurement.
 const MEASURED: Duration = Duration::from_secs(4);
-/// Who works at once: as many as a runner projects at once.
+/// Parallel clients: as many as a runner's projections.
 const CLIENTS: u64 = 16;
-/// Runners at once, as many as the stream's mapping has: one is one task, on one core.
+/// Parallel runners, as many as in the stream's mapping: one is one task, on one core.
 const RUNNERS: u32 = 4;
 /// Records of one batch of the stream.
 const BATCH: u32 = 100;
-/// Batches that wait for each runner: more than it can project while it is measured.
+/// Batches for each runner: more than it can project during a measurement.
 const BATCHES: u32 = 200;
 
-/// A rate a second, and CPU time for a thousand, the engine's included.
+/// A rate per second, and CPU time per thousand, with the engine's.
 struct Measured {
     rate: f64,
     cpu: f64,
@@ -56,7 +56,7 @@ pub(crate) async fn ratios(table: &mut ResultsTable) -> Result<()> {
     Ok(())
 }
 
-/// Beside the mean of what was measured before and after: machines have moods.
+/// Uses the mean of a measurement before and one after: machines vary.
 fn compare(table: &mut ResultsTable, what: &str, ours: &Measured, [a, b]: [&Measured; 2]) {
     let raw = Measured { rate: f64::midpoint(a.rate, b.rate), cpu: f64::midpoint(a.cpu, b.cpu) };
     table.ratio(what, ours.rate, "raw conditional puts, 16 clients", raw.rate, "≥ 0.8");
@@ -65,7 +65,7 @@ fn compare(table: &mut ResultsTable, what: &str, ours: &Measured, [a, b]: [&Meas
     table.figure("the same, CPU per thousand", &cpu(ours), &beside, "");
 }
 
-/// What clients do: a thing each of them does again and again, told its number.
+/// The operation that each client repeats, with a number per call.
 type Deed = Box<dyn AsyncDeed>;
 
 #[async_trait::async_trait]
@@ -139,7 +139,7 @@ impl AsyncDeed for Create {
     }
 }
 
-/// Batches as the stream brings them, each of so many events an asset.
+/// Projects batches like the stream's, of `events` events per asset.
 async fn project(events: u32) -> Result<Measured> {
     let tables = Engine::new().tables().await;
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), tables.journal));
@@ -189,7 +189,7 @@ fn measured(total: u64, start: Instant, before: f64) -> Result<Measured> {
     Ok(Measured { rate: rate(total, start.elapsed()), cpu })
 }
 
-/// Seconds of CPU that this process has used.
+/// The CPU time of this process, in seconds.
 fn cpu() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();

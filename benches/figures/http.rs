@@ -1,4 +1,4 @@
-//! Requests a second at 32 connections, beside a bare axum handler in a process of its own.
+//! Requests per second at 32 connections, and of a bare axum handler in a separate process.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ pub(crate) async fn requests(table: &mut ResultsTable) -> Result<()> {
     Ok(())
 }
 
-/// An asset that can be downloaded, as the path to ask for.
+/// Creates a downloadable asset; returns its path.
 async fn uploaded(address: &str) -> Result<String> {
     let http = reqwest::Client::new();
     let created: Value = http.post(format!("http://{address}/asset")).send().await?.json().await?;

@@ -1,4 +1,4 @@
-//! Appends a second, beside raw inserts of the same rows into the same table.
+//! Appends per second, and raw inserts of the same rows into the same table.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use stores::sqlite::OpenMode;
 use crate::table::ResultsTable;
 
 const SAMPLE: &str = include_str!("../../migrations/events/created.v1.json");
-/// How long each figure is measured.
+/// The duration of a measurement.
 const MEASURED: Duration = Duration::from_secs(4);
 
 /// A `created` event of a new asset: its key and its line.
@@ -43,8 +43,8 @@ pub(crate) async fn appends(table: &mut ResultsTable) -> Result<()> {
     Ok(())
 }
 
-/// Assets come in the order of their ids, as the clock makes them; the raw inserts do too. An
-/// index is several times slower to fill at 256 places at once than at its end.
+/// Assets come in the order of their ids, as with a real clock; so do the raw inserts. Filling an
+/// index at 256 places at once is several times slower than at its end.
 async fn ours(writers: u64) -> Result<f64> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let journal = Arc::new(SqliteJournal::open(folder.path(), OpenMode::OrCreate).await?);

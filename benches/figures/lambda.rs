@@ -1,7 +1,7 @@
-//! The functions as Lambda would start them: how long until the first answer, how large.
+//! The functions, started as on Lambda: the time to the first answer, and the size.
 //!
-//! The Lambda Runtime API is spoken here by a server of our own, and no AWS is reachable: what is
-//! measured is the process, from its start until its answer to the first invocation arrives.
+//! The Lambda Runtime API is a local server, and no AWS is reachable: the measurement covers the
+//! process, from its start until its answer to the first invocation arrives.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,11 +19,11 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::table::ResultsTable;
 
 const STARTS: usize = 30;
-/// Longer than this, something hangs.
+/// After this time, it hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 const VERSION: &str = "/2018-06-01/runtime";
 
-/// Builds the functions as they are deployed, and measures them.
+/// Builds the functions as for deployment, and measures them.
 pub(crate) async fn functions(table: &mut ResultsTable) -> Result<()> {
     let built = Command::new(root().join("deploy/build")).stdout(Stdio::null()).status()?;
     ensure!(built.success(), "deploy/build failed");
@@ -97,7 +97,7 @@ async fn next(State(invocation): State<Invocation>) -> Response {
     (headers, invocation.event).into_response()
 }
 
-/// An answer, or an error told in its place.
+/// An answer, or an error instead.
 async fn answer(
     State(invocation): State<Invocation>,
     Params((_, what)): Params<(String, String)>,

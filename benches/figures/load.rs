@@ -1,4 +1,4 @@
-//! How soon a row follows an upload, and how much memory an upload takes.
+//! The delay from an upload to its row, and the memory of an upload.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::program::Program;
 use crate::table::ResultsTable;
 
 const UPLOADS: usize = 300;
-/// How often the row is looked at: the resolution of the lag.
+/// The polling interval of rows: the resolution of the lag.
 const LOOK: Duration = Duration::from_micros(200);
-/// How often memory is read.
+/// Interval of memory reads.
 const SAMPLE: Duration = Duration::from_millis(20);
 const GIB: u64 = 1 << 30;
 
-/// From S3's answer to the upload, when its notification is committed, to the row that shows it.
+/// From S3's answer to the upload, when its notification is committed, to the row with it.
 pub(crate) async fn lag(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let program = Program::serve(folder.path())?;
@@ -53,12 +53,12 @@ fn until_row(rows: &Connection, id: &str) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Resident memory of the one process that is API, S3 endpoint and projection, during 1 GiB.
+/// Resident memory of the process with API, S3 endpoint and projection, during 1 GiB.
 pub(crate) async fn memory(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let program = Program::serve(folder.path())?;
     let http = reqwest::Client::new();
-    upload(&http, &program, 1 << 20).await?; // warm: what a first request allocates is not load
+    upload(&http, &program, 1 << 20).await?; // warm-up: allocations of a first request
     let idle = program.resident()?;
     let started = Instant::now();
     let sending = upload(&http, &program, GIB);

@@ -1,9 +1,9 @@
 //! The figures of this machine, in one run: `cargo bench`.
 //!
-//! Each figure stands beside the limit of the engine below it, measured in the same run, because
-//! machines are noisy and only the ratio travels. Nothing here is a test. `cargo bench` with one of
-//! `-- dynamodb`, `-- functions`, `-- journal`, `-- offline` and `-- replay` prints those figures
-//! alone, and leaves the file as it is.
+//! Each figure is shown with the limit of the engine below it, measured in the same run, because
+//! machines vary and only the ratio is portable. Nothing here is a test. `cargo bench` with one of
+//! `-- dynamodb`, `-- functions`, `-- journal`, `-- offline` and `-- replay` prints only those
+//! figures, and leaves the file unchanged.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 

@@ -1,4 +1,4 @@
-//! Events of an export checked a second, on one core, beside bare JSON parsing and SHA-256 of the
+//! Events of an export checked per second, on one core; and bare JSON parsing and SHA-256 of the
 //! same lines.
 
 use std::fs::File;
@@ -46,7 +46,7 @@ fn export(out: &Path) -> Result<u64> {
     Ok(writer.finish()?.events)
 }
 
-/// The samples' history, as that of another asset.
+/// The samples' history, with another asset's id.
 pub(crate) fn history(number: u64) -> Result<History> {
     let (mut lines, mut prev, mut asset) = (Vec::new(), Hash::ZERO, None);
     for sample in SAMPLES {

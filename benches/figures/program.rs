@@ -1,4 +1,4 @@
-//! The real program as a process of its own.
+//! The real program as a separate process.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 pub(crate) struct Program {
     child: Child,
     _out: BufReader<ChildStdout>,
-    /// The address that its first line tells.
+    /// The address in its first line.
     pub(crate) address: String,
 }
 
@@ -21,7 +21,7 @@ impl Program {
         Self::start(command)
     }
 
-    /// This bench itself, as a server that does nothing but answer.
+    /// This bench itself, as a server that only answers.
     pub(crate) fn bare() -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare-axum");

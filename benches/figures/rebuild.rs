@@ -1,5 +1,5 @@
-//! Events replayed a second, beside the bare scan of the same journal with each event decoded; and
-//! the memory of the program that does it.
+//! Events replayed per second, compared with a bare scan of the same journal with decoding; and the
+//! memory of the program.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -25,13 +25,13 @@ use crate::offline::history;
 use crate::rows::bare_inserts;
 use crate::table::ResultsTable;
 
-/// Assets of five events each: as files, fewer and more, and on the embedded engine.
+/// Assets of five events each: fewer and more in files, and on the embedded engine.
 const FEWER: u64 = 20_000;
 const MORE: u64 = 200_000;
 const ON_DYNAMODB: u64 = 4_000;
-/// Segments, as many as there are cores where the figures are taken.
+/// Segments: the number of cores of the reference machine.
 const SEGMENTS: u32 = 2;
-/// How often memory and phase are looked at.
+/// The interval of memory and phase samples.
 const SAMPLE: Duration = Duration::from_millis(5);
 /// Assets appended at once.
 const AT_ONCE: u64 = 512;
@@ -49,14 +49,14 @@ async fn in_files(table: &mut ResultsTable, folder: &Path, assets: u64) -> Resul
     fill(&*journal, assets).await?;
     let views = Arc::new(SqliteViews::open(folder, OpenMode::OrCreate)?);
     let what = format!("SQLite: replay of {} events", assets * 5);
-    // Beside the mean of what was measured before and after: machines have moods.
+    // The mean of a scan before and one after: machines vary over time.
     let before = scan(journal.clone(), assets).await?;
     let first = replay(journal.clone(), views.clone(), assets).await?;
     let again = replay(journal.clone(), views.clone(), assets).await?;
     let after = scan(journal, assets).await?;
     let scanned = f64::midpoint(before, after);
     told(table, &what, first, again, scanned);
-    // What a replay is made of, one after the other, where scanning and inserting share the cores.
+    // The steps of a replay in sequence, since scanning and inserting share the cores.
     let limit = 5.0 / (5.0 / scanned + 1.0 / bare_inserts(folder)?);
     table.ratio("the same", first.made, "bare scan, then bare inserts of the rows", limit, "");
     ensure!(views.generations().await?.current != Generation::FIRST, "nothing was switched to");
@@ -80,7 +80,7 @@ async fn on_dynamodb(table: &mut ResultsTable) -> Result<()> {
     Ok(())
 }
 
-/// Events a second until all rows are made, and until they are compared and read.
+/// Events per second until all rows exist, and until they are compared and read.
 #[derive(Clone, Copy)]
 struct Rates {
     made: f64,
@@ -111,7 +111,7 @@ async fn fill(journal: &dyn Journal, assets: u64) -> Result<()> {
     Ok(())
 }
 
-/// Every page of every segment, and each of its events decoded.
+/// Reads every page of every segment, and decodes each event.
 async fn scan(journal: Arc<dyn Scan>, assets: u64) -> Result<f64> {
     let segments = journal.segments(SEGMENTS).await?;
     let start = Instant::now();
@@ -175,7 +175,7 @@ where
     Ok(Rates { made, switched: rate(assets * 5, start.elapsed()) })
 }
 
-/// The most memory in MiB that the program takes for a replay.
+/// The program's peak memory in MiB during a replay.
 async fn resident(folder: &Path) -> Result<f64> {
     let mut program = Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
         .args(["replay", "--data"])

@@ -1,4 +1,4 @@
-//! Events folded a second, beside bare JSON parsing of the same lines.
+//! Events folded per second, and bare JSON parsing of the same lines.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::journal::rate;
 use crate::table::ResultsTable;
 
 const MEASURED: Duration = Duration::from_secs(2);
-/// A typical asset's events, as the samples have them.
+/// A typical asset's events, from the samples.
 pub(crate) const SAMPLES: [&str; 5] = [
     include_str!("../../migrations/events/created.v1.json"),
     include_str!("../../migrations/events/received.v1.json"),

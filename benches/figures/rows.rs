@@ -1,4 +1,4 @@
-//! Bare inserts of the rows that a replay made, into the same table: what no replay gets around.
+//! Bare inserts of a replay's rows into the same table: the minimum work of any replay.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,12 +9,12 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::journal::rate;
 
-/// Rows that are taken for all.
+/// Rows that represent all.
 const SAMPLE: usize = 20_000;
-/// Rows of a commit, as many as a replay writes in one.
+/// Rows per commit, as many as in a replay.
 const GROUP: usize = 256;
 
-/// Rows a second of the read table in `folder`, inserted without a condition into an empty one.
+/// Rows per second of the read table in `folder`, inserted unconditionally into an empty one.
 pub(crate) fn bare_inserts(folder: &Path) -> Result<f64> {
     let (columns, rows) = sample(folder)?;
     let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;

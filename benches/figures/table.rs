@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Figures, each with what it is compared to.
+/// Figures, each with its comparison.
 #[derive(Default)]
 pub(crate) struct ResultsTable {
     rows: Vec<[String; 5]>,
@@ -23,7 +23,7 @@ impl ResultsTable {
         );
     }
 
-    /// A figure that stands by itself.
+    /// A figure without a ratio.
     pub(crate) fn figure(&mut self, what: &str, figure: &str, beside: &str, target: &str) {
         self.row(what, figure, beside, "", target);
     }

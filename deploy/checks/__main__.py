@@ -18,7 +18,7 @@ TEMPLATE = ROOT / "deploy/template.yaml"
 
 
 def complaints(text):
-    """What each check says against a template: its name, and its complaints."""
+    """The name and the complaints of each check of a template."""
     try:
         expanded = template.expand(text)
         stacks = template.stacks(expanded)
@@ -31,7 +31,7 @@ def complaints(text):
 
 
 def ask(name, expanded, stacks):
-    """What one tool says."""
+    """A tool's findings."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         template.dump(expanded, file.name)
         return list(tools.TOOLS[name](file.name, stacks))
@@ -48,8 +48,8 @@ def check(text):
 
 
 def check_mutants(text):
-    """Every mutant until the first check that notices; True if all are noticed. What the template
-    is blamed for anyway is no news of a mutant."""
+    """Every mutant until the first check that notices; True if all are noticed. Complaints about
+    the template itself do not count."""
     known = Known(text)
     survivors = 0
     for what, old, new in mutants.MUTANTS:
@@ -69,13 +69,13 @@ def check_mutants(text):
 
 
 class Known:
-    """What the template itself is blamed for, check by check, and no check asked before it matters."""
+    """The complaints about the template itself, by check. A check runs only when it is needed."""
 
     def __init__(self, text):
         self.rest, self.found = complaints(text), {}
 
     def to(self, name):
-        """What this check says."""
+        """Its complaints."""
         while name not in self.found:
             asked, found = next(self.rest)
             self.found[asked] = set(found)

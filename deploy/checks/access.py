@@ -1,8 +1,8 @@
-"""Who may do what: the roles' policies, read as IAM reads them."""
+"""The roles' rights: their policies, evaluated as in IAM."""
 
 from fnmatch import fnmatchcase
 
-# All that a function may do to the journal. Nobody may change what is there.
+# The rights of functions to the journal. None may change existing events.
 JOURNAL = {
     "ApiRole": {"Query", "PutItem"},
     "BucketRole": {"Query", "PutItem"},
@@ -11,7 +11,7 @@ JOURNAL = {
 }
 VIEWS = {
     "ApiRole": {"Query", "GetItem"},
-    # Of what is missing from the bucket; the query is for what is contradicted.
+    # For notes of missing objects; the query is for contradicted assets.
     "BucketRole": {"GetItem", "PutItem", "DeleteItem", "Query"},
     "ProjectorRole": {"GetItem", "PutItem", "Query"},
     "AuditRole": {"GetItem", "Query", "Scan"},
@@ -23,7 +23,7 @@ TABLE_ACTIONS = [
     "PutResourcePolicy", "Query", "Scan", "UpdateContinuousBackups", "UpdateItem", "UpdateTable",
     "UpdateTimeToLive",
 ]
-# Looking at a bucket: without ListBucket a missing key is 403, and not 404.
+# Reading a bucket: without ListBucket a missing key is 403, not 404.
 LOOKING = ["ListBucket", "ListBucketVersions", "GetBucketVersioning"]
 LOOKERS = {
     "ApiRole": {"GetObject", "GetObjectVersion", "PutObject", "DeleteObjectVersion"},
@@ -35,23 +35,23 @@ OBJECT_ACTIONS = [
     "GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion",
     "PutObjectAcl", "RestoreObject", "BypassGovernanceRetention",
 ]
-# IAM knows no resources for these.
+# IAM has no resources for these.
 ANYWHERE = {"dynamodb:ListStreams", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 def listed(value):
-    """What a policy writes as one or as a list of them."""
+    """A policy's value as a list, also a single one."""
     return value if isinstance(value, list) else [value]
 
 
 def names(statement, action, arn):
-    """Whether a statement is about this action on this resource."""
+    """Whether a statement covers this action on this resource."""
     return any(fnmatchcase(action.lower(), named.lower()) for named in listed(statement["Action"])) \
         and any(fnmatchcase(arn, named) for named in listed(statement["Resource"]))
 
 
 def statements(stack, role):
-    """What a role's own policies say."""
+    """A role's policy statements."""
     policies = stack.properties(role).get("Policies", [])
     return [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
 

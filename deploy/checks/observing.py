@@ -1,10 +1,10 @@
-"""What operators see: alarms and a dashboard of metrics that exist, and logs that end."""
+"""Alarms and a dashboard of existing metrics, and logs with a retention."""
 
 import json
 
 from . import source
 
-# What AWS emits, and by which dimension, of what we look at.
+# The metrics of AWS in use, and their dimensions.
 FUNCTION, TABLE, QUEUE = ("FunctionName",), ("TableName",), ("QueueName",)
 AWS = {
     "AWS/Lambda": {
@@ -28,9 +28,9 @@ AWS = {
 }
 OURS = ("Service", "Function")
 FUNCTIONS = ["ApiFunction", "ProjectorFunction", "BucketFunction", "AuditFunction"]
-# What is alarming when it is not there.
+# The metric that alarms when missing.
 MISSED = "asset_ledger_verify_completed"
-# Every way in which the ledger can be in trouble has its alarm.
+# Every kind of failure of the ledger has its alarm.
 NEEDED = {
     ("asset_ledger_tamper", "ProjectorFunction"), ("asset_ledger_assets_parked", "ProjectorFunction"),
     ("asset_ledger_notifications_dropped", "BucketFunction"),
@@ -49,7 +49,7 @@ NEEDED = {
 
 
 def _wrong_metric(stack, namespace, metric, dimensions):
-    """What is wrong with a metric that somebody looks at, if anything is."""
+    """The fault of a metric in use, or None."""
     if namespace == "AssetLedger":
         if metric not in source.emitted_metrics():
             return f"nothing emits {metric}"
@@ -87,7 +87,7 @@ def alarms_look_at_metrics_that_exist(stack):
 
 
 def _rings_when_it_is_missed(name, alarm):
-    """A look that is not done emits nothing: it must be missed for 25 hours, and then ring."""
+    """A missed audit emits nothing: the alarm rings after 25 hours without one."""
     agreed = {
         "TreatMissingData": "breaching", "ComparisonOperator": "LessThanThreshold", "Threshold": 1,
         "Statistic": "Sum", "Period": 3600, "EvaluationPeriods": 25,
@@ -129,7 +129,7 @@ def the_dashboard_shows_metrics_that_exist(stack):
 
 
 def _written_out(metrics):
-    """CloudWatch's shorthand written out: "." is what stands above, "..." all that is not given."""
+    """Expands CloudWatch's shorthand: "." is the value above, "..." all values not given."""
     above = []
     for metric in metrics:
         row = [part for part in metric if not isinstance(part, dict)]

@@ -1,10 +1,10 @@
-"""What carries messages: every limit of it finite, every failure kept, nothing filtered away."""
+"""Message paths: every limit is finite, every failure is kept, no message is filtered out."""
 
 import json
 
 from . import access
 
-# The values that were measured to fit; docs/DEPLOY.md says why each.
+# Values from measurements; docs/DEPLOY.md has the reasons.
 STREAM = {
     "StartingPosition": "TRIM_HORIZON",
     "BatchSize": 100,
@@ -83,7 +83,7 @@ def filters_can_be_read_and_let_everything_through(stack):
 
 
 def matches(pattern, event):
-    """Whether an event pattern of plain values, as ours are, matches an event."""
+    """Whether an event pattern of plain values, like ours, matches an event."""
     if not isinstance(pattern, dict) or not isinstance(event, dict):
         return False
     return all(

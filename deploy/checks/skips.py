@@ -1,4 +1,4 @@
-"""Every rule of a tool that is not applied, and why. There is no other place to skip one."""
+"""Every skipped rule of a tool, with the reason. Rules are skipped only here."""
 
 CFN_LINT = {}
 

@@ -1,7 +1,7 @@
-"""The template as CloudFormation would see it: expanded by SAM, and with every reference resolved.
+"""The template in CloudFormation's view: expanded by SAM, and with every reference resolved.
 
-Names are invented where AWS would invent them, so that policies, patterns and the dashboard can be
-read as they will be."""
+Names that AWS would generate are invented, so that policies, patterns and the dashboard can be
+read in their final form."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PSEUDO = {
     "AWS::StackName": "ledger",
     "AWS::URLSuffix": "amazonaws.com",
 }
-# What a resource's Ref is, where it is not its logical id.
+# The Ref of a resource, if it is not the logical id.
 NAMES = {
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Lambda::Function": "FunctionName",
@@ -54,7 +54,7 @@ def expand(text):
     os.environ.setdefault("AWS_DEFAULT_REGION", PSEUDO["AWS::Region"])
     try:
         return transform(template, {}, _NoManagedPolicies())
-    except Exception as error:  # whatever SAM raises, the template is what is wrong
+    except Exception as error:  # any error of SAM is an error of the template
         raise Broken(f"SAM: {error} {getattr(error, 'causes', '')}") from error
 
 
@@ -64,7 +64,7 @@ class _NoManagedPolicies:
 
 
 class Stack:
-    """One way to deploy the template: with these parameters."""
+    """A deployment of the template with these parameters."""
 
     def __init__(self, expanded, **parameters):
         self.expanded = expanded
@@ -97,7 +97,7 @@ class Stack:
         return self._attribute(name, "Arn")
 
     def ref(self, name):
-        """What a Ref to a name gives."""
+        """The value of a name's Ref."""
         if name == "AWS::NoValue":
             return GONE
         if name in PSEUDO:
@@ -190,7 +190,7 @@ FUNCTIONS = {
 
 
 def stacks(expanded):
-    """The ways to deploy it that differ: as little as possible, and everything."""
+    """The two extreme deployments: the minimum, and everything."""
     return {
         "bare": Stack(expanded),
         "full": Stack(

@@ -1,4 +1,4 @@
-"""The usual tools, each on what it sees best: cfn-lint on the expanded template, checkov for policy,
+"""The usual tools, each for its purpose: cfn-lint for the expanded template, checkov for policy,
 parliament for IAM."""
 
 import json
@@ -43,7 +43,7 @@ def check_policies(_path, stacks):
 
 
 def checkov(path, _stacks):
-    """What auditors ask for."""
+    """The auditors' rules."""
     skipped = ",".join(skips.CHECKOV)
     done = subprocess.run(
         [BIN / "checkov", "--file", path, "--framework", "cloudformation", "--compact", "--quiet",
@@ -69,7 +69,7 @@ def identity_policies(stack):
 
 
 def resource_policies(stack):
-    """The policies that stand with a resource: parliament reads only those of identities."""
+    """The policies of resources: parliament reads only those of identities."""
     for name, resource in stack.resources.items():
         properties = resource.get("Properties", {})
         for key in ("PolicyDocument", "KeyPolicy"):
@@ -80,7 +80,7 @@ def resource_policies(stack):
 
 
 def resource_actions(stack):
-    """Each action that a resource's policy names."""
+    """Each action in a resource's policy."""
     for name, policy in resource_policies(stack):
         for statement in policy["Statement"]:
             actions = statement["Action"]

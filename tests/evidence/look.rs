@@ -111,7 +111,7 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         against.journal(&*journal, &mut |finding| named.tell_kept(&finding)).await?;
     }
     followed(&position, &*journal).await?.iter().for_each(|finding| named.tell(finding));
-    // Like on the command line without `--against`: no repair from such a journal.
+    // As on the command line without `--against`: no repair from such a journal.
     let repair = repair && !named.0.contains_key(JOURNAL);
     let inventory =
         Arc::new(LocalBucket::open(&day.data.join("s3"), "assets", Arc::new(SystemEffects), open)?);

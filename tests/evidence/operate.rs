@@ -1,4 +1,4 @@
-//! The operations of an operator, called like from the command line.
+//! The operations of an operator, called as from the command line.
 
 use std::sync::Arc;
 use std::time::Duration;

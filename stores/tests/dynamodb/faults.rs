@@ -21,7 +21,7 @@ use stores::DynamoJournal;
 
 use crate::world::{DynamoFixture, reached_by, world};
 
-/// Like in the functions: a second per attempt, three attempts.
+/// As in the functions: a second per attempt, three attempts.
 async fn patient() -> DynamoFixture {
     let engine = Engine::new();
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(1));
