@@ -119,10 +119,11 @@ MUTANTS = [
     ("an alarm that misses a daily look too late",
      "EvaluationPeriods: 25", "EvaluationPeriods: 50"),
     ("an audit that writes rows",
-     "Action: [dynamodb:GetItem, dynamodb:Query]\n                Resource: !GetAtt Views.Arn\n"
+     "Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:Scan]\n"
+     "                Resource: !GetAtt Views.Arn\n"
      "              - Sid: ThroughTheKey\n                Effect: Allow\n"
      "                Action: [kms:Decrypt, kms:DescribeKey]",
-     "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query]\n"
+     "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:Scan]\n"
      "                Resource: !GetAtt Views.Arn\n"
      "              - Sid: ThroughTheKey\n                Effect: Allow\n"
      "                Action: [kms:Decrypt, kms:DescribeKey]"),
