@@ -6,6 +6,7 @@ set -euo pipefail
 
 program=$1
 folder=$(mktemp -d)
+touch "$folder/out" # read below, perhaps before the program that writes it has started
 "$program" serve --data "$folder/data" --listen 127.0.0.1:0 --s3-listen 127.0.0.1:0 \
     >"$folder/out" 2>"$folder/log" &
 server=$!
