@@ -65,6 +65,8 @@ MUTANTS = [
     ("ranges of files refused to pages", "if-none-match, range,", "if-none-match,"),
     ("checksums of files hidden from pages",
      "ETag, x-amz-checksum-sha256, x-amz-version-id]", "ETag, x-amz-version-id]"),
+    ("an answer of the API that pages of one machine see, hidden from pages",
+     "[etag, link, location, retry-after, x-request-id]", "[etag, link, location, x-request-id]"),
     ("a browser's first question refused",
      "      AuthorizationType: NONE\n", "      AuthorizationType: AWS_IAM\n"),
     ("tries without end", "MaximumRetryAttempts: 20\n", "MaximumRetryAttempts: -1\n"),

@@ -22,6 +22,8 @@ SEEN_OF_FILES = {
     "accept-ranges", "content-range", "content-disposition", "content-encoding", "etag",
     "x-amz-checksum-sha256", "x-amz-version-id",
 }
+# The number of a request in our own log. S3's own is for the support of AWS.
+SEEN_ON_ONE_MACHINE_ONLY = {"x-amz-request-id"}
 BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
 
 
@@ -217,6 +219,17 @@ def pages_of_the_origins_and_no_others_may_call_the_api(stack):
         yield "Api: a browser, which asks first and unsigned, is refused"
 
 
+def pages_see_the_same_here_and_on_one_machine(stack):
+    files = stack.properties("Files").get("CorsConfiguration", {}).get("CorsRules", [])
+    api = stack.properties("Api").get("CorsConfiguration", {})
+    shown = {name.lower() for rule in files for name in rule.get("ExposedHeaders", [])}
+    shown |= {name.lower() for name in api.get("ExposeHeaders", [])}
+    if stack.parameters["AllowedOrigins"]:
+        local = source.shown_to_pages() - SEEN_ON_ONE_MACHINE_ONLY
+        if local != shown:
+            yield f"pages see {sorted(shown - local)} only here, {sorted(local - shown)} only there"
+
+
 def the_api_is_limited_and_logged_without_secrets(stack):
     known = {
         "requestTime", "requestId", "httpMethod", "path", "status", "responseLatency",
@@ -266,6 +279,7 @@ RULES = [
     files_keep_every_version_and_tell_of_changes,
     the_api_is_never_open,
     pages_of_the_origins_and_no_others_may_call_the_api,
+    pages_see_the_same_here_and_on_one_machine,
     the_api_is_limited_and_logged_without_secrets,
     nobody_waits_longer_than_the_one_in_front,
     *access.RULES,

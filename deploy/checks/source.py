@@ -26,6 +26,14 @@ def declared_tables():
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
+def shown_to_pages():
+    """The headers of an answer that a page sees on one machine, of the API and of the bucket."""
+    code = (ROOT / "src/cors.rs").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"\.expose_headers\(\[(.*?)\]\)", code, re.DOTALL)
+    named = re.findall(r"header::([A-Z_]+)", listed)
+    return {name.lower().replace("_", "-") for name in named} | set(re.findall(r'"(.+?)"', listed))
+
+
 def expiry_attribute():
     """The attribute of a row that says when it may go, by its form: the only one of seconds."""
     row = (ROOT / "projections/src/row.rs").read_text(encoding="utf-8")

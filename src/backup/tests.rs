@@ -1,5 +1,8 @@
 //! The refusals of a backup, and the faults that it survives.
 
+use ledger::chain::Hash;
+
+use super::copy::CopyOutcome;
 use super::*;
 use crate::system::SystemEffects;
 
@@ -39,4 +42,44 @@ fn nothing_is_restored_over_anything_or_from_nothing() {
     let error = restored(&from, &data).unwrap_err().to_string();
     assert!(error.contains("no whole backup"), "{error}");
     assert!(!data.exists());
+}
+
+/// What reached the disk is read back: a byte that is flipped on its way there is found by the
+/// run that wrote it, and nothing is kept of the file.
+#[test]
+fn a_copy_that_is_not_what_was_written_is_found_by_the_run_that_made_it() {
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+    let bytes = vec![7; 1 << 20];
+    let expected = Hash::of(&bytes);
+    for flipped in [false, true] {
+        // A pipe: its end comes when the test says so, and not before the draft has bytes.
+        let made = std::process::Command::new("mkfifo").arg(&from).status().unwrap();
+        assert!(made.success());
+        let (pipe, draft) = (from.clone(), copy::draft_of(&to));
+        let (bytes, watch) = (bytes.clone(), RunMonitor::default());
+        let seen = watch.clone();
+        let feeding = std::thread::spawn(move || {
+            let mut pipe = std::fs::File::options().write(true).open(pipe).unwrap();
+            pipe.write_all(&bytes[..1000]).unwrap();
+            while seen.reached().1 < 1000 {
+                std::thread::yield_now();
+            }
+            if flipped {
+                let draft = std::fs::File::options().write(true).open(draft).unwrap();
+                draft.write_all_at(&[8], 99).unwrap();
+            }
+            pipe.write_all(&bytes[1000..]).unwrap();
+        });
+        let copied = copy::copy(&from, &to, expected, &watch).unwrap();
+        feeding.join().unwrap();
+        std::fs::remove_file(&from).unwrap();
+        let as_it_was = if flipped { CopyOutcome::Altered } else { CopyOutcome::Whole };
+        assert_eq!((copied, to.exists()), (as_it_was, !flipped));
+        assert!(!copy::draft_of(&to).exists());
+        let _ = std::fs::remove_file(&to);
+    }
 }

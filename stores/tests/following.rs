@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use projections::position::Positions;
 use projections::testing::following::{Running, append_mixed, assert_rows, follower, stories};
 use projections::views::{MemoryViews, Views};
 use stores::sqlite::OpenMode;
@@ -47,4 +48,34 @@ async fn files_are_followed_across_restarts_and_not_over_a_restored_copy() {
     let views = Arc::new(SqliteViews::open(folder.path(), OpenMode::Existing).unwrap());
     follower(&Arc::new(restored), &views).catch_up().await.unwrap_err();
     assert_rows(&*views, &stories).await;
+}
+
+/// What one half of a commit cannot write, the other does not either: neither rows that the
+/// position does not know of, nor a position beyond rows that were never written.
+#[tokio::test]
+async fn rows_and_the_position_after_them_are_written_together_or_not_at_all() {
+    let folder = TempDir::new().unwrap();
+    let journal = SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap();
+    let views = SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap();
+    let (journal, views) = (Arc::new(journal), Arc::new(views));
+    let stories = stories(3);
+    append_mixed(&*journal, &stories).await;
+    let file = rusqlite::Connection::open(folder.path().join("views.sqlite")).unwrap();
+    let start = views.load().await.unwrap();
+    let last = stories[2].key.asset;
+    for refused in
+        [format!("INSERT ON assets WHEN NEW.sk = '{last}'"), "UPDATE ON position".to_owned()]
+    {
+        let refuse = format!(
+            "CREATE TRIGGER refuse BEFORE {refused} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        );
+        file.execute_batch(&refuse).unwrap();
+        follower(&journal, &views).catch_up().await.unwrap_err();
+        assert_rows(&*views, &[]).await;
+        assert_eq!(views.load().await.unwrap(), start, "{refused}");
+        file.execute_batch("DROP TRIGGER refuse").unwrap();
+    }
+    follower(&journal, &views).catch_up().await.unwrap();
+    assert_rows(&*views, &stories).await;
+    assert_ne!(views.load().await.unwrap(), start);
 }

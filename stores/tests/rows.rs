@@ -3,13 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test without its folder has failed")]
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Tables};
+use ledger::asset::Event;
 use ledger::id::Key;
-use projections::testing::{self, FaultyViews, InjectedFault};
+use ledger::journal::MemoryJournal;
+use projections::runner::ProjectionHint;
+use projections::testing::{self, Clock, FaultyViews, InjectedFault, Story};
 use projections::views::MemoryViews;
+use projections::{Generations, Runner, Views};
 use stores::sqlite::OpenMode;
 use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
@@ -100,6 +105,49 @@ async fn sqlite_behind_faults() {
     testing::conformance(async || faulty(files.open())).await;
     testing::generations(async || faulty(files.open())).await;
     testing::positions(async || faulty(files.open())).await;
+}
+
+/// Every event of `journal` is projected into `views`, where a row is of events that it has not.
+async fn assert_parked(views: Arc<impl Generations + Views + 'static>, store: &str) {
+    let journal = Arc::<MemoryJournal>::default();
+    let there = Story::begin("main", 1).received().uploaded();
+    let cut = there.first(2);
+    let other = Story::begin("main", 2).received().deleted();
+    let was = Story::begin("main", 2).received().uploaded();
+    let longer = Story::begin("main", 3).received().deleted().then(Event::Restored);
+    let shorter = Story::begin("main", 3).received().uploaded();
+    let sound = Story::begin("main", 4).received();
+    let witnesses = [&there, &was, &shorter];
+    for row in witnesses {
+        views.put(&row.asset()).await.unwrap();
+    }
+    let mut hints = Vec::new();
+    for story in [&cut, &other, &longer, &sound] {
+        story.append_to(&*journal).await;
+        let (key, version) = (story.key.clone(), story.version());
+        hints.push(ProjectionHint { key, version, lines: Vec::new() });
+    }
+    let runner = Runner::new(journal, views.clone(), Arc::new(Clock::default()));
+    assert_eq!(runner.project(&hints).await.parked, 3, "{store}");
+    let mut parked = views.contradicted(&there.key.tenant, 9).await.unwrap();
+    parked.sort_by(|a, b| a.key.cmp(&b.key));
+    for (row, parked) in witnesses.iter().zip(&parked) {
+        assert_eq!((&parked.key, parked.contradicted), (&row.key, true), "{store}");
+        assert!(parked.error.contains("does not have"), "{store}: {}", parked.error);
+        assert_eq!(views.get(&row.key).await.unwrap(), Some(row.asset()), "{store}: a witness");
+    }
+    assert_eq!((parked.len(), views.get(&sound.key).await.unwrap()), (3, Some(sound.asset())));
+}
+
+#[tokio::test]
+async fn an_asset_whose_row_is_of_another_event_is_parked_and_its_row_stays() {
+    assert_parked(Arc::new(MemoryViews::default()), "memory").await;
+    let files = Files::new();
+    assert_parked(Arc::new(files.open()), "SQLite").await;
+    for shards in [1, 8] {
+        let views = dynamo(Engine::new().tables().await, shards);
+        assert_parked(Arc::new(views), "DynamoDB").await;
+    }
 }
 
 #[tokio::test]

@@ -173,25 +173,63 @@ async fn a_history_that_was_edited_is_shown_and_refused() {
 
 #[tokio::test]
 async fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
-    use std::os::unix::fs::MetadataExt;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut open = Command::new("bash");
-    let line = "umask 0; exec \"$0\" \"$@\"";
-    open.args(["-c", line]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
-    let server = ServeProcess::start_as(open, &data);
+    let server = ServeProcess::start_as(open(), &data);
     let created = server.create().await;
     let put = server.http.put(created["upload_url"].as_str().unwrap()).body("x").send().await;
     assert_eq!(put.unwrap().status(), 200);
-    let (mut left, mut seen) = (vec![data], 0);
+    let (files, folders) = private(&data);
+    assert!(files + folders > 10, "{files} files and {folders} folders");
+    assert!(server.stop());
+}
+
+#[tokio::test]
+async fn what_a_command_makes_of_it_is_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let server = ServeProcess::start_as(open(), &at("data"));
+    let created = server.create().await;
+    let put = server.http.put(created["upload_url"].as_str().unwrap()).body("x").send().await;
+    assert_eq!(put.unwrap().status(), 200);
+    server.wait_for(created["id"].as_str().unwrap(), "RECEIVED").await;
+    assert!(server.stop());
+    for (line, made, least) in [
+        ("backup --data data --out backup", "backup", 2),
+        ("restore --from backup --data restored", "restored", 4),
+        ("export --data data --out export", "export", 2),
+        ("export --data data --out export.tar", "export.tar", 0),
+        ("import export --data imported", "imported", 1),
+    ] {
+        let done = open().args(line.split(' ')).current_dir(&folder).output().unwrap();
+        assert!(done.status.success(), "{line}: {done:?}");
+        let (_, folders) = private(&at(made));
+        assert!(folders >= least, "{line}: {folders} folders");
+    }
+}
+
+/// The program where nothing but itself keeps others out of what it makes.
+fn open() -> Command {
+    let mut open = Command::new("bash");
+    open.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
+    open
+}
+
+/// How many files and folders there are at `path`, each its owner's alone.
+fn private(path: &Path) -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let (mut left, mut files, mut folders) = (vec![path.to_owned()], 0, 0);
     while let Some(path) = left.pop() {
         let Ok(about) = path.symlink_metadata() else { continue }; // a draft that has moved on
-        assert_eq!(about.mode() & 0o077, 0, "{} is {:o}", path.display(), about.mode());
-        seen += 1;
+        // Nothing is in that lock, and nobody else can come to it.
+        let others = if path.ends_with("backup.lock") { 0 } else { about.mode() & 0o077 };
+        assert_eq!(others, 0, "{} is {:o}", path.display(), about.mode());
         if about.is_dir() {
+            folders += 1;
             left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            files += 1;
         }
     }
-    assert!(seen > 10, "{seen} files and folders");
-    assert!(server.stop());
+    (files, folders)
 }

@@ -151,6 +151,30 @@ fn damaged_rows_refuse_to_start_and_say_that_they_can_be_made_again() {
     assert!(ServeProcess::start(&data).stop());
 }
 
+/// Only files come to lie among the drafts; a folder there is somebody's, whatever its name.
+#[tokio::test]
+async fn a_folder_among_the_drafts_stops_no_start_and_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert!(ServeProcess::start(&data).stop());
+    let id = "0123456789abcdef0123456789abcdef";
+    let names = ["folder", ".tmpfolder", id, &format!("{id}.gone")].map(str::to_owned);
+    let folders = names.map(|name| data.join("s3/tmp").join(name));
+    for folder in &folders {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("notes.txt"), "somebody's").unwrap();
+    }
+    let server = ServeProcess::start(&data);
+    let created = server.create().await;
+    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
+    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
+    server.wait_for(id, "RECEIVED").await;
+    assert!(server.stop());
+    for folder in &folders {
+        assert_eq!(std::fs::read(folder.join("notes.txt")).unwrap(), b"somebody's");
+    }
+}
+
 /// What `serve` says when it does not start.
 fn serve(data: &std::path::Path) -> String {
     let mut command = program();

@@ -17,6 +17,7 @@ mod media;
 mod pages;
 mod replay;
 mod rows;
+mod run_books;
 mod server;
 mod terminal;
 mod verify;

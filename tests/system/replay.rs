@@ -1,5 +1,6 @@
 //! `asset-ledger replay` as a process: killed, stopped, beside a `serve` at work, and taken back.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -316,6 +317,28 @@ async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
     assert_eq!((list.current.number(), list.evidence.len(), list.kept), (2, 1, None));
     follow(data).await.unwrap();
     assert_clean(data);
+
+    // New rows stand beside the old ones, which only a person drops: not the next replay.
+    let newest = Story::begin("main", 3).key.asset.to_string();
+    let versions = || {
+        let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
+        let of = "SELECT generation, version FROM assets WHERE sk = ?1 ORDER BY generation";
+        let mut of = rows.prepare(of).unwrap();
+        let versions = of.query_map([&newest], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        versions.collect::<rusqlite::Result<Vec<(u32, u64)>>>().unwrap()
+    };
+    assert_eq!(versions(), [(1, 2), (2, 1)]);
+    said(data, &[]);
+    assert_eq!(versions(), [(1, 2), (2, 1), (3, 1)]);
+    drop(ServeProcess::start(data));
+    assert_eq!(versions()[0], (1, 2));
+    let mut clean = command(data, "replay", &["--clean"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    BufReader::new(clean.stdout.take().unwrap()).read_line(&mut told).unwrap();
+    clean.kill().unwrap();
+    clean.wait().unwrap();
+    assert!(told.contains("removing the old rows"), "{told}");
+    assert_eq!(self::list(data).await.evidence, []);
 }
 
 /// Somebody puts yesterday's `journal.sqlite` back: that is no edit of each asset, and said once.

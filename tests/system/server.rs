@@ -101,12 +101,29 @@ impl ServeProcess {
     pub(crate) async fn list(&self) -> Vec<Value> {
         let (mut all, mut path) = (Vec::new(), "/asset?limit=1000".to_owned());
         loop {
-            let page: Value = self.get(&path).await.json().await.unwrap();
+            let page = self.page(&path).await;
             all.extend(page["items"].as_array().unwrap().iter().cloned());
             match page["next_cursor"].as_str() {
                 Some(cursor) => path = format!("/asset?limit=1000&cursor={cursor}"),
                 None => return all,
             }
+        }
+    }
+
+    /// A page of the list. Right after a start the rows may still be being made: then the answer is
+    /// that, and it is asked again.
+    async fn page(&self, path: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.get(path).await;
+            let status = answer.status();
+            let page: Value = answer.json().await.unwrap();
+            if status == 200 {
+                return page;
+            }
+            assert!(status == 503 && page["code"] == "list.incomplete", "{status}: {page}");
+            assert!(Instant::now() < deadline, "the rows are still not made");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -154,16 +154,21 @@ async fn numbers_and_things_agree() {
 async fn what_is_wrong_is_said_on_one_line_and_by_an_example() {
     let desk = Desk::new().await;
     fs::write(desk.at("no.key"), "nonsense\n").unwrap();
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["serve", "--data", "x", "--listen", "nowhere"], "127.0.0.1:8080"),
         (&["project", "--journal-table", "a", "--views-table", "b", "--listen", "x"], "8080"),
         (&["export", "--data", "data", "--out", "x", "--since", "yesterday"], "2027-01-01"),
         (&["history", "main", "--data", "data"], "such as 019aaf6b"),
         (&["verify", "--data", "nowhere"], "--data"),
         (&["history", ID, "--data", "nowhere"], "--data"),
-        (&["checkpoint", "--data", "data", "--key", "no.key", "--out", "x"], "keygen"),
-        (&["checkpoint", "--data", "data", "--key", "nowhere", "--out", "x"], "--key nowhere"),
-        (&["verify", "--data", "data", "--against", "x", "--key", "no.key"], "keygen"),
+        (&["checkpoint", "--data", "data", "--key", "no.key", "--out", "x"], "`checkpoint keygen`"),
+        (&["checkpoint", "--data", "data", "--key", "nowhere", "--out", "x"], "--key nowhere: "),
+        (&["checkpoint", "--data", "data", "--key", ".", "--out", "x"], "--key .: "),
+        (&["verify", "--data", "data", "--against", "x", "--key", "no.key"], "such as FILE.pub"),
+        (&["verify", "--data", "data", "--against", "x", "--key", "nowhere"], "--key nowhere: "),
+        (&["verify", "--data", "data", "--against", "x", "--key", "a+b"], "`checkpoint keygen`"),
+        (&["proof", "--check", "x", "--key", "no.key"], "such as FILE.pub"),
+        (&["proof", "--check", "x", "--key", "nowhere"], "--key nowhere: "),
         (&["export", "--data", "data", "--out", "no/such/x"], "there is no folder"),
     ];
     fs::set_permissions(desk.at("no.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
@@ -186,21 +191,43 @@ async fn what_is_wrong_is_said_on_one_line_and_by_an_example() {
 /// Whoever has read of an option once has read of it for every command.
 #[test]
 fn an_option_of_the_stores_is_explained_in_the_same_words_everywhere() {
-    let help = |command: &str| {
-        let output = program().args([command, "--help"]).env("COLUMNS", "500").output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    for option in ["data <DIR>", "journal-table <", "views-table <", "bucket <", "shards <"] {
-        let mut said = Vec::new();
-        for command in ["serve", "verify", "history", "export", "import", "checkpoint", "replay"] {
-            let help = help(command);
-            let mut lines = help.lines().skip_while(|line| !line.contains(&format!("--{option}")));
-            said.push(lines.nth(1).unwrap_or_default().trim().to_owned());
+    // `serve` has them all, and is first: every other is held against it.
+    let all = ["serve", "verify", "history", "export", "import", "checkpoint", "replay"];
+    let tables = [&all[..], &["project", "migrate"]].concat();
+    let shards = [&all[..], &["project"]].concat();
+    let tenant = [&all[..], &["project", "proof"]].concat();
+    for (option, commands) in [
+        ("--store <", &all[..]),
+        ("--data <", &all),
+        ("--bucket <", &all),
+        ("--journal-table <", &tables),
+        ("--views-table <", &tables),
+        ("--shards <", &shards),
+        ("--tenant <", &tenant),
+    ] {
+        let said: Vec<_> = commands.iter().map(|command| explained(option, command)).collect();
+        assert!(said[0].len() > 10, "`serve` does not explain {option}: {said:#?}");
+        for (said_too, command) in said.iter().zip(commands) {
+            // A command that says more begins with the same words.
+            assert!(said_too.starts_with(&said[0]), "{command}, {option}: {said:#?}");
         }
-        said.dedup();
-        assert_eq!(said.len(), 1, "--{option}…: {said:#?}");
     }
+    let said = ["verify", "history", "export", "import", "checkpoint", "replay"]
+        .map(|command| explained("--tenant <", command));
+    assert!(said.iter().all(|it| *it == said[0]), "{said:#?}");
     let output = program().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    assert!(help.contains("Ledger options") && help.contains("--store dynamodb"), "{help}");
+    assert_eq!(help.matches("Ledger options").count(), 1, "{help}");
+    for option in ["--data DIR", "--store dynamodb", "--journal-table TABLE", "--tenant NAME"] {
+        assert_eq!(help.matches(option).count(), 1, "{option}: {help}");
+    }
+}
+
+/// What the help of a command says of an option, without where else it may come from.
+fn explained(option: &str, command: &str) -> String {
+    let output = program().args([command, "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let lines = help.lines().skip_while(|line| !line.trim_start().starts_with(option)).skip(1);
+    let said = lines.map(str::trim).take_while(|line| !line.is_empty() && !line.starts_with('['));
+    said.collect::<Vec<_>>().join(" ")
 }

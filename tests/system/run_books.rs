@@ -1,0 +1,327 @@
+//! The run books of docs/OPERATIONS.md for a data folder that is not what it was: each part of it
+//! alone, all together, moved, half copied. What each promises comes, and what each says helps.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{PATIENCE, ServeProcess, program};
+
+/// A folder of yesterday, its backup, and the same folder today: an asset was confirmed since, and
+/// another was uploaded. Nobody serves them.
+struct Place {
+    folder: TempDir,
+    /// The asset of yesterday, and the one of today.
+    ids: [String; 2],
+}
+
+impl Place {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let server = ServeProcess::start(&at("data"));
+        let first = uploaded(&server, "yesterday").await;
+        assert!(server.stop());
+        copy(&at("data"), &at("yesterday"));
+        done(&["backup", "--data"], &[&at("data"), Path::new("--out"), &at("backup")]);
+        let server = ServeProcess::start(&at("data"));
+        confirm(&server, &first).await;
+        let second = uploaded(&server, "today").await;
+        confirm(&server, &second).await;
+        assert!(server.stop());
+        copy(&at("data"), &at("today"));
+        Self { folder, ids: [first, second] }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.at("data")
+    }
+
+    /// Today's folder again, with these of its parts as in `from`; what is not there is gone.
+    fn begin(&self, from: &str, parts: &[&str]) {
+        fs::remove_dir_all(self.data()).unwrap();
+        copy(&self.at("today"), &self.data());
+        self.bring(from, parts);
+    }
+
+    /// Moves parts of the folder away, and brings those of `from` in their place.
+    fn bring(&self, from: &str, parts: &[&str]) {
+        let _ = fs::remove_dir_all(self.at("away"));
+        fs::create_dir(self.at("away")).unwrap();
+        for (nth, part) in parts.iter().enumerate() {
+            fs::rename(self.data().join(part), self.at("away").join(nth.to_string())).unwrap();
+            let there = self.at(from).join(part);
+            if there.exists() {
+                copy(&there, &self.data().join(part));
+            }
+        }
+    }
+
+    /// What the first step of the run book names: each kind, with the asset if it is of one.
+    fn found(&self) -> Vec<(String, String)> {
+        let output = verify(&self.data());
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let findings = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let findings = findings.filter(|it| it["kind"].is_string());
+        let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
+        findings.map(|it| (text(&it["kind"]), text(&it["asset"]))).collect()
+    }
+
+    fn assert_found(&self, kind: &str, id: &str) {
+        let found = self.found();
+        let names = |(of, asset): &(String, String)| of == kind && asset.ends_with(id);
+        assert!(found.iter().any(names), "no {kind} of {id}: {found:?}");
+    }
+
+    /// It is over when `verify` ends with 0; and the folder is served, with these assets.
+    async fn assert_over(&self, states: [&str; 2]) {
+        assert_over(&self.data(), &self.ids, states).await;
+    }
+
+    /// What is left where there is no newer copy: a whole backup, which is yesterday's ledger.
+    async fn assert_restorable(&self) {
+        let restored = self.at("restored");
+        let _ = fs::remove_dir_all(&restored);
+        done(&["restore", "--from"], &[&self.at("backup"), Path::new("--data"), &restored]);
+        assert_over(&restored, &self.ids, ["RECEIVED", ""]).await;
+    }
+
+    /// What `serve` says that does not start.
+    fn refused(&self) -> String {
+        let mut serve = program();
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]);
+        let mut serve = serve.arg(self.data()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while serve.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                serve.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let output = serve.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "it serves: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+async fn uploaded(server: &ServeProcess, bytes: &'static str) -> String {
+    let created = server.create().await;
+    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
+    assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
+    server.wait_for(id, "RECEIVED").await;
+    server.wait_for_row(id).await;
+    ready(server).await;
+    id.to_owned()
+}
+
+async fn confirm(server: &ServeProcess, id: &str) {
+    let confirmed = server.request(Method::PUT, &format!("/asset/{id}")).send().await.unwrap();
+    assert_eq!(confirmed.status(), 202);
+    ready(server).await;
+}
+
+/// Waits until nothing waits: `/readyz` says that all arrivals are rows.
+async fn ready(server: &ServeProcess) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = server.get("/readyz").await;
+        let (status, told) = (answer.status(), answer.text().await.unwrap());
+        if status == 200 && told.contains("\"0 events behind") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{told}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn assert_over(data: &Path, ids: &[String; 2], states: [&str; 2]) {
+    let looked = verify(data);
+    assert!(looked.status.success(), "{looked:?}");
+    let server = ServeProcess::start(data);
+    ready(&server).await;
+    for (id, state) in ids.iter().zip(states) {
+        let answer = server.get(&format!("/asset/{id}/state")).await;
+        let there = answer.status() == 200;
+        let told: Value = answer.json().await.unwrap();
+        assert_eq!(if there { told["state"].as_str().unwrap() } else { "" }, state, "{told}");
+    }
+    assert_eq!(server.list().await.len(), states.iter().filter(|it| !it.is_empty()).count());
+    assert!(server.stop());
+}
+
+fn verify(data: &Path) -> Output {
+    let mut verify = program();
+    verify.args(["verify", "--objects=deep", "--patience", "0", "--json", "--data"]);
+    verify.arg(data).output().unwrap()
+}
+
+fn done(arguments: &[&str], rest: &[&Path]) -> String {
+    let output = program().args(arguments).args(rest).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// `cp -a`.
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_journal_alone_that_is_older_is_found_and_the_newer_one_or_a_backup_helps() {
+    let place = Place::new().await;
+    place.begin("yesterday", &["journal.sqlite"]);
+    let [first, second] = &place.ids;
+    place.assert_found("position-lost", "");
+    place.assert_found("truncated", first);
+    place.assert_found("object-stray", second);
+    // Step 3 of "The rows follow another journal": this journal is the one that is to count.
+    let server = ServeProcess::start(&place.data());
+    let answer = server.get("/readyz").await;
+    let (status, told) = (answer.status(), answer.text().await.unwrap());
+    assert!(status == 503 && told.contains("rows"), "{told}");
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("asset_ledger_position_lost 1"), "{metrics}");
+    done(&["replay", "--accept-restored", "--data"], &[&place.data()]);
+    ready(&server).await;
+    done(&["verify", "--data"], &[&place.data()]);
+    assert!(server.stop());
+
+    place.begin("yesterday", &["journal.sqlite"]);
+    assert_eq!(verify(&place.data()).status.code(), Some(1));
+    place.bring("today", &["journal.sqlite"]);
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+    place.assert_restorable().await;
+}
+
+#[tokio::test]
+async fn views_alone_that_are_older_or_gone_are_made_again_by_serve() {
+    let place = Place::new().await;
+    for from in ["yesterday", "nowhere"] {
+        place.begin(from, &["views.sqlite"]);
+        let server = ServeProcess::start(&place.data());
+        ready(&server).await;
+        assert_eq!(server.list().await.len(), 2, "views from {from}");
+        assert!(server.stop());
+        place.assert_over(["UPLOADED", "UPLOADED"]).await;
+    }
+}
+
+#[tokio::test]
+async fn objects_alone_or_their_list_are_found_and_brought_back() {
+    let place = Place::new().await;
+    let [_, second] = &place.ids;
+    place.begin("yesterday", &["s3/objects"]);
+    place.assert_found("object-missing", second);
+    let kept = fs::read_dir(place.at("today/s3/objects")).unwrap().map(|it| it.unwrap().path());
+    let kept: Vec<_> = kept.collect();
+    assert_eq!(kept.len(), 2);
+    done(&["backup", "--data"], &[&place.at("today"), Path::new("--out"), &place.at("newest")]);
+    for file in &kept {
+        let name = file.file_name().unwrap();
+        let backed_up = place.at("newest/objects").join(name);
+        fs::copy(backed_up, place.data().join("s3/objects").join(name)).unwrap();
+    }
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+
+    // The list: `serve` names the asset that counts on what it does not list, and moves nothing.
+    place.begin("yesterday", &["s3/objects.sqlite"]);
+    let refused = place.refused();
+    assert!(refused.contains(second) && refused.contains("Nothing was moved"), "{refused}");
+    place.bring("today", &["s3/objects.sqlite"]);
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+    place.assert_restorable().await;
+
+    // A file that no asset counts on goes to `s3/lost`, and is named until it was looked at.
+    let stray = "0123456789abcdef0123456789abcdef";
+    fs::write(place.data().join("s3/objects").join(stray), "whose?").unwrap();
+    assert!(ServeProcess::start(&place.data()).stop());
+    let lost = place.data().join("s3/lost").join(stray);
+    assert_eq!(fs::read(&lost).unwrap(), b"whose?");
+    let found = place.found();
+    assert!(matches!(&found[..], [(kind, _)] if kind == "object-stray"), "{found:?}");
+    fs::rename(lost, place.at("looked-at")).unwrap();
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+}
+
+#[tokio::test]
+async fn all_of_it_is_an_earlier_state_and_may_be_moved_and_a_key_that_is_gone_ends_its_urls() {
+    let place = Place::new().await;
+    fs::remove_dir_all(place.data()).unwrap();
+    copy(&place.at("yesterday"), &place.data());
+    place.assert_over(["RECEIVED", ""]).await;
+    // Moved: nothing comes of it.
+    fs::rename(place.data(), place.at("elsewhere")).unwrap();
+    assert_over(&place.at("elsewhere"), &place.ids, ["RECEIVED", ""]).await;
+
+    copy(&place.at("today"), &place.data());
+    place.begin("nowhere", &["s3/credentials.json"]);
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+    let key = |of: &str| fs::read(place.at(of).join("s3/credentials.json")).unwrap();
+    assert_ne!(key("data"), key("today"), "a new key is made");
+    fs::copy(place.at("backup/credentials.json"), place.data().join("s3/credentials.json"))
+        .unwrap();
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+    assert_eq!(key("data"), key("today"));
+}
+
+#[tokio::test]
+async fn half_a_backup_and_half_a_restore_are_done_by_running_them_again() {
+    let place = Place::new().await;
+    // A backup that was cut off: some files of a next run, under names that are not yet theirs.
+    let manifest = fs::read(place.at("backup/backup.json")).unwrap();
+    for half in ["journal-2.sqlite.partial", "objects-2.sqlite", "objects/half.partial"] {
+        fs::write(place.at("backup").join(half), "half").unwrap();
+    }
+    place.assert_restorable().await;
+    assert_eq!(fs::read(place.at("backup/backup.json")).unwrap(), manifest);
+    // A restore that was cut off: its folder has another name, and `serve` finds nothing to serve.
+    fs::remove_dir_all(place.at("restored")).unwrap();
+    fs::create_dir(place.at("restored.restoring")).unwrap();
+    for half in ["journal.sqlite.partial", "views.sqlite"] {
+        fs::write(place.at("restored.restoring").join(half), "half").unwrap();
+    }
+    place.assert_restorable().await;
+    assert!(!place.at("restored.restoring").exists());
+    done(&["backup", "--data"], &[&place.data(), Path::new("--out"), &place.at("backup")]);
+    let names = |of: &str| {
+        let names = fs::read_dir(place.at(of)).unwrap().map(|it| it.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|it| it.into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    // Nothing is left of the half, nor of the run before.
+    let whole = ["backup.json", "backup.lock", "credentials.json", "journal-2.sqlite", "objects"];
+    assert_eq!(names("backup"), [&whole[..], &["objects-2.sqlite"]].concat());
+    assert_eq!(names("backup/objects"), names("today/s3/objects"));
+    let restored = place.at("again");
+    done(&["restore", "--from"], &[&place.at("backup"), Path::new("--data"), &restored]);
+    assert_over(&restored, &place.ids, ["UPLOADED", "UPLOADED"]).await;
+}
+
+#[tokio::test]
+async fn a_log_of_another_time_is_refused_and_named() {
+    let place = Place::new().await;
+    // A log that a crash leaves: of the journal of today, beside that of yesterday.
+    let server = ServeProcess::start(&place.data());
+    server.create().await;
+    server.kill();
+    let log = fs::read(place.data().join("journal.sqlite-wal")).unwrap();
+    assert!(!log.is_empty());
+    place.begin("yesterday", &["journal.sqlite"]);
+    fs::write(place.data().join("journal.sqlite-wal"), &log).unwrap();
+    let refused = place.refused();
+    assert!(refused.contains("does not belong to the file beside it"), "{refused}");
+    assert_eq!(fs::read(place.data().join("journal.sqlite-wal")).unwrap(), log, "it was changed");
+    // Both from one copy, or the log moved away.
+    place.bring("today", &["journal.sqlite", "journal.sqlite-wal"]);
+    place.assert_over(["UPLOADED", "UPLOADED"]).await;
+}
