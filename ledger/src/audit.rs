@@ -32,6 +32,12 @@
 //! have been one edit or two. If undoing the later one's link alone gives back the hash that it
 //! should have, that was the edit; if not, both are named.
 //!
+//! # Named streams
+//!
+//! A partition that holds the events of a named stream is examined in the same way, by the
+//! envelopes alone: what an event holds is not read, so no type is unknown and nothing is
+//! impossible.
+//!
 //! # What cannot be seen
 //!
 //! A chain shows nothing of its own end: a last event that was edited or deleted is seen only by
@@ -44,6 +50,7 @@ mod forensic;
 mod form;
 mod semantics;
 mod stored_event;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -51,8 +58,8 @@ pub use finding::{Finding, FindingKind};
 pub use form::odd;
 
 use crate::chain::Hash;
+use crate::checkpoint::Head;
 use crate::history::{History, HistoryError, HistoryFault};
-use crate::id::Key;
 use crate::journal::scan::Chain;
 use crate::record::RecordError;
 
@@ -88,8 +95,11 @@ impl Witness {
 /// What an examination found.
 #[derive(Debug, Clone)]
 pub struct Examination {
-    /// The history, if it is whole and a chain. What somebody else remembers does not count here.
+    /// The asset's history, if it is whole and a chain. What somebody else remembers does not count
+    /// here.
     pub history: Option<History>,
+    /// The head of that history, or of a named stream that is whole and a chain.
+    pub head: Option<Head>,
     /// Everything that is not as the ledger left it, in the order of the versions.
     pub findings: Vec<Finding>,
 }
@@ -103,31 +113,39 @@ pub fn examine(chain: &Chain) -> Vec<Finding> {
 /// Everything that is wrong with a history, also in the light of what others remember of it.
 #[must_use]
 pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
-    let Some(key) = chain.key() else {
-        return Examination { history: None, findings: vec![no_asset(chain)] };
-    };
-    match History::read(&key, chain.lines.clone()) {
-        Ok(history)
-            if chain.strays.is_empty() && known.iter().all(|k| agrees(history.as_ref(), k)) =>
-        {
-            Examination { history, findings: Vec::new() }
-        }
-        read => {
-            let mut findings = forensic::examine(chain, &key, known);
-            if let (Err(broken), true) = (&read, findings.is_empty()) {
-                findings.push(plain(&key, broken));
+    let (history, head, broken) = match (chain.key(), chain.stream()) {
+        (Some(key), _) => match History::read(&key, chain.lines.clone()) {
+            Ok(history) => {
+                let head = history.as_ref().map(|history| Head::of(history.asset()));
+                (history, head, None)
             }
-            let history = read.ok().flatten().filter(|_| chain.strays.is_empty());
-            Examination { history, findings }
+            Err(broken) => (None, None, Some(broken)),
+        },
+        (None, Some(stream)) => match stream::read(&stream, &chain.lines) {
+            Ok(head) => (None, Some(head), None),
+            Err(broken) => (None, None, Some(broken)),
+        },
+        (None, None) => {
+            let findings = vec![no_asset(chain)];
+            return Examination { history: None, head: None, findings };
         }
+    };
+    let whole = broken.is_none() && chain.strays.is_empty();
+    if whole && known.iter().all(|known| agrees(chain, known)) {
+        return Examination { history, head, findings: Vec::new() };
     }
+    let mut findings = forensic::examine(chain, known);
+    if let (Some(broken), true) = (&broken, findings.is_empty()) {
+        findings.push(plain(&chain.partition, broken));
+    }
+    let (history, head) = (history.filter(|_| whole), head.filter(|_| whole));
+    Examination { history, head, findings }
 }
 
-fn agrees(history: Option<&History>, known: &ExpectedHeads) -> bool {
-    let entries = history.map_or(&[][..], History::entries);
+fn agrees(chain: &Chain, known: &ExpectedHeads) -> bool {
     let place = usize::try_from(known.version).ok().and_then(|version| version.checked_sub(1));
-    let entry = place.and_then(|place| entries.get(place));
-    entry.is_some_and(|entry| entry.hash == known.hash)
+    let line = place.and_then(|place| chain.lines.get(place));
+    line.is_some_and(|line| line.hash() == known.hash)
 }
 
 fn no_asset(chain: &Chain) -> Finding {
@@ -147,7 +165,7 @@ pub fn inspect_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
 }
 
 /// The fault that stopped the reading, by the name that is surely right.
-fn plain(key: &Key, HistoryError { version, fault }: &HistoryError) -> Finding {
+fn plain(partition: &str, HistoryError { version, fault }: &HistoryError) -> Finding {
     let kind = match fault {
         HistoryFault::Malformed(RecordError::Unknown(_)) => FindingKind::UnknownType,
         HistoryFault::Malformed(RecordError::Form(_)) => FindingKind::Malformed,
@@ -158,5 +176,5 @@ fn plain(key: &Key, HistoryError { version, fault }: &HistoryError) -> Finding {
         HistoryFault::Twice(_) => FindingKind::CommandTwice,
         HistoryFault::Impossible(_) => FindingKind::Impossible,
     };
-    Finding::new(kind, key.partition(), fault.to_string()).at(*version)
+    Finding::new(kind, partition, fault.to_string()).at(*version)
 }

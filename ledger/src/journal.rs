@@ -1,4 +1,5 @@
-//! The port to the truth: the append-only history of every asset.
+//! The port to the truth: the append-only history of every asset, and the named streams beside
+//! them.
 
 mod memory;
 pub mod scan;
@@ -11,7 +12,7 @@ pub use scan::Scan;
 
 use crate::chain::Hash;
 use crate::error::StoreError;
-use crate::id::{Key, Tenant};
+use crate::id::{Key, PartitionKey, Tenant};
 use crate::record::StoredLine;
 use scan::Stray;
 
@@ -27,17 +28,17 @@ pub enum Appended {
 /// The append-only history of every asset.
 ///
 /// # Contract
-/// * `append` is atomic and durable: once it answers [`Appended::Written`], the event survives a
+/// * `append_to` is atomic and durable: once it answers [`Appended::Written`], the event survives a
 ///   crash of this process and machine. An append that fails may have taken effect.
 /// * A version is written once. Whoever comes second gets [`Appended::Taken`] with the event that
 ///   holds it, however much later.
-/// * In a file, `append` takes nothing that does not follow: version − 1 must be the last there is,
+/// * In a file, `append_to` takes nothing that does not follow: version − 1 must be the last there is,
 ///   with the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it
 ///   fails as `Corrupt`: the history that the caller read is not the one that is there. A DynamoDB
 ///   table is not asked this: a condition sees the item of its own key only, and a transaction
 ///   would cost each append twice. There the caller's load must do. Memory takes broken histories
 ///   too, for tests that need them.
-/// * `history` and `last` see every event whose `append` was answered before they were called.
+/// * `history` and `last` see every event whose append was answered before they were called.
 /// * Stored bytes come back as they were given.
 #[async_trait]
 pub trait Journal: Scan {
@@ -47,9 +48,18 @@ pub trait Journal: Scan {
     /// The last event of `key`.
     async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError>;
 
-    /// Appends `line` to the history of `key` if its version is free and follows. The caller has
-    /// read the version before it.
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError>;
+    /// Appends `line` to an asset's history or a named stream if its version is free and follows.
+    /// The caller has read the version before it.
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError>;
+
+    /// [`Journal::append_to`] the history of an asset.
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+        self.append_to(&key.clone().into(), line).await
+    }
 }
 
 /// An event and its place in the order in which a local journal took it.
@@ -79,9 +89,9 @@ impl Arrival {
 /// # Contract
 /// * Once an arrival was seen, none with a lower number appears later.
 /// * What no ledger wrote holds up nobody: an item of an asset is told as a [`Stray`], and one that
-///   is no asset's is passed over.
-/// * [`Arrivals::latest`] changes after each append of this process, and never to a number whose
-///   event `arrivals` does not yet show.
+///   is no asset's is passed over. So are the events of named streams.
+/// * [`Arrivals::latest`] changes after each append of this process to an asset, and never to a
+///   number whose event `arrivals` does not yet show.
 #[async_trait]
 pub trait Arrivals: Send + Sync {
     /// The arrivals after `number`, in order, at most `limit` of them.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use ledger::chain::Hash;
 use ledger::error::StoreErrorKind;
-use ledger::id::Key;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
 use ledger::journal::{Appended, MemoryJournal, Scan};
 use ledger::record::StoredLine;
@@ -298,8 +298,12 @@ impl Journal for Stopping {
         self.journal.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        self.journal.append(key, line).await
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        self.journal.append_to(partition, line).await
     }
 }
 

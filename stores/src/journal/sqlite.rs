@@ -12,10 +12,10 @@ use super::link;
 use crate::sqlite::{Database, OpenMode, Schema};
 use ledger::chain::Hash;
 use ledger::error::StoreError;
-use ledger::id::{Key, Tenant};
+use ledger::id::{Key, PartitionKey, Tenant};
 use ledger::journal::scan::Stray;
 use ledger::journal::{Appended, Arrival, Arrivals, Journal};
-use ledger::record::StoredLine;
+use ledger::record::{self, StoredLine};
 
 /// The file in a data folder.
 const FILE: &str = "journal.sqlite";
@@ -101,15 +101,20 @@ impl Journal for SqliteJournal {
         self.database.read(query).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        let (pk, prev) = (key.partition(), link::prev(&line));
-        let latest = self.latest.clone();
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        let (pk, prev) = (partition.partition(), link::prev(&line));
+        // An event of a named stream does not arrive.
+        let latest = (!partition.is_named()).then(|| self.latest.clone());
         let tell = move |(number, _): &(Option<u64>, _)| {
-            number.map(|number| latest.send_replace(number));
+            latest.zip(*number).map(|(latest, number)| latest.send_replace(number));
         };
         let insert = move |file: &Connection| insert(file, &pk, &line, prev);
         let (_, placed) = self.database.write_then(insert, tell).await?;
-        placed.map_err(|refusal| link::broken(&key.partition(), &refusal))
+        placed.map_err(|refusal| link::broken(&partition.partition(), &refusal))
     }
 }
 
@@ -215,13 +220,20 @@ fn arrived_row(row: &Row<'_>) -> rusqlite::Result<Arrived> {
     Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?))
 }
 
-/// `None` for a row that is no asset's: somebody else put it there, and it holds up nobody.
+/// `None` for a row that is no asset's. It is a named stream's, or somebody else put it there; it
+/// holds up nobody.
 fn arrival((number, pk, line): Arrived) -> Option<Arrival> {
     let key = Key::from_partition(&pk);
-    if key.is_none() {
+    if key.is_none() && !is_of_a_stream(&pk, &line) {
         tracing::warn!(arrival = number, pk, "skipped a row of the journal without an asset key");
     }
     Some(Arrival { number, key: key?, line })
+}
+
+fn is_of_a_stream(pk: &str, line: &Result<StoredLine, Stray>) -> bool {
+    let key = PartitionKey::from_partition(pk);
+    let named = key.is_some_and(|key| key.is_named());
+    named && line.as_ref().is_ok_and(|line| record::is_of_a_stream(&line.body))
 }
 
 #[cfg(test)]
