@@ -98,7 +98,7 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<InclusionProof> {
     while let Some(head) = read.read()? {
         let line = head.line()?;
         leaves.push(merkle::leaf(line.as_bytes()));
-        if head.key == *key {
+        if head.key.asset().as_ref() == Some(key) {
             found = Some((line, leaves.len() - 1));
         }
     }

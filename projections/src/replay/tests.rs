@@ -308,6 +308,24 @@ impl Journal for Stopping {
 }
 
 #[tokio::test]
+async fn a_named_stream_is_passed_over_whole_or_broken() {
+    for (cut, from) in [(0, "ann"), (1, "ann"), (0, "granted")] {
+        let stories: Vec<_> = (1..=9).map(story).collect();
+        let world = World::with(&stories).await;
+        world.project(&stories).await;
+        let (stream, mut lines) = ledger::testing::streams::access(&Tenant::default());
+        lines[1] = ledger::testing::streams::altered(&lines[1], from, "other");
+        for line in lines.into_iter().skip(cut) {
+            world.journal.append_to(&stream, line).await.unwrap();
+        }
+        let report = switched(world.replay().run().await);
+        assert_eq!((report.assets, report.broken_count, report.unknown_count), (9, 0, 0));
+        world.assert_rows(&stories).await;
+        assert_eq!(world.table.parked(&Tenant::default(), 9).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
 async fn one_that_was_stopped_is_gone_on_with_where_it_was() {
     let stories: Vec<_> = (1..=2_000).map(story).collect();
     let world = World::with(&stories).await;
