@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ledger::journal::Journal;
+use ledger::testing::streams;
 use projections::testing::following::{Running, append_mixed, assert_rows, follower, stories};
 use projections::views::{MemoryViews, Views};
 use stores::sqlite::OpenMode;
@@ -47,4 +49,26 @@ async fn files_are_followed_across_restarts_and_not_over_a_restored_copy() {
     let views = Arc::new(SqliteViews::open(folder.path(), OpenMode::Existing).unwrap());
     follower(&Arc::new(restored), &views).catch_up().await.unwrap_err();
     assert_rows(&*views, &stories).await;
+}
+
+#[tokio::test]
+async fn named_streams_are_passed_over_across_restarts() {
+    let (folder, stories) = (TempDir::new().unwrap(), stories(4));
+    for round in 1..=2 {
+        let journal = SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap();
+        let views = SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap();
+        let (journal, views) = (Arc::new(journal), Arc::new(views));
+        let mut running = Running::start(follower(&journal, &views));
+        append_mixed(&*journal, &stories[..2 * round]).await;
+        let tenant = if round == 1 { "main" } else { "other" };
+        let (stream, lines) = streams::access(&tenant.parse().unwrap());
+        for line in lines {
+            journal.append_to(&stream, line).await.unwrap();
+        }
+        assert!(running.progress.caught_up().await);
+        assert_eq!(running.progress.lag(), 0);
+        assert_rows(&*views, &stories[..2 * round]).await;
+        assert_eq!(views.parked(&stories[0].key.tenant, 9).await.unwrap(), []);
+        running.stop().await;
+    }
 }
