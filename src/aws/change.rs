@@ -38,10 +38,10 @@ struct EventImage {
 }
 
 impl JournalChange<'_> {
-    /// What to project because of it, `None` for an item that is no asset's. An event that was
-    /// appended to a named stream is passed over. What is tampering raises the alarm first, and then says where to look like any other change: what is there
-    /// now is not believed. An append whose image is missing, as where only keys are streamed,
-    /// still says where to look.
+    /// What to project because of it, `None` for an item that is no asset's: an event that was
+    /// appended to a named stream is passed over. What is tampering raises the alarm first, and
+    /// then says where to look like any other change: what is there now is not believed. An append
+    /// whose image is missing, as where only keys are streamed, still says where to look.
     pub(crate) fn hint(&self) -> Option<ProjectionHint> {
         let (ours, appended) = (partition(self.keys), self.kind == APPENDED);
         if !appended || ours.as_ref().is_none_or(|(key, _)| !self.may_be_of(key)) {
@@ -54,8 +54,8 @@ impl JournalChange<'_> {
         Some(ProjectionHint { key, version, lines })
     }
 
-    /// Whether the item may be an event of this key. A named stream is told by its events too, where
-    /// there is an image: any text may have the form of its name.
+    /// Whether the item may be an event of this key. A named stream is told by its events too,
+    /// where there is an image: any text may have the form of its name.
     fn may_be_of(&self, key: &PartitionKey) -> bool {
         !key.is_named()
             || self.new.is_empty()

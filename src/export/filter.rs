@@ -1,4 +1,5 @@
-//! Which assets and streams are wanted: whole ones always, because a part of a chain does not verify.
+//! Which assets and streams are wanted: whole ones always, because a part of a chain does not
+//! verify.
 
 use chrono::{DateTime, Utc};
 use ledger::history::{Entry, History};

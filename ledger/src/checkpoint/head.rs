@@ -90,7 +90,7 @@ pub struct SortedHeads {
 
 /// A head that does not come after the one before it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} comes twice or out of order: heads are sorted by tenant and asset")]
+#[error("{0} comes twice or out of order: heads are sorted by tenant, then asset or stream")]
 pub struct HeadOrderError(String);
 
 impl SortedHeads {

@@ -305,13 +305,22 @@ async fn an_event_of_a_named_stream_does_not_arrive<J: Journal + Arrivals>(journ
     }
     assert_eq!(arrivals(journal, start, 10).await, []);
     assert_eq!(*journal.latest().borrow(), start, "nobody waits for it");
-    let (key, first) = (key("main", 13), line(1, "after it"));
-    write(journal, &key, &first).await;
+    let (key, mut written) = (key("main", 13), Vec::new());
+    for (version, event) in (1..).zip(streams::events(&key.tenant, 6).split_off(3)) {
+        written.push(line(version, "between them"));
+        write(journal, &key, &written[written.len() - 1]).await;
+        append_to(journal, &stream, &event).await;
+    }
     let arrived = arrivals(journal, start, 10).await;
-    assert_eq!((arrived.len(), &arrived[0].key, &arrived[0].line), (1, &key, &Ok(first)));
-    assert_eq!(*journal.latest().borrow(), arrived[0].number);
-    let of_tenant = persist(|| journal.arrivals_of(&key.tenant, start, 10)).await;
-    assert_eq!(answer(of_tenant), arrived);
+    let told: Vec<_> = arrived.iter().map(|arrival| (&arrival.key, &arrival.line)).collect();
+    let written: Vec<_> = written.into_iter().map(Ok).collect();
+    assert_eq!(told, written.iter().map(|line| (&key, line)).collect::<Vec<_>>());
+    assert_eq!(Some(*journal.latest().borrow()), arrived.last().map(|arrival| arrival.number));
+    for count in 0..=arrived.len() {
+        assert_eq!(arrivals(journal, start, count).await, arrived[..count], "as many as asked for");
+        let of_tenant = persist(|| journal.arrivals_of(&key.tenant, start, count)).await;
+        assert_eq!(answer(of_tenant), arrived[..count]);
+    }
 }
 
 async fn last_number<J: Arrivals>(journal: &J) -> u64 {

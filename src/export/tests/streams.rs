@@ -17,7 +17,7 @@ use stores::DynamoJournal;
 
 use super::super::*;
 use super::checkpoint::{checkpoint, compared};
-use super::world::{ASSETS, Ledger, Place, Quiet, chain, files, findings, found_in};
+use super::world::{ASSETS, Ledger, Place, Quiet, chain, files, findings, found_in, lines};
 
 fn tenant(name: &str) -> Tenant {
     name.parse().unwrap()
@@ -185,6 +185,35 @@ async fn what_was_done_to_a_stream_of_an_export_has_its_name_and_its_line() {
         let refused = Ledger::of(MemoryJournal::default()).import(&out).await.unwrap_err();
         assert!(refused.to_string().contains("nothing was imported"), "{refused}");
         fs::write(&file, &whole).unwrap();
+    }
+    assert_eq!(findings(&out).unwrap(), []);
+}
+
+/// As in the files of assets.
+#[tokio::test]
+async fn a_flipped_bit_of_a_stream_is_found_and_located_wherever_it_is() {
+    let (place, small) = (Place::new(), Ledger::of(MemoryJournal::default()));
+    small.append(1, &lines(1, 1)).await;
+    for (of, count) in [("else", 1), ("main", 3)] {
+        let (key, _) = access(&tenant(of));
+        small.append_stream(&(key, events(&tenant(of), count))).await;
+    }
+    let (_, out) = exported(&small, &place.shape("export", Layout::Segment, false)).await;
+    for name in ["streams/else/access.jsonl", "streams/main/access.jsonl", "heads-streams.jsonl"] {
+        let file = out.join(name);
+        let bytes = fs::read(&file).unwrap();
+        for (at, bit) in (0..bytes.len()).zip([0x01, 0x20, 0x80].into_iter().cycle()) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= bit;
+            fs::write(&file, &flipped).unwrap();
+            let found = findings(&out).unwrap();
+            let line = bytes[..at].split(|byte| *byte == b'\n').count();
+            let place = format!("{name}:{line}:");
+            let located = found.iter().any(|finding| finding.says.contains(&place));
+            assert!(located, "{bit:#x} at {at}, {place} {found:#?}");
+            assert!(found.len() <= 5, "{bit:#x} at {at}, {place} {found:#?}");
+        }
+        fs::write(&file, &bytes).unwrap();
     }
     assert_eq!(findings(&out).unwrap(), []);
 }

@@ -51,18 +51,21 @@ impl SqliteJournal {
         mut after: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
-        loop {
-            let of = tenant.clone();
-            let read = move |file: &Connection| arrived(file, of.as_deref(), after, limit);
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let (of, wanted) = (tenant.clone(), limit - found.len());
+            let read = move |file: &Connection| arrived(file, of.as_deref(), after, wanted);
             let rows = self.database.read(read).await?;
-            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
+            let Some((last, ..)) = rows.last() else { break };
             after = *last;
-            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
+            let ended = rows.len() < wanted;
             // Rows without an asset key are not the end: more may have arrived after them.
-            if !arrivals.is_empty() {
-                return Ok(arrivals);
+            found.extend(rows.into_iter().filter_map(arrival));
+            if ended {
+                break;
             }
         }
+        Ok(found)
     }
 
     /// As [`Database::check`].
