@@ -27,6 +27,7 @@ pub struct CheckSummary {
 }
 
 /// The head that an export has of a history, and where.
+#[derive(Clone, Copy)]
 struct ListedHead<'a> {
     head: Option<&'a Head>,
     file: &'a str,
@@ -120,7 +121,7 @@ impl CheckSummary {
 
     /// Checks one history; `listed` is its head as the export has it.
     fn take(&mut self, run: &LineRun, listed: Option<ListedHead<'_>>, tell: FindingObserver<'_>) {
-        let head = listed.as_ref().and_then(|listed| listed.head);
+        let head = listed.and_then(|listed| listed.head);
         let seen: Vec<ExpectedHeads> = head.map(known).into_iter().collect();
         let Examination { head: own, findings, .. } = inspect_with(&run.chain, &seen);
         let (count, events) = if run.is_of_stream() {
@@ -137,7 +138,7 @@ impl CheckSummary {
         let differs = sound && own.as_ref() != head;
         for finding in findings {
             // The history hangs together: what was altered may be the head.
-            let or = match &listed {
+            let or = match listed {
                 Some(ListedHead { file, line, .. }) if alone && !odd(&finding) => {
                     format!(", or {file}:{line}: is wrong")
                 }
@@ -146,7 +147,7 @@ impl CheckSummary {
             let finding = run.locate(finding);
             tell(Finding { says: finding.says + &or, ..finding });
         }
-        if let (Some(listed), true) = (&listed, differs) {
+        if let (Some(listed), true) = (listed, differs) {
             tell(run.locate(unlisted(run, own.as_ref(), listed)));
         }
         if run.again {
@@ -165,10 +166,10 @@ fn again(run: &LineRun) -> Finding {
 }
 
 /// A sound history that the export's heads do not have, or not to this end.
-fn unlisted(run: &LineRun, own: Option<&Head>, listed: &ListedHead<'_>) -> Finding {
+fn unlisted(run: &LineRun, own: Option<&Head>, listed: ListedHead<'_>) -> Finding {
     let version = |head: Option<&Head>| head.map_or(0, |head| head.version);
     let hash = |head: Option<&Head>| head.map(|head| head.hash);
-    let ListedHead { head, file, line } = *listed;
+    let ListedHead { head, file, line } = listed;
     let (is, listed) = (version(own), version(head));
     let (kind, at, says) = if listed > is {
         // Its hash is that of an event which is here, so nothing was cut off.

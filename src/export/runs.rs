@@ -102,7 +102,7 @@ pub struct Runs<'a> {
 /// The runs of files, one after the other.
 struct RunReader<'a> {
     files: Box<dyn Iterator<Item = anyhow::Result<NamedFile>> + 'a>,
-    file: Option<FileReader>,
+    file: Option<Box<FileReader>>,
     last: Option<String>,
     /// The next item, if it was looked at.
     ahead: Option<ExportItem>,
@@ -179,7 +179,7 @@ impl<'a> RunReader<'a> {
         loop {
             let Some(file) = &mut self.file else {
                 let Some(next) = self.files.next() else { return Ok(None) };
-                self.file = Some(FileReader::new(next?));
+                self.file = Some(Box::new(FileReader::new(next?)));
                 continue;
             };
             let item = match file.read(self.last.as_deref()) {
