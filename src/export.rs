@@ -3,8 +3,8 @@
 //! An export is a folder, or a tar of the same files: `events/` holds whole chains, one event's
 //! stored bytes a line, sorted by tenant and asset; `heads.jsonl` the head of each; `streams/` and
 //! `heads-streams.jsonl` the same of named streams; `manifest.json` what it all is. The manifest
-//! comes last and the whole gets its name when it is finished, so that what was cut off is taken for
-//! nothing. docs/AUDIT.md tells the form to whoever checks one.
+//! comes last and the whole gets its name when it is finished, so that what was cut off is taken
+//! for nothing. docs/AUDIT.md tells the form to whoever checks one.
 //!
 //! What is read here may come from anybody: nothing is believed that does not verify, every size
 //! has a limit, and no name from a file becomes a path.

@@ -32,12 +32,12 @@ pub enum Appended {
 ///   crash of this process and machine. An append that fails may have taken effect.
 /// * A version is written once. Whoever comes second gets [`Appended::Taken`] with the event that
 ///   holds it, however much later.
-/// * In a file, `append_to` takes nothing that does not follow: version − 1 must be the last there is,
-///   with the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it
-///   fails as `Corrupt`: the history that the caller read is not the one that is there. A DynamoDB
-///   table is not asked this: a condition sees the item of its own key only, and a transaction
-///   would cost each append twice. There the caller's load must do. Memory takes broken histories
-///   too, for tests that need them.
+/// * In a file, `append_to` takes nothing that does not follow: version − 1 must be the last there
+///   is, with the hash that `line` names as `prev`; before version 1 there must be none. Otherwise
+///   it fails as `Corrupt`: the history that the caller read is not the one that is there. A
+///   DynamoDB table is not asked this: a condition sees the item of its own key only, and a
+///   transaction would cost each append twice. There the caller's load must do. Memory takes broken
+///   histories too, for tests that need them.
 /// * `history` and `last` see every event whose append was answered before they were called.
 /// * Stored bytes come back as they were given.
 #[async_trait]

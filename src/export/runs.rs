@@ -3,8 +3,8 @@
 //! A line belongs to the asset or stream that it names, if that comes after the one before.
 //! Whatever else stands there, another asset's event, something that is no event, is taken for a
 //! part of the history that it stands in, and shows there as what it is. So is a line whose
-//! neighbours contradict the name in it: it alone was changed, and must not draw all that follows to
-//! itself.
+//! neighbours contradict the name in it: it alone was changed, and must not draw all that follows
+//! to itself.
 
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! The journal in a DynamoDB table: one item an event, written on the condition that its key is
 //! free.
 //!
-//! `pk` is `<tenant>#<asset>` or `<tenant>#<stream>`, `sk` the version, `body` the event's bytes. No index, no counter, no
-//! transaction: a put is one write unit, a history about one read unit for five events.
+//! `pk` is `<tenant>#<asset>` or `<tenant>#<stream>`, `sk` the version, `body` the event's bytes.
+//! No index, no counter, no transaction: a put is one write unit, a history about one read unit for
+//! five events.
 
 mod request;
 mod scan;
