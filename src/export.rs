@@ -1,9 +1,10 @@
 //! Histories in files: written, read with care, checked, and brought into a journal.
 //!
 //! An export is a folder, or a tar of the same files: `events/` holds whole chains, one event's
-//! stored bytes a line, sorted by tenant and asset; `heads.jsonl` the head of each; `manifest.json`
-//! what it all is. The manifest comes last and the whole gets its name when it is finished, so
-//! that what was cut off is taken for nothing. docs/AUDIT.md tells the form to whoever checks one.
+//! stored bytes a line, sorted by tenant and asset; `heads.jsonl` the head of each; `streams/` and
+//! `heads-streams.jsonl` the same of named streams; `manifest.json` what it all is. The manifest
+//! comes last and the whole gets its name when it is finished, so that what was cut off is taken
+//! for nothing. docs/AUDIT.md tells the form to whoever checks one.
 //!
 //! What is read here may come from anybody: nothing is believed that does not verify, every size
 //! has a limit, and no name from a file becomes a path.
@@ -34,7 +35,7 @@ pub use check::{CheckObserver, CheckSummary, FindingObserver, check, check_again
 pub use checkpoint::left_out_beside;
 pub use durable::{PartialFile, leftovers, sync_beside};
 pub use filter::ExportFilter;
-pub use form::{ExportManifest, Layout};
+pub use form::{ExportManifest, ExportedStreams, Layout};
 pub use heads::{HeadsFile, JoinedHeads};
 pub use import::{ImportSummary, Importer};
 pub use input::{ExportInput, FileHandle, InputStream, small, text};

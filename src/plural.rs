@@ -11,6 +11,11 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
     }
 }
 
+/// The same after another number: `, 2 streams`, and nothing for none.
+pub(crate) fn listed(number: u64, thing: &str) -> String {
+    if number == 0 { String::new() } else { format!(", {}", count(number, thing)) }
+}
+
 /// The same as the subject of a sentence: `1 version is`, `2 versions are`.
 pub(crate) fn count_are(number: u64, thing: &str) -> String {
     let is = if number == 1 { "is" } else { "are" };

@@ -31,6 +31,11 @@
 //! edit or two. If undoing only the next one's link restores its expected hash, that was the edit.
 //! Otherwise both are reported.
 //!
+//! # Named streams
+//!
+//! The partition of a named stream is examined in the same way, by the envelopes alone. The data of
+//! its events is not read, so no type is unknown and no event is impossible.
+//!
 //! # What is not detected
 //!
 //! A chain does not protect its own end: an edited or deleted last event is detected only with a
@@ -43,6 +48,7 @@ mod forensic;
 mod form;
 mod semantics;
 mod stored_event;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -50,8 +56,8 @@ pub use finding::{Finding, FindingKind};
 pub use form::odd;
 
 use crate::chain::Hash;
+use crate::checkpoint::Head;
 use crate::history::{History, HistoryError, HistoryFault};
-use crate::id::Key;
 use crate::journal::scan::Chain;
 use crate::record::RecordError;
 
@@ -87,8 +93,10 @@ impl Witness {
 /// The result of an examination.
 #[derive(Debug, Clone)]
 pub struct Examination {
-    /// The history, if it is complete and a chain, without regard to other sources.
+    /// The asset's history, if it is complete and a chain, without regard to other sources.
     pub history: Option<History>,
+    /// The head of that history, or of a named stream that is complete and a chain.
+    pub head: Option<Head>,
     /// Everything that differs from what the ledger wrote, in the order of the versions.
     pub findings: Vec<Finding>,
 }
@@ -102,31 +110,39 @@ pub fn examine(chain: &Chain) -> Vec<Finding> {
 /// The faults of a history, also compared with other sources.
 #[must_use]
 pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
-    let Some(key) = chain.key() else {
-        return Examination { history: None, findings: vec![no_asset(chain)] };
-    };
-    match History::read(&key, chain.lines.clone()) {
-        Ok(history)
-            if chain.strays.is_empty() && known.iter().all(|k| agrees(history.as_ref(), k)) =>
-        {
-            Examination { history, findings: Vec::new() }
-        }
-        read => {
-            let mut findings = forensic::examine(chain, &key, known);
-            if let (Err(broken), true) = (&read, findings.is_empty()) {
-                findings.push(plain(&key, broken));
+    let (history, head, broken) = match (chain.key(), chain.stream()) {
+        (Some(key), _) => match History::read(&key, chain.lines.clone()) {
+            Ok(history) => {
+                let head = history.as_ref().map(|history| Head::of(history.asset()));
+                (history, head, None)
             }
-            let history = read.ok().flatten().filter(|_| chain.strays.is_empty());
-            Examination { history, findings }
+            Err(broken) => (None, None, Some(broken)),
+        },
+        (None, Some(stream)) => match stream::read(&stream, &chain.lines) {
+            Ok(head) => (None, Some(head), None),
+            Err(broken) => (None, None, Some(broken)),
+        },
+        (None, None) => {
+            let findings = vec![no_asset(chain)];
+            return Examination { history: None, head: None, findings };
         }
+    };
+    let whole = broken.is_none() && chain.strays.is_empty();
+    if whole && known.iter().all(|known| agrees(chain, known)) {
+        return Examination { history, head, findings: Vec::new() };
     }
+    let mut findings = forensic::examine(chain, known);
+    if let (Some(broken), true) = (&broken, findings.is_empty()) {
+        findings.push(plain(&chain.partition, broken));
+    }
+    let (history, head) = (history.filter(|_| whole), head.filter(|_| whole));
+    Examination { history, head, findings }
 }
 
-fn agrees(history: Option<&History>, known: &ExpectedHeads) -> bool {
-    let entries = history.map_or(&[][..], History::entries);
+fn agrees(chain: &Chain, known: &ExpectedHeads) -> bool {
     let place = usize::try_from(known.version).ok().and_then(|version| version.checked_sub(1));
-    let entry = place.and_then(|place| entries.get(place));
-    entry.is_some_and(|entry| entry.hash == known.hash)
+    let line = place.and_then(|place| chain.lines.get(place));
+    line.is_some_and(|line| line.hash() == known.hash)
 }
 
 fn no_asset(chain: &Chain) -> Finding {
@@ -146,7 +162,7 @@ pub fn inspect_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
 }
 
 /// The fault that stopped the reading, by a name that is certainly correct.
-fn plain(key: &Key, HistoryError { version, fault }: &HistoryError) -> Finding {
+fn plain(partition: &str, HistoryError { version, fault }: &HistoryError) -> Finding {
     let kind = match fault {
         HistoryFault::Malformed(RecordError::Unknown(_)) => FindingKind::UnknownType,
         HistoryFault::Malformed(RecordError::Form(_)) => FindingKind::Malformed,
@@ -157,5 +173,5 @@ fn plain(key: &Key, HistoryError { version, fault }: &HistoryError) -> Finding {
         HistoryFault::Twice(_) => FindingKind::CommandTwice,
         HistoryFault::Impossible(_) => FindingKind::Impossible,
     };
-    Finding::new(kind, key.partition(), fault.to_string()).at(*version)
+    Finding::new(kind, partition, fault.to_string()).at(*version)
 }

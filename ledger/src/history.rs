@@ -250,8 +250,14 @@ fn unread(
 ) -> HistoryFault {
     let RecordError::Unknown(unknown) = &malformed else { return malformed.into() };
     let (version, prev) = history.map_or((0, Hash::ZERO), |h| (h.asset.version, h.asset.head));
+    let Some(said) = &unknown.key.asset() else {
+        return HistoryFault::Elsewhere {
+            asset: unknown.key.partition(),
+            version: unknown.version,
+        };
+    };
     let place = ClaimedPosition {
-        key: &unknown.key,
+        key: said,
         version: unknown.version,
         prev: unknown.prev,
         stored: line.version,

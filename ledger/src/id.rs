@@ -1,5 +1,6 @@
-//! Names of things: tenants, assets, and the key both make together.
+//! Names of things: tenants, assets and streams, and the keys that they make together.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -144,6 +145,116 @@ impl Key {
     }
 }
 
+/// The name of a stream that is no asset's: `[a-z][a-z0-9-]{0,31}`. An asset's id is longer, so no
+/// text names both.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamName(Arc<str>);
+
+/// The text cannot name a stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a stream is a letter of a-z and up to 31 of a-z, 0-9 and '-', not {0:?}")]
+pub struct StreamNameError(String);
+
+impl FromStr for StreamName {
+    type Err = StreamNameError;
+
+    fn from_str(text: &str) -> Result<Self, StreamNameError> {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
+        let fits = begins && text.len() <= 32 && text.bytes().all(known);
+        if fits { Ok(Self(text.into())) } else { Err(StreamNameError(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which stream of a tenant: an asset's history, or one with a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StreamId {
+    /// The history of this asset.
+    Asset(AssetId),
+    /// The stream of this name.
+    Named(StreamName),
+}
+
+impl Ord for StreamId {
+    /// The order of their texts, which a store keeps its partitions in.
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Asset(one), Self::Asset(two)) => one.cmp(two),
+            (Self::Named(one), Self::Named(two)) => one.cmp(two),
+            (one, two) => one.to_string().cmp(&two.to_string()),
+        }
+    }
+}
+
+impl PartialOrd for StreamId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asset(asset) => asset.fmt(f),
+            Self::Named(name) => name.fmt(f),
+        }
+    }
+}
+
+/// What a partition of the journal is named by: an asset's [`Key`], or a tenant's named stream. In
+/// the order of [`PartitionKey::partition`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionKey {
+    /// Whose stream.
+    pub tenant: Tenant,
+    /// Which stream.
+    pub stream: StreamId,
+}
+
+impl PartitionKey {
+    /// The partition's name: `<tenant>#<asset>` or `<tenant>#<stream>`.
+    #[must_use]
+    pub fn partition(&self) -> String {
+        format!("{}#{}", self.tenant, self.stream)
+    }
+
+    /// The name read back.
+    #[must_use]
+    pub fn from_partition(text: &str) -> Option<Self> {
+        let (tenant, stream) = text.split_once('#')?;
+        let asset = stream.parse().map(StreamId::Asset);
+        let stream = asset.or_else(|_| stream.parse().map(StreamId::Named)).ok()?;
+        Some(Self { tenant: tenant.parse().ok()?, stream })
+    }
+
+    /// The asset's key; `None` for a named stream.
+    #[must_use]
+    pub fn asset(&self) -> Option<Key> {
+        match self.stream {
+            StreamId::Asset(asset) => Some(Key { tenant: self.tenant.clone(), asset }),
+            StreamId::Named(_) => None,
+        }
+    }
+
+    /// Whether it is of a named stream.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        matches!(self.stream, StreamId::Named(_))
+    }
+}
+
+impl From<Key> for PartitionKey {
+    fn from(Key { tenant, asset }: Key) -> Self {
+        Self { tenant, stream: StreamId::Asset(asset) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +289,39 @@ mod tests {
         assert_eq!(Key::from_partition(&key.partition()), Some(key));
         for stranger in ["", "main", "main/", "main/report.pdf", "../main", "MAIN/x"] {
             assert_eq!(Key::from_object(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_stream_has_a_name_that_no_asset_has() {
+        let longest = "a".repeat(32);
+        for name in ["access", "a", "a-1", longest.as_str()] {
+            let partition = format!("main#{name}");
+            let key = PartitionKey::from_partition(&partition).unwrap();
+            assert!(key.is_named() && key.asset().is_none(), "{name}");
+            assert_eq!((key.partition(), Key::from_partition(&partition)), (partition, None));
+        }
+        let id = AssetId::new(DateTime::UNIX_EPOCH, 1);
+        for other in ["", "1a", "-a", "Access", "read me", "readme.txt", &"a".repeat(33)] {
+            assert!(other.parse::<StreamName>().is_err(), "{other}");
+            assert_eq!(PartitionKey::from_partition(&format!("main#{other}")), None, "{other}");
+        }
+        let key = Key { tenant: Tenant::default(), asset: id };
+        let partition = PartitionKey::from_partition(&key.partition()).unwrap();
+        assert_eq!((partition.asset(), partition.is_named()), (Some(key), false));
+    }
+
+    #[test]
+    fn partitions_are_in_the_order_of_their_text() {
+        let ids = ["00000000-0000-7000-8000-000000000000", "abcdefab-0000-7000-8000-000000000000"];
+        let names = ["a", "a-b", "abcdefab", "access", "z9"];
+        let tenants = ["a", "a-", "a0", "main"];
+        let texts = tenants.iter().flat_map(|tenant| {
+            ids.iter().chain(&names).map(move |stream| format!("{tenant}#{stream}"))
+        });
+        let keys: Vec<_> = texts.map(|text| PartitionKey::from_partition(&text).unwrap()).collect();
+        for (one, two) in keys.iter().flat_map(|one| keys.iter().map(move |two| (one, two))) {
+            assert_eq!(one.cmp(two), one.partition().cmp(&two.partition()), "{one:?} {two:?}");
         }
     }
 }

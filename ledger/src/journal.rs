@@ -1,4 +1,4 @@
-//! The port to the source of truth: the append-only history of every asset.
+//! The port to the source of truth: the append-only history of every asset, and the named streams.
 
 mod memory;
 pub mod scan;
@@ -11,7 +11,7 @@ pub use scan::Scan;
 
 use crate::chain::Hash;
 use crate::error::StoreError;
-use crate::id::{Key, Tenant};
+use crate::id::{Key, PartitionKey, Tenant};
 use crate::record::StoredLine;
 use scan::Stray;
 
@@ -27,17 +27,17 @@ pub enum Appended {
 /// The append-only history of every asset.
 ///
 /// # Contract
-/// * `append` is atomic and durable: once it answers [`Appended::Written`], the event survives a
+/// * `append_to` is atomic and durable: once it answers [`Appended::Written`], the event survives a
 ///   crash of this process and machine. An append that fails may have taken effect.
 /// * A version is written once. A later writer gets [`Appended::Taken`] with the stored event, at
 ///   any later time.
-/// * In a file, `append` accepts only an event that follows: version − 1 must be the last one, with
-///   the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it fails
-///   as `Corrupt`: the caller did not read the stored history. A DynamoDB table does not check
+/// * In a file, `append_to` accepts only an event that follows: version − 1 must be the last one,
+///   with the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it
+///   fails as `Corrupt`: the caller did not read the stored history. A DynamoDB table does not check
 ///   this: a condition covers the item of its own key only, and a transaction would double the cost
 ///   of each append. There the caller's load is the check. Memory also accepts broken histories,
 ///   for tests that need them.
-/// * `history` and `last` see every event whose `append` returned before the call.
+/// * `history` and `last` see every event whose append returned before the call.
 /// * Stored bytes are returned unchanged.
 #[async_trait]
 pub trait Journal: Scan {
@@ -47,9 +47,18 @@ pub trait Journal: Scan {
     /// The last event of `key`.
     async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError>;
 
-    /// Appends `line` to the history of `key` if its version is free and follows. The caller has
-    /// read the previous version.
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError>;
+    /// Appends `line` to an asset's history or a named stream if its version is free and follows.
+    /// The caller has read the previous version.
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError>;
+
+    /// [`Journal::append_to`] the history of an asset.
+    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+        self.append_to(&key.clone().into(), line).await
+    }
 }
 
 /// An event and its position in the order of arrival at a local journal.
@@ -79,10 +88,9 @@ impl Arrival {
 /// # Contract
 /// * Once an arrival was seen, no lower number appears later.
 /// * An item that no ledger wrote does not block reading: an item of an asset is returned as a
-///   [`Stray`], and an item of no asset is skipped.
-/// * [`Arrivals::latest`] changes after each append of this process, and never to a number whose
-///   event `arrivals` does not yet show.
-///   event `arrivals` does not yet show.
+///   [`Stray`], and an item of no asset is skipped. So are the events of named streams.
+/// * [`Arrivals::latest`] changes after each append of this process to an asset, and never to a
+///   number whose event `arrivals` does not yet show.
 #[async_trait]
 pub trait Arrivals: Send + Sync {
     /// The arrivals after `number`, in order, at most `limit` of them.

@@ -18,7 +18,7 @@ use self::envelope::StoredEnvelope;
 use self::forms::{FORMS, FormReader, StoredData};
 use crate::asset::{Event, InvalidField};
 use crate::chain::Hash;
-use crate::id::Key;
+use crate::id::{Key, PartitionKey};
 
 /// An event's stored bytes with its version: the unit of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub enum RecordError {
 }
 
 /// An event of a type or schema that this program does not know: a newer program wrote it, or it
-/// was forged.
+/// was forged. Every event of a named stream is one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown event {kind:?} in schema {schema}: a newer version of this program wrote it; upgrade"
@@ -151,9 +151,9 @@ pub struct Unknown {
     pub kind: String,
     /// The event's schema.
     pub schema: u32,
-    /// The tenant and the id.
-    pub key: Key,
-    /// Its version in the asset's history.
+    /// The tenant, and the asset or stream.
+    pub key: PartitionKey,
+    /// Its version in that history.
     pub version: u64,
     /// The identity of its command.
     pub command: CommandId,
@@ -191,7 +191,8 @@ impl<E> EventRecord<E> {
         let (key, at) = (envelope.key()?, envelope.at()?);
         let (version, prev) = (envelope.version, envelope.prev);
         let command = CommandId(envelope.command.into_owned());
-        let Some(form) = forms::find(forms, &envelope.r#type, envelope.schema) else {
+        let form = forms::find(forms, &envelope.r#type, envelope.schema);
+        let (Some(key), Some(form)) = (key.asset(), form) else {
             let (kind, schema) = (envelope.r#type.into_owned(), envelope.schema);
             return Err(Unknown { kind, schema, key, version, command, at, prev }.into());
         };
@@ -230,14 +231,24 @@ impl CanonicalLine {
 
     fn spell_with<E>(forms: &[FormReader<E>], body: &str, prev: Option<Hash>) -> Option<Self> {
         let envelope = StoredEnvelope::read(body).ok()?;
-        envelope.key().ok()?;
-        let form = forms::find(forms, &envelope.r#type, envelope.schema)?;
-        let data = (form.rewrite)(envelope.data).ok()?;
-        let limits = limits::check_envelope(&envelope, envelope.at().ok()?).and(data.limits);
+        let (json, data) = if envelope.key().ok()?.is_named() {
+            (forms::without_whitespace(envelope.data).ok()?, Ok(()))
+        } else {
+            let form = forms::find(forms, &envelope.r#type, envelope.schema)?;
+            let data = (form.rewrite)(envelope.data).ok()?;
+            (data.json, data.limits)
+        };
+        let limits = limits::check_envelope(&envelope, envelope.at().ok()?).and(data);
         let prev = prev.unwrap_or(envelope.prev);
-        let canonical = StoredEnvelope { data: &data.json, prev, ..envelope };
+        let canonical = StoredEnvelope { data: &json, prev, ..envelope };
         Some(Self { body: serde_json::to_string(&canonical).ok()?, limits })
     }
+}
+
+/// Whether a stored line is an event of a named stream, whichever.
+#[must_use]
+pub fn is_of_a_stream(body: &str) -> bool {
+    StoredEnvelope::read(body).and_then(|envelope| envelope.key()).is_ok_and(|key| key.is_named())
 }
 
 impl From<Unknown> for RecordError {

@@ -9,6 +9,7 @@ pub mod effects;
 pub mod faults;
 pub mod journal;
 pub mod objects;
+pub mod streams;
 
 pub use effects::{Chance, TestEffects};
 pub use faults::{Faults, FaultyJournal, persist};

@@ -47,16 +47,23 @@ pub type Findings = mpsc::Sender<Finding>;
 #[derive(Debug, Default)]
 pub struct AuditProgress {
     assets: AtomicU64,
+    streams: AtomicU64,
     events: AtomicU64,
     rows: AtomicU64,
 }
 
 impl AuditProgress {
-    /// Histories, their events, and rows.
+    /// Histories of assets, events of those and of named streams, and rows.
     #[must_use]
     pub fn figures(&self) -> (u64, u64, u64) {
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
         (read(&self.assets), read(&self.events), read(&self.rows))
+    }
+
+    /// Named streams.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.streams.load(Ordering::Relaxed)
     }
 }
 
@@ -141,7 +148,10 @@ impl AuditWalk {
             if some.is_empty() {
                 return suspects.settle(self).await;
             }
-            self.progress.assets.fetch_add(some.len() as u64, Ordering::Relaxed);
+            let streams = some.iter().filter(|chain| chain.stream().is_some()).count();
+            let assets = (some.len() - streams) as u64;
+            self.progress.streams.fetch_add(streams as u64, Ordering::Relaxed);
+            self.progress.assets.fetch_add(assets, Ordering::Relaxed);
             self.progress.events.fetch_add(chains.read() - read, Ordering::Relaxed);
             read = chains.read();
             let looks = try_join_all(some.into_iter().map(|chain| self.first(chain))).await?;

@@ -421,6 +421,24 @@ mod tests {
         assert_eq!(views.parked(&stories[1].key.tenant, 9).await.unwrap()[0].key, stories[1].key);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_named_stream_beside_the_assets_is_passed_over() {
+        let (journal, views) = in_memory();
+        let stories = stories(3);
+        append_mixed(&*journal, &stories[..2]).await;
+        let (stream, lines) = ledger::testing::streams::access(&Tenant::default());
+        let mut running = Running::start(follower(&journal, &views));
+        for line in lines {
+            journal.append_to(&stream, line).await.unwrap();
+            assert!(running.progress.caught_up().await);
+        }
+        append_mixed(&*journal, &stories[2..]).await;
+        assert!(running.progress.caught_up().await);
+        running.stop().await;
+        assert_rows(&*views, &stories).await;
+        assert_eq!(views.parked(&Tenant::default(), 9).await.unwrap(), []);
+    }
+
     /// A follower that went through the stories' events, and its rows.
     async fn followed(stories: &[Story]) -> Arc<MemoryViews> {
         let (journal, views) = in_memory();

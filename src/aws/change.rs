@@ -2,8 +2,8 @@
 //! tampered with.
 
 use ledger::chain::Hash;
-use ledger::id::Key;
-use ledger::record::StoredLine;
+use ledger::id::PartitionKey;
+use ledger::record::{StoredLine, is_of_a_stream};
 use projections::runner::ProjectionHint;
 use serde::Deserialize;
 use serde_dynamo::{Item, from_item};
@@ -38,25 +38,34 @@ struct EventImage {
 }
 
 impl JournalChange<'_> {
-    /// What to project because of it, `None` for an item that is no asset's. What is tampering
-    /// raises the alarm first, and then says where to look like any other change: what is there
-    /// now is not believed. An append whose image is missing, as where only keys are streamed,
-    /// still says where to look.
+    /// What to project because of it, `None` for an item that is no asset's: an event that was
+    /// appended to a named stream is passed over. What is tampering raises the alarm first, and
+    /// then says where to look like any other change: what is there now is not believed. An append
+    /// whose image is missing, as where only keys are streamed, still says where to look.
     pub(crate) fn hint(&self) -> Option<ProjectionHint> {
-        let (ours, appended) = (asset(self.keys), self.kind == APPENDED);
-        if !appended || ours.is_none() {
+        let (ours, appended) = (partition(self.keys), self.kind == APPENDED);
+        if !appended || ours.as_ref().is_none_or(|(key, _)| !self.may_be_of(key)) {
             self.alarm(ours.as_ref());
         }
         let (key, version) = ours?;
+        let key = key.asset()?;
         let body = body(self.new).filter(|_| appended);
         let lines = body.into_iter().map(|body| StoredLine { version, body }).collect();
         Some(ProjectionHint { key, version, lines })
     }
 
-    /// An event is written once, under an asset's key. Whatever else is done to the journal, a
-    /// person must know. The hashes are told, the images are not: what somebody put there may be
-    /// anything.
-    fn alarm(&self, ours: Option<&(Key, u64)>) {
+    /// Whether the item may be an event of this key. A named stream is told by its events too,
+    /// where there is an image: any text may have the form of its name.
+    fn may_be_of(&self, key: &PartitionKey) -> bool {
+        !key.is_named()
+            || self.new.is_empty()
+            || body(self.new).is_some_and(|it| is_of_a_stream(&it))
+    }
+
+    /// An event is written once, under the key of an asset or a named stream. Whatever else is done
+    /// to the journal, a person must know. The hashes are told, the images are not: what somebody
+    /// put there may be anything.
+    fn alarm(&self, ours: Option<&(PartitionKey, u64)>) {
         metrics::counter!("asset_ledger_tamper").increment(1);
         let (before, after) = (hash(self.old), hash(self.new));
         let asset = ours.map_or("-".to_owned(), |(key, _)| key.partition());
@@ -74,9 +83,9 @@ impl JournalChange<'_> {
     }
 }
 
-fn asset(keys: &Item) -> Option<(Key, u64)> {
+fn partition(keys: &Item) -> Option<(PartitionKey, u64)> {
     let ItemKey { pk, sk } = from_item(keys.clone()).ok()?;
-    Some((Key::from_partition(&pk)?, sk))
+    Some((PartitionKey::from_partition(&pk)?, sk))
 }
 
 fn body(image: &Item) -> Option<String> {

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ledger::asset::AssetStatus;
+use ledger::audit::examine;
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::Key;
+use ledger::journal::scan::Chain;
 use ledger::record::StoredLine;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
@@ -175,7 +177,10 @@ pub(super) fn read(journal: &Path, watch: &RunMonitor) -> anyhow::Result<Journal
 
 impl JournalFacts {
     fn take(&mut self, partition: &str, lines: Vec<StoredLine>) {
-        let Some(key) = Key::from_partition(partition) else { return };
+        let Some(key) = Key::from_partition(partition) else {
+            let partition = partition.to_owned();
+            return self.take_stream(Chain { partition, lines, strays: Vec::new() });
+        };
         match History::read(&key, lines) {
             Ok(None) => {}
             Ok(Some(history)) => {
@@ -185,6 +190,13 @@ impl JournalFacts {
                 self.pinned.extend(pin.map(|pin| pin.version_id.clone()));
             }
             Err(_) => self.broken.push(partition.to_owned()),
+        }
+    }
+
+    /// No asset counts on a named stream. What is none is passed over.
+    fn take_stream(&mut self, chain: Chain) {
+        if chain.stream().is_some() && !examine(&chain).is_empty() {
+            self.broken.push(chain.partition);
         }
     }
 }

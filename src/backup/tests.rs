@@ -83,3 +83,22 @@ fn a_copy_that_is_not_what_was_written_is_found_by_the_run_that_made_it() {
         let _ = std::fs::remove_file(&to);
     }
 }
+
+#[test]
+fn a_named_stream_that_is_not_whole_is_told_of() {
+    let (_, lines) = ledger::testing::streams::access(&ledger::id::Tenant::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch("CREATE TABLE events (pk, sk, body)").unwrap();
+    let read = || snapshot::read(&path, &RunMonitor::default()).unwrap();
+    for line in [&lines[0], &lines[2], &lines[1]] {
+        let insert = "INSERT INTO events (pk, sk, body) VALUES (?1, ?2, ?3)";
+        file.execute(insert, ("main#access", line.version, &line.body)).unwrap();
+        let broken = line.version == 3;
+        assert_eq!(read().broken, if broken { vec!["main#access"] } else { vec![] });
+    }
+    file.execute("INSERT INTO events (pk, sk, body) VALUES ('main#other', 1, '{}')", []).unwrap();
+    let said = read();
+    assert_eq!((said.events, said.broken), (4, vec![]), "somebody else's is passed over");
+}

@@ -15,7 +15,7 @@ use super::signals::unless_stopped;
 use super::store_options::StoreOptions;
 use super::{leftovers, render};
 use crate::export::{ExportSource, left_out_beside};
-use crate::plural::count;
+use crate::plural::{count, listed};
 
 use key::Keygen;
 pub(super) use key::{secret, verifier};
@@ -24,7 +24,8 @@ pub(super) use key::{secret, verifier};
 ///
 /// A hash chain cannot reveal that its end was cut off, that the whole asset was removed, or that
 /// its history was rewritten. `verify --against` detects all three with an earlier checkpoint. The
-/// file has one line per asset (tenant, asset, version, hash), sorted. With --key, a signed note
+/// file has one line per asset (tenant, asset, version, hash), sorted, and one per stream that
+/// belongs to no asset. With --key, a signed note
 /// over the Merkle root of the lines is written to FILE.note, and `proof` proves that one asset is
 /// in the checkpoint. Keep both files in another account, under an object lock. docs/AUDIT.md
 /// describes the limits.
@@ -81,7 +82,9 @@ impl MakeOptions {
         leftovers(out);
         let stopped = "stopped: no checkpoint was written";
         let (rising, left_out) = unless_stopped(self.write(out), stopped).await?;
-        let (assets, root) = (count(rising.count(), "asset"), rising.root());
+        let (assets, streams) = (rising.count() - rising.streams(), rising.streams());
+        let assets = count(assets, "asset") + &listed(streams, "stream");
+        let root = rising.root();
         let (out, list) = (out.display().to_string(), left_out_beside(out).display().to_string());
         writeln!(io::stdout(), "{}: the heads of {assets}, root {root}", render::line(&out))?;
         if !left_out.is_empty() {

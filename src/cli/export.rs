@@ -14,13 +14,15 @@ use super::signals::unless_stopped;
 use super::store_options::StoreOptions;
 use super::values::{self, AssetLabel};
 use super::{leftovers, render};
-use crate::export::{ExportFilter, ExportShape, ExportSource, ExportWriter, Layout};
+use crate::export::Layout;
+use crate::export::{ExportFilter, ExportShape, ExportSource, ExportWriter, ExportedStreams};
 use crate::plural::count;
 use crate::system::SystemEffects;
 
 /// Export histories to a folder or a tar that can be verified offline.
 ///
-/// Filters select whole assets, never single events, so every exported chain verifies. The service
+/// Filters select whole assets, never single events, so every exported chain verifies. Streams that
+/// belong to no asset are exported unless assets are selected by more than --tenant. The service
 /// may run meanwhile; each history is exported as of the moment it is read. The same events give
 /// the same bytes from either store; only the time in manifest.json differs. docs/AUDIT.md
 /// describes the format.
@@ -131,7 +133,12 @@ impl Export {
         let (assets, events) = (count(manifest.assets, "asset"), count(manifest.events, "event"));
         let (out, root) = (self.out.display().to_string(), manifest.root);
         let out = render::line(&out);
-        Ok(writeln!(io::stdout(), "{out}: {assets}, {events}, root {root}")?)
+        writeln!(io::stdout(), "{out}: {assets}, {events}, root {root}")?;
+        if let Some(ExportedStreams { count: streams, events, root }) = manifest.streams {
+            let (streams, events) = (count(streams, "stream"), count(events, "event"));
+            writeln!(io::stdout(), "{out}: {streams}, {events}, root {root}")?;
+        }
+        Ok(())
     }
 
     fn layout(&self) -> Layout {

@@ -13,9 +13,9 @@ use stores::sqlite::OpenMode;
 use super::progress::EventProgress;
 use super::signals::unless_stopped;
 use super::store_options::{StoreKind, StoreOptions};
-use crate::export::{Archive, Importer as Importing};
+use crate::export::{Archive, ImportSummary, Importer as Importing};
 use crate::local::FolderLock;
-use crate::plural::count;
+use crate::plural::{count, listed};
 
 /// Rebuild an empty journal from an export, byte for byte.
 ///
@@ -55,9 +55,10 @@ impl ImportCommand {
         if let Some(folder) = &folder {
             folder.end_import()?;
         }
-        let crate::export::ImportSummary { assets, events, there } = imported;
+        let ImportSummary { assets, streams, events, there } = imported;
         let (assets, events) = (count(assets, "asset"), count(events, "event"));
-        Ok(writeln!(io::stdout(), "imported {assets}, {events}, {there} already present")?)
+        let streams = listed(streams, "stream");
+        Ok(writeln!(io::stdout(), "imported {assets}{streams}, {events}, {there} already present")?)
     }
 
     /// The data folder, locked against `serve`.
@@ -80,7 +81,7 @@ fn check(archive: &Archive) -> anyhow::Result<()> {
     Importing::check(archive, &mut |events| progress.reached(events))
 }
 
-async fn bring(importing: &Importing<'_>) -> anyhow::Result<crate::export::ImportSummary> {
+async fn bring(importing: &Importing<'_>) -> anyhow::Result<ImportSummary> {
     let mut progress = EventProgress::new("imported");
     let done = importing.append(|done| progress.reached(done.events)).await;
     done.context("the import is not finished; run the same command again to resume")

@@ -78,7 +78,7 @@ impl ProofCommand {
         let (head, of) = proof.verify(&key).with_context(|| format!("--check {shown}"))?;
         let whole = self.history.as_deref().map(|path| has(path, &head)).transpose()?;
         let (asset, version, hash) = (head.key.partition(), head.version, head.hash);
-        let (origin, size) = (render::line(&of.origin), count(of.size, "asset"));
+        let (origin, size) = (render::line(&of.origin), count(of.size, "history"));
         let mut out = io::stdout();
         writeln!(out, "{asset} was at version {version} with the head {hash}")?;
         writeln!(out, "when {origin} signed the heads of {size}")?;
@@ -98,7 +98,7 @@ fn prove(key: &Key, heads: &Path) -> anyhow::Result<InclusionProof> {
     while let Some(head) = read.read()? {
         let line = head.line()?;
         leaves.push(merkle::leaf(line.as_bytes()));
-        if head.key == *key {
+        if head.key.asset().as_ref() == Some(key) {
             found = Some((line, leaves.len() - 1));
         }
     }

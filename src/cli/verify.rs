@@ -23,7 +23,7 @@ use stores::sqlite::OpenMode;
 use tokio::sync::mpsc;
 
 use self::offline::Offline;
-use self::report::VerifyReport;
+use self::report::{VerifiedCounts, VerifyReport};
 use super::progress;
 use super::signals::unless_stopped;
 use super::store_options::{StoreKind, StoreOrFile};
@@ -136,7 +136,8 @@ impl VerifyCommand {
             Ok(()) => look(&audit, files.as_ref(), &progress, &mut report).await,
             Err(error) => Err(error),
         };
-        conclude(report, progress.figures(), looked)
+        let ((assets, events, rows), streams) = (progress.figures(), progress.streams());
+        conclude(report, VerifiedCounts { assets, streams, events, rows }, looked)
     }
 
     /// Tells if the rows of a data folder know more than its journal.
@@ -158,7 +159,8 @@ impl VerifyCommand {
         let (mut report, mut checked) =
             (VerifyReport::new(self.json, self.stores.home_tenant()), CheckSummary::default());
         let looked = offline::look(path, against, &mut report, &mut checked);
-        conclude(report, (checked.assets, checked.events, 0), looked)
+        let (events, CheckSummary { assets, streams, .. }) = (checked.all_events(), checked);
+        conclude(report, VerifiedCounts { assets, streams, events, rows: 0 }, looked)
     }
 
     async fn audit(&self) -> anyhow::Result<RowAudit> {
@@ -236,10 +238,10 @@ fn reached(progress: &AuditProgress, files: Option<&ObjectAudit>) -> String {
 /// Tells the rest, also of a look that was broken off, and how to exit.
 fn conclude(
     report: VerifyReport,
-    figures: (u64, u64, u64),
+    checked: VerifiedCounts,
     looked: anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
-    let found = report.end(figures, looked.is_ok())?;
+    let found = report.end(checked, looked.is_ok())?;
     looked?;
     Ok(if found == 0 { ExitCode::SUCCESS } else { FINDINGS.into() })
 }

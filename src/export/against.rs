@@ -14,6 +14,7 @@ use super::heads::{HeadsFile, JoinedHeads, known};
 use super::input::{ExportInput, FileHandle, small};
 use super::runs::LineRun;
 use super::sorted::SortedHistories;
+use crate::plural::{count, listed};
 
 /// The heads of a checkpoint, and what vouches for them.
 pub struct CheckpointHeads {
@@ -21,6 +22,8 @@ pub struct CheckpointHeads {
     heads: FileHandle,
     /// Those that were vouched for: how many, and their root.
     seen: (u64, Hash),
+    /// How many of them are of named streams.
+    streams: u64,
     vouched: HeadsProvenance,
 }
 
@@ -89,12 +92,13 @@ impl CheckpointHeads {
         let handle = ExportInput::open(heads)?.again(&name)?;
         let mut read = HeadsFile::of(&handle, &name)?;
         while read.read()?.is_some() {}
-        let seen = (read.rising().count(), read.rising().root());
+        let (seen, streams) =
+            ((read.rising().count(), read.rising().root()), read.rising().streams());
         if let HeadsProvenance::Signed(it) | HeadsProvenance::Noted(it) = &vouched {
             let same = (it.size, it.root) == seen;
             ensure!(same, "{name}: these are not the heads that its note is of");
         }
-        Ok(Self { name, heads: handle, seen, vouched })
+        Ok(Self { name, heads: handle, seen, streams, vouched })
     }
 
     /// What vouches for the heads.
@@ -103,10 +107,10 @@ impl CheckpointHeads {
         &self.vouched
     }
 
-    /// How many heads there are.
+    /// Of how many assets the heads are, and of how many named streams if of any.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        self.seen.0
+    pub fn described(&self) -> String {
+        count(self.seen.0 - self.streams, "asset") + &listed(self.streams, "stream")
     }
 
     /// Begins to hold histories against the heads.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 
-use super::form::{EVENTS_DIR, ExportManifest, FILES, HEADS, MANIFEST, TenantScope, owner};
+use super::form::{EVENTS_DIR, FILES, HEADS, MANIFEST, STREAM_HEADS, STREAMS_DIR};
+use super::form::{ExportManifest, TenantScope, owner};
 use super::heads::HeadsFile;
 use super::input::{ExportInput, FileHandle};
 use super::lines::Lines;
@@ -22,6 +23,9 @@ pub struct Archive {
     place: ArchiveSource,
     events: Vec<ArchiveFile>,
     heads: ArchiveFile,
+    streams: Vec<ArchiveFile>,
+    /// The heads of the streams; an export without streams has none.
+    stream_heads: Option<ArchiveFile>,
     manifest: ExportManifest,
 }
 
@@ -67,14 +71,22 @@ impl Archive {
         if let Some(pair) = parts.windows(2).find(|pair| pair[0].name == pair[1].name) {
             bail!("{} is in it twice", pair[0].name);
         }
-        let mut take = |name: &str| {
+        let mut find = |name: &str| {
             let at = parts.iter().position(|part| part.name == name);
             at.map(|at| parts.remove(at))
-                .with_context(|| format!("there is no {name}: it was never finished, or cut"))
         };
-        let (manifest, heads) = (take(MANIFEST)?, take(HEADS)?);
+        let absent = |name| format!("there is no {name}: it was never finished, or cut");
+        let manifest = find(MANIFEST).with_context(|| absent(MANIFEST))?;
+        let heads = find(HEADS).with_context(|| absent(HEADS))?;
+        let stream_heads = find(STREAM_HEADS);
         let manifest = ExportManifest::read(manifest.open(&place)?).context(MANIFEST)?;
-        Ok(Self { place, events: parts, heads, manifest })
+        if manifest.streams.is_some() && stream_heads.is_none() {
+            bail!(absent(STREAM_HEADS));
+        }
+        let of_stream =
+            |part: &ArchiveFile| matches!(owner(&part.name), Some(TenantScope::Stream(_)));
+        let (streams, events) = parts.into_iter().partition(of_stream);
+        Ok(Self { place, events, heads, streams, stream_heads, manifest })
     }
 
     /// What the export says of itself.
@@ -83,18 +95,34 @@ impl Archive {
         &self.manifest
     }
 
-    /// Its histories, in the order of its files.
+    /// Its histories and its named streams, by rising partition as far as its files are.
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
-        Runs::new(self.events.iter().map(|part| {
-            let lines = Lines::new(&part.name, part.open(&self.place)?)?;
-            Ok((owner(&part.name).unwrap_or(TenantScope::Segment), lines))
-        }))
+        Runs::of_two(self.lines_of(&self.events), self.lines_of(&self.streams))
     }
 
-    /// Its heads.
+    fn lines_of<'a>(
+        &'a self,
+        parts: &'a [ArchiveFile],
+    ) -> impl Iterator<Item = anyhow::Result<(TenantScope, Lines)>> + 'a {
+        parts.iter().map(|part| {
+            let lines = Lines::new(&part.name, part.open(&self.place)?)?;
+            Ok((owner(&part.name).unwrap_or(TenantScope::Segment), lines))
+        })
+    }
+
+    /// The heads of its assets.
     pub fn heads(&self) -> anyhow::Result<HeadsFile> {
         HeadsFile::new(Lines::new(&self.heads.name, self.heads.open(&self.place)?)?)
+    }
+
+    /// The heads of its named streams: none, where there are no streams.
+    pub fn stream_heads(&self) -> anyhow::Result<HeadsFile> {
+        let from: Box<dyn Read> = match &self.stream_heads {
+            Some(part) => part.open(&self.place)?,
+            None => Box::new(io::empty()),
+        };
+        HeadsFile::new(Lines::new(STREAM_HEADS, from)?)
     }
 }
 
@@ -138,17 +166,19 @@ pub(super) fn starts_tar(from: impl Read) -> io::Result<bool> {
     Ok(block.get(257..262) == Some(b"ustar"))
 }
 
-/// The files of a folder. Beside `events/` anything may lie, a note or a checkpoint; in it only
-/// what belongs there.
+/// The files of a folder. Beside `events/` and `streams/` anything may lie, a note or a checkpoint;
+/// in them only what belongs there.
 fn of_folder(path: &Path) -> anyhow::Result<Vec<ArchiveFile>> {
     let mut parts = Vec::new();
-    for name in [MANIFEST, HEADS] {
+    for name in [MANIFEST, HEADS, STREAM_HEADS] {
         if path.join(name).symlink_metadata().is_ok() {
             parts.push(plain(path, name.to_owned())?);
         }
     }
-    if path.join(EVENTS_DIR).symlink_metadata().is_ok() {
-        list(path, EVENTS_DIR, &mut parts)?;
+    for folder in [EVENTS_DIR, STREAMS_DIR] {
+        if path.join(folder).symlink_metadata().is_ok() {
+            list(path, folder, &mut parts)?;
+        }
     }
     Ok(parts)
 }
@@ -160,7 +190,7 @@ fn list(archive: &Path, folder: &str, parts: &mut Vec<ArchiveFile>) -> anyhow::R
         let entry = entry?;
         let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
         // Tenants' folders hold files only.
-        if folder == EVENTS_DIR && entry.file_type()?.is_dir() {
+        if [EVENTS_DIR, STREAMS_DIR].contains(&folder) && entry.file_type()?.is_dir() {
             list(archive, &name, parts)?;
             continue;
         }
@@ -178,7 +208,7 @@ fn plain(archive: &Path, name: String) -> anyhow::Result<ArchiveFile> {
 }
 
 fn expected(name: &str) -> anyhow::Result<()> {
-    let known = name == MANIFEST || name == HEADS || owner(name).is_some();
+    let known = [MANIFEST, HEADS, STREAM_HEADS].contains(&name) || owner(name).is_some();
     ensure!(known, "{name:?} is no name that a file of an export has");
     Ok(())
 }

@@ -6,7 +6,7 @@ use ledger::checkpoint::Head;
 
 use super::against::Comparison;
 use super::archive::Archive;
-use super::form::{ExportManifest, HEADS, MANIFEST};
+use super::form::{ExportManifest, ExportedStreams, MANIFEST};
 use super::heads::{JoinedHeads, known};
 use super::lines::LineError;
 use super::runs::{ExportItem, LineRun, Runs, broken};
@@ -16,10 +16,22 @@ use super::runs::{ExportItem, LineRun, Runs, broken};
 pub struct CheckSummary {
     /// Assets.
     pub assets: u64,
-    /// Events.
+    /// Events of assets.
     pub events: u64,
-    /// The head of the last asset that is whole.
+    /// Named streams.
+    pub streams: u64,
+    /// Events of named streams.
+    pub stream_events: u64,
+    /// The head of the last asset or stream that is whole.
     pub head: Option<Head>,
+}
+
+/// The head that an export has of a history, and where.
+#[derive(Clone, Copy)]
+struct ListedHead<'a> {
+    head: Option<&'a Head>,
+    file: &'a str,
+    line: u64,
 }
 
 /// Whoever hears of findings.
@@ -44,8 +56,10 @@ pub fn check_against(
     tell: FindingObserver<'_>,
     seen: CheckObserver<'_>,
 ) -> anyhow::Result<CheckSummary> {
-    let joined = archive.heads().map(JoinedHeads::new);
-    let Some(mut joined) = unless_broken(joined, tell)? else { return Ok(CheckSummary::default()) };
+    let heads = archive.heads().map(JoinedHeads::new);
+    let Some(mut assets) = unless_broken(heads, tell)? else { return Ok(CheckSummary::default()) };
+    let heads = archive.stream_heads().map(JoinedHeads::new);
+    let Some(mut streams) = unless_broken(heads, tell)? else { return Ok(CheckSummary::default()) };
     let mut checked = CheckSummary::default();
     let mut runs = archive.runs();
     while let Some(item) = runs.read()? {
@@ -56,18 +70,22 @@ pub fn check_against(
             }
             ExportItem::Run(run) => run,
         };
+        let joined = if run.is_of_stream() { &mut streams } else { &mut assets };
         let sought = joined.seek(Some(&run.chain.partition));
         let Some((wrong, head)) = unless_broken(sought, tell)? else { return Ok(checked) };
         wrong.into_iter().for_each(&mut *tell);
-        checked.take(&run, Some((head.as_ref(), joined.line())), tell);
+        let listed = ListedHead { head: head.as_ref(), file: joined.name(), line: joined.line() };
+        checked.take(&run, Some(listed), tell);
         if let Some(against) = &mut against {
             against.run(&run, tell)?;
         }
-        seen(checked.events);
+        seen(checked.all_events());
     }
-    let Some((wrong, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
-    wrong.into_iter().for_each(&mut *tell);
-    agree(archive.manifest(), &checked, &joined, tell);
+    for joined in [&mut assets, &mut streams] {
+        let Some((wrong, _)) = unless_broken(joined.seek(None), tell)? else { return Ok(checked) };
+        wrong.into_iter().for_each(&mut *tell);
+    }
+    agree(archive.manifest(), &checked, [&assets, &streams], tell);
     Ok(checked)
 }
 
@@ -90,42 +108,47 @@ impl CheckSummary {
                 }
                 ExportItem::Fault(finding) => tell(finding),
             }
-            seen(checked.events);
+            seen(checked.all_events());
         }
         Ok(checked)
     }
 
-    /// Checks one history; `listed` is its head as the export has it, and in which line.
-    fn take(
-        &mut self,
-        run: &LineRun,
-        listed: Option<(Option<&Head>, u64)>,
-        tell: FindingObserver<'_>,
-    ) {
-        let head = listed.and_then(|(head, _)| head);
+    /// Events of assets and of named streams.
+    #[must_use]
+    pub fn all_events(&self) -> u64 {
+        self.events + self.stream_events
+    }
+
+    /// Checks one history; `listed` is its head as the export has it.
+    fn take(&mut self, run: &LineRun, listed: Option<ListedHead<'_>>, tell: FindingObserver<'_>) {
+        let head = listed.and_then(|listed| listed.head);
         let seen: Vec<ExpectedHeads> = head.map(known).into_iter().collect();
-        let Examination { history, findings } = inspect_with(&run.chain, &seen);
-        self.assets += 1;
-        self.events += (run.chain.lines.len() + run.chain.strays.len()) as u64;
-        let own = history.as_ref().map(|history| Head::of(history.asset()));
+        let Examination { head: own, findings, .. } = inspect_with(&run.chain, &seen);
+        let (count, events) = if run.is_of_stream() {
+            (&mut self.streams, &mut self.stream_events)
+        } else {
+            (&mut self.assets, &mut self.events)
+        };
+        *count += 1;
+        *events += (run.chain.lines.len() + run.chain.strays.len()) as u64;
         let odd =
             |it: &Finding| matches!(it.kind, FindingKind::OddSpelling | FindingKind::OverLimit);
         let sound = findings.iter().all(odd);
         let alone = own.is_some() && !sound;
         let differs = sound && own.as_ref() != head;
         for finding in findings {
-            let line = listed.map_or(0, |(_, line)| line);
             // The history hangs together: what was altered may be the head.
-            let or = if alone && !odd(&finding) {
-                format!(", or {HEADS}:{line}: is wrong")
-            } else {
-                String::new()
+            let or = match listed {
+                Some(ListedHead { file, line, .. }) if alone && !odd(&finding) => {
+                    format!(", or {file}:{line}: is wrong")
+                }
+                _ => String::new(),
             };
             let finding = run.locate(finding);
             tell(Finding { says: finding.says + &or, ..finding });
         }
-        if let (Some((_, line)), true) = (listed, differs) {
-            tell(run.locate(unlisted(run, own.as_ref(), head, line)));
+        if let (Some(listed), true) = (listed, differs) {
+            tell(run.locate(unlisted(run, own.as_ref(), listed)));
         }
         if run.again {
             tell(run.locate(again(run)));
@@ -136,21 +159,25 @@ impl CheckSummary {
 
 /// An asset that comes after one that it should come before, or twice.
 fn again(run: &LineRun) -> Finding {
-    let says = "this asset comes twice, or after one that sorts after it: were files joined?";
+    let of = if run.is_of_stream() { "stream" } else { "asset" };
+    let says =
+        format!("this {of} comes twice, or after one that sorts after it: were files joined?");
     Finding::new(FindingKind::Inserted, &run.chain.partition, says)
 }
 
 /// A sound history that the export's heads do not have, or not to this end.
-fn unlisted(run: &LineRun, own: Option<&Head>, head: Option<&Head>, line: u64) -> Finding {
+fn unlisted(run: &LineRun, own: Option<&Head>, listed: ListedHead<'_>) -> Finding {
     let version = |head: Option<&Head>| head.map_or(0, |head| head.version);
     let hash = |head: Option<&Head>| head.map(|head| head.hash);
+    let ListedHead { head, file, line } = listed;
     let (is, listed) = (version(own), version(head));
     let (kind, at, says) = if listed > is {
         // Its hash is that of an event which is here, so nothing was cut off.
-        let says = format!("{HEADS}:{line}: names it version {listed}");
+        let says = format!("{file}:{line}: names it version {listed}");
         (FindingKind::Edited, is, says)
     } else {
-        let says = format!("{HEADS} knows {listed} events of this asset, and no more");
+        let of = if run.is_of_stream() { "stream" } else { "asset" };
+        let says = format!("{file} knows {listed} events of this {of}, and no more");
         (FindingKind::Inserted, listed + 1, says)
     };
     Finding::new(kind, &run.chain.partition, says).at(at).hashes(hash(head), hash(own))
@@ -160,7 +187,7 @@ fn unlisted(run: &LineRun, own: Option<&Head>, head: Option<&Head>, line: u64) -
 fn agree(
     manifest: &ExportManifest,
     checked: &CheckSummary,
-    heads: &JoinedHeads,
+    [assets, streams]: [&JoinedHeads; 2],
     tell: FindingObserver<'_>,
 ) {
     let mut differ = |what: &str, said: &dyn ToString, is: &dyn ToString| {
@@ -170,9 +197,13 @@ fn agree(
             tell(Finding::new(FindingKind::Edited, MANIFEST, says));
         }
     };
-    differ("assets:", &manifest.assets, &heads.count());
+    differ("assets:", &manifest.assets, &assets.count());
     differ("events:", &manifest.events, &checked.events);
-    differ("root:", &manifest.root, &heads.rising().root() as &Hash);
+    differ("root:", &manifest.root, &assets.rising().root() as &Hash);
+    let ExportedStreams { count, events, root } = manifest.streams.clone().unwrap_or_default();
+    differ("streams:", &count, &streams.count());
+    differ("events of streams:", &events, &checked.stream_events);
+    differ("root of streams:", &root, &streams.rising().root() as &Hash);
 }
 
 /// What was read, or nothing if the file is not as it was written, which is then told.

@@ -1,7 +1,9 @@
-//! Which assets are wanted: whole ones always, because a part of a chain does not verify.
+//! Which assets and streams are wanted: whole ones always, because a part of a chain does not
+//! verify.
 
 use chrono::{DateTime, Utc};
 use ledger::history::{Entry, History};
+use ledger::id::PartitionKey;
 use serde::{Deserialize, Serialize};
 
 /// What an asset must have; nothing asked for is had by all.
@@ -38,6 +40,13 @@ impl ExportFilter {
         let name = asset.key.asset.to_string();
         let named = self.assets.is_empty() || self.assets.contains(&name);
         tenant && state && named && history.entries().iter().any(|entry| self.happened(entry))
+    }
+
+    /// Whether this named stream is wanted: where assets are selected, no stream is.
+    #[must_use]
+    pub fn takes_stream(&self, stream: &PartitionKey) -> bool {
+        let all = Self { tenant: self.tenant.clone(), ..Self::default() };
+        *self == all && self.tenant.as_ref().is_none_or(|tenant| tenant == stream.tenant.as_str())
     }
 
     fn happened(&self, Entry { record, .. }: &Entry) -> bool {

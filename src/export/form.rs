@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
 use ledger::chain::Hash;
-use ledger::id::{AssetId, Key, Tenant};
+use ledger::id::{AssetId, Key, PartitionKey, StreamId, Tenant};
 use ledger::record::StoredLine;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,10 @@ pub(super) const NAMED: usize = 1_000;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const HEADS: &str = "heads.jsonl";
+/// The heads of named streams, where there are any.
+pub(super) const STREAM_HEADS: &str = "heads-streams.jsonl";
 pub(super) const EVENTS_DIR: &str = "events";
+pub(super) const STREAMS_DIR: &str = "streams";
 pub(super) const GZIP: &str = ".gz";
 const LINES: &str = ".jsonl";
 const FORMAT: &str = "asset-ledger export 1";
@@ -60,6 +63,28 @@ pub struct ExportManifest {
     pub left_out: u64,
     /// The first of them.
     pub left_out_assets: Vec<String>,
+    /// The named streams that it holds, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<ExportedStreams>,
+}
+
+/// What a manifest says of named streams.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedStreams {
+    /// How many there are.
+    pub count: u64,
+    /// How many events they have.
+    pub events: u64,
+    /// The Merkle root over the lines of `heads-streams.jsonl`.
+    pub root: Hash,
+}
+
+impl Default for ExportedStreams {
+    /// None.
+    fn default() -> Self {
+        Self { count: 0, events: 0, root: Hash::of(&[]) }
+    }
 }
 
 impl ExportManifest {
@@ -74,6 +99,7 @@ impl ExportManifest {
             root: Hash::of(&[]),
             left_out: 0,
             left_out_assets: Vec::new(),
+            streams: None,
         }
     }
 
@@ -118,6 +144,10 @@ pub(super) fn asset_name(key: &Key) -> String {
     format!("{EVENTS_DIR}/{}/{}{LINES}", key.tenant, key.asset)
 }
 
+pub(super) fn stream_name(key: &PartitionKey) -> String {
+    format!("{STREAMS_DIR}/{}/{}{LINES}", key.tenant, key.stream)
+}
+
 /// Whose events a file may hold.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TenantScope {
@@ -125,11 +155,20 @@ pub(super) enum TenantScope {
     Segment,
     /// Those of this one.
     Asset(Key),
+    /// Those of this named stream.
+    Stream(PartitionKey),
+    /// Those of any assets and streams: it is no file of an export.
+    Any,
 }
 
 /// Whose events a file of this name may hold; `None` if it is no name of an export's file.
 pub(super) fn owner(name: &str) -> Option<TenantScope> {
     let stem = name.strip_suffix(GZIP).unwrap_or(name).strip_suffix(LINES)?;
+    if let Some(stem) = stem.strip_prefix(STREAMS_DIR) {
+        let (tenant, name) = stem.strip_prefix('/')?.split_once('/')?;
+        let (tenant, stream) = (tenant.parse().ok()?, name.parse().map(StreamId::Named).ok()?);
+        return Some(TenantScope::Stream(PartitionKey { tenant, stream }));
+    }
     let stem = stem.strip_prefix(EVENTS_DIR)?.strip_prefix('/')?;
     let Some((tenant, asset)) = stem.split_once('/') else {
         let digits = stem.len() >= 6 && stem.bytes().all(|b| b.is_ascii_digit());
@@ -150,7 +189,17 @@ mod tests {
         assert_eq!(owner(&segment_name(7)), Some(TenantScope::Segment));
         assert_eq!(owner(&asset_name(&key)), Some(TenantScope::Asset(key.clone())));
         assert_eq!(owner(&format!("{}{GZIP}", asset_name(&key))), Some(TenantScope::Asset(key)));
+        let stream = PartitionKey::from_partition("main#access").unwrap();
+        assert_eq!(stream_name(&stream), "streams/main/access.jsonl");
+        assert_eq!(owner(&stream_name(&stream)), Some(TenantScope::Stream(stream)));
         for hostile in [
+            "streams/../access.jsonl",
+            "streams/main/../access.jsonl",
+            "streams/main/a/access.jsonl",
+            "streams/access.jsonl",
+            "streams/main/Access.jsonl",
+            &format!("streams/main/{id}.jsonl"),
+            "events/main/access.jsonl",
             "events/../000001.jsonl",
             "/events/000001.jsonl",
             "../events/000001.jsonl",

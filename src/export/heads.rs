@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ledger::audit::{ExpectedHeads, Finding, FindingKind, Witness};
 use ledger::checkpoint::{Head, SortedHeads};
-use ledger::id::Key;
+use ledger::id::PartitionKey;
 
 use super::against::ComparisonResult;
 use super::form::ODD;
@@ -20,7 +20,7 @@ pub struct HeadsFile {
     /// The one after it, by which it is seen whether it stands where it belongs.
     ahead: Option<NumberedHead>,
     line: u64,
-    last: Option<Key>,
+    last: Option<PartitionKey>,
     /// Lines that are no heads, or not in their order, and were not told of yet.
     odd: Vec<LineError>,
     odds: usize,
@@ -181,6 +181,11 @@ impl JoinedHeads {
     /// The number of the line that the last head was in.
     pub(super) fn line(&self) -> u64 {
         self.heads.line
+    }
+
+    /// The name of the file.
+    pub(super) fn name(&self) -> &str {
+        self.heads.lines.name()
     }
 
     /// How heads and histories met so far.

@@ -8,7 +8,7 @@ use futures::TryFutureExt;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use ledger::audit::{Finding, inspect_with};
 use ledger::checkpoint::{Head, SortedHeads};
-use ledger::id::Key;
+use ledger::id::PartitionKey;
 use ledger::journal::scan::Chain;
 use ledger::journal::{Appended, Journal};
 use ledger::record::StoredLine;
@@ -36,7 +36,9 @@ pub struct Importer<'a> {
 pub struct ImportSummary {
     /// Assets of the export.
     pub assets: u64,
-    /// Events of the export.
+    /// Named streams of the export.
+    pub streams: u64,
+    /// Events of the export, also those of named streams.
     pub events: u64,
     /// Those that the journal held already.
     pub there: u64,
@@ -98,12 +100,12 @@ impl<'a> Importer<'a> {
     ) -> anyhow::Result<ImportSummary> {
         let (mut runs, mut done) = (self.archive.runs(), ImportSummary::default());
         let (mut under_way, mut held) = (FuturesUnordered::new(), 0);
-        let mut rising = SortedHeads::default();
-        while let Some(chain) = next(&mut runs)? {
-            rise(&mut rising, &chain)?;
+        let [mut assets, mut streams] = [(); 2].map(|()| SortedHeads::default());
+        while let Some((key, chain)) = keyed(&mut runs)? {
+            rise(if key.is_named() { &mut streams } else { &mut assets }, &key, &chain)?;
             let length = bytes(&chain.lines);
             held += length;
-            under_way.push(self.append_one(chain).map_ok(move |one| (one, length)));
+            under_way.push(self.append_one(key, chain).map_ok(move |one| (one, length)));
             while (under_way.len() >= AT_ONCE || held > UNDER_WAY)
                 && let Some((one, length)) = under_way.try_next().await?
             {
@@ -116,19 +118,26 @@ impl<'a> Importer<'a> {
             done.add(one);
         }
         let manifest = self.archive.manifest();
-        let whole = (done.assets, done.events, rising.root())
-            == (manifest.assets, manifest.events, manifest.root);
+        let of_streams = manifest.streams.clone().unwrap_or_default();
+        let whole = (done.assets, done.streams, done.events, assets.root(), streams.root())
+            == (
+                manifest.assets,
+                of_streams.count,
+                manifest.events + of_streams.events,
+                manifest.root,
+                of_streams.root,
+            );
         ensure!(whole, "the export was changed while it was read: import it again");
         Ok(done)
     }
 
-    async fn append_one(&self, chain: Chain) -> anyhow::Result<ImportSummary> {
-        let Some(key) = chain.key() else { bail!("{} is no asset", chain.partition) };
+    async fn append_one(&self, key: PartitionKey, chain: Chain) -> anyhow::Result<ImportSummary> {
         // Once more: the file lies where others can write.
         if let Some(Finding { kind, says, .. }) = inspect_with(&chain, &[]).findings.first() {
             bail!("{}: {kind}: {says}: was the export changed meanwhile?", chain.partition);
         }
-        let mut done = ImportSummary { assets: 1, ..ImportSummary::default() };
+        let streams = u64::from(key.is_named());
+        let mut done = ImportSummary { assets: 1 - streams, streams, ..ImportSummary::default() };
         for line in chain.lines {
             done.there += u64::from(!self.append_line(&key, line).await?);
             done.events += 1;
@@ -137,8 +146,8 @@ impl<'a> Importer<'a> {
     }
 
     /// Whether the event was not there yet.
-    async fn append_line(&self, key: &Key, line: StoredLine) -> anyhow::Result<bool> {
-        match self.journal.append(key, line.clone()).await? {
+    async fn append_line(&self, key: &PartitionKey, line: StoredLine) -> anyhow::Result<bool> {
+        match self.journal.append_to(key, line.clone()).await? {
             Appended::Written => Ok(true),
             Appended::Taken(held) if held == line => Ok(false),
             Appended::Taken(held) => {
@@ -151,6 +160,7 @@ impl<'a> Importer<'a> {
 impl ImportSummary {
     fn add(&mut self, one: Self) {
         self.assets += one.assets;
+        self.streams += one.streams;
         self.events += one.events;
         self.there += one.there;
     }
@@ -162,9 +172,9 @@ fn one_line(text: &str) -> String {
 }
 
 /// Takes the head of a history that is brought: in the end they must be those of the manifest.
-fn rise(rising: &mut SortedHeads, chain: &Chain) -> anyhow::Result<()> {
-    let (Some(key), Some(last)) = (chain.key(), chain.lines.last()) else { return Ok(()) };
-    let head = Head { key, version: last.version, hash: last.hash() };
+fn rise(rising: &mut SortedHeads, key: &PartitionKey, chain: &Chain) -> anyhow::Result<()> {
+    let Some(last) = chain.lines.last() else { return Ok(()) };
+    let head = Head { key: key.clone(), version: last.version, hash: last.hash() };
     Ok(rising.push(&head, &head.line()?)?)
 }
 
@@ -173,6 +183,15 @@ fn next(runs: &mut Runs<'_>) -> anyhow::Result<Option<Chain>> {
         None => Ok(None),
         Some(ExportItem::Run(run)) => Ok(Some(run.chain)),
         Some(ExportItem::Fault(finding)) => bail!("{}", finding.says),
+    }
+}
+
+/// The next history, and whose it is.
+fn keyed(runs: &mut Runs<'_>) -> anyhow::Result<Option<(PartitionKey, Chain)>> {
+    let Some(chain) = next(runs)? else { return Ok(None) };
+    match PartitionKey::from_partition(&chain.partition) {
+        Some(key) => Ok(Some((key, chain))),
+        None => bail!("{} is no asset", chain.partition),
     }
 }
 

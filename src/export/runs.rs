@@ -1,16 +1,17 @@
-//! The lines of files, asset by asset.
+//! The lines of files, asset by asset and stream by stream.
 //!
-//! A line belongs to the asset that it names, if that comes after the asset before. Whatever else
-//! stands there, another asset's event, something that is no event, is taken for a part of the
-//! history that it stands in, and shows there as what it is. So is a line whose neighbours
-//! contradict the name in it: it alone was changed, and must not draw all that follows to itself.
+//! A line belongs to the asset or stream that it names, if that comes after the one before.
+//! Whatever else stands there, another asset's event, something that is no event, is taken for a
+//! part of the history that it stands in, and shows there as what it is. So is a line whose
+//! neighbours contradict the name in it: it alone was changed, and must not draw all that follows
+//! to itself.
 
 use std::path::Path;
 
 use anyhow::{Context, ensure};
 use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
-use ledger::id::Key;
+use ledger::id::PartitionKey;
 use ledger::journal::scan::{Chain, Stray};
 use ledger::record::StoredLine;
 use serde::Deserialize;
@@ -75,6 +76,11 @@ pub struct LineRun {
 }
 
 impl LineRun {
+    /// Whether it has the name of a named stream.
+    pub(super) fn is_of_stream(&self) -> bool {
+        PartitionKey::from_partition(&self.chain.partition).is_some_and(|key| key.is_named())
+    }
+
     /// The same finding, which says where it is.
     #[must_use]
     pub fn locate(&self, finding: Finding) -> Finding {
@@ -87,15 +93,25 @@ impl LineRun {
 /// A file, and whose it is.
 type NamedFile = (TenantScope, Lines);
 
-/// The runs of several files, one after the other.
+/// The runs of several files: those of assets and those of named streams, merged by partition.
 pub struct Runs<'a> {
+    assets: RunReader<'a>,
+    streams: RunReader<'a>,
+}
+
+/// The runs of files, one after the other.
+struct RunReader<'a> {
     files: Box<dyn Iterator<Item = anyhow::Result<NamedFile>> + 'a>,
-    file: Option<FileReader>,
+    file: Option<Box<FileReader>>,
     last: Option<String>,
+    /// The next item, if it was looked at.
+    ahead: Option<ExportItem>,
 }
 
 struct FileReader {
     owner: Option<String>,
+    /// Whether a line may be of a named stream that the file is not named after.
+    streams: bool,
     lines: Lines,
     /// The line after the one that is read, if it was looked at.
     ahead: Option<Result<Option<ReadLine>, LineError>>,
@@ -113,22 +129,57 @@ struct ReadLine {
 }
 
 impl<'a> Runs<'a> {
-    pub(super) fn new(files: impl Iterator<Item = anyhow::Result<NamedFile>> + 'a) -> Self {
-        Self { files: Box::new(files), file: None, last: None }
+    pub(super) fn of_two(
+        assets: impl Iterator<Item = anyhow::Result<NamedFile>> + 'a,
+        streams: impl Iterator<Item = anyhow::Result<NamedFile>> + 'a,
+    ) -> Self {
+        Self { assets: RunReader::new(assets), streams: RunReader::new(streams) }
     }
 
     /// The runs of one file, whatever is in it; the name is for messages.
     pub fn of_one(name: &str, from: impl std::io::Read + 'static) -> anyhow::Result<Self> {
         let lines = Lines::new(name, from)?;
-        Ok(Self::new(std::iter::once(Ok((TenantScope::Segment, lines)))))
+        Ok(Self::of_two(std::iter::once(Ok((TenantScope::Any, lines))), std::iter::empty()))
     }
 
     /// The next run, or what stands in its way; `None` after the last.
     pub fn read(&mut self) -> anyhow::Result<Option<ExportItem>> {
+        let stream = self.streams.peek()?.map(ExportItem::partition).map(str::to_owned);
+        let asset = self.assets.peek()?.map(ExportItem::partition);
+        let of_stream = stream.as_deref().is_some_and(|it| asset.is_none_or(|asset| it < asset));
+        let next = if of_stream { &mut self.streams } else { &mut self.assets };
+        Ok(next.ahead.take())
+    }
+}
+
+impl ExportItem {
+    /// The partition of a run. What stands in the way of one comes before all.
+    fn partition(&self) -> &str {
+        match self {
+            Self::Run(run) => &run.chain.partition,
+            Self::Fault(_) => "",
+        }
+    }
+}
+
+impl<'a> RunReader<'a> {
+    fn new(files: impl Iterator<Item = anyhow::Result<NamedFile>> + 'a) -> Self {
+        Self { files: Box::new(files), file: None, last: None, ahead: None }
+    }
+
+    fn peek(&mut self) -> anyhow::Result<Option<&ExportItem>> {
+        if self.ahead.is_none() {
+            self.ahead = self.read()?;
+        }
+        Ok(self.ahead.as_ref())
+    }
+
+    /// The next run, or what stands in its way; `None` after the last.
+    fn read(&mut self) -> anyhow::Result<Option<ExportItem>> {
         loop {
             let Some(file) = &mut self.file else {
                 let Some(next) = self.files.next() else { return Ok(None) };
-                self.file = Some(FileReader::new(next?));
+                self.file = Some(Box::new(FileReader::new(next?)));
                 continue;
             };
             let item = match file.read(self.last.as_deref()) {
@@ -159,12 +210,14 @@ pub(super) fn broken(fault: &LineError) -> Finding {
 
 impl FileReader {
     fn new((owner, lines): NamedFile) -> Self {
+        let streams = owner == TenantScope::Any;
         let owner = match owner {
-            TenantScope::Segment => None,
+            TenantScope::Segment | TenantScope::Any => None,
             TenantScope::Asset(key) => Some(key.partition()),
+            TenantScope::Stream(key) => Some(key.partition()),
         };
         let (ahead, begun, bytes, prefix) = (None, None, 0, String::new());
-        Self { owner, lines, ahead, begun, bytes, prefix }
+        Self { owner, streams, lines, ahead, begun, bytes, prefix }
     }
 
     /// Reads to the beginning of another asset and gives the one before it.
@@ -189,7 +242,7 @@ impl FileReader {
 
     /// Begins a run if the line is one's first, and gives back the one before.
     fn begin(&mut self, line: &ReadLine, before: Option<&str>) -> Option<LineRun> {
-        let said = said(line).filter(|said| !self.is_odd(line, said));
+        let said = self.said(line).filter(|said| !self.is_odd(line, said));
         let begun = self.begun.as_ref().map(|run| run.chain.partition.as_str());
         let later = |begun| said.as_ref().is_some_and(|said| said.partition.as_str() > begun);
         if begun.is_some_and(|begun| self.owner.is_some() || !later(begun)) {
@@ -208,6 +261,11 @@ impl FileReader {
         let (file, line) = (self.lines.name().to_owned(), line.number);
         self.bytes = 0;
         self.begun.replace(LineRun { chain, file, line, again })
+    }
+
+    /// What a line says of itself, if a run of what it names may be in this file.
+    fn said(&self, line: &ReadLine) -> Option<ClaimedFields> {
+        said(line).filter(|said| self.streams || self.owner.is_some() || !said.is_of_stream)
     }
 
     /// Whether a line is not of the asset that it names: it follows the line before it, which is
@@ -272,7 +330,9 @@ impl ReadLine {
 #[derive(Default)]
 struct ClaimedFields {
     partition: String,
-    /// What all lines of that asset begin with.
+    /// Whether that is a named stream's.
+    is_of_stream: bool,
+    /// What all lines of that asset or stream begin with.
     prefix: String,
     version: u64,
     prev: Option<Hash>,
@@ -282,18 +342,26 @@ fn said(line: &ReadLine) -> Option<ClaimedFields> {
     #[derive(Deserialize)]
     struct Words {
         tenant: String,
-        asset: String,
+        asset: Option<String>,
+        stream: Option<String>,
         // Whatever stands there: whose line it is does not depend on it.
         #[serde(default)]
         version: Value,
         #[serde(default)]
         prev: Value,
     }
-    let Words { tenant, asset, version, prev } =
+    let Words { tenant, asset, stream, version, prev } =
         serde_json::from_str(line.text.as_ref().ok()?).ok()?;
     let version = version.as_u64().unwrap_or_default();
     let prev = prev.as_str().and_then(|prev| prev.parse().ok());
-    let prefix = format!(r#"{{"tenant":"{tenant}","asset":"{asset}","#);
-    let partition = Key::from_partition(&format!("{tenant}#{asset}"))?.partition();
-    Some(ClaimedFields { partition, prefix, version, prev })
+    let (field, name) = match (asset, stream) {
+        (Some(asset), None) => ("asset", asset),
+        (None, Some(stream)) => ("stream", stream),
+        _ => return None,
+    };
+    let prefix = format!(r#"{{"tenant":"{tenant}","{field}":"{name}","#);
+    let key = PartitionKey::from_partition(&format!("{tenant}#{name}"))?;
+    let is_of_stream = key.is_named();
+    let fits = is_of_stream == (field == "stream");
+    fits.then(|| ClaimedFields { partition: key.partition(), is_of_stream, prefix, version, prev })
 }

@@ -2,8 +2,7 @@
 
 use anyhow::{Context, ensure};
 use ledger::audit::{Examination, Finding, inspect_with};
-use ledger::checkpoint::{Head, SortedHeads};
-use ledger::history::History;
+use ledger::checkpoint::SortedHeads;
 use ledger::id::{Key, Tenant};
 use ledger::journal::Journal;
 use ledger::journal::scan::{Chain, Segment};
@@ -65,16 +64,26 @@ impl ExportSource<'_> {
         let (whole, mut left_out) = (self.journal.segments(1).await?, 0);
         let mut taken = self.taken(keys, &whole).await?;
         while let Some(chain) = taken.next().await? {
-            let (length, history) = (bytes(&chain.lines), examined(&chain, hears));
-            if history.as_ref().is_some_and(|history| !wanted.takes(history)) {
+            if chain.stream().is_some_and(|stream| !wanted.takes_stream(&stream)) {
                 continue;
             }
-            if let Some(history) = history.as_ref().filter(|_| length <= most) {
-                writer.add(history)?;
+            let (length, sound) = (bytes(&chain.lines), examined(&chain, hears));
+            let history = sound.as_ref().and_then(|it| it.history.as_ref());
+            if history.is_some_and(|history| !wanted.takes(history)) {
                 continue;
             }
-            if history.is_some() {
-                hears.too_long(&chain.partition, length);
+            let fits = length <= most;
+            match (history, sound.as_ref().and_then(|it| it.head.as_ref())) {
+                (Some(history), _) if fits => {
+                    writer.add(history)?;
+                    continue;
+                }
+                (None, Some(head)) if fits => {
+                    writer.add_stream(head, &chain.lines)?;
+                    continue;
+                }
+                (_, Some(_)) => hears.too_long(&chain.partition, length),
+                (_, None) => {}
             }
             left_out += 1;
             writer.leave_out(&chain.partition);
@@ -108,11 +117,10 @@ impl ExportSource<'_> {
         let (mut rising, mut taken) =
             (SortedHeads::default(), self.taken(Vec::new(), &whole).await?);
         while let Some(chain) = taken.next().await? {
-            let Some(history) = examined(&chain, hears) else {
+            let Some(head) = examined(&chain, hears).and_then(|sound| sound.head) else {
                 broken.push(chain.partition);
                 continue;
             };
-            let head = Head::of(history.asset());
             let line = head.line()?;
             rising.push(&head, &line)?;
             writeln!(to, "{line}")?;
@@ -160,12 +168,13 @@ fn is_of(chain: &Chain, tenant: Option<&Tenant>) -> bool {
     tenant.is_none_or(|tenant| of == Some(tenant.as_str()))
 }
 
-fn examined(chain: &Chain, hears: &mut impl ExportObserver) -> Option<History> {
+/// The examination of a history that verifies.
+fn examined(chain: &Chain, hears: &mut impl ExportObserver) -> Option<Examination> {
     hears.read(chain.lines.len() as u64);
-    let Examination { history, findings } = inspect_with(chain, &[]);
-    if findings.is_empty() {
-        return history;
+    let examined = inspect_with(chain, &[]);
+    if examined.findings.is_empty() {
+        return Some(examined);
     }
-    hears.broken(findings);
+    hears.broken(examined.findings);
     None
 }

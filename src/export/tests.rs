@@ -3,5 +3,6 @@
 mod checkpoint;
 mod hostile;
 mod round;
+mod streams;
 mod tampered;
 mod world;

@@ -10,12 +10,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ledger::checkpoint::{Head, SortedHeads};
 use ledger::history::History;
+use ledger::id::Key;
+use ledger::record::StoredLine;
 use tempfile::SpooledTempFile;
 
 use self::target::OutputTarget;
 use super::filter::ExportFilter;
-use super::form::{ExportManifest, GZIP, HEADS, Layout, MANIFEST, NAMED, SEGMENT};
-use super::form::{asset_name, segment_name};
+use super::form::{ExportManifest, ExportedStreams, GZIP, HEADS, Layout, MANIFEST, NAMED};
+use super::form::{SEGMENT, STREAM_HEADS, asset_name, segment_name, stream_name};
 
 /// Bytes of a file that are held before they are written to a temporary one.
 const SPOOL: usize = 8 * 1024 * 1024;
@@ -40,6 +42,8 @@ pub struct ExportWriter {
     segments: u64,
     heads: SpooledTempFile,
     rising: SortedHeads,
+    stream_heads: SpooledTempFile,
+    streams: SortedHeads,
     manifest: ExportManifest,
 }
 
@@ -61,10 +65,21 @@ impl ExportWriter {
         at: DateTime<Utc>,
         selected: ExportFilter,
     ) -> anyhow::Result<Self> {
-        let (part, heads) = (None, SpooledTempFile::new(SPOOL));
-        let (rising, manifest) = (SortedHeads::default(), ExportManifest::new(at, selected));
+        let [heads, stream_heads] = [(); 2].map(|()| SpooledTempFile::new(SPOOL));
+        let [rising, streams] = [(); 2].map(|()| SortedHeads::default());
+        let (part, manifest) = (None, ExportManifest::new(at, selected));
         let target = OutputTarget::create(&shape.out)?;
-        Ok(Self { shape, target, part, segments: 0, heads, rising, manifest })
+        Ok(Self {
+            shape,
+            target,
+            part,
+            segments: 0,
+            heads,
+            rising,
+            stream_heads,
+            streams,
+            manifest,
+        })
     }
 
     /// Adds an asset, which comes after those before it.
@@ -76,7 +91,7 @@ impl ExportWriter {
         let gzip = self.shape.gzip;
         let mut part = match self.part.take() {
             Some(part) => part,
-            None => OutputFile::begin(self.name(&head), gzip),
+            None => OutputFile::begin(self.name(&history.asset().key), gzip),
         };
         for entry in history.entries() {
             part.write(entry.line.body.as_bytes())?;
@@ -90,7 +105,20 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Says of an asset that it was not added.
+    /// Adds a named stream, which comes after those before it, with its head.
+    pub fn add_stream(&mut self, head: &Head, lines: &[StoredLine]) -> anyhow::Result<()> {
+        let line = head.line()?;
+        self.streams.push(head, &line)?;
+        writeln!(self.stream_heads, "{line}")?;
+        let mut part = OutputFile::begin(stream_name(&head.key), self.shape.gzip);
+        for line in lines {
+            part.write(line.body.as_bytes())?;
+        }
+        self.manifest.streams.get_or_insert_default().events += head.version;
+        self.target.add(part.end()?)
+    }
+
+    /// Says of an asset or a named stream that it was not added.
     pub fn leave_out(&mut self, partition: &str) {
         self.manifest.left_out += 1;
         if self.manifest.left_out_assets.len() < NAMED {
@@ -106,6 +134,10 @@ impl ExportWriter {
         self.manifest.assets = self.rising.count();
         self.manifest.root = self.rising.root();
         self.target.add((HEADS.to_owned(), self.heads))?;
+        if let Some(ExportedStreams { count, root, .. }) = &mut self.manifest.streams {
+            (*count, *root) = (self.streams.count(), self.streams.root());
+            self.target.add((STREAM_HEADS.to_owned(), self.stream_heads))?;
+        }
         let mut manifest = SpooledTempFile::new(SPOOL);
         serde_json::to_writer_pretty(&mut manifest, &self.manifest)?;
         manifest.write_all(b"\n")?;
@@ -114,10 +146,10 @@ impl ExportWriter {
         Ok(self.manifest)
     }
 
-    fn name(&mut self, head: &Head) -> String {
+    fn name(&mut self, key: &Key) -> String {
         self.segments += 1;
         match self.shape.layout {
-            Layout::Asset => asset_name(&head.key),
+            Layout::Asset => asset_name(key),
             Layout::Segment => segment_name(self.segments),
         }
     }

@@ -183,7 +183,8 @@ impl ScheduledJob for CheckpointJob {
         let mut log = FindingsLog::default();
         let rising = source.checkpoint(&out, self.signer.as_deref(), &mut log).await?;
         let (file, root) = (out.display(), rising.root());
-        tracing::info!(%file, assets = rising.count(), %root, "wrote a checkpoint");
+        let (assets, streams) = (rising.count() - rising.streams(), rising.streams());
+        tracing::info!(%file, assets, streams, %root, "wrote a checkpoint");
         Ok(JobFindings::default())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ledger::StoreError;
-use ledger::id::Key;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
 use ledger::journal::{Appended, Journal, Scan};
 use ledger::record::StoredLine;
@@ -57,8 +57,12 @@ impl<J: Journal> Journal for PacedScan<J> {
         self.pace.take(self.journal.last(key)).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        self.journal.append(key, line).await
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        self.journal.append_to(partition, line).await
     }
 }
 

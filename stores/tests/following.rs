@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use ledger::journal::Journal;
+use ledger::testing::streams;
 use projections::position::Positions;
 use projections::testing::following::{Running, append_mixed, assert_rows, follower, stories};
 use projections::views::{MemoryViews, Views};
@@ -78,4 +80,26 @@ async fn rows_and_the_position_after_them_are_written_together_or_not_at_all() {
     follower(&journal, &views).catch_up().await.unwrap();
     assert_rows(&*views, &stories).await;
     assert_ne!(views.load().await.unwrap(), start);
+}
+
+#[tokio::test]
+async fn named_streams_are_passed_over_across_restarts() {
+    let (folder, stories) = (TempDir::new().unwrap(), stories(4));
+    for round in 1..=2 {
+        let journal = SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap();
+        let views = SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap();
+        let (journal, views) = (Arc::new(journal), Arc::new(views));
+        let mut running = Running::start(follower(&journal, &views));
+        append_mixed(&*journal, &stories[..2 * round]).await;
+        let tenant = if round == 1 { "main" } else { "other" };
+        let (stream, lines) = streams::access(&tenant.parse().unwrap());
+        for line in lines {
+            journal.append_to(&stream, line).await.unwrap();
+        }
+        assert!(running.progress.caught_up().await);
+        assert_eq!(running.progress.lag(), 0);
+        assert_rows(&*views, &stories[..2 * round]).await;
+        assert_eq!(views.parked(&stories[0].key.tenant, 9).await.unwrap(), []);
+        running.stop().await;
+    }
 }

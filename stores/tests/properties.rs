@@ -14,7 +14,7 @@ use ledger::asset::{
 use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::history::History;
-use ledger::id::{AssetId, Key, Tenant};
+use ledger::id::{AssetId, Key, PartitionKey, Tenant};
 use ledger::journal::{Appended, Journal, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion};
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
@@ -69,12 +69,16 @@ impl Journal for Twice {
         self.journal.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
         let append = self.appends.fetch_add(1, Ordering::Relaxed);
         if self.which >> (append % 64) & 1 == 1 {
-            self.journal.append(key, line.clone()).await?;
+            self.journal.append_to(partition, line.clone()).await?;
         }
-        self.journal.append(key, line).await
+        self.journal.append_to(partition, line).await
     }
 }
 

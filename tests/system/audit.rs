@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use asset_ledger::export::{ExportFilter, ExportShape, ExportWriter, Layout};
 use chrono::TimeDelta;
 use ledger::history::History;
-use ledger::id::AssetId;
-use ledger::record::EventRecord;
+use ledger::id::{AssetId, Tenant};
+use ledger::record::{EventRecord, StoredLine};
+use ledger::testing::streams;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -355,5 +356,62 @@ fn an_import_that_is_killed_or_stopped_is_taken_for_nothing_and_goes_on() {
     for file in ["heads.jsonl", "events/000001.jsonl"] {
         let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
         assert!(read("export") == read("again"), "{file}");
+    }
+}
+
+/// Writes the events of a named stream into the journal of the desk, as a newer program would.
+fn write_stream(desk: &Desk, lines: &[StoredLine]) {
+    let journal = rusqlite::Connection::open(desk.at("data/journal.sqlite")).unwrap();
+    for line in lines {
+        let insert = "INSERT INTO events (pk, sk, body) VALUES ('main#access', ?1, ?2)";
+        assert_eq!(journal.execute(insert, (line.version, &line.body)), Ok(1));
+    }
+}
+
+#[tokio::test]
+async fn a_named_stream_is_verified_exported_imported_and_vouched_for() {
+    let desk = Desk::new().await;
+    desk.done(&["export", "--data", "data", "--out", "before"]);
+    write_stream(&desk, &streams::access(&Tenant::default()).1);
+    let told = desk.done(&["verify", "--data", "data"]);
+    assert!(told.contains("checked 3 assets, 1 stream with 12 events and 3 rows"), "{told}");
+    let told = desk.done(&["export", "--data", "data", "--out", "first"]);
+    assert!(told.contains("3 assets, 9 events") && told.contains("1 stream, 3 events"), "{told}");
+    for file in ["heads.jsonl", "events/000001.jsonl"] {
+        let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
+        assert_eq!(read("before"), read("first"), "{file}");
+    }
+    assert!(desk.done(&["verify", "--file", "first"]).contains("3 assets, 1 stream"));
+    let told = desk.done(&["import", "first", "--data", "restored"]);
+    assert!(told.contains("imported 3 assets, 1 stream, 12 events"), "{told}");
+    desk.done(&["export", "--data", "restored", "--out", "second"]);
+    for file in ["heads-streams.jsonl", "streams/main/access.jsonl"] {
+        let read = |export: &str| fs::read(desk.at(export).join(file)).unwrap();
+        assert_eq!(read("first"), read("second"), "{file}");
+    }
+    desk.checkpoint();
+    let against = ["--against", "heads", "--key", "key.pub"];
+    desk.done(&[&["verify", "--data", "data"], &against[..]].concat());
+    desk.done(&[&["verify", "--file", "first"], &against[..]].concat());
+    let (_, told, error) = desk.run(&["replay", "--data", "data"]);
+    assert!(!told.contains("access") && !error.contains("access"), "{told}{error}");
+
+    let server = ServeProcess::start(&desk.at("data"));
+    let created = server.create().await["id"].as_str().unwrap().to_owned();
+    caught_up(&server, std::slice::from_ref(&created)).await;
+    assert!(server.stop());
+    let cut = "DELETE FROM events WHERE pk = 'main#access' AND sk = 3";
+    desk.tamper(cut, &desk.ids).await;
+    desk.done(&["verify", "--data", "data"]);
+    let (code, told, _) = desk.run(&[&["verify", "--data", "data"], &against[..]].concat());
+    assert!(code == 1 && told.contains("truncated") && told.contains("main#access"), "{told}");
+    let edit = "UPDATE events SET body = replace(body, 'ann', 'eve') WHERE pk = 'main#access' \
+        AND sk = 1";
+    desk.tamper(edit, &desk.ids).await;
+    let (code, told, _) = desk.run(&["verify", "--data", "data"]);
+    assert!(code == 1 && told.contains("edited") && told.contains("main#access"), "{told}");
+    for command in [["export", "--out", "third"], ["checkpoint", "--out", "third"]] {
+        let (code, _, error) = desk.run(&[&command[..], &["--data", "data"]].concat());
+        assert!(code == 1 && error.contains("edited: main#access"), "{error}");
     }
 }

@@ -11,7 +11,8 @@ use crate::chain::Hash;
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,
-    /// The partition that it was found under: `<tenant>#<asset>`, or what somebody else wrote.
+    /// The partition that it was found under: `<tenant>#<asset>` or `<tenant>#<stream>`, or what
+    /// somebody else wrote.
     pub asset: String,
     /// The version that it is about, where it is about one.
     pub version: Option<u64>,

@@ -6,19 +6,18 @@ use super::finding::{Finding, FindingKind};
 use super::stored_event::{self, EventFields, EventSchema, StoredEvent, SuccessorIndex};
 use super::{ExpectedHeads, Witness, semantics};
 use crate::chain::Hash;
-use crate::id::Key;
 use crate::journal::scan::{Chain, Stray};
 
 /// Names every fault of a history, in the order of the versions.
-pub(super) fn examine(chain: &Chain, key: &Key, known: &[ExpectedHeads]) -> Vec<Finding> {
-    let mut slots = StoredEvent::all(chain, key);
-    let mut walk = ForensicWalk::new(key, known);
+pub(super) fn examine(chain: &Chain, known: &[ExpectedHeads]) -> Vec<Finding> {
+    let mut slots = StoredEvent::all(chain);
+    let mut walk = ForensicWalk::new(&chain.partition, known);
     walk.swaps(&mut slots);
     walk.followers = SuccessorIndex::of(&slots);
     (0..slots.len()).for_each(|at| walk.step(&slots, at));
     walk.end();
     walk.findings.extend(chain.strays.iter().map(|stray| strayed(chain, stray)));
-    walk.findings.extend(semantics::examine(key, &walk.accepted, &walk.blamed));
+    walk.findings.extend(semantics::examine(chain, &walk.accepted, &walk.blamed));
     walk.findings.sort_by_key(|finding| (finding.version, finding.kind));
     walk.findings
 }
@@ -37,7 +36,7 @@ struct ExpectedPredecessor {
 }
 
 struct ForensicWalk<'a> {
-    key: &'a Key,
+    partition: &'a str,
     known: &'a [ExpectedHeads],
     before: ExpectedPredecessor,
     followers: SuccessorIndex,
@@ -51,10 +50,10 @@ struct ForensicWalk<'a> {
 }
 
 impl<'a> ForensicWalk<'a> {
-    fn new(key: &'a Key, known: &'a [ExpectedHeads]) -> Self {
+    fn new(partition: &'a str, known: &'a [ExpectedHeads]) -> Self {
         let before = ExpectedPredecessor { version: 0, hash: Hash::ZERO };
         Self {
-            key,
+            partition,
             known,
             before,
             followers: SuccessorIndex::default(),
@@ -291,7 +290,7 @@ impl<'a> ForensicWalk<'a> {
         hashes: (Option<Hash>, Option<Hash>),
         says: &str,
     ) {
-        let finding = Finding::new(kind, self.key.partition(), says).at(version);
+        let finding = Finding::new(kind, self.partition, says).at(version);
         self.findings.push(finding.hashes(hashes.0, hashes.1));
         self.blamed.insert(version);
     }

@@ -6,18 +6,24 @@ use super::finding::{Finding, FindingKind};
 use super::stored_event::EventFields;
 use crate::asset::Asset;
 use crate::id::Key;
+use crate::journal::scan::Chain;
 
 /// Holds the events against each other, in order. One that has a fault already says nothing that
 /// another could be blamed for.
-pub(super) fn examine(key: &Key, events: &[EventFields], blamed: &BTreeSet<u64>) -> Vec<Finding> {
+pub(super) fn examine(
+    chain: &Chain,
+    events: &[EventFields],
+    blamed: &BTreeSet<u64>,
+) -> Vec<Finding> {
     let sound = |words: &&EventFields| !blamed.contains(&words.version);
-    let name = key.partition();
+    let key = chain.key();
     let tell = |kind, words: &EventFields, says: String| {
-        Finding::new(kind, &name, says).at(words.version).hashes(None, Some(words.hash))
+        Finding::new(kind, &chain.partition, says).at(words.version).hashes(None, Some(words.hash))
     };
     let mut findings = Vec::new();
     for words in events.iter().filter(sound) {
-        if let Err(unknown) = &words.record {
+        // What a stream's events hold is not read, whatever their type.
+        if let (Some(_), Err(unknown)) = (&key, &words.record) {
             findings.push(tell(FindingKind::UnknownType, words, unknown.clone()));
         }
     }
@@ -34,9 +40,8 @@ pub(super) fn examine(key: &Key, events: &[EventFields], blamed: &BTreeSet<u64>)
             findings.push(tell(FindingKind::CommandTwice, words, says));
         }
     }
-    findings.extend(
-        impossible(key, events, blamed).map(|(at, says)| tell(FindingKind::Impossible, at, says)),
-    );
+    let impossible = key.and_then(|key| impossible(&key, events, blamed));
+    findings.extend(impossible.map(|(at, says)| tell(FindingKind::Impossible, at, says)));
     findings
 }
 

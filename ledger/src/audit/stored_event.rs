@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::chain::Hash;
-use crate::id::Key;
 use crate::journal::scan::Chain;
-use crate::record::{CanonicalLine, CommandId, EventRecord, RecordError, StoredLine};
+use crate::record::{CanonicalLine, CommandId, EventRecord, RecordError, StoredLine, Unknown};
 
 /// A place of a stored history.
 #[derive(Debug, Clone)]
@@ -24,9 +23,9 @@ pub(super) struct StoredEvent {
 
 #[derive(Debug, Clone)]
 pub(super) enum EventSchema {
-    /// That it is this asset's.
+    /// That it is this history's.
     Own(EventFields),
-    /// That it is another asset's.
+    /// That it is another history's.
     Other(EventFields),
     /// Nothing that can be read.
     Nothing(String),
@@ -47,17 +46,18 @@ pub(super) struct EventFields {
 
 impl StoredEvent {
     /// The places of `chain`, by rising version.
-    pub(super) fn all(chain: &Chain, key: &Key) -> Vec<Self> {
-        let mut slots: Vec<_> = chain.lines.iter().map(|line| Self::of(line, key)).collect();
+    pub(super) fn all(chain: &Chain) -> Vec<Self> {
+        let of = |line| Self::of(line, &chain.partition);
+        let mut slots: Vec<_> = chain.lines.iter().map(of).collect();
         slots.sort_by_key(|slot| slot.version);
         slots
     }
 
-    fn of(line: &StoredLine, key: &Key) -> Self {
+    fn of(line: &StoredLine, partition: &str) -> Self {
         let hash = line.hash();
         let said = match EventFields::read(&line.body, hash) {
-            Ok((whose, words)) if whose == *key => EventSchema::Own(words),
-            Ok((_, words)) => EventSchema::Other(words),
+            Ok(words) if words.key == partition => EventSchema::Own(words),
+            Ok(words) => EventSchema::Other(words),
             Err(why) => EventSchema::Nothing(why),
         };
         Self { version: line.version, body: line.body.clone(), hash, said }
@@ -83,20 +83,18 @@ impl StoredEvent {
 }
 
 impl EventFields {
-    fn read(body: &str, hash: Hash) -> Result<(Key, Self), String> {
+    fn read(body: &str, hash: Hash) -> Result<Self, String> {
         match EventRecord::read(body) {
             Ok(record) => {
                 let EventRecord { key, version, at, prev, .. } = record.clone();
                 let command = record.cause.command.clone();
-                let name = key.partition();
-                let record = Ok(record);
-                Ok((key, Self { key: name, version, hash, prev, at, command, record }))
+                let (key, record) = (key.partition(), Ok(record));
+                Ok(Self { key, version, hash, prev, at, command, record })
             }
             Err(RecordError::Unknown(unknown)) => {
-                let (name, command) = (unknown.key.partition(), unknown.command.clone());
-                let record = Err(unknown.to_string());
-                let (version, prev, at) = (unknown.version, unknown.prev, unknown.at);
-                Ok((unknown.key, Self { key: name, version, hash, prev, at, command, record }))
+                let (key, record) = (unknown.key.partition(), Err(unknown.to_string()));
+                let Unknown { version, prev, at, command, .. } = *unknown;
+                Ok(Self { key, version, hash, prev, at, command, record })
             }
             Err(malformed) => Err(malformed.to_string()),
         }

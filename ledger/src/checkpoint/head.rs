@@ -1,4 +1,4 @@
-//! The head of an asset: how far its history goes, and what it ends with.
+//! The head of an asset or of a named stream: how far its history goes, and what it ends with.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,13 +6,13 @@ use super::merkle::{self, Frontier};
 use super::note::Checkpoint;
 use crate::asset::Asset;
 use crate::chain::Hash;
-use crate::id::{AssetId, Key};
+use crate::id::{AssetId, PartitionKey, StreamId};
 
-/// The last event of an asset, as one line of JSON: a leaf of the tree.
+/// The last event of an asset or a named stream, as one line of JSON: a leaf of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Whose asset, and which.
-    pub key: Key,
+    /// Whose asset or stream, and which.
+    pub key: PartitionKey,
     /// The last event's version.
     pub version: u64,
     /// The last event's id.
@@ -28,7 +28,10 @@ pub struct HeadError(String);
 #[serde(deny_unknown_fields)]
 struct StoredHead {
     tenant: String,
-    asset: AssetId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asset: Option<AssetId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
     version: u64,
     hash: String,
 }
@@ -37,7 +40,7 @@ impl Head {
     /// The head of an asset as it is.
     #[must_use]
     pub fn of(asset: &Asset) -> Self {
-        Self { key: asset.key.clone(), version: asset.version, hash: asset.head }
+        Self { key: asset.key.clone().into(), version: asset.version, hash: asset.head }
     }
 
     /// The one line that says it, without a line feed.
@@ -45,9 +48,14 @@ impl Head {
     /// # Errors
     /// None in practice: text and whole numbers are written to memory.
     pub fn line(&self) -> serde_json::Result<String> {
+        let (asset, stream) = match &self.key.stream {
+            StreamId::Asset(asset) => (Some(*asset), None),
+            StreamId::Named(name) => (None, Some(name.to_string())),
+        };
         serde_json::to_string(&StoredHead {
             tenant: self.key.tenant.to_string(),
-            asset: self.key.asset,
+            asset,
+            stream,
             version: self.version,
             hash: self.hash.to_string(),
         })
@@ -59,7 +67,12 @@ impl Head {
         let form: StoredHead = serde_json::from_str(line).map_err(|e| not(&e))?;
         let tenant = form.tenant.parse().map_err(|e| not(&e))?;
         let hash = form.hash.parse().map_err(|e| not(&e))?;
-        let head = Self { key: Key { tenant, asset: form.asset }, version: form.version, hash };
+        let stream = match (form.asset, form.stream) {
+            (Some(asset), None) => StreamId::Asset(asset),
+            (None, Some(name)) => StreamId::Named(name.parse().map_err(|e| not(&e))?),
+            _ => return Err(not(&"it is not of one asset or one stream")),
+        };
+        let head = Self { key: PartitionKey { tenant, stream }, version: form.version, hash };
         match head.line() {
             Ok(same) if same == line && head.version > 0 => Ok(head),
             _ => Err(not(&"it is spelt in another way, or is of version 0")),
@@ -70,13 +83,14 @@ impl Head {
 /// Heads as they come in the one order that they have, and the tree over them.
 #[derive(Debug, Clone, Default)]
 pub struct SortedHeads {
-    last: Option<Key>,
+    last: Option<PartitionKey>,
     tree: Frontier,
+    streams: u64,
 }
 
 /// A head that does not come after the one before it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} comes twice or out of order: heads are sorted by tenant and asset")]
+#[error("{0} comes twice or out of order: heads are sorted by tenant, then asset or stream")]
 pub struct HeadOrderError(String);
 
 impl SortedHeads {
@@ -86,6 +100,7 @@ impl SortedHeads {
             return Err(HeadOrderError(head.key.partition()));
         }
         self.last = Some(head.key.clone());
+        self.streams += u64::from(head.key.is_named());
         self.tree.push(merkle::leaf(line.as_bytes()));
         Ok(())
     }
@@ -94,6 +109,12 @@ impl SortedHeads {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.tree.size()
+    }
+
+    /// How many of them are of named streams.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.streams
     }
 
     /// The root over them.
@@ -115,6 +136,8 @@ mod tests {
 
     const LINE: &str = r#"{"tenant":"main","asset":"019aaf6b-5a00-7123-8456-0123456789ab","version":3,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#;
 
+    const STREAM: &str = r#"{"tenant":"main","stream":"access","version":3,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#;
+
     #[test]
     fn a_head_is_one_line_with_one_spelling() {
         let head = Head::read(LINE).unwrap();
@@ -128,11 +151,17 @@ mod tests {
             LINE.replace(r#""version":3,"#, ""),
             LINE.replace(r#""version":3"#, r#""version":0"#),
             LINE.replace(r#""version":3"#, r#""version":3,"colour":"red""#),
+            LINE.replace(r#""version":3"#, r#""stream":"access","version":3"#),
+            STREAM.replace("access", "019aaf6b-5a00-7123-8456-0123456789ab"),
+            STREAM.replace("access", "Access"),
             format!("{LINE} "),
             String::new(),
         ] {
             assert!(Head::read(&other).is_err(), "{other}");
         }
+        let stream = Head::read(STREAM).unwrap();
+        assert_eq!(stream.key.partition(), "main#access");
+        assert_eq!(stream.line().unwrap(), STREAM);
     }
 
     #[test]
@@ -144,6 +173,8 @@ mod tests {
         assert!(rising.push(&head, LINE).is_err(), "it went back");
         let told = rising.push(&Head::read(&later).unwrap(), &later).unwrap_err().to_string();
         assert!(told.contains("0123456789ac comes twice"), "{told}");
-        assert_eq!(rising.count(), 2);
+        rising.push(&Head::read(STREAM).unwrap(), STREAM).unwrap();
+        assert!(rising.push(&head, LINE).is_err(), "a stream sorts after the assets of its tenant");
+        assert_eq!((rising.count(), rising.streams()), (3, 1));
     }
 }

@@ -23,11 +23,11 @@ const DASH: &str = "— ";
 pub struct Checkpoint {
     /// Whose heads: the name of the key that signs.
     pub origin: String,
-    /// How many assets.
+    /// How many heads: those of assets, and of named streams.
     pub size: u64,
-    /// The Merkle root over their heads.
+    /// The Merkle root over them.
     pub root: Hash,
-    /// Assets that are not among them, because their histories did not verify.
+    /// Assets and named streams that are not among them, because their histories did not verify.
     pub left_out: u64,
 }
 

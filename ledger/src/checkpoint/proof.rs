@@ -115,14 +115,14 @@ fn way_of(text: &str) -> Option<(String, u64, Vec<Hash>)> {
 mod tests {
     use super::super::{SecretKey, SortedHeads};
     use super::*;
-    use crate::id::{AssetId, Key};
+    use crate::id::{AssetId, PartitionKey, StreamId};
     use chrono::DateTime;
 
     fn heads(count: u128) -> Vec<String> {
         let head = |number| Head {
-            key: Key {
+            key: PartitionKey {
                 tenant: "main".parse().unwrap(),
-                asset: AssetId::new(DateTime::UNIX_EPOCH, number),
+                stream: StreamId::Asset(AssetId::new(DateTime::UNIX_EPOCH, number)),
             },
             version: 1,
             hash: Hash::of(b"event"),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem};
 use super::{Appended, Arrival, Arrivals, Journal};
 use crate::error::StoreError;
-use crate::id::Key;
+use crate::id::{Key, PartitionKey, StreamId};
 use crate::record::StoredLine;
 
 /// A journal that lasts as long as the process.
@@ -21,7 +21,7 @@ pub struct MemoryJournal {
 
 #[derive(Debug, Default)]
 struct Events {
-    by_key: BTreeMap<Key, Vec<StoredLine>>,
+    by_partition: BTreeMap<PartitionKey, Vec<StoredLine>>,
     arrived: Vec<(Key, StoredLine)>,
 }
 
@@ -40,22 +40,29 @@ impl MemoryJournal {
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        Ok(self.events().by_key.get(key).cloned().unwrap_or_default())
+        let partition = PartitionKey::from(key.clone());
+        Ok(self.events().by_partition.get(&partition).cloned().unwrap_or_default())
     }
 
     async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        Ok(self.events().by_key.get(key).and_then(|lines| lines.last()).cloned())
+        let partition = PartitionKey::from(key.clone());
+        Ok(self.events().by_partition.get(&partition).and_then(|lines| lines.last()).cloned())
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
         let mut events = self.events();
-        let lines = events.by_key.entry(key.clone()).or_default();
+        let lines = events.by_partition.entry(partition.clone()).or_default();
         if let Some(holder) = lines.iter().find(|held| held.version == line.version) {
             return Ok(Appended::Taken(holder.clone()));
         }
         lines.push(line.clone());
         lines.sort_by_key(|line| line.version);
-        events.arrived.push((key.clone(), line));
+        let Some(key) = partition.asset() else { return Ok(Appended::Written) };
+        events.arrived.push((key, line));
         self.latest.send_replace(events.arrived.len() as u64);
         Ok(Appended::Written)
     }
@@ -82,10 +89,12 @@ impl Scan for MemoryJournal {
     ) -> Result<Scanned, StoreError> {
         let after = after.map(|it| (it.partition.clone(), it.version.parse().unwrap_or(u64::MAX)));
         let events = self.events();
-        let of_segment =
-            |key: &Key| u32::from(key.asset.last_byte()) % segment.of == segment.number;
-        let assets = events.by_key.iter().filter(|(key, _)| of_segment(key));
-        let items = assets.flat_map(|(key, lines)| {
+        let of_segment = |key: &PartitionKey| match &key.stream {
+            StreamId::Asset(asset) => u32::from(asset.last_byte()) % segment.of == segment.number,
+            StreamId::Named(_) => segment.number == 0,
+        };
+        let partitions = events.by_partition.iter().filter(|(key, _)| of_segment(key));
+        let items = partitions.flat_map(|(key, lines)| {
             let partition = key.partition();
             lines.iter().map(move |line| (partition.clone(), line.clone()))
         });

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::id::Key;
-use crate::record::StoredLine;
+use crate::id::{Key, PartitionKey};
+use crate::record::{self, StoredLine};
 
 /// The journal as a whole.
 ///
@@ -80,7 +80,7 @@ pub struct Scanned {
 /// One item of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredItem {
-    /// The partition that it is stored under: `<tenant>#<asset>`.
+    /// The partition that it is stored under: `<tenant>#<asset>` or `<tenant>#<stream>`.
     pub partition: String,
     /// The line that is stored there, or what is there instead.
     pub line: Result<StoredLine, Stray>,
@@ -104,7 +104,7 @@ impl fmt::Display for Stray {
 /// Everything that is stored under one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// `<tenant>#<asset>`, or whatever somebody else wrote there.
+    /// `<tenant>#<asset>` or `<tenant>#<stream>`, or whatever somebody else wrote there.
     pub partition: String,
     /// Its lines, by rising version.
     pub lines: Vec<StoredLine>,
@@ -117,6 +117,14 @@ impl Chain {
     #[must_use]
     pub fn key(&self) -> Option<Key> {
         Key::from_partition(&self.partition)
+    }
+
+    /// Which named stream this is; `None` for an asset's history, and for a partition that has the
+    /// name of a stream but no event of one.
+    #[must_use]
+    pub fn stream(&self) -> Option<PartitionKey> {
+        let key = PartitionKey::from_partition(&self.partition).filter(PartitionKey::is_named)?;
+        self.lines.iter().any(|line| record::is_of_a_stream(&line.body)).then_some(key)
     }
 }
 

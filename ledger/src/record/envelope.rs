@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::forms::StoredData;
 use super::{EventRecord, EventSource, RecordError};
 use crate::chain::Hash;
-use crate::id::Key;
+use crate::id::{PartitionKey, StreamId};
 use crate::time;
 
 /// The fields of a line in their order. Text is borrowed where it needs no unescaping.
@@ -18,8 +18,22 @@ use crate::time;
 pub(super) struct StoredEnvelope<'a> {
     #[serde(borrow)]
     pub(super) tenant: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) asset: Cow<'a, str>,
+    /// The asset, in an event of an asset.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) asset: Option<Cow<'a, str>>,
+    /// The name of the stream, in an event of a named stream.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) stream: Option<Cow<'a, str>>,
     pub(super) version: u64,
     #[serde(borrow)]
     pub(super) r#type: Cow<'a, str>,
@@ -39,13 +53,26 @@ pub(super) struct StoredEnvelope<'a> {
     pub(super) prev: Hash,
 }
 
+fn malformed(error: impl std::error::Error) -> RecordError {
+    RecordError::malformed(&error)
+}
+
+/// A field that need not be there, and is text if it is.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Present<'a>(#[serde(borrow)] Cow<'a, str>);
+    Present::deserialize(from).map(|Present(text)| Some(text))
+}
+
 impl<'a> StoredEnvelope<'a> {
     /// The envelope of a record around its data; `None` if its source has no stored name.
     pub(super) fn of<E>(record: &'a EventRecord<E>, data: &'a StoredData) -> Option<Self> {
         let (key, cause) = (&record.key, &record.cause);
         Some(Self {
             tenant: key.tenant.as_str().into(),
-            asset: key.asset.to_string().into(),
+            asset: Some(key.asset.to_string().into()),
+            stream: None,
             version: record.version,
             r#type: data.kind.into(),
             schema: data.schema,
@@ -64,11 +91,15 @@ impl<'a> StoredEnvelope<'a> {
         serde_json::from_str(body).map_err(|error| RecordError::malformed(&error))
     }
 
-    /// Whose asset, and which.
-    pub(super) fn key(&self) -> Result<Key, RecordError> {
-        let tenant = self.tenant.parse().map_err(|error| RecordError::malformed(&error))?;
-        let asset = self.asset.parse().map_err(|error| RecordError::malformed(&error))?;
-        Ok(Key { tenant, asset })
+    /// Whose asset or stream, and which.
+    pub(super) fn key(&self) -> Result<PartitionKey, RecordError> {
+        let tenant = self.tenant.parse().map_err(malformed)?;
+        let stream = match (&self.asset, &self.stream) {
+            (Some(asset), None) => asset.parse().map(StreamId::Asset).map_err(malformed)?,
+            (None, Some(name)) => name.parse().map(StreamId::Named).map_err(malformed)?,
+            _ => return Err(RecordError::Form("it is not of one asset or one stream".to_owned())),
+        };
+        Ok(PartitionKey { tenant, stream })
     }
 
     /// When.

@@ -60,6 +60,18 @@ pub(super) fn find<'f, E>(
     forms.iter().find(|form| form.kind == kind && form.schema == schema)
 }
 
+/// The data of an event whose form is not known, without the whitespace between its tokens.
+pub(super) fn without_whitespace(data: &RawValue) -> serde_json::Result<Box<RawValue>> {
+    let (mut quoted, mut escaped) = (false, false);
+    let kept = |c: &char| {
+        let opens_or_closes = *c == '"' && !escaped;
+        quoted ^= opens_or_closes;
+        escaped = *c == '\\' && !escaped;
+        quoted || !c.is_ascii_whitespace()
+    };
+    RawValue::from_string(data.get().chars().filter(kept).collect())
+}
+
 /// The fields that stand under `data` in the events of one type and schema.
 ///
 /// A form holds values of its own and none of the domain. So a value that the domain gains does not

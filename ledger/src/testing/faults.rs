@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::effects::Chance;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::id::Key;
+use crate::id::{Key, PartitionKey};
 use crate::journal::scan::{ScanPosition, Scanned, Segment};
 use crate::journal::{Appended, Arrival, Arrivals, Journal, Scan};
 use crate::objects::{CurrentObject, Objects};
@@ -112,8 +112,12 @@ impl<S: Journal> Journal for FaultyJournal<Arc<S>> {
         self.faults.around(self.store.last(key)).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        self.faults.around(self.store.append(key, line)).await
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        self.faults.around(self.store.append_to(partition, line)).await
     }
 }
 

@@ -17,9 +17,11 @@ use tokio::task::JoinSet;
 pub use scan::scan_conformance;
 
 use super::faults::persist;
+use super::streams;
 use crate::chain::Hash;
 use crate::error::StoreErrorKind;
-use crate::id::{AssetId, Key};
+use crate::id::{AssetId, Key, PartitionKey};
+use crate::journal::scan::StoredItem;
 use crate::journal::{Appended, Arrival, Arrivals, Journal};
 use crate::record::StoredLine;
 
@@ -49,6 +51,7 @@ pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
     events_come_back_in_order_byte_for_byte(&*journal).await;
     the_second_writer_of_a_version_is_told_who_holds_it(&*journal).await;
     assets_and_tenants_do_not_see_each_other(&*journal).await;
+    a_named_stream_is_kept_by_the_same_rules(&*journal).await;
     long_histories_come_back_whole(&*journal).await;
     of_many_writers_one_wins(journal).await;
 }
@@ -92,6 +95,7 @@ pub async fn arrivals_conformance<J: Journal + Arrivals + 'static>(journal: Arc<
     what_was_not_written_does_not_arrive(&*journal).await;
     a_reader_in_the_midst_of_writers_skips_nothing(Arc::clone(&journal)).await;
     nobody_need_wait_for_an_append_to_be_told_of_it(&*journal).await;
+    an_event_of_a_named_stream_does_not_arrive(&*journal).await;
 }
 
 async fn an_asset_that_does_not_exist_has_no_history(journal: &dyn Journal) {
@@ -136,6 +140,30 @@ async fn assets_and_tenants_do_not_see_each_other(journal: &dyn Journal) {
         assert_eq!(history(journal, key).await, [line(1, &key.partition())]);
         assert_eq!(last(journal, key).await, Some(line(1, &key.partition())));
     }
+}
+
+async fn a_named_stream_is_kept_by_the_same_rules(journal: &dyn Journal) {
+    let (stream, lines) = streams::access(&answer("main".parse()));
+    for line in &lines {
+        assert_eq!(append_to(journal, &stream, line).await, Appended::Written);
+    }
+    let late = line(2, "late");
+    assert_eq!(append_to(journal, &stream, &late).await, Appended::Taken(lines[1].clone()));
+    let mut kept = Vec::new();
+    for segment in answer(persist(|| journal.segments(1)).await) {
+        let mut after = None;
+        loop {
+            let page = answer(persist(|| journal.page(&segment, after.as_ref())).await);
+            let of_stream = |it: &StoredItem| it.partition == stream.partition();
+            kept.extend(page.items.into_iter().filter(of_stream).map(|it| answer(it.line)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    kept.sort_by_key(|line| line.version);
+    assert_eq!(kept, lines);
 }
 
 /// Two hundred events of 8 KiB: more than one page of DynamoDB, and versions past 9 and 99, which
@@ -269,6 +297,32 @@ async fn nobody_need_wait_for_an_append_to_be_told_of_it<J: Journal + Arrivals>(
     assert_eq!(*journal.latest().borrow(), last_number(journal).await);
 }
 
+async fn an_event_of_a_named_stream_does_not_arrive<J: Journal + Arrivals>(journal: &J) {
+    let start = last_number(journal).await;
+    let (stream, lines) = streams::access(&answer("main".parse()));
+    for line in &lines {
+        append_to(journal, &stream, line).await;
+    }
+    assert_eq!(arrivals(journal, start, 10).await, []);
+    assert_eq!(*journal.latest().borrow(), start, "nobody waits for it");
+    let (key, mut written) = (key("main", 13), Vec::new());
+    for (version, event) in (1..).zip(streams::events(&key.tenant, 6).split_off(3)) {
+        written.push(line(version, "between them"));
+        write(journal, &key, &written[written.len() - 1]).await;
+        append_to(journal, &stream, &event).await;
+    }
+    let arrived = arrivals(journal, start, 10).await;
+    let told: Vec<_> = arrived.iter().map(|arrival| (&arrival.key, &arrival.line)).collect();
+    let written: Vec<_> = written.into_iter().map(Ok).collect();
+    assert_eq!(told, written.iter().map(|line| (&key, line)).collect::<Vec<_>>());
+    assert_eq!(Some(*journal.latest().borrow()), arrived.last().map(|arrival| arrival.number));
+    for count in 0..=arrived.len() {
+        assert_eq!(arrivals(journal, start, count).await, arrived[..count], "as many as asked for");
+        let of_tenant = persist(|| journal.arrivals_of(&key.tenant, start, count)).await;
+        assert_eq!(answer(of_tenant), arrived[..count]);
+    }
+}
+
 async fn last_number<J: Arrivals>(journal: &J) -> u64 {
     arrivals(journal, 0, usize::MAX >> 1).await.last().map_or(0, |arrival| arrival.number)
 }
@@ -297,7 +351,11 @@ async fn arrivals<J: Arrivals>(journal: &J, after: u64, limit: usize) -> Vec<Arr
 
 /// Appends as callers do: a caller that finds its own line in its place has written it.
 async fn append(journal: &dyn Journal, key: &Key, line: &StoredLine) -> Appended {
-    match answer(persist(|| journal.append(key, line.clone())).await) {
+    append_to(journal, &key.clone().into(), line).await
+}
+
+async fn append_to(journal: &dyn Journal, partition: &PartitionKey, line: &StoredLine) -> Appended {
+    match answer(persist(|| journal.append_to(partition, line.clone())).await) {
         Appended::Taken(held) if held == *line => Appended::Written,
         answer => answer,
     }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use ledger::chain::Hash;
 use ledger::error::StoreErrorKind;
-use ledger::id::Key;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
 use ledger::journal::{Appended, MemoryJournal, Scan};
 use ledger::record::StoredLine;
@@ -298,8 +298,30 @@ impl Journal for Stopping {
         self.journal.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        self.journal.append(key, line).await
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        self.journal.append_to(partition, line).await
+    }
+}
+
+#[tokio::test]
+async fn a_named_stream_is_passed_over_whole_or_broken() {
+    for (cut, from) in [(0, "ann"), (1, "ann"), (0, "granted")] {
+        let stories: Vec<_> = (1..=9).map(story).collect();
+        let world = World::with(&stories).await;
+        world.project(&stories).await;
+        let (stream, mut lines) = ledger::testing::streams::access(&Tenant::default());
+        lines[1] = ledger::testing::streams::altered(&lines[1], from, "other");
+        for line in lines.into_iter().skip(cut) {
+            world.journal.append_to(&stream, line).await.unwrap();
+        }
+        let report = switched(world.replay().run().await);
+        assert_eq!((report.assets, report.broken_count, report.unknown_count), (9, 0, 0));
+        world.assert_rows(&stories).await;
+        assert_eq!(world.table.parked(&Tenant::default(), 9).await.unwrap(), []);
     }
 }
 

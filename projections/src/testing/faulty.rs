@@ -9,7 +9,7 @@ use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
-use ledger::id::{Key, Tenant};
+use ledger::id::{Key, PartitionKey, Tenant};
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, Scan};
 use ledger::record::StoredLine;
@@ -205,8 +205,12 @@ impl<T: Journal> Journal for FaultyViews<T> {
         self.call("last", self.inner.last(key)).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        self.call("append", self.inner.append(key, line)).await
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        self.call("append", self.inner.append_to(partition, line)).await
     }
 }
 

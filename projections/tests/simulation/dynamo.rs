@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use engine::{Engine, Fault, Tables};
 use ledger::StoreError;
 use ledger::history::History;
-use ledger::id::Key;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::record::StoredLine;
 use ledger::testing::Chance;
@@ -103,16 +103,21 @@ impl Journal for Arrived {
     }
 
     /// Goes on also if the caller crashes: what was written has arrived.
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        let (journal, order, key) = (self.journal.clone(), self.order.clone(), key.clone());
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        let (journal, order, partition) =
+            (self.journal.clone(), self.order.clone(), partition.clone());
         let append = async move {
-            let answer = journal.append(&key, line.clone()).await?;
+            let answer = journal.append_to(&partition, line.clone()).await?;
             let ours = match &answer {
                 Appended::Written => true,
                 Appended::Taken(held) => *held == line,
             };
             if ours {
-                order.append(&key, line).await?;
+                order.append_to(&partition, line).await?;
             }
             Ok(answer)
         };

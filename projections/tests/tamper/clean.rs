@@ -7,6 +7,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use ledger::asset::Event;
 use ledger::audit::{Finding, FindingKind};
+use ledger::id::Tenant;
+use ledger::record::StoredLine;
+use ledger::testing::streams;
 use projections::Runner;
 use projections::audit::RowAudit;
 use projections::runner::ProjectionHint;
@@ -41,6 +44,37 @@ async fn of_ten_thousand_clean_assets_none_is_reported() {
     let (found, (assets, events, rows)) = findings(&world.audit()).await;
     assert_eq!((found.len(), assets, rows), (0, CLEAN.into(), CLEAN.into()));
     println!("false alarms: 0 on {assets} clean assets with {events} events and {rows} rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_stream_is_examined_and_needs_no_row() {
+    let (stream, lines) = streams::access(&Tenant::default());
+    let altered = streams::altered(&lines[1], "ann", "eve");
+    let cases: [(Vec<StoredLine>, &[FindingKind]); 3] = [
+        (lines.clone(), &[]),
+        (vec![lines[0].clone(), altered, lines[2].clone()], &[FindingKind::Edited]),
+        (lines[..2].to_vec(), &[]), // cut: a checkpoint shows it
+    ];
+    for (lines, kinds) in cases {
+        let (sqlite, dynamodb) = (sqlite().await, dynamodb().await);
+        let mut worlds = vec![dynamodb];
+        // A file refuses what does not follow.
+        worlds.extend(kinds.is_empty().then_some(sqlite));
+        for world in worlds {
+            world.keep(&Story::begin("main", 1).received()).await;
+            for line in &lines {
+                world.journal.append_to(&stream, line.clone()).await.unwrap();
+            }
+            let whole = findings(&world.audit()).await;
+            let repaired = findings(&RowAudit { repair: true, ..world.audit() }).await;
+            let narrowed = RowAudit { tenant: "other".parse().ok(), ..world.audit() };
+            for (found, figures) in [whole, repaired, findings(&narrowed).await] {
+                assert_eq!(found.iter().map(|it| it.kind).collect::<Vec<_>>(), kinds);
+                assert!(found.iter().all(|it| it.asset == "main#access" && it.repair.is_none()));
+                assert_eq!((figures.0, figures.1), (1, 2 + lines.len() as u64));
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -468,6 +468,24 @@ fn an_event_that_was_changed_is_an_alarm_and_still_a_hint() {
 }
 
 #[test]
+fn an_event_of_a_named_stream_is_passed_over_and_a_change_of_one_is_an_alarm() {
+    let (stream, lines) = ledger::testing::streams::access(&ledger::id::Tenant::default());
+    let mut appended = record(&Story::begin("main", 1), 1);
+    appended.new = image(&stream.partition(), 1, &lines[0].body);
+    let keys = json!({"pk": appended.new["pk"], "sk": appended.new["sk"]});
+    appended.keys = serde_json::from_value(keys).unwrap();
+    assert_eq!(heard(&appended), (None, 0));
+    let bare = ItemChange { new: Item::default(), ..appended.clone() };
+    assert_eq!(heard(&bare), (None, 0), "only keys are streamed");
+    for kind in ["MODIFY", "REMOVE"] {
+        let changed = ItemChange { kind: kind.to_owned(), ..appended.clone() };
+        assert_eq!(heard(&changed), (None, 1), "{kind}");
+    }
+    let foreign = ItemChange { new: image(&stream.partition(), 1, "{}"), ..appended };
+    assert_eq!(heard(&foreign), (None, 1), "it has a stream's name and is no event of one");
+}
+
+#[test]
 fn what_is_no_assets_is_an_alarm_too_and_passed_over() {
     let story = Story::begin("main", 1);
     let ours = story.key.partition();

@@ -45,7 +45,7 @@ impl Offline {
         ensure!(!twice, "--file - and --against -: only one can be standard input; name a file");
         let key = self.key.as_deref().map(verifier).transpose()?;
         let against = CheckpointHeads::open(heads, key.as_ref())?;
-        let (assets, list) = (count(against.count(), "asset"), left_out_beside(heads));
+        let (assets, list) = (against.described(), left_out_beside(heads));
         let (said, left_out) = match against.vouched() {
             HeadsProvenance::Signed(of) => {
                 (format!("signed by {}, {assets}", of.origin), of.left_out)
@@ -97,13 +97,14 @@ pub(super) fn look(
     let mut tell = TeeReport::new(report);
     *seen = checked(looked, comparison.as_mut(), &mut |finding| tell.tell(finding))?;
     // An export of nothing says so in its manifest; a pipe is empty also if its other end failed.
-    let nothing = bare && seen.assets == 0 && tell.report.count() == 0;
+    let histories = seen.assets + seen.streams;
+    let nothing = bare && histories == 0 && tell.report.count() == 0;
     ensure!(!nothing, "--file {}: no event to verify", path.display());
     if let Some(comparison) = comparison {
         of_this_ledger(comparison.end(&mut |finding| tell.tell(finding))?)?;
     }
     tell.done()?;
-    if let (1, Some(head)) = (seen.assets, &seen.head) {
+    if let (1, Some(head)) = (histories, &seen.head) {
         writeln!(io::stderr(), "head {} at version {}", head.hash, head.version)?;
     }
     Ok(())

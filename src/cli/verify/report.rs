@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::cli::{render, table};
-use crate::plural::count as so_many;
+use crate::plural::{count as so_many, listed};
 
 /// Findings that a table shows; the rest are counted by kind. Nobody reads more, and they would
 /// have to be kept.
@@ -36,11 +36,19 @@ struct ReportSummary {
 }
 
 /// How much was looked at.
-#[derive(Serialize)]
-struct VerifiedCounts {
-    assets: u64,
-    events: u64,
-    rows: u64,
+#[derive(Default, PartialEq, Serialize)]
+pub(super) struct VerifiedCounts {
+    pub(super) assets: u64,
+    /// Named streams, told of where there are any.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) streams: u64,
+    pub(super) events: u64,
+    pub(super) rows: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl VerifyReport {
@@ -76,13 +84,11 @@ impl VerifyReport {
 
     /// Tells the rest, whether that is the `whole`, and how many findings there were. Of a look
     /// that came to nothing there is nothing to tell.
-    pub(super) fn end(self, looked: (u64, u64, u64), whole: bool) -> io::Result<u64> {
+    pub(super) fn end(self, checked: VerifiedCounts, whole: bool) -> io::Result<u64> {
         let count = self.count();
-        if !whole && count == 0 && looked == (0, 0, 0) {
+        if !whole && count == 0 && checked == VerifiedCounts::default() {
             return Ok(0);
         }
-        let (assets, events, rows) = looked;
-        let checked = VerifiedCounts { assets, events, rows };
         if self.json {
             let findings = self.counts.iter().map(|(kind, count)| (kind.name(), *count)).collect();
             unless_closed(line(&ReportSummary { checked, findings, whole }))?;
@@ -103,12 +109,13 @@ impl VerifyReport {
         for (kind, count) in &self.counts {
             writeln!(out, "{count:>8} {kind}")?;
         }
-        let VerifiedCounts { assets, events, rows } = checked;
+        let VerifiedCounts { assets, streams, events, rows } = checked;
         let (but, so_far) = if whole { ("", "") } else { (" (incomplete)", " so far") };
         writeln!(
             out,
-            "checked {} with {} and {}{but}: {}{so_far}",
+            "checked {}{} with {} and {}{but}: {}{so_far}",
             so_many(*assets, "asset"),
+            listed(*streams, "stream"),
             so_many(*events, "event"),
             so_many(*rows, "row"),
             so_many(count, "finding"),

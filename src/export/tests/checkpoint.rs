@@ -83,7 +83,7 @@ async fn filled(ledger: &Ledger) {
     }
 }
 
-async fn checkpoint(ledger: &Ledger, place: &Place) -> std::path::PathBuf {
+pub(super) async fn checkpoint(ledger: &Ledger, place: &Place) -> std::path::PathBuf {
     let (path, mut heads) = (place.at("heads"), Vec::new());
     let rising = ledger.source().heads(&mut heads, &mut Quiet).await.unwrap();
     std::fs::write(&path, heads).unwrap();
@@ -97,7 +97,10 @@ fn signing(seed: u8) -> SecretKey {
     SecretKey::new("files.example/ledger", [seed; 32]).unwrap()
 }
 
-async fn compared(ledger: &Ledger, heads: &std::path::Path) -> (Vec<Finding>, ComparisonResult) {
+pub(super) async fn compared(
+    ledger: &Ledger,
+    heads: &std::path::Path,
+) -> (Vec<Finding>, ComparisonResult) {
     let against = CheckpointHeads::open(heads, Some(signing(1).verifier())).unwrap();
     let mut found = Vec::new();
     let met = against.journal(&*ledger.journal, &mut |finding| found.push(finding)).await.unwrap();

@@ -11,7 +11,7 @@ use ledger::Effects;
 use ledger::asset::{Declaration, Event};
 use ledger::audit::Finding;
 use ledger::chain::Hash;
-use ledger::id::{AssetId, Key, Tenant};
+use ledger::id::{AssetId, Key, PartitionKey, Tenant};
 use ledger::journal::{Appended, Journal, MemoryJournal};
 use ledger::objects::ObjectVersion;
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
@@ -87,6 +87,13 @@ impl Ledger {
     pub(super) async fn append(&self, nth: u64, lines: &[StoredLine]) {
         for line in lines {
             let done = self.journal.append(&key(nth), line.clone()).await.unwrap();
+            assert_eq!(done, Appended::Written);
+        }
+    }
+
+    pub(super) async fn append_stream(&self, (stream, lines): &(PartitionKey, Vec<StoredLine>)) {
+        for line in lines {
+            let done = self.journal.append_to(stream, line.clone()).await.unwrap();
             assert_eq!(done, Appended::Written);
         }
     }

@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
-use ledger::id::Key;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::StoredLine;
@@ -222,13 +222,17 @@ impl Journal for Moody {
         self.inner.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
         self.bear().await?;
         if *self.mood.lock().unwrap() == Mood::Races {
             // Not our bytes: those would be our own append whose reply was lost.
             return Ok(Appended::Taken(StoredLine { body: line.body + " ", ..line }));
         }
-        self.inner.append(key, line).await
+        self.inner.append_to(partition, line).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! The journal in a DynamoDB table: one item for each event, written on the condition that its key
 //! is free.
 //!
-//! `pk` is `<tenant>#<asset>`, `sk` the version, `body` the event's bytes. No index, no counter, no
-//! transaction: a put is one write unit, a history about one read unit for five events.
+//! `pk` is `<tenant>#<asset>` or `<tenant>#<stream>`, `sk` the version, `body` the event's bytes.
+//! No index, no counter, no transaction: a put is one write unit, a history about one read unit for
+//! five events.
 
 mod request;
 mod scan;
@@ -13,7 +14,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 
 use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, number, text};
 use ledger::error::{StoreError, StoreErrorKind};
-use ledger::id::Key;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::{Appended, Journal};
 use ledger::record::StoredLine;
 
@@ -38,12 +39,12 @@ impl Journal for DynamoJournal {
     async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         let query = request::history(self.client.query(), &self.table, key);
         let mut pages = query.into_paginator().send();
-        let mut lines = Vec::new();
+        let (mut lines, pk) = (Vec::new(), key.partition());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failed("journal: the history was not read", e))?;
             self.meter.count("Query", page.consumed_capacity());
             for item in page.items() {
-                lines.push(event(key, item)?);
+                lines.push(event(&pk, item)?);
             }
         }
         Ok(lines)
@@ -53,11 +54,16 @@ impl Journal for DynamoJournal {
         let query = request::last(self.client.query(), &self.table, key).send().await;
         let answer = query.map_err(|e| failed("journal: the last event was not read", e))?;
         self.meter.count("Query", answer.consumed_capacity());
-        answer.items().first().map(|item| event(key, item)).transpose()
+        answer.items().first().map(|item| event(&key.partition(), item)).transpose()
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        let put = request::append(self.client.put_item(), &self.table, key, line).send().await;
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        let pk = partition.partition();
+        let put = request::append(self.client.put_item(), &self.table, &pk, line).send().await;
         let error = match put {
             Ok(answer) => {
                 self.meter.count("PutItem", answer.consumed_capacity());
@@ -68,22 +74,22 @@ impl Journal for DynamoJournal {
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(taken)) => {
                 let holder = taken.item().ok_or_else(untold)?;
-                Ok(Appended::Taken(event(key, holder)?))
+                Ok(Appended::Taken(event(&pk, holder)?))
             }
             _ => Err(failed("journal: the event was not appended", error)),
         }
     }
 }
 
-/// An event of `key`.
-fn event(key: &Key, item: &DynamoItem) -> Result<StoredLine, StoreError> {
+/// An event of `partition`.
+fn event(partition: &str, item: &DynamoItem) -> Result<StoredLine, StoreError> {
     let line = match text(item, request::PK) {
         // An item of another key must not be returned.
-        Ok(pk) if pk != key.partition() => Err(ItemError::Key),
+        Ok(pk) if pk != partition => Err(ItemError::Key),
         pk => pk.and_then(|_| read(item)),
     };
     line.map_err(|unfit| {
-        let context = format!("journal: an event of {} cannot be read", key.partition());
+        let context = format!("journal: an event of {partition} cannot be read");
         StoreError::caused(StoreErrorKind::Corrupt, context, unfit)
     })
 }

@@ -12,10 +12,10 @@ use super::link;
 use crate::sqlite::{Database, OpenMode, Schema};
 use ledger::chain::Hash;
 use ledger::error::StoreError;
-use ledger::id::{Key, Tenant};
+use ledger::id::{Key, PartitionKey, Tenant};
 use ledger::journal::scan::Stray;
 use ledger::journal::{Appended, Arrival, Arrivals, Journal};
-use ledger::record::StoredLine;
+use ledger::record::{self, StoredLine};
 
 /// The file's name in a data folder.
 const FILE: &str = "journal.sqlite";
@@ -51,18 +51,21 @@ impl SqliteJournal {
         mut after: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
-        loop {
-            let of = tenant.clone();
-            let read = move |file: &Connection| arrived(file, of.as_deref(), after, limit);
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let (of, wanted) = (tenant.clone(), limit - found.len());
+            let read = move |file: &Connection| arrived(file, of.as_deref(), after, wanted);
             let rows = self.database.read(read).await?;
-            let Some((last, ..)) = rows.last() else { return Ok(Vec::new()) };
+            let Some((last, ..)) = rows.last() else { break };
             after = *last;
-            let arrivals: Vec<_> = rows.into_iter().filter_map(arrival).collect();
+            let ended = rows.len() < wanted;
             // Rows without an asset key are not the end: more may follow them.
-            if !arrivals.is_empty() {
-                return Ok(arrivals);
+            found.extend(rows.into_iter().filter_map(arrival));
+            if ended {
+                break;
             }
         }
+        Ok(found)
     }
 
     /// As [`Database::check`].
@@ -101,15 +104,20 @@ impl Journal for SqliteJournal {
         self.database.read(query).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
-        let (pk, prev) = (key.partition(), link::prev(&line));
-        let latest = self.latest.clone();
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        let (pk, prev) = (partition.partition(), link::prev(&line));
+        // An event of a named stream does not arrive.
+        let latest = (!partition.is_named()).then(|| self.latest.clone());
         let tell = move |(number, _): &(Option<u64>, _)| {
-            number.map(|number| latest.send_replace(number));
+            latest.zip(*number).map(|(latest, number)| latest.send_replace(number));
         };
         let insert = move |file: &Connection| insert(file, &pk, &line, prev);
         let (_, placed) = self.database.write_then(insert, tell).await?;
-        placed.map_err(|refusal| link::broken(&key.partition(), &refusal))
+        placed.map_err(|refusal| link::broken(&partition.partition(), &refusal))
     }
 }
 
@@ -215,13 +223,20 @@ fn arrived_row(row: &Row<'_>) -> rusqlite::Result<Arrived> {
     Ok((row.get(2)?, scan::partition(row, 3)?, scan::item(row)?))
 }
 
-/// `None` for a row that belongs to no asset: another program wrote it, and readers skip it.
+/// `None` for a row that belongs to no asset: a named stream's, or another program's. Readers skip
+/// it.
 fn arrival((number, pk, line): Arrived) -> Option<Arrival> {
     let key = Key::from_partition(&pk);
-    if key.is_none() {
+    if key.is_none() && !is_of_a_stream(&pk, &line) {
         tracing::warn!(arrival = number, pk, "skipped a row of the journal without an asset key");
     }
     Some(Arrival { number, key: key?, line })
+}
+
+fn is_of_a_stream(pk: &str, line: &Result<StoredLine, Stray>) -> bool {
+    let key = PartitionKey::from_partition(pk);
+    let named = key.is_some_and(|key| key.is_named());
+    named && line.as_ref().is_ok_and(|line| record::is_of_a_stream(&line.body))
 }
 
 #[cfg(test)]

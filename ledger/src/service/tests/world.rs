@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::super::*;
 use crate::asset::AssetStatus;
+use crate::id::PartitionKey;
 use crate::journal::MemoryJournal;
 use crate::objects::CurrentObject;
 use crate::record::EventSource;
@@ -41,18 +42,22 @@ impl Journal for Road {
         self.journal.last(key).await
     }
 
-    async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
         let mishap = self.mishaps.lock().unwrap().pop_front();
         match mishap {
             None => {}
             Some(Mishap::Before(other)) => other.await,
-            Some(Mishap::SentTwice) => drop(self.journal.append(key, line.clone()).await?),
+            Some(Mishap::SentTwice) => drop(self.journal.append_to(partition, line.clone()).await?),
             Some(Mishap::ReplyLost) => {
-                self.journal.append(key, line).await?;
+                self.journal.append_to(partition, line).await?;
                 return Err(StoreError::new(StoreErrorKind::Unavailable, "the reply was lost"));
             }
         }
-        self.journal.append(key, line).await
+        self.journal.append_to(partition, line).await
     }
 }
 

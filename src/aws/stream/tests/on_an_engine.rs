@@ -7,7 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
 use engine::{Engine, Fault, Tables};
 use ledger::Effects;
+use ledger::testing::streams::access;
 use projections::views::MemoryViews;
+use stores::DynamoJournal;
 
 use super::*;
 
@@ -64,6 +66,25 @@ async fn its_stream_is_followed_and_its_keys_are_gone_through() {
     let (hints, next) = stream(&engine, &tables).page(None).await.unwrap();
     let versions: Vec<_> = hints.iter().map(|hint| hint.version).collect();
     assert_eq!((versions, next), (vec![2, 2, 2], None));
+}
+
+#[tokio::test]
+async fn a_named_stream_of_the_journal_is_passed_over() {
+    let engine = Engine::new();
+    let tables = engine.tables_with_streams().await;
+    let mut world = World::on(&engine, &tables);
+    let journal = DynamoJournal::new(tables.client.clone(), &tables.journal);
+    let story = Story::begin("main", 1).received();
+    let (key, lines) = access(&story.key.tenant);
+    for line in lines {
+        journal.append_to(&key, line).await.unwrap();
+    }
+    append(&tables, &world.journal, &story).await;
+    while world.follower.round().await.unwrap() {}
+    assert_eq!(world.views.get(&story.key).await.unwrap(), Some(story.asset()));
+    assert_eq!(world.views.parked(&story.key.tenant, 9).await.unwrap(), []);
+    let (hints, _) = stream(&engine, &tables).page(None).await.unwrap();
+    assert_eq!(hints.iter().map(|hint| &hint.key).collect::<Vec<_>>(), [&story.key]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use ledger::id::Key;
 use ledger::journal::scan::{ScanPosition, Segment};
 use ledger::record::StoredLine;
 
-/// `<tenant>#<asset>`.
+/// `<tenant>#<asset>` or `<tenant>#<stream>`.
 pub(super) const PK: &str = "pk";
 /// The version, a number.
 pub(super) const SK: &str = "sk";
@@ -41,11 +41,11 @@ fn of(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
 pub(super) fn append(
     put: PutItemFluentBuilder,
     table: &str,
-    key: &Key,
+    partition: &str,
     line: StoredLine,
 ) -> PutItemFluentBuilder {
     put.table_name(table)
-        .item(PK, AttributeValue::S(key.partition()))
+        .item(PK, AttributeValue::S(partition.to_owned()))
         .item(SK, AttributeValue::N(line.version.to_string()))
         .item(BODY, AttributeValue::S(line.body))
         .condition_expression(format!("attribute_not_exists({PK})"))

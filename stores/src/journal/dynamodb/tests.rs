@@ -63,7 +63,12 @@ impl World {
 
 #[tokio::test]
 async fn an_append_is_one_put_on_the_condition_that_its_key_is_free() {
-    let put = request::append(Engine::new().client().put_item(), "journal", &key(1), event(3));
+    let put = request::append(
+        Engine::new().client().put_item(),
+        "journal",
+        &key(1).partition(),
+        event(3),
+    );
     let put = put.as_input().clone().build().unwrap();
     let item = put.item().unwrap();
     assert_eq!(put.table_name(), Some("journal"));
@@ -188,10 +193,13 @@ fn an_item_of_another_asset_is_refused() {
         ("body".to_owned(), AttributeValue::S("{}".into())),
     ]);
     assert_eq!(
-        super::event(&key(1), &item).map_err(|error| error.kind),
+        super::event(&key(1).partition(), &item).map_err(|error| error.kind),
         Err(StoreErrorKind::Corrupt)
     );
-    assert_eq!(super::event(&key(2), &item).unwrap(), StoredLine { version: 1, body: "{}".into() });
+    assert_eq!(
+        super::event(&key(2).partition(), &item).unwrap(),
+        StoredLine { version: 1, body: "{}".into() }
+    );
 }
 
 #[tokio::test]
