@@ -219,7 +219,7 @@ fn claim(data: &Path, out: &Path) -> anyhow::Result<File> {
             foreign.path().display()
         );
     }
-    let lock = File::create(out.join(LOCK))?;
+    let lock = private(&out.join(LOCK))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => bail!("--out {to}: another `backup` runs there"),

@@ -1,5 +1,7 @@
 //! The jobs of one machine, and their plan.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -96,8 +98,8 @@ impl SchedulePlan {
 /// A person who can alter a folder can alter every file in it.
 fn refuse_within(data: &Path, out: &Path) -> anyhow::Result<()> {
     let shown = out.display();
-    std::fs::create_dir_all(out)
-        .with_context(|| format!("--checkpoint-out {shown}: cannot make the folder"))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(out);
+    made.with_context(|| format!("--checkpoint-out {shown}: cannot make the folder"))?;
     let (data, real) = (data.canonicalize()?, out.canonicalize()?);
     ensure!(
         !real.starts_with(data),

@@ -89,7 +89,10 @@ pub(in crate::cli) fn verifier(given: &str) -> anyhow::Result<VerifierKey> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if !given.contains('+') {
-                bail!("--key {given}: no such file");
+                bail!(
+                    "--key {given}: no such file; name FILE.pub of `checkpoint keygen`, or give \
+                     the key itself"
+                );
             }
             given.parse().context("--key")
         }
