@@ -43,6 +43,9 @@ use crate::system::SystemEffects;
 
 /// The minimum time for the delivery of notifications and the projection to end.
 const CARRIERS: Duration = Duration::from_secs(6);
+/// How long a stop waits for the rows of the last events. A longer backlog is left to the next
+/// start.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// The options of the server.
 #[derive(Debug, Clone)]
@@ -219,11 +222,18 @@ fn follower(stores: &LocalStores, contradicted: Arc<ContradictedAssets>) -> Jour
     JournalFollower::new(journal, views, runner.telling(contradicted))
 }
 
-/// Projects the arrivals of the journal. It may be cut off anywhere: rows and position are saved
-/// together.
-async fn follow(follower: JournalFollower, stop: CancellationToken) {
-    let (_running, never) = tokio::sync::watch::channel(false);
-    stop.run_until_cancelled(follower.run(never)).await;
+/// Projects the arrivals of the journal, and at the end those of the last requests. It may be cut
+/// off anywhere: rows and position are saved together.
+async fn follow(mut follower: JournalFollower, stop: CancellationToken) {
+    let (shutdown, signal) = tokio::sync::watch::channel(false);
+    let stopped = async {
+        stop.cancelled().await;
+        shutdown.send_replace(true);
+    };
+    tokio::join!(follower.run(signal), stopped);
+    if !matches!(tokio::time::timeout(CATCH_UP, follower.catch_up()).await, Ok(Ok(_))) {
+        tracing::info!("the rows were not brought up to date with the journal before the stop");
+    }
 }
 
 /// Delivers the notifications of the S3 endpoint to the handler.

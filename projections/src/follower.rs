@@ -85,7 +85,7 @@ impl JournalFollower {
 
     /// Follows until `shutdown` turns true or its sender is gone. A step that has begun is
     /// finished. A failing store is retried with increasing pauses.
-    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+    pub async fn run(&mut self, mut shutdown: watch::Receiver<bool>) {
         let mut latest = self.arrivals.latest();
         let mut failures = 0;
         while !*shutdown.borrow() && shutdown.has_changed().is_ok() {

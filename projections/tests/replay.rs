@@ -131,13 +131,13 @@ async fn nothing_is_missed_in_files_that_are_followed_meanwhile() {
     let (journal, table) = sqlite(folder.path()).await;
     append(&*journal, &(1..=IN_FILES).map(story).collect::<Vec<_>>()).await;
     let runner = Runner::new(journal.clone(), table.clone(), Arc::new(Clock::default()));
-    let follower = JournalFollower::new(
+    let mut follower = JournalFollower::new(
         journal.clone() as Arc<dyn Arrivals>,
         table.clone() as Arc<dyn Positions>,
         runner,
     );
     let (mut progress, (end, ends)) = (follower.progress(), watch::channel(false));
-    let following = tokio::spawn(follower.run(ends));
+    let following = tokio::spawn(async move { follower.run(ends).await });
     let living = tokio::spawn(live(IN_FILES, journal.clone(), None));
     let mut replays = 0;
     while !living.is_finished() || replays == 0 {

@@ -38,10 +38,11 @@ pub struct Running {
 impl Running {
     /// Starts the follower on a task of its own.
     #[must_use]
-    pub fn start(follower: JournalFollower) -> Self {
+    pub fn start(mut follower: JournalFollower) -> Self {
         let (shutdown, signal) = watch::channel(false);
         let progress = follower.progress();
-        Self { task: tokio::spawn(follower.run(signal)), shutdown, progress }
+        let task = tokio::spawn(async move { follower.run(signal).await });
+        Self { task, shutdown, progress }
     }
 
     /// Stops it, and waits for its end.
