@@ -255,3 +255,23 @@ impl Receiver for OutboxReceiver {
         later.map_or(DeliveryOutcome::Done, |why| DeliveryOutcome::Later(format!("{why:?}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::journal::MemoryJournal;
+    use projections::testing::following::{append_mixed, assert_rows, follower, stories};
+    use projections::views::MemoryViews;
+
+    /// A command that is acknowledged just before a stop has its row after it: `verify` on the
+    /// stopped folder finds no row that lags.
+    #[tokio::test]
+    async fn a_stop_projects_what_has_arrived() {
+        let (journal, views) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+        let (stories, stop) = (stories(3), CancellationToken::new());
+        append_mixed(&*journal, &stories).await;
+        stop.cancel();
+        follow(follower(&journal, &views), stop).await;
+        assert_rows(&*views, &stories).await;
+    }
+}

@@ -42,22 +42,6 @@ async fn a_folder_that_is_moved_and_copied_is_not_written_to_twice() {
     assert!(verified.status.success(), "{verified:?}");
 }
 
-/// `verify` right after a stop does not wait for rows that no process makes.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clean_stop_leaves_no_row_behind() {
-    let folder = TempDir::new().unwrap();
-    let data = folder.path().join("data");
-    for _ in 0..3 {
-        let server = ServeProcess::start(&data);
-        futures::future::join_all((0..64).map(|_| server.create())).await;
-        assert!(server.stop());
-        let mut verify = program();
-        verify.args(["verify", "--patience", "0", "--data"]).arg(&data);
-        let verified = verify.output().unwrap();
-        assert!(verified.status.success(), "{verified:?}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_removed_acknowledges_nothing_more() {
     let folder = TempDir::new().unwrap();
