@@ -47,7 +47,7 @@ const FORMAT: &str = "asset-ledger export 1";
 pub struct ExportManifest {
     /// The name and number of this form.
     pub format: String,
-    /// Its writer.
+    /// The writer.
     pub tool: String,
     /// Its start. Events appended later may or may not be in it.
     pub exported_at: DateTime<Utc>,

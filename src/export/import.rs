@@ -25,7 +25,7 @@ const AT_ONCE: usize = 256;
 /// Findings that are reported; a file with as many is not imported.
 const TOLD: usize = 20;
 
-/// An import of an export.
+/// An export's import into a journal.
 pub struct Importer<'a> {
     archive: &'a Archive,
     journal: &'a dyn Journal,
