@@ -154,7 +154,7 @@ pub(super) fn is_tar(handle: &FileHandle, shown: &str) -> anyhow::Result<bool> {
 /// The parts of a tar are read at their offsets, which is impossible in a packed archive.
 pub(super) fn refuse_packed(from: impl Read, shown: &str) -> anyhow::Result<()> {
     let unpacked = MultiGzDecoder::new(BufReader::new(from));
-    let packed = starts_tar(unpacked).unwrap_or(false); // what is no gzip is an error to it
+    let packed = starts_tar(unpacked).unwrap_or(false); // an error if it is no gzip
     ensure!(!packed, "{shown} is a packed tar: `gunzip` it (`export --gzip` packs what is in one)");
     Ok(())
 }

@@ -69,7 +69,7 @@ pub(super) fn folder(path: &Path) -> anyhow::Result<TempDir> {
 pub(super) fn keep_folder(folder: TempDir, path: &Path) -> anyhow::Result<()> {
     ensure_free(path)?;
     fs::rename(folder.path(), path).with_context(|| cannot(path))?;
-    let _ = folder.keep(); // it is not there any more
+    let _ = folder.keep(); // it no longer exists
     sync_beside(path).with_context(|| cannot(path))
 }
 

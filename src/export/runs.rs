@@ -278,7 +278,7 @@ impl FileReader {
         let next = self.ahead.get_or_insert_with(|| ReadLine::next(&mut self.lines));
         let Ok(Some(next)) = next else { return false };
         if next.begins_with(&said.prefix) {
-            return false; // as nearly always
+            return false; // the usual case
         }
         let Some(next) = self::said(next) else { return false };
         let begun = chain.map_or("", |chain| &chain.partition);
