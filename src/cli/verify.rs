@@ -1,4 +1,4 @@
-//! `asset-ledger verify`: reports tampering and lag.
+//! `asset-ledger verify`: reports tampering, loss, lag.
 
 mod offline;
 mod report;
@@ -216,7 +216,7 @@ async fn look(
         if let (Ok(()), Some(files)) = (&looked, files) {
             looked = files.run(&findings).await;
         }
-        drop(findings); // nobody waits for more
+        drop(findings); // ends `report.take`
         looked
     };
     let work = async {

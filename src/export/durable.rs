@@ -78,7 +78,7 @@ pub fn sync_beside(path: &Path) -> io::Result<()> {
     File::open(parent(path))?.sync_all()
 }
 
-/// The unfinished files of interrupted or running runs at this path.
+/// The unfinished outputs of interrupted or running runs at this path.
 #[must_use]
 pub fn leftovers(path: &Path) -> Vec<PathBuf> {
     let Ok((folder, prefix)) = place(path) else { return Vec::new() };

@@ -74,7 +74,7 @@ pub struct ExportManifest {
 pub struct ExportedStreams {
     /// Their number.
     pub count: u64,
-    /// Their events.
+    /// Their event count.
     pub events: u64,
     /// The Merkle root over the lines of `heads-streams.jsonl`.
     pub root: Hash,
@@ -127,7 +127,7 @@ pub(super) fn bytes(lines: &[StoredLine]) -> usize {
     lines.iter().map(|line| line.body.len()).sum()
 }
 
-/// How chains are split into files.
+/// How chains are put into files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// `events/<tenant>/<asset>.jsonl`: for few assets, by name.
@@ -148,7 +148,7 @@ pub(super) fn stream_name(key: &PartitionKey) -> String {
     format!("{STREAMS_DIR}/{}/{}{LINES}", key.tenant, key.stream)
 }
 
-/// The content of a file.
+/// The owner of a file's events.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TenantScope {
     /// Any assets.
@@ -161,7 +161,7 @@ pub(super) enum TenantScope {
     Any,
 }
 
-/// What a file of this name may hold; `None` if no file of an export has it.
+/// The owner of the events in a file of this name; `None` if an export has no such file.
 pub(super) fn owner(name: &str) -> Option<TenantScope> {
     let stem = name.strip_suffix(GZIP).unwrap_or(name).strip_suffix(LINES)?;
     if let Some(stem) = stem.strip_prefix(STREAMS_DIR) {

@@ -11,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::durable::PARTIAL;
 
-/// Bytes of a pipe that are kept for a second reading: the heads of some seven million assets.
+/// Bytes of a stream that are kept for a second reading: the heads of some seven million assets.
 const KEPT: u64 = 1024 * 1024 * 1024;
 
 /// The input at a path.
@@ -120,7 +120,7 @@ impl FileHandle {
         Window { file: self.0.clone(), at: start, left: length }
     }
 
-    /// Its bytes.
+    /// Its length.
     pub(super) fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }

@@ -33,7 +33,7 @@ pub(super) struct LineError {
 pub(super) enum LineText<'a> {
     /// Text.
     Line(&'a str),
-    /// Not text, but bytes.
+    /// Bytes, not text.
     Bytes,
 }
 

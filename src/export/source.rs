@@ -42,7 +42,7 @@ enum VerifiedHistories<'a> {
 
 impl ExportSource<'_> {
     /// Writes the histories that `wanted` takes, or only those of these keys. Returns how many are
-    /// left out, unverified or too long.
+    /// left out, as faulty or too long.
     pub async fn export(
         &self,
         keys: Vec<Key>,

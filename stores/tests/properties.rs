@@ -283,7 +283,7 @@ fn made_of(events: Vec<Event>) -> Asset {
     let first = record(1, Event::Created(Declaration::plain()));
     let mut asset = Asset::begin(first.key.clone(), &first, Hash::ZERO).unwrap();
     for event in events {
-        // Refused events did not happen.
+        // Refused events are skipped.
         let _ = asset.apply(&record(asset.version + 1, event), Hash::ZERO);
     }
     asset
@@ -452,7 +452,7 @@ fn change(service: &LedgerService, asset: AssetId, writer: &str) -> Vec<String> 
         .collect()
 }
 
-/// Deletes or restores, and returns whether its own event acknowledges that.
+/// Deletes or restores, and returns whether its own event was acknowledged.
 async fn toggle(service: &LedgerService, asset: AssetId, name: &str, delete: bool) -> bool {
     let outcome = if delete {
         service.delete(&caller(name), asset, None, None).await

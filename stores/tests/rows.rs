@@ -19,7 +19,7 @@ use stores::sqlite::OpenMode;
 use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
 
-/// Fails calls in a pattern that combines all kinds of calls with all kinds of faults.
+/// Fails calls in a pattern that combines all kinds of calls and of faults.
 fn faulty<T>(store: T) -> FaultyViews<T> {
     let mut calls = 0;
     FaultyViews::new(store, move |_| {
@@ -107,7 +107,7 @@ async fn sqlite_behind_faults() {
     testing::positions(async || faulty(files.open())).await;
 }
 
-/// Projects every event of `journal` into `views`, with rows of events that it lacks.
+/// Projects every event of `journal` into `views`, where a row has events that `journal` lacks.
 async fn assert_parked(views: Arc<impl Generations + Views + 'static>, store: &str) {
     let journal = Arc::<MemoryJournal>::default();
     let there = Story::begin("main", 1).received().uploaded();

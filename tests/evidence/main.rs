@@ -1,5 +1,5 @@
 //! Seeded bad days of a data folder: files are cut, edited, moved and restored from copies, and
-//! then every operator's command runs on them. In every case and order:
+//! then every command of an operator runs on them. In every case and order:
 //!
 //! * a finding of `verify` is reported again until a flag that names it releases it;
 //! * no bytes of an object disappear: they are in `s3/objects`, in transit, or in `s3/lost`;
@@ -7,7 +7,7 @@
 //!   reported as a whole.
 //!
 //! A failing seed is printed with its steps; `ASSET_LEDGER_EVIDENCE_SEED` runs it alone.
-//! `ASSET_LEDGER_EVIDENCE_SEEDS` is their number.
+//! `ASSET_LEDGER_EVIDENCE_SEEDS` is the seed count.
 #![allow(clippy::print_stdout, reason = "what bad luck did, in figures")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 

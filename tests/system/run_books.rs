@@ -53,7 +53,7 @@ impl Place {
         self.bring(from, parts);
     }
 
-    /// Moves parts of the folder away, and copies those of `from` there.
+    /// Moves parts of the folder away, and copies in those of `from`.
     fn bring(&self, from: &str, parts: &[&str]) {
         let _ = fs::remove_dir_all(self.at("away"));
         fs::create_dir(self.at("away")).unwrap();
@@ -298,7 +298,7 @@ async fn half_a_backup_and_half_a_restore_are_done_by_running_them_again() {
         names.sort();
         names
     };
-    // Neither interrupted nor earlier files are left.
+    // No files of a half or earlier run are left.
     let whole = ["backup.json", "backup.lock", "credentials.json", "journal-2.sqlite", "objects"];
     assert_eq!(names("backup"), [&whole[..], &["objects-2.sqlite"]].concat());
     assert_eq!(names("backup/objects"), names("today/s3/objects"));

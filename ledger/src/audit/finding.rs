@@ -118,7 +118,7 @@ kinds! {
     ObjectMissing "object-missing",
     /// The pinned version has other bytes than recorded.
     ObjectAltered "object-altered",
-    /// An object that was destroyed according to the ledger.
+    /// An object that the ledger recorded as purged.
     ObjectPresent "object-present",
     /// The bucket shows a change that no event records.
     ObjectUnrecorded "object-unrecorded",

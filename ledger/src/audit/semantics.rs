@@ -22,7 +22,7 @@ pub(super) fn examine(
     };
     let mut findings = Vec::new();
     for words in events.iter().filter(sound) {
-        // The data of a stream's event is not read, of any type.
+        // The data of a stream's event is not read, whatever its type.
         if let (Some(_), Err(unknown)) = (&key, &words.record) {
             findings.push(tell(FindingKind::UnknownType, words, unknown.clone()));
         }

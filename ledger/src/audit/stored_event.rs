@@ -101,8 +101,8 @@ impl EventFields {
     }
 }
 
-/// Which events are followed, and by which event last. Each place of a history asks, so no answer
-/// may walk along all of it.
+/// Which events are followed, and by which event last. Every place of a history is looked up, so no
+/// lookup may walk along all of it.
 #[derive(Default)]
 pub(super) struct SuccessorIndex {
     /// The last place of an event that follows it, in any version.

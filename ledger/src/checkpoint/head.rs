@@ -117,7 +117,7 @@ impl SortedHeads {
         self.streams
     }
 
-    /// Their root.
+    /// The root.
     #[must_use]
     pub fn root(&self) -> Hash {
         self.tree.root()

@@ -25,7 +25,7 @@ pub struct VerifierKey {
     public: [u8; 32],
 }
 
-/// A signing key: `PRIVATE+KEY+<name>+<key id>+<base64>`. Neither printed nor logged.
+/// It signs: `PRIVATE+KEY+<name>+<key id>+<base64>`. Neither printed nor logged.
 pub struct SecretKey {
     verifier: VerifierKey,
     pair: KeyPair,

@@ -1,5 +1,5 @@
 //! Every event of a journal, to rebuild, check or export it: in segments that several readers may
-//! read at once, in pages that continue where the previous one ended.
+//! read at once, in pages that continue where the last one ended.
 
 use std::fmt;
 
@@ -49,7 +49,7 @@ pub trait Scan: Send + Sync {
 /// A part of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// The number, from 0.
+    /// Its index, from 0.
     pub number: u32,
     /// The total.
     pub of: u32,

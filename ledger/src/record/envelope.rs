@@ -102,7 +102,7 @@ impl<'a> StoredEnvelope<'a> {
         Ok(PartitionKey { tenant, stream })
     }
 
-    /// The time.
+    /// Time.
     pub(super) fn at(&self) -> Result<DateTime<Utc>, RecordError> {
         time::parse(&self.at).ok_or_else(|| {
             RecordError::Form(format!("{:?} is not a time with six digits", self.at))

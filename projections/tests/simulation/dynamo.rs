@@ -1,5 +1,5 @@
-//! The adapters on DynamoDB, each on its own engine, with two additions that a run needs: an order
-//! of arrival, and a store for a follower's position.
+//! The adapters on DynamoDB, on their own engine, with two additions that a run needs: an order of
+//! arrival, and a store for a follower's position.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -31,7 +31,7 @@ pub(super) struct VerifyReport {
 struct ReportSummary {
     checked: VerifiedCounts,
     findings: BTreeMap<&'static str, u64>,
-    /// Whether it was complete.
+    /// Whether all was verified.
     whole: bool,
 }
 
