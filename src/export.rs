@@ -1,13 +1,13 @@
-//! Histories in files: written, read with care, checked, and brought into a journal.
+//! Histories in files: written, read with care, checked, and imported into a journal.
 //!
 //! An export is a folder, or a tar of the same files: `events/` holds whole chains, one event's
 //! stored bytes a line, sorted by tenant and asset; `heads.jsonl` the head of each; `streams/` and
-//! `heads-streams.jsonl` the same of named streams; `manifest.json` what it all is. The manifest
-//! comes last and the whole gets its name when it is finished, so that what was cut off is taken
-//! for nothing. docs/AUDIT.md tells the form to whoever checks one.
+//! `heads-streams.jsonl` the same of named streams; `manifest.json` the description. The manifest
+//! is written last, and a finished export gets its name last: one that was cut off is not taken for
+//! an export. docs/AUDIT.md describes the form for auditors.
 //!
-//! What is read here may come from anybody: nothing is believed that does not verify, every size
-//! has a limit, and no name from a file becomes a path.
+//! The files read here are untrusted: only verified data is used, every size has a limit, and no
+//! name from a file becomes a path.
 
 mod against;
 mod archive;

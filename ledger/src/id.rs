@@ -1,4 +1,4 @@
-//! Names of things: tenants, assets and streams, and the keys that they make together.
+//! The names of tenants, assets and streams, and the keys made from them.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,15 +9,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-/// An asset's id: a UUIDv7 made from the clock reading of its first event, so that the order of
-/// ids is the order of creation.
+/// An asset's id: a UUIDv7 made from the clock reading of its first event. The order of ids is the
+/// order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AssetId(Uuid);
 
 impl AssetId {
-    /// A new id. The twelve bits after the milliseconds hold the fraction of the millisecond
-    /// (RFC 9562, section 6.2, method 3), so that ids made within one keep their order too.
+    /// A new id. The twelve bits after the milliseconds hold the fraction of the millisecond (RFC
+    /// 9562, section 6.2, method 3): ids made within one stay in order.
     #[must_use]
     pub fn new(at: DateTime<Utc>, random: u128) -> Self {
         let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
@@ -49,8 +49,8 @@ pub struct AssetIdError;
 impl FromStr for AssetId {
     type Err = AssetIdError;
 
-    /// Takes the one form that is stored and shown, lower-case and hyphenated, so that an asset
-    /// has one name only; anything else is no asset's name.
+    /// Takes only the form that is stored and shown, lower-case and hyphenated. An asset has one
+    /// name, and any other text is no asset's name.
     fn from_str(text: &str) -> Result<Self, AssetIdError> {
         let uuid = Uuid::try_parse(text).map_err(|_| AssetIdError)?;
         let mut form = Uuid::encode_buffer();
@@ -59,11 +59,11 @@ impl FromStr for AssetId {
     }
 }
 
-/// Who a deployment keeps assets for; one per deployment until there is authentication.
+/// The owner of assets; one per deployment until there is authentication.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(Arc<str>);
 
-/// The text cannot name a tenant.
+/// The text is no tenant's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a tenant is 1 to 32 of a-z, 0-9 and '-', not {0:?}")]
 pub struct TenantError(String);
@@ -99,12 +99,12 @@ impl fmt::Display for Tenant {
     }
 }
 
-/// One asset of one tenant: what its history is stored under.
+/// One asset of one tenant: the key of its history.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// Whose asset.
+    /// The tenant.
     pub tenant: Tenant,
-    /// Which asset.
+    /// The asset.
     pub asset: AssetId,
 }
 
@@ -115,13 +115,13 @@ impl Key {
         format!("{}#{}", self.tenant, self.asset)
     }
 
-    /// The name by which commands take the asset: its id alone, where its tenant is the default.
+    /// The asset's name in commands: its id alone, where its tenant is the default.
     #[must_use]
     pub fn label(&self) -> String {
         if self.tenant == Tenant::default() { self.asset.to_string() } else { self.partition() }
     }
 
-    /// The partition key read back.
+    /// Reads the partition key.
     #[must_use]
     pub fn from_partition(text: &str) -> Option<Self> {
         Self::split(text, '#')
@@ -133,7 +133,7 @@ impl Key {
         format!("{}/{}", self.tenant, self.asset)
     }
 
-    /// The object's key read back; `None` for an object that is not an asset's.
+    /// Reads the object's key; `None` for an object of no asset.
     #[must_use]
     pub fn from_object(text: &str) -> Option<Self> {
         Self::split(text, '/')
@@ -145,12 +145,12 @@ impl Key {
     }
 }
 
-/// The name of a stream that is no asset's: `[a-z][a-z0-9-]{0,31}`. An asset's id is longer, so no
-/// text names both.
+/// The name of a stream of no asset: `[a-z][a-z0-9-]{0,31}`. An asset's id is longer, so no text
+/// names both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName(Arc<str>);
 
-/// The text cannot name a stream.
+/// The text is no stream's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a stream is a letter of a-z and up to 31 of a-z, 0-9 and '-', not {0:?}")]
 pub struct StreamNameError(String);
@@ -172,7 +172,7 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// Which stream of a tenant: an asset's history, or one with a name.
+/// A stream of a tenant: an asset's history or a named one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StreamId {
     /// The history of this asset.
@@ -182,7 +182,7 @@ pub enum StreamId {
 }
 
 impl Ord for StreamId {
-    /// The order of their texts, which a store keeps its partitions in.
+    /// The order of the texts: stores keep partitions in this order.
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Asset(one), Self::Asset(two)) => one.cmp(two),
@@ -207,13 +207,13 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// What a partition of the journal is named by: an asset's [`Key`], or a tenant's named stream. In
-/// the order of [`PartitionKey::partition`].
+/// The key of a partition of the journal: an asset's [`Key`], or a tenant's named stream. Its order
+/// is that of [`PartitionKey::partition`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionKey {
-    /// Whose stream.
+    /// The tenant.
     pub tenant: Tenant,
-    /// Which stream.
+    /// The stream.
     pub stream: StreamId,
 }
 
@@ -224,7 +224,7 @@ impl PartitionKey {
         format!("{}#{}", self.tenant, self.stream)
     }
 
-    /// The name read back.
+    /// Reads the name.
     #[must_use]
     pub fn from_partition(text: &str) -> Option<Self> {
         let (tenant, stream) = text.split_once('#')?;
@@ -242,7 +242,7 @@ impl PartitionKey {
         }
     }
 
-    /// Whether it is of a named stream.
+    /// Whether the stream is named.
     #[must_use]
     pub fn is_named(&self) -> bool {
         matches!(self.stream, StreamId::Named(_))

@@ -439,7 +439,7 @@ mod tests {
         assert_eq!(views.parked(&Tenant::default(), 9).await.unwrap(), []);
     }
 
-    /// A follower that went through the stories' events, and its rows.
+    /// The rows of a follower that caught up with the stories' events.
     async fn followed(stories: &[Story]) -> Arc<MemoryViews> {
         let (journal, views) = in_memory();
         append_mixed(&*journal, stories).await;
@@ -450,7 +450,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn rows_of_another_journal_stay_as_they_are() {
         let stories = stories(4);
-        // None; shorter than the position; as long but with other events; longer with others.
+        // Empty; shorter than the position; as long, with other events; longer, with others.
         for others in [&stories[..0], &stories[..1], &stories[1..3], &stories[1..4]] {
             let views = followed(&stories[..2]).await;
             let begun = views.load().await.unwrap();

@@ -1,5 +1,5 @@
 //! A record of the journal's stream, for every reader: an asset has a new event, or an event was
-//! tampered with.
+//! altered.
 
 use ledger::chain::Hash;
 use ledger::id::PartitionKey;
@@ -38,10 +38,10 @@ struct EventImage {
 }
 
 impl JournalChange<'_> {
-    /// What to project because of it, `None` for an item that is no asset's: an event that was
-    /// appended to a named stream is passed over. What is tampering raises the alarm first, and
-    /// then says where to look like any other change: what is there now is not believed. An append
-    /// whose image is missing, as where only keys are streamed, still says where to look.
+    /// The asset to project, `None` for an item of no asset: an event appended to a named stream is
+    /// skipped. Tampering raises the alarm first, and then gives a hint like any other change: the
+    /// altered item is not trusted. An append without an image, as in a stream of keys only, also
+    /// gives a hint.
     pub(crate) fn hint(&self) -> Option<ProjectionHint> {
         let (ours, appended) = (partition(self.keys), self.kind == APPENDED);
         if !appended || ours.as_ref().is_none_or(|(key, _)| !self.may_be_of(key)) {
@@ -54,17 +54,17 @@ impl JournalChange<'_> {
         Some(ProjectionHint { key, version, lines })
     }
 
-    /// Whether the item may be an event of this key. A named stream is told by its events too,
-    /// where there is an image: any text may have the form of its name.
+    /// Whether the item may be an event of this key. For a named stream the image, if present, must
+    /// be an event too: any text may have the form of its name.
     fn may_be_of(&self, key: &PartitionKey) -> bool {
         !key.is_named()
             || self.new.is_empty()
             || body(self.new).is_some_and(|it| is_of_a_stream(&it))
     }
 
-    /// An event is written once, under the key of an asset or a named stream. Whatever else is done
-    /// to the journal, a person must know. The hashes are told, the images are not: what somebody
-    /// put there may be anything.
+    /// An event is written once, under the key of an asset or a named stream. Any other change of
+    /// the journal raises an alarm. It logs the hashes, not the images: a forged image may contain
+    /// anything.
     fn alarm(&self, ours: Option<&(PartitionKey, u64)>) {
         metrics::counter!("asset_ledger_tamper").increment(1);
         let (before, after) = (hash(self.old), hash(self.new));

@@ -44,8 +44,8 @@ fn nothing_is_restored_over_anything_or_from_nothing() {
     assert!(!data.exists());
 }
 
-/// What reached the disk is read back: a byte that is flipped on its way there is found by the
-/// run that wrote it, and nothing is kept of the file.
+/// Written bytes are read back: the run that wrote a file finds a byte flipped on the way to disk,
+/// and keeps nothing of the file.
 #[test]
 fn a_copy_that_is_not_what_was_written_is_found_by_the_run_that_made_it() {
     use std::io::Write;
@@ -56,7 +56,7 @@ fn a_copy_that_is_not_what_was_written_is_found_by_the_run_that_made_it() {
     let bytes = vec![7; 1 << 20];
     let expected = Hash::of(&bytes);
     for flipped in [false, true] {
-        // A pipe: its end comes when the test says so, and not before the draft has bytes.
+        // A pipe: the test decides when it ends, and the draft must have bytes first.
         let made = std::process::Command::new("mkfifo").arg(&from).status().unwrap();
         assert!(made.success());
         let (pipe, draft) = (from.clone(), copy::draft_of(&to));

@@ -1,4 +1,4 @@
-//! `asset-ledger verify`: is everything as it was left?
+//! `asset-ledger verify`: reports tampering, loss, lag.
 
 mod offline;
 mod report;
@@ -34,13 +34,13 @@ use crate::system::SystemEffects;
 
 /// The exit code for findings.
 const FINDINGS: u8 = 1;
-/// The exit code for a ledger that could not be looked at: nothing was shown, good or bad.
+/// The exit code for a ledger that could not be verified: neither sound nor faulty.
 pub(super) const COULD_NOT_LOOK: u8 = 2;
-/// Findings that may wait to be told before the audit waits for them.
+/// Findings that may wait for output before the audit waits.
 const QUEUE: usize = 256;
-/// Segments at most: beyond this the disk or the table is what is waited for.
+/// Segments at most: beyond this the disk or the table is the limit.
 const SEGMENTS: i64 = 64;
-/// Seconds of patience at most. Whoever waits longer has a projection that does not run.
+/// Seconds of patience at most. If rows lag longer, the projection is not running.
 const PATIENCE: u64 = 3600;
 
 /// Verify the ledger, and report tampering, loss and lag.
@@ -119,7 +119,7 @@ impl VerifyCommand {
         let (mut audit, progress) = (self.audit().await?, Arc::<AuditProgress>::default());
         let mut files = self.files(&audit).await?;
         let mut report = VerifyReport::new(self.json, self.stores.home_tenant());
-        // First, because rows are not to be mended from a journal that was rewritten.
+        // First, because rows must not be repaired from a rewritten journal.
         let compared = offline::compare(against, &audit, &mut report).await;
         let compared = match compared {
             Ok(()) => self.followed(&mut report).await,
@@ -140,13 +140,13 @@ impl VerifyCommand {
         conclude(report, VerifiedCounts { assets, streams, events, rows }, looked)
     }
 
-    /// Tells if the rows of a data folder know more than its journal.
+    /// Reports if a data folder's rows are ahead of its journal.
     async fn followed(&self, report: &mut VerifyReport) -> anyhow::Result<()> {
         let folder = self.stores.folder();
         if self.stores.store != StoreKind::Sqlite || !SqliteViews::is_there(folder) {
             return Ok(());
         }
-        // The position first: what it has followed, the journal has.
+        // The position first: the journal has every event up to it.
         let position = SqliteViews::open(folder, OpenMode::ReadOnly)?.load().await?;
         let journal = SqliteJournal::open(folder, OpenMode::ReadOnly).await?;
         if let Some(finding) = followed(&position, &journal).await? {
@@ -176,7 +176,7 @@ impl VerifyCommand {
         })
     }
 
-    /// Evidence is not touched, unless it is to be mended.
+    /// Opens evidence read-only, except for repairs.
     fn open(&self) -> OpenMode {
         if self.repair { OpenMode::Existing } else { OpenMode::ReadOnly }
     }
@@ -203,7 +203,7 @@ impl VerifyCommand {
     }
 }
 
-/// Looks at everything, and tells what is found as it is found.
+/// Runs the audit, and reports findings as they come.
 async fn look(
     audit: &RowAudit,
     files: Option<&ObjectAudit>,
@@ -216,7 +216,7 @@ async fn look(
         if let (Ok(()), Some(files)) = (&looked, files) {
             looked = files.run(&findings).await;
         }
-        drop(findings); // nobody waits for more
+        drop(findings); // ends `report.take`
         looked
     };
     let work = async {
@@ -227,7 +227,7 @@ async fn look(
     unless_stopped(shown, "stopped before the end").await
 }
 
-/// How far the audit has come.
+/// The progress of the audit.
 fn reached(progress: &AuditProgress, files: Option<&ObjectAudit>) -> String {
     let (assets, events, rows) = progress.figures();
     let (assets, events) = (count(assets, "asset"), count(events, "event"));
@@ -235,7 +235,7 @@ fn reached(progress: &AuditProgress, files: Option<&ObjectAudit>) -> String {
     format!("{assets}, {events}, {}{}", count(rows, "row"), files.unwrap_or_default())
 }
 
-/// Tells the rest, also of a look that was broken off, and how to exit.
+/// Reports the totals, also if interrupted, and returns the exit code.
 fn conclude(
     report: VerifyReport,
     checked: VerifiedCounts,

@@ -1,4 +1,4 @@
-//! Histories against a checkpoint that was kept elsewhere.
+//! Compares histories with a checkpoint kept elsewhere.
 
 use std::path::{Path, PathBuf};
 
@@ -20,14 +20,14 @@ use crate::plural::{count, listed};
 pub struct CheckpointHeads {
     name: String,
     heads: FileHandle,
-    /// Those that were vouched for: how many, and their root.
+    /// The number and root of the vouched heads.
     seen: (u64, Hash),
-    /// How many of them are of named streams.
+    /// The number of named streams.
     streams: u64,
     vouched: HeadsProvenance,
 }
 
-/// Heads and the histories that they are held against, by rising key.
+/// Heads and the histories to compare them with, by rising key.
 pub struct Comparison<'a> {
     against: &'a CheckpointHeads,
     joined: JoinedHeads,
@@ -40,22 +40,22 @@ pub enum HeadsProvenance {
     Signed(Checkpoint),
     /// A note has their root, but no key was given to check who signed it.
     Noted(Checkpoint),
-    /// Nothing but where the file was kept.
+    /// Only the place of the file.
     Bare,
 }
 
-/// How the heads of a checkpoint met the histories of a ledger.
+/// The result of comparing heads with a ledger's histories.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ComparisonResult {
-    /// Heads whose asset has events.
+    /// Heads of assets with events.
     pub heads: u64,
-    /// Heads whose asset has none.
+    /// Heads of assets without.
     pub removed: u64,
-    /// Assets that no head is of.
+    /// Assets without a head.
     pub others: u64,
 }
 
-/// The note of a file of heads lies beside it.
+/// The note is beside its file of heads.
 #[must_use]
 pub fn note_beside(heads: &Path) -> PathBuf {
     PathBuf::from(format!("{}.note", heads.display()))
@@ -73,7 +73,7 @@ pub fn read_note(heads: &Path) -> anyhow::Result<Option<Note>> {
 }
 
 impl CheckpointHeads {
-    /// Reads a checkpoint through, and compares its heads with its note.
+    /// Reads a whole checkpoint, and compares its heads with its note.
     pub fn open(heads: &Path, key: Option<&VerifierKey>) -> anyhow::Result<Self> {
         let vouched = match (read_note(heads)?, key) {
             (Some(note), Some(key)) => {
@@ -107,20 +107,20 @@ impl CheckpointHeads {
         &self.vouched
     }
 
-    /// Of how many assets the heads are, and of how many named streams if of any.
+    /// The number of assets with heads, and of named streams, if any.
     #[must_use]
     pub fn described(&self) -> String {
         count(self.seen.0 - self.streams, "asset") + &listed(self.streams, "stream")
     }
 
-    /// Begins to hold histories against the heads.
+    /// Begins a comparison with the heads.
     pub fn begin(&self) -> anyhow::Result<Comparison<'_>> {
         let joined = JoinedHeads::new(HeadsFile::of(&self.heads, &self.name)?);
         Ok(Comparison { against: self, joined })
     }
 
-    /// Tells of every history of a journal that is not the one that the checkpoint saw, or a longer
-    /// one. What a history shows by itself is not told again.
+    /// Reports every history of a journal that neither equals nor extends the checkpoint's. A
+    /// history's own faults are not reported again.
     pub async fn journal(
         &self,
         scan: &dyn Scan,
@@ -152,8 +152,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Tells of the heads that are left. Those that were compared must be those that were vouched
-    /// for, whatever became of the file meanwhile.
+    /// Reports the remaining heads. The compared heads must be those that were vouched for, even if
+    /// the file was changed meanwhile.
     pub fn end(mut self, tell: FindingObserver<'_>) -> anyhow::Result<ComparisonResult> {
         self.joined.seek(None)?.0.into_iter().for_each(tell);
         let compared = (self.joined.count(), self.joined.rising().root());

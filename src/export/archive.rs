@@ -1,4 +1,4 @@
-//! An export as it lies there: its files by name, in a folder or in a tar, and no others.
+//! The files of an export by name, in a folder or in a tar, and no others.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -14,7 +14,7 @@ use super::input::{ExportInput, FileHandle};
 use super::lines::Lines;
 use super::runs::Runs;
 
-/// Bytes that a tar is counted in, and how many of them, all zeros, end it.
+/// Bytes of a tar's block, and the number of zero bytes at its end.
 pub(super) const BLOCK: u64 = 512;
 const END: u64 = 2 * BLOCK;
 
@@ -39,12 +39,12 @@ enum ArchiveSource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveFile {
     name: String,
-    /// Where a tar has it, and how long it is.
+    /// Its offset and length in a tar.
     within: Option<(u64, u64)>,
 }
 
 impl Archive {
-    /// Opens an export and reads what it says of itself.
+    /// Opens an export and reads its manifest.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         match ExportInput::open(path)? {
@@ -89,13 +89,13 @@ impl Archive {
         Ok(Self { place, events, heads, streams, stream_heads, manifest })
     }
 
-    /// What the export says of itself.
+    /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &ExportManifest {
         &self.manifest
     }
 
-    /// Its histories and its named streams, by rising partition as far as its files are.
+    /// Its histories and named streams, by rising partition if its files are so.
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs::of_two(self.lines_of(&self.events), self.lines_of(&self.streams))
@@ -116,7 +116,7 @@ impl Archive {
         HeadsFile::new(Lines::new(&self.heads.name, self.heads.open(&self.place)?)?)
     }
 
-    /// The heads of its named streams: none, where there are no streams.
+    /// The heads of its named streams: none, if there are no streams.
     pub fn stream_heads(&self) -> anyhow::Result<HeadsFile> {
         let from: Box<dyn Read> = match &self.stream_heads {
             Some(part) => part.open(&self.place)?,
@@ -141,21 +141,20 @@ impl ArchiveFile {
     }
 }
 
-/// Why an export cannot come through a pipe.
+/// Why an export cannot be read from a pipe.
 pub(super) const IN_PLACES: &str =
     "an export is read in several places and twice: save it to a file first";
 
-/// Whether a file begins as a tar does. One that was packed as a whole is refused.
+/// Whether a file begins like a tar. A packed archive is refused.
 pub(super) fn is_tar(handle: &FileHandle, shown: &str) -> anyhow::Result<bool> {
     refuse_packed(handle.whole(), shown)?;
     Ok(starts_tar(handle.whole())?)
 }
 
-/// The parts of a tar are read from where they lie, which nobody can in one that was packed as a
-/// whole.
+/// The parts of a tar are read at their offsets, which is impossible in a packed archive.
 pub(super) fn refuse_packed(from: impl Read, shown: &str) -> anyhow::Result<()> {
     let unpacked = MultiGzDecoder::new(BufReader::new(from));
-    let packed = starts_tar(unpacked).unwrap_or(false); // what is no gzip is an error to it
+    let packed = starts_tar(unpacked).unwrap_or(false); // an error if it is no gzip
     ensure!(!packed, "{shown} is a packed tar: `gunzip` it (`export --gzip` packs what is in one)");
     Ok(())
 }
@@ -166,8 +165,8 @@ pub(super) fn starts_tar(from: impl Read) -> io::Result<bool> {
     Ok(block.get(257..262) == Some(b"ustar"))
 }
 
-/// The files of a folder. Beside `events/` and `streams/` anything may lie, a note or a checkpoint;
-/// in them only what belongs there.
+/// The files of a folder. Other files may lie beside `events/` and `streams/`, such as a note or a
+/// checkpoint, but not in them.
 fn of_folder(path: &Path) -> anyhow::Result<Vec<ArchiveFile>> {
     let mut parts = Vec::new();
     for name in [MANIFEST, HEADS, STREAM_HEADS] {
@@ -213,13 +212,13 @@ fn expected(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The files of a tar, by where they lie in it. Nothing is unpacked to any place.
+/// The files of a tar, by their offsets. Nothing is unpacked to a path.
 fn of_tar(handle: &FileHandle, shown: &str) -> anyhow::Result<Vec<ArchiveFile>> {
     refuse_packed(handle.whole(), shown)?;
     let length = handle.length()?;
     let (mut parts, mut end) = (Vec::new(), 0);
     let mut archive = tar::Archive::new(handle.whole());
-    // Raw: an extended header is told as an entry of its own, whose kind is then refused.
+    // Raw: an extended header is an entry of its own, and its kind is then refused.
     for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry.context("it is no tar, or was cut off")?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();

@@ -11,7 +11,7 @@ use super::heads::{JoinedHeads, known};
 use super::lines::LineError;
 use super::runs::{ExportItem, LineRun, Runs, broken};
 
-/// What was looked through.
+/// What was checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckSummary {
     /// Assets.
@@ -22,11 +22,11 @@ pub struct CheckSummary {
     pub streams: u64,
     /// Events of named streams.
     pub stream_events: u64,
-    /// The head of the last asset or stream that is whole.
+    /// The head of the last complete asset or stream.
     pub head: Option<Head>,
 }
 
-/// The head that an export has of a history, and where.
+/// An export's head of a history, and its place.
 #[derive(Clone, Copy)]
 struct ListedHead<'a> {
     head: Option<&'a Head>,
@@ -34,13 +34,13 @@ struct ListedHead<'a> {
     line: u64,
 }
 
-/// Whoever hears of findings.
+/// Called with each finding.
 pub type FindingObserver<'a> = &'a mut dyn FnMut(Finding);
-/// Whoever hears how many events were looked at.
+/// Called with the number of checked events.
 pub type CheckObserver<'a> = &'a mut dyn FnMut(u64);
 
-/// Checks every history of an export, that all are there which its heads name and no others, and
-/// that the heads are those that its manifest counts.
+/// Checks every history of an export: exactly those of the heads must be there, and the heads must
+/// match the manifest's counts.
 pub fn check(
     archive: &Archive,
     tell: FindingObserver<'_>,
@@ -49,7 +49,7 @@ pub fn check(
     check_against(archive, None, tell, seen)
 }
 
-/// The same, each history also held against a checkpoint: what is compared is what was checked.
+/// The same, also against a checkpoint: the compared histories are the checked ones.
 pub fn check_against(
     archive: &Archive,
     mut against: Option<&mut Comparison<'_>>,
@@ -90,7 +90,7 @@ pub fn check_against(
 }
 
 impl CheckSummary {
-    /// Checks chains that nobody kept the heads of, but perhaps a checkpoint.
+    /// Checks chains without heads, perhaps against a checkpoint.
     pub fn of_runs(
         mut runs: Runs<'_>,
         mut against: Option<&mut Comparison<'_>>,
@@ -119,7 +119,7 @@ impl CheckSummary {
         self.events + self.stream_events
     }
 
-    /// Checks one history; `listed` is its head as the export has it.
+    /// Checks one history; `listed` is the export's head of it.
     fn take(&mut self, run: &LineRun, listed: Option<ListedHead<'_>>, tell: FindingObserver<'_>) {
         let head = listed.and_then(|listed| listed.head);
         let seen: Vec<ExpectedHeads> = head.map(known).into_iter().collect();
@@ -137,7 +137,7 @@ impl CheckSummary {
         let alone = own.is_some() && !sound;
         let differs = sound && own.as_ref() != head;
         for finding in findings {
-            // The history hangs together: what was altered may be the head.
+            // The history is a chain: the head may have been altered.
             let or = match listed {
                 Some(ListedHead { file, line, .. }) if alone && !odd(&finding) => {
                     format!(", or {file}:{line}: is wrong")
@@ -157,7 +157,7 @@ impl CheckSummary {
     }
 }
 
-/// An asset that comes after one that it should come before, or twice.
+/// An asset that is out of order, or occurs twice.
 fn again(run: &LineRun) -> Finding {
     let of = if run.is_of_stream() { "stream" } else { "asset" };
     let says =
@@ -165,14 +165,14 @@ fn again(run: &LineRun) -> Finding {
     Finding::new(FindingKind::Inserted, &run.chain.partition, says)
 }
 
-/// A sound history that the export's heads do not have, or not to this end.
+/// A sound history without a head in the export, or with another one.
 fn unlisted(run: &LineRun, own: Option<&Head>, listed: ListedHead<'_>) -> Finding {
     let version = |head: Option<&Head>| head.map_or(0, |head| head.version);
     let hash = |head: Option<&Head>| head.map(|head| head.hash);
     let ListedHead { head, file, line } = listed;
     let (is, listed) = (version(own), version(head));
     let (kind, at, says) = if listed > is {
-        // Its hash is that of an event which is here, so nothing was cut off.
+        // Its hash is that of a stored event, so nothing was cut off.
         let says = format!("{file}:{line}: names it version {listed}");
         (FindingKind::Edited, is, says)
     } else {
@@ -183,7 +183,7 @@ fn unlisted(run: &LineRun, own: Option<&Head>, listed: ListedHead<'_>) -> Findin
     Finding::new(kind, &run.chain.partition, says).at(at).hashes(hash(head), hash(own))
 }
 
-/// Whether the manifest counts what was counted.
+/// Compares the manifest with the counts.
 fn agree(
     manifest: &ExportManifest,
     checked: &CheckSummary,
@@ -206,7 +206,7 @@ fn agree(
     differ("root of streams:", &root, &streams.rising().root() as &Hash);
 }
 
-/// What was read, or nothing if the file is not as it was written, which is then told.
+/// The value that was read, or none if the file is broken, which is then reported.
 fn unless_broken<T>(
     read: anyhow::Result<T>,
     tell: FindingObserver<'_>,

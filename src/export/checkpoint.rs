@@ -12,7 +12,7 @@ use super::against::note_beside;
 use super::durable::PartialFile;
 use super::source::{ExportObserver, ExportSource};
 
-/// A line of what was left out.
+/// A skipped history's line.
 #[derive(Serialize)]
 struct SkippedHistory<'a> {
     asset: &'a str,
@@ -20,9 +20,9 @@ struct SkippedHistory<'a> {
 }
 
 impl ExportSource<'_> {
-    /// Writes the heads to `out` and, where somebody signs, the note beside them. Neither may be
-    /// there yet; each has its name only once it is whole and on disk, the note first: heads that
-    /// are there are signed.
+    /// Writes the heads to `out` and, if there is a signer, the note beside them. Neither may exist
+    /// yet. Each gets its name only when it is complete and on disk, the note first: heads that
+    /// exist are signed.
     pub async fn checkpoint(
         &self,
         out: &Path,
@@ -33,8 +33,8 @@ impl ExportSource<'_> {
         Ok(rising)
     }
 
-    /// The same without the assets whose histories do not verify. How many they are is in the note,
-    /// and which they are in a file beside it; their partitions are given back.
+    /// The same without the assets whose histories do not verify. Their number is in the note,
+    /// their list in a file beside it. Returns their partitions.
     pub async fn checkpoint_of_the_sound(
         &self,
         out: &Path,
@@ -77,7 +77,7 @@ impl ExportSource<'_> {
     }
 }
 
-/// The list of what was left out of a file of heads lies beside it.
+/// The list of skipped histories is beside its file of heads.
 #[must_use]
 pub fn left_out_beside(heads: &Path) -> PathBuf {
     PathBuf::from(format!("{}.left-out", heads.display()))

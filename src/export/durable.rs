@@ -1,4 +1,4 @@
-//! Files and folders that have their name only once they are whole and on disk.
+//! Files and folders that get their name only when complete and on disk.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// How the name of something unfinished ends.
+/// The suffix of an unfinished file's name.
 pub(super) const PARTIAL: &str = ".partial";
 
-/// A file under a name of its own until it is kept. Dropped before, it is taken away; what a kill
-/// leaves of it stands in nobody's way.
+/// A file under a temporary name until it is kept. It is removed when dropped; the leftovers of a
+/// kill block no later run.
 pub struct PartialFile {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
 }
 
 impl PartialFile {
-    /// Begins a file that its owner alone can read; there must be nothing at its place.
+    /// Creates a file that only its owner can read. Its path must be free.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         Self::with_mode(path, 0o600)
     }
@@ -36,7 +36,7 @@ impl PartialFile {
         Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
     }
 
-    /// Makes it durable and gives it its name, which nothing may have taken meanwhile.
+    /// Makes it durable and gives it its name, which must still be free.
     pub fn keep(self) -> anyhow::Result<()> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error);
         let file = file.with_context(|| cannot(&self.path))?;
@@ -56,7 +56,7 @@ impl Write for PartialFile {
     }
 }
 
-/// A folder under a name of its own, like [`PartialFile`].
+/// A folder under a temporary name, like [`PartialFile`].
 pub(super) fn folder(path: &Path) -> anyhow::Result<TempDir> {
     ensure_free(path)?;
     let (parent, prefix) = place(path)?;
@@ -65,20 +65,20 @@ pub(super) fn folder(path: &Path) -> anyhow::Result<TempDir> {
     draft.tempdir_in(&parent).with_context(|| cannot(path))
 }
 
-/// Gives a folder, whose files are on disk, its name.
+/// Gives a folder its name. Its files are on disk.
 pub(super) fn keep_folder(folder: TempDir, path: &Path) -> anyhow::Result<()> {
     ensure_free(path)?;
     fs::rename(folder.path(), path).with_context(|| cannot(path))?;
-    let _ = folder.keep(); // it is not there any more
+    let _ = folder.keep(); // it no longer exists
     sync_beside(path).with_context(|| cannot(path))
 }
 
-/// Brings the name of a file to disk: the entry of its folder.
+/// Syncs the folder entry of a file.
 pub fn sync_beside(path: &Path) -> io::Result<()> {
     File::open(parent(path))?.sync_all()
 }
 
-/// What runs that did not end, or that still run, have left at this place.
+/// The unfinished outputs of interrupted or running runs at this path.
 #[must_use]
 pub fn leftovers(path: &Path) -> Vec<PathBuf> {
     let Ok((folder, prefix)) = place(path) else { return Vec::new() };
@@ -86,7 +86,7 @@ pub fn leftovers(path: &Path) -> Vec<PathBuf> {
     let prefix = prefix.as_encoded_bytes();
     let of_ours = |name: &OsString| {
         let name = name.as_encoded_bytes();
-        // Earlier releases gave theirs no dot to begin with.
+        // Earlier releases began their names without a dot.
         let begins = name.starts_with(prefix) || name.starts_with(&prefix[1..]);
         begins && name.ends_with(PARTIAL.as_bytes())
     };
@@ -96,14 +96,14 @@ pub fn leftovers(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Refuses a place where something is.
+/// Refuses a path that exists.
 fn ensure_free(path: &Path) -> anyhow::Result<()> {
     let free = path.symlink_metadata().is_err();
     ensure!(free, "--out {}: something is there already; remove it first", path.display());
     Ok(())
 }
 
-/// The folder that a path is in, and what an unfinished file's name begins with.
+/// The folder of a path, and the prefix of an unfinished file's name.
 fn place(path: &Path) -> anyhow::Result<(PathBuf, OsString)> {
     let name = path.file_name().with_context(|| format!("--out {}: no name", path.display()))?;
     let mut prefix = OsString::from(".");

@@ -1,4 +1,4 @@
-//! Which assets and streams are wanted: whole ones always, because a part of a chain does not
+//! The selection of assets and streams: always whole ones, because a part of a chain does not
 //! verify.
 
 use chrono::{DateTime, Utc};
@@ -6,7 +6,7 @@ use ledger::history::{Entry, History};
 use ledger::id::PartitionKey;
 use serde::{Deserialize, Serialize};
 
-/// What an asset must have; nothing asked for is had by all.
+/// The conditions on an asset. Without any, all match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExportFilter {
@@ -31,7 +31,7 @@ pub struct ExportFilter {
 }
 
 impl ExportFilter {
-    /// Whether this asset is wanted.
+    /// Whether it takes this asset.
     #[must_use]
     pub fn takes(&self, history: &History) -> bool {
         let asset = history.asset();
@@ -42,7 +42,7 @@ impl ExportFilter {
         tenant && state && named && history.entries().iter().any(|entry| self.happened(entry))
     }
 
-    /// Whether this named stream is wanted: where assets are selected, no stream is.
+    /// Whether it takes this named stream: none, if assets are selected.
     #[must_use]
     pub fn takes_stream(&self, stream: &PartitionKey) -> bool {
         let all = Self { tenant: self.tenant.clone(), ..Self::default() };

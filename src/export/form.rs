@@ -9,31 +9,31 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::ExportFilter;
 
-/// Bytes of a line: what DynamoDB takes as an item, which no event comes near.
+/// Bytes of a line: DynamoDB's limit of an item, which no event comes near.
 pub(super) const LINE: u64 = 400 * 1024;
-/// Bytes of one file when unpacked. A segment is some 70 MB; what is much more was made to harm.
+/// Bytes of one unpacked file. A segment has some 70 MB; a far larger file is an attack.
 pub(super) const FILE: u64 = 16 * 1024 * 1024 * 1024;
-/// Bytes of the lines of one asset. They are held at once, and some four times over while they are
-/// examined. An asset has a handful of events; these are over 100,000.
+/// Bytes of the lines of one asset. They are held at once, and examined in some four times the
+/// memory. An asset has a handful of events; these are over 100,000.
 pub(super) const HISTORY: usize = 64 * 1024 * 1024;
 /// Lines of one asset: more than fit into its bytes, unless they are shorter than any event.
 pub(super) const EVENTS: usize = 250_000;
-/// Bytes of the histories that an import has under way, beyond the last one that it began.
+/// Bytes of the histories that an import holds, without the one begun last.
 pub(super) const UNDER_WAY: usize = HISTORY;
 /// Files of an export: their names are held at once.
 pub(super) const FILES: usize = 10_000_000;
-/// Lines of a file of heads that may be odd: each is told of, and of more it is no such file.
+/// Odd lines in a file of heads: each is reported, and with more it is no such file.
 pub(super) const ODD: usize = 100;
 /// Bytes of a manifest.
 const MANIFEST_BYTES: u64 = 1024 * 1024;
 /// Events after which a segment is closed, at the end of an asset: some 70 MB.
 pub(super) const SEGMENT: u64 = 100_000;
-/// Assets that a manifest names as left out; beyond them it only counts.
+/// Left-out assets that a manifest names; further ones are only counted.
 pub(super) const NAMED: usize = 1_000;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const HEADS: &str = "heads.jsonl";
-/// The heads of named streams, where there are any.
+/// The heads of named streams, if there are any.
 pub(super) const STREAM_HEADS: &str = "heads-streams.jsonl";
 pub(super) const EVENTS_DIR: &str = "events";
 pub(super) const STREAMS_DIR: &str = "streams";
@@ -41,40 +41,40 @@ pub(super) const GZIP: &str = ".gz";
 const LINES: &str = ".jsonl";
 const FORMAT: &str = "asset-ledger export 1";
 
-/// What an export is. It says nothing that could not be counted again.
+/// The description of an export. All of it can be computed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportManifest {
     /// The name and number of this form.
     pub format: String,
-    /// What wrote it.
+    /// The writer.
     pub tool: String,
-    /// When it was begun. What was appended later may or may not be in it.
+    /// Its start. Events appended later may or may not be in it.
     pub exported_at: DateTime<Utc>,
-    /// Which assets were wanted; always whole ones.
+    /// The selected assets; always whole ones.
     pub selected: ExportFilter,
-    /// How many assets it holds.
+    /// The number of assets.
     pub assets: u64,
-    /// How many events.
+    /// The event count.
     pub events: u64,
     /// The Merkle root over the lines of `heads.jsonl`.
     pub root: Hash,
-    /// Assets that were left out because their histories do not verify, or are too long.
+    /// Assets left out, because their histories do not verify or are too long.
     pub left_out: u64,
     /// The first of them.
     pub left_out_assets: Vec<String>,
-    /// The named streams that it holds, if there are any.
+    /// The named streams in it, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<ExportedStreams>,
 }
 
-/// What a manifest says of named streams.
+/// A manifest's counts of named streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportedStreams {
-    /// How many there are.
+    /// Their number.
     pub count: u64,
-    /// How many events they have.
+    /// Their event count.
     pub events: u64,
     /// The Merkle root over the lines of `heads-streams.jsonl`.
     pub root: Hash,
@@ -116,18 +116,18 @@ impl ExportManifest {
     }
 }
 
-/// What a manifest of any form has.
+/// The fields of every manifest.
 #[derive(Deserialize)]
 struct ManifestForm {
     format: String,
 }
 
-/// Bytes of lines, which [`HISTORY`] and [`UNDER_WAY`] count.
+/// Bytes of lines, as in [`HISTORY`] and [`UNDER_WAY`].
 pub(super) fn bytes(lines: &[StoredLine]) -> usize {
     lines.iter().map(|line| line.body.len()).sum()
 }
 
-/// How chains are laid into files.
+/// How chains are put into files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// `events/<tenant>/<asset>.jsonl`: for few assets, by name.
@@ -148,20 +148,20 @@ pub(super) fn stream_name(key: &PartitionKey) -> String {
     format!("{STREAMS_DIR}/{}/{}{LINES}", key.tenant, key.stream)
 }
 
-/// Whose events a file may hold.
+/// The owner of a file's events.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TenantScope {
-    /// Those of any assets.
+    /// Any assets.
     Segment,
-    /// Those of this one.
+    /// This asset.
     Asset(Key),
-    /// Those of this named stream.
+    /// This named stream.
     Stream(PartitionKey),
-    /// Those of any assets and streams: it is no file of an export.
+    /// Any assets and streams: the file is not of an export.
     Any,
 }
 
-/// Whose events a file of this name may hold; `None` if it is no name of an export's file.
+/// The owner of the events in a file of this name; `None` if an export has no such file.
 pub(super) fn owner(name: &str) -> Option<TenantScope> {
     let stem = name.strip_suffix(GZIP).unwrap_or(name).strip_suffix(LINES)?;
     if let Some(stem) = stem.strip_prefix(STREAMS_DIR) {

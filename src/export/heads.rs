@@ -1,4 +1,4 @@
-//! A file of heads, read in its order beside histories in theirs.
+//! A file of heads, read in order beside histories in order.
 
 use std::path::Path;
 
@@ -12,16 +12,16 @@ use super::input::{ExportInput, FileHandle};
 use super::lines::{LineError, LineText, Lines};
 use super::runs::broken;
 
-/// The heads of a file, each after the one before it.
+/// The heads of a file, in order.
 pub struct HeadsFile {
     lines: Lines,
     rising: SortedHeads,
     next: Option<NumberedHead>,
-    /// The one after it, by which it is seen whether it stands where it belongs.
+    /// The head after it, which shows whether it is in order.
     ahead: Option<NumberedHead>,
     line: u64,
     last: Option<PartitionKey>,
-    /// Lines that are no heads, or not in their order, and were not told of yet.
+    /// Lines that are no heads or out of order, not yet reported.
     odd: Vec<LineError>,
     odds: usize,
 }
@@ -40,7 +40,7 @@ impl HeadsFile {
         Self::new(Lines::new(&name, from)?)
     }
 
-    /// The heads of a file that is open.
+    /// The heads of an open file.
     pub(super) fn of(handle: &FileHandle, name: &str) -> anyhow::Result<Self> {
         Self::new(Lines::new(name, handle.whole())?)
     }
@@ -54,8 +54,8 @@ impl HeadsFile {
         Ok(heads)
     }
 
-    /// The next head with its line, checked to be one and to come after the one before. A line
-    /// that is odd is an error.
+    /// The next head with its line, checked to be a head and to come after the previous one. An odd
+    /// line is an error.
     pub fn read(&mut self) -> anyhow::Result<Option<Head>> {
         if !self.odd.is_empty() {
             return Err(self.odd.remove(0).into());
@@ -63,13 +63,13 @@ impl HeadsFile {
         Ok(self.pass()?)
     }
 
-    /// The tree over the heads that were read.
+    /// The tree over the heads read so far.
     #[must_use]
     pub fn rising(&self) -> &SortedHeads {
         &self.rising
     }
 
-    /// The next head, whatever odd lines were on the way to it.
+    /// The next head, past any odd lines.
     fn pass(&mut self) -> Result<Option<Head>, LineError> {
         let Some(NumberedHead { line, head, .. }) = self.next.take() else { return Ok(None) };
         self.line = line;
@@ -77,7 +77,7 @@ impl HeadsFile {
         Ok(Some(head))
     }
 
-    /// Goes to the next head that stands where it belongs.
+    /// Advances to the next head in order.
     fn advance(&mut self) -> Result<(), LineError> {
         while let Some(next) = self.ahead.take() {
             self.ahead = self.parse()?;
@@ -96,7 +96,7 @@ impl HeadsFile {
         Ok(())
     }
 
-    /// Whether a head comes before one that belongs between it and the last.
+    /// Whether a head is before one that belongs between it and the last.
     fn is_out_of_place(&self, head: &Head, ahead: &Head) -> bool {
         ahead.key < head.key && self.last.as_ref().is_none_or(|last| *last < ahead.key)
     }
@@ -129,7 +129,7 @@ impl HeadsFile {
     }
 }
 
-/// Heads that are asked for one partition after the other, by rising key.
+/// Heads that are requested partition by partition, by rising key.
 pub struct JoinedHeads {
     heads: HeadsFile,
     met: ComparisonResult,
@@ -142,8 +142,8 @@ impl JoinedHeads {
         Self { heads, met: ComparisonResult::default() }
     }
 
-    /// The head of `partition`, after what is wrong with the lines before it: heads of assets that
-    /// were not asked for, and lines that are no heads, or stand where no such head belongs.
+    /// The head of `partition`, after the faults of the lines before it: heads of assets that were
+    /// not requested, and lines that are no heads or out of order.
     pub fn seek(
         &mut self,
         partition: Option<&str>,
@@ -178,7 +178,7 @@ impl JoinedHeads {
             .hashes(Some(head.hash), None)
     }
 
-    /// The number of the line that the last head was in.
+    /// The line number of the last head.
     pub(super) fn line(&self) -> u64 {
         self.heads.line
     }
@@ -188,25 +188,25 @@ impl JoinedHeads {
         self.heads.lines.name()
     }
 
-    /// How heads and histories met so far.
+    /// The comparison's result so far.
     #[must_use]
     pub fn met(&self) -> ComparisonResult {
         self.met
     }
 
-    /// The tree over the heads that were read.
+    /// The tree over the heads read so far.
     #[must_use]
     pub fn rising(&self) -> &SortedHeads {
         self.heads.rising()
     }
 
-    /// How many lines there were, the odd ones among them.
+    /// The number of lines, including odd ones.
     pub(super) fn count(&self) -> u64 {
         self.heads.rising.count() + self.heads.odds as u64
     }
 }
 
-/// What a head remembers of its history.
+/// A head as a history's expected end.
 pub(super) fn known(head: &Head) -> ExpectedHeads {
     ExpectedHeads { version: head.version, hash: head.hash, by: Witness::Checkpoint }
 }

@@ -1,7 +1,7 @@
-//! Brings an export into a journal, byte for byte.
+//! Imports an export into a journal, byte for byte.
 //!
-//! The whole export is checked first, then whatever the journal holds already: an import that was
-//! cut off goes on, and any other journal is left alone. Only then is anything appended.
+//! The whole export is checked first, then the journal's content: an interrupted import continues,
+//! and any other journal is refused. Only then are events appended.
 
 use anyhow::{bail, ensure};
 use futures::TryFutureExt;
@@ -20,18 +20,18 @@ use super::runs::{ExportItem, Runs};
 use super::sorted::SortedHistories;
 use crate::plural;
 
-/// Assets whose events are appended at once: group commit and the network want company.
+/// Assets whose events are appended at once, for group commit and the network.
 const AT_ONCE: usize = 256;
-/// Findings that are told; a file that has as many is none to import.
+/// Findings that are reported; a file with as many is not imported.
 const TOLD: usize = 20;
 
-/// An export on its way into a journal.
+/// An export's import into a journal.
 pub struct Importer<'a> {
     archive: &'a Archive,
     journal: &'a dyn Journal,
 }
 
-/// What an import brought.
+/// An import's result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ImportSummary {
     /// Assets of the export.
@@ -40,7 +40,7 @@ pub struct ImportSummary {
     pub streams: u64,
     /// Events of the export, also those of named streams.
     pub events: u64,
-    /// Those that the journal held already.
+    /// Events that the journal already had.
     pub there: u64,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Importer<'a> {
         Self { archive, journal }
     }
 
-    /// Refuses an export that is not as it was written.
+    /// Refuses an export that has findings.
     pub fn check(archive: &Archive, seen: CheckObserver<'_>) -> anyhow::Result<()> {
         let (mut told, mut count) = (Vec::new(), 0_u64);
         let mut tell = |Finding { kind, asset, says, .. }: Finding| {
@@ -70,7 +70,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Refuses a journal that holds anything but beginnings of the export's own histories.
+    /// Refuses a journal with anything but beginnings of the export's own histories.
     pub async fn compare(&self) -> anyhow::Result<()> {
         let whole = self.journal.segments(1).await?;
         let mut held = SortedHistories::of(self.journal, &whole[0]).await?;
@@ -90,10 +90,10 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Appends what is not there yet.
+    /// Appends the missing events.
     ///
-    /// Histories come in the order of their keys, which is that of creation, some of them at the
-    /// same time; the events of each in their own order.
+    /// Histories are appended by rising key, which is the order of creation, some of them at the
+    /// same time; the events of each in order.
     pub async fn append(
         &self,
         mut say: impl FnMut(ImportSummary),
@@ -132,7 +132,7 @@ impl<'a> Importer<'a> {
     }
 
     async fn append_one(&self, key: PartitionKey, chain: Chain) -> anyhow::Result<ImportSummary> {
-        // Once more: the file lies where others can write.
+        // Checked again: others can write to the file.
         if let Some(Finding { kind, says, .. }) = inspect_with(&chain, &[]).findings.first() {
             bail!("{}: {kind}: {says}: was the export changed meanwhile?", chain.partition);
         }
@@ -145,7 +145,7 @@ impl<'a> Importer<'a> {
         Ok(done)
     }
 
-    /// Whether the event was not there yet.
+    /// Whether the event was missing.
     async fn append_line(&self, key: &PartitionKey, line: StoredLine) -> anyhow::Result<bool> {
         match self.journal.append_to(key, line.clone()).await? {
             Appended::Written => Ok(true),
@@ -166,12 +166,12 @@ impl ImportSummary {
     }
 }
 
-/// Text without line ends, which the command line would take for ours.
+/// Text without line ends, which would pass for the program's own.
 fn one_line(text: &str) -> String {
     text.replace('\r', "\\r").replace('\n', "\\n")
 }
 
-/// Takes the head of a history that is brought: in the end they must be those of the manifest.
+/// Adds the head of an imported history: in the end all must match the manifest.
 fn rise(rising: &mut SortedHeads, key: &PartitionKey, chain: &Chain) -> anyhow::Result<()> {
     let Some(last) = chain.lines.last() else { return Ok(()) };
     let head = Head { key: key.clone(), version: last.version, hash: last.hash() };
@@ -186,7 +186,7 @@ fn next(runs: &mut Runs<'_>) -> anyhow::Result<Option<Chain>> {
     }
 }
 
-/// The next history, and whose it is.
+/// The next history and its key.
 fn keyed(runs: &mut Runs<'_>) -> anyhow::Result<Option<(PartitionKey, Chain)>> {
     let Some(chain) = next(runs)? else { return Ok(None) };
     match PartitionKey::from_partition(&chain.partition) {
@@ -195,7 +195,7 @@ fn keyed(runs: &mut Runs<'_>) -> anyhow::Result<Option<(PartitionKey, Chain)>> {
     }
 }
 
-/// The history of `partition`, if it comes in what is left of `runs`.
+/// The history of `partition`, if the rest of `runs` has it.
 fn find(runs: &mut Runs<'_>, partition: &str) -> anyhow::Result<Option<Chain>> {
     while let Some(chain) = next(runs)? {
         if chain.partition.as_str() >= partition {

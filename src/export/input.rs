@@ -1,5 +1,5 @@
-//! What somebody gave by a path: opened once, and read through that one handle, so that what was
-//! checked and what is compared are the same bytes.
+//! An input path: opened once, and read through that one handle, so that the checked bytes and the
+//! compared bytes are the same.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, Write};
@@ -11,28 +11,27 @@ use anyhow::{Context, bail, ensure};
 
 use super::durable::PARTIAL;
 
-/// Bytes of what is no regular file that are kept to be read a second time: the heads of some
-/// seven million assets.
+/// Bytes of a stream that are kept for a second reading: the heads of some seven million assets.
 const KEPT: u64 = 1024 * 1024 * 1024;
 
-/// What lies at a path.
+/// The input at a path.
 pub enum ExportInput {
     /// A folder.
     Folder(PathBuf),
     /// A regular file.
     File(FileHandle),
-    /// A pipe, a terminal, standard input: read once, from its beginning to its end.
+    /// A pipe, a terminal or standard input: read once, from beginning to end.
     Stream(InputStream),
 }
 
-/// What can be read once.
+/// A one-time input.
 pub type InputStream = Box<dyn Read>;
 
-/// A regular file that is open: each reader of it has a position of its own.
+/// An open regular file. Each reader has its own position.
 #[derive(Clone)]
 pub struct FileHandle(Arc<File>);
 
-/// A part of a file that is open.
+/// A part of an open file.
 struct Window {
     file: Arc<File>,
     at: u64,
@@ -40,7 +39,7 @@ struct Window {
 }
 
 impl ExportInput {
-    /// Opens what is at a path; `-` is standard input.
+    /// Opens a path; `-` is standard input.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::Stream(Box::new(io::stdin())));
@@ -59,7 +58,7 @@ impl ExportInput {
         })
     }
 
-    /// All of it, for who reads it once.
+    /// All of it, to be read once.
     pub fn once(self, shown: &str) -> anyhow::Result<InputStream> {
         match self {
             Self::Folder(_) => bail!("{shown} is a folder"),
@@ -68,7 +67,7 @@ impl ExportInput {
         }
     }
 
-    /// The same for who reads it again: of what is no regular file, a copy is kept meanwhile.
+    /// The same, to be read again: a copy is kept of an input that is no regular file.
     pub fn again(self, shown: &str) -> anyhow::Result<FileHandle> {
         match self {
             Self::Folder(_) => bail!("{shown} is a folder"),
@@ -78,13 +77,13 @@ impl ExportInput {
     }
 }
 
-/// The text of a small file, of at most `most` bytes, also from a pipe.
+/// The text of a small file of at most `most` bytes, also from a pipe.
 pub fn small(path: &Path, most: usize) -> anyhow::Result<String> {
     let shown = path.display().to_string();
     text(ExportInput::open(path)?.once(&shown)?, &shown, most)
 }
 
-/// The text of what is read once, of at most `most` bytes.
+/// The text of a stream, of at most `most` bytes.
 pub fn text(from: impl Read, shown: &str, most: usize) -> anyhow::Result<String> {
     let mut text = Vec::new();
     let read = from.take(most as u64 + 1).read_to_end(&mut text);
@@ -102,7 +101,7 @@ fn kept(stream: InputStream, shown: &str) -> anyhow::Result<FileHandle> {
     Ok(FileHandle(Arc::new(file)))
 }
 
-/// The beginning of a stream, and the stream as if nothing had been read of it.
+/// The beginning of a stream, and the stream from its beginning.
 pub(super) fn peek(mut stream: InputStream, bytes: u64) -> io::Result<(Vec<u8>, InputStream)> {
     let mut begin = Vec::new();
     (&mut stream).take(bytes).read_to_end(&mut begin)?;
@@ -121,7 +120,7 @@ impl FileHandle {
         Window { file: self.0.clone(), at: start, left: length }
     }
 
-    /// Bytes of it.
+    /// Its length.
     pub(super) fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
@@ -138,7 +137,7 @@ impl Read for Window {
 }
 
 impl Seek for Window {
-    /// For who skips what is in the way.
+    /// For readers that skip parts.
     fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
         let to = match to {
             io::SeekFrom::Start(at) => Some(at),

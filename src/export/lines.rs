@@ -1,4 +1,4 @@
-//! The lines of a file that somebody else wrote, each within its limits.
+//! The lines of an untrusted file, each within its limits.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -6,9 +6,9 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::form::{FILE, LINE};
 
-/// How a gzip begins.
+/// Gzip's prefix.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Bytes that are read at once.
+/// Bytes per read.
 const BUFFER: usize = 256 * 1024;
 
 /// The lines of one file.
@@ -20,7 +20,7 @@ pub(super) struct Lines {
     line: Vec<u8>,
 }
 
-/// Why a file cannot be read on from a line.
+/// Why a file is unreadable from a line on.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {why}")]
 pub(super) struct LineError {
@@ -29,11 +29,11 @@ pub(super) struct LineError {
     why: String,
 }
 
-/// What stands in a line.
+/// The content of a line.
 pub(super) enum LineText<'a> {
     /// Text.
     Line(&'a str),
-    /// Bytes that are no text.
+    /// Bytes, not text.
     Bytes,
 }
 
@@ -42,7 +42,7 @@ impl Lines {
     pub(super) fn new(name: &str, from: impl Read + 'static) -> std::io::Result<Self> {
         let mut from = BufReader::with_capacity(BUFFER, from);
         let packed = from.fill_buf()?.starts_with(&GZIP);
-        // All members: what was appended to a packed file is read too, not passed over.
+        // All members: data appended to a packed file is read too, not skipped.
         let from: Box<dyn BufRead> = if packed {
             Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(from)))
         } else {
@@ -55,7 +55,7 @@ impl Lines {
         &self.name
     }
 
-    /// The number of the line that was read last, from 1.
+    /// The number of the last line read, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
@@ -80,12 +80,12 @@ impl Lines {
         Ok(Some(std::str::from_utf8(&self.line).map_or(LineText::Bytes, LineText::Line)))
     }
 
-    /// Something that is wrong with the line that was read last.
+    /// A fault of the last line read.
     pub(super) fn fault(&self, why: &str) -> LineError {
         self.fault_at(self.number, why)
     }
 
-    /// Something that is wrong with the line of this number.
+    /// A fault of the line with this number.
     pub(super) fn fault_at(&self, number: u64, why: &str) -> LineError {
         LineError { place: format!("{}:{number}", self.name), why: why.to_owned() }
     }

@@ -1,10 +1,9 @@
 //! The lines of files, asset by asset and stream by stream.
 //!
-//! A line belongs to the asset or stream that it names, if that comes after the one before.
-//! Whatever else stands there, another asset's event, something that is no event, is taken for a
-//! part of the history that it stands in, and shows there as what it is. So is a line whose
-//! neighbours contradict the name in it: it alone was changed, and must not draw all that follows
-//! to itself.
+//! A line belongs to the asset or stream that it names, if that comes after the previous one. Any
+//! other line, such as another asset's event or a line that is no event, is part of the history
+//! around it, and is reported there. So is a line whose neighbours contradict its name: it alone
+//! was changed, and must not take the following lines with it.
 
 use std::path::Path;
 
@@ -22,7 +21,7 @@ use super::form::{EVENTS, HISTORY, TenantScope};
 use super::input::{ExportInput, peek};
 use super::lines::{LineError, LineText, Lines};
 
-/// What may be looked at: an export, or bare chains.
+/// The kinds of inputs: an export, or bare chains.
 pub enum InputKind {
     /// An export, in a folder or a tar.
     Export(Archive),
@@ -31,7 +30,7 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// Opens what lies at a path; `-` is standard input.
+    /// Opens a path; `-` is standard input.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
         let opened = match ExportInput::open(path)? {
@@ -53,35 +52,35 @@ impl InputKind {
     }
 }
 
-/// What is read next.
+/// The next item.
 #[derive(Debug)]
 pub enum ExportItem {
     /// The lines of one asset.
     Run(LineRun),
-    /// A place from which a file cannot be read on.
+    /// A place after which a file is unreadable.
     Fault(Finding),
 }
 
-/// Lines that belong together, as the history they ought to be: the version of a line is its place.
+/// Lines that belong together as one history: the version of a line is its place.
 #[derive(Debug)]
 pub struct LineRun {
     /// The lines.
     pub chain: Chain,
-    /// The file that they are in.
+    /// Their file.
     pub file: String,
     /// The number of the first.
     pub line: u64,
-    /// Whether the asset came before, in an earlier file, or ought to have.
+    /// Whether the asset came before, in an earlier file, or should have.
     pub again: bool,
 }
 
 impl LineRun {
-    /// Whether it has the name of a named stream.
+    /// Whether it has a named stream's name.
     pub(super) fn is_of_stream(&self) -> bool {
         PartitionKey::from_partition(&self.chain.partition).is_some_and(|key| key.is_named())
     }
 
-    /// The same finding, which says where it is.
+    /// The same finding with its place.
     #[must_use]
     pub fn locate(&self, finding: Finding) -> Finding {
         let line = self.line + finding.version.unwrap_or(1).saturating_sub(1);
@@ -90,7 +89,7 @@ impl LineRun {
     }
 }
 
-/// A file, and whose it is.
+/// A file, and its scope.
 type NamedFile = (TenantScope, Lines);
 
 /// The runs of several files: those of assets and those of named streams, merged by partition.
@@ -104,25 +103,25 @@ struct RunReader<'a> {
     files: Box<dyn Iterator<Item = anyhow::Result<NamedFile>> + 'a>,
     file: Option<Box<FileReader>>,
     last: Option<String>,
-    /// The next item, if it was looked at.
+    /// The next item, if already read.
     ahead: Option<ExportItem>,
 }
 
 struct FileReader {
     owner: Option<String>,
-    /// Whether a line may be of a named stream that the file is not named after.
+    /// Whether a line may be of a stream that the file is not named after.
     streams: bool,
     lines: Lines,
-    /// The line after the one that is read, if it was looked at.
+    /// The line after the current one, if already read.
     ahead: Option<Result<Option<ReadLine>, LineError>>,
     begun: Option<LineRun>,
     /// The bytes of the run.
     bytes: usize,
-    /// What the lines of the run begin with.
+    /// The prefix of the run's lines.
     prefix: String,
 }
 
-/// A line as it stands in a file.
+/// A line of a file.
 struct ReadLine {
     number: u64,
     text: Result<String, &'static str>,
@@ -136,13 +135,13 @@ impl<'a> Runs<'a> {
         Self { assets: RunReader::new(assets), streams: RunReader::new(streams) }
     }
 
-    /// The runs of one file, whatever is in it; the name is for messages.
+    /// The runs of one file, of any content; the name is for messages.
     pub fn of_one(name: &str, from: impl std::io::Read + 'static) -> anyhow::Result<Self> {
         let lines = Lines::new(name, from)?;
         Ok(Self::of_two(std::iter::once(Ok((TenantScope::Any, lines))), std::iter::empty()))
     }
 
-    /// The next run, or what stands in its way; `None` after the last.
+    /// The next run, or a fault before it; `None` after the last.
     pub fn read(&mut self) -> anyhow::Result<Option<ExportItem>> {
         let stream = self.streams.peek()?.map(ExportItem::partition).map(str::to_owned);
         let asset = self.assets.peek()?.map(ExportItem::partition);
@@ -153,7 +152,7 @@ impl<'a> Runs<'a> {
 }
 
 impl ExportItem {
-    /// The partition of a run. What stands in the way of one comes before all.
+    /// The partition of a run. A fault comes before all runs.
     fn partition(&self) -> &str {
         match self {
             Self::Run(run) => &run.chain.partition,
@@ -174,7 +173,7 @@ impl<'a> RunReader<'a> {
         Ok(self.ahead.as_ref())
     }
 
-    /// The next run, or what stands in its way; `None` after the last.
+    /// The next run, or a fault before it; `None` after the last.
     fn read(&mut self) -> anyhow::Result<Option<ExportItem>> {
         loop {
             let Some(file) = &mut self.file else {
@@ -203,7 +202,7 @@ impl<'a> RunReader<'a> {
     }
 }
 
-/// A file that cannot be read on, as a finding.
+/// An unreadable file, as a finding.
 pub(super) fn broken(fault: &LineError) -> Finding {
     Finding::new(FindingKind::Malformed, &fault.place, fault.to_string())
 }
@@ -220,7 +219,7 @@ impl FileReader {
         Self { owner, streams, lines, ahead, begun, bytes, prefix }
     }
 
-    /// Reads to the beginning of another asset and gives the one before it.
+    /// Reads to the start of another asset and returns the previous one.
     fn read(&mut self, before: Option<&str>) -> Result<Option<LineRun>, LineError> {
         loop {
             let ahead = self.ahead.take();
@@ -235,12 +234,12 @@ impl FileReader {
         }
     }
 
-    /// Whether a line is of the same asset as the one before it, by its first words.
+    /// Whether a line is of the same asset as the previous one, by its first fields.
     fn goes_on(&self, line: &ReadLine) -> bool {
         self.begun.is_some() && !self.prefix.is_empty() && line.begins_with(&self.prefix)
     }
 
-    /// Begins a run if the line is one's first, and gives back the one before.
+    /// Begins a run if the line is a first one, and returns the previous run.
     fn begin(&mut self, line: &ReadLine, before: Option<&str>) -> Option<LineRun> {
         let said = self.said(line).filter(|said| !self.is_odd(line, said));
         let begun = self.begun.as_ref().map(|run| run.chain.partition.as_str());
@@ -252,7 +251,7 @@ impl FileReader {
         let again = before.is_some_and(|it| it >= partition.as_str() && !partition.is_empty());
         self.prefix = prefix;
         if let Some(run) = self.begun.as_mut().filter(|run| run.chain.partition.is_empty()) {
-            // Lines whose asset could not be read are of the first asset that can.
+            // Lines of unreadable assets belong to the first readable one.
             (run.chain.partition, run.again) = (partition, again);
             return None;
         }
@@ -263,13 +262,13 @@ impl FileReader {
         self.begun.replace(LineRun { chain, file, line, again })
     }
 
-    /// What a line says of itself, if a run of what it names may be in this file.
+    /// A line's fields, if this file may hold a run of the named asset.
     fn said(&self, line: &ReadLine) -> Option<ClaimedFields> {
         said(line).filter(|said| self.streams || self.owner.is_some() || !said.is_of_stream)
     }
 
-    /// Whether a line is not of the asset that it names: it follows the line before it, which is
-    /// another's; or the line after it does not follow it, and comes before it in the order.
+    /// Whether a line is not of the asset that it names: it follows the previous line, of another
+    /// asset; or the next line does not follow it, and comes before it in the order.
     fn is_odd(&mut self, line: &ReadLine, said: &ClaimedFields) -> bool {
         let chain = self.begun.as_ref().map(|run| &run.chain);
         let last = chain.and_then(|chain| chain.lines.last());
@@ -279,7 +278,7 @@ impl FileReader {
         let next = self.ahead.get_or_insert_with(|| ReadLine::next(&mut self.lines));
         let Ok(Some(next)) = next else { return false };
         if next.begins_with(&said.prefix) {
-            return false; // as nearly always
+            return false; // the usual case
         }
         let Some(next) = self::said(next) else { return false };
         let begun = chain.map_or("", |chain| &chain.partition);
@@ -326,13 +325,13 @@ impl ReadLine {
     }
 }
 
-/// What a line says of itself that shows whose it is.
+/// A line's fields that name its asset or stream.
 #[derive(Default)]
 struct ClaimedFields {
     partition: String,
-    /// Whether that is a named stream's.
+    /// Whether it is a named stream.
     is_of_stream: bool,
-    /// What all lines of that asset or stream begin with.
+    /// The prefix of all lines of that asset or stream.
     prefix: String,
     version: u64,
     prev: Option<Hash>,
@@ -344,7 +343,7 @@ fn said(line: &ReadLine) -> Option<ClaimedFields> {
         tenant: String,
         asset: Option<String>,
         stream: Option<String>,
-        // Whatever stands there: whose line it is does not depend on it.
+        // Any value: the line's asset does not depend on it.
         #[serde(default)]
         version: Value,
         #[serde(default)]

@@ -1,7 +1,7 @@
-//! The histories of a journal in the order of their keys, whatever order its store gives them in.
+//! The histories of a journal by rising key, in any store.
 //!
-//! A store that is ordered is walked as it is. Of another, runs of what fits into memory are sorted
-//! and written to temporary files, which are then merged.
+//! An ordered store is walked directly. For another, runs that fit into memory are sorted and
+//! written to temporary files, which are then merged.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -19,16 +19,16 @@ use super::form::bytes;
 /// Bytes of events that are held before they are written as a sorted run.
 const RUN: usize = 64 * 1024 * 1024;
 
-/// Every history of a journal by rising key. Partitions that are no asset's are among them.
+/// Every history of a journal by rising key, including partitions of no asset.
 pub enum SortedHistories<'a> {
-    /// Of a store that is ordered.
+    /// Of an ordered store.
     Walked(Box<Chains<'a>>),
     /// Of another.
     Merged(RunMerge),
 }
 
 impl<'a> SortedHistories<'a> {
-    /// Begins; `whole` is the one segment of `journal`.
+    /// Starts; `whole` is the one segment of `journal`.
     pub async fn of(journal: &'a dyn Scan, whole: &'a Segment) -> anyhow::Result<Self> {
         Self::with_runs_of(RUN, journal, whole).await
     }
@@ -72,7 +72,7 @@ impl SortedRuns {
         if self.held < self.bytes { Ok(()) } else { self.spill() }
     }
 
-    /// Writes what is held as a sorted run. The file has no name, so nothing is left of it.
+    /// Writes the held histories as a sorted run. The file has no name, so none is left.
     fn spill(&mut self) -> anyhow::Result<()> {
         let mut file = BufWriter::new(tempfile::tempfile().context("no room to sort: see TMPDIR")?);
         self.chains.sort_by(|a, b| a.partition.cmp(&b.partition));
@@ -98,7 +98,7 @@ impl SortedRuns {
     }
 }
 
-/// Sorted runs, read as one.
+/// Sorted runs, merged.
 pub struct RunMerge {
     files: Vec<BufReader<File>>,
     next: BinaryHeap<Reverse<(SpilledHistory, usize)>>,
@@ -120,7 +120,7 @@ impl RunMerge {
     }
 }
 
-/// A history on its way through a temporary file: its partition first, which it is sorted by.
+/// A history in a temporary file: first its partition, the sort key.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct SpilledHistory(String, Vec<(u64, String)>, Vec<(String, String)>);
 

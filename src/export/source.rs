@@ -1,4 +1,4 @@
-//! Takes histories out of a journal: those that verify, in the order of their keys.
+//! Reads the histories of a journal that verify, by rising key.
 
 use anyhow::{Context, ensure};
 use ledger::audit::{Examination, Finding, inspect_with};
@@ -13,16 +13,16 @@ use super::sorted::SortedHistories;
 use super::writer::ExportWriter;
 use crate::plural::count;
 
-/// A journal, and whose histories are taken from it.
+/// A journal, and the tenant to read.
 #[derive(Clone, Copy)]
 pub struct ExportSource<'a> {
     /// The journal.
     pub journal: &'a dyn Journal,
-    /// Whose; every tenant's without one.
+    /// The tenant, or every tenant.
     pub tenant: Option<&'a Tenant>,
 }
 
-/// What is heard while histories are taken.
+/// Observes the reading of histories.
 pub trait ExportObserver {
     /// A history was read.
     fn read(&mut self, events: u64);
@@ -30,19 +30,19 @@ pub trait ExportObserver {
     /// A history does not verify.
     fn broken(&mut self, findings: Vec<Finding>);
 
-    /// A history verifies, but whoever reads the export would refuse it.
+    /// A history verifies, but an importer would refuse it.
     fn too_long(&mut self, partition: &str, bytes: usize);
 }
 
-/// Histories that verify, one after the other; those that do not are told of.
+/// Histories that verify, in order. Those that do not are reported.
 enum VerifiedHistories<'a> {
     All(SortedHistories<'a>, Option<&'a Tenant>),
     Some(&'a dyn Journal, std::vec::IntoIter<Key>),
 }
 
 impl ExportSource<'_> {
-    /// Writes what `wanted` takes, or the assets of these keys alone. Gives back how many do not
-    /// verify, or are too long: they are left out.
+    /// Writes the histories that `wanted` takes, or only those of these keys. Returns how many are
+    /// left out, as faulty or too long.
     pub async fn export(
         &self,
         keys: Vec<Key>,

@@ -1,4 +1,4 @@
-//! Exports as they come, go, and are meddled with.
+//! Exports: written, read, and altered.
 
 mod checkpoint;
 mod hostile;

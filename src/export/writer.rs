@@ -1,4 +1,4 @@
-//! Writes an export: a folder or a tar, which has its name only once it is whole.
+//! Writes an export: a folder or a tar, named only when it is complete.
 
 mod target;
 
@@ -19,22 +19,21 @@ use super::filter::ExportFilter;
 use super::form::{ExportManifest, ExportedStreams, GZIP, HEADS, Layout, MANIFEST, NAMED};
 use super::form::{SEGMENT, STREAM_HEADS, asset_name, segment_name, stream_name};
 
-/// Bytes of a file that are held before they are written to a temporary one.
+/// Bytes of a file that are held before they go to a temporary one.
 const SPOOL: usize = 8 * 1024 * 1024;
 
-/// How an export is to be laid out.
+/// The layout of an export.
 #[derive(Debug, Clone)]
 pub struct ExportShape {
-    /// Where it is to be: a tar if the name ends in `.tar`, else a folder; packed archives are
-    /// refused.
+    /// The path: a tar if the name ends in `.tar`, else a folder; packed archives are refused.
     pub out: PathBuf,
-    /// How chains are laid into files.
+    /// The layout of chains in files.
     pub layout: Layout,
     /// Whether each file of events is compressed.
     pub gzip: bool,
 }
 
-/// An export that is being written. Dropped before it is finished, it takes away what it wrote.
+/// An unfinished export. When dropped, it removes its files.
 pub struct ExportWriter {
     shape: ExportShape,
     target: OutputTarget,
@@ -59,7 +58,7 @@ enum OutputBody {
 }
 
 impl ExportWriter {
-    /// Begins an export; there must be nothing at its place.
+    /// Creates an export. Its path must be free.
     pub fn create(
         shape: ExportShape,
         at: DateTime<Utc>,
@@ -82,7 +81,7 @@ impl ExportWriter {
         })
     }
 
-    /// Adds an asset, which comes after those before it.
+    /// Adds an asset, by rising key.
     pub fn add(&mut self, history: &History) -> anyhow::Result<()> {
         let head = Head::of(history.asset());
         let line = head.line()?;
@@ -105,7 +104,7 @@ impl ExportWriter {
         Ok(())
     }
 
-    /// Adds a named stream, which comes after those before it, with its head.
+    /// Adds a named stream with its head, by rising key.
     pub fn add_stream(&mut self, head: &Head, lines: &[StoredLine]) -> anyhow::Result<()> {
         let line = head.line()?;
         self.streams.push(head, &line)?;
@@ -118,7 +117,7 @@ impl ExportWriter {
         self.target.add(part.end()?)
     }
 
-    /// Says of an asset or a named stream that it was not added.
+    /// Records an asset or a named stream as left out.
     pub fn leave_out(&mut self, partition: &str) {
         self.manifest.left_out += 1;
         if self.manifest.left_out_assets.len() < NAMED {

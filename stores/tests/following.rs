@@ -52,8 +52,8 @@ async fn files_are_followed_across_restarts_and_not_over_a_restored_copy() {
     assert_rows(&*views, &stories).await;
 }
 
-/// What one half of a commit cannot write, the other does not either: neither rows that the
-/// position does not know of, nor a position beyond rows that were never written.
+/// If one half of a commit fails, so does the other: there are no rows without the position, and no
+/// position after rows that were never written.
 #[tokio::test]
 async fn rows_and_the_position_after_them_are_written_together_or_not_at_all() {
     let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! What holds for whatever clients, S3 and forgers do.
+//! The invariants under any clients, S3 and forgers.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::collections::{BTreeMap, HashSet};
@@ -25,7 +25,7 @@ use stores::SqliteJournal;
 use stores::sqlite::OpenMode;
 use tempfile::TempDir;
 
-/// What anybody may do to one asset.
+/// The possible actions on an asset.
 #[derive(Debug, Clone, Copy)]
 enum Deed {
     Put,
@@ -52,7 +52,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     prop::collection::vec(deed, 0..40)
 }
 
-/// A journal to which some appends are sent twice, as a client library does that lost a reply.
+/// A journal that gets some appends twice, as from a client that lost a reply.
 struct Twice {
     journal: MemoryJournal,
     which: u64,
@@ -84,7 +84,7 @@ impl Journal for Twice {
 
 ledger::scan_by_field!(Twice, journal);
 
-/// One asset, and what its bucket holds.
+/// One asset, and its objects.
 struct World {
     service: LedgerService,
     bucket: Arc<MemoryBucket>,
@@ -149,7 +149,7 @@ fn events(history: &History) -> Vec<Event> {
     history.entries().iter().map(|entry| entry.record.event.clone()).collect()
 }
 
-/// As somebody checks an exported history who has nothing of ours.
+/// Verifies an exported history without this program's code.
 fn assert_whole(history: &History) {
     let mut prev = "0".repeat(64);
     for (version, entry) in (1_u64..).zip(history.entries()) {
@@ -231,7 +231,7 @@ proptest! {
     }
 }
 
-/// What may have happened to an asset after its creation, in any order that the fold takes.
+/// The possible events after an asset's creation, in any order that the fold accepts.
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         version().prop_map(Event::Received),
@@ -283,7 +283,7 @@ fn made_of(events: Vec<Event>) -> Asset {
     let first = record(1, Event::Created(Declaration::plain()));
     let mut asset = Asset::begin(first.key.clone(), &first, Hash::ZERO).unwrap();
     for event in events {
-        // What the fold refuses did not happen.
+        // Refused events are skipped.
         let _ = asset.apply(&record(asset.version + 1, event), Hash::ZERO);
     }
     asset
@@ -298,7 +298,7 @@ fn record(version: u64, event: Event) -> EventRecord {
     EventRecord { key, version, event, cause, at, prev: Hash::ZERO }
 }
 
-/// Any text at all in every field that holds text: limits are the doors' affair.
+/// Any text in every field that holds text: limits are checked at the inputs.
 fn any_record() -> impl Strategy<Value = EventRecord> {
     let texts = prop::collection::vec(prop_oneof![any::<String>(), "[\\x00-\\x1f\"\\\\/]*"], 6);
     let micros = 0..253_402_300_799_999_999_i64; // up to the end of the year 9999
@@ -395,9 +395,9 @@ fn events_that_are_missing_swapped_or_from_elsewhere_are_found() {
     assert!(History::read(&elsewhere, good).is_err());
 }
 
-/// Writers at once on one asset.
+/// Writers at once on an asset.
 const WRITERS: u64 = 64;
-/// Changes that each of them makes.
+/// Changes of each writer.
 const CHANGES: usize = 2;
 
 #[test]
@@ -414,8 +414,8 @@ fn of_many_threads_on_one_asset_in_sqlite_no_update_is_lost() {
     no_update_is_lost(&journal);
 }
 
-/// Deletes and restores at once, each under a name of its own; what was answered must be there,
-/// once, and nothing else.
+/// Deletes and restores concurrently under unique names. Exactly the acknowledged changes must be
+/// recorded, once each.
 fn no_update_is_lost(journal: &Arc<dyn Journal>) {
     let bucket = Arc::<MemoryBucket>::default();
     let first = service(journal.clone(), &bucket, 0);
@@ -441,8 +441,8 @@ fn no_update_is_lost(journal: &Arc<dyn Journal>) {
     assert_eq!(once, acknowledged.into_inner().unwrap(), "and those are the acknowledged ones");
 }
 
-/// Deletes and restores by turns until enough of it was acknowledged with an event of its own, and
-/// gives the names of those commands. Somebody always wins a race, so everybody comes to an end.
+/// Deletes and restores in turn until enough commands are acknowledged with their own event, and
+/// returns their names. Each race has a winner, so every writer ends.
 fn change(service: &LedgerService, asset: AssetId, writer: &str) -> Vec<String> {
     let names = (0_u64..).map(|nth| (nth, format!("{writer}, command {nth}")));
     names
@@ -452,7 +452,7 @@ fn change(service: &LedgerService, asset: AssetId, writer: &str) -> Vec<String> 
         .collect()
 }
 
-/// Deletes or restores, and says whether that was acknowledged with an event of its own.
+/// Deletes or restores, and returns whether its own event was acknowledged.
 async fn toggle(service: &LedgerService, asset: AssetId, name: &str, delete: bool) -> bool {
     let outcome = if delete {
         service.delete(&caller(name), asset, None, None).await

@@ -1,4 +1,4 @@
-//! Every read table keeps its port's contract, also behind a connection that loses calls.
+//! Every read table fulfils its port's contract, also over a connection that loses calls.
 
 #![allow(clippy::unwrap_used, reason = "a test without its folder has failed")]
 
@@ -19,7 +19,7 @@ use stores::sqlite::OpenMode;
 use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
 
-/// Fails calls in a pattern that meets every kind of call with every kind of fault.
+/// Fails calls in a pattern that combines all kinds of calls and of faults.
 fn faulty<T>(store: T) -> FaultyViews<T> {
     let mut calls = 0;
     FaultyViews::new(store, move |_| {
@@ -43,7 +43,7 @@ impl Files {
         Self { folder: TempDir::new().unwrap(), opened: AtomicU32::new(0) }
     }
 
-    /// Sets an attribute of a row in the file opened last, as another program could.
+    /// Sets an attribute of a row in the last opened file, as another program could.
     fn damage(&self, key: &Key, attribute: &str, text: &str) {
         let last = self.opened.load(Ordering::Relaxed) - 1;
         let file = self.folder.path().join(last.to_string()).join("views.sqlite");
@@ -107,7 +107,7 @@ async fn sqlite_behind_faults() {
     testing::positions(async || faulty(files.open())).await;
 }
 
-/// Every event of `journal` is projected into `views`, where a row is of events that it has not.
+/// Projects every event of `journal` into `views`, where a row has events that `journal` lacks.
 async fn assert_parked(views: Arc<impl Generations + Views + 'static>, store: &str) {
     let journal = Arc::<MemoryJournal>::default();
     let there = Story::begin("main", 1).received().uploaded();
@@ -199,7 +199,7 @@ async fn dynamodb_behind_faults() {
     testing::generations(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
 }
 
-/// At the endpoint that `AWS_ENDPOINT_URL_DYNAMODB` names; without one, on the engine again.
+/// At the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`; without one, on the engine again.
 #[tokio::test]
 async fn the_given_dynamodb() {
     testing::conformance(async || dynamo(engine::endpoint_or_engine().await, 8)).await;

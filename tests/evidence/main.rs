@@ -1,13 +1,13 @@
-//! Seeded bad days of a data folder: files are cut, edited, put back from copies and moved, and
-//! then everything runs on them that an operator may run. Whatever happens, in whatever order:
+//! Seeded bad days of a data folder: files are cut, edited, moved and restored from copies, and
+//! then every command of an operator runs on them. In every case and order:
 //!
-//! * what `verify` once named it names again, until a flag that names it lets go of it;
-//! * no bytes of an object disappear: they are in `s3/objects`, on their way, or in `s3/lost`;
-//! * what was acknowledged is in the journal, or its absence is named. A folder that is refused is
-//!   named as a whole.
+//! * a finding of `verify` is reported again until a flag that names it releases it;
+//! * no bytes of an object disappear: they are in `s3/objects`, in transit, or in `s3/lost`;
+//! * an acknowledged event is in the journal, or its absence is reported. A refused folder is
+//!   reported as a whole.
 //!
-//! A seed that fails is printed with its steps, and `ASSET_LEDGER_EVIDENCE_SEED` runs it alone.
-//! `ASSET_LEDGER_EVIDENCE_SEEDS` is how many run.
+//! A failing seed is printed with its steps; `ASSET_LEDGER_EVIDENCE_SEED` runs it alone.
+//! `ASSET_LEDGER_EVIDENCE_SEEDS` is the seed count.
 #![allow(clippy::print_stdout, reason = "what bad luck did, in figures")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 
@@ -22,7 +22,7 @@ use day::Day;
 use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
 
-/// Seeds, unless the environment says how many: the gate runs twenty times as many.
+/// Seeds by default: the gate runs twenty times as many.
 const SEEDS: u64 = 100;
 /// Days at once.
 const AT_ONCE: usize = 3;
@@ -42,7 +42,7 @@ async fn evidence_outlives_every_bad_day() {
     let http = reqwest::Client::new();
     let days = stream::iter(seeds).map(|seed| {
         let (http, runtime) = (http.clone(), Handle::current());
-        // A thread a day: much of a day is reading and writing of files.
+        // A thread per day: most of a day is reading and writing files.
         tokio::task::spawn_blocking(move || runtime.block_on(live(seed, http)))
     });
     let mut days = days.buffered(AT_ONCE);
@@ -58,7 +58,7 @@ async fn evidence_outlives_every_bad_day() {
             println!("  {}", day.steps.join("\n  "));
         }
     }
-    // Past the harness, which hides what a test that passes prints: the gate reads it.
+    // Past the harness, which hides the output of a passing test: the gate reads it.
     let said = format!("evidence: {count} seeds, {failed} failed; {named} had something to name");
     writeln!(std::io::stderr(), "{said}").unwrap();
     assert_eq!(failed, 0);

@@ -1,4 +1,4 @@
-//! What a person does who must show, or look whether, a ledger is as it was left.
+//! The steps of a person who proves, or checks, that a ledger is unaltered.
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::server::{PATIENCE, ServeProcess, program};
 
-/// A folder with a ledger of three assets, of which the first is confirmed.
+/// A folder with a ledger of three assets. The first is confirmed.
 pub(crate) struct Desk {
     pub(crate) folder: TempDir,
     pub(crate) ids: Vec<String>,
@@ -49,28 +49,27 @@ impl Desk {
         self.folder.path().join(name)
     }
 
-    /// Runs the program in the folder: its exit code, what it said, what it complained of.
+    /// Runs the program in the folder: its exit code, output and error output.
     pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = program().args(arguments).current_dir(&self.folder).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
-    /// The same for what must succeed.
+    /// The same, and it must succeed.
     pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let (code, out, error) = self.run(arguments);
         assert_eq!(code, 0, "{arguments:?}: {out}{error}");
         out
     }
 
-    /// A key, and a checkpoint that it signed.
+    /// A key, and a checkpoint signed with it.
     pub(crate) fn checkpoint(&self) {
         self.done(&["checkpoint", "keygen", "--name", "files.example/ledger", "--out", "key"]);
         self.done(&["checkpoint", "--data", "data", "--key", "key", "--out", "heads"]);
     }
 
-    /// Does this to the journal as somebody would who can write the file, and has the rows made
-    /// again from it.
+    /// Changes the journal like an attacker who can write the file, and rebuilds the rows from it.
     pub(crate) async fn tamper(&self, sql: &str, left: &[String]) {
         self.tamper_alone(sql);
         for file in ["views.sqlite", "views.sqlite-wal", "views.sqlite-shm"] {
@@ -81,7 +80,7 @@ impl Desk {
         assert!(server.stop());
     }
 
-    /// Does this to the journal, and leaves the rows as they are.
+    /// Changes the journal, but not the rows.
     fn tamper_alone(&self, sql: &str) {
         let journal = rusqlite::Connection::open(self.at("data/journal.sqlite")).unwrap();
         for trigger in ["changed", "deleted"] {
@@ -92,7 +91,7 @@ impl Desk {
     }
 }
 
-/// Waits until the list shows each asset as its events made it.
+/// Waits until the list shows the current state of each asset.
 async fn caught_up(server: &ServeProcess, ids: &[String]) {
     let deadline = Instant::now() + PATIENCE;
     for id in ids {
@@ -233,7 +232,7 @@ async fn a_proof_is_checked_with_the_public_key_alone() {
     let id = desk.ids[1].as_str();
     desk.done(&["proof", id, "--checkpoint", "heads", "--out", "proof"]);
     let chain = desk.done(&["history", id, "--data", "data", "--format", "jsonl"]);
-    // Somewhere else, where there is neither a ledger nor a checkpoint.
+    // Another folder, without a ledger or a checkpoint.
     let auditor = Desk { folder: TempDir::new().unwrap(), ids: Vec::new() };
     fs::copy(desk.at("proof"), auditor.at("proof")).unwrap();
     fs::write(auditor.at("chain"), &chain).unwrap();
@@ -293,7 +292,7 @@ async fn a_tampered_ledger_is_neither_vouched_for_nor_exported_silently() {
     assert_eq!((&manifest["assets"], &manifest["left_out"]), (&2.into(), &1.into()));
 }
 
-/// An export of as many assets, one event each, written by hand.
+/// An export of so many assets, one event each, written by hand.
 fn large(out: &Path, assets: u64) -> u64 {
     let sample = include_str!("../../migrations/events/created.v1.json");
     let shape = ExportShape { out: out.to_owned(), layout: Layout::Segment, gzip: false };
@@ -309,7 +308,7 @@ fn large(out: &Path, assets: u64) -> u64 {
     writer.finish().unwrap().events
 }
 
-/// Waits until somebody has brought more than so many events into a journal.
+/// Waits until an import has appended more than so many events to a journal.
 fn wait_for_events(data: &Path, more_than: u64) -> u64 {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -324,8 +323,8 @@ fn wait_for_events(data: &Path, more_than: u64) -> u64 {
     }
 }
 
-/// Starts an import and ends it by a signal once it has brought more events than before. False if
-/// it was faster than the signal: then all that it brought is removed, and nothing was shown.
+/// Starts an import and sends it a signal once it has appended more events than before. False if it
+/// ended before the signal: then its events are removed, and nothing was proven.
 fn cut_off_amid(desk: &Desk, signal: &str, brought: &mut u64) -> bool {
     let data = desk.at("restored");
     let mut import = program();
@@ -364,7 +363,7 @@ fn an_import_that_is_killed_or_stopped_is_taken_for_nothing_and_goes_on() {
     }
 }
 
-/// Writes the events of a named stream into the journal of the desk, as a newer program would.
+/// Writes the events of a named stream into the desk's journal, as a newer program would.
 fn write_stream(desk: &Desk, lines: &[StoredLine]) {
     let journal = rusqlite::Connection::open(desk.at("data/journal.sqlite")).unwrap();
     for line in lines {

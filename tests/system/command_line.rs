@@ -1,4 +1,4 @@
-//! The command line teaches, and refuses with the remedy.
+//! The command line's help, and refusals with remedies.
 
 use std::fs::File;
 use std::path::Path;
@@ -58,7 +58,7 @@ fn a_wrong_flag_is_exit_code_two() {
     }
 }
 
-/// From the greeting on, which is all that a script can wait for.
+/// From the greeting on: a script cannot wait for anything else.
 #[test]
 fn the_first_ctrl_c_ends_in_good_order_however_soon() {
     let folder = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ fn the_first_ctrl_c_ends_in_good_order_however_soon() {
 #[test]
 fn a_terminal_that_hangs_up_ends_in_good_order_unless_it_was_to_be_outlived() {
     let folder = tempfile::tempdir().unwrap();
-    // The tests themselves may have been started to outlive a terminal, and that is inherited.
+    // The tests may run under `nohup`, and their children inherit that.
     let mut plain = Command::new("env");
     plain.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_asset-ledger")]);
     assert!(ServeProcess::start_as(plain, &folder.path().join("data")).stop_by("-HUP"));
@@ -82,7 +82,7 @@ fn a_terminal_that_hangs_up_ends_in_good_order_unless_it_was_to_be_outlived() {
     assert!(server.stop(), "it ended with its terminal");
 }
 
-/// A greeting that nobody can read is no reason to end, nor to be deaf to signals.
+/// An unreadable greeting neither ends the process nor blocks its signals.
 #[test]
 fn a_full_or_closed_standard_output_does_not_end_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -208,19 +208,19 @@ async fn what_a_command_makes_of_it_is_too() {
     }
 }
 
-/// The program where nothing but itself keeps others out of what it makes.
+/// The program under a umask of 0: only its own modes protect files.
 fn open() -> Command {
     let mut open = Command::new("bash");
     open.args(["-c", "umask 0; exec \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_asset-ledger"));
     open
 }
 
-/// How many files and folders there are at `path`, each its owner's alone.
+/// The number of files and folders at `path`, all private to their owner.
 fn private(path: &Path) -> (u32, u32) {
     use std::os::unix::fs::MetadataExt;
     let (mut left, mut files, mut folders) = (vec![path.to_owned()], 0, 0);
     while let Some(path) = left.pop() {
-        let Ok(about) = path.symlink_metadata() else { continue }; // a draft that has moved on
+        let Ok(about) = path.symlink_metadata() else { continue }; // a renamed draft
         assert_eq!(about.mode() & 0o077, 0, "{} is {:o}", path.display(), about.mode());
         if about.is_dir() {
             folders += 1;

@@ -1,4 +1,4 @@
-//! Bad luck below: a locked file, a full disk, a damaged file.
+//! Disk faults: a locked file, a full disk, a damaged file.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ async fn ready(server: &ServeProcess) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// An empty ledger in its place would pass for the truth.
+/// An empty ledger in its place would look correct.
 #[tokio::test]
 async fn a_journal_that_is_gone_is_not_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ async fn a_journal_that_is_gone_is_not_begun_anew() {
     assert_eq!(ServeProcess::start(&data).list().await.len(), 1);
 }
 
-/// A limit on the size of files stands in for a full disk: the write fails half way.
+/// A limit on the size of files simulates a full disk: the write fails half way.
 #[tokio::test]
 async fn a_full_disk_is_503_and_the_process_survives() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ async fn a_full_disk_is_503_and_the_process_survives() {
     let too_much = server.http.put(created).body(vec![7; 1 << 20]).send().await.unwrap();
     assert!(too_much.status().is_server_error(), "{}", too_much.status());
     assert_eq!(server.get("/healthz").await.status(), 200);
-    // The log may find room once more; then the file has none either.
+    // The log may still find room; then the file has none either.
     let mut tries = 0;
     let told = loop {
         let (status, told) = ready(&server).await;
@@ -151,7 +151,7 @@ fn damaged_rows_refuse_to_start_and_say_that_they_can_be_made_again() {
     assert!(ServeProcess::start(&data).stop());
 }
 
-/// Only files come to lie among the drafts; a folder there is somebody's, whatever its name.
+/// Drafts are files only; a folder among them is the user's, whatever its name.
 #[tokio::test]
 async fn a_folder_among_the_drafts_stops_no_start_and_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,7 +175,7 @@ async fn a_folder_among_the_drafts_stops_no_start_and_is_left_alone() {
     }
 }
 
-/// What `serve` says when it does not start.
+/// The error output of a refused `serve`.
 fn serve(data: &std::path::Path) -> String {
     let mut command = program();
     command.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]);
@@ -199,7 +199,7 @@ fn put_back(file: &std::path::Path, bytes: &[u8]) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// Files of today beside a list of yesterday: starting must not destroy what the list lacks.
+/// Today's files and yesterday's list: a start must not destroy files missing in the list.
 #[tokio::test]
 async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The real binary over real sockets: what a stranger gets, and what bad luck does to it.
+//! The real binary over real sockets: its first use, and its behaviour under faults.
 #![allow(clippy::print_stdout, reason = "what bad luck did, in figures")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, its helpers too")]
 

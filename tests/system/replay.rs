@@ -1,4 +1,4 @@
-//! `asset-ledger replay` as a process: killed, stopped, beside a `serve` at work, and taken back.
+//! `asset-ledger replay` as a process: killed, stopped, beside a running `serve`, and undone.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ fn run(data: &Path, name: &str, arguments: &[&str]) -> Output {
     command(data, name, arguments).output().unwrap()
 }
 
-/// Runs it, and gives what it said on standard output.
+/// Runs it, and returns its standard output.
 fn said(data: &Path, arguments: &[&str]) -> String {
     let output = run(data, "replay", arguments);
     assert!(output.status.success(), "{output:?}");
@@ -51,7 +51,7 @@ async fn list(data: &Path) -> GenerationList {
     views(data).generations().await.unwrap()
 }
 
-/// A replay that was begun, slowly, and has saved that it wrote some of the rows.
+/// A slow replay that has started and saved the progress of some rows.
 async fn begun(data: &Path) -> Child {
     let mut child = command(data, "replay", &["--rate", "900"])
         .stdout(Stdio::null())
@@ -153,7 +153,7 @@ async fn a_dry_run_writes_nothing_where_there_are_no_rows_and_lets_go_of_none_th
     assert!(told.contains("3000 missing") && told.contains("nothing was changed"), "{told}");
     assert!(!data.join("views.sqlite").exists(), "it made a file");
 
-    // A generation that was kept, for a minute, long ago.
+    // A generation kept long ago, for a minute.
     let long_ago = DateTime::UNIX_EPOCH;
     let list = list(&data).await;
     let next = list.announced("a", long_ago).unwrap();
@@ -164,7 +164,7 @@ async fn a_dry_run_writes_nothing_where_there_are_no_rows_and_lets_go_of_none_th
     assert_eq!(views(&data).generations().await.unwrap(), next);
 }
 
-/// A data folder whose rows were made by a replay, an asset of it, and the file of its rows.
+/// A data folder with rows of a replay, an asset of it, and the file of its rows.
 async fn replayed(folder: &Path) -> (PathBuf, String, rusqlite::Connection) {
     let data = folder.join("data");
     filled(&data).await;
@@ -250,7 +250,7 @@ async fn a_journal_that_was_tampered_with_is_not_replayed() {
     assert!(told.contains("generation 4 is current"), "{told}");
 }
 
-/// Deletes the journal's newest event as somebody would who can write the file.
+/// Deletes the journal's newest event like an attacker who can write the file.
 pub(crate) fn cut_newest(data: &Path) {
     let cut = "DELETE FROM events WHERE arrival = (SELECT max(arrival) FROM events)";
     assert_eq!(by_hand(data).execute(cut, []), Ok(1));
@@ -318,7 +318,7 @@ async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
     follow(data).await.unwrap();
     assert_clean(data);
 
-    // New rows stand beside the old ones, which only a person drops: not the next replay.
+    // New rows are beside the old ones, which a person drops, not the next replay.
     let newest = Story::begin("main", 3).key.asset.to_string();
     let versions = || {
         let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
@@ -341,7 +341,7 @@ async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
     assert_eq!(self::list(data).await.evidence, []);
 }
 
-/// Somebody puts yesterday's `journal.sqlite` back: that is no edit of each asset, and said once.
+/// Yesterday's `journal.sqlite` is restored. That is no edit of each asset, and reported once.
 #[tokio::test]
 async fn a_journal_that_is_older_than_its_rows_is_told_apart_from_an_edit() {
     let folder = tempfile::tempdir().unwrap();
@@ -360,7 +360,7 @@ async fn a_journal_that_is_older_than_its_rows_is_told_apart_from_an_edit() {
         let said = run(&data, "verify", &["--json", "--repair", "--patience", "0"]);
         let mut lines: Vec<_> =
             str::from_utf8(&said.stdout).unwrap().lines().map(str::to_owned).collect();
-        lines.sort(); // rows are looked at side by side
+        lines.sort(); // rows are read concurrently
         lines.join("\n")
     };
     let newest = std::fs::read(data.join("journal.sqlite")).unwrap();

@@ -1,5 +1,5 @@
-//! The run books of docs/OPERATIONS.md for a data folder that is not what it was: each part of it
-//! alone, all together, moved, half copied. What each promises comes, and what each says helps.
+//! The run books of docs/OPERATIONS.md for a data folder with old or missing parts: each part
+//! alone, all of them, moved, half copied. Each run book's promise holds, each message helps.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 use crate::server::{PATIENCE, ServeProcess, program};
 
-/// A folder of yesterday, its backup, and the same folder today: an asset was confirmed since, and
-/// another was uploaded. Nobody serves them.
+/// Yesterday's folder, its backup, and today's: one asset was confirmed since, and another was
+/// uploaded. No process serves them.
 struct Place {
     folder: TempDir,
-    /// The asset of yesterday, and the one of today.
+    /// Yesterday's asset, and today's.
     ids: [String; 2],
 }
 
@@ -46,14 +46,14 @@ impl Place {
         self.at("data")
     }
 
-    /// Today's folder again, with these of its parts as in `from`; what is not there is gone.
+    /// Restores today's folder, with these parts of `from`; parts missing there are removed.
     fn begin(&self, from: &str, parts: &[&str]) {
         fs::remove_dir_all(self.data()).unwrap();
         copy(&self.at("today"), &self.data());
         self.bring(from, parts);
     }
 
-    /// Moves parts of the folder away, and brings those of `from` in their place.
+    /// Moves parts of the folder away, and copies in those of `from`.
     fn bring(&self, from: &str, parts: &[&str]) {
         let _ = fs::remove_dir_all(self.at("away"));
         fs::create_dir(self.at("away")).unwrap();
@@ -66,7 +66,7 @@ impl Place {
         }
     }
 
-    /// What the first step of the run book names: each kind, with the asset if it is of one.
+    /// The findings of the run book's first step: each kind, with its asset if any.
     fn found(&self) -> Vec<(String, String)> {
         let output = verify(&self.data());
         let lines = String::from_utf8(output.stdout).unwrap();
@@ -82,12 +82,12 @@ impl Place {
         assert!(found.iter().any(names), "no {kind} of {id}: {found:?}");
     }
 
-    /// It is over when `verify` ends with 0; and the folder is served, with these assets.
+    /// The repair is done: `verify` ends with 0, and `serve` shows these assets.
     async fn assert_over(&self, states: [&str; 2]) {
         assert_over(&self.data(), &self.ids, states).await;
     }
 
-    /// What is left where there is no newer copy: a whole backup, which is yesterday's ledger.
+    /// The result without a newer copy: a whole backup, which is yesterday's ledger.
     async fn assert_restorable(&self) {
         let restored = self.at("restored");
         let _ = fs::remove_dir_all(&restored);
@@ -95,7 +95,7 @@ impl Place {
         assert_over(&restored, &self.ids, ["RECEIVED", ""]).await;
     }
 
-    /// What `serve` says that does not start.
+    /// The error output of a refused `serve`.
     fn refused(&self) -> String {
         let mut serve = program();
         serve.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"]);
@@ -129,7 +129,7 @@ async fn confirm(server: &ServeProcess, id: &str) {
     ready(server).await;
 }
 
-/// Waits until nothing waits: `/readyz` says that all arrivals are rows.
+/// Waits until `/readyz` says that all arrivals are rows.
 async fn ready(server: &ServeProcess) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -183,7 +183,7 @@ async fn a_journal_alone_that_is_older_is_found_and_the_newer_one_or_a_backup_he
     place.assert_found("position-lost", "");
     place.assert_found("truncated", first);
     place.assert_found("object-stray", second);
-    // Step 3 of "The rows follow another journal": this journal is the one that is to count.
+    // Step 3 of "The rows follow another journal": this journal is the right one.
     let server = ServeProcess::start(&place.data());
     let answer = server.get("/readyz").await;
     let (status, told) = (answer.status(), answer.text().await.unwrap());
@@ -232,7 +232,7 @@ async fn objects_alone_or_their_list_are_found_and_brought_back() {
     }
     place.assert_over(["UPLOADED", "UPLOADED"]).await;
 
-    // The list: `serve` names the asset that counts on what it does not list, and moves nothing.
+    // The list: `serve` names the asset whose object is not listed, and moves nothing.
     place.begin("yesterday", &["s3/objects.sqlite"]);
     let refused = place.refused();
     assert!(refused.contains(second) && refused.contains("Nothing was moved"), "{refused}");
@@ -240,7 +240,7 @@ async fn objects_alone_or_their_list_are_found_and_brought_back() {
     place.assert_over(["UPLOADED", "UPLOADED"]).await;
     place.assert_restorable().await;
 
-    // A file that no asset counts on goes to `s3/lost`, and is named until it was looked at.
+    // A file of no asset goes to `s3/lost`, and is reported until it is removed.
     let stray = "0123456789abcdef0123456789abcdef";
     fs::write(place.data().join("s3/objects").join(stray), "whose?").unwrap();
     assert!(ServeProcess::start(&place.data()).stop());
@@ -258,7 +258,7 @@ async fn all_of_it_is_an_earlier_state_and_may_be_moved_and_a_key_that_is_gone_e
     fs::remove_dir_all(place.data()).unwrap();
     copy(&place.at("yesterday"), &place.data());
     place.assert_over(["RECEIVED", ""]).await;
-    // Moved: nothing comes of it.
+    // Moved: no effect.
     fs::rename(place.data(), place.at("elsewhere")).unwrap();
     assert_over(&place.at("elsewhere"), &place.ids, ["RECEIVED", ""]).await;
 
@@ -276,14 +276,14 @@ async fn all_of_it_is_an_earlier_state_and_may_be_moved_and_a_key_that_is_gone_e
 #[tokio::test]
 async fn half_a_backup_and_half_a_restore_are_done_by_running_them_again() {
     let place = Place::new().await;
-    // A backup that was cut off: some files of a next run, under names that are not yet theirs.
+    // An interrupted backup: some files of a next run, under temporary names.
     let manifest = fs::read(place.at("backup/backup.json")).unwrap();
     for half in ["journal-2.sqlite.partial", "objects-2.sqlite", "objects/half.partial"] {
         fs::write(place.at("backup").join(half), "half").unwrap();
     }
     place.assert_restorable().await;
     assert_eq!(fs::read(place.at("backup/backup.json")).unwrap(), manifest);
-    // A restore that was cut off: its folder has another name, and `serve` finds nothing to serve.
+    // An interrupted restore: its folder has another name, and `serve` has no folder to serve.
     fs::remove_dir_all(place.at("restored")).unwrap();
     fs::create_dir(place.at("restored.restoring")).unwrap();
     for half in ["journal.sqlite.partial", "views.sqlite"] {
@@ -298,7 +298,7 @@ async fn half_a_backup_and_half_a_restore_are_done_by_running_them_again() {
         names.sort();
         names
     };
-    // Nothing is left of the half, nor of the run before.
+    // No files of a half or earlier run are left.
     let whole = ["backup.json", "backup.lock", "credentials.json", "journal-2.sqlite", "objects"];
     assert_eq!(names("backup"), [&whole[..], &["objects-2.sqlite"]].concat());
     assert_eq!(names("backup/objects"), names("today/s3/objects"));
@@ -310,7 +310,7 @@ async fn half_a_backup_and_half_a_restore_are_done_by_running_them_again() {
 #[tokio::test]
 async fn a_log_of_another_time_is_refused_and_named() {
     let place = Place::new().await;
-    // A log that a crash leaves: of the journal of today, beside that of yesterday.
+    // The log of a crash: of today's journal, beside yesterday's.
     let server = ServeProcess::start(&place.data());
     server.create().await;
     server.kill();
@@ -321,7 +321,7 @@ async fn a_log_of_another_time_is_refused_and_named() {
     let refused = place.refused();
     assert!(refused.contains("does not belong to the file beside it"), "{refused}");
     assert_eq!(fs::read(place.data().join("journal.sqlite-wal")).unwrap(), log, "it was changed");
-    // Both from one copy, or the log moved away.
+    // Both from one copy, or without the log.
     place.bring("today", &["journal.sqlite", "journal.sqlite-wal"]);
     place.assert_over(["UPLOADED", "UPLOADED"]).await;
 }

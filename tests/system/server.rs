@@ -1,4 +1,4 @@
-//! `asset-ledger serve` as a process of its own, on a folder and on free ports.
+//! `asset-ledger serve` as a separate process, on a folder and on free ports.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
-/// How long anything may take before it must have failed.
+/// The time after which a step has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn program() -> Command {
@@ -18,7 +18,7 @@ pub(crate) fn program() -> Command {
 
 pub(crate) struct ServeProcess {
     child: Child,
-    // Kept open: a server whose reader went away could not greet.
+    // Kept open: without a reader the server cannot greet.
     _out: BufReader<ChildStdout>,
     pub(crate) log: PathBuf,
     pub(crate) api: String,
@@ -75,7 +75,7 @@ impl ServeProcess {
         state.json().await.unwrap()
     }
 
-    /// Waits until the asset is shown in `state`.
+    /// Waits until the asset's state is `state`.
     pub(crate) async fn wait_for(&self, id: &str, state: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -97,7 +97,7 @@ impl ServeProcess {
         }
     }
 
-    /// Every asset in the list, walked page by page.
+    /// Every asset in the list, page by page.
     pub(crate) async fn list(&self) -> Vec<Value> {
         let (mut all, mut path) = (Vec::new(), "/asset?limit=1000".to_owned());
         loop {
@@ -110,8 +110,8 @@ impl ServeProcess {
         }
     }
 
-    /// A page of the list. Right after a start the rows may still be being made: then the answer is
-    /// that, and it is asked again.
+    /// A page of the list. Right after a start the rows may still be filling. The reply says so,
+    /// and the request is retried.
     async fn page(&self, path: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -135,7 +135,7 @@ impl ServeProcess {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until it ends, and tells whether that was in good order.
+    /// Waits until it ends, and returns whether it succeeded.
     pub(crate) fn ended(mut self) -> bool {
         let deadline = Instant::now() + PATIENCE * 2;
         loop {
@@ -151,13 +151,13 @@ impl ServeProcess {
         }
     }
 
-    /// `kill -9`: no farewell.
+    /// `kill -9`: no shutdown.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// `kill -TERM`, and whether it ended in good order.
+    /// `kill -TERM`, and whether it exited with success.
     pub(crate) fn stop(self) -> bool {
         self.stop_by("-TERM")
     }

@@ -1,5 +1,5 @@
-//! What a person sees: no text of others gives a terminal orders, ids can be pasted back, tables
-//! fit, and what went wrong is said on one line with an example.
+//! The output for people: foreign text gives a terminal no commands, ids can be pasted, tables fit,
+//! and an error is one line with an example.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ fn assert_harmless(said: &str) {
     assert!(!said.lines().any(|line| line.starts_with("ok: 0 findings")), "{said}");
 }
 
-/// What somebody wrote who could write the file.
+/// An event forged by a writer of the file.
 fn hostile() -> EventRecord {
     let key = Key { tenant: Tenant::default(), asset: ID.parse().unwrap() };
     let declared = Declaration { filename: Some(HOSTILE.to_owned()), ..Declaration::plain() };
@@ -78,7 +78,7 @@ async fn text_of_others_gives_a_terminal_no_orders() {
         assert_harmless(&told);
         assert_harmless(&error);
     }
-    // The name of whoever signed is text of others as well.
+    // A signer's name is foreign text as well.
     let name = "files\u{202e}.example";
     desk.done(&["checkpoint", "keygen", "--name", name, "--out", "key"]);
     desk.done(&[
@@ -98,7 +98,7 @@ async fn text_of_others_gives_a_terminal_no_orders() {
         desk.run(&["verify", "--data", "data", "--against", "h", "--key", "key.pub"]);
     assert_harmless(&told);
     assert_harmless(&error);
-    // The bytes as they are stored are still to be had.
+    // The stored bytes remain available.
     let lines = desk.run(&["history", ID, "--data", "data", "--format", "jsonl"]).1;
     assert_eq!(lines, format!("{body}\n"));
 }
@@ -188,10 +188,10 @@ async fn what_is_wrong_is_said_on_one_line_and_by_an_example() {
     assert!(desk.done(&dated).starts_with("later: 0 assets, 0 events"));
 }
 
-/// Whoever has read of an option once has read of it for every command.
+/// An option has one explanation, which is the same for every command.
 #[test]
 fn an_option_of_the_stores_is_explained_in_the_same_words_everywhere() {
-    // `serve` has them all, and is first: every other is held against it.
+    // `serve` has them all: every other command is compared with it.
     let all = ["serve", "verify", "history", "export", "import", "checkpoint", "replay"];
     let tables = [&all[..], &["project", "migrate"]].concat();
     let shards = [&all[..], &["project"]].concat();
@@ -208,7 +208,7 @@ fn an_option_of_the_stores_is_explained_in_the_same_words_everywhere() {
         let said: Vec<_> = commands.iter().map(|command| explained(option, command)).collect();
         assert!(said[0].len() > 10, "`serve` does not explain {option}: {said:#?}");
         for (said_too, command) in said.iter().zip(commands) {
-            // A command that says more begins with the same words.
+            // A longer explanation begins with the same words.
             assert!(said_too.starts_with(&said[0]), "{command}, {option}: {said:#?}");
         }
     }
@@ -223,7 +223,7 @@ fn an_option_of_the_stores_is_explained_in_the_same_words_everywhere() {
     }
 }
 
-/// What the help of a command says of an option, without where else it may come from.
+/// The explanation of an option in a command's help, without its other sources.
 fn explained(option: &str, command: &str) -> String {
     let output = program().args([command, "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

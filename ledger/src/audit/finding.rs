@@ -1,4 +1,4 @@
-//! What an audit can find, each kind by a name that machines may rely on.
+//! The findings of an audit. Each kind has a name for machines.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use serde::{Serialize, Serializer};
 
 use crate::chain::Hash;
 
-/// Something that is not as the ledger left it.
+/// A difference from what the ledger wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is.
+    /// The kind.
     pub kind: FindingKind,
-    /// The partition that it was found under: `<tenant>#<asset>` or `<tenant>#<stream>`, or what
-    /// somebody else wrote.
+    /// The partition in which it was found: `<tenant>#<asset>`, `<tenant>#<stream>`, or a forged
+    /// name.
     pub asset: String,
-    /// The version that it is about, where it is about one.
+    /// The affected version, if there is one.
     pub version: Option<u64>,
-    /// The hash that should be there, where that is known.
+    /// The expected hash, if known.
     pub expected: Option<Hash>,
-    /// The hash that is there, where something is.
+    /// The stored hash, if something is stored.
     pub found: Option<Hash>,
-    /// The same for a person, in a sentence.
+    /// The same as a sentence for people.
     pub says: String,
-    /// What was done about it, if something was.
+    /// The repair, if one was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repair: Option<String>,
 }
 
 impl Finding {
-    /// A finding about an asset as a whole; [`Finding::at`] and [`Finding::hashes`] say more.
+    /// A finding about a whole asset; [`Finding::at`] and [`Finding::hashes`] add details.
     pub fn new(kind: FindingKind, asset: impl Into<String>, says: impl Into<String>) -> Self {
         let (asset, says) = (asset.into(), says.into());
         Self { kind, asset, version: None, expected: None, found: None, says, repair: None }
@@ -40,14 +40,14 @@ impl Finding {
         Self { version: Some(version), ..self }
     }
 
-    /// The same, with the hash that should be there and the one that is.
+    /// The same, with the expected hash and the stored one.
     #[must_use]
     pub fn hashes(self, expected: Option<Hash>, found: Option<Hash>) -> Self {
         Self { expected, found, ..self }
     }
 }
 
-/// Makes the kinds and their names, so that adding one is one line.
+/// Defines the kinds and their names: one line per kind.
 macro_rules! kinds {
     ($( $(#[$meta:meta])* $kind:ident $name:literal, )*) => {
         /// The kinds of findings.
@@ -55,7 +55,7 @@ macro_rules! kinds {
         pub enum FindingKind { $( $(#[$meta])* $kind, )* }
 
         impl FindingKind {
-            /// All of them, those of the journal first.
+            /// All kinds, those of the journal first.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
             /// The stable name.
@@ -68,61 +68,61 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An event is not the one that was appended.
+    /// An event differs from the appended one.
     Edited "edited",
-    /// Events are missing before one that is there.
+    /// Events are missing before a stored one.
     Deleted "deleted",
-    /// An event stands where none was appended.
+    /// A stored event was never appended.
     Inserted "inserted",
-    /// Events stand in each other's places.
+    /// Events have exchanged their places.
     Swapped "swapped",
-    /// An event stands under another version than its own.
+    /// An event is stored under a wrong version.
     Moved "moved",
-    /// Two events name the same one as the one before them.
+    /// Two events follow the same event.
     Forked "forked",
     /// An event of another asset.
     Copied "copied",
-    /// The last events are missing: something else remembers them.
+    /// The last events are missing: another source knows them.
     Truncated "truncated",
-    /// The history hangs together, but is not the one that a checkpoint saw.
+    /// The history is a chain, but not the one in a checkpoint.
     Rewritten "rewritten",
-    /// An asset that a checkpoint saw has no events left.
+    /// An asset in a checkpoint has no events left.
     Removed "removed",
-    /// What is stored is no event, and nothing shows that it ever was one.
+    /// A stored item is no event, and there is no proof that it ever was.
     Malformed "malformed",
     /// An event of a type that this program does not know. A newer one may have written it.
     UnknownType "unknown-type",
-    /// An event that is not later than the one before it.
+    /// An event that is not later than the previous one.
     NotLater "not-later",
     /// A command that was recorded twice.
     CommandTwice "command-twice",
-    /// An event that cannot happen to what the asset was.
+    /// An event that is impossible in the asset's state.
     Impossible "impossible",
-    /// An event in another spelling than the one that the ledger writes.
+    /// An event in another spelling than the ledger's.
     OddSpelling "odd-spelling",
-    /// An event with a field that is over its limit.
+    /// An event with a field over its limit.
     OverLimit "over-limit",
     /// An asset without a row.
     RowMissing "row-missing",
-    /// A row that shows an earlier version, and is not on its way.
+    /// A row with an earlier version that is not being updated.
     RowStale "row-stale",
-    /// A row of an asset that has no events.
+    /// A row of an asset without events.
     RowOrphaned "row-orphaned",
-    /// A row that does not show what its events made.
+    /// A row that its events did not produce.
     RowAltered "row-altered",
-    /// The rows have followed a journal to a place that this one does not have.
+    /// The rows' position is one that this journal does not have.
     PositionLost "position-lost",
-    /// An asset that could not be projected and waits for a person.
+    /// An asset that could not be projected and needs a person.
     Parked "parked",
     /// The pinned version of the object is gone.
     ObjectMissing "object-missing",
-    /// The pinned version of the object has other bytes than were recorded.
+    /// The pinned version has other bytes than recorded.
     ObjectAltered "object-altered",
-    /// An object that the ledger says was destroyed.
+    /// An object that the ledger recorded as purged.
     ObjectPresent "object-present",
-    /// The bucket shows something that happened, which no event records.
+    /// The bucket shows a change that no event records.
     ObjectUnrecorded "object-unrecorded",
-    /// An object that no event speaks of.
+    /// An object that no event names.
     ObjectStray "object-stray",
 }
 

@@ -1,4 +1,4 @@
-//! Which fault it is: a walk along what is stored, for histories that are not as they should be.
+//! Names the faults: a walk along the stored lines, for histories that have faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ fn strayed(chain: &Chain, stray: &Stray) -> Finding {
     Finding { version, ..Finding::new(FindingKind::Malformed, &chain.partition, stray.to_string()) }
 }
 
-/// What the next event should follow.
+/// The event to be followed next.
 #[derive(Debug, Clone, Copy)]
 struct ExpectedPredecessor {
     version: u64,
@@ -40,9 +40,9 @@ struct ForensicWalk<'a> {
     known: &'a [ExpectedHeads],
     before: ExpectedPredecessor,
     followers: SuccessorIndex,
-    /// By how much the events stand beyond their own versions; unknown after a fault.
+    /// The distance of the events from their own versions; unknown after a fault.
     shift: Option<i128>,
-    /// The hashes of the events that were taken, and their versions.
+    /// The hashes of the accepted events, and their versions.
     seen: BTreeMap<Hash, u64>,
     accepted: Vec<EventFields>,
     blamed: BTreeSet<u64>,
@@ -65,7 +65,7 @@ impl<'a> ForensicWalk<'a> {
         }
     }
 
-    /// Puts events that stand in each other's places back, and says so.
+    /// Puts exchanged events back into their places, and reports them.
     fn swaps(&mut self, slots: &mut [StoredEvent]) {
         for circle in stored_event::circles(slots) {
             let names: Vec<_> = circle.iter().map(|at| slots[*at].version.to_string()).collect();
@@ -116,7 +116,7 @@ impl<'a> ForensicWalk<'a> {
         self.inserted(slot, "no event that is here comes before it");
     }
 
-    /// The event that was due.
+    /// The expected event.
     fn follows(&mut self, slot: &StoredEvent, words: &EventFields) {
         let shift = i128::from(slot.version) - i128::from(words.version);
         if self.shift.is_some_and(|before| before != shift) {
@@ -151,7 +151,7 @@ impl<'a> ForensicWalk<'a> {
         self.shift = None;
     }
 
-    /// It is the version that was due, but follows something else than what stands before it.
+    /// The event has the expected version, but follows another event than the previous one.
     fn disagree(&mut self, slots: &[StoredEvent], at: usize, words: &EventFields) {
         let (slot, before) = (&slots[at], self.before);
         let named = self.named(slots, at, words.version);
@@ -172,7 +172,7 @@ impl<'a> ForensicWalk<'a> {
         self.accept(words, slot.hash);
     }
 
-    /// An event that is not the one that was appended in its place.
+    /// An event that differs from the one appended in its place.
     fn edited(
         &mut self,
         slots: &[StoredEvent],
@@ -183,7 +183,7 @@ impl<'a> ForensicWalk<'a> {
         let (hash, version) = (slots[at].hash, self.before.version + 1);
         let named = self.named(slots, at, version);
         self.tell(FindingKind::Edited, version, (named, Some(hash)), says);
-        // What follows is held against what should be here, or it would be blamed as well.
+        // The next event is compared with this hash, or it would be reported as well.
         let named = named.unwrap_or(hash);
         match words {
             Some(words) => self.accept(&EventFields { version, ..words.clone() }, named),
@@ -221,13 +221,13 @@ impl<'a> ForensicWalk<'a> {
         }
     }
 
-    /// Holds the end of the history against what others remember of it.
+    /// Compares the end of the history with other sources.
     fn end(&mut self) {
         for known in self.known {
             let (version, hash) = (known.version, known.hash);
             let who = known.by.name();
             if version > self.before.version && self.seen.contains_key(&hash) {
-                // It remembers an event that is here, as one that it is not: it is itself wrong.
+                // The source has a stored event at a wrong version: the source itself is wrong.
             } else if version > self.before.version {
                 let says = format!("{who} remembers version {version}");
                 let first = self.before.version + 1;
@@ -244,10 +244,10 @@ impl<'a> ForensicWalk<'a> {
         let says = format!("{who} remembers another event");
         let last = known.version == self.before.version;
         let kind = match known.by {
-            // Either of the two was changed, and nothing shows which.
+            // One of the two was changed. There is no proof which.
             _ if last => FindingKind::Edited,
             Witness::Checkpoint => FindingKind::Rewritten,
-            // An event that its neighbours vouch for: it is the row that was changed.
+            // The event's neighbours confirm it: the row was changed.
             Witness::Row => return,
         };
         self.tell(kind, known.version, (Some(known.hash), found), &says);
@@ -257,7 +257,7 @@ impl<'a> ForensicWalk<'a> {
         self.seen.get(&hash) == Some(&version)
     }
 
-    /// The hash that the event at `version`, which stands at `at`, should have, by whoever says.
+    /// The hash of the event at `version`, stored at `at`, as another source expects it.
     fn named(&self, slots: &[StoredEvent], at: usize, version: u64) -> Option<Hash> {
         let next = slots.get(at + 1).and_then(StoredEvent::own);
         let next = next.filter(|next| next.version == version + 1).map(|next| next.prev);
@@ -265,14 +265,14 @@ impl<'a> ForensicWalk<'a> {
         next.or(known.map(|known| known.hash))
     }
 
-    /// Whether a later event follows what stands before `at`, and this one therefore does not
-    /// belong between.
+    /// Whether a later event follows the event before `at`, so that the one at `at` does not
+    /// belong.
     fn is_followed_later(&self, at: usize) -> bool {
         let ExpectedPredecessor { version, hash } = self.before;
         self.followers.are_beyond(at, hash, version + 1)
     }
 
-    /// Whether a later event follows the same one, and nothing follows the one at `at`.
+    /// Whether a later event follows the same one, and none follows the one at `at`.
     fn has_better(&self, slots: &[StoredEvent], at: usize) -> bool {
         self.is_followed_later(at) && !self.followers.any_beyond(at, slots[at].hash)
     }

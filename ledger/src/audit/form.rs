@@ -1,12 +1,12 @@
-//! What the ledger would not have written, though it can be read: other spellings of an event, and
-//! fields that are over their limits.
+//! Readable lines that the ledger would not have written: events in other spellings, and fields
+//! over their limits.
 
 use super::finding::{Finding, FindingKind};
 use crate::journal::scan::Chain;
 use crate::record::{CanonicalLine, StoredLine};
 
-/// Every event of a history that the ledger would not have written so. Lines that cannot be read
-/// are what an examination names.
+/// Every event of a history that the ledger would not have written. Unreadable lines are reported
+/// by an examination.
 #[must_use]
 pub fn odd(chain: &Chain) -> Vec<Finding> {
     chain.lines.iter().flat_map(|line| of_line(chain, line)).collect()
@@ -27,7 +27,7 @@ fn of_line(chain: &Chain, line: &StoredLine) -> Vec<Finding> {
     findings
 }
 
-/// Where two spellings of an event part, and by what.
+/// Where and how two spellings of an event differ.
 fn difference(found: &str, written: &str) -> String {
     let same = |(a, b): &(char, char)| a == b;
     let common = found.chars().zip(written.chars()).take_while(same).count();

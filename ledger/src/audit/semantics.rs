@@ -1,4 +1,4 @@
-//! What sound links do not show: times, commands and types that cannot be.
+//! Faults that links do not show: impossible times, commands and types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,8 @@ use crate::asset::Asset;
 use crate::id::Key;
 use crate::journal::scan::Chain;
 
-/// Holds the events against each other, in order. One that has a fault already says nothing that
-/// another could be blamed for.
+/// Compares the events with each other, in order. An event that already has a fault is no evidence
+/// against another.
 pub(super) fn examine(
     chain: &Chain,
     events: &[EventFields],
@@ -22,7 +22,7 @@ pub(super) fn examine(
     };
     let mut findings = Vec::new();
     for words in events.iter().filter(sound) {
-        // What a stream's events hold is not read, whatever their type.
+        // The data of a stream's event is not read, whatever its type.
         if let (Some(_), Err(unknown)) = (&key, &words.record) {
             findings.push(tell(FindingKind::UnknownType, words, unknown.clone()));
         }
@@ -45,8 +45,8 @@ pub(super) fn examine(
     findings
 }
 
-/// The first event that cannot have happened, if everything before it is sound: after that,
-/// nobody knows what the asset was.
+/// The first impossible event, if all events before it are sound: after it, the asset's state is
+/// unknown.
 fn impossible<'a>(
     key: &Key,
     events: &'a [EventFields],

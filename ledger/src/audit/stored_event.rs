@@ -1,4 +1,4 @@
-//! What stands at each place of a stored history, and what it says of itself.
+//! The text at each place of a history, and the fields that it states.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,30 @@ use crate::chain::Hash;
 use crate::journal::scan::Chain;
 use crate::record::{CanonicalLine, CommandId, EventRecord, RecordError, StoredLine, Unknown};
 
-/// A place of a stored history.
+/// A place in a stored history.
 #[derive(Debug, Clone)]
 pub(super) struct StoredEvent {
     /// The version that it is stored under.
     pub(super) version: u64,
-    /// What stands there.
+    /// The stored text.
     body: String,
-    /// The hash of it.
+    /// Its hash.
     pub(super) hash: Hash,
-    /// What that says of itself.
+    /// What the text states.
     pub(super) said: EventSchema,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum EventSchema {
-    /// That it is this history's.
+    /// An event of this history.
     Own(EventFields),
-    /// That it is another history's.
+    /// An event of another history.
     Other(EventFields),
-    /// Nothing that can be read.
+    /// An unreadable text.
     Nothing(String),
 }
 
-/// What an event says of itself, whatever its type.
+/// The statements of an event, whatever its type.
 #[derive(Debug, Clone)]
 pub(super) struct EventFields {
     pub(super) key: String,
@@ -40,7 +40,7 @@ pub(super) struct EventFields {
     pub(super) prev: Hash,
     pub(super) at: DateTime<Utc>,
     pub(super) command: CommandId,
-    /// What happened, or the type that this program does not know.
+    /// The event, or the type that this program does not know.
     pub(super) record: Result<EventRecord, String>,
 }
 
@@ -76,7 +76,7 @@ impl StoredEvent {
         }
     }
 
-    /// The version that its event says it is.
+    /// The version that its event states.
     fn says(&self) -> Option<u64> {
         self.own().map(|words| words.version)
     }
@@ -101,11 +101,11 @@ impl EventFields {
     }
 }
 
-/// Which events are followed, and by whom last: asked at every place of a history, so no answer may
-/// take a walk along the whole of it.
+/// Which events are followed, and by which event last. Every place of a history is looked up, so no
+/// lookup may walk along all of it.
 #[derive(Default)]
 pub(super) struct SuccessorIndex {
-    /// The last place of an event that names this one, under any version.
+    /// The last place of an event that follows it, in any version.
     any: BTreeMap<Hash, usize>,
     /// The same under one version.
     of: BTreeMap<(Hash, u64), usize>,
@@ -122,24 +122,24 @@ impl SuccessorIndex {
         followers
     }
 
-    /// Whether an event beyond `at` follows this one as that version.
+    /// Whether an event after `at` follows this one as that version.
     pub(super) fn are_beyond(&self, at: usize, hash: Hash, version: u64) -> bool {
         self.of.get(&(hash, version)).is_some_and(|last| *last > at)
     }
 
-    /// Whether any event beyond `at` follows this one.
+    /// Whether any event after `at` follows this one.
     pub(super) fn any_beyond(&self, at: usize, hash: Hash) -> bool {
         self.any.get(&hash).is_some_and(|last| *last > at)
     }
 }
 
-/// The places whose events stand in each other's places: each says that its own is the next
-/// one's, and the last one's is the first.
+/// The places that exchanged their events: each event states the next place's version, and the last
+/// one states the first's.
 pub(super) fn circles(slots: &[StoredEvent]) -> Vec<Vec<usize>> {
     let places: BTreeMap<u64, usize> =
         slots.iter().enumerate().map(|(at, slot)| (slot.version, at)).collect();
     let next = |at: usize| slots[at].says().and_then(|says| places.get(&says).copied());
-    // Nobody goes a way twice: where an earlier one passed, there is nothing new.
+    // No path is walked twice: after an earlier walk there is nothing new.
     let mut passed = vec![false; slots.len()];
     let mut circles = Vec::new();
     for first in 0..slots.len() {
@@ -155,8 +155,8 @@ pub(super) fn circles(slots: &[StoredEvent]) -> Vec<Vec<usize>> {
     circles
 }
 
-/// The circle at the end of a way that leads on to `end`, from its first place on; none if that is
-/// no place of this way, or leads to itself.
+/// The circle at the end of a path that leads to `end`, from its first place; none if `end` is not
+/// on this path, or leads to itself.
 fn closed(way: &[usize], end: usize) -> Option<Vec<usize>> {
     let from = way.iter().position(|at| *at == end)?;
     let mut circle = way[from..].to_vec();
@@ -165,8 +165,8 @@ fn closed(way: &[usize], end: usize) -> Option<Vec<usize>> {
     Some(circle).filter(|circle| circle.len() > 1)
 }
 
-/// Puts every event of a circle into its own place, if each has a neighbour there that it belongs
-/// to: else they only say that they are each other's.
+/// Puts every event of a circle into its own place, if each is linked to a neighbour there.
+/// Otherwise only their versions claim a swap.
 pub(super) fn put_back(slots: &mut [StoredEvent], circle: &[usize]) -> bool {
     let events: Vec<_> = circle.iter().map(|at| slots[*at].clone()).collect();
     for (place, event) in circle.iter().cycle().skip(1).zip(&events) {

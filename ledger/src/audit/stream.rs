@@ -1,4 +1,4 @@
-//! A named stream, read as a chain by the envelopes of its events.
+//! A named stream, read as a chain by its events' envelopes.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use crate::history::{HistoryError, HistoryFault};
 use crate::id::PartitionKey;
 use crate::record::{EventRecord, RecordError, StoredLine, Unknown};
 
-/// The head of the stream that these lines are stored under, if they are whole and a chain; else
-/// the first fault.
+/// The head of the stream with these lines, if they are complete and a chain; otherwise the first
+/// fault.
 pub(super) fn read(key: &PartitionKey, lines: &[StoredLine]) -> Result<Head, HistoryError> {
     let (mut head, mut last) = (Head { key: key.clone(), version: 0, hash: Hash::ZERO }, None);
     let mut commands = BTreeMap::new();
@@ -28,7 +28,7 @@ pub(super) fn read(key: &PartitionKey, lines: &[StoredLine]) -> Result<Head, His
     Ok(head)
 }
 
-/// What an event says of itself, if it is the next after `head`.
+/// An event's envelope, if it is the next after `head`.
 fn follows(line: &StoredLine, head: &Head) -> Result<Unknown, HistoryFault> {
     let expected = head.version + 1;
     let event = match EventRecord::read(&line.body) {

@@ -1,4 +1,4 @@
-//! Given a history, when somebody meddles, then each fault has its name.
+//! Given a history, when it is altered, then each fault has its name.
 
 use chrono::{DateTime, TimeDelta};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use crate::journal::scan::Stray;
 use crate::objects::ObjectVersion;
 use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 
-/// A history of six events, and what is done to it.
+/// A history of six events, and the changes to it.
 struct Given {
     chain: Chain,
     known: Vec<ExpectedHeads>,
@@ -69,18 +69,18 @@ impl Given {
         self.chain.lines.iter().find(|line| line.version == version).unwrap().hash()
     }
 
-    /// Another actor, and nothing else.
+    /// Changes only the actor.
     fn edit(mut self, version: u64) -> Self {
         let line = self.line(version);
         line.body = line.body.replace("anonymous", "mallory");
         self
     }
 
-    /// The event names what stands before it now.
+    /// Links the event to the one before it.
     fn relink(mut self, version: u64) -> Self {
         let prev = self.hash(version - 1);
         let line = self.line(version);
-        // It is the last field: 64 digits, a quote and a brace.
+        // The last field: 64 digits, a quote and a brace.
         line.body.truncate(line.body.len() - 66);
         line.body = format!("{}{prev}\"}}", line.body);
         self
@@ -109,7 +109,7 @@ impl Given {
         self
     }
 
-    /// Something stands at `version`, and what stood from there on stands one further.
+    /// Stores a line at `version`, and moves the lines from there on by one.
     fn insert(mut self, version: u64, body: String) -> Self {
         for line in self.chain.lines.iter_mut().filter(|line| line.version >= version) {
             line.version += 1;
@@ -122,7 +122,7 @@ impl Given {
         self
     }
 
-    /// Everything from `version` on stands one before.
+    /// Moves every line from `version` on back by one.
     fn close_up(mut self, version: u64) -> Self {
         for line in self.chain.lines.iter_mut().filter(|line| line.version >= version) {
             line.version -= 1;
@@ -161,7 +161,7 @@ impl Given {
     }
 }
 
-/// An event that fits after `prev` and says that it is `version`.
+/// An event that follows `prev` and states `version`.
 fn forged(version: u64, prev: Hash) -> String {
     let mut record = record(1, version, prev);
     record.cause.actor = "mallory".into();
@@ -173,7 +173,7 @@ fn forged(version: u64, prev: Hash) -> String {
 fn nothing_happened() {
     given().then(&[]);
     given().row(6).checkpoint(4).then(&[]);
-    given().row(4).then(&[]); // it lags, which is no matter of the history
+    given().row(4).then(&[]); // a stale row is no fault of the history
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn a_history_was_forked() {
     let branch = forged(4, three);
     let next = forged(5, Hash::of(branch.as_bytes()));
     given().append(7, branch.clone()).append(8, next).then(&[(7, "forked")]);
-    // Two of one version, as only a file can hold them.
+    // Two of one version: only a file can hold them.
     given().append(4, branch).then(&[(4, "inserted")]);
 }
 
@@ -356,7 +356,7 @@ fn auditors_are_told_of_every_kind() {
     }
 }
 
-/// What [`slot::circles`] says in one pass: here by a walk from every place.
+/// [`slot::circles`] without its one pass: by a walk from every place.
 fn circles_by_walking(slots: &[StoredEvent]) -> Vec<Vec<usize>> {
     let last_at = |version| slots.iter().rposition(|slot| slot.version == version);
     let next = |at: usize| slots[at].own().and_then(|words| last_at(words.version));
@@ -446,7 +446,7 @@ proptest! {
         let found = examine_with(&given.chain, &given.known).findings;
         prop_assert_eq!(found.len(), 1, "{:?}", found);
         let kind = found[0].kind;
-        // Of a first event with another asset's name nobody knows whether it is a copy.
+        // A first event with another asset's name may be a copy or an edit.
         let named = kind == FindingKind::Edited || (version == 1 && kind == FindingKind::Copied);
         prop_assert!(named, "{:?}", found);
         prop_assert_eq!(found[0].version, Some(version));

@@ -1,4 +1,4 @@
-//! The head of an asset or of a named stream: how far its history goes, and what it ends with.
+//! The head of an asset or of a named stream: its last version and that event's hash.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::id::{AssetId, PartitionKey, StreamId};
 /// The last event of an asset or a named stream, as one line of JSON: a leaf of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Whose asset or stream, and which.
+    /// The tenant and asset or stream.
     pub key: PartitionKey,
     /// The last event's version.
     pub version: u64,
@@ -19,7 +19,7 @@ pub struct Head {
     pub hash: Hash,
 }
 
-/// The text is not a head as this program writes them.
+/// The text is not a head in this program's spelling.
 #[derive(Debug, thiserror::Error)]
 #[error("not a head, such as {{\"tenant\":…,\"asset\":…,\"version\":…,\"hash\":…}}: {0}")]
 pub struct HeadError(String);
@@ -37,13 +37,13 @@ struct StoredHead {
 }
 
 impl Head {
-    /// The head of an asset as it is.
+    /// The head of a loaded asset.
     #[must_use]
     pub fn of(asset: &Asset) -> Self {
         Self { key: asset.key.clone().into(), version: asset.version, hash: asset.head }
     }
 
-    /// The one line that says it, without a line feed.
+    /// The head as one line, without a line feed.
     ///
     /// # Errors
     /// None in practice: text and whole numbers are written to memory.
@@ -80,7 +80,7 @@ impl Head {
     }
 }
 
-/// Heads as they come in the one order that they have, and the tree over them.
+/// Heads in their only order, and the tree over them.
 #[derive(Debug, Clone, Default)]
 pub struct SortedHeads {
     last: Option<PartitionKey>,
@@ -88,13 +88,13 @@ pub struct SortedHeads {
     streams: u64,
 }
 
-/// A head that does not come after the one before it.
+/// A head that is not after the previous one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} comes twice or out of order: heads are sorted by tenant, then asset or stream")]
 pub struct HeadOrderError(String);
 
 impl SortedHeads {
-    /// Takes the next head, whose line this is.
+    /// Adds the next head, with its line.
     pub fn push(&mut self, head: &Head, line: &str) -> Result<(), HeadOrderError> {
         if self.last.as_ref().is_some_and(|last| *last >= head.key) {
             return Err(HeadOrderError(head.key.partition()));
@@ -105,25 +105,25 @@ impl SortedHeads {
         Ok(())
     }
 
-    /// How many heads there were.
+    /// The number of heads.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.tree.size()
     }
 
-    /// How many of them are of named streams.
+    /// The number of heads of named streams.
     #[must_use]
     pub fn streams(&self) -> u64 {
         self.streams
     }
 
-    /// The root over them.
+    /// The root.
     #[must_use]
     pub fn root(&self) -> Hash {
         self.tree.root()
     }
 
-    /// What stands for all of them, under the name of a ledger.
+    /// The checkpoint of the heads, under a ledger's name.
     #[must_use]
     pub fn checkpoint(&self, origin: &str) -> Checkpoint {
         Checkpoint { origin: origin.to_owned(), size: self.count(), root: self.root(), left_out: 0 }

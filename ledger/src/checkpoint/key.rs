@@ -1,4 +1,4 @@
-//! Ed25519 keys in the encodings that signed notes have for them.
+//! Ed25519 keys in the encodings of signed notes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,19 +13,19 @@ use crate::chain::Hash;
 pub const SIGNATURE: usize = 64;
 /// Bytes of a key's name: a host name with a path, or a word.
 const NAME: usize = 128;
-/// What the encodings call Ed25519.
+/// The encodings' code of Ed25519.
 const ALGORITHM: u8 = 1;
-/// What a secret key begins with, so that nobody takes it for the public one.
+/// The prefix of a secret key. It prevents confusion with a public one.
 const SECRET: &str = "PRIVATE+KEY+";
 
-/// Whose signatures are believed: `<name>+<key id>+<base64>`. It is no secret.
+/// A key to verify with: `<name>+<key id>+<base64>`. It is no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
     public: [u8; 32],
 }
 
-/// What signs: `PRIVATE+KEY+<name>+<key id>+<base64>`. Neither printed nor logged.
+/// It signs: `PRIVATE+KEY+<name>+<key id>+<base64>`. Neither printed nor logged.
 pub struct SecretKey {
     verifier: VerifierKey,
     pair: KeyPair,
@@ -35,16 +35,16 @@ pub struct SecretKey {
 /// Why a text is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// A name is what stands in notes beside the signature.
+    /// Notes show the name beside the signature.
     #[error("a key's name is 1 to {NAME} bytes without white space, control characters or '+'")]
     Name,
-    /// The secret where the public key belongs.
+    /// A secret key instead of the public one.
     #[error("this is a secret key: give the public one, which does not begin with {SECRET}")]
     Secret,
-    /// The public key where the secret belongs.
+    /// A public key instead of the secret one.
     #[error("a secret key begins with {SECRET}")]
     Public,
-    /// Anything else.
+    /// Another text.
     #[error("a key is <name>+<8 hex digits>+<base64> of Ed25519, as `checkpoint keygen` makes it")]
     Form,
     /// The parts do not belong together.
@@ -60,13 +60,13 @@ impl VerifierKey {
         if fits { Ok(Self { name: name.to_owned(), public }) } else { Err(KeyError::Name) }
     }
 
-    /// Who signs.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Four bytes that tell keys of the same name apart.
+    /// Four bytes that distinguish keys of one name.
     #[must_use]
     pub fn id(&self) -> [u8; 4] {
         let hashed = [self.name.as_bytes(), b"\n", &[ALGORITHM], &self.public].concat();
@@ -102,25 +102,25 @@ impl FromStr for VerifierKey {
 }
 
 impl SecretKey {
-    /// The key that these bytes, which nobody can guess, make.
+    /// The key made from these bytes, which must be random.
     pub fn new(name: &str, seed: [u8; 32]) -> Result<Self, KeyError> {
         let pair = KeyPair::from_seed(Seed::new(seed));
         Ok(Self { verifier: VerifierKey::new(name, *pair.pk)?, pair, seed })
     }
 
-    /// What believes its signatures.
+    /// The key to verify with.
     #[must_use]
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
 
-    /// The text to keep, in a file that only its owner can read.
+    /// The text to store in a file that only its owner can read.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{SECRET}{}", encode(&self.verifier, &self.seed))
     }
 
-    /// Signs these bytes; the same bytes get the same signature.
+    /// Signs these bytes. Equal bytes get equal signatures.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE] {
         *self.pair.sk.sign(message, None)
@@ -166,7 +166,7 @@ fn decode(text: &str) -> Result<(&str, [u8; 4], [u8; 32]), KeyError> {
 pub(super) mod tests {
     use super::*;
 
-    /// The keys of the documentation of Go's package `note`, which the form comes from.
+    /// The keys in the documentation of Go's package `note`, which defines the form.
     pub(crate) const PETERS: &str =
         "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
     pub(crate) const PETER: &str =

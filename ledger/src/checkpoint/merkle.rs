@@ -2,10 +2,10 @@
 
 use crate::chain::Hash;
 
-/// Hashes of a path in the tallest tree that there can be, one for each bit of an index.
+/// Hashes of a path in the tallest possible tree, one for each bit of an index.
 pub const HEIGHT: usize = 64;
 
-/// The hash of an entry. Its prefix differs from a node's, so that neither is taken for the other.
+/// The hash of an entry. Its prefix differs from a node's, so neither can pass for the other.
 #[must_use]
 pub fn leaf(entry: &[u8]) -> Hash {
     Hash::of(&[&[0], entry].concat())
@@ -18,8 +18,8 @@ fn node(left: Hash, right: Hash) -> Hash {
     Hash::of(&bytes)
 }
 
-/// A tree that grows leaf by leaf. It holds the roots of its whole subtrees and nothing else: one
-/// for each bit of its size that is set.
+/// A tree that grows leaf by leaf. It holds only the roots of its complete subtrees: one for each
+/// set bit of its size.
 #[derive(Debug, Clone, Default)]
 pub struct Frontier {
     size: u64,
@@ -29,14 +29,14 @@ pub struct Frontier {
 impl Frontier {
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
-        // Two whole subtrees of the same height make one, as carrying does in a sum.
+        // Two complete subtrees of equal height make one, like a carry in a sum.
         let whole = (0..self.size.trailing_ones()).filter_map(|_| self.peaks.pop());
         let peak = whole.fold(leaf, |right, left| node(left, right));
         self.peaks.push(peak);
         self.size += 1;
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -50,8 +50,8 @@ impl Frontier {
     }
 }
 
-/// What must be hashed with the leaf at `index` to come to the root, from the leaf upwards;
-/// nothing for an index beyond the leaves.
+/// The hashes that lead from the leaf at `index` to the root, from the leaf upwards; empty for an
+/// index beyond the leaves.
 #[must_use]
 pub fn path(leaves: &[Hash], index: usize) -> Vec<Hash> {
     if index >= leaves.len() || leaves.len() == 1 {
@@ -85,7 +85,7 @@ pub fn climb(leaf: Hash, index: u64, size: u64, path: &[Hash]) -> Option<Hash> {
         }
         if at & 1 == 1 || at == last {
             hash = node(*sibling, hash);
-            // Levels where this node has no sibling are passed over.
+            // Levels where this node has no sibling are skipped.
             let lone = if at == 0 { 0 } else { at.trailing_zeros() };
             (at, last) = (at >> lone, last >> lone);
         } else {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The entries and roots that implementations of RFC 6962 share.
+    /// The entries and roots shared by implementations of RFC 6962.
     const ENTRIES: [&str; 8] = [
         "",
         "00",

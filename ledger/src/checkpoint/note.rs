@@ -1,4 +1,4 @@
-//! A text with signatures beneath it, and the three lines that stand for a whole ledger.
+//! A text with signatures below it, and the three lines that commit to a whole ledger.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,29 +9,29 @@ use base64::engine::general_purpose::STANDARD;
 use super::key::{SIGNATURE, VerifierKey};
 use crate::chain::Hash;
 
-/// Bytes of a note, with its signatures: those of many witnesses fit.
+/// Bytes of a note with its signatures: those of many witnesses fit.
 pub const NOTE: usize = 64 * 1024;
-/// Signatures of a note that are read.
+/// Signatures that are read of a note.
 const SIGNATURES: usize = 100;
-/// What the line begins with that says how many assets were left out.
+/// The prefix of the line with the number of assets left out.
 const LEFT_OUT: &str = "left-out ";
-/// What a line of a signature begins with.
+/// The prefix of a signature's line.
 const DASH: &str = "— ";
 
-/// What stands for the heads of a ledger.
+/// A commitment to the heads of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Whose heads: the name of the key that signs.
+    /// The ledger: the name of the key that signs.
     pub origin: String,
-    /// How many heads: those of assets, and of named streams.
+    /// The number of heads, of assets and named streams.
     pub size: u64,
-    /// The Merkle root over them.
+    /// Their Merkle root.
     pub root: Hash,
-    /// Assets and named streams that are not among them, because their histories did not verify.
+    /// Assets and named streams left out, because their histories did not verify.
     pub left_out: u64,
 }
 
-/// A text and who signed it.
+/// A text with signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -48,46 +48,46 @@ struct Signature {
 /// Why a text is not a signed checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// Too much of it.
+    /// It is too long.
     #[error("a note is at most {NOTE} bytes")]
     Long,
-    /// Without signatures, or with something else among them.
+    /// No signatures, or other lines among them.
     #[error("a signed note is a text, an empty line, and lines that begin with '{DASH}'")]
     Form,
-    /// The text is something else.
+    /// The text is no checkpoint.
     #[error("the text of a checkpoint is its origin, a number and a root in base64, a line each")]
     Checkpoint,
 }
 
-/// Why a note is not believed.
+/// Why a note is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Others signed it, perhaps under the same name.
+    /// Other keys signed it, maybe of the same name.
     #[error("it is not signed by {key}, but by {signers}: was another key meant?")]
     Stranger {
-        /// Whose signature was looked for.
+        /// The expected signer.
         key: String,
-        /// Whose there are.
+        /// The signers.
         signers: String,
     },
-    /// The signature is of another text, or of another key.
+    /// The signature is for another text or key.
     #[error("the signature of {0} does not fit: the note was altered, or the key is another one")]
     Forged(String),
-    /// Signed by the right key, about another ledger.
+    /// The right key signed it, for another ledger.
     #[error("it is a checkpoint of {origin:?}, and the key is that of {key:?}")]
     Origin {
-        /// What the note says.
+        /// The note's name.
         origin: String,
         /// The key's name.
         key: String,
     },
-    /// Not a checkpoint at all.
+    /// Not a checkpoint.
     #[error(transparent)]
     Form(#[from] NoteError),
 }
 
 impl Checkpoint {
-    /// The text that is signed.
+    /// The signed text.
     #[must_use]
     pub fn text(&self) -> String {
         let Self { origin, size, root, left_out } = self;
@@ -96,8 +96,8 @@ impl Checkpoint {
         format!("{origin}\n{size}\n{root}\n{also}")
     }
 
-    /// Reads the text. Lines after the third belong to whoever wrote them: one of ours says how
-    /// many assets were left out.
+    /// Reads the text. Lines after the third are extensions: this program's gives the number of
+    /// assets left out.
     pub fn read(text: &str) -> Result<Self, NoteError> {
         let mut lines = text.lines();
         let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or(NoteError::Checkpoint);
@@ -117,7 +117,7 @@ impl Checkpoint {
 }
 
 impl Note {
-    /// A checkpoint with the signature of the key over its text.
+    /// A checkpoint with the key's signature over its text.
     #[must_use]
     pub fn signed(of: &Checkpoint, key: &VerifierKey, signature: [u8; SIGNATURE]) -> Self {
         let signature =
@@ -125,7 +125,7 @@ impl Note {
         Self { text: of.text(), signatures: vec![signature] }
     }
 
-    /// The checkpoint, if this key signed it and it is of the ledger of that name.
+    /// The checkpoint, if this key signed it and it names this ledger.
     pub fn verify(&self, key: &VerifierKey) -> Result<Checkpoint, SignatureError> {
         let by_key = |it: &&Signature| it.name == key.name() && it.id == key.id();
         let signature = self.signatures.iter().find(by_key).ok_or_else(|| self.stranger(key))?;
@@ -140,7 +140,7 @@ impl Note {
         Ok(checkpoint)
     }
 
-    /// The checkpoint as it says itself, whoever wrote it.
+    /// The checkpoint without a check of its signatures.
     pub fn unverified(&self) -> Result<Checkpoint, NoteError> {
         Checkpoint::read(&self.text)
     }
@@ -168,7 +168,7 @@ impl FromStr for Note {
         if note.len() > NOTE {
             return Err(NoteError::Long);
         }
-        // The last empty line: what stands before it may hold others.
+        // The last empty line: the text before it may contain others.
         let end = note.rfind("\n\n").ok_or(NoteError::Form)?;
         let (text, signatures) = (&note[..=end], &note[end + 2..]);
         let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Form)?;
@@ -196,7 +196,7 @@ mod tests {
     use super::super::{SecretKey, merkle};
     use super::*;
 
-    /// The note of the documentation of Go's package `note`.
+    /// The note in the documentation of Go's package `note`.
     const QUOTE: &str = "If you think cryptography is the answer to your problem,\n\
         then you don't know what your problem is.\n\n\
         — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2p\
@@ -215,7 +215,7 @@ mod tests {
         let (secret, key): (SecretKey, VerifierKey) =
             (PETERS.parse().unwrap(), PETER.parse().unwrap());
         assert_eq!(note.signatures[0].bytes, secret.sign(note.text.as_bytes()));
-        // The signature is right; only the text is no checkpoint.
+        // The signature is right, but the text is no checkpoint.
         assert_eq!(note.verify(&key), Err(SignatureError::Form(NoteError::Checkpoint)));
     }
 

@@ -1,4 +1,4 @@
-//! That one head is among those of a checkpoint: a text that is verified with the key alone.
+//! A proof that one head is in a checkpoint: a text that is verified with the key alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +14,10 @@ use crate::chain::Hash;
 
 /// Bytes of a proof: a head, a path and a note.
 pub const PROOF: usize = NOTE + 8 * 1024;
-/// What a proof begins with.
+/// A proof's first line.
 const FORM: &str = "c2sp.org/tlog-proof@v1";
 
-/// The way from a head to the signed root.
+/// The path from a head to a signed root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InclusionProof {
     line: String,
@@ -29,42 +29,42 @@ pub struct InclusionProof {
 /// Why a text is not a proof.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofFormError {
-    /// Too much, too little, or something else.
+    /// Too long, too short, or another text.
     #[error("a proof begins with {FORM:?}, then says the head, its index and hashes, and the note")]
     Form,
-    /// The head cannot be read.
+    /// The head is unreadable.
     #[error(transparent)]
     Head(#[from] HeadError),
-    /// The note cannot be read.
+    /// The note is unreadable.
     #[error("its note cannot be read")]
     Note(#[from] NoteError),
 }
 
-/// Why a proof proves nothing.
+/// Why a proof is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
-    /// The checkpoint is not believed.
+    /// The checkpoint is refused.
     #[error("its checkpoint is not believed")]
     Unsigned(#[from] SignatureError),
-    /// The path leads elsewhere.
+    /// The path ends elsewhere.
     #[error("the head is not among the {size} of the checkpoint: the proof was altered")]
     Elsewhere {
-        /// Heads of the checkpoint.
+        /// Heads in the checkpoint.
         size: u64,
     },
-    /// The head cannot be read.
+    /// The head is unreadable.
     #[error(transparent)]
     Head(#[from] HeadError),
 }
 
 impl InclusionProof {
-    /// The proof of the head at `index`, whose line this is, among those that `leaves` are of.
+    /// The proof of the head at `index`, with its line, among the heads of `leaves`.
     #[must_use]
     pub fn new(line: String, index: usize, leaves: &[Hash], note: Note) -> Self {
         Self { line, index: index as u64, path: merkle::path(leaves, index), note }
     }
 
-    /// What is proven, and by which checkpoint, if this key signed that.
+    /// The proven head and its checkpoint, if this key signed that.
     pub fn verify(&self, key: &VerifierKey) -> Result<(Head, Checkpoint), ProofError> {
         let checkpoint = self.note.verify(key)?;
         let leaf = merkle::leaf(self.line.as_bytes());

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::id::{Key, PartitionKey, StreamId};
 use crate::record::StoredLine;
 
-/// A journal that lasts as long as the process.
+/// A journal for the lifetime of the process.
 #[derive(Debug)]
 pub struct MemoryJournal {
     events: Mutex<Events>,
@@ -68,7 +68,7 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// Items in one page. Few, so that histories are cut by its end.
+/// Items in one page: few, so that a page ends within a history.
 const PAGE: usize = 7;
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! Every event of a journal, for whoever rebuilds, checks or exports it: in segments that several
-//! may read at once, in pages, each from where the one before ended.
+//! Every event of a journal, to rebuild, check or export it: in segments that several readers may
+//! read at once, in pages that continue where the last one ended.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use crate::record::{self, StoredLine};
 /// # Contract
 /// * The segments of one call of `segments` together hold every event, each in exactly one, also
 ///   events that are appended later; all events of an asset are in the same segment.
-/// * Within a segment, the items of an asset come together, by rising version. A page may end amid
-///   them; the next page goes on where it ended.
-/// * A scan sees every event whose append was answered before its first page was asked for. Of
-///   those appended meanwhile it may see some, and of each asset only the first ones.
-/// * Segments and places may be kept and used by another process later.
-/// * In a journal that is `ordered`, the assets of its one segment come by rising partition.
-/// * Whatever is stored is given, also what no ledger wrote: an item that is no event is told as
-///   such, and is no error.
+/// * Within a segment, the items of an asset are contiguous, by rising version. A page may end
+///   between them; the next page continues there.
+/// * A scan sees every event whose append returned before the request of its first page. It may
+///   see some of those appended meanwhile, and of each asset only the first ones.
+/// * Segments and positions may be kept and used by another process later.
+/// * In an `ordered` journal, the assets of its one segment come by rising partition.
+/// * Every stored item is returned, also forged ones: an item that is no event is returned as such,
+///   and is no error.
 #[async_trait]
 pub trait Scan: Send + Sync {
     /// Whether the store keeps its partitions in their order.
@@ -30,7 +30,7 @@ pub trait Scan: Send + Sync {
         false
     }
 
-    /// How many events there are, nearly, where that is known without reading them.
+    /// The approximate number of events, if it is known without reading them.
     async fn size(&self) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
@@ -38,7 +38,7 @@ pub trait Scan: Send + Sync {
     /// Divides the journal into `count` segments, at least one.
     async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError>;
 
-    /// The page of `segment` after `place`; from its beginning without one.
+    /// The page of `segment` after `place`, or the first page.
     async fn page(
         &self,
         segment: &Segment,
@@ -49,40 +49,40 @@ pub trait Scan: Send + Sync {
 /// A part of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Which one, from 0.
+    /// Its index, from 0.
     pub number: u32,
-    /// Of how many.
+    /// The total.
     pub of: u32,
-    /// The first partition that can be in it, in a journal that is ordered by partition.
+    /// The first possible partition, in an ordered journal.
     pub from: Option<String>,
-    /// The first partition beyond it, in such a journal.
+    /// The first partition after it, in such a journal.
     pub until: Option<String>,
 }
 
-/// The item that a page ended with.
+/// The last item of a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanPosition {
     /// Its partition.
     pub partition: String,
-    /// Its version, as the store writes it: of a forged item it need not be a whole number.
+    /// Its version, as the store writes it: in a forged item it need not be a whole number.
     pub version: String,
 }
 
 /// A page of a segment.
 #[derive(Debug, Clone, Default)]
 pub struct Scanned {
-    /// What is stored there.
+    /// The stored items.
     pub items: Vec<StoredItem>,
-    /// Where the next page starts; `None` on the segment's last.
+    /// The start of the next page; `None` on the segment's last.
     pub next: Option<ScanPosition>,
 }
 
 /// One item of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredItem {
-    /// The partition that it is stored under: `<tenant>#<asset>` or `<tenant>#<stream>`.
+    /// Its partition: `<tenant>#<asset>` or `<tenant>#<stream>`.
     pub partition: String,
-    /// The line that is stored there, or what is there instead.
+    /// The stored line, or the item in its place.
     pub line: Result<StoredLine, Stray>,
 }
 
@@ -91,7 +91,7 @@ pub struct StoredItem {
 pub struct Stray {
     /// Its version, as the store writes it.
     pub version: String,
-    /// What is wrong with it.
+    /// The fault.
     pub why: String,
 }
 
@@ -101,26 +101,26 @@ impl fmt::Display for Stray {
     }
 }
 
-/// Everything that is stored under one partition.
+/// All items of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// `<tenant>#<asset>` or `<tenant>#<stream>`, or whatever somebody else wrote there.
+    /// `<tenant>#<asset>`, `<tenant>#<stream>` or a forged name.
     pub partition: String,
     /// Its lines, by rising version.
     pub lines: Vec<StoredLine>,
-    /// What is among them and is no event.
+    /// The items that are no events.
     pub strays: Vec<Stray>,
 }
 
 impl Chain {
-    /// Whose history this is; `None` for a partition that is no asset's.
+    /// The asset's key; `None` for a partition of no asset.
     #[must_use]
     pub fn key(&self) -> Option<Key> {
         Key::from_partition(&self.partition)
     }
 
-    /// Which named stream this is; `None` for an asset's history, and for a partition that has the
-    /// name of a stream but no event of one.
+    /// The named stream's key; `None` for an asset's history, and for a partition that has a
+    /// stream's name but no event of one.
     #[must_use]
     pub fn stream(&self) -> Option<PartitionKey> {
         let key = PartitionKey::from_partition(&self.partition).filter(PartitionKey::is_named)?;
@@ -128,7 +128,7 @@ impl Chain {
     }
 }
 
-/// The histories of one segment, one asset after the other. Holds one page and one history.
+/// The histories of one segment, asset by asset. Holds one page and one history.
 pub struct Chains<'a> {
     journal: &'a dyn Scan,
     segment: &'a Segment,
@@ -141,13 +141,13 @@ pub struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    /// The histories of `segment` after `place`, which was [`Chains::place`] of an earlier walk.
+    /// The histories of `segment` after `place`, a [`Chains::place`] of an earlier walk.
     pub fn new(journal: &'a dyn Scan, segment: &'a Segment, after: Option<ScanPosition>) -> Self {
         let (page, done) = (Vec::new().into_iter(), after.clone());
         Self { journal, segment, page, next: after, ended: false, begun: None, done, read: 0 }
     }
 
-    /// The next asset's whole history; `None` after the last.
+    /// The next complete history; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Chain>, StoreError> {
         loop {
             while let Some(stored) = self.page.next() {
@@ -166,19 +166,19 @@ impl<'a> Chains<'a> {
         }
     }
 
-    /// Where somebody else can go on after the histories that were given.
+    /// The position from which another reader can continue.
     #[must_use]
     pub fn place(&self) -> Option<&ScanPosition> {
         self.done.as_ref()
     }
 
-    /// How many items were read.
+    /// The number of items read.
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read
     }
 
-    /// Adds an item to the history that was begun; if it begins another, gives that one back.
+    /// Adds an item to the current history. If it begins another, returns the current one.
     fn take(&mut self, stored: StoredItem) -> Option<(Chain, ScanPosition)> {
         let StoredItem { partition, line } = stored;
         let same = self.begun.as_ref().is_some_and(|(begun, _)| begun.partition == partition);
@@ -200,8 +200,8 @@ impl<'a> Chains<'a> {
         whole
     }
 
-    /// A whole history is put in order once more: an emulator of DynamoDB gives the numbers of a
-    /// scan in the order of their digits, 10 before 2, and its histories are no worse for it.
+    /// Sorts a complete history again: an emulator of DynamoDB returns the numbers of a scan in the
+    /// order of their digits, 10 before 2. Its histories are sound.
     fn give(&mut self, (mut chain, end): (Chain, ScanPosition)) -> Chain {
         chain.lines.sort_by_key(|line| line.version);
         self.done = Some(end);

@@ -1,4 +1,4 @@
-//! The envelope of an event: what stands in every stored line, whatever its type.
+//! The envelope of an event: the fields of every stored line, whatever its type.
 
 use std::borrow::Cow;
 
@@ -57,7 +57,7 @@ fn malformed(error: impl std::error::Error) -> RecordError {
     RecordError::malformed(&error)
 }
 
-/// A field that need not be there, and is text if it is.
+/// An optional field: text, if it is present.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, str>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(transparent)]
@@ -86,12 +86,12 @@ impl<'a> StoredEnvelope<'a> {
         })
     }
 
-    /// Reads a line. Keys that occur twice or are not known are refused.
+    /// Reads a line. Duplicate and unknown keys are refused.
     pub(super) fn read(body: &'a str) -> Result<Self, RecordError> {
         serde_json::from_str(body).map_err(|error| RecordError::malformed(&error))
     }
 
-    /// Whose asset or stream, and which.
+    /// The tenant and asset or stream.
     pub(super) fn key(&self) -> Result<PartitionKey, RecordError> {
         let tenant = self.tenant.parse().map_err(malformed)?;
         let stream = match (&self.asset, &self.stream) {
@@ -102,7 +102,7 @@ impl<'a> StoredEnvelope<'a> {
         Ok(PartitionKey { tenant, stream })
     }
 
-    /// When.
+    /// Time.
     pub(super) fn at(&self) -> Result<DateTime<Utc>, RecordError> {
         time::parse(&self.at).ok_or_else(|| {
             RecordError::Form(format!("{:?} is not a time with six digits", self.at))
@@ -119,7 +119,7 @@ impl EventSource {
         known.unwrap_or(Self::Unknown)
     }
 
-    /// The stored name. What is unknown has none, so it is never written.
+    /// The stored name. An unknown source has none, and is never written.
     pub(super) fn stored_name(self) -> Option<&'static str> {
         match self {
             Self::Api => Some("api"),

@@ -1,8 +1,8 @@
-//! The stored forms of what happened: what stands under `data`, one module a form.
+//! The stored forms of events: the fields under `data`, one module per form.
 //!
 //! `type` and `schema` name a form for ever: its fields and their values never change. A change of
-//! what is written is a new form with the next number. Reading any form gives the event as it is
-//! known today; only the newest form of a type is written.
+//! the written form is a new form with the next number. Every form is read as today's event. Only
+//! the newest form of a type is written.
 
 mod created_v1;
 mod purge_requested_v1;
@@ -27,7 +27,7 @@ use self::soft_deleted_v1::SoftDeletedV1;
 use self::uploaded_v1::UploadedV1;
 use crate::asset::{Event, InvalidField};
 
-/// Every form that can be read.
+/// Every readable form.
 pub(super) const FORMS: [FormReader<Event>; 7] = [
     FormReader::of::<CreatedV1>(),
     FormReader::of::<ReceivedV1>(),
@@ -60,7 +60,7 @@ pub(super) fn find<'f, E>(
     forms.iter().find(|form| form.kind == kind && form.schema == schema)
 }
 
-/// The data of an event whose form is not known, without the whitespace between its tokens.
+/// The data of an event of an unknown form, without the whitespace between its tokens.
 pub(super) fn without_whitespace(data: &RawValue) -> serde_json::Result<Box<RawValue>> {
     let (mut quoted, mut escaped) = (false, false);
     let kept = |c: &char| {
@@ -72,10 +72,10 @@ pub(super) fn without_whitespace(data: &RawValue) -> serde_json::Result<Box<RawV
     RawValue::from_string(data.get().chars().filter(kept).collect())
 }
 
-/// The fields that stand under `data` in the events of one type and schema.
+/// The fields under `data` in the events of one type and schema.
 ///
-/// A form holds values of its own and none of the domain. So a value that the domain gains does not
-/// compile until a form has a place for it.
+/// A form has its own values and none of the domain's. A new value in the domain does not compile
+/// until a form has a place for it.
 pub(super) trait StoredForm: Serialize + DeserializeOwned {
     /// The stored type.
     const KIND: &'static str;
@@ -88,13 +88,13 @@ pub(super) trait StoredForm: Serialize + DeserializeOwned {
     }
 }
 
-/// Reads one form. `E` is what it is read as: the event as it is known today.
+/// Reads one form. `E` is the result: today's event.
 pub(super) struct FormReader<E> {
     pub(super) kind: &'static str,
     pub(super) schema: u32,
-    /// The event that the data tells of.
+    /// Reads the data as an event.
     pub(super) read: fn(&RawValue) -> serde_json::Result<E>,
-    /// The same data as the ledger writes it in this form.
+    /// The data in the ledger's spelling of this form.
     pub(super) rewrite: fn(&RawValue) -> serde_json::Result<StoredData>,
 }
 
@@ -109,7 +109,7 @@ impl<E> FormReader<E> {
     }
 }
 
-/// What happened, in one of its stored forms.
+/// An event in one of its stored forms.
 pub(super) struct StoredData {
     pub(super) kind: &'static str,
     pub(super) schema: u32,

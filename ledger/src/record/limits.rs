@@ -1,8 +1,7 @@
-//! The limits of what is recorded: the writer keeps to them, and an audit holds stored events to
-//! them.
+//! The limits of records: the writer enforces them, and an audit compares stored events with them.
 //!
-//! A name that is refused at creation since a later release was still written before it. So only
-//! what every release refused is over a limit here.
+//! A name that a later release refuses at creation may have been written before it. So only names
+//! that every release refused are over a limit here.
 
 use chrono::{DateTime, Utc};
 
@@ -11,11 +10,11 @@ use super::{EventRecord, forms};
 use crate::asset::{InvalidField, declaration};
 use crate::time;
 
-/// Bytes of who did something.
+/// Bytes of an actor.
 const ACTOR_MAX: usize = 128;
-/// Bytes of the name of a door.
+/// Bytes of a source's name.
 const SOURCE_MAX: usize = 32;
-/// Bytes of a request's name.
+/// Bytes of a request id.
 const REQUEST_MAX: usize = 64;
 /// Bytes of a command's identity: a SHA-256 in hex.
 const COMMAND_MAX: usize = 64;
@@ -26,12 +25,12 @@ impl EventRecord {
         let cause = &self.cause;
         check_time(self.at)?;
         check_cause(&cause.actor, &cause.request, cause.command.as_str())?;
-        // What cannot be written has no line that could be over a limit.
+        // An event that cannot be written has no line over a limit.
         forms::newest(&self.event).map_or(Ok(()), |data| data.limits)
     }
 }
 
-/// Whether every field that stands in each event is within its limits.
+/// Whether the fields of every event's envelope are within limits.
 pub(super) fn check_envelope(
     envelope: &StoredEnvelope<'_>,
     at: DateTime<Utc>,
@@ -128,7 +127,7 @@ mod tests {
             assert_eq!(created(change).unwrap_err().field, field);
         }
         assert_eq!(created(|it, _| it.at = time::FIRST), Ok(()));
-        // Releases before this one took names that hold what is not seen.
+        // Earlier releases accepted names with invisible characters.
         for name in ["a\u{200b}b", "\u{feff}a", "a\u{ad}b", "a\u{e0041}"] {
             assert_eq!(created(|_, it| it.filename = Some(name.into())), Ok(()), "{name:?}");
         }

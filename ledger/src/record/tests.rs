@@ -1,4 +1,4 @@
-//! What stored bytes promise: every form ever written is read for ever.
+//! The promise of stored bytes: every form ever written stays readable.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) fn sample(name: &str) -> String {
     samples().remove(name).unwrap_or_else(|| panic!("{name} has no sample"))
 }
 
-/// One asset's life, told by samples.
+/// One asset's life, as samples.
 fn life() -> Vec<StoredLine> {
     let kinds = [
         "created",
@@ -40,7 +40,7 @@ fn life() -> Vec<StoredLine> {
     (1..).zip(bodies).map(|(version, body)| StoredLine { version, body }).collect()
 }
 
-/// The names of the forms that no sample stands for.
+/// The names of the forms without a sample.
 pub(super) fn without_sample<E>(forms: &[FormReader<E>]) -> Vec<String> {
     let samples = samples();
     let names = forms.iter().map(|form| format!("{}.v{}", form.kind, form.schema));
@@ -134,8 +134,7 @@ fn a_value_to_come_under_an_old_schema_number_is_malformed() {
     assert!(matches!(EventRecord::read(&value), Err(RecordError::Form(_))));
 }
 
-/// The life that the samples tell, but its second event came through a door that this program does
-/// not know.
+/// The life in the samples, but the second event has a source that this program does not know.
 fn life_with_an_unknown_source() -> Vec<StoredLine> {
     let mut prev = Hash::ZERO;
     let relinked = life().into_iter().map(|StoredLine { version, body }| {

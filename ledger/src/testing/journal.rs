@@ -1,8 +1,8 @@
 //! The contract of [`Journal`] and [`Arrivals`] as a suite. Every adapter and every decorator runs
-//! all of it, each function on a store of its own without other writers.
+//! all of it, each function on its own store without other writers.
 //!
-//! A call that fails is repeated as callers repeat it: if an append finds its own line in its
-//! place, it was written, and its reply was lost.
+//! A failed call is retried as callers retry it: if an append finds its own line in its place, it
+//! was written, and its reply was lost.
 
 mod scan;
 

@@ -1,4 +1,4 @@
-//! A named stream, for tests of whoever reads a journal: no program writes one yet.
+//! A named stream, for tests of a journal's readers: no program writes one yet.
 
 use chrono::{DateTime, TimeDelta};
 
@@ -34,7 +34,7 @@ pub fn events(tenant: &Tenant, count: u64) -> Vec<StoredLine> {
     lines
 }
 
-/// The same line, but `from` is `to` in it.
+/// The same line, with `to` for `from`.
 ///
 /// # Panics
 /// If `from` is not in it.

@@ -1,5 +1,5 @@
-//! The adapters on DynamoDB, on an engine of their own, with the two things that a run wants and
-//! DynamoDB has not: an order of arrival, and a place for a follower's position.
+//! The adapters on DynamoDB, on their own engine, with two additions that a run needs: an order of
+//! arrival, and a store for a follower's position.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +24,18 @@ use stores::DynamoLanes;
 use stores::DynamoViews;
 use tokio::sync::watch;
 
-/// Requests in a thousand that go wrong on the wire, below all that the run does itself.
+/// Requests in a thousand that fail on the wire, beside the faults of the run itself.
 const WIRE_FAULTS: u64 = 40;
-/// Enough that the SDK never gives up: the run has ways of its own to lose a call.
+/// High enough that the SDK never gives up: the run loses calls by itself.
 const ATTEMPTS: u32 = 12;
-/// When the SDK stops waiting for a reply.
+/// The SDK's timeout of a reply.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// The same at an endpoint, where time is real.
+/// The same at an endpoint, in real time.
 const REAL_PATIENCE: Duration = Duration::from_secs(10);
-/// The first wait before the SDK tries again there.
+/// The delay before the SDK's first retry there.
 const REAL_WAIT: Duration = Duration::from_millis(25);
 
-/// Fresh tables on a fresh engine, at the end of a bad wire.
+/// New tables on a new engine, over a faulty connection.
 pub(crate) async fn stores(seed: u64) -> (Arrived, Beside, DynamoLanes) {
     let engine = Engine::new();
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(PATIENCE).build();
@@ -57,8 +57,8 @@ fn stores_in(tables: Tables) -> (Arrived, Beside, DynamoLanes) {
     (Arrived { journal, order: Arc::default() }, rows, lanes)
 }
 
-/// Tables at the endpoint that the environment names, made once for all seeds: each is a tenant of
-/// its own, and to make a table can take an endpoint as long as many seeds.
+/// Tables at the environment's endpoint, created once for all seeds: each seed is a tenant. An
+/// endpoint can need the time of many seeds to create a table.
 pub(crate) struct Given(Tables);
 
 impl Given {
@@ -67,8 +67,7 @@ impl Given {
         Some(Self(Tables::create(client()?, false).await))
     }
 
-    /// For one seed. A connection lives as long as the runtime that opened it, and a seed has one
-    /// of its own.
+    /// For one seed. A connection ends with the runtime that opened it, and each seed has its own.
     pub(crate) fn stores(&self) -> (Arrived, Beside, DynamoLanes) {
         stores_in(self.0.through(client().unwrap()))
     }
@@ -86,7 +85,7 @@ fn client() -> Option<Client> {
     Some(Client::from_conf(config.build()))
 }
 
-/// A journal whose order of arrival is noted beside it.
+/// A journal with its order of arrival beside it.
 pub(crate) struct Arrived {
     journal: Arc<DynamoJournal>,
     order: Arc<MemoryJournal>,
@@ -102,7 +101,7 @@ impl Journal for Arrived {
         self.journal.last(key).await
     }
 
-    /// Goes on also if the caller crashes: what was written has arrived.
+    /// Continues if the caller crashes: a written event has arrived.
     async fn append_to(
         &self,
         partition: &PartitionKey,
@@ -185,7 +184,7 @@ impl Positions for Beside {
         self.position.load().await
     }
 
-    /// The rows first: what is lost between the two is written again.
+    /// The rows first: without the position, they are written again.
     async fn commit(
         &self,
         generations: &[Generation],

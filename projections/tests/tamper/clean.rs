@@ -1,4 +1,4 @@
-//! No false alarms: on many clean assets, and beside somebody who writes all the time.
+//! No false alarms: on many clean assets, and beside a constant writer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::{TamperFixture, findings};
 
 /// Clean assets, of every state.
 const CLEAN: u32 = 10_000;
-/// Assets that are written beside the audit, and how often each.
+/// Assets written during the audit, and the writes to each.
 const BUSY: u32 = 8;
 const CHANGES: usize = 30;
 
@@ -58,7 +58,7 @@ async fn a_named_stream_is_examined_and_needs_no_row() {
     for (lines, kinds) in cases {
         let (sqlite, dynamodb) = (sqlite().await, dynamodb().await);
         let mut worlds = vec![dynamodb];
-        // A file refuses what does not follow.
+        // A file refuses unlinked events.
         worlds.extend(kinds.is_empty().then_some(sqlite));
         for world in worlds {
             world.keep(&Story::begin("main", 1).received()).await;
@@ -86,7 +86,7 @@ async fn the_rows_of_every_tenant_are_held_against_the_journal() {
         }
         assert_eq!(world.findings().await, []);
         let rows = world.views.rows(world.views.generations().await.unwrap().current);
-        // All that is left of a tenant, and a row of another that has too few events.
+        // The last row of a tenant, and a row of another tenant with too few events.
         let gone = Story::begin("gone", 2);
         let ahead = stories[1].clone().deleted();
         for asset in [gone.asset(), ahead.asset()] {
@@ -108,7 +108,7 @@ async fn the_rows_of_every_tenant_are_held_against_the_journal() {
     }
 }
 
-/// Deletes and restores, and brings the rows a little later, as streams do.
+/// Deletes and restores, and updates the rows a little later, like streams.
 async fn write(world: &TamperFixture, nth: u32) {
     let runner =
         Runner::new(world.journal.clone(), world.views.clone(), Arc::new(Clock::default()));
@@ -127,7 +127,7 @@ async fn write(world: &TamperFixture, nth: u32) {
 
 async fn nothing_is_reported_beside_a_writer(world: TamperFixture, store: &str) {
     let (mut audit, done) = (world.audit(), AtomicBool::new(false));
-    // As long as a row may take that is merely on its way.
+    // The maximum time of a row's update.
     audit.patience = Duration::from_secs(30);
     let writing = async {
         join_all((0..BUSY).map(|nth| write(&world, nth))).await;

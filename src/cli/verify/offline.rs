@@ -1,4 +1,4 @@
-//! What `verify` looks at beside a ledger: exports, bare chains, and checkpoints kept elsewhere.
+//! The inputs of `verify` beside a ledger: exports, bare chains, and checkpoints kept elsewhere.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -83,8 +83,8 @@ pub(super) async fn compare(
     of_this_ledger(met)
 }
 
-/// Looks at a file, and says meanwhile how much of it was checked. It is opened once: what is
-/// compared with a checkpoint is what was checked.
+/// Checks a file, and shows the progress. It is opened once: the bytes compared with a checkpoint
+/// are those that were checked.
 pub(super) fn look(
     path: &Path,
     against: Option<&CheckpointHeads>,
@@ -96,7 +96,7 @@ pub(super) fn look(
     let bare = matches!(looked, InputKind::Bare(_));
     let mut tell = TeeReport::new(report);
     *seen = checked(looked, comparison.as_mut(), &mut |finding| tell.tell(finding))?;
-    // An export of nothing says so in its manifest; a pipe is empty also if its other end failed.
+    // An export of nothing has a manifest; a pipe is empty also if its other end failed.
     let histories = seen.assets + seen.streams;
     let nothing = bare && histories == 0 && tell.report.count() == 0;
     ensure!(!nothing, "--file {}: no event to verify", path.display());
@@ -110,8 +110,8 @@ pub(super) fn look(
     Ok(())
 }
 
-/// A checkpoint that knows none of the assets is another ledger's, or everything was replaced:
-/// that is for a person to tell apart.
+/// If a checkpoint has none of the assets, it is another ledger's, or everything was replaced: a
+/// person must decide.
 fn of_this_ledger(
     ComparisonResult { heads, removed, others }: ComparisonResult,
 ) -> anyhow::Result<()> {
@@ -137,7 +137,7 @@ fn checked(
     }
 }
 
-/// A report that is told of findings by somebody who does not ask how it went.
+/// A report that also gets findings from a sender that ignores errors.
 struct TeeReport<'a> {
     report: &'a mut VerifyReport,
     failed: io::Result<()>,

@@ -1,4 +1,4 @@
-//! What `verify` tells: a table for people, JSON Lines for machines.
+//! `verify`'s output: a table for people, JSON Lines for machines.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use crate::cli::{render, table};
 use crate::plural::{count as so_many, listed};
 
-/// Findings that a table shows; the rest are counted by kind. Nobody reads more, and they would
-/// have to be kept.
+/// Findings that a table shows; the rest are counted by kind. More is unreadable, and would have to
+/// be kept.
 const SHOWN: usize = 1000;
 /// Hex digits of a hash that a table shows.
 const SHORT: usize = 12;
@@ -26,20 +26,20 @@ pub(super) struct VerifyReport {
     counts: BTreeMap<FindingKind, u64>,
 }
 
-/// The last line for machines.
+/// The last line of JSON.
 #[derive(Serialize)]
 struct ReportSummary {
     checked: VerifiedCounts,
     findings: BTreeMap<&'static str, u64>,
-    /// Whether that was everything.
+    /// Whether all was verified.
     whole: bool,
 }
 
-/// How much was looked at.
+/// What was verified.
 #[derive(Default, PartialEq, Serialize)]
 pub(super) struct VerifiedCounts {
     pub(super) assets: u64,
-    /// Named streams, told of where there are any.
+    /// Named streams, shown if there are any.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) streams: u64,
     pub(super) events: u64,
@@ -57,7 +57,7 @@ impl VerifyReport {
         Self { json, tenant, shown: Vec::new(), counts: BTreeMap::new() }
     }
 
-    /// How many findings there were so far.
+    /// The number of findings so far.
     pub(super) fn count(&self) -> u64 {
         self.counts.values().sum()
     }
@@ -70,7 +70,7 @@ impl VerifyReport {
         Ok(())
     }
 
-    /// Takes a finding: machines are told at once.
+    /// Takes a finding. JSON is written at once.
     pub(super) fn tell(&mut self, finding: Finding) -> io::Result<()> {
         *self.counts.entry(finding.kind).or_default() += 1;
         if self.json {
@@ -82,8 +82,8 @@ impl VerifyReport {
         Ok(())
     }
 
-    /// Tells the rest, whether that is the `whole`, and how many findings there were. Of a look
-    /// that came to nothing there is nothing to tell.
+    /// Writes the rest, and whether the audit was `whole`. Returns the number of findings. An audit
+    /// without any result has no output.
     pub(super) fn end(self, checked: VerifiedCounts, whole: bool) -> io::Result<u64> {
         let count = self.count();
         if !whole && count == 0 && checked == VerifiedCounts::default() {
@@ -123,7 +123,7 @@ impl VerifyReport {
     }
 }
 
-/// Whoever reads may have read enough, but is still owed the exit code: so the look goes on.
+/// The reader may close the pipe early, but still gets the exit code: the audit continues.
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! What only a checkpoint can show, done straight in either store.
+//! Faults that only a checkpoint reveals, made in either store.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Tables};
@@ -15,14 +15,14 @@ use stores::{DynamoJournal, SqliteJournal};
 use super::super::*;
 use super::world::{ASSETS, Ledger, Place, Quiet, key, lines};
 
-/// Whoever holds the credentials of the store.
+/// An attacker with the store's credentials.
 enum Raw {
     Sqlite(Connection),
     Dynamo(Tables),
 }
 
 impl Raw {
-    /// Puts these lines in the place of the history.
+    /// Replaces the history with these lines.
     async fn rewrite(&self, key: &Key, before: &[StoredLine], after: &[StoredLine]) {
         for line in before {
             self.erase(key, line.version).await;
@@ -64,7 +64,7 @@ impl Raw {
     }
 }
 
-/// The same history with another beginning, each event linked to the one before it.
+/// The same history from another start, each event linked to the previous one.
 fn rewritten(lines: &[StoredLine]) -> Vec<StoredLine> {
     let mut all: Vec<StoredLine> = Vec::new();
     for line in lines {
@@ -120,7 +120,7 @@ async fn each_deed_is_named(ledger: Ledger, raw: Raw) {
         ("a last event edited", 3, rewritten_last(3), &[FindingKind::Edited]),
         ("an asset removed", 4, Vec::new(), &[FindingKind::Removed]),
         ("a history written anew", 5, rewritten(&lines(5, 4)), &[FindingKind::Rewritten]),
-        // Nothing comes after the event that was seen: it may have been edited alone.
+        // No event follows the checkpoint's: it may have been edited alone.
         ("the same, no longer", 6, rewritten(&lines(6, 3)), &[FindingKind::Edited]),
     ];
     for (_, nth, after, _) in &deeds {
@@ -204,7 +204,7 @@ async fn an_export_is_compared_with_a_checkpoint_too() {
     assert!(found.iter().all(|finding| finding.kind == FindingKind::Removed));
 }
 
-/// What was compared are the heads that were vouched for, or nothing was compared.
+/// The compared heads are those that were vouched for, or the comparison fails.
 #[tokio::test]
 async fn heads_that_change_between_the_look_and_the_comparison_are_noticed() {
     let (place, full) = (Place::new(), Ledger::full().await);

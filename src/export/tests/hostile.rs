@@ -1,4 +1,4 @@
-//! Files that were made to do harm, or have come to harm.
+//! Files made to do harm, and damaged files.
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
@@ -16,7 +16,7 @@ use super::super::form::{EVENTS, HISTORY};
 use super::super::*;
 use super::world::{Ledger, Place, chain, files, findings, found_in, gzip, key, lines};
 
-/// Why something is refused, and what it is.
+/// The reason of a refusal, and its input.
 type Case<T> = (&'static str, T);
 /// A file of a tar.
 type Entry = (&'static str, tar::EntryType, &'static [u8]);
@@ -61,7 +61,7 @@ fn what_unpacks_to_no_end_is_not_unpacked_to_its_end() {
     }
     let found = found_in(Endless(0));
     assert!(found[0].says.contains("longer than"), "{found:?}");
-    // A thousand times smaller than what it holds.
+    // A thousand times smaller than its content.
     let bomb = gzip(&vec![b' '; 16 * 1024 * 1024]);
     assert!(bomb.len() < 256 * 1024);
     let found = found_in(Cursor::new(bomb));
@@ -84,7 +84,7 @@ fn one_history_is_held_only_as_far_as_histories_go() {
     let large = format!("{first}{}\"}}\n", "x".repeat(200_000));
     for (line, number) in [(large.as_str(), HISTORY / large.len() + 1), ("\n", EVENTS + 1)] {
         let line = line.to_owned();
-        // A buffer more is read, and nothing beyond it.
+        // One more buffer is read, and no more.
         let left = (number + 4) * line.len() + 512 * 1024;
         let found = found_in(Again { line, left });
         assert_eq!(found.len(), 1, "{found:?}");
@@ -140,7 +140,7 @@ fn tar(path: &Path, entries: &[Entry]) {
     let mut archive = tar::Builder::new(File::create(path).unwrap());
     for (name, kind, bytes) in entries {
         let mut header = tar::Header::new_ustar();
-        // By hand: the library would not write such names.
+        // By hand: the library refuses such names.
         header.as_ustar_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_size(bytes.len() as u64);
         header.set_entry_type(*kind);
@@ -228,7 +228,7 @@ async fn nothing_of_a_damaged_export_is_imported() {
     assert_eq!(empty.journal.history(&key(1)).await.unwrap(), []);
 }
 
-/// An export whose heads, counts and chains are all sound, of one event that `change` was done to.
+/// An export with sound heads, counts and chains, of one event, altered by `change`.
 fn export_of(place: &Place, change: impl Fn(String) -> String) -> std::path::PathBuf {
     let shape = place.shape("odd", Layout::Segment, false);
     let _ = fs::remove_dir_all(&shape.out);

@@ -1,4 +1,4 @@
-//! What goes out comes back, byte for byte.
+//! An import restores every exported byte.
 
 use engine::Engine;
 use ledger::Effects;
@@ -120,7 +120,7 @@ async fn one_tenant_s_assets_are_taken_and_no_other_s() {
     let mut theirs = EventRecord::read(&lines(1, 1)[0].body).unwrap();
     theirs.key.tenant = "other".parse().unwrap();
     full.journal.append(&theirs.key, theirs.line().unwrap()).await.unwrap();
-    // Of a tenant that is not asked for, a broken history stops nothing.
+    // A broken history of an unselected tenant does not matter.
     let broken = Key { tenant: "broken".parse().unwrap(), ..key(2) };
     full.journal.append(&broken, lines(2, 1)[0].clone()).await.unwrap();
     for (name, assets) in [("main", ASSETS), ("other", 1)] {
@@ -221,7 +221,7 @@ async fn what_is_not_finished_leaves_nothing_behind() {
             .export(Vec::new(), &ExportFilter::default(), &mut writer, &mut quiet)
             .await
             .unwrap();
-        // What another run has begun, or left when it was killed, is in nobody's way.
+        // Leftovers of a killed run, or another run's files, do no harm.
         let second = ExportWriter::create(shape.clone(), at, ExportFilter::default()).unwrap();
         drop(writer);
         second.finish().unwrap();

@@ -1,4 +1,4 @@
-//! Named streams beside the assets: taken out, checked, brought back, and vouched for.
+//! Named streams beside the assets: exported, checked, imported, and vouched for.
 
 use std::fs;
 use std::io::Cursor;
@@ -23,7 +23,7 @@ fn tenant(name: &str) -> Tenant {
     name.parse().unwrap()
 }
 
-/// A ledger with all assets, a stream of their tenant, and one of a tenant that sorts before it.
+/// A ledger with all assets, a stream of their tenant, and one of a tenant that sorts first.
 async fn with_streams() -> Ledger {
     let full = Ledger::full().await;
     for of in ["main", "else"] {
@@ -38,7 +38,7 @@ async fn exported(ledger: &Ledger, shape: &ExportShape) -> (ExportManifest, Path
     (manifest, shape.out.clone())
 }
 
-/// Everything that a journal holds.
+/// The content of a journal.
 async fn held(ledger: &Ledger) -> Vec<(String, Vec<StoredLine>)> {
     let (whole, mut all) = (ledger.journal.segments(1).await.unwrap(), Vec::new());
     let mut chains = Chains::new(&*ledger.journal, &whole[0], None);
@@ -189,7 +189,7 @@ async fn what_was_done_to_a_stream_of_an_export_has_its_name_and_its_line() {
     assert_eq!(findings(&out).unwrap(), []);
 }
 
-/// As in the files of assets.
+/// As in the assets' files.
 #[tokio::test]
 async fn a_flipped_bit_of_a_stream_is_found_and_located_wherever_it_is() {
     let (place, small) = (Place::new(), Ledger::of(MemoryJournal::default()));

@@ -1,4 +1,4 @@
-//! What was changed in an export is found, and where it stands is told.
+//! A change in an export is found, and its place is reported.
 
 use std::fs;
 use std::io::Cursor;
@@ -10,7 +10,7 @@ use ledger::journal::MemoryJournal;
 use super::super::*;
 use super::world::{ASSETS, Ledger, Place, chain, findings, found_in, key, lines};
 
-/// Its name, what it is found as, in which line, and what it does.
+/// Its name, the kind of finding, the line, and the change.
 type Case = (&'static str, FindingKind, &'static str, fn(&mut Vec<String>));
 
 fn edit(file: &Path, change: impl Fn(&mut Vec<String>)) {
@@ -26,7 +26,7 @@ async fn what_was_done_to_the_events_has_its_name_and_its_line() {
     let export = place.exported().await;
     let events = export.join("events/000001.jsonl");
     let whole = fs::read_to_string(&events).unwrap();
-    // The fifth asset has six events, and its first stands in line 15.
+    // The fifth asset has six events, the first in line 15.
     let cases: [Case; 7] = [
         ("edited", FindingKind::Edited, ":17:", |l| l[16] = l[16].replace("bob", "eve")),
         ("deleted", FindingKind::Deleted, ":16:", |l| drop(l.remove(15))),
@@ -42,7 +42,7 @@ async fn what_was_done_to_the_events_has_its_name_and_its_line() {
         let named = found.iter().find(|finding| finding.kind == kind);
         let named = named.unwrap_or_else(|| panic!("{name}: {found:#?}"));
         assert!(named.says.contains(line), "{name}: {named:#?}");
-        // A line that is no event is taken for a part of what it stands behind.
+        // A line that is no event is part of the history before it.
         let of = if name == "garbage" { 4 } else { 5 };
         assert_eq!(named.asset, key(of).partition(), "{name}: {named:#?}");
         fs::write(&events, &whole).unwrap();
@@ -70,7 +70,7 @@ async fn an_asset_that_was_put_in_or_grew_is_found_by_the_heads() {
 async fn a_line_under_another_name_is_found_and_draws_no_others_to_itself() {
     let place = Place::new();
     let export = place.exported().await;
-    // The fifth asset has six events, of which the first stands in line 15.
+    // The fifth asset has six events, the first in line 15.
     let places = [1, 2, 3, 15, 17, 20, 210].map(|line| ("events/000001.jsonl", line));
     for (name, line) in places.into_iter().chain([1, 5, 60].map(|line| ("heads.jsonl", line))) {
         let file = export.join(name);
@@ -118,12 +118,12 @@ async fn small(place: &Place) -> PathBuf {
     shape.out
 }
 
-/// Located is a flip if a finding names its very line. There is no byte of which nobody vouches.
+/// A flip is located if a finding names its line. Every byte is covered.
 #[tokio::test]
 async fn a_flipped_bit_is_found_and_located_wherever_it_is() {
     let place = Place::new();
     let export = small(&place).await;
-    // What a manifest says beside its counts and its root is nobody's to check.
+    // A manifest's fields beside its counts and root cannot be checked.
     for name in ["events/000001.jsonl", "heads.jsonl"] {
         let file = export.join(name);
         let bytes = fs::read(&file).unwrap();
@@ -136,7 +136,7 @@ async fn a_flipped_bit_is_found_and_located_wherever_it_is() {
             let place = format!("{name}:{line}:");
             let located = found.iter().any(|finding| finding.says.contains(&place));
             assert!(located, "{bit:#x} at {at}, {place} {found:#?}");
-            // A line that joins another takes two heads away.
+            // A line that joins another removes two heads.
             assert!(found.len() <= 5, "{bit:#x} at {at}, {place} {found:#?}");
         }
         fs::write(&file, &bytes).unwrap();
@@ -161,6 +161,6 @@ async fn a_manifest_that_counts_otherwise_is_found() {
 
 #[test]
 fn a_tail_that_nobody_kept_the_head_of_is_not_missed() {
-    // Said aloud: a bare chain that was cut at a line's end is a whole chain.
+    // A known limit: a bare chain cut at a line's end is a whole chain.
     assert_eq!(found_in(Cursor::new(chain(3, 2))), []);
 }

@@ -132,7 +132,7 @@ impl ExportObserver for Quiet {
     fn too_long(&mut self, _partition: &str, _bytes: usize) {}
 }
 
-/// A folder of its own for each test.
+/// A separate folder for each test.
 pub(super) struct Place(TempDir);
 
 impl Place {
@@ -171,14 +171,14 @@ pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// What a check of an export finds.
+/// The findings in an export.
 pub(super) fn findings(of: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut found = Vec::new();
     check(&Archive::open(of)?, &mut |finding| found.push(finding), &mut |_| ())?;
     Ok(found)
 }
 
-/// What a check of one file of lines finds.
+/// The findings in one file of lines.
 pub(super) fn found_in(from: impl Read + 'static) -> Vec<Finding> {
     let mut found = Vec::new();
     let runs = Runs::of_one("chain.jsonl", from).unwrap();
@@ -192,7 +192,7 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     packed.finish().unwrap()
 }
 
-/// One asset's chain as the API gives it out.
+/// One asset's chain in the form of the API.
 pub(super) fn chain(nth: u64, count: u64) -> String {
     lines(nth, count).iter().flat_map(|line| [line.body.as_str(), "\n"]).collect()
 }

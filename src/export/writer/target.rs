@@ -1,4 +1,4 @@
-//! Where an export goes: a folder or a tar, under a name of its own until it is whole.
+//! An export's output: a folder or a tar, under a temporary name until complete.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -11,11 +11,11 @@ use tempfile::{SpooledTempFile, TempDir};
 
 use super::super::durable::{self, PartialFile};
 
-/// Names of archives that an export is not written as: readers want to find the files of a tar.
+/// Archive names that are refused: readers need to find the files of a tar.
 const PACKED: [&str; 8] = ["gz", "tgz", "zip", "zst", "xz", "bz2", "7z", "rar"];
 
-/// What an export becomes: first under a name of its own, so that nothing unfinished has the right
-/// one. Dropped before it is finished, it takes away what it wrote.
+/// The output of an export. It has a temporary name until it is complete, so no unfinished output
+/// has the right one. When dropped unfinished, it is removed.
 pub(super) struct OutputTarget {
     kind: TargetKind,
     out: PathBuf,
@@ -27,7 +27,7 @@ enum TargetKind {
 }
 
 impl OutputTarget {
-    /// Begins; there must be nothing at its place.
+    /// Creates it; its path must be free.
     pub(super) fn create(out: &Path) -> anyhow::Result<Self> {
         let extension = out.extension().and_then(|it| it.to_str()).map(str::to_lowercase);
         let kind = match extension.as_deref() {
@@ -73,7 +73,7 @@ impl OutputTarget {
     }
 }
 
-/// Histories are as private as the folder that they came from.
+/// Histories are as private as their source folder.
 fn write(path: &Path, from: &mut impl Read, made: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|it| !made.contains(*it)) {
         DirBuilder::new().mode(0o700).recursive(true).create(folder)?;
@@ -84,7 +84,7 @@ fn write(path: &Path, from: &mut impl Read, made: &mut BTreeSet<PathBuf>) -> io:
     file.sync_all()
 }
 
-/// The same export makes the same bytes: nothing of the machine is in a header.
+/// Equal exports make equal bytes: no header contains data of the machine.
 fn append(
     to: &mut tar::Builder<impl Write>,
     name: &str,

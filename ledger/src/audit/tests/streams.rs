@@ -27,7 +27,7 @@ fn found(lines: Vec<StoredLine>, known: &[ExpectedHeads], expected: &[(u64, &str
     assert!(examined.history.is_none(), "it is no asset's");
 }
 
-/// Each line from `from` on, linked to the one before it.
+/// Each line from `from` on, linked to the previous one.
 fn relinked(mut lines: Vec<StoredLine>, from: usize) -> Vec<StoredLine> {
     for at in from - 1..lines.len() {
         let body = CanonicalLine::following(&lines[at].body, lines[at - 1].hash()).unwrap().body;

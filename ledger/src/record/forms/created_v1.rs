@@ -1,4 +1,4 @@
-//! `created`, schema 1: what was declared of a file.
+//! `created`, schema 1: the declaration of a file.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `received`, schema 1: the version of the object that is the content from here on.
+//! `received`, schema 1: the object version that is the content from this event on.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +7,9 @@ use crate::asset::{Event, InvalidField};
 use crate::objects::ObjectVersion;
 use crate::record::limits::{check_sha256, check_text};
 
-/// Bytes of what S3 calls a version: its own limit.
+/// Bytes of an S3 version id: S3's own limit.
 const VERSION_ID_MAX: usize = 1024;
-/// Bytes of an entity tag: S3's own have 35 or a few more.
+/// Bytes of an entity tag: S3's have 35 or a few more.
 const ETAG_MAX: usize = 256;
 
 #[derive(Serialize, Deserialize)]

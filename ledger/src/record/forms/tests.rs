@@ -1,4 +1,4 @@
-//! What a new form takes: a second schema of a type, and a new type, each added here.
+//! The cost of a new form: a second schema of a type, and a new type, added here.
 
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::journal::scan::Chain;
 use crate::record::tests::{sample, without_sample};
 use crate::record::{CanonicalLine, Cause, CommandId, EventRecord, RecordError, StoredLine};
 
-/// A second schema of `created`: a field has another name, and a value another spelling.
+/// A second schema of `created`: one field has another name, one value another spelling.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreatedV2 {
@@ -74,7 +74,7 @@ fn a_second_schema_of_a_type_is_read_beside_the_first() {
     };
     assert_eq!(fold(&second), fold(&first));
 
-    // Each number is a form of its own: what is in one is not taken under the other.
+    // Each number is a form of its own: data of one is refused under the other.
     let swapped = [
         body.replace(r#""schema":1"#, r#""schema":2"#),
         newer.replace(r#""schema":2"#, r#""schema":1"#),
@@ -97,7 +97,7 @@ fn an_old_form_is_spelt_in_its_own_schema_and_held_to_its_own_limits() {
     assert_eq!(canonical.limits.unwrap_err().field, "filename");
 }
 
-/// What may come to happen beside what can happen today.
+/// Today's events, and a future one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum FutureEvent {
     Created(Event),

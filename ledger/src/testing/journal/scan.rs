@@ -35,7 +35,7 @@ async fn an_empty_journal_has_segments_too(journal: &dyn Scan) {
     }
 }
 
-/// Histories of one event to many, of two tenants, together more than a page.
+/// Histories of one to many events, of two tenants, larger than one page.
 async fn many_histories<J: Journal>(journal: &J) -> BTreeMap<String, Vec<StoredLine>> {
     let mut given = BTreeMap::new();
     for nth in 1..=60 {
@@ -68,7 +68,7 @@ async fn histories_are_given_once_and_whole(
     assert_eq!(&found, given);
 }
 
-/// Each history is read by another reader, which knows only where the previous one ended.
+/// Each history is read by a new reader, which knows only the end of the previous one.
 async fn a_walk_goes_on_where_another_ended(
     journal: &dyn Scan,
     segments: &[Segment],
