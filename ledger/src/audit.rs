@@ -128,7 +128,7 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
         }
     };
     let whole = broken.is_none() && chain.strays.is_empty();
-    if whole && known.iter().all(|known| agrees(chain, known)) {
+    if whole && known.iter().all(|known| agrees(chain, head.as_ref(), known)) {
         return Examination { history, head, findings: Vec::new() };
     }
     let mut findings = forensic::examine(chain, known);
@@ -139,7 +139,11 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     Examination { history, head, findings }
 }
 
-fn agrees(chain: &Chain, known: &ExpectedHeads) -> bool {
+fn agrees(chain: &Chain, head: Option<&Head>, known: &ExpectedHeads) -> bool {
+    // The head is the usual one, and its hash is known.
+    if let Some(head) = head.filter(|head| head.version == known.version) {
+        return head.hash == known.hash;
+    }
     let place = usize::try_from(known.version).ok().and_then(|version| version.checked_sub(1));
     let line = place.and_then(|place| chain.lines.get(place));
     line.is_some_and(|line| line.hash() == known.hash)

@@ -57,7 +57,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 fn complete(operation: &mut Operation) {
     if let Some(RefOr::T(body)) = &mut operation.request_body {
-        body.required = Some(Required::False); // the one body there is is optional
+        body.required = Some(Required::False); // the only body is optional
     }
     let answers = &mut operation.responses.responses;
     if answers.contains_key("413") {

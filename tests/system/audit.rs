@@ -31,10 +31,7 @@ impl Desk {
         let server = ServeProcess::start(&folder.path().join("data"));
         let mut ids = Vec::new();
         for _ in 0..3 {
-            let created = server.create().await;
-            let url = created["upload_url"].as_str().unwrap();
-            assert_eq!(server.http.put(url).body("bytes").send().await.unwrap().status(), 200);
-            ids.push(created["id"].as_str().unwrap().to_owned());
+            ids.push(server.upload("bytes").await);
         }
         for id in &ids {
             let confirmed = server.request(Method::PUT, &format!("/asset/{id}")).send().await;

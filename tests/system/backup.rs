@@ -153,10 +153,7 @@ async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
     let [data, other, out, restored] =
         ["data", "other", "out", "restored"].map(|name| folder.path().join(name));
     let server = ServeProcess::start(&data);
-    let created = server.create().await;
-    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
-    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
-    server.wait_for(id, "RECEIVED").await;
+    let id = server.received("hello").await;
     let backup = |from: &Path| run(&["backup"], [from, &out], ["--data", "--out"]);
     let restore = |to: &Path| run(&["restore"], [&out, to], ["--from", "--data"]);
     assert!(backup(&data).status.success());
@@ -177,7 +174,7 @@ async fn a_backup_is_refused_what_it_must_not_touch_and_keeps_what_it_was() {
     assert!(!restored.exists() && !folder.path().join("restored.restoring").exists());
     assert!(run(&["backup", "--deep"], [&data, &out], ["--data", "--out"]).status.success());
     assert!(restore(&restored).status.success());
-    assert_eq!(ServeProcess::start(&restored).state(id).await["state"], "RECEIVED");
+    assert_eq!(ServeProcess::start(&restored).state(&id).await["state"], "RECEIVED");
 }
 
 #[tokio::test]
@@ -185,10 +182,7 @@ async fn a_deep_look_names_the_file_that_was_altered() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = ServeProcess::start(&data);
-    let created = server.create().await;
-    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
-    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
-    server.wait_for(id, "RECEIVED").await;
+    let id = server.received("hello").await;
     assert!(server.stop());
     let verify = |how| {
         let mut verify = program();
@@ -202,7 +196,7 @@ async fn a_deep_look_names_the_file_that_was_altered() {
     let found = verify("--objects=deep");
     assert_eq!(found.status.code(), Some(1), "{}", text(&found));
     let said = text(&found);
-    assert!(said.contains("object-altered") && said.contains(id), "{said}");
+    assert!(said.contains("object-altered") && said.contains(&id), "{said}");
 }
 
 /// Files: enough for a slow copy.
@@ -214,11 +208,7 @@ async fn a_backup_that_is_stopped_or_killed_spoils_nothing_and_the_next_goes_on(
     let data = folder.path().join("data");
     let server = ServeProcess::start(&data);
     for nth in 0..FILES {
-        let created = server.create().await;
-        let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
-        let bytes = vec![u8::try_from(nth).unwrap(); 4 << 20];
-        assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
-        server.wait_for(id, "RECEIVED").await;
+        server.received(vec![u8::try_from(nth).unwrap(); 4 << 20]).await;
     }
     for signal in ["-INT", "-KILL"] {
         let [out, restored] =
@@ -236,9 +226,7 @@ async fn a_backup_that_is_stopped_or_killed_spoils_nothing_and_the_next_goes_on(
         let found = verify.output().unwrap();
         assert!(found.status.success(), "{signal}: {}", text(&found));
         // A later interrupted backup leaves the previous one unchanged.
-        let created = server.create().await;
-        let url = created["upload_url"].as_str().unwrap();
-        assert_eq!(server.http.put(url).body("more").send().await.unwrap().status(), 200);
+        server.upload("more").await;
         let manifest = std::fs::read(out.join("backup.json")).unwrap();
         std::fs::remove_dir_all(&restored).unwrap();
         let mut again = program();

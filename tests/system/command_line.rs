@@ -176,9 +176,7 @@ async fn what_is_kept_is_for_its_owner_alone_whatever_the_umask() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = ServeProcess::start_as(open(), &data);
-    let created = server.create().await;
-    let put = server.http.put(created["upload_url"].as_str().unwrap()).body("x").send().await;
-    assert_eq!(put.unwrap().status(), 200);
+    server.upload("x").await;
     let (files, folders) = private(&data);
     assert!(files + folders > 10, "{files} files and {folders} folders");
     assert!(server.stop());
@@ -189,10 +187,7 @@ async fn what_a_command_makes_of_it_is_too() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let server = ServeProcess::start_as(open(), &at("data"));
-    let created = server.create().await;
-    let put = server.http.put(created["upload_url"].as_str().unwrap()).body("x").send().await;
-    assert_eq!(put.unwrap().status(), 200);
-    server.wait_for(created["id"].as_str().unwrap(), "RECEIVED").await;
+    server.received("x").await;
     assert!(server.stop());
     for (line, made, least) in [
         ("backup --data data --out backup", "backup", 2),

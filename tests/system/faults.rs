@@ -165,10 +165,7 @@ async fn a_folder_among_the_drafts_stops_no_start_and_is_left_alone() {
         std::fs::write(folder.join("notes.txt"), "somebody's").unwrap();
     }
     let server = ServeProcess::start(&data);
-    let created = server.create().await;
-    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
-    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
-    server.wait_for(id, "RECEIVED").await;
+    server.received("hello").await;
     assert!(server.stop());
     for folder in &folders {
         assert_eq!(std::fs::read(folder.join("notes.txt")).unwrap(), b"somebody's");
@@ -209,10 +206,7 @@ async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     let list = data.join("s3/objects.sqlite");
     let older = flushed(&list);
     let server = ServeProcess::start(&data);
-    let created = server.create().await;
-    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
-    assert_eq!(server.http.put(url).body("hello").send().await.unwrap().status(), 200);
-    server.wait_for(id, "RECEIVED").await;
+    let id = server.received("hello").await;
     assert!(server.stop());
     let newer = flushed(&list);
     let version = std::fs::read_dir(data.join("s3/objects")).unwrap().next().unwrap().unwrap();
@@ -221,7 +215,7 @@ async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--data"];
     let refused = program().args(serve).arg(&data).output().unwrap();
     let error = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && error.contains(id), "{error}");
+    assert!(!refused.status.success() && error.contains(&id), "{error}");
     assert!(error.contains("restore"), "no remedy: {error}");
     assert_eq!(std::fs::read(version.path()).unwrap(), b"hello");
 
@@ -232,6 +226,6 @@ async fn an_older_list_of_objects_is_refused_and_loses_no_file() {
 
     put_back(&list, &newer);
     let server = ServeProcess::start(&data);
-    assert_eq!(server.state(id).await["state"], "RECEIVED");
+    assert_eq!(server.state(&id).await["state"], "RECEIVED");
     assert!(server.stop());
 }

@@ -114,13 +114,10 @@ impl Place {
 }
 
 async fn uploaded(server: &ServeProcess, bytes: &'static str) -> String {
-    let created = server.create().await;
-    let (id, url) = (created["id"].as_str().unwrap(), created["upload_url"].as_str().unwrap());
-    assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
-    server.wait_for(id, "RECEIVED").await;
-    server.wait_for_row(id).await;
+    let id = server.received(bytes).await;
+    server.wait_for_row(&id).await;
     ready(server).await;
-    id.to_owned()
+    id
 }
 
 async fn confirm(server: &ServeProcess, id: &str) {

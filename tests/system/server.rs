@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Body, Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
 /// The time after which a step has failed.
@@ -67,6 +67,21 @@ impl ServeProcess {
         let created = self.request(Method::POST, "/asset").send().await.unwrap();
         assert_eq!(created.status(), 201);
         created.json().await.unwrap()
+    }
+
+    /// Creates an asset and uploads its bytes.
+    pub(crate) async fn upload(&self, bytes: impl Into<Body>) -> String {
+        let created = self.create().await;
+        let url = created["upload_url"].as_str().unwrap();
+        assert_eq!(self.http.put(url).body(bytes).send().await.unwrap().status(), 200);
+        created["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Uploads a file and waits until the ledger has recorded it.
+    pub(crate) async fn received(&self, bytes: impl Into<Body>) -> String {
+        let id = self.upload(bytes).await;
+        self.wait_for(&id, "RECEIVED").await;
+        id
     }
 
     pub(crate) async fn state(&self, id: &str) -> Value {

@@ -58,10 +58,7 @@ impl Said {
 }
 
 async fn upload(server: &ServeProcess, bytes: &'static str) -> String {
-    let created = server.create().await;
-    let url = created["upload_url"].as_str().unwrap();
-    assert_eq!(server.http.put(url).body(bytes).send().await.unwrap().status(), 200);
-    let id = created["id"].as_str().unwrap().to_owned();
+    let id = server.upload(bytes).await;
     let confirmed = server.request(Method::PUT, &format!("/asset/{id}")).send().await.unwrap();
     assert_eq!(confirmed.status(), 202);
     id

@@ -118,7 +118,7 @@ kinds! {
     ObjectMissing "object-missing",
     /// The pinned version has other bytes than recorded.
     ObjectAltered "object-altered",
-    /// An object that the ledger recorded as purged.
+    /// An object of an asset that was purged, or is being purged.
     ObjectPresent "object-present",
     /// The bucket shows a change that no event records.
     ObjectUnrecorded "object-unrecorded",

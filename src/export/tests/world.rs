@@ -178,6 +178,28 @@ pub(super) fn findings(of: &Path) -> anyhow::Result<Vec<Finding>> {
     Ok(found)
 }
 
+/// Flips a bit of each byte of these files: each is found, and located by its line.
+pub(super) fn every_flipped_bit_is_located(export: &Path, names: &[&str]) {
+    for name in names {
+        let file = export.join(name);
+        let bytes = fs::read(&file).unwrap();
+        for (at, bit) in (0..bytes.len()).zip([0x01, 0x20, 0x80].into_iter().cycle()) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= bit;
+            fs::write(&file, &flipped).unwrap();
+            let found = findings(export).unwrap();
+            let line = bytes[..at].split(|byte| *byte == b'\n').count();
+            let place = format!("{name}:{line}:");
+            let located = found.iter().any(|finding| finding.says.contains(&place));
+            assert!(located, "{bit:#x} at {at}, {place} {found:#?}");
+            // A line that joins another takes two heads away.
+            assert!(found.len() <= 5, "{bit:#x} at {at}, {place} {found:#?}");
+        }
+        fs::write(&file, &bytes).unwrap();
+    }
+    assert_eq!(findings(export).unwrap(), []);
+}
+
 /// The findings in one file of lines.
 pub(super) fn found_in(from: impl Read + 'static) -> Vec<Finding> {
     let mut found = Vec::new();
