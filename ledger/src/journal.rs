@@ -27,7 +27,7 @@ pub enum Appended {
 /// The append-only history of every asset.
 ///
 /// # Contract
-/// * `append_to` is atomic and durable: once it answers [`Appended::Written`], the event survives a
+/// * `append_to` is atomic and durable: once it returns [`Appended::Written`], the event survives a
 ///   crash of this process and machine. An append that fails may have taken effect.
 /// * A version is written once. A later writer gets [`Appended::Taken`] with the stored event, at
 ///   any later time.
