@@ -33,10 +33,10 @@ pub enum Appended {
 ///   any later time.
 /// * In a file, `append_to` accepts only an event that follows: version − 1 must be the last one,
 ///   with the hash that `line` names as `prev`; before version 1 there must be none. Otherwise it
-///   fails as `Corrupt`: the caller did not read the stored history. A DynamoDB table does not check
-///   this: a condition covers the item of its own key only, and a transaction would double the cost
-///   of each append. There the caller's load is the check. Memory also accepts broken histories,
-///   for tests that need them.
+///   fails as `Corrupt`: the caller did not read the stored history. A DynamoDB table does not
+///   check this: a condition covers the item of its own key only, and a transaction would double
+///   the cost of each append. There the caller's load is the check. Memory also accepts broken
+///   histories, for tests that need them.
 /// * `history` and `last` see every event whose append returned before the call.
 /// * Stored bytes are returned unchanged.
 #[async_trait]
