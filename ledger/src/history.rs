@@ -201,8 +201,29 @@ impl History {
     /// The asset at a point in time, including that point.
     #[must_use]
     pub fn as_of(&self, at: DateTime<Utc>) -> Option<Asset> {
-        let count = self.entries.partition_point(|entry| entry.record.at <= at);
-        self.at_version(count as u64)
+        self.at_version(self.count_until(at) as u64)
+    }
+
+    /// The asset at a point in time, if it existed then, and after each later event.
+    pub fn since(&self, at: DateTime<Utc>) -> impl Iterator<Item = Option<Asset>> {
+        let (before, later) = self.entries.split_at(self.count_until(at));
+        let then = if later.is_empty() {
+            Some(self.asset.clone())
+        } else {
+            fold(&self.asset.key, before).ok()
+        };
+        let grow = |asset: &mut Option<Asset>, entry: &Entry| {
+            *asset = match asset.take() {
+                None => Asset::begin(self.asset.key.clone(), &entry.record, entry.hash).ok(),
+                Some(mut asset) => asset.apply(&entry.record, entry.hash).ok().map(|()| asset),
+            };
+            Some(asset.clone())
+        };
+        std::iter::once(then.clone()).chain(later.iter().scan(then, grow))
+    }
+
+    fn count_until(&self, at: DateTime<Utc>) -> usize {
+        self.entries.partition_point(|entry| entry.record.at <= at)
     }
 }
 

@@ -30,6 +30,7 @@ use self::suspects::{Suspect, Suspects};
 use crate::current::CurrentGeneration;
 use crate::generations::Generations;
 use crate::rows::{Rows, StoredRow};
+use crate::totals::TotalsDrift;
 use crate::views::Views;
 
 pub use self::followed::followed;
@@ -95,10 +96,12 @@ impl RowAudit {
         told: &Arc<AuditProgress>,
     ) -> Result<(), StoreError> {
         let list = self.views.generations().await?;
+        let rows = self.views.rows(list.current);
         let walk = AuditWalk {
             audit: self.clone(),
             current: Arc::new(CurrentGeneration::new(self.views.clone())),
-            rows: self.views.rows(list.current),
+            drift: Arc::new(TotalsDrift::new(rows.totals(self.tenant.as_ref()).await?)),
+            rows,
             findings: findings.clone(),
             progress: told.clone(),
         };
@@ -116,6 +119,7 @@ impl RowAudit {
             walk.rows(&tenant).await?;
             walk.parked(&tenant).await?;
         }
+        walk.mend_totals().await?;
         Ok(())
     }
 }
@@ -134,6 +138,8 @@ struct AuditWalk {
     current: Arc<CurrentGeneration>,
     /// The generation that was current when the audit began.
     rows: Arc<dyn Rows>,
+    /// The totals that were stored when the audit began.
+    drift: Arc<TotalsDrift>,
     findings: Findings,
     progress: Arc<AuditProgress>,
 }
@@ -170,7 +176,12 @@ impl AuditWalk {
         };
         self.tell(odd(&found)).await;
         let seen = self.row(&key).await?;
-        match judge(&found, &seen, self.audit.effects.now()) {
+        let judged = judge(&found, &seen, self.audit.effects.now());
+        match &judged.history {
+            Some(history) => self.drift.add(history),
+            None => self.drift.broken(&key.tenant),
+        }
+        match judged.verdict {
             RowVerdict::Sound => Ok(None),
             RowVerdict::Waiting(_) | RowVerdict::Wrong(_) => Ok(Some(Suspect::new(key, found))),
         }
@@ -187,8 +198,8 @@ impl AuditWalk {
                 strays: Vec::new(),
             },
         };
-        let verdict = judge(&chain, &seen, self.audit.effects.now());
-        Ok((seen, verdict))
+        let judged = judge(&chain, &seen, self.audit.effects.now());
+        Ok((seen, judged.verdict))
     }
 
     async fn row(&self, key: &Key) -> Result<ObservedRow, StoreError> {

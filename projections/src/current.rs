@@ -37,7 +37,8 @@ impl CurrentGeneration {
         Self { generations, known: Mutex::default() }
     }
 
-    async fn rows(&self) -> Result<Arc<dyn Rows>, StoreError> {
+    /// The rows of the current generation.
+    pub(crate) async fn rows(&self) -> Result<Arc<dyn Rows>, StoreError> {
         if let Some(rows) = self.known() {
             return Ok(rows);
         }

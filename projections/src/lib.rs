@@ -20,6 +20,7 @@ pub mod rows;
 pub mod runner;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod totals;
 pub mod views;
 
 pub use current::CurrentGeneration;
@@ -32,4 +33,5 @@ pub use reader::Reader;
 pub use replay::Replay;
 pub use rows::Rows;
 pub use runner::Runner;
+pub use totals::TotalsReader;
 pub use views::Views;

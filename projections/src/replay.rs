@@ -27,6 +27,7 @@ use crate::generations::{
 };
 use crate::rows::Rows;
 use crate::runner::Runner;
+use crate::totals::TenantSums;
 
 pub use compare::{Difference, Differences};
 pub use tally::{Phase, ReplayTally, TallySnapshot};
@@ -156,7 +157,7 @@ impl Replay {
         let rows = scratch.rows(Generation::FIRST);
         let begun = self.begun(Generation::FIRST, String::new()).await?;
         let filled = rehearsal.fill(rows.clone(), begun, |_| ()).await?;
-        rehearsal.compared(rows, filled, None).await
+        Ok(rehearsal.compared(rows, filled, None).await?.map(|(report, _)| report))
     }
 
     /// Switches back to the generation that is kept, and returns it.
@@ -180,13 +181,15 @@ impl Replay {
         let generation = begun.generation;
         let rows = self.table.rows(generation);
         let filled = self.fill(rows.clone(), begun, |progress| hold.note(progress)).await?;
-        let Some(report) = self.compared(rows, filled, self.announcing().as_ref()).await? else {
-            return Ok(ReplayOutcome::Stopped);
-        };
+        let compared = self.compared(rows.clone(), filled, self.announcing().as_ref()).await?;
+        let Some((report, sums)) = compared else { return Ok(ReplayOutcome::Stopped) };
         let accepted = self.options.accept_restored && report.broken_count == 0;
         if report.is_doubtful() && !self.options.accept_broken && !accepted {
             self.give_up().await?;
             return Ok(ReplayOutcome::Refused(report));
+        }
+        for sums in sums {
+            persist(|| sums.store(&*rows)).await?;
         }
         self.switch(generation).await?;
         if self.options.accept_restored {
@@ -201,23 +204,23 @@ impl Replay {
         table.lanes().map(|_| Runner::new(journal, table, self.effects.clone()))
     }
 
-    /// The findings, or `None` if it was stopped before the end.
+    /// The findings, and the sums of the new rows; `None` if it was stopped before the end.
     async fn compared(
         &self,
         built: Arc<dyn Rows>,
         filled: Filled,
         runner: Option<&Runner>,
-    ) -> Result<Option<ReplayReport>, ReplayError> {
+    ) -> Result<Option<(ReplayReport, Vec<TenantSums>)>, ReplayError> {
         let Filled::Whole(progress) = filled else { return Ok(None) };
         // Writing of rows was stopped: there is nothing to compare or to switch to.
         let useless = progress.broken_count > 0 && !self.options.accept_broken;
-        let differences = if useless {
-            Some(Differences::default())
+        let compared = if useless {
+            Some((Differences::default(), Vec::new()))
         } else {
             let list = self.list().await?;
             self.compare(self.table.rows(list.current), built, runner).await?
         };
-        Ok(differences.map(|differences| report(progress, differences)))
+        Ok(compared.map(|(differences, sums)| (report(progress, differences), sums)))
     }
 
     async fn list(&self) -> Result<GenerationList, StoreError> {

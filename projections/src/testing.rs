@@ -9,6 +9,7 @@ mod lanes;
 mod parking;
 mod positions;
 mod story;
+mod totals;
 mod unread;
 mod views;
 
@@ -18,6 +19,7 @@ pub use generations::generations;
 pub use lanes::lanes;
 pub use positions::positions;
 pub use story::{Clock, Story};
+pub use totals::totals;
 pub use unread::unreadable_rows;
 pub use views::conformance;
 

@@ -64,6 +64,7 @@ impl Files {
 async fn memory() {
     testing::conformance(async || MemoryViews::default()).await;
     testing::generations(async || MemoryViews::default()).await;
+    testing::totals(async || MemoryViews::default()).await;
     testing::positions(async || MemoryViews::default()).await;
 }
 
@@ -79,6 +80,7 @@ async fn memory_tells_of_rows_that_cannot_be_read() {
 async fn memory_behind_faults() {
     testing::conformance(async || faulty(MemoryViews::default())).await;
     testing::generations(async || faulty(MemoryViews::default())).await;
+    testing::totals(async || faulty(MemoryViews::default())).await;
     testing::positions(async || faulty(MemoryViews::default())).await;
 }
 
@@ -87,6 +89,7 @@ async fn sqlite() {
     let files = Files::new();
     testing::conformance(async || files.open()).await;
     testing::generations(async || files.open()).await;
+    testing::totals(async || files.open()).await;
     testing::positions(async || files.open()).await;
 }
 
@@ -104,6 +107,7 @@ async fn sqlite_behind_faults() {
     let files = Files::new();
     testing::conformance(async || faulty(files.open())).await;
     testing::generations(async || faulty(files.open())).await;
+    testing::totals(async || faulty(files.open())).await;
     testing::positions(async || faulty(files.open())).await;
 }
 
@@ -167,6 +171,7 @@ async fn dynamodb() {
     for shards in [1, 3, 8] {
         testing::conformance(async || dynamo(Engine::new().tables().await, shards)).await;
         testing::generations(async || dynamo(Engine::new().tables().await, shards)).await;
+        testing::totals(async || dynamo(Engine::new().tables().await, shards)).await;
     }
 }
 
@@ -197,6 +202,7 @@ async fn dynamodb_tells_of_rows_that_cannot_be_read() {
 async fn dynamodb_behind_faults() {
     testing::conformance(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
     testing::generations(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
+    testing::totals(async || faulty(dynamo(Engine::new().tables().await, 8))).await;
 }
 
 /// At the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`; without one, on the engine again.
@@ -204,4 +210,5 @@ async fn dynamodb_behind_faults() {
 async fn the_given_dynamodb() {
     testing::conformance(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
     testing::generations(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
+    testing::totals(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
 }

@@ -112,6 +112,8 @@ kinds! {
     RowAltered "row-altered",
     /// The rows' position is one that this journal does not have.
     PositionLost "position-lost",
+    /// Totals of a tenant that are not those of its assets.
+    TotalsDrifted "totals-drifted",
     /// An asset that could not be projected and needs a person.
     Parked "parked",
     /// The pinned version of the object is gone.

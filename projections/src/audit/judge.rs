@@ -76,16 +76,25 @@ impl ObservedRow {
     }
 }
 
+/// The verdict, and the history if it is sound.
+pub(super) struct JudgedRow {
+    pub(super) verdict: RowVerdict,
+    pub(super) history: Option<History>,
+}
+
 /// Compares a history with a row that was read before it.
-pub(super) fn judge(chain: &Chain, seen: &ObservedRow, now: DateTime<Utc>) -> RowVerdict {
+pub(super) fn judge(chain: &Chain, seen: &ObservedRow, now: DateTime<Utc>) -> JudgedRow {
     if chain.lines.is_empty() && chain.strays.is_empty() {
-        return RowVerdict::of(orphaned(chain, seen).into_iter().collect());
+        let verdict = RowVerdict::of(orphaned(chain, seen).into_iter().collect());
+        return JudgedRow { verdict, history: None };
     }
     let examined = examine_with(chain, seen.known().as_slice());
-    match examined.history {
-        Some(history) if examined.findings.is_empty() => compare(&history, seen, now),
+    match examined.history.filter(|_| examined.findings.is_empty()) {
+        Some(history) => {
+            JudgedRow { verdict: compare(&history, seen, now), history: Some(history) }
+        }
         // The row of a broken history proves only the version that the history once had.
-        _ => RowVerdict::of(examined.findings),
+        None => JudgedRow { verdict: RowVerdict::of(examined.findings), history: None },
     }
 }
 
@@ -179,7 +188,7 @@ mod tests {
     ) -> (&'static str, bool, String) {
         let (partition, lines) = (story.key.partition(), story.lines.clone());
         let chain = Chain { partition, lines, strays: Vec::new() };
-        let verdict = judge(&chain, &ObservedRow::Row(row.map(Box::new)), now);
+        let verdict = judge(&chain, &ObservedRow::Row(row.map(Box::new)), now).verdict;
         let waits = matches!(verdict, RowVerdict::Waiting(_));
         match verdict.findings().as_slice() {
             [] => ("sound", waits, String::new()),

@@ -20,6 +20,7 @@ use super::{AuditWalk, RowAudit};
 use crate::generations::Generations;
 use crate::rows::Rows;
 use crate::runner::{ProjectedAsset, Runner};
+use crate::totals::TenantSums;
 use crate::views::{Parked, PutOutcome, Views};
 
 /// Rebuilds rows, one asset at a time.
@@ -58,7 +59,7 @@ impl Mender {
             return Ok(Mended::Unknown);
         }
         let chain = Chain { partition: key.partition(), lines, strays: Vec::new() };
-        let findings = judge(&chain, &seen, self.effects.now()).findings();
+        let findings = judge(&chain, &seen, self.effects.now()).verdict.findings();
         match findings.first().map(|finding| finding.kind) {
             None | Some(FindingKind::RowMissing | FindingKind::RowStale) => {}
             Some(FindingKind::RowAltered) if is_witness(&chain, &seen) => {
@@ -211,6 +212,21 @@ impl AuditWalk {
             repair = Some("the row was taken away".to_owned());
         }
         self.tell(vec![Finding { repair, ..finding }]).await;
+        Ok(())
+    }
+
+    /// Reports drifted totals, and sums the rows of their tenants again if that is enabled.
+    pub(super) async fn mend_totals(&self) -> Result<(), StoreError> {
+        let RowAudit { journal, effects, repair, tenant, .. } = &self.audit;
+        for (tenant, finding) in self.drift.findings(tenant.as_ref()) {
+            let mut repaired = None;
+            if *repair {
+                let sums = TenantSums::of(&*self.rows, &tenant, &**journal, &**effects).await?;
+                sums.store(&*self.rows).await?;
+                repaired = Some("the rows of the tenant were summed again".to_owned());
+            }
+            self.tell(vec![Finding { repair: repaired, ..finding }]).await;
+        }
         Ok(())
     }
 

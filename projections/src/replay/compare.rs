@@ -18,6 +18,7 @@ use super::walk::RowWalk;
 use super::{Phase, Replay, ReplayError};
 use crate::rows::{Rows, StoredRow};
 use crate::runner::{ProjectedAsset, Runner};
+use crate::totals::TenantSums;
 use crate::views::Views;
 
 /// Assets that are named; the rest is counted.
@@ -105,7 +106,8 @@ struct ComparedGenerations<'a> {
 }
 
 impl Replay {
-    /// The differences between the rows of `read` and those of `built`; `None` if it was stopped.
+    /// The differences between the rows of `read` and those of `built`, and the sums of `built` by
+    /// tenant; `None` if it was stopped.
     ///
     /// A late row may have events that are not in the feed yet. After the switch this could not be
     /// detected, so `runner` announces them first.
@@ -114,17 +116,19 @@ impl Replay {
         read: Arc<dyn Rows>,
         built: Arc<dyn Rows>,
         runner: Option<&Runner>,
-    ) -> Result<Option<Differences>, ReplayError> {
+    ) -> Result<Option<(Differences, Vec<TenantSums>)>, ReplayError> {
         self.tally.enter(Phase::Comparing);
-        let mut found = Differences::default();
+        let (mut found, mut all_sums) = (Differences::default(), Vec::new());
         for tenant in self.tenants(&[&read, &built]).await? {
             let (read, built) = (read.clone(), built.clone());
+            let mut sums = TenantSums::begin(&tenant, &*self.effects);
             let sides = ComparedGenerations { replay: self, runner, tenant, read, built };
-            if !sides.compare(&mut found).await? {
+            if !sides.compare(&mut found, &mut sums).await? {
                 return Ok(None);
             }
+            all_sums.push(sums);
         }
-        Ok(Some(found))
+        Ok(Some((found, all_sums)))
     }
 }
 
@@ -139,7 +143,11 @@ fn order(left: Option<&StoredRow>, right: Option<&StoredRow>) -> Ordering {
 
 impl ComparedGenerations<'_> {
     /// Compares the rows of the tenant; returns `false` if it was stopped.
-    async fn compare(&self, found: &mut Differences) -> Result<bool, ReplayError> {
+    async fn compare(
+        &self,
+        found: &mut Differences,
+        sums: &mut TenantSums,
+    ) -> Result<bool, ReplayError> {
         let [mut old, mut new] = [&self.read, &self.built].map(|it| RowWalk::new(it, &self.tenant));
         let (tally, mut count) = (&self.replay.tally, 0);
         let (mut left, mut right) = (old.next().await?, new.next().await?);
@@ -149,7 +157,7 @@ impl ComparedGenerations<'_> {
             let two = if order == Ordering::Less { None } else { right.take() };
             left = if one.is_some() { old.next().await? } else { left };
             right = if two.is_some() { new.next().await? } else { right };
-            self.look(one, two, found).await?;
+            self.look(one, two, found, sums).await?;
             count += 1;
             if count % STEP == 0 {
                 tally.compared(STEP);
@@ -168,22 +176,28 @@ impl ComparedGenerations<'_> {
         read: Option<StoredRow>,
         built: Option<StoredRow>,
         found: &mut Differences,
+        sums: &mut TenantSums,
     ) -> Result<(), ReplayError> {
         let Some(id) = read.as_ref().or(built.as_ref()).map(|row| row.id.clone()) else {
             return Ok(());
         };
-        let built = built.map(|row| row.asset).transpose()?;
-        let difference = match (read.map(|row| row.asset), built) {
+        let mut built = built.map(|row| row.asset).transpose()?;
+        let difference = match (read.map(|row| row.asset), &built) {
             (None, _) => Some(Difference::Missing),
             (Some(Err(_)), Some(_)) => Some(Difference::Unreadable),
             (Some(Ok(read)), Some(built)) if read.version < built.version => {
                 Some(self.behind(&read).await?)
             }
             (Some(Ok(read)), Some(built)) if read.version == built.version => {
-                Some(tell_apart(&read, &built))
+                Some(tell_apart(&read, built))
             }
-            (Some(_), _) => self.look_again(&id).await?,
+            (Some(_), _) => {
+                let (again, made) = self.look_again(&id).await?;
+                built = made.or(built);
+                again
+            }
         };
+        built.iter().for_each(|built| sums.add(built));
         if let Some(difference) = difference {
             self.announce(&id, difference).await?;
             found.add(format!("{}#{id}", self.tenant), difference);
@@ -218,33 +232,39 @@ impl ComparedGenerations<'_> {
         Ok(persist(project).await?)
     }
 
-    /// Reads a row that is ahead of the new generation, and then the journal. `None` for a row
-    /// whose history does not verify, which is reported as such.
-    async fn look_again(&self, id: &str) -> Result<Option<Difference>, ReplayError> {
-        let Ok(asset) = id.parse() else { return Ok(Some(Difference::Orphaned)) };
+    /// Reads a row that is ahead of the new generation, and then the journal; also returns the row
+    /// that it puts there. No difference for a row whose history does not verify, which is reported
+    /// as such.
+    async fn look_again(
+        &self,
+        id: &str,
+    ) -> Result<(Option<Difference>, Option<Asset>), ReplayError> {
+        let only = |difference| Ok((Some(difference), None));
+        let Ok(asset) = id.parse() else { return only(Difference::Orphaned) };
         let key = Key { tenant: self.tenant.clone(), asset };
         let read = match persist(|| self.read.get(&key)).await {
             Ok(Some(read)) => Some(read),
-            Ok(None) => return Ok(Some(Difference::Same)), // a tombstone, swept meanwhile
+            Ok(None) => return only(Difference::Same), // a tombstone, swept meanwhile
             Err(error) if error.kind.is_of_one_asset() => None,
             Err(error) => return Err(error.into()),
         };
         let history = match self.fold(&key).await {
             Ok(Some(history)) => history,
-            Ok(None) => return Ok(Some(Difference::Orphaned)),
-            Err(error) if error.kind.is_of_one_asset() => return Ok(None),
+            Ok(None) => return only(Difference::Orphaned),
+            Err(error) if error.kind.is_of_one_asset() => return Ok((None, None)),
             Err(error) => return Err(error.into()),
         };
         let fold = history.asset();
         if is_over(fold, self.replay.effects.now()) {
-            return Ok(Some(Difference::Expired));
+            return only(Difference::Expired);
         }
         persist(|| self.built.put(fold)).await?;
-        Ok(Some(match read {
+        let difference = match read {
             None => Difference::Unreadable,
             Some(read) if read.version < fold.version => late(&read, &history),
             Some(read) => tell_apart(&read, fold),
-        }))
+        };
+        Ok((Some(difference), Some(fold.clone())))
     }
 
     async fn fold(&self, key: &Key) -> Result<Option<History>, StoreError> {

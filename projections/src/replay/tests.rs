@@ -16,6 +16,7 @@ use super::*;
 use crate::generations::GenerationList;
 use crate::runner::{ProjectionHint, Runner};
 use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
+use crate::totals::{Totals, TotalsKey};
 use crate::views::{ListQuery, MemoryViews, PutOutcome, Views};
 
 struct World {
@@ -539,4 +540,22 @@ async fn what_no_ledger_wrote_and_is_no_assets_is_passed_over() {
     let stray = StoredLine { version: 1, body: "not an event".to_owned() };
     world.journal.append(&story(2).key, stray).await.unwrap();
     assert_eq!(refused(world.replay().run().await).broken_count, 1);
+}
+
+#[tokio::test]
+async fn a_replay_sums_the_rows_that_it_builds() {
+    let others = [Story::begin("other", 4), Story::begin("other", 5).received()];
+    let stories: Vec<_> = (1..=3).map(story).chain(others).collect();
+    let world = World::with(&stories).await;
+    for stories in [&[][..], &stories[..], &stories[2..]] {
+        world.project(stories).await;
+        switched(world.replay().run().await);
+        let totals = world.table.rows(world.list().await.current).totals(None).await.unwrap();
+        let figures = |(key, row): (TotalsKey, Result<Totals, StoreError>)| {
+            let figures = row.unwrap().figures;
+            (key.tenant.to_string(), figures["assets"], figures["awaiting"])
+        };
+        let figures: Vec<_> = totals.into_iter().map(figures).collect();
+        assert_eq!(figures, [("main".to_owned(), 3, 0), ("other".to_owned(), 2, 1)]);
+    }
 }

@@ -19,6 +19,7 @@ use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
 use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use crate::position::{Position, PositionCommit, Positions};
 use crate::rows::{RowPage, Rows};
+use crate::totals::{StoredTotals, Totals, TotalsKey};
 use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
 /// How a call fails.
@@ -136,6 +137,14 @@ impl<T: Rows> Rows for FaultyViews<T> {
 
     async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
         self.call("erase", self.inner.erase(tenant, part, id)).await
+    }
+
+    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
+        self.call("totals", self.inner.totals(tenant)).await
+    }
+
+    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
+        self.call("put_totals", self.inner.put_totals(key, row)).await
     }
 }
 

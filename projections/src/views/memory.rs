@@ -17,6 +17,7 @@ use crate::generations::{Generation, GenerationList, Generations, ReplayProgress
 use crate::position::{Position, PositionCommit, Positions};
 use crate::row;
 use crate::rows::{RowPage, Rows, StoredRow};
+use crate::totals::{StoredTotals, Totals, TotalsKey};
 
 /// Rows of one page.
 const PAGE: usize = 100;
@@ -41,6 +42,7 @@ struct MemoryTables {
     /// Unreadable rows, and the causes; their readable content is among the other rows.
     unread: HashMap<(Generation, Key), String>,
     parked: BTreeMap<Key, Parked>,
+    totals: BTreeMap<(Generation, TotalsKey), Totals>,
     position: Position,
     list: GenerationList,
     progress: Option<ReplayProgress>,
@@ -49,8 +51,8 @@ struct MemoryTables {
 impl Default for MemoryTables {
     fn default() -> Self {
         let (assets, unread, parked) = (HashMap::new(), HashMap::new(), BTreeMap::new());
-        let position = Position::BEGINNING;
-        Self { assets, unread, parked, position, list: GenerationList::default(), progress: None }
+        let (position, list, progress) = (Position::BEGINNING, GenerationList::default(), None);
+        Self { assets, unread, parked, totals: BTreeMap::new(), position, list, progress }
     }
 }
 
@@ -271,6 +273,22 @@ impl Rows for MemoryViews {
         }
         Ok(())
     }
+
+    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
+        let tables = self.tables();
+        let ours = tables.totals.iter().filter(|((of, _), _)| *of == self.generation);
+        let ours = ours.filter(|((_, key), _)| tenant.is_none_or(|tenant| *tenant == key.tenant));
+        Ok(ours.map(|((_, key), row)| (key.clone(), Ok(row.clone()))).collect())
+    }
+
+    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
+        let (mut tables, at) = (self.tables(), (self.generation, key.clone()));
+        if tables.totals.get(&at).is_some_and(|stored| stored.revision >= row.revision) {
+            return Ok(PutOutcome::Stale);
+        }
+        tables.totals.insert(at, row.clone());
+        Ok(PutOutcome::Written)
+    }
 }
 
 #[async_trait]
@@ -314,8 +332,9 @@ impl Generations for MemoryViews {
     }
 
     async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        self.tables().assets.retain(|(of, _), rows| {
+        let (mut removed, mut tables) = (0, self.tables());
+        tables.totals.retain(|(of, _), _| *of != generation);
+        tables.assets.retain(|(of, _), rows| {
             removed += if *of == generation { rows.len() as u64 } else { 0 };
             *of != generation
         });

@@ -1,6 +1,7 @@
 //! The checks after all activity has ended.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use ledger::asset::{AssetStatus, Event};
@@ -8,6 +9,9 @@ use ledger::history::History;
 use ledger::id::Key;
 use ledger::objects::CurrentObject;
 use ledger::record::EventSource;
+
+use projections::TotalsReader;
+use projections::totals::{TenantProjection, Usage};
 
 use crate::actors::{follower, hint};
 use crate::world::{CommandOutcome, SimulatedFeed, SimulatedStore, SimulatedTable, Simulation};
@@ -70,6 +74,7 @@ pub(crate) async fn check<J: SimulatedStore, V: SimulatedTable>(
         }
     }
     check_parked(world).await;
+    check_usage(world).await;
     world.hear_out().await;
     let seen = world.seen();
     outcome.violations.clone_from(&seen.violations);
@@ -86,6 +91,25 @@ async fn check_parked<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J
     let parked = world.rows().await.parked(&world.tenant, 10).await.unwrap();
     if !parked.is_empty() {
         world.violated(format!("set aside without cause: {parked:?}"));
+    }
+}
+
+/// The usage is the sum over the folds of the journal.
+async fn check_usage<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
+    let mut expected = vec![0; Usage.figures().len()];
+    for key in keys(world).await {
+        let Some(history) = world.history(&key).await else { continue };
+        let asset = history.asset();
+        if asset.status() != AssetStatus::Purged {
+            expected.iter_mut().zip(Usage.fold(asset)).for_each(|(sum, share)| *sum += share);
+        }
+    }
+    let (journal, views) = (world.journal.clone(), world.views.clone());
+    let reader = TotalsReader::new(journal, views, world.effects.clone(), Duration::ZERO);
+    let usage = reader.read(&Usage, &world.tenant).await.unwrap().figures;
+    let figures: Vec<_> = Usage.figures().iter().map(|name| usage[*name]).collect();
+    if figures != expected {
+        world.violated(format!("the usage is {figures:?}, and the assets make it {expected:?}"));
     }
 }
 

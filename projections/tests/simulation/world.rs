@@ -20,6 +20,7 @@ use projections::feed::{FeedCursor, Lanes};
 use projections::generations::{Generation, GenerationList, ReplayProgress};
 use projections::position::{Position, PositionCommit, Positions};
 use projections::rows::RowPage;
+use projections::totals::{StoredTotals, Totals, TotalsKey};
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use projections::{CurrentGeneration, Generations, Reader, Rows, Runner};
 
@@ -286,6 +287,14 @@ impl Rows for Distant<dyn Rows> {
 
     async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
         self.faults.around(self.views.erase(tenant, part, id)).await
+    }
+
+    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
+        self.faults.around(self.views.totals(tenant)).await
+    }
+
+    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
+        self.faults.around(self.views.put_totals(key, row)).await
     }
 }
 

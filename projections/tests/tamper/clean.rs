@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::join_all;
 use ledger::asset::Event;
 use ledger::audit::{Finding, FindingKind};
 use ledger::id::Tenant;
 use ledger::record::StoredLine;
 use ledger::testing::streams;
-use projections::Runner;
 use projections::audit::RowAudit;
 use projections::runner::ProjectionHint;
 use projections::testing::{Clock, Story};
+use projections::views::PutOutcome;
+use projections::{Runner, TotalsReader};
 
 use crate::store::{dynamodb, sqlite};
 use crate::{TamperFixture, findings};
@@ -108,6 +110,40 @@ async fn the_rows_of_every_tenant_are_held_against_the_journal() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_that_the_assets_do_not_make_are_told_and_summed_again() {
+    for world in [sqlite().await, dynamodb().await] {
+        for nth in 0..10 {
+            world.keep(&story(nth)).await;
+        }
+        let rows = world.views.rows(world.views.generations().await.unwrap().current);
+        summed_at(&world, Clock::default()).await;
+        assert_eq!(world.findings().await, []);
+        let stored = rows.totals(None).await.unwrap().into_iter().next().unwrap();
+        let (key, mut altered) = (stored.0, stored.1.unwrap());
+        altered.revision += 1;
+        *altered.figures.get_mut("bytes").unwrap() += 1;
+        assert_eq!(rows.put_totals(&key, &altered).await.unwrap(), PutOutcome::Written);
+        let found = world.findings().await;
+        let [drifted] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((drifted.kind, &*drifted.asset), (FindingKind::TotalsDrifted, "main#usage"));
+        let bytes = altered.figures["bytes"];
+        assert_eq!(drifted.says, format!("bytes is {bytes}, and its events make it {}", bytes - 1));
+        let other = RowAudit { tenant: "other".parse().ok(), ..world.audit() };
+        assert_eq!(findings(&other).await.0, []);
+        let mended = findings(&RowAudit { repair: true, ..world.audit() }).await.0;
+        assert!(mended[0].repair.is_some());
+        assert_eq!(world.findings().await, []);
+    }
+}
+
+/// Sums the rows of all tenants again, and stores the totals.
+async fn summed_at(world: &TamperFixture, clock: Clock) {
+    let (journal, views) = (world.journal.clone(), world.views.clone());
+    let reader = TotalsReader::new(journal, views, Arc::new(clock), Duration::ZERO);
+    reader.refresh().await.unwrap();
+}
+
 /// Deletes and restores, and updates the rows a little later, like streams.
 async fn write(world: &TamperFixture, nth: u32) {
     let runner =
@@ -136,6 +172,8 @@ async fn nothing_is_reported_beside_a_writer(world: TamperFixture, store: &str) 
     let looking = async {
         let mut audits = 0;
         while !done.load(Ordering::Relaxed) {
+            // The events are from then on.
+            summed_at(&world, Clock(Clock::default().0 - TimeDelta::days(1))).await;
             assert_eq!(findings(&audit).await.0, []);
             audits += 1;
         }

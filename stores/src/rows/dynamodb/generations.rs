@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::dynamodb::{DynamoItem, failed, text};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use ledger::StoreError;
 use ledger::error::StoreErrorKind;
@@ -14,12 +15,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::DynamoViews;
-use super::item::{self, BODY};
+use super::item::{self, BODY, SK};
 use super::request::{NoteRevision, RowTable};
 use crate::DynamoLanes;
 use projections::feed::Lanes;
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows};
+use projections::totals::{StoredTotals, Totals, TotalsKey};
+use projections::views::PutOutcome;
 
 /// The note with the list of generations.
 const LIST: &str = "generations";
@@ -84,9 +87,13 @@ impl Generations for DynamoViews {
             let gone = iter(keys).map(|key| Ok(doomed.remove_one(key)));
             gone.try_buffer_unordered(AT_ONCE).try_collect::<()>().await?;
             if start.is_none() {
-                return Ok(removed);
+                break;
             }
         }
+        for (key, _) in doomed.totals(None).await? {
+            doomed.remove_one(RowTable::note_key(&key.note(generation))).await?;
+        }
+        Ok(removed)
     }
 }
 
@@ -133,6 +140,30 @@ impl Rows for DynamoViews {
     async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
         self.remove_one(self.table.key(tenant, part, id)).await
     }
+
+    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
+        let generation = self.table.generation;
+        let query = self.table.notes(self.client.query(), TotalsKey::notes(generation, tenant));
+        let (mut pages, mut totals) = (query.into_paginator().send(), StoredTotals::new());
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failed("views: totals were not read", e))?;
+            self.meter.count("Query", page.consumed_capacity());
+            for item in page.items() {
+                let name = text(item, SK).ok();
+                let key = name.and_then(|name| TotalsKey::of_note(generation, name));
+                let body = text(item, BODY).map_err(|e| corrupt("totals", e.into()));
+                totals.extend(key.map(|key| (key, body.and_then(Totals::of_text))));
+            }
+        }
+        Ok(totals)
+    }
+
+    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
+        let name = key.note(self.table.generation);
+        let put = self.table.put_totals(self.client.put_item(), &name, row.text()?, row.revision);
+        let written = self.written(&name, put).await?;
+        Ok(if written { PutOutcome::Written } else { PutOutcome::Stale })
+    }
 }
 
 impl DynamoViews {
@@ -153,15 +184,9 @@ impl DynamoViews {
         let answer = get.map_err(|e| failed(format!("views: note {name} was not read"), e))?;
         self.meter.count("GetItem", answer.consumed_capacity());
         let Some(item) = answer.item else { return Ok(None) };
-        let corrupt = |why: Box<dyn std::error::Error + Send + Sync>| {
-            StoreError::caused(
-                StoreErrorKind::Corrupt,
-                format!("views: note {name} cannot be read"),
-                why,
-            )
-        };
-        let body = text(&item, BODY).map_err(|e| corrupt(e.into()))?;
-        serde_json::from_str(body).map(Some).map_err(|e| corrupt(e.into()))
+        let what = || format!("note {name}");
+        let body = text(&item, BODY).map_err(|e| corrupt(&what(), e.into()))?;
+        serde_json::from_str(body).map(Some).map_err(|e| corrupt(&what(), e.into()))
     }
 
     async fn write(
@@ -171,6 +196,11 @@ impl DynamoViews {
         seen: NoteRevision,
     ) -> Result<bool, StoreError> {
         let put = self.table.write(self.client.put_item(), name, text_of(note)?, seen);
+        self.written(name, put).await
+    }
+
+    /// Sends a conditional write of a note; returns whether the condition was met.
+    async fn written(&self, name: &str, put: PutItemFluentBuilder) -> Result<bool, StoreError> {
         match put.send().await {
             Ok(answer) => {
                 self.meter.count("PutItem", answer.consumed_capacity());
@@ -182,6 +212,10 @@ impl DynamoViews {
             },
         }
     }
+}
+
+fn corrupt(what: &str, why: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
+    StoreError::caused(StoreErrorKind::Corrupt, format!("views: {what} cannot be read"), why)
 }
 
 fn text_of(note: &impl Serialize) -> Result<String, StoreError> {

@@ -235,9 +235,44 @@ impl RowTable {
     /// A note about the table.
     pub(super) fn note(&self, get: GetItemFluentBuilder, name: &str) -> GetItemFluentBuilder {
         get.table_name(&self.name)
-            .key(PK, AttributeValue::S(NOTES.to_owned()))
-            .key(SK, AttributeValue::S(name.to_owned()))
+            .set_key(Some(Self::note_key(name)))
             .consistent_read(true)
+            .return_consumed_capacity(CONSUMED)
+    }
+
+    /// The key of a note.
+    pub(super) fn note_key(name: &str) -> DynamoItem {
+        let key = [(PK, NOTES), (SK, name)];
+        key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
+    }
+
+    /// The notes whose names begin with `prefix`.
+    pub(super) fn notes(&self, query: QueryFluentBuilder, prefix: String) -> QueryFluentBuilder {
+        query
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression(format!("{PK} = :pk AND begins_with({SK}, :prefix)"))
+            .expression_attribute_values(":pk", AttributeValue::S(NOTES.to_owned()))
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix))
+            .return_consumed_capacity(CONSUMED)
+    }
+
+    /// Puts a note of totals, unless one of this revision or a later one is stored.
+    pub(super) fn put_totals(
+        &self,
+        put: PutItemFluentBuilder,
+        name: &str,
+        body: String,
+        revision: u64,
+    ) -> PutItemFluentBuilder {
+        let revision = AttributeValue::N(revision.to_string());
+        put.table_name(&self.name)
+            .set_item(Some(Self::note_key(name)))
+            .item(BODY, AttributeValue::S(body))
+            .item(VERSION, revision.clone())
+            .condition_expression("attribute_not_exists(#version) OR #version < :version")
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_values(":version", revision)
             .return_consumed_capacity(CONSUMED)
     }
 
@@ -251,8 +286,7 @@ impl RowTable {
     ) -> PutItemFluentBuilder {
         let put = put
             .table_name(&self.name)
-            .item(PK, AttributeValue::S(NOTES.to_owned()))
-            .item(SK, AttributeValue::S(name.to_owned()))
+            .set_item(Some(Self::note_key(name)))
             .item(BODY, AttributeValue::S(body))
             .return_consumed_capacity(CONSUMED);
         let absent = format!("attribute_not_exists({PK})");

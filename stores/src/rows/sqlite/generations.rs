@@ -16,6 +16,8 @@ use super::statements::{ERASE, SQL, TENANTS};
 use super::{SqliteViews, read_row};
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows, StoredRow};
+use projections::totals::{StoredTotals, Totals, TotalsKey};
+use projections::views::PutOutcome;
 
 /// Rows of one page: some 300 KB.
 const PAGE: usize = 1_000;
@@ -29,6 +31,11 @@ const PROGRESS: &str = "replay";
 const REMOVE: &str = "DELETE FROM assets WHERE (generation, pk, sk) IN \
     (SELECT generation, pk, sk FROM assets WHERE generation = ?1 LIMIT ?2)";
 const BEGIN: &str = "INSERT INTO notes (name, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+const TOTALS: &str = "SELECT name, body FROM notes WHERE name >= ?1 AND name < ?2";
+const REMOVE_TOTALS: &str = "DELETE FROM notes WHERE name >= ?1 AND name < ?2";
+const PUT_TOTALS: &str = "INSERT INTO notes (name, body) VALUES (?1, ?2) \
+    ON CONFLICT (name) DO UPDATE SET body = excluded.body WHERE NOT json_valid(notes.body) \
+    OR CAST(coalesce(json_extract(notes.body, '$.revision'), 0) AS INTEGER) < ?3";
 const REPLACE: &str = "UPDATE notes SET body = ?2 WHERE name = ?1 AND body = ?3";
 
 #[async_trait]
@@ -81,9 +88,14 @@ impl Generations for SqliteViews {
             let some = self.database.write(remove).await?;
             removed += some as u64;
             if some < REMOVED {
-                return Ok(removed);
+                break;
             }
         }
+        let remove = move |file: &Connection| {
+            file.prepare_cached(REMOVE_TOTALS)?.execute(between(generation, None))
+        };
+        self.database.write(remove).await?;
+        Ok(removed)
     }
 }
 
@@ -131,6 +143,35 @@ impl Rows for SqliteViews {
         };
         self.database.write(erase).await.map(drop)
     }
+
+    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
+        let (of, names) = (self.generation, between(self.generation, tenant));
+        let read = move |file: &Connection| {
+            let mut select = file.prepare_cached(TOTALS)?;
+            let notes = select.query_map(names, |row| row.try_into())?;
+            notes.collect::<rusqlite::Result<Vec<(String, String)>>>()
+        };
+        let notes = self.database.read(read).await?.into_iter();
+        let row = |(name, body): (String, String)| {
+            Some((TotalsKey::of_note(of, &name)?, Totals::of_text(&body)))
+        };
+        Ok(notes.filter_map(row).collect())
+    }
+
+    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
+        let (name, body, revision) = (key.note(self.generation), row.text()?, row.revision);
+        let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+        let put = move |file: &Connection| write(file, PUT_TOTALS, params![name, body, revision]);
+        let written = self.database.write(put).await?;
+        Ok(if written { PutOutcome::Written } else { PutOutcome::Stale })
+    }
+}
+
+/// The names of the notes of totals, from the first to before the second.
+fn between(of: Generation, tenant: Option<&Tenant>) -> [String; 2] {
+    let first = TotalsKey::notes(of, tenant);
+    let end = format!("{}$", first.trim_end_matches('#')); // '$' follows '#'
+    [first, end]
 }
 
 /// A row as stored: another program may have written to the file.

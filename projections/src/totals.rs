@@ -1,0 +1,154 @@
+//! Projections with one row a tenant: figures that are summed over all its assets.
+//!
+//! Such a projection is a file with an implementation of [`TenantProjection`], and a line in
+//! [`PROJECTIONS`]. All stores keep its rows, reads sum them again once they are old, a replay
+//! builds them, and an audit compares them with the journal.
+//!
+//! The rows of the assets are the source of a sum, so nothing is written for an event, and a
+//! repeated or late event counts once. A row is written whole, and only if it is newer.
+
+mod drift;
+mod reader;
+mod sum;
+mod usage;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use ledger::StoreError;
+use ledger::asset::{Asset, AssetStatus};
+use ledger::error::StoreErrorKind;
+use ledger::id::Tenant;
+use serde::{Deserialize, Serialize};
+
+use crate::generations::Generation;
+
+pub(crate) use drift::TotalsDrift;
+pub use reader::TotalsReader;
+pub(crate) use sum::TenantSums;
+pub use usage::Usage;
+
+/// Every projection of this kind.
+pub const PROJECTIONS: &[&dyn TenantProjection] = &[&Usage];
+
+/// A projection of all assets of a tenant to one row of figures.
+pub trait TenantProjection: Send + Sync {
+    /// Its name: a part of the row's key, 1 to 32 of a-z and '_'.
+    fn name(&self) -> &'static str;
+
+    /// The names of its figures.
+    fn figures(&self) -> &'static [&'static str];
+
+    /// What one asset adds to each figure, in their order. A purged asset, whose row expires, is
+    /// not asked for: it adds nothing.
+    fn fold(&self, asset: &Asset) -> Vec<u64>;
+}
+
+/// What an asset adds to the figures of a projection.
+fn share(projection: &dyn TenantProjection, asset: &Asset) -> Vec<u64> {
+    if asset.status() == AssetStatus::Purged {
+        return vec![0; projection.figures().len()];
+    }
+    projection.fold(asset)
+}
+
+/// The key of a tenant's row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TotalsKey {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The name of the projection.
+    pub projection: String,
+}
+
+impl TotalsKey {
+    /// The key of a tenant's row of `projection`.
+    #[must_use]
+    pub fn new(tenant: &Tenant, projection: &dyn TenantProjection) -> Self {
+        Self { tenant: tenant.clone(), projection: projection.name().to_owned() }
+    }
+
+    /// The name of the note that stores the row: `totals#<generation>#<tenant>#<projection>`.
+    #[must_use]
+    pub fn note(&self, of: Generation) -> String {
+        format!("{}{}", Self::notes(of, Some(&self.tenant)), self.projection)
+    }
+
+    /// The beginning of the names of all notes of a generation, or of those of one tenant.
+    #[must_use]
+    pub fn notes(of: Generation, tenant: Option<&Tenant>) -> String {
+        let tenant = tenant.map(|tenant| format!("{tenant}#")).unwrap_or_default();
+        format!("totals#{of}#{tenant}")
+    }
+
+    /// The key that a note's name states.
+    #[must_use]
+    pub fn of_note(of: Generation, name: &str) -> Option<Self> {
+        let (tenant, projection) = name.strip_prefix(&Self::notes(of, None))?.split_once('#')?;
+        Some(Self { tenant: tenant.parse().ok()?, projection: projection.to_owned() })
+    }
+}
+
+/// A tenant's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// The order of the rows under one key: microseconds since 1970, and more than before.
+    pub revision: u64,
+    /// The time at which the sum began. Each event until then is counted; a later one may be.
+    pub as_of: DateTime<Utc>,
+    /// The figures by name.
+    pub figures: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    /// The JSON text of a note.
+    pub fn text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|e| {
+            StoreError::caused(StoreErrorKind::Corrupt, "views: totals cannot be written", e)
+        })
+    }
+
+    /// The row of a note's JSON text.
+    pub fn of_text(text: &str) -> Result<Self, StoreError> {
+        serde_json::from_str(text).map_err(|e| {
+            StoreError::caused(StoreErrorKind::Corrupt, "views: totals cannot be read", e)
+        })
+    }
+}
+
+/// The rows of some tenants. An unreadable row is an error of its own.
+pub type StoredTotals = BTreeMap<TotalsKey, Result<Totals, StoreError>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_names_its_key_and_no_other_tenants() {
+        let of = Generation::FIRST;
+        for tenant in ["a", "a-b", "aa", "totals"] {
+            let key = TotalsKey::new(&tenant.parse().unwrap(), &Usage);
+            let name = key.note(of);
+            assert_eq!(TotalsKey::of_note(of, &name), Some(key));
+            assert!(name.starts_with(&TotalsKey::notes(of, None)));
+            let a = TotalsKey::notes(of, Some(&"a".parse().unwrap()));
+            assert_eq!(name.starts_with(&a), tenant == "a");
+            assert_eq!(TotalsKey::of_note(of.next(), &name), None);
+        }
+    }
+
+    /// The names are parts of keys and of answers.
+    #[test]
+    fn names_are_short_and_each_is_used_once() {
+        let names: Vec<_> = PROJECTIONS.iter().map(|it| it.name()).collect();
+        let mut once = names.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), names.len());
+        let figures = PROJECTIONS.iter().flat_map(|it| it.figures().iter().copied());
+        for name in names.iter().copied().chain(figures) {
+            let valid = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!((1..=32).contains(&name.len()) && name.chars().all(valid), "{name}");
+        }
+    }
+}

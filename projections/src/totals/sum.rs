@@ -1,0 +1,118 @@
+//! Sums the rows of a tenant's assets.
+
+use chrono::{DateTime, Utc};
+use ledger::asset::Asset;
+use ledger::error::chain;
+use ledger::id::{Key, Tenant};
+use ledger::journal::Journal;
+use ledger::{Effects, StoreError, service};
+
+use super::{PROJECTIONS, StoredTotals, TenantProjection, Totals, TotalsKey, share};
+use crate::rows::{Rows, StoredRow};
+
+/// The sums of a tenant's assets, one for each projection.
+pub(crate) struct TenantSums {
+    tenant: Tenant,
+    as_of: DateTime<Utc>,
+    sums: Vec<Vec<u64>>,
+}
+
+impl TenantSums {
+    /// Sums of no assets. Every asset that is added must be read after this.
+    pub(crate) fn begin(tenant: &Tenant, effects: &dyn Effects) -> Self {
+        let sums = PROJECTIONS.iter().map(|it| vec![0; it.figures().len()]).collect();
+        Self { tenant: tenant.clone(), as_of: effects.now(), sums }
+    }
+
+    /// The sums over all rows of the tenant. An asset whose row is unreadable is folded from
+    /// `journal`; it is left out if its history is unreadable too.
+    pub(crate) async fn of(
+        rows: &dyn Rows,
+        tenant: &Tenant,
+        journal: &dyn Journal,
+        effects: &dyn Effects,
+    ) -> Result<Self, StoreError> {
+        let mut sums = Self::begin(tenant, effects);
+        for part in 0..rows.parts() {
+            let mut after = None;
+            loop {
+                let page = rows.page(tenant, part, after.as_deref()).await?;
+                for row in page.rows {
+                    match row.asset {
+                        Ok(asset) => sums.add(&asset),
+                        Err(_) => sums.add_unread(&row, journal).await?,
+                    }
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Adds an asset.
+    pub(crate) fn add(&mut self, asset: &Asset) {
+        for (projection, sums) in PROJECTIONS.iter().zip(&mut self.sums) {
+            add(sums, &share(*projection, asset));
+        }
+    }
+
+    async fn add_unread(
+        &mut self,
+        row: &StoredRow,
+        journal: &dyn Journal,
+    ) -> Result<(), StoreError> {
+        let Ok(asset) = row.id.parse() else { return Ok(()) };
+        let key = Key { tenant: self.tenant.clone(), asset };
+        let history = match journal.history(&key).await {
+            Ok(lines) => service::fold(&key, lines).await,
+            Err(error) => Err(error),
+        };
+        match history {
+            Ok(Some(history)) => self.add(history.asset()),
+            Ok(None) => {}
+            Err(error) if error.kind.is_of_one_asset() => {
+                let (asset, cause) = (key.partition(), chain(&error));
+                tracing::warn!(asset, cause, "an asset is not counted: it cannot be read");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The rows to store, each newer than the one that was `seen` under its key.
+    pub(crate) fn totals(&self, seen: &StoredTotals) -> Vec<(TotalsKey, Totals)> {
+        let now = u64::try_from(self.as_of.timestamp_micros()).unwrap_or_default();
+        let row = |(projection, sums): (&&dyn TenantProjection, &Vec<u64>)| {
+            let key = TotalsKey::new(&self.tenant, *projection);
+            let before = seen.get(&key).and_then(|row| row.as_ref().ok());
+            let revision = before.map_or(now, |before| now.max(before.revision.saturating_add(1)));
+            let names = projection.figures().iter().map(|name| (*name).to_owned());
+            let figures = names.zip(sums.iter().copied()).collect();
+            (key, Totals { revision, as_of: self.as_of, figures })
+        };
+        PROJECTIONS.iter().zip(&self.sums).map(row).collect()
+    }
+
+    /// Stores the sums in a generation, and returns them.
+    pub(crate) async fn store(
+        &self,
+        to: &dyn Rows,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        let seen = to.totals(Some(&self.tenant)).await?;
+        let totals = self.totals(&seen);
+        for (key, row) in &totals {
+            to.put_totals(key, row).await?;
+        }
+        Ok(totals)
+    }
+}
+
+/// Adds to each sum; the largest number is the maximum.
+pub(super) fn add(sums: &mut [u64], shares: &[u64]) {
+    for (sum, share) in sums.iter_mut().zip(shares) {
+        *sum = sum.saturating_add(*share);
+    }
+}
