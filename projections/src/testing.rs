@@ -19,7 +19,7 @@ pub use generations::generations;
 pub use lanes::lanes;
 pub use positions::positions;
 pub use story::{Clock, Story};
-pub use totals::totals;
+pub use totals::{totals, usage};
 pub use unread::unreadable_rows;
 pub use views::conformance;
 

@@ -65,6 +65,7 @@ async fn memory() {
     testing::conformance(async || MemoryViews::default()).await;
     testing::generations(async || MemoryViews::default()).await;
     testing::totals(async || MemoryViews::default()).await;
+    testing::usage(MemoryViews::default()).await;
     testing::positions(async || MemoryViews::default()).await;
 }
 
@@ -90,6 +91,7 @@ async fn sqlite() {
     testing::conformance(async || files.open()).await;
     testing::generations(async || files.open()).await;
     testing::totals(async || files.open()).await;
+    testing::usage(files.open()).await;
     testing::positions(async || files.open()).await;
 }
 
@@ -172,6 +174,7 @@ async fn dynamodb() {
         testing::conformance(async || dynamo(Engine::new().tables().await, shards)).await;
         testing::generations(async || dynamo(Engine::new().tables().await, shards)).await;
         testing::totals(async || dynamo(Engine::new().tables().await, shards)).await;
+        testing::usage(dynamo(Engine::new().tables().await, shards)).await;
     }
 }
 
@@ -211,4 +214,5 @@ async fn the_given_dynamodb() {
     testing::conformance(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
     testing::generations(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
     testing::totals(async || dynamo(engine::endpoint_or_engine().await, 8)).await;
+    testing::usage(dynamo(engine::endpoint_or_engine().await, 8)).await;
 }
