@@ -1,5 +1,6 @@
 //! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, and the tools
-//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`.
+//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`;
+//! `usage`.
 
 mod backup;
 mod checkpoint;
@@ -18,6 +19,7 @@ mod serve;
 mod signals;
 mod store_options;
 mod table;
+mod usage;
 mod values;
 mod verify;
 
@@ -66,6 +68,7 @@ enum CliCommand {
     Proof(proof::ProofCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Usage(usage::UsageCommand),
 }
 
 /// Logging options.
@@ -125,7 +128,7 @@ impl CliCommand {
     /// Whether the command only prints, and so ends with success when its output is closed. The
     /// exit code of any other command reports its result.
     fn only_shows(&self) -> bool {
-        matches!(self, Self::History(_) | Self::Demo(_))
+        matches!(self, Self::History(_) | Self::Demo(_) | Self::Usage(_))
     }
 
     async fn run(self) -> anyhow::Result<ExitCode> {
@@ -143,6 +146,7 @@ impl CliCommand {
             Self::Import(import) => import.run().await,
             Self::Checkpoint(checkpoint) => checkpoint.run().await,
             Self::Proof(proof) => proof.run(),
+            Self::Usage(usage) => usage.run().await,
         };
         done.map(|()| ExitCode::SUCCESS)
     }

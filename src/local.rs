@@ -20,7 +20,9 @@ use ledger::objects::Objects;
 use ledger::service::LedgerService;
 use projections::feed::ArrivalFeed;
 use projections::follower::FollowerProgress;
-use projections::{ContradictedAssets, CurrentGeneration, JournalFollower, Reader, Runner};
+use projections::{
+    ContradictedAssets, CurrentGeneration, JournalFollower, Reader, Runner, TotalsReader,
+};
 use stores::SqliteJournal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +48,9 @@ const CARRIERS: Duration = Duration::from_secs(6);
 /// How long a stop waits for the rows of the last events. A longer backlog is left to the next
 /// start.
 const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// The age at which totals are summed again: a million rows take about a second.
+const TOTALS_AGE: Duration = Duration::from_secs(10);
 
 /// The options of the server.
 #[derive(Debug, Clone)]
@@ -191,10 +196,13 @@ fn api_router(
     progress: FollowerProgress,
 ) -> Router {
     let rows = Arc::new(CurrentGeneration::new(stores.views.clone()));
+    let (journal, table, effects) =
+        (stores.journal.clone(), stores.views.clone(), Arc::new(SystemEffects));
     let ports = checks::all(stores.journal.clone(), rows.clone(), checks::bucket(stores.bucket()));
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
+        totals: Arc::new(TotalsReader::new(journal, table, effects, TOTALS_AGE)),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner,
         tenant,

@@ -10,7 +10,8 @@ JOURNAL = {
     "AuditRole": {"Query", "Scan"},
 }
 VIEWS = {
-    "ApiRole": {"Query", "GetItem"},
+    # The put is for totals alone.
+    "ApiRole": {"Query", "GetItem", "PutItem"},
     # For notes of missing objects; the query is for contradicted assets.
     "BucketRole": {"GetItem", "PutItem", "DeleteItem", "Query"},
     "ProjectorRole": {"GetItem", "PutItem", "Query"},
@@ -72,6 +73,14 @@ def roles_do_to_tables_what_they_must_and_no_more(stack):
                     yield f"{role} {'can' if can else 'cannot'} {action} in {table}"
 
 
+def the_api_writes_totals_and_no_rows(stack):
+    for statement in statements(stack, "ApiRole"):
+        if names(statement, "dynamodb:PutItem", stack.arn("Views")):
+            keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["totals"]}}
+            if statement.get("Condition") != keys:
+                yield f"ApiRole: {statement['Sid']} writes more than totals"
+
+
 def roles_do_to_files_what_they_must_and_no_more(stack):
     files, tenant = stack.arn("Files"), stack.parameters["Tenant"]
     for role, allowed in LOOKERS.items():
@@ -119,6 +128,7 @@ def the_key_is_used_through_the_stores_only(stack):
 
 RULES = [
     roles_do_to_tables_what_they_must_and_no_more,
+    the_api_writes_totals_and_no_rows,
     roles_do_to_files_what_they_must_and_no_more,
     every_function_has_a_role_of_its_own,
     nothing_is_allowed_everywhere,

@@ -47,6 +47,9 @@ MUTANTS = [
      APPENDS, APPENDS.replace("dynamodb:PutItem", "dynamodb:PutItem, dynamodb:UpdateItem")),
     ("everything in the journal allowed to the API",
      APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:PutItem]", "\"dynamodb:*\"")),
+    ("rows written by the API",
+     "                Condition:\n                  ForAllValues:StringEquals:\n"
+     "                    dynamodb:LeadingKeys: [totals]\n", ""),
     ("UpdateItem of the journal no longer denied", "                - dynamodb:UpdateItem\n", ""),
     ("changes of the journal's TTL no longer denied",
      "                - dynamodb:UpdateTimeToLive\n", ""),

@@ -68,23 +68,23 @@ impl TotalsKey {
         Self { tenant: tenant.clone(), projection: projection.name().to_owned() }
     }
 
-    /// The name of the note that stores the row: `totals#<generation>#<tenant>#<projection>`.
+    /// The name under which a store has the row: `totals#<generation>#<tenant>#<projection>`.
     #[must_use]
-    pub fn note(&self, of: Generation) -> String {
-        format!("{}{}", Self::notes(of, Some(&self.tenant)), self.projection)
+    pub fn name(&self, of: Generation) -> String {
+        format!("{}{}", Self::names(of, Some(&self.tenant)), self.projection)
     }
 
-    /// The beginning of the names of all notes of a generation, or of those of one tenant.
+    /// The beginning of the names of all rows of a generation, or of those of one tenant.
     #[must_use]
-    pub fn notes(of: Generation, tenant: Option<&Tenant>) -> String {
+    pub fn names(of: Generation, tenant: Option<&Tenant>) -> String {
         let tenant = tenant.map(|tenant| format!("{tenant}#")).unwrap_or_default();
         format!("totals#{of}#{tenant}")
     }
 
-    /// The key that a note's name states.
+    /// The key that a name states.
     #[must_use]
-    pub fn of_note(of: Generation, name: &str) -> Option<Self> {
-        let (tenant, projection) = name.strip_prefix(&Self::notes(of, None))?.split_once('#')?;
+    pub fn of_name(of: Generation, name: &str) -> Option<Self> {
+        let (tenant, projection) = name.strip_prefix(&Self::names(of, None))?.split_once('#')?;
         Some(Self { tenant: tenant.parse().ok()?, projection: projection.to_owned() })
     }
 }
@@ -101,14 +101,14 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The JSON text of a note.
+    /// The JSON text, as stored.
     pub fn text(&self) -> Result<String, StoreError> {
         serde_json::to_string(self).map_err(|e| {
             StoreError::caused(StoreErrorKind::Corrupt, "views: totals cannot be written", e)
         })
     }
 
-    /// The row of a note's JSON text.
+    /// The row of a stored JSON text.
     pub fn of_text(text: &str) -> Result<Self, StoreError> {
         serde_json::from_str(text).map_err(|e| {
             StoreError::caused(StoreErrorKind::Corrupt, "views: totals cannot be read", e)
@@ -124,16 +124,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_note_names_its_key_and_no_other_tenants() {
+    fn a_name_states_its_key_and_no_other_tenants() {
         let of = Generation::FIRST;
         for tenant in ["a", "a-b", "aa", "totals"] {
             let key = TotalsKey::new(&tenant.parse().unwrap(), &Usage);
-            let name = key.note(of);
-            assert_eq!(TotalsKey::of_note(of, &name), Some(key));
-            assert!(name.starts_with(&TotalsKey::notes(of, None)));
-            let a = TotalsKey::notes(of, Some(&"a".parse().unwrap()));
+            let name = key.name(of);
+            assert_eq!(TotalsKey::of_name(of, &name), Some(key));
+            assert!(name.starts_with(&TotalsKey::names(of, None)));
+            let a = TotalsKey::names(of, Some(&"a".parse().unwrap()));
             assert_eq!(name.starts_with(&a), tenant == "a");
-            assert_eq!(TotalsKey::of_note(of.next(), &name), None);
+            assert_eq!(TotalsKey::of_name(of.next(), &name), None);
         }
     }
 

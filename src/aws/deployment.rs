@@ -1,13 +1,14 @@
 //! The parts of a deployment, each behind its port: the adapters of AWS.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ledger::absences::Absences;
 use ledger::journal::Journal;
 use ledger::service::LedgerService;
 use projections::feed::{LanedFeed, Lanes};
 use projections::{
-    ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, Views,
+    ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, TotalsReader, Views,
 };
 use stores::DynamoJournal;
 use stores::DynamoLanes;
@@ -16,6 +17,9 @@ use stores::DynamoViews;
 use super::{Clients, Config};
 use crate::objects::S3Objects;
 use crate::system::SystemEffects;
+
+/// The age at which totals are summed again.
+const TOTALS_AGE: Duration = Duration::from_hours(1);
 
 /// The parts of a deployment.
 #[derive(Clone)]
@@ -64,6 +68,14 @@ impl Deployment {
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader::new(self.journal.clone(), self.views.clone())
+    }
+
+    /// The totals of tenants. A sum reads all rows of a tenant, so it is repeated seldom.
+    #[must_use]
+    pub fn totals(&self) -> Arc<TotalsReader> {
+        let (journal, table) = (self.journal.clone(), self.generations.clone());
+        let reader = TotalsReader::new(journal, table, Arc::new(SystemEffects), TOTALS_AGE);
+        Arc::new(reader)
     }
 
     /// The feed.

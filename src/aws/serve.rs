@@ -125,6 +125,7 @@ fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts) -> Ap
     Api {
         service: parts.service(),
         reader: parts.reader(),
+        totals: parts.totals(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         tenant: parts.config.tenant.clone(),

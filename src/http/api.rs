@@ -9,7 +9,7 @@ use ledger::asset::{Asset, Rejection};
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
 use ledger::service::LedgerService;
-use projections::{Feed, Reader};
+use projections::{Feed, Reader, TotalsReader};
 
 use super::errors::Problem;
 use super::middleware::origin::AllowedHosts;
@@ -23,6 +23,8 @@ pub struct Api {
     pub service: Arc<LedgerService>,
     /// The reads.
     pub reader: Reader,
+    /// The totals of tenants.
+    pub totals: Arc<TotalsReader>,
     /// The feed of all assets.
     pub feed: Arc<dyn Feed>,
     /// Signs the URLs.

@@ -10,6 +10,7 @@ mod history;
 pub(super) mod metrics;
 mod proof;
 mod state;
+mod usage;
 
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
@@ -32,6 +33,7 @@ fn operations() -> Vec<Operation> {
         ("history", routes!(history::history)),
         ("proof", routes!(proof::proof)),
         ("events", routes!(events::events)),
+        ("usage", routes!(usage::usage)),
         ("restore", routes!(changes::restore)),
         ("purge", routes!(changes::purge)),
         ("upload_url", routes!(changes::upload_url)),

@@ -31,6 +31,7 @@ pub async fn router() -> Result<Router, ConfigError> {
     Ok(api::behind_gateway(http::router(Api {
         service: parts.service(),
         reader: parts.reader(),
+        totals: parts.totals(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         tenant: parts.config.tenant,

@@ -20,4 +20,5 @@ mod rows;
 mod run_books;
 mod server;
 mod terminal;
+mod usage;
 mod verify;

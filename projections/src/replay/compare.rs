@@ -197,7 +197,9 @@ impl ComparedGenerations<'_> {
                 again
             }
         };
-        built.iter().for_each(|built| sums.add(built));
+        if let Some(built) = &built {
+            sums.add(built);
+        }
         if let Some(difference) = difference {
             self.announce(&id, difference).await?;
             found.add(format!("{}#{id}", self.tenant), difference);

@@ -133,7 +133,9 @@ mod tests {
         let stored = Totals { revision: 1, as_of, figures: names.zip(figures).collect() };
         let key = TotalsKey::new(&Tenant::default(), &Usage);
         let drift = TotalsDrift::new([(key, Ok(stored))].into());
-        stories.iter().for_each(|story| drift.add(&story.history()));
+        for story in stories {
+            drift.add(&story.history());
+        }
         drift.findings(None).into_iter().map(|(_, finding)| finding.says).collect()
     }
 

@@ -10,14 +10,17 @@ use ledger::id::Tenant;
 use ledger::journal::Journal;
 use ledger::{Effects, StoreError};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
-use super::{TenantProjection, TenantSums, Totals, TotalsKey};
+use super::{StoredTotals, TenantProjection, TenantSums, Totals, TotalsKey};
 use crate::current::CurrentGeneration;
 use crate::generations::Generations;
 use crate::rows::Rows;
 
 /// Tenants whose rows can be summed concurrently.
 const SUMS: usize = 8;
+/// The time after which a reader is answered with an older sum: within a request's deadline.
+const SUM_TIME: Duration = Duration::from_secs(8);
 
 /// Reads the totals of tenants in the current generation.
 pub struct TotalsReader {
@@ -41,29 +44,36 @@ impl TotalsReader {
         Self { journal, current, effects, max_age, sums: Default::default() }
     }
 
-    /// The tenant's row of `projection`. Rows that are too old are summed again.
+    /// The tenant's row of `projection`. A row that is too old is summed again; if that takes too
+    /// long, it is returned as it is.
     pub async fn read(
         &self,
         projection: &dyn TenantProjection,
         tenant: &Tenant,
     ) -> Result<Totals, StoreError> {
         let (rows, key) = (self.current.rows().await?, TotalsKey::new(tenant, projection));
-        if let Some(totals) = self.stored(&*rows, &key).await? {
+        if let Some(totals) = self.young(&rows.totals(Some(tenant)).await?, &key) {
             return Ok(totals);
         }
         let _turn = self.turn(tenant).lock().await;
-        if let Some(totals) = self.stored(&*rows, &key).await? {
+        let seen = rows.totals(Some(tenant)).await?;
+        if let Some(totals) = self.young(&seen, &key) {
             return Ok(totals);
         }
-        let summed = self.sum(&*rows, tenant).await?.store(&*rows).await?;
-        let found = summed.into_iter().find(|(summed, _)| *summed == key);
+        let sum = async { self.sum(&*rows, tenant).await?.store_over(&seen, &*rows).await };
+        let Ok(summed) = timeout(SUM_TIME, sum).await else {
+            let late = || StoreError::new(StoreErrorKind::Unavailable, "views: a sum takes long");
+            return stored(&seen, &key).cloned().ok_or_else(late);
+        };
+        let found = summed?.into_iter().find(|(summed, _)| *summed == key);
         found.map(|(_, totals)| totals).ok_or_else(|| {
             let context = format!("there is no projection {}", key.projection);
             StoreError::new(StoreErrorKind::Misconfigured, context)
         })
     }
 
-    /// Sums the rows of every tenant, and stores the totals; returns the number of tenants.
+    /// Sums the rows of every tenant, however long it takes, and stores the totals; returns the
+    /// number of tenants.
     pub async fn refresh(&self) -> Result<usize, StoreError> {
         let rows = self.current.rows().await?;
         let tenants = rows.tenants().await?;
@@ -86,7 +96,7 @@ impl TotalsReader {
         };
         let mut summed = Vec::with_capacity(tenants.len());
         for tenant in tenants {
-            let totals = self.sum(&*rows, &tenant).await?.totals(&super::StoredTotals::new());
+            let totals = self.sum(&*rows, &tenant).await?.totals(&StoredTotals::new());
             let of = |(key, totals): (TotalsKey, Totals)| {
                 (key.projection == projection.name()).then_some((key.tenant, totals))
             };
@@ -95,13 +105,12 @@ impl TotalsReader {
         Ok(summed)
     }
 
-    /// The stored row, unless it is unreadable or too old. A row of a time to come is too: the
-    /// clock was set back.
-    async fn stored(&self, rows: &dyn Rows, key: &TotalsKey) -> Result<Option<Totals>, StoreError> {
-        let stored = rows.totals(Some(&key.tenant)).await?.remove(key);
+    /// The stored row, unless it must be summed again. One of a time to come must be: the clock was
+    /// set back.
+    fn young(&self, seen: &StoredTotals, key: &TotalsKey) -> Option<Totals> {
         let now = self.effects.now();
-        let young = |row: &Totals| (now - row.as_of).to_std().is_ok_and(|age| age < self.max_age);
-        Ok(stored.and_then(Result::ok).filter(young))
+        let young = |row: &&Totals| (now - row.as_of).to_std().is_ok_and(|age| age < self.max_age);
+        stored(seen, key).filter(young).cloned()
     }
 
     async fn sum(&self, rows: &dyn Rows, tenant: &Tenant) -> Result<TenantSums, StoreError> {
@@ -113,6 +122,11 @@ impl TotalsReader {
         let nth = usize::try_from(hash % SUMS as u64).unwrap_or_default();
         &self.sums[nth]
     }
+}
+
+/// The stored row, unless it is unreadable.
+fn stored<'a>(seen: &'a StoredTotals, key: &TotalsKey) -> Option<&'a Totals> {
+    seen.get(key)?.as_ref().ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Sums the rows of a tenant's assets.
 
 use chrono::{DateTime, Utc};
+use futures::future::try_join_all;
 use ledger::asset::Asset;
 use ledger::error::chain;
 use ledger::id::{Key, Tenant};
@@ -11,6 +12,7 @@ use super::{PROJECTIONS, StoredTotals, TenantProjection, Totals, TotalsKey, shar
 use crate::rows::{Rows, StoredRow};
 
 /// The sums of a tenant's assets, one for each projection.
+#[derive(Clone)]
 pub(crate) struct TenantSums {
     tenant: Tenant,
     as_of: DateTime<Utc>,
@@ -32,24 +34,35 @@ impl TenantSums {
         journal: &dyn Journal,
         effects: &dyn Effects,
     ) -> Result<Self, StoreError> {
-        let mut sums = Self::begin(tenant, effects);
-        for part in 0..rows.parts() {
-            let mut after = None;
-            loop {
-                let page = rows.page(tenant, part, after.as_deref()).await?;
-                for row in page.rows {
-                    match row.asset {
-                        Ok(asset) => sums.add(&asset),
-                        Err(_) => sums.add_unread(&row, journal).await?,
-                    }
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
+        let mut all = Self::begin(tenant, effects);
+        let parts = (0..rows.parts()).map(|part| all.part(rows, part, journal));
+        for part in try_join_all(parts).await? {
+            all.sums.iter_mut().zip(part.sums).for_each(|(all, part)| add(all, &part));
+        }
+        Ok(all)
+    }
+
+    /// The sums over one part of the rows.
+    async fn part(
+        &self,
+        rows: &dyn Rows,
+        part: u8,
+        journal: &dyn Journal,
+    ) -> Result<Self, StoreError> {
+        let (mut sums, mut after) = (self.clone(), None);
+        loop {
+            let page = rows.page(&self.tenant, part, after.as_deref()).await?;
+            for row in page.rows {
+                match row.asset {
+                    Ok(asset) => sums.add(&asset),
+                    Err(_) => sums.add_unread(&row, journal).await?,
                 }
             }
+            after = page.next;
+            if after.is_none() {
+                return Ok(sums);
+            }
         }
-        Ok(sums)
     }
 
     /// Adds an asset.
@@ -96,17 +109,25 @@ impl TenantSums {
         PROJECTIONS.iter().zip(&self.sums).map(row).collect()
     }
 
+    /// Stores the sums in a generation, over those that were `seen`, and returns them.
+    pub(crate) async fn store_over(
+        &self,
+        seen: &StoredTotals,
+        to: &dyn Rows,
+    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
+        let totals = self.totals(seen);
+        for (key, row) in &totals {
+            to.put_totals(key, row).await?;
+        }
+        Ok(totals)
+    }
+
     /// Stores the sums in a generation, and returns them.
     pub(crate) async fn store(
         &self,
         to: &dyn Rows,
     ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
-        let seen = to.totals(Some(&self.tenant)).await?;
-        let totals = self.totals(&seen);
-        for (key, row) in &totals {
-            to.put_totals(key, row).await?;
-        }
-        Ok(totals)
+        self.store_over(&to.totals(Some(&self.tenant)).await?, to).await
     }
 }
 

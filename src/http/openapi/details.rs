@@ -210,7 +210,8 @@ fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
     if reads_body {
         all.push((Code::BodyInvalid, "size: must be a whole number of bytes"));
     }
-    if !parameters.is_empty() && !all.iter().any(|(_, detail)| detail.starts_with("reason")) {
+    let checks_query = !parameters.is_empty() || !reads_body;
+    if checks_query && !all.iter().any(|(_, detail)| detail.starts_with("reason")) {
         all.push((Code::QueryInvalid, "\"lmit\": is not a parameter of this path"));
     }
     all

@@ -20,9 +20,9 @@ use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::StoredLine;
 use ledger::service::LedgerService;
 use ledger::{Effects, StoreError, command_label, time};
-use projections::Reader;
 use projections::feed::ArrivalFeed;
-use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
+use projections::views::{AssetPage, ListQuery, MemoryViews, Parked, PutOutcome, Views};
+use projections::{Reader, TotalsReader};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -57,9 +57,16 @@ impl HttpFixture {
         let ready = Arc::new(Mutex::new(None));
         let tenant = "main".parse().unwrap();
         let service = LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "files");
+        let totals = TotalsReader::new(
+            journal.clone(),
+            Arc::<MemoryViews>::default(),
+            effects.clone(),
+            Duration::from_secs(10),
+        );
         let api = Api {
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
+            totals: Arc::new(totals),
             feed: Arc::new(ArrivalFeed::new(journal.clone())),
             presigner: Arc::new(Signer(effects.clone())),
             tenant,

@@ -12,6 +12,7 @@ use ledger::id::{AssetId, Tenant};
 use projections::Views;
 use projections::feed::{self, Feed as _, FeedCursor};
 use projections::testing::{Story, walk};
+use projections::totals::Usage;
 use projections::views::ListQuery;
 
 use crate::world::{DynamoFixture, typical, world};
@@ -56,7 +57,10 @@ const TWO_EVENTS: &[(&str, &str, u64)] =
 const FEED: &str = "feed, a page of 100 events of as many assets";
 const FEED_AT_ITS_END: &str = "feed, nothing new";
 
-const BUDGET: [Budget; 13] = [
+const USAGE: &str = "usage, counted before";
+const USAGE_ANEW: &str = "usage of 400 assets, counted anew";
+
+const BUDGET: [Budget; 15] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
     budget("confirm, bytes noticed before", UPDATE, 3.0, 4.0),
@@ -70,6 +74,13 @@ const BUDGET: [Budget; 13] = [
     budget("list, a page of 100 in 8 shards", &[("views", "Query", 8)], 0.0, 12.0),
     budget(FEED, &[("journal", "Query", 100), ("views", "Query", 4)], 0.0, 108.0),
     budget(FEED_AT_ITS_END, &[("views", "Query", 4)], 0.0, 4.0),
+    budget(USAGE, &[("views", "Query", 1)], 0.0, 1.0),
+    budget(
+        USAGE_ANEW,
+        &[("views", "Query", 10), ("views", "GetItem", 1), ("views", "PutItem", 1)],
+        1.0,
+        55.0,
+    ),
 ];
 
 fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
@@ -90,7 +101,7 @@ impl DynamoFixture {
         if ["restore", "purge"].contains(&what) {
             self.delete(asset).await;
         }
-        if what.starts_with("list") {
+        if what.starts_with("list") || what == USAGE_ANEW {
             self.fill().await;
         }
         self.project(asset, 0).await;
@@ -99,6 +110,9 @@ impl DynamoFixture {
         }
         if what == FEED_AT_ITS_END {
             self.end.set(walk(&self.feed, page_of_the_feed(None)).await.1).unwrap();
+        }
+        if what == USAGE {
+            self.usage().await;
         }
         // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
@@ -140,6 +154,7 @@ impl DynamoFixture {
             "get" => drop(self.reader.current(&self.caller().key(asset)).await.unwrap()),
             "history" => drop(self.service.history(&self.caller().key(asset)).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
+            USAGE | USAGE_ANEW => self.usage().await,
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
             _ => self.confirm(asset).await,
@@ -148,6 +163,10 @@ impl DynamoFixture {
 
     async fn hear(&self, after: Option<FeedCursor>) -> usize {
         self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
+    }
+
+    async fn usage(&self) {
+        assert!(self.totals.read(&Usage, &Tenant::default()).await.unwrap().figures["assets"] > 0);
     }
 
     async fn list(&self) {

@@ -1,6 +1,7 @@
 //! A whole ledger on a separate engine.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use chrono::TimeDelta;
@@ -12,7 +13,7 @@ use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
 use projections::feed::{FeedCursor, LanedFeed};
 use projections::runner::ProjectionHint;
-use projections::{CurrentGeneration, Reader, Runner};
+use projections::{CurrentGeneration, Reader, Runner, TotalsReader};
 use stores::DynamoJournal;
 use stores::DynamoLanes;
 use stores::DynamoViews;
@@ -26,6 +27,7 @@ pub(crate) struct DynamoFixture {
     pub(crate) service: LedgerService,
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
+    pub(crate) totals: TotalsReader,
     pub(crate) feed: LanedFeed,
     /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
@@ -49,6 +51,8 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());
+    let hour = Duration::from_hours(1);
+    let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
         engine,
@@ -59,6 +63,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         service,
         runner,
         reader,
+        totals,
         feed,
         end: OnceLock::new(),
     }

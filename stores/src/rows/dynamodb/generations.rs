@@ -91,7 +91,7 @@ impl Generations for DynamoViews {
             }
         }
         for (key, _) in doomed.totals(None).await? {
-            doomed.remove_one(RowTable::note_key(&key.note(generation))).await?;
+            doomed.remove_one(RowTable::totals_key(&key.name(generation))).await?;
         }
         Ok(removed)
     }
@@ -143,14 +143,14 @@ impl Rows for DynamoViews {
 
     async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
         let generation = self.table.generation;
-        let query = self.table.notes(self.client.query(), TotalsKey::notes(generation, tenant));
+        let query = self.table.totals(self.client.query(), TotalsKey::names(generation, tenant));
         let (mut pages, mut totals) = (query.into_paginator().send(), StoredTotals::new());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failed("views: totals were not read", e))?;
             self.meter.count("Query", page.consumed_capacity());
             for item in page.items() {
                 let name = text(item, SK).ok();
-                let key = name.and_then(|name| TotalsKey::of_note(generation, name));
+                let key = name.and_then(|name| TotalsKey::of_name(generation, name));
                 let body = text(item, BODY).map_err(|e| corrupt("totals", e.into()));
                 totals.extend(key.map(|key| (key, body.and_then(Totals::of_text))));
             }
@@ -159,7 +159,7 @@ impl Rows for DynamoViews {
     }
 
     async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        let name = key.note(self.table.generation);
+        let name = key.name(self.table.generation);
         let put = self.table.put_totals(self.client.put_item(), &name, row.text()?, row.revision);
         let written = self.written(&name, put).await?;
         Ok(if written { PutOutcome::Written } else { PutOutcome::Stale })

@@ -16,9 +16,9 @@ use projections::row::{Row, Tags};
 use projections::rows::StoredRow;
 use projections::views::{ListedRow, Parked, no_asset};
 
-/// `<tenant>#<generation>#<shard>`, `<tenant>#parked`, or `notes`.
+/// `<tenant>#<generation>#<shard>`, `<tenant>#parked`, `notes`, or `totals`.
 pub(super) const PK: &str = "pk";
-/// The asset's id, or the note's name.
+/// The asset's id, or the name of a note or of totals.
 pub(super) const SK: &str = "sk";
 /// The row's only attribute that is not stored by its own type: JSON text.
 const TAGS: &str = "tags";

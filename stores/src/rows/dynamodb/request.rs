@@ -24,6 +24,8 @@ use projections::views::{ListQuery, Parked};
 const ASIDE: &str = "#parked";
 /// The partition of notes about the table. It has no `#`, unlike every tenant's partitions.
 const NOTES: &str = "notes";
+/// The partition of totals, apart from the notes: a role may write the one and not the other.
+const TOTALS: &str = "totals";
 
 /// The stored note that a replacement expects.
 pub(super) enum NoteRevision {
@@ -235,29 +237,28 @@ impl RowTable {
     /// A note about the table.
     pub(super) fn note(&self, get: GetItemFluentBuilder, name: &str) -> GetItemFluentBuilder {
         get.table_name(&self.name)
-            .set_key(Some(Self::note_key(name)))
+            .set_key(Some(named(NOTES, name)))
             .consistent_read(true)
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// The key of a note.
-    pub(super) fn note_key(name: &str) -> DynamoItem {
-        let key = [(PK, NOTES), (SK, name)];
-        key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
+    /// The key of totals.
+    pub(super) fn totals_key(name: &str) -> DynamoItem {
+        named(TOTALS, name)
     }
 
-    /// The notes whose names begin with `prefix`.
-    pub(super) fn notes(&self, query: QueryFluentBuilder, prefix: String) -> QueryFluentBuilder {
+    /// The totals whose names begin with `prefix`.
+    pub(super) fn totals(&self, query: QueryFluentBuilder, prefix: String) -> QueryFluentBuilder {
         query
             .table_name(&self.name)
             .consistent_read(true)
             .key_condition_expression(format!("{PK} = :pk AND begins_with({SK}, :prefix)"))
-            .expression_attribute_values(":pk", AttributeValue::S(NOTES.to_owned()))
+            .expression_attribute_values(":pk", AttributeValue::S(TOTALS.to_owned()))
             .expression_attribute_values(":prefix", AttributeValue::S(prefix))
             .return_consumed_capacity(CONSUMED)
     }
 
-    /// Puts a note of totals, unless one of this revision or a later one is stored.
+    /// Puts totals, unless some of this revision or a later one are stored.
     pub(super) fn put_totals(
         &self,
         put: PutItemFluentBuilder,
@@ -267,7 +268,7 @@ impl RowTable {
     ) -> PutItemFluentBuilder {
         let revision = AttributeValue::N(revision.to_string());
         put.table_name(&self.name)
-            .set_item(Some(Self::note_key(name)))
+            .set_item(Some(Self::totals_key(name)))
             .item(BODY, AttributeValue::S(body))
             .item(VERSION, revision.clone())
             .condition_expression("attribute_not_exists(#version) OR #version < :version")
@@ -286,7 +287,7 @@ impl RowTable {
     ) -> PutItemFluentBuilder {
         let put = put
             .table_name(&self.name)
-            .set_item(Some(Self::note_key(name)))
+            .set_item(Some(named(NOTES, name)))
             .item(BODY, AttributeValue::S(body))
             .return_consumed_capacity(CONSUMED);
         let absent = format!("attribute_not_exists({PK})");
@@ -339,6 +340,12 @@ fn shown(query: QueryFluentBuilder, state: Option<AssetStatus>) -> QueryFluentBu
     row::STATES.iter().zip(all).fold(query, |query, (status, mark)| {
         query.expression_attribute_values(mark, value(*status))
     })
+}
+
+/// The key of an item that belongs to no tenant's partition.
+fn named(partition: &str, name: &str) -> DynamoItem {
+    let key = [(PK, partition), (SK, name)];
+    key.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
 }
 
 fn sort(asset: AssetId) -> AttributeValue {

@@ -153,13 +153,13 @@ impl Rows for SqliteViews {
         };
         let notes = self.database.read(read).await?.into_iter();
         let row = |(name, body): (String, String)| {
-            Some((TotalsKey::of_note(of, &name)?, Totals::of_text(&body)))
+            Some((TotalsKey::of_name(of, &name)?, Totals::of_text(&body)))
         };
         Ok(notes.filter_map(row).collect())
     }
 
     async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        let (name, body, revision) = (key.note(self.generation), row.text()?, row.revision);
+        let (name, body, revision) = (key.name(self.generation), row.text()?, row.revision);
         let revision = i64::try_from(revision).unwrap_or(i64::MAX);
         let put = move |file: &Connection| write(file, PUT_TOTALS, params![name, body, revision]);
         let written = self.database.write(put).await?;
@@ -169,7 +169,7 @@ impl Rows for SqliteViews {
 
 /// The names of the notes of totals, from the first to before the second.
 fn between(of: Generation, tenant: Option<&Tenant>) -> [String; 2] {
-    let first = TotalsKey::notes(of, tenant);
+    let first = TotalsKey::names(of, tenant);
     let end = format!("{}$", first.trim_end_matches('#')); // '$' follows '#'
     [first, end]
 }
