@@ -10,7 +10,7 @@ use ledger::asset::Asset;
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
 
-use crate::totals::{StoredTotals, Totals, TotalsKey};
+use crate::totals::{StoredTotals, Totals};
 use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
 /// A row as stored.
@@ -43,12 +43,10 @@ pub struct RowPage {
 /// * An unreadable row is returned as such and is not an error.
 /// * `erase` deletes one row, whatever its content, and succeeds if there is none. It does not
 ///   exclude a late duplicate: project the asset right after it, from a fresh history.
-/// * `totals` sees every `put_totals` that returned before. It returns the tenant's rows of all
-///   [`PROJECTIONS`], or all tenants' rows, and none of another generation.
+/// * `totals` sees every `put_totals` that returned before. It returns the tenant's row, or all
+///   tenants' rows, of this generation.
 /// * `put_totals` writes the row whole, and only if its revision is greater than the stored one's
 ///   or nothing readable is stored.
-///
-/// [`PROJECTIONS`]: crate::totals::PROJECTIONS
 #[async_trait]
 pub trait Rows: Views {
     /// The number of parts of the rows, at least one.
@@ -74,8 +72,8 @@ pub trait Rows: Views {
     /// The stored totals of a tenant, or of all tenants.
     async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError>;
 
-    /// Writes totals if they are newer.
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError>;
+    /// Writes a tenant's totals if they are newer.
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError>;
 }
 
 #[async_trait]
@@ -156,7 +154,7 @@ impl<T: Rows + ?Sized> Rows for Arc<T> {
         (**self).totals(tenant).await
     }
 
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        (**self).put_totals(key, row).await
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
+        (**self).put_totals(tenant, row).await
     }
 }

@@ -1,8 +1,8 @@
 //! Projections with one row a tenant: figures that are summed over all its assets.
 //!
 //! Such a projection is a file with an implementation of [`TenantProjection`], and a line in
-//! [`PROJECTIONS`]. All stores keep its rows, reads sum them again once they are old, a replay
-//! builds them, and an audit compares them with the journal.
+//! [`PROJECTIONS`]. All stores keep its figures, reads sum them again once they are old, a replay
+//! sums the rows that it builds, and an audit compares the figures with the journal.
 //!
 //! The rows of the assets are the source of a sum, so nothing is written for an event, and a
 //! repeated or late event counts once. A row is written whole, and only if it is newer.
@@ -33,7 +33,7 @@ pub const PROJECTIONS: &[&dyn TenantProjection] = &[&Usage];
 
 /// A projection of all assets of a tenant to one row of figures.
 pub trait TenantProjection: Send + Sync {
-    /// Its name: a part of the row's key, 1 to 32 of a-z and '_'.
+    /// Its name: 1 to 32 of a-z and '_'.
     fn name(&self) -> &'static str;
 
     /// The names of its figures.
@@ -52,55 +52,53 @@ fn share(projection: &dyn TenantProjection, asset: &Asset) -> Vec<u64> {
     projection.fold(asset)
 }
 
-/// The key of a tenant's row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TotalsKey {
-    /// The tenant.
-    pub tenant: Tenant,
-    /// The name of the projection.
-    pub projection: String,
-}
-
-impl TotalsKey {
-    /// The key of a tenant's row of `projection`.
-    #[must_use]
-    pub fn new(tenant: &Tenant, projection: &dyn TenantProjection) -> Self {
-        Self { tenant: tenant.clone(), projection: projection.name().to_owned() }
-    }
-
-    /// The name under which a store has the row: `totals#<generation>#<tenant>#<projection>`.
-    #[must_use]
-    pub fn name(&self, of: Generation) -> String {
-        format!("{}{}", Self::names(of, Some(&self.tenant)), self.projection)
-    }
-
-    /// The beginning of the names of all rows of a generation, or of those of one tenant.
-    #[must_use]
-    pub fn names(of: Generation, tenant: Option<&Tenant>) -> String {
-        let tenant = tenant.map(|tenant| format!("{tenant}#")).unwrap_or_default();
-        format!("totals#{of}#{tenant}")
-    }
-
-    /// The key that a name states.
-    #[must_use]
-    pub fn of_name(of: Generation, name: &str) -> Option<Self> {
-        let (tenant, projection) = name.strip_prefix(&Self::names(of, None))?.split_once('#')?;
-        Some(Self { tenant: tenant.parse().ok()?, projection: projection.to_owned() })
-    }
-}
-
 /// A tenant's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// The order of the rows under one key: microseconds since 1970, and more than before.
+    /// The order of a tenant's rows: microseconds since 1970, and more than before.
     pub revision: u64,
-    /// The time at which the sum began. Each event until then is counted; a later one may be.
+    /// The time at which the sums began. Each event until then is counted; a later one may be.
+    pub as_of: DateTime<Utc>,
+    /// The figures of each projection, by name.
+    pub figures: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// The figures of one projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantFigures {
+    /// The time at which the sums began.
     pub as_of: DateTime<Utc>,
     /// The figures by name.
     pub figures: BTreeMap<String, u64>,
 }
 
 impl Totals {
+    /// The figures of `projection`; `None` if it is newer than the row.
+    #[must_use]
+    pub fn of(&self, projection: &dyn TenantProjection) -> Option<TenantFigures> {
+        let figures = self.figures.get(projection.name())?.clone();
+        let whole = projection.figures().iter().all(|name| figures.contains_key(*name));
+        whole.then_some(TenantFigures { as_of: self.as_of, figures })
+    }
+
+    /// The name under which a store has a tenant's row: `totals#<generation>#<tenant>#`.
+    #[must_use]
+    pub fn name(of: Generation, tenant: &Tenant) -> String {
+        format!("{}{tenant}#", Self::names(of))
+    }
+
+    /// The beginning of the names of all rows of a generation.
+    #[must_use]
+    pub fn names(of: Generation) -> String {
+        format!("totals#{of}#")
+    }
+
+    /// The tenant that a name states.
+    #[must_use]
+    pub fn tenant(of: Generation, name: &str) -> Option<Tenant> {
+        name.strip_prefix(&Self::names(of))?.strip_suffix('#')?.parse().ok()
+    }
+
     /// The JSON text, as stored.
     pub fn text(&self) -> Result<String, StoreError> {
         serde_json::to_string(self).map_err(|e| {
@@ -117,27 +115,27 @@ impl Totals {
 }
 
 /// The rows of some tenants. An unreadable row is an error of its own.
-pub type StoredTotals = BTreeMap<TotalsKey, Result<Totals, StoreError>>;
+pub type StoredTotals = BTreeMap<Tenant, Result<Totals, StoreError>>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_states_its_key_and_no_other_tenants() {
+    fn a_name_states_its_tenant_and_no_other() {
         let of = Generation::FIRST;
         for tenant in ["a", "a-b", "aa", "totals"] {
-            let key = TotalsKey::new(&tenant.parse().unwrap(), &Usage);
-            let name = key.name(of);
-            assert_eq!(TotalsKey::of_name(of, &name), Some(key));
-            assert!(name.starts_with(&TotalsKey::names(of, None)));
-            let a = TotalsKey::names(of, Some(&"a".parse().unwrap()));
-            assert_eq!(name.starts_with(&a), tenant == "a");
-            assert_eq!(TotalsKey::of_name(of.next(), &name), None);
+            let tenant: Tenant = tenant.parse().unwrap();
+            let name = Totals::name(of, &tenant);
+            assert!(name.starts_with(&Totals::names(of)));
+            assert_eq!(Totals::tenant(of, &name), Some(tenant.clone()));
+            let a = Totals::name(of, &"a".parse().unwrap());
+            assert_eq!(name.starts_with(&a), tenant.as_str() == "a");
+            assert_eq!(Totals::tenant(of.next(), &name), None);
         }
     }
 
-    /// The names are parts of keys and of answers.
+    /// The names are parts of answers.
     #[test]
     fn names_are_short_and_each_is_used_once() {
         let names: Vec<_> = PROJECTIONS.iter().map(|it| it.name()).collect();

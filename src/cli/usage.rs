@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use ledger::id::Tenant;
 use ledger::time;
 use projections::TotalsReader;
-use projections::totals::{TenantProjection, Totals, Usage};
+use projections::totals::{TenantFigures, TenantProjection, Usage};
 use serde_json::{Map, Value};
 use stores::sqlite::OpenMode;
 
@@ -50,7 +50,7 @@ impl UsageCommand {
         match self.format {
             UsageFormat::Table => {
                 let headers: Vec<_> = ["tenant"].into_iter().chain(names()).collect();
-                let row = |(tenant, totals): &(Tenant, Totals)| {
+                let row = |(tenant, totals): &(Tenant, TenantFigures)| {
                     let tenant = tenant.to_string();
                     let figures = names().map(|name| totals.figures[name].to_string());
                     [tenant].into_iter().chain(figures).collect()

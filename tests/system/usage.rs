@@ -43,7 +43,7 @@ async fn usage_is_counted_shown_and_held_against_the_journal() {
 
     let rows = Connection::open(data.join("views.sqlite")).unwrap();
     let alter = "UPDATE notes SET body = replace(body, '\"bytes\":42', '\"bytes\":4200') \
-                 WHERE name = 'totals#1#main#usage'";
+                 WHERE name = 'totals#1#main#'";
     assert_eq!(rows.execute(alter, []), Ok(1));
     let (code, found) = run(&["verify", "--json"]);
     assert_eq!(code, Some(1));

@@ -16,7 +16,7 @@ use super::*;
 use crate::generations::GenerationList;
 use crate::runner::{ProjectionHint, Runner};
 use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
-use crate::totals::{Totals, TotalsKey};
+use crate::totals::{Totals, Usage};
 use crate::views::{ListQuery, MemoryViews, PutOutcome, Views};
 
 struct World {
@@ -551,9 +551,9 @@ async fn a_replay_sums_the_rows_that_it_builds() {
         world.project(stories).await;
         switched(world.replay().run().await);
         let totals = world.table.rows(world.list().await.current).totals(None).await.unwrap();
-        let figures = |(key, row): (TotalsKey, Result<Totals, StoreError>)| {
-            let figures = row.unwrap().figures;
-            (key.tenant.to_string(), figures["assets"], figures["awaiting"])
+        let figures = |(tenant, row): (Tenant, Result<Totals, StoreError>)| {
+            let figures = row.unwrap().of(&Usage).unwrap().figures;
+            (tenant.to_string(), figures["assets"], figures["awaiting"])
         };
         let figures: Vec<_> = totals.into_iter().map(figures).collect();
         assert_eq!(figures, [("main".to_owned(), 3, 0), ("other".to_owned(), 2, 1)]);

@@ -19,7 +19,7 @@ use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
 use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use crate::position::{Position, PositionCommit, Positions};
 use crate::rows::{RowPage, Rows};
-use crate::totals::{StoredTotals, Totals, TotalsKey};
+use crate::totals::{StoredTotals, Totals};
 use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 
 /// How a call fails.
@@ -143,8 +143,8 @@ impl<T: Rows> Rows for FaultyViews<T> {
         self.call("totals", self.inner.totals(tenant)).await
     }
 
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        self.call("put_totals", self.inner.put_totals(key, row)).await
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
+        self.call("put_totals", self.inner.put_totals(tenant, row)).await
     }
 }
 

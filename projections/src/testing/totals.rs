@@ -9,8 +9,7 @@ use ledger::journal::MemoryJournal;
 use super::{Clock, Story, settle};
 use crate::generations::{Generation, Generations};
 use crate::rows::Rows;
-use crate::totals::TotalsReader;
-use crate::totals::{StoredTotals, Totals, TotalsKey, Usage};
+use crate::totals::{StoredTotals, Totals, TotalsReader, Usage};
 use crate::views::PutOutcome;
 
 /// Verifies that the tables of `make`, empty each time, keep the contract of [`Rows`] about totals.
@@ -23,35 +22,35 @@ pub async fn totals<G: Generations>(make: impl AsyncFn() -> G) {
     totals_are_removed_with_their_generation(make().await).await;
 }
 
-fn key(tenant: &str) -> TotalsKey {
-    #[allow(clippy::expect_used, reason = "the suite names its tenants itself")]
-    TotalsKey::new(&tenant.parse().expect("a tenant's name"), &Usage)
+#[allow(clippy::expect_used, reason = "the suite names its tenants itself")]
+fn tenant(name: &str) -> Tenant {
+    name.parse().expect("a tenant's name")
 }
 
 fn row(revision: u64, assets: u64) -> Totals {
-    let figures = [("assets".to_owned(), assets)].into();
+    let figures = [("usage".to_owned(), [("assets".to_owned(), assets)].into())].into();
     Totals { revision, as_of: Clock::default().0, figures }
 }
 
-async fn put(rows: &dyn Rows, key: &TotalsKey, row: &Totals) -> (PutOutcome, bool) {
-    settle(async || rows.put_totals(key, row).await).await
+async fn put(rows: &dyn Rows, tenant: &Tenant, row: &Totals) -> (PutOutcome, bool) {
+    settle(async || rows.put_totals(tenant, row).await).await
 }
 
-async fn all(rows: &dyn Rows, tenant: Option<&Tenant>) -> Vec<(TotalsKey, Option<Totals>)> {
+async fn all(rows: &dyn Rows, tenant: Option<&Tenant>) -> Vec<(Tenant, Option<Totals>)> {
     let (stored, _): (StoredTotals, _) = settle(async || rows.totals(tenant).await).await;
-    stored.into_iter().map(|(key, row)| (key, row.ok())).collect()
+    stored.into_iter().map(|(tenant, row)| (tenant, row.ok())).collect()
 }
 
 async fn the_newest_totals_stay(table: impl Generations) {
-    let (rows, key) = (table.rows(Generation::FIRST), key("main"));
+    let (rows, tenant) = (table.rows(Generation::FIRST), tenant("main"));
     assert_eq!(all(&*rows, None).await, []);
     let latest = row(1 << 51, 3);
     for (revision, written) in [(5, true), (5, false), (4, false), (1 << 51, true), (6, false)] {
         let row = row(revision, if revision == 1 << 51 { 3 } else { revision });
-        let (put, first_try) = put(&*rows, &key, &row).await;
+        let (put, first_try) = put(&*rows, &tenant, &row).await;
         assert!((put == PutOutcome::Written) == written || !first_try, "revision {revision}");
     }
-    assert_eq!(all(&*rows, Some(&key.tenant)).await, [(key, Some(latest))]);
+    assert_eq!(all(&*rows, Some(&tenant)).await, [(tenant, Some(latest))]);
 }
 
 async fn totals_belong_to_a_tenant_and_a_generation(table: impl Generations) {
@@ -59,25 +58,22 @@ async fn totals_belong_to_a_tenant_and_a_generation(table: impl Generations) {
         [Generation::FIRST, Generation::FIRST.next()].map(|generation| table.rows(generation));
     let names = ["a", "a-b", "aa"];
     for (name, assets) in names.into_iter().zip(1..) {
-        put(&*first, &key(name), &row(1, assets)).await;
+        put(&*first, &tenant(name), &row(1, assets)).await;
     }
-    put(&*second, &key("a"), &row(9, 9)).await;
+    put(&*second, &tenant("a"), &row(9, 9)).await;
     for (name, assets) in names.into_iter().zip(1..) {
-        let key = key(name);
-        assert_eq!(
-            all(&*first, Some(&key.tenant)).await,
-            [(key.clone(), Some(row(1, assets)))],
-            "{name}"
-        );
+        let only = tenant(name);
+        let stored = all(&*first, Some(&only)).await;
+        assert_eq!(stored, [(only, Some(row(1, assets)))], "{name}");
     }
     assert_eq!(all(&*first, None).await.len(), 3);
-    assert_eq!(all(&*second, None).await, [(key("a"), Some(row(9, 9)))]);
+    assert_eq!(all(&*second, None).await, [(tenant("a"), Some(row(9, 9)))]);
 }
 
 async fn totals_are_removed_with_their_generation(table: impl Generations) {
     let second = Generation::FIRST.next();
     for of in [Generation::FIRST, second] {
-        put(&*table.rows(of), &key("main"), &row(1, 1)).await;
+        put(&*table.rows(of), &tenant("main"), &row(1, 1)).await;
     }
     settle(async || table.remove(second).await).await;
     assert_eq!(all(&*table.rows(second), None).await, []);
@@ -103,10 +99,11 @@ pub async fn usage(table: impl Generations + 'static) {
     let age = std::time::Duration::from_secs(10);
     let reader =
         TotalsReader::new(Arc::new(MemoryJournal::default()), Arc::new(table), effects, age);
-    for (tenant, expected) in [("main", [19, 10]), ("other", [10, 5]), ("none", [0, 0])] {
-        let key = key(tenant);
-        let (read, _) = settle(async || reader.read(&Usage, &key.tenant).await).await;
-        assert_eq!([read.figures["assets"], read.figures["awaiting"]], expected, "{tenant}");
-        assert_eq!(all(&*rows, Some(&key.tenant)).await, [(key, Some(read))]);
+    for (name, expected) in [("main", [19, 10]), ("other", [10, 5]), ("none", [0, 0])] {
+        let tenant = tenant(name);
+        let (read, _) = settle(async || reader.read(&Usage, &tenant).await).await;
+        assert_eq!([read.figures["assets"], read.figures["awaiting"]], expected, "{name}");
+        let stored = all(&*rows, Some(&tenant)).await;
+        assert_eq!(stored[0].1.as_ref().and_then(|row| row.of(&Usage)), Some(read));
     }
 }

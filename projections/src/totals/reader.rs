@@ -12,7 +12,7 @@ use ledger::{Effects, StoreError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{StoredTotals, TenantProjection, TenantSums, Totals, TotalsKey};
+use super::{TenantFigures, TenantProjection, TenantSums, Totals};
 use crate::current::CurrentGeneration;
 use crate::generations::Generations;
 use crate::rows::Rows;
@@ -44,31 +44,31 @@ impl TotalsReader {
         Self { journal, current, effects, max_age, sums: Default::default() }
     }
 
-    /// The tenant's row of `projection`. A row that is too old is summed again; if that takes too
-    /// long, it is returned as it is.
+    /// The tenant's figures of `projection`. Those that are too old are summed again; if that takes
+    /// too long, they are returned as they are.
     pub async fn read(
         &self,
         projection: &dyn TenantProjection,
         tenant: &Tenant,
-    ) -> Result<Totals, StoreError> {
-        let (rows, key) = (self.current.rows().await?, TotalsKey::new(tenant, projection));
-        if let Some(totals) = self.young(&rows.totals(Some(tenant)).await?, &key) {
-            return Ok(totals);
+    ) -> Result<TenantFigures, StoreError> {
+        let rows = self.current.rows().await?;
+        let young = |row: &Totals| self.is_young(row).then(|| row.of(projection))?;
+        if let Some(figures) = stored(&*rows, tenant).await?.as_ref().and_then(young) {
+            return Ok(figures);
         }
         let _turn = self.turn(tenant).lock().await;
-        let seen = rows.totals(Some(tenant)).await?;
-        if let Some(totals) = self.young(&seen, &key) {
-            return Ok(totals);
+        let seen = stored(&*rows, tenant).await?;
+        if let Some(figures) = seen.as_ref().and_then(young) {
+            return Ok(figures);
         }
-        let sum = async { self.sum(&*rows, tenant).await?.store_over(&seen, &*rows).await };
-        let Ok(summed) = timeout(SUM_TIME, sum).await else {
-            let late = || StoreError::new(StoreErrorKind::Unavailable, "views: a sum takes long");
-            return stored(&seen, &key).cloned().ok_or_else(late);
+        let sum = async {
+            let totals = self.sum(&*rows, tenant).await?.totals(seen.as_ref());
+            rows.put_totals(tenant, &totals).await.map(|_| totals)
         };
-        let found = summed?.into_iter().find(|(summed, _)| *summed == key);
-        found.map(|(_, totals)| totals).ok_or_else(|| {
-            let context = format!("there is no projection {}", key.projection);
-            StoreError::new(StoreErrorKind::Misconfigured, context)
+        let summed = timeout(SUM_TIME, sum).await.ok().transpose()?;
+        summed.or(seen).and_then(|row| row.of(projection)).ok_or_else(|| {
+            let context = format!("views: {} was not summed in time", projection.name());
+            StoreError::new(StoreErrorKind::Unavailable, context)
         })
     }
 
@@ -88,7 +88,7 @@ impl TotalsReader {
         &self,
         projection: &dyn TenantProjection,
         tenant: Option<&Tenant>,
-    ) -> Result<Vec<(Tenant, Totals)>, StoreError> {
+    ) -> Result<Vec<(Tenant, TenantFigures)>, StoreError> {
         let rows = self.current.rows().await?;
         let tenants = match tenant {
             Some(tenant) => BTreeSet::from([tenant.clone()]),
@@ -96,21 +96,16 @@ impl TotalsReader {
         };
         let mut summed = Vec::with_capacity(tenants.len());
         for tenant in tenants {
-            let totals = self.sum(&*rows, &tenant).await?.totals(&StoredTotals::new());
-            let of = |(key, totals): (TotalsKey, Totals)| {
-                (key.projection == projection.name()).then_some((key.tenant, totals))
-            };
-            summed.extend(totals.into_iter().filter_map(of));
+            let figures = self.sum(&*rows, &tenant).await?.totals(None).of(projection);
+            summed.extend(figures.map(|figures| (tenant, figures)));
         }
         Ok(summed)
     }
 
-    /// The stored row, unless it must be summed again. One of a time to come must be: the clock was
-    /// set back.
-    fn young(&self, seen: &StoredTotals, key: &TotalsKey) -> Option<Totals> {
-        let now = self.effects.now();
-        let young = |row: &&Totals| (now - row.as_of).to_std().is_ok_and(|age| age < self.max_age);
-        stored(seen, key).filter(young).cloned()
+    /// Whether a row need not be summed again. One of a time to come must be: the clock was set
+    /// back.
+    fn is_young(&self, row: &Totals) -> bool {
+        (self.effects.now() - row.as_of).to_std().is_ok_and(|age| age < self.max_age)
     }
 
     async fn sum(&self, rows: &dyn Rows, tenant: &Tenant) -> Result<TenantSums, StoreError> {
@@ -125,8 +120,8 @@ impl TotalsReader {
 }
 
 /// The stored row, unless it is unreadable.
-fn stored<'a>(seen: &'a StoredTotals, key: &TotalsKey) -> Option<&'a Totals> {
-    seen.get(key)?.as_ref().ok()
+async fn stored(rows: &dyn Rows, tenant: &Tenant) -> Result<Option<Totals>, StoreError> {
+    Ok(rows.totals(Some(tenant)).await?.remove(tenant).and_then(Result::ok))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use ledger::id::{Key, Tenant};
 use ledger::journal::Journal;
 use ledger::{Effects, StoreError, service};
 
-use super::{PROJECTIONS, StoredTotals, TenantProjection, Totals, TotalsKey, share};
+use super::{PROJECTIONS, TenantProjection, Totals, share};
 use crate::rows::{Rows, StoredRow};
 
 /// The sums of a tenant's assets, one for each projection.
@@ -95,39 +95,23 @@ impl TenantSums {
         Ok(())
     }
 
-    /// The rows to store, each newer than the one that was `seen` under its key.
-    pub(crate) fn totals(&self, seen: &StoredTotals) -> Vec<(TotalsKey, Totals)> {
+    /// The row to store, newer than the one that was `seen`.
+    pub(crate) fn totals(&self, seen: Option<&Totals>) -> Totals {
         let now = u64::try_from(self.as_of.timestamp_micros()).unwrap_or_default();
-        let row = |(projection, sums): (&&dyn TenantProjection, &Vec<u64>)| {
-            let key = TotalsKey::new(&self.tenant, *projection);
-            let before = seen.get(&key).and_then(|row| row.as_ref().ok());
-            let revision = before.map_or(now, |before| now.max(before.revision.saturating_add(1)));
+        let revision = seen.map_or(now, |seen| now.max(seen.revision.saturating_add(1)));
+        let figures = |(projection, sums): (&&dyn TenantProjection, &Vec<u64>)| {
             let names = projection.figures().iter().map(|name| (*name).to_owned());
-            let figures = names.zip(sums.iter().copied()).collect();
-            (key, Totals { revision, as_of: self.as_of, figures })
+            (projection.name().to_owned(), names.zip(sums.iter().copied()).collect())
         };
-        PROJECTIONS.iter().zip(&self.sums).map(row).collect()
+        let figures = PROJECTIONS.iter().zip(&self.sums).map(figures).collect();
+        Totals { revision, as_of: self.as_of, figures }
     }
 
-    /// Stores the sums in a generation, over those that were `seen`, and returns them.
-    pub(crate) async fn store_over(
-        &self,
-        seen: &StoredTotals,
-        to: &dyn Rows,
-    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
-        let totals = self.totals(seen);
-        for (key, row) in &totals {
-            to.put_totals(key, row).await?;
-        }
-        Ok(totals)
-    }
-
-    /// Stores the sums in a generation, and returns them.
-    pub(crate) async fn store(
-        &self,
-        to: &dyn Rows,
-    ) -> Result<Vec<(TotalsKey, Totals)>, StoreError> {
-        self.store_over(&to.totals(Some(&self.tenant)).await?, to).await
+    /// Stores the sums in a generation.
+    pub(crate) async fn store(&self, to: &dyn Rows) -> Result<(), StoreError> {
+        let seen = to.totals(Some(&self.tenant)).await?.remove(&self.tenant);
+        let totals = self.totals(seen.and_then(Result::ok).as_ref());
+        to.put_totals(&self.tenant, &totals).await.map(drop)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::generations::{Generation, GenerationList, Generations, ReplayProgress
 use crate::position::{Position, PositionCommit, Positions};
 use crate::row;
 use crate::rows::{RowPage, Rows, StoredRow};
-use crate::totals::{StoredTotals, Totals, TotalsKey};
+use crate::totals::{StoredTotals, Totals};
 
 /// Rows of one page.
 const PAGE: usize = 100;
@@ -42,7 +42,7 @@ struct MemoryTables {
     /// Unreadable rows, and the causes; their readable content is among the other rows.
     unread: HashMap<(Generation, Key), String>,
     parked: BTreeMap<Key, Parked>,
-    totals: BTreeMap<(Generation, TotalsKey), Totals>,
+    totals: BTreeMap<(Generation, Tenant), Totals>,
     position: Position,
     list: GenerationList,
     progress: Option<ReplayProgress>,
@@ -277,12 +277,12 @@ impl Rows for MemoryViews {
     async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
         let tables = self.tables();
         let ours = tables.totals.iter().filter(|((of, _), _)| *of == self.generation);
-        let ours = ours.filter(|((_, key), _)| tenant.is_none_or(|tenant| *tenant == key.tenant));
-        Ok(ours.map(|((_, key), row)| (key.clone(), Ok(row.clone()))).collect())
+        let ours = ours.filter(|((_, of), _)| tenant.is_none_or(|tenant| tenant == of));
+        Ok(ours.map(|((_, tenant), row)| (tenant.clone(), Ok(row.clone()))).collect())
     }
 
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        let (mut tables, at) = (self.tables(), (self.generation, key.clone()));
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
+        let (mut tables, at) = (self.tables(), (self.generation, tenant.clone()));
         if tables.totals.get(&at).is_some_and(|stored| stored.revision >= row.revision) {
             return Ok(PutOutcome::Stale);
         }

@@ -20,7 +20,7 @@ use projections::feed::{FeedCursor, Lanes};
 use projections::generations::{Generation, GenerationList, ReplayProgress};
 use projections::position::{Position, PositionCommit, Positions};
 use projections::rows::RowPage;
-use projections::totals::{StoredTotals, Totals, TotalsKey};
+use projections::totals::{StoredTotals, Totals};
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use projections::{CurrentGeneration, Generations, Reader, Rows, Runner};
 
@@ -293,8 +293,8 @@ impl Rows for Distant<dyn Rows> {
         self.faults.around(self.views.totals(tenant)).await
     }
 
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        self.faults.around(self.views.put_totals(key, row)).await
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
+        self.faults.around(self.views.put_totals(tenant, row)).await
     }
 }
 

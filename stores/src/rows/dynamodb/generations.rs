@@ -21,7 +21,7 @@ use crate::DynamoLanes;
 use projections::feed::Lanes;
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows};
-use projections::totals::{StoredTotals, Totals, TotalsKey};
+use projections::totals::{StoredTotals, Totals};
 use projections::views::PutOutcome;
 
 /// The note with the list of generations.
@@ -90,8 +90,8 @@ impl Generations for DynamoViews {
                 break;
             }
         }
-        for (key, _) in doomed.totals(None).await? {
-            doomed.remove_one(RowTable::totals_key(&key.name(generation))).await?;
+        for tenant in doomed.totals(None).await?.keys() {
+            doomed.remove_one(RowTable::totals_key(&Totals::name(generation, tenant))).await?;
         }
         Ok(removed)
     }
@@ -143,23 +143,27 @@ impl Rows for DynamoViews {
 
     async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
         let generation = self.table.generation;
-        let query = self.table.totals(self.client.query(), TotalsKey::names(generation, tenant));
+        let names = match tenant {
+            Some(tenant) => Totals::name(generation, tenant),
+            None => Totals::names(generation),
+        };
+        let query = self.table.totals(self.client.query(), names);
         let (mut pages, mut totals) = (query.into_paginator().send(), StoredTotals::new());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failed("views: totals were not read", e))?;
             self.meter.count("Query", page.consumed_capacity());
             for item in page.items() {
                 let name = text(item, SK).ok();
-                let key = name.and_then(|name| TotalsKey::of_name(generation, name));
+                let tenant = name.and_then(|name| Totals::tenant(generation, name));
                 let body = text(item, BODY).map_err(|e| corrupt("totals", e.into()));
-                totals.extend(key.map(|key| (key, body.and_then(Totals::of_text))));
+                totals.extend(tenant.map(|tenant| (tenant, body.and_then(Totals::of_text))));
             }
         }
         Ok(totals)
     }
 
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        let name = key.name(self.table.generation);
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
+        let name = Totals::name(self.table.generation, tenant);
         let put = self.table.put_totals(self.client.put_item(), &name, row.text()?, row.revision);
         let written = self.written(&name, put).await?;
         Ok(if written { PutOutcome::Written } else { PutOutcome::Stale })

@@ -247,7 +247,7 @@ impl RowTable {
         named(TOTALS, name)
     }
 
-    /// The totals whose names begin with `prefix`.
+    /// The totals whose names begin so.
     pub(super) fn totals(&self, query: QueryFluentBuilder, prefix: String) -> QueryFluentBuilder {
         query
             .table_name(&self.name)

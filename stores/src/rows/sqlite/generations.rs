@@ -16,7 +16,7 @@ use super::statements::{ERASE, SQL, TENANTS};
 use super::{SqliteViews, read_row};
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows, StoredRow};
-use projections::totals::{StoredTotals, Totals, TotalsKey};
+use projections::totals::{StoredTotals, Totals};
 use projections::views::PutOutcome;
 
 /// Rows of one page: some 300 KB.
@@ -153,13 +153,14 @@ impl Rows for SqliteViews {
         };
         let notes = self.database.read(read).await?.into_iter();
         let row = |(name, body): (String, String)| {
-            Some((TotalsKey::of_name(of, &name)?, Totals::of_text(&body)))
+            Some((Totals::tenant(of, &name)?, Totals::of_text(&body)))
         };
         Ok(notes.filter_map(row).collect())
     }
 
-    async fn put_totals(&self, key: &TotalsKey, row: &Totals) -> Result<PutOutcome, StoreError> {
-        let (name, body, revision) = (key.name(self.generation), row.text()?, row.revision);
+    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
+        let (name, body, revision) =
+            (Totals::name(self.generation, tenant), row.text()?, row.revision);
         let revision = i64::try_from(revision).unwrap_or(i64::MAX);
         let put = move |file: &Connection| write(file, PUT_TOTALS, params![name, body, revision]);
         let written = self.database.write(put).await?;
@@ -169,7 +170,10 @@ impl Rows for SqliteViews {
 
 /// The names of the notes of totals, from the first to before the second.
 fn between(of: Generation, tenant: Option<&Tenant>) -> [String; 2] {
-    let first = TotalsKey::names(of, tenant);
+    let first = match tenant {
+        Some(tenant) => Totals::name(of, tenant),
+        None => Totals::names(of),
+    };
     let end = format!("{}$", first.trim_end_matches('#')); // '$' follows '#'
     [first, end]
 }
