@@ -106,8 +106,8 @@ async fn check_usage<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J,
     }
     let (journal, views) = (world.journal.clone(), world.views.clone());
     let reader = TotalsReader::new(journal, views, world.effects.clone(), Duration::ZERO);
-    let usage = reader.read(&Usage, &world.tenant).await.unwrap().figures;
-    let figures: Vec<_> = Usage.figures().iter().map(|name| usage[*name]).collect();
+    let summed = reader.summed(&Usage, Some(&world.tenant)).await.unwrap();
+    let figures: Vec<_> = Usage.figures().iter().map(|it| summed[0].1.figures[*it]).collect();
     if figures != expected {
         world.violated(format!("the usage is {figures:?}, and the assets make it {expected:?}"));
     }
