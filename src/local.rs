@@ -49,7 +49,7 @@ const CARRIERS: Duration = Duration::from_secs(6);
 /// start.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
-/// The age at which totals are summed again: a million rows take about a second.
+/// The age at which totals are summed again: a million rows take about two seconds.
 const TOTALS_AGE: Duration = Duration::from_secs(10);
 
 /// The options of the server.
