@@ -96,7 +96,7 @@ async fn load(address: &str, method: &'static str, path: &str) -> Result<Load> {
     for client in clients {
         latencies.extend(client.await??);
     }
-    let rate = rate(latencies.len(), start.elapsed());
+    let rate = rate(latencies.len() as u64, start.elapsed());
     latencies.sort_unstable_by(f64::total_cmp);
     Ok(Load { rate, latencies })
 }
