@@ -40,6 +40,7 @@ pub use watch::watch;
 pub fn router(api: Api) -> Router {
     let (routes, description) = routes::routes().split_for_parts();
     let longest = api.limits.deadline;
+    let around = Surroundings { effects: api.effects.clone(), hosts: api.hosts.clone() };
     routes
         .layer(Extension(openapi::Document::of(description)))
         .layer(MapFutureLayer::new(move |route: RouteFuture<Infallible>| {
@@ -47,6 +48,6 @@ pub fn router(api: Api) -> Router {
             deadline::limit(longest, answer).map(Ok::<_, Infallible>)
         }))
         .layer(from_fn(actor::named))
-        .layer(from_fn_with_state(Surroundings::of(&api), around::answer))
+        .layer(from_fn_with_state(around, around::answer))
         .with_state(api)
 }

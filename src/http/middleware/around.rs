@@ -1,5 +1,5 @@
-//! The one layer around every route. A layer that wraps the next one copies all layers inside it for
-//! every request, so the steps that need the request are in one layer, and each is a function.
+//! The one layer around every route. A layer that wraps the next one copies all layers inside it
+//! for every request, so the steps that need the request are in one layer, each as a function.
 
 use std::sync::Arc;
 
@@ -13,19 +13,12 @@ use super::access_log::AccessLogLine;
 use super::origin::AllowedHosts;
 use super::request_id::RequestId;
 use super::{headers, legacy_envelope, problems};
-use crate::http::api::Api;
 
 /// What the steps need.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
-    effects: Arc<dyn Effects>,
-    hosts: AllowedHosts,
-}
-
-impl Surroundings {
-    pub(crate) fn of(api: &Api) -> Self {
-        Self { effects: api.effects.clone(), hosts: api.hosts.clone() }
-    }
+    pub(crate) effects: Arc<dyn Effects>,
+    pub(crate) hosts: AllowedHosts,
 }
 
 /// Names the request, refuses other sites' pages, and writes the access log; writes errors as

@@ -101,7 +101,7 @@ impl Journal for SqliteJournal {
         let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
         let query =
             move |file: &Connection| file.prepare_cached(query)?.query_row([pk], line).optional();
-        self.database.read(query).await
+        self.database.look_up(query).await
     }
 
     async fn append_to(
