@@ -109,7 +109,9 @@ impl Journal for SqliteJournal {
         partition: &PartitionKey,
         line: StoredLine,
     ) -> Result<Appended, StoreError> {
-        let (pk, prev) = (partition.partition(), link::prev(&line));
+        let pk = partition.partition();
+        // A first event follows none.
+        let prev = if line.version == 1 { None } else { link::prev(&line) };
         // An event of a named stream does not arrive.
         let latest = (!partition.is_named()).then(|| self.latest.clone());
         let tell = move |(number, _): &(Option<u64>, _)| {
