@@ -16,6 +16,7 @@ mod watch;
 mod wire;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::future::RouteFuture;
@@ -23,6 +24,7 @@ use axum::{Extension, Router};
 use futures::{FutureExt, TryFutureExt};
 use tower::util::MapFutureLayer;
 
+use api::SharedApi;
 pub use api::{Api, Limits};
 pub use middleware::actor::{Actor, MissingActor};
 use middleware::around::Surroundings;
@@ -49,5 +51,5 @@ pub fn router(api: Api) -> Router {
         }))
         .layer(from_fn(actor::named))
         .layer(from_fn_with_state(around, around::answer))
-        .with_state(api)
+        .with_state(SharedApi(Arc::new(api)))
 }
