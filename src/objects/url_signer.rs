@@ -1,6 +1,6 @@
-//! Signs URLs by SigV4, byte for byte as the SDK does, but without its machinery for calls: a
-//! signature costs microseconds. The SDK is asked only where the bucket is, and is given a
-//! placeholder for credentials then.
+//! Signs URLs by AWS's signature version 4, byte for byte as the SDK does, but without its machinery
+//! for calls: a signature costs microseconds. The SDK is asked only where the bucket is, and is
+//! given a placeholder for credentials then.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -75,7 +75,7 @@ impl UrlSigner {
     ///
     /// # Errors
     /// `Unavailable` without credentials; `Misconfigured` if the bucket has no place, or one whose
-    /// requests are not signed by SigV4 with the key of its owner.
+    /// requests are signed in another way.
     pub(super) async fn ready(&self, now: DateTime<Utc>) -> Result<ReadySigner<'_>, StoreError> {
         let place = self.place.get_or_try_init(|| BucketPlace::find(&self.client, &self.bucket));
         let place = place.await?;
@@ -157,7 +157,7 @@ impl BucketPlace {
         let authority = uri.authority()?;
         let implied = [("http", "80"), ("https", "443")];
         let port = authority.port();
-        let port = port.as_ref().map(|port| port.as_str());
+        let port = port.as_ref().map(http::uri::Port::as_str);
         let implied = port.zip(uri.scheme_str()).is_some_and(|(p, s)| implied.contains(&(s, p)));
         let host = if implied { authority.host() } else { authority.as_str() };
         let scope = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
