@@ -6,7 +6,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-#[cfg(feature = "local")]
 const IN_PATH: AsciiSet = RESERVED.remove(b'/');
 /// All but `attr-char` of RFC 5987, section 3.2.1.
 const IN_HEADER: AsciiSet = RESERVED
@@ -25,7 +24,6 @@ pub(crate) fn component(text: &str) -> String {
 }
 
 /// A path; its slashes stay.
-#[cfg(feature = "local")]
 pub(crate) fn path(text: &str) -> String {
     utf8_percent_encode(text, &IN_PATH).to_string()
 }

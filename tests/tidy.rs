@@ -12,7 +12,7 @@ const COLUMNS: usize = 100;
 const LINES: usize = 500;
 
 /// Libraries used in only one place, and the place.
-const PLACES: [(&str, &[&str]); 17] = [
+const PLACES: [(&str, &[&str]); 18] = [
     (
         "aws_sdk_dynamodb::",
         &[
@@ -27,6 +27,7 @@ const PLACES: [(&str, &[&str]); 17] = [
     ("aws_sdk_dynamodbstreams::", &["src/aws"]),
     ("aws_config::", &["src/aws", "src/objects/client.rs"]),
     ("aws_sdk_s3::", &["src/objects"]),
+    ("aws_sigv4::", &["src/objects/url_signer.rs"]),
     ("aws_lambda_events::", &["src/bucket", "src/lambda"]),
     ("lambda_http::", &["src/lambda", "src/bin"]),
     ("lambda_runtime::", &["src/lambda", "src/bin"]),

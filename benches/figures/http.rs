@@ -30,16 +30,24 @@ pub(crate) async fn serve_bare() -> Result<()> {
 pub(crate) async fn requests(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let (ours, bare) = (Program::serve(folder.path())?, Program::bare()?);
-    let below = "a bare axum handler";
-
-    let limit = load(&bare.address, "POST", "/asset").await?;
-    let posts = load(&ours.address, "POST", "/asset").await?;
-    table.ratio("POST /asset, 32 connections", posts, below, limit, "");
-
     let path = uploaded(&ours.address).await?;
-    let limit = load(&bare.address, "GET", &path).await?;
-    let gets = load(&ours.address, "GET", &path).await?;
-    table.ratio("GET /asset/{id}, 32 connections", gets, below, limit, "");
+    for (method, what, path, target) in [
+        ("GET", "/healthz", "/healthz", "≥ 0.6"),
+        ("GET", "/asset/{id}/state", &format!("{path}/state"), "≥ 0.25"),
+        ("GET", "/asset/{id}", &path, "≥ 0.2"),
+        ("POST", "/asset", "/asset", "≥ 0.15"),
+    ] {
+        let limit = load(&bare.address, method, path).await?;
+        let figures = load(&ours.address, method, path).await?;
+        let what = format!("{method} {what}");
+        let below = "a bare axum handler";
+        let named = format!("{what}, {CONNECTIONS} connections");
+        table.ratio(&named, figures.rate, below, limit.rate, target);
+        let (p50, p99) = (figures.percentile(50), figures.percentile(99));
+        let p50_shown = format!("p50: {:.2} ms", p50 * 1e3);
+        let p99_shown = format!("{:.2} ms = {:.1} x p50", p99 * 1e3, p99 / p50);
+        table.figure(&format!("{what}, p99"), &p99_shown, &p50_shown, "≤ 5 x p50");
+    }
     Ok(())
 }
 
@@ -54,27 +62,43 @@ async fn uploaded(address: &str) -> Result<String> {
     Ok(path)
 }
 
-async fn load(address: &str, method: &'static str, path: &str) -> Result<f64> {
+/// What the clients saw.
+struct Load {
+    rate: f64,
+    /// Seconds of each request, sorted.
+    latencies: Vec<f64>,
+}
+
+impl Load {
+    fn percentile(&self, percent: usize) -> f64 {
+        self.latencies[(self.latencies.len() * percent / 100).min(self.latencies.len() - 1)]
+    }
+}
+
+async fn load(address: &str, method: &'static str, path: &str) -> Result<Load> {
     let start = Instant::now();
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let (address, path) = (address.to_owned(), path.to_owned());
             tokio::spawn(async move {
                 let mut connection = connect(&address).await?;
-                let mut count = 0;
+                let mut latencies = Vec::new();
                 while start.elapsed() < MEASURED {
+                    let asked = Instant::now();
                     ask(&mut connection, &address, method, &path).await?;
-                    count += 1;
+                    latencies.push(asked.elapsed().as_secs_f64());
                 }
-                anyhow::Ok(count)
+                anyhow::Ok(latencies)
             })
         })
         .collect();
-    let mut total = 0;
+    let mut latencies = Vec::new();
     for client in clients {
-        total += client.await??;
+        latencies.extend(client.await??);
     }
-    Ok(rate(total, start.elapsed()))
+    let rate = rate(latencies.len() as u64, start.elapsed());
+    latencies.sort_unstable_by(f64::total_cmp);
+    Ok(Load { rate, latencies })
 }
 
 async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>> {

@@ -106,7 +106,11 @@ impl<'a> HistoryReader<'a> {
         let version = line.version;
         let commands = &mut self.commands;
         let earlier = |read: &History, command: &CommandId| commands.find(&read.entries, command);
-        let grown = History::grow(self.history.take(), self.key, line, earlier);
+        let history = self.history.take();
+        let grown = match EventRecord::read(&line.body) {
+            Ok(record) => History::grow(history, self.key, record, line, earlier),
+            Err(malformed) => Err(unread(malformed, history.as_ref(), self.key, &line)),
+        };
         self.history = Some(grown.map_err(|fault| HistoryError { version, fault })?);
         Ok(())
     }
@@ -130,13 +134,10 @@ impl History {
     fn grow(
         history: Option<Self>,
         key: &Key,
+        record: EventRecord,
         line: StoredLine,
         earlier: impl FnOnce(&Self, &CommandId) -> Option<u64>,
     ) -> Result<Self, HistoryFault> {
-        let record = match EventRecord::read(&line.body) {
-            Ok(record) => record,
-            Err(malformed) => return Err(unread(malformed, history.as_ref(), key, &line)),
-        };
         let entry = Entry { record, hash: line.hash(), line };
         let Some(mut history) = history else {
             ClaimedPosition::of(&entry).check(key, 1, Hash::ZERO)?;
@@ -155,13 +156,21 @@ impl History {
         Ok(history)
     }
 
-    /// The history after `line`, which was just appended to it. The checks are those of a stored
-    /// line.
-    pub fn then(self, line: StoredLine) -> Result<Self, HistoryError> {
-        let (version, key) = (line.version, self.asset.key.clone());
+    /// The history with the next event, whose `line` is made of `record`. The checks are those of a
+    /// stored line. Reading the line again is not one of them: every record within its limits is
+    /// read back as it was, which a property test shows for all of them.
+    pub fn recorded(
+        history: Option<Self>,
+        record: EventRecord,
+        line: StoredLine,
+    ) -> Result<Self, HistoryError> {
+        debug_assert_eq!(EventRecord::read(&line.body).ok().as_ref(), Some(&record));
+        let (version, key) = (line.version, record.key.clone());
+        let key = history.as_ref().map_or(key, |history| history.asset.key.clone());
         let earlier =
             |read: &Self, command: &CommandId| Some(read.by_command(command)?.record.version);
-        Self::grow(Some(self), &key, line, earlier).map_err(|fault| HistoryError { version, fault })
+        Self::grow(history, &key, record, line, earlier)
+            .map_err(|fault| HistoryError { version, fault })
     }
 
     /// The asset that the history folds to.

@@ -156,15 +156,16 @@ impl LedgerService {
             let cause = caller.cause(command.clone());
             let record = EventRecord { key, version: 1, event, cause, at, prev: Hash::ZERO };
             let line = line(&record)?;
-            let first = History::read(&record.key, vec![line.clone()]).map_err(unwritten)?;
-            match self.journal.append(&record.key, line).await? {
+            let first = History::recorded(None, record, line.clone()).map_err(unwritten)?;
+            let key = &first.asset().key;
+            match self.journal.append(key, line).await? {
                 Appended::Written => {
                     recorded();
-                    return first.ok_or_else(vanished);
+                    return Ok(first);
                 }
                 Appended::Taken(held) => {
                     // Ours, after a lost reply; otherwise a collision (1 in 2^62).
-                    let history = read(&record.key, vec![held])?;
+                    let history = read(key, vec![held])?;
                     if let Some(ours) = history.filter(|h| h.by_command(&command).is_some()) {
                         return Ok(ours);
                     }

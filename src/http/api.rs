@@ -65,10 +65,21 @@ impl Default for Limits {
     }
 }
 
+/// The state of the router. Axum copies it with every layer, for every request, and a handler gets
+/// one [`Api`].
+#[derive(Clone)]
+pub(super) struct SharedApi(pub(super) Arc<Api>);
+
+impl FromRef<SharedApi> for Api {
+    fn from_ref(shared: &SharedApi) -> Self {
+        (*shared.0).clone()
+    }
+}
+
 /// The tenant of the caller.
-impl FromRef<Api> for Tenant {
-    fn from_ref(api: &Api) -> Self {
-        api.tenant.clone()
+impl FromRef<SharedApi> for Tenant {
+    fn from_ref(shared: &SharedApi) -> Self {
+        shared.0.tenant.clone()
     }
 }
 

@@ -15,16 +15,22 @@ pub(crate) mod tests;
 mod watch;
 mod wire;
 
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::{Extension, Router};
+use std::convert::Infallible;
+use std::sync::Arc;
 
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::future::RouteFuture;
+use axum::{Extension, Router};
+use futures::{FutureExt, TryFutureExt};
+use tower::util::MapFutureLayer;
+
+use api::SharedApi;
 pub use api::{Api, Limits};
 pub use middleware::actor::{Actor, MissingActor};
+use middleware::around::Surroundings;
 pub use middleware::origin::AllowedHosts;
 pub use middleware::request_id::RequestId;
-use middleware::{
-    access_log, actor, deadline, headers, legacy_envelope, origin, panics, problems, request_id,
-};
+use middleware::{actor, around, deadline, panics};
 #[cfg(feature = "local")]
 pub(crate) use origins::bare;
 pub use origins::{AllowedOrigins, spelt};
@@ -35,16 +41,15 @@ pub use watch::watch;
 /// The whole API. Of the layers, the last is the outermost.
 pub fn router(api: Api) -> Router {
     let (routes, description) = routes::routes().split_for_parts();
+    let longest = api.limits.deadline;
+    let around = Surroundings { effects: api.effects.clone(), hosts: api.hosts.clone() };
     routes
         .layer(Extension(openapi::Document::of(description)))
-        .layer(from_fn(panics::catch))
-        .layer(from_fn_with_state(api.limits.deadline, deadline::limit))
+        .layer(MapFutureLayer::new(move |route: RouteFuture<Infallible>| {
+            let answer = panics::catch(route.unwrap_or_else(|never| match never {}));
+            deadline::limit(longest, answer).map(Ok::<_, Infallible>)
+        }))
         .layer(from_fn(actor::named))
-        .layer(from_fn_with_state(api.hosts.clone(), origin::guard))
-        .layer(from_fn(problems::render))
-        .layer(from_fn(access_log::write))
-        .layer(from_fn(legacy_envelope::wrap))
-        .layer(from_fn(headers::secure))
-        .layer(from_fn_with_state(api.effects.clone(), request_id::name))
-        .with_state(api)
+        .layer(from_fn_with_state(around, around::answer))
+        .with_state(SharedApi(Arc::new(api)))
 }

@@ -15,12 +15,12 @@ mod usage;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::api::Api;
+use super::api::SharedApi;
 use super::middleware::command_label::labelled;
 use super::openapi;
 
 /// An operation: the label of its consumed units, and its route.
-type Operation = (&'static str, UtoipaMethodRouter<Api>);
+type Operation = (&'static str, UtoipaMethodRouter<SharedApi>);
 
 fn operations() -> Vec<Operation> {
     let operations = vec![
@@ -51,7 +51,7 @@ fn operations() -> Vec<Operation> {
 }
 
 /// Every operation, with its description.
-pub(super) fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<SharedApi> {
     let none = OpenApiRouter::with_openapi(openapi::description());
     operations().into_iter().fold(none, |all, (label, (schemas, paths, methods))| {
         all.routes((schemas, paths, labelled(label, methods)))

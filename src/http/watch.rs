@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -21,9 +22,14 @@ pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Ro
         .route("/healthz", get(healthz))
         .route("/readyz", labelled(CHECK, get(readyz)))
         .route("/metrics", get(metrics))
-        .layer(from_fn(headers::secure))
+        .layer(map_response(secured))
         .with_state(checks);
     with_meter(routes, meter)
+}
+
+async fn secured(mut response: Response) -> Response {
+    headers::secure(response.headers_mut());
+    response
 }
 
 async fn readyz(State(checks): State<Arc<[Arc<dyn Check>]>>) -> (StatusCode, Json<Value>) {

@@ -1,12 +1,9 @@
 //! The connection to the bucket: timeouts, address style, and credentials.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::{
-    ProvideCredentials, SharedCredentialsProvider, future::ProvideCredentials as Provided,
-};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
@@ -17,14 +14,14 @@ use aws_sdk_s3::config::{
 /// One attempt. The SDK has no limit of its own and would wait for a hung server forever.
 const ATTEMPT: Duration = Duration::from_secs(1);
 /// All attempts together, shorter than a caller of the API waits.
-const OPERATION: Duration = Duration::from_secs(4);
+pub(super) const OPERATION: Duration = Duration::from_secs(4);
 
 /// A connection to a bucket: for calls, and for signed URLs.
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub(super) client: Client,
     pub(super) signer: Client,
-    pub(super) lifetime: Lifetime,
+    pub(super) credentials: Option<SharedCredentialsProvider>,
 }
 
 impl Connection {
@@ -32,20 +29,21 @@ impl Connection {
     /// endpoints without a host name for each bucket.
     #[must_use]
     pub fn from_config(shared: &SdkConfig, path_style: bool) -> Self {
-        let lifetime = Lifetime { inner: shared.credentials_provider(), expiry: Arc::default() };
-        Self::build(Builder::from(shared).force_path_style(path_style), lifetime)
+        let builder = Builder::from(shared).force_path_style(path_style);
+        Self::build(builder, shared.credentials_provider())
     }
 
     /// Connects to the local endpoint at `url`, with a key that never expires.
     #[must_use]
     pub fn local(url: &str, region: &str, access_key: &str, secret_key: &str) -> Self {
         let key = Credentials::new(access_key, secret_key, None, None, "data folder");
-        let inner = Some(SharedCredentialsProvider::new(key));
+        let key = SharedCredentialsProvider::new(key);
         let builder = Builder::new()
             .region(Region::new(region.to_owned()))
             .endpoint_url(url)
-            .force_path_style(true);
-        Self::build(builder, Lifetime { inner, expiry: Arc::default() })
+            .force_path_style(true)
+            .credentials_provider(key.clone());
+        Self::build(builder, Some(key))
     }
 
     /// Signs URLs for `url`, if clients use another endpoint URL than this process.
@@ -56,54 +54,19 @@ impl Connection {
         self
     }
 
-    fn build(builder: Builder, lifetime: Lifetime) -> Self {
+    fn build(builder: Builder, credentials: Option<SharedCredentialsProvider>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .operation_timeout(OPERATION)
             .operation_attempt_timeout(ATTEMPT)
             .build();
         let config = builder
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .credentials_provider(lifetime.clone())
             .timeout_config(timeouts)
             // Only the signer's parameters, without the SDK's additions for its own uploads.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .build();
         let client = Client::from_conf(config);
-        Self { signer: client.clone(), client, lifetime }
-    }
-}
-
-/// A credentials provider that remembers the expiry of the last credentials: a URL is valid no
-/// longer than the credentials that signed it.
-#[derive(Debug, Clone)]
-pub(super) struct Lifetime {
-    inner: Option<SharedCredentialsProvider>,
-    expiry: Arc<Mutex<Option<SystemTime>>>,
-}
-
-impl Lifetime {
-    pub(super) fn expiry(&self) -> Option<SystemTime> {
-        *self.expiry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ProvideCredentials for Lifetime {
-    fn provide_credentials<'a>(&'a self) -> Provided<'a>
-    where
-        Self: 'a,
-    {
-        use aws_credential_types::provider::error::CredentialsError;
-        Provided::new(async move {
-            let inner = self.inner.as_ref();
-            let inner = inner.ok_or_else(|| CredentialsError::not_loaded("no credentials"))?;
-            let given = inner.provide_credentials().await?;
-            *self.expiry.lock().unwrap_or_else(PoisonError::into_inner) = given.expiry();
-            Ok(given)
-        })
-    }
-
-    fn fallback_on_interrupt(&self) -> Option<Credentials> {
-        self.inner.as_ref()?.fallback_on_interrupt()
+        Self { signer: client.clone(), client, credentials }
     }
 }

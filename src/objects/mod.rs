@@ -19,11 +19,13 @@ mod disposition;
 mod failure;
 mod inventory;
 mod presign;
+mod url_signer;
 
 pub use client::Connection;
 
 use crate::percent;
 use failure::{describe, is_gone, raw};
+use url_signer::UrlSigner;
 
 /// The header of a 404 answer that reports a delete marker.
 const MARKER: &str = "x-amz-delete-marker";
@@ -32,8 +34,7 @@ const MARKER: &str = "x-amz-delete-marker";
 #[derive(Clone)]
 pub struct S3Objects {
     client: Client,
-    signer: Client,
-    lifetime: client::Lifetime,
+    signer: Arc<UrlSigner>,
     bucket: String,
     effects: Arc<dyn Effects>,
 }
@@ -42,8 +43,8 @@ impl S3Objects {
     /// `bucket`, through `connection`.
     #[must_use]
     pub fn new(connection: Connection, bucket: &str, effects: Arc<dyn Effects>) -> Self {
-        let Connection { client, signer, lifetime } = connection;
-        Self { client, signer, lifetime, bucket: bucket.to_owned(), effects }
+        let signer = Arc::new(UrlSigner::new(&connection, bucket));
+        Self { client: connection.client, signer, bucket: bucket.to_owned(), effects }
     }
 
     /// Whether the bucket is reachable and keeps versions, without which an upload could replace a

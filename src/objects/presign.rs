@@ -1,20 +1,18 @@
 //! Signed URLs: a client uploads or downloads the bytes of one key, for a limited time.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
-use aws_sdk_s3::primitives::DateTime as Time;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use ledger::asset::{Declaration, UploadKind};
 use ledger::error::{StoreError, StoreErrorKind};
 use ledger::id::Key;
 
 use super::S3Objects;
 use super::disposition::attachment;
-use super::failure::describe;
+use super::url_signer::{ReadySigner, UnsignedRequest};
 use crate::presign::{Presigned, Presigner};
 
 /// A URL that is valid for less than a second is an error; S3 accepts 0, which expires at once.
@@ -28,6 +26,9 @@ const LANGUAGE: &str = "und";
 const CACHE: &str = "private, must-revalidate";
 /// S3's limit.
 const LONGEST: Duration = Duration::from_hours(7 * 24);
+/// The form of a date in HTTP.
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
+const CONTENT_LENGTH: &str = "content-length";
 
 #[async_trait]
 impl Presigner for S3Objects {
@@ -37,21 +38,19 @@ impl Presigner for S3Objects {
         declared: &Declaration,
         expires_in: Duration,
     ) -> Result<Presigned, StoreError> {
-        let mut request = self.signer.put_object().bucket(&self.bucket).key(key.object());
+        let mut headers = Vec::new();
         if declared.upload == UploadKind::Declared {
-            let size = declared.size.map(i64::try_from).transpose();
             let checksum = declared.sha256.as_deref().map(base64_of).transpose()?;
-            request = request
-                .if_none_match("*")
-                .set_content_length(size.map_err(|e| refuse(e.to_string()))?)
-                .set_content_type(declared.content_type.clone())
-                .set_checksum_sha256(checksum);
+            headers.extend(declared.size.map(|size| (CONTENT_LENGTH, size.to_string())));
+            headers.extend(declared.content_type.clone().map(|kind| ("content-type", kind)));
+            headers.push(("if-none-match", "*".to_owned()));
+            headers.extend(checksum.map(|checksum| ("x-amz-checksum-sha256", checksum)));
         }
-        let start = self.effects.now();
-        let signed = request.presigned(window(start, expires_in)?).await;
-        let signed =
-            signed.map_err(|error| describe(self.context("presigned PutObject"), error))?;
-        Ok(tell(&signed, start, expires_in, self.lifetime.expiry()))
+        let query = vec![("x-id", "PutObject".to_owned())];
+        let request = UnsignedRequest { method: "PUT", object: key.object(), query, headers };
+        let window = SignatureWindow::new(self.effects.now(), expires_in)?;
+        let signer = self.signer.ready(window.start).await?;
+        Ok(signed(&signer, request, &window))
     }
 
     async fn download(
@@ -62,37 +61,65 @@ impl Presigner for S3Objects {
         content_type: Option<&str>,
         expires_in: Duration,
     ) -> Result<Presigned, StoreError> {
-        let request = self.signer.get_object().bucket(&self.bucket).key(key.object());
-        let request = request
-            .version_id(version_id)
+        let window = SignatureWindow::new(self.effects.now(), expires_in)?;
+        let signer = self.signer.ready(window.start).await?;
+        let expires = window.expires_at(&signer).format(HTTP_DATE).to_string();
+        let kind = content_type.map(|kind| ("response-content-type", kind.to_owned()));
+        let mut query = vec![
+            ("x-id", "GetObject".to_owned()),
+            ("response-cache-control", CACHE.to_owned()),
             // Never displayed inline: an upload must not run as a page of the bucket's origin.
-            .response_content_disposition(attachment(filename))
-            .set_response_content_type(content_type.map(str::to_owned))
-            .response_content_encoding(ENCODING)
-            .response_content_language(LANGUAGE)
-            .response_cache_control(CACHE);
-        let start = self.effects.now();
-        let mut ends = end(start, expires_in);
-        loop {
-            let request = request.clone().response_expires(Time::from_secs(ends.timestamp()));
-            let signed = request.presigned(window(start, expires_in)?).await;
-            let signed =
-                signed.map_err(|error| describe(self.context("presigned GetObject"), error))?;
-            let told = tell(&signed, start, expires_in, self.lifetime.expiry());
-            if told.expires_at >= ends {
-                return Ok(told);
-            }
-            ends = told.expires_at; // the credentials, known by now, expire before the URL would
-        }
+            ("response-content-disposition", attachment(filename)),
+            ("response-content-encoding", ENCODING.to_owned()),
+            ("response-content-language", LANGUAGE.to_owned()),
+        ];
+        query.extend(kind);
+        query.push(("response-expires", expires));
+        query.push(("versionId", version_id.to_owned()));
+        let object = key.object();
+        let request = UnsignedRequest { method: "GET", object, query, headers: Vec::new() };
+        Ok(signed(&signer, request, &window))
     }
 }
 
-fn window(start: DateTime<Utc>, expires_in: Duration) -> Result<PresigningConfig, StoreError> {
-    if !(SHORTEST..=LONGEST).contains(&expires_in) {
-        return Err(refuse(format!("a URL lives 1 s to 7 days, not {expires_in:?}")));
+/// The time in which a signature is valid. It counts whole seconds from the second of its creation.
+struct SignatureWindow {
+    start: DateTime<Utc>,
+    length: Duration,
+}
+
+impl SignatureWindow {
+    fn new(now: DateTime<Utc>, length: Duration) -> Result<Self, StoreError> {
+        if !(SHORTEST..=LONGEST).contains(&length) {
+            return Err(refuse(format!("a URL lives 1 s to 7 days, not {length:?}")));
+        }
+        Ok(Self { start: now.trunc_subsecs(0), length })
     }
-    let config = PresigningConfig::builder().start_time(SystemTime::from(start));
-    config.expires_in(expires_in).build().map_err(|error| refuse(error.to_string()))
+
+    /// A signature expires with its credentials at the latest.
+    fn expires_at(&self, signer: &ReadySigner<'_>) -> DateTime<Utc> {
+        let own = self.start + TimeDelta::seconds(self.length.as_secs().cast_signed());
+        signer.expiry().map_or(own, |dies| own.min(DateTime::from(dies)))
+    }
+}
+
+fn signed(
+    signer: &ReadySigner<'_>,
+    request: UnsignedRequest,
+    window: &SignatureWindow,
+) -> Presigned {
+    let url = signer.url(&request, window.start, window.length);
+    let expires_at = window.expires_at(signer);
+    let left = (expires_at - window.start).num_seconds();
+    // Every client sends its length by itself, and a browser's script cannot set it.
+    let headers = request.headers.into_iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+    Presigned {
+        method: request.method.to_owned(),
+        url,
+        headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(),
+        expires_at,
+        expires_in: u64::try_from(left).unwrap_or(0),
+    }
 }
 
 fn refuse(text: String) -> StoreError {
@@ -104,37 +131,8 @@ fn base64_of(sha256: &str) -> Result<String, StoreError> {
     bytes.map(|b| STANDARD.encode(b)).ok_or_else(|| refuse("not a SHA-256 in hex".to_owned()))
 }
 
-/// The second in which a signature made at `start` expires.
-fn end(start: DateTime<Utc>, expires_in: Duration) -> DateTime<Utc> {
-    let start = DateTime::from_timestamp(start.timestamp(), 0).unwrap_or(start);
-    start + TimeDelta::seconds(i64::try_from(expires_in.as_secs()).unwrap_or(i64::MAX))
-}
-
-/// The signature counts whole seconds from the second of its creation, and expires with the
-/// credentials at the latest.
-fn tell(
-    signed: &PresignedRequest,
-    start: DateTime<Utc>,
-    expires_in: Duration,
-    credentials: Option<SystemTime>,
-) -> Presigned {
-    let start = DateTime::from_timestamp(start.timestamp(), 0).unwrap_or(start);
-    let own = end(start, expires_in);
-    let expires_at = credentials.map_or(own, |dies| own.min(DateTime::from(dies)));
-    let left = (expires_at - start).num_seconds();
-    Presigned {
-        method: signed.method().to_owned(),
-        url: signed.uri().to_owned(),
-        headers: signed
-            .headers()
-            // Every client sends these by itself, and a browser's script cannot set them.
-            .filter(|(name, _)| !matches!(*name, "host" | "content-length"))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        expires_at,
-        expires_in: u64::try_from(left).unwrap_or(0),
-    }
-}
+#[cfg(test)]
+mod as_the_sdk;
 
 #[cfg(test)]
 mod tests {
@@ -272,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_url_dies_with_its_credentials() {
-        let dies = SystemTime::from(Still.now()) + Duration::from_secs(30);
+        let dies = std::time::SystemTime::from(Still.now()) + Duration::from_secs(30);
         let given = aws_sdk_s3::config::Credentials::new("A", "s", None, Some(dies), "test");
         let config = aws_config::SdkConfig::builder()
             .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(given))

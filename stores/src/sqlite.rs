@@ -12,12 +12,13 @@ mod wal;
 mod writer;
 
 use std::fs::File;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::file::{connect, describe, migrate, steps_applied, tune};
 use self::file_identity::FileIdentity;
@@ -25,6 +26,11 @@ use self::readers::Readers;
 use self::writer::{Message, Waiting, write_groups};
 use ledger::error::{StoreError, StoreErrorKind};
 
+/// Lookups of this process that run on their callers' threads at once: half of the threads.
+static ON_THE_SPOT: LazyLock<Semaphore> = LazyLock::new(|| {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    Semaphore::new((threads / 2).max(1))
+});
 /// Jobs that may wait for the writer before callers must wait to queue theirs.
 const QUEUE: usize = 4096;
 
@@ -170,6 +176,23 @@ impl Database {
         };
         jobs.send(Message::Write(job)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Runs a query of a few pages, as [`Database::read`] does, on the caller's thread: the hop to
+    /// another thread and back costs several times such a query. A slow disk must not stop all
+    /// tasks, so only a share of the threads may do this at once. The others hop.
+    pub async fn look_up<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        if self.jobs.is_some()
+            && let Ok(_here) = ON_THE_SPOT.try_acquire()
+            && let Ok(_permit) = self.readers.permits.try_acquire()
+        {
+            return self.readers.run(query);
+        }
+        self.read(query).await
     }
 
     /// Runs `query` on a reading connection. It sees every write that returned before the call.

@@ -406,7 +406,9 @@ proptest! {
         prop_assert_eq!(broken.version, two);
         prop_assert!(matches!(broken.fault, HistoryFault::Twice(at) if at == one), "{}", broken);
         let last = given.chain.lines.pop().unwrap();
-        let broken = History::read(&key(1), given.chain.lines).unwrap().unwrap().then(last);
+        let record = EventRecord::read(&last.body).unwrap();
+        let history = History::read(&key(1), given.chain.lines).unwrap();
+        let broken = History::recorded(history, record, last);
         prop_assert!(matches!(broken.unwrap_err().fault, HistoryFault::Twice(at) if at == one));
     }
 

@@ -128,9 +128,10 @@ impl LedgerService {
             prev: asset.head,
         };
         let line = line(&record)?;
-        let about = |error: StoreError| error.about(&record.key);
-        let longer = history.then(line.clone()).map_err(unwritten)?;
-        match self.journal.append(&record.key, line.clone()).await.map_err(about)? {
+        let longer = History::recorded(Some(history), record, line.clone()).map_err(unwritten)?;
+        let key = &longer.asset().key;
+        let about = |error: StoreError| error.about(key);
+        match self.journal.append(key, line.clone()).await.map_err(about)? {
             Appended::Taken(held) if held != line => Ok(None),
             Appended::Taken(_) | Appended::Written => {
                 super::recorded();

@@ -7,7 +7,6 @@ use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -25,15 +24,18 @@ struct ErrorEnvelope {
     body: Option<Value>,
 }
 
-/// Wraps the answers about assets for clients that request it.
-pub(crate) async fn wrap(request: Request, next: Next) -> Response {
+/// Whether a request is about assets, and requests the original form.
+pub(crate) fn is_wanted(request: &Request) -> bool {
     let path = request.uri().path();
     let original = path == "/asset" || path.starts_with("/asset/");
-    let asked = request.headers().get(X_LEGACY_ENVELOPE).is_some_and(|value| value == "1");
-    let response = next.run(request).await;
+    original && request.headers().get(X_LEGACY_ENVELOPE).is_some_and(|value| value == "1")
+}
+
+/// Wraps an answer, unless it is not JSON.
+pub(crate) async fn wrap(response: Response) -> Response {
     let form = response.headers().get(header::CONTENT_TYPE);
-    let wrapped = form.is_none_or(|form| form == "application/json" || form == PROBLEM_JSON);
-    if original && asked && wrapped { wrapped_in_200(response).await } else { response }
+    let json = form.is_none_or(|form| form == "application/json" || form == PROBLEM_JSON);
+    if json { wrapped_in_200(response).await } else { response }
 }
 
 async fn wrapped_in_200(response: Response) -> Response {

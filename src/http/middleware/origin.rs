@@ -3,10 +3,8 @@
 //! A page of any site can make a browser send requests to this machine. Its origin is in the
 //! `Origin` header. After DNS rebinding its own host name is in the `Host` header.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use crate::http::errors::{Code, Problem};
 use crate::http::origins::AllowedOrigins;
@@ -34,20 +32,9 @@ impl Default for AllowedHosts {
     }
 }
 
-/// Refuses requests of other sites' pages.
-pub(crate) async fn guard(
-    State(hosts): State<AllowedHosts>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match hosts.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
 impl AllowedHosts {
-    fn check(&self, request: &Request) -> Result<(), Problem> {
+    /// Refuses a request of another site's page.
+    pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
         let Self::Named(pages) = self else { return Ok(()) };
         let absolute = request.uri().authority().is_some();
         let called = request.uri().authority().is_none_or(|a| pages.name(a.as_str()));

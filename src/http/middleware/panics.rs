@@ -3,16 +3,14 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
 use crate::http::errors::{Code, Problem};
 
-/// The answer for a handler that panicked.
-pub(crate) async fn catch(request: Request, next: Next) -> Response {
-    let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+/// The answer, also of a handler that panics.
+pub(crate) async fn catch(answer: impl Future<Output = Response>) -> Response {
+    let caught = AssertUnwindSafe(answer).catch_unwind().await;
     caught.unwrap_or_else(|panic| {
         tracing::error!(panic = message(panic.as_ref()), "a handler panicked");
         let detail = "something went wrong here; the log knows more";

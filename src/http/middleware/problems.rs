@@ -1,9 +1,7 @@
 //! Writes every error as problem details, from any part of the service.
 
 use axum::Json;
-use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::request_id::RequestId;
@@ -16,15 +14,14 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_tok
 
 /// Writes every answer that is an error as problem details. The router's own errors, for an unknown
 /// path or method, have a status only.
-pub(crate) async fn render(id: RequestId, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub(crate) fn render(mut response: Response, id: &RequestId) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
     let told = response.extensions_mut().remove::<Problem>();
     let problem = told.unwrap_or_else(|| Problem::of_status(status));
-    write(&problem, status, &id, &response)
+    write(&problem, status, id, &response)
 }
 
 fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response) -> Response {

@@ -5,16 +5,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRef, FromRequestParts, Request, State};
+use axum::extract::{FromRef, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
 use ledger::Effects;
 use ledger::id::Tenant;
 use ledger::record::EventSource;
 use ledger::service::Caller;
-use tracing::Instrument;
 use uuid::Builder;
 
 use super::actor::Actor;
@@ -42,6 +39,23 @@ impl RequestId {
         &self.0
     }
 
+    /// Sets the id of a request, for its handlers.
+    pub(super) fn name(request: &mut Request, effects: &dyn Effects) -> Self {
+        let front = || request.extensions().get::<Self>().cloned();
+        let id = Self::given(request.headers())
+            .or_else(front)
+            .unwrap_or_else(|| Self::fresh(effects.random()));
+        request.extensions_mut().insert(id.clone());
+        id
+    }
+
+    /// Sets the id of the request in its answer.
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(self.as_str()) {
+            headers.insert(X_REQUEST_ID, value);
+        }
+    }
+
     fn given(headers: &HeaderMap) -> Option<Self> {
         Self::new(headers.get(X_REQUEST_ID)?.to_str().ok()?)
     }
@@ -50,26 +64,6 @@ impl RequestId {
         let uuid = Builder::from_random_bytes(random.to_be_bytes()).into_uuid();
         Self(uuid.to_string().into())
     }
-}
-
-/// Sets the id of the request, for its handlers, its log lines and its answer.
-pub(crate) async fn name(
-    State(effects): State<Arc<dyn Effects>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let front = || request.extensions().get::<RequestId>().cloned();
-    let id = RequestId::given(request.headers())
-        .or_else(front)
-        .unwrap_or_else(|| RequestId::fresh(effects.random()));
-    request.extensions_mut().insert(id.clone());
-    // Of the highest level, so that warnings show their request at any filter.
-    let span = tracing::error_span!("request", id = id.as_str());
-    let mut response = next.run(request).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
-    }
-    response
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestId {

@@ -101,7 +101,7 @@ impl Journal for SqliteJournal {
         let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
         let query =
             move |file: &Connection| file.prepare_cached(query)?.query_row([pk], line).optional();
-        self.database.read(query).await
+        self.database.look_up(query).await
     }
 
     async fn append_to(
@@ -109,7 +109,9 @@ impl Journal for SqliteJournal {
         partition: &PartitionKey,
         line: StoredLine,
     ) -> Result<Appended, StoreError> {
-        let (pk, prev) = (partition.partition(), link::prev(&line));
+        let pk = partition.partition();
+        // A first event follows none.
+        let prev = if line.version == 1 { None } else { link::prev(&line) };
         // An event of a named stream does not arrive.
         let latest = (!partition.is_named()).then(|| self.latest.clone());
         let tell = move |(number, _): &(Option<u64>, _)| {

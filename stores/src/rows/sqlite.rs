@@ -90,7 +90,7 @@ impl SqliteViews {
 impl Views for SqliteViews {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         let (of, pk, sk) = (self.generation, key.tenant.to_string(), key.asset.to_string());
-        let row = self.database.read(move |file| {
+        let row = self.database.look_up(move |file| {
             let mut select = file.prepare_cached(&SQL.get)?;
             select.query_row(params![of.number(), pk, sk], |row| read_row(row, 1)).optional()
         });

@@ -341,3 +341,29 @@ async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
     fill(&db, 1).await;
     assert_eq!(count(&db).await.unwrap(), 3, "the writer lives on");
 }
+
+/// A lookup that the disk keeps waiting holds its own thread only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lookup_that_waits_does_not_keep_others_waiting() {
+    let desk = Desk::new();
+    let db = Arc::new(desk.open(OpenMode::OrCreate).unwrap());
+    let (release, waits) = std::sync::mpsc::channel::<()>();
+    let (at_work, working) = oneshot::channel();
+    let slow = tokio::spawn({
+        let db = Arc::clone(&db);
+        async move {
+            let wait = move |_: &Connection| {
+                let _ = (at_work.send(()), waits.recv());
+                Ok(())
+            };
+            db.look_up(wait).await
+        }
+    });
+    working.await.unwrap();
+    for _ in 0..2 * READERS {
+        db.look_up(|_| Ok(())).await.unwrap();
+    }
+    assert!(!slow.is_finished());
+    release.send(()).unwrap();
+    slow.await.unwrap().unwrap();
+}
