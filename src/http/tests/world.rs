@@ -212,14 +212,14 @@ impl Moody {
 
 #[async_trait]
 impl Journal for Moody {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
         self.bear().await?;
-        self.inner.history(key).await
+        self.inner.history_of(partition).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.bear().await?;
-        self.inner.last(key).await
+        self.inner.last_of(partition).await
     }
 
     async fn append_to(
