@@ -1,12 +1,15 @@
 //! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, and the tools
-//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`.
+//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`; `tenant`
+//! and `key`.
 
 mod backup;
+mod by;
 mod checkpoint;
 mod demo;
 mod export;
 mod history;
 mod import;
+mod key;
 mod logging;
 mod migrate;
 mod progress;
@@ -18,6 +21,7 @@ mod serve;
 mod signals;
 mod store_options;
 mod table;
+mod tenant;
 mod values;
 mod verify;
 
@@ -66,6 +70,8 @@ enum CliCommand {
     Proof(proof::ProofCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
+    Tenant(tenant::TenantArgs),
+    Key(key::KeyArgs),
 }
 
 /// Logging options.
@@ -133,6 +139,8 @@ impl CliCommand {
             Self::Verify(verify) => return verify.run().await,
             Self::Backup(backup) => return backup.run().await,
             Self::Restore(restore) => return restore.run().await,
+            Self::Key(key) => return key.run().await,
+            Self::Tenant(tenant) => tenant.run().await,
             Self::Replay(replay) => replay.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Project(project) => project.run().await,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::FromRef;
 use ledger::Effects;
+use ledger::access::AccessService;
 use ledger::asset::{Asset, Rejection};
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
@@ -12,7 +12,9 @@ use ledger::service::LedgerService;
 use projections::{Feed, Reader};
 
 use super::errors::Problem;
+use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
+use super::principal::AuthMode;
 use super::readiness::Check;
 use crate::presign::Presigner;
 
@@ -27,7 +29,11 @@ pub struct Api {
     pub feed: Arc<dyn Feed>,
     /// Signs the URLs.
     pub presigner: Arc<dyn Presigner>,
-    /// The tenant of all callers, until a credential names one.
+    /// The keys and limits of tenants.
+    pub access: Arc<AccessService>,
+    /// Who decides which requests are served.
+    pub auth: AuthMode,
+    /// The tenant of callers whose credential names none.
     pub tenant: Tenant,
     /// The clock and randomness.
     pub effects: Arc<dyn Effects>,
@@ -63,14 +69,12 @@ impl Default for Limits {
     }
 }
 
-/// The tenant of the caller.
-impl FromRef<Api> for Tenant {
-    fn from_ref(api: &Api) -> Self {
-        api.tenant.clone()
-    }
-}
-
 impl Api {
+    /// What decides about callers.
+    pub(super) fn gate(&self) -> Gate {
+        Gate { mode: self.auth, home: self.tenant.clone(), access: Arc::clone(&self.access) }
+    }
+
     /// The current state of the asset; also of a purged one.
     pub(super) async fn current(&self, key: &Key) -> Result<Asset, Problem> {
         let asset = self.reader.current(key).await?;

@@ -2,6 +2,7 @@
 
 pub(super) mod access_log;
 pub(super) mod actor;
+pub(super) mod auth;
 pub(super) mod command_label;
 pub(super) mod deadline;
 pub(super) mod headers;

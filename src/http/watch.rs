@@ -26,6 +26,12 @@ pub fn watch(checks: Arc<[Arc<dyn Check>]>, meter: Arc<dyn MetricsSource>) -> Ro
     with_meter(routes, meter)
 }
 
+/// Only `/metrics`, for a listener of its own beside an API that needs a credential.
+pub fn only_metrics(meter: Arc<dyn MetricsSource>) -> Router {
+    let routes = Router::new().route("/metrics", get(metrics)).layer(from_fn(headers::secure));
+    with_meter(routes, meter)
+}
+
 async fn readyz(State(checks): State<Arc<[Arc<dyn Check>]>>) -> (StatusCode, Json<Value>) {
     let failures = failures(&checks).await;
     if failures.is_empty() {

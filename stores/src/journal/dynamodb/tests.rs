@@ -10,6 +10,7 @@ use engine::{Engine, Fault, Tables};
 
 use super::*;
 use ledger::id::AssetId;
+use ledger::id::Key;
 use ledger::journal::Scan;
 
 fn key(of: u128) -> Key {
