@@ -2,6 +2,7 @@
 
 use clap::Args;
 use ledger::Effects;
+use ledger::access::{AccessRefusal, AccessRejection};
 use ledger::id::Tenant;
 use ledger::record::{CommandId, EventSource};
 use ledger::service::Caller;
@@ -24,4 +25,16 @@ impl Operator {
         let actor = Actor::new(&format!("cli:{}", self.by)).as_str().to_owned();
         Caller { tenant: tenant.clone(), actor, source: EventSource::Cli, request }
     }
+}
+
+/// Why a command was refused, with the remedy.
+pub(super) fn refused(caller: &Caller, refusal: AccessRefusal) -> anyhow::Error {
+    let tenant = &caller.tenant;
+    let remedy = match refusal {
+        AccessRefusal::Rejected(AccessRejection::NoTenant) => {
+            format!("tenant {tenant}: `asset-ledger tenant create {tenant}` creates it")
+        }
+        _ => format!("tenant {tenant}"),
+    };
+    anyhow::Error::new(refusal).context(remedy)
 }

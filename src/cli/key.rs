@@ -11,10 +11,11 @@ use ledger::access::{
     AccessCommand, AccessHistory, ApiKey, GrantedKey, KeyId, KeyName, KeyRequest, Scope,
 };
 use ledger::asset::Reason;
+use ledger::service::Caller;
 use ledger::time;
 use stores::sqlite::OpenMode;
 
-use super::by::Operator;
+use super::by::{Operator, refused};
 use super::replay::keep;
 use super::store_options::StoreOptions;
 use super::{render, table};
@@ -139,9 +140,8 @@ fn end(after: Option<TimeDelta>) -> anyhow::Result<Option<DateTime<Utc>>> {
 impl OfTenant {
     async fn create(&self, request: KeyRequest) -> anyhow::Result<()> {
         let (access, caller) = (self.stores.access(OpenMode::Existing).await?, self.caller());
-        let (key, granted) = access.create_key(&caller, request).await.with_context(|| {
-            format!("tenant {0}: `asset-ledger tenant create {0}` creates it", caller.tenant)
-        })?;
+        let created = access.create_key(&caller, request).await;
+        let (key, granted) = created.map_err(|refusal| refused(&caller, refusal))?;
         show_once(&key, &granted, "created")
     }
 
@@ -152,7 +152,8 @@ impl OfTenant {
         expires_at: Option<DateTime<Utc>>,
     ) -> anyhow::Result<()> {
         let (access, caller) = (self.stores.access(OpenMode::Existing).await?, self.caller());
-        let (key, granted) = access.rotate_key(&caller, id, grace, expires_at).await?;
+        let rotated = access.rotate_key(&caller, id, grace, expires_at).await;
+        let (key, granted) = rotated.map_err(|refusal| refused(&caller, refusal))?;
         let seconds = grace.num_seconds();
         show_once(
             &key,
@@ -164,13 +165,14 @@ impl OfTenant {
     async fn revoke(&self, id: KeyId, reason: Option<Reason>) -> anyhow::Result<()> {
         let (access, caller) = (self.stores.access(OpenMode::Existing).await?, self.caller());
         let revoke = AccessCommand::RevokeKey(id, reason);
-        let (_, recorded) = access.execute(&caller, &revoke).await?;
+        let revoked = access.execute(&caller, &revoke).await;
+        let (_, recorded) = revoked.map_err(|refusal| refused(&caller, refusal))?;
         let told =
             if recorded { "revoked; `serve` follows within 10 s" } else { "has ended already" };
         Ok(writeln!(io::stderr(), "key {id} {told}")?)
     }
 
-    fn caller(&self) -> ledger::service::Caller {
+    fn caller(&self) -> Caller {
         self.by.caller(&self.stores.home_tenant())
     }
 }

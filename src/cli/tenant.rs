@@ -11,7 +11,7 @@ use ledger::asset::Reason;
 use ledger::id::{AccessStream, PartitionKey, StreamKey, Tenant};
 use stores::sqlite::OpenMode;
 
-use super::by::Operator;
+use super::by::{Operator, refused};
 use super::store_options::StoreOptions;
 use super::table;
 use crate::plural::count;
@@ -123,7 +123,9 @@ impl NamedTenant {
     ) -> anyhow::Result<()> {
         let tenant = self.tenant();
         let access = self.stores.access(open).await?;
-        let (_, recorded) = access.execute(&self.by.caller(&tenant), command).await?;
+        let caller = self.by.caller(&tenant);
+        let changed = access.execute(&caller, command).await;
+        let (_, recorded) = changed.map_err(|refusal| refused(&caller, refusal))?;
         let told = if recorded { done } else { already };
         Ok(writeln!(io::stderr(), "tenant {tenant} {told}")?)
     }
