@@ -1,6 +1,6 @@
-//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, and the tools
-//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`; `tenant`
-//! and `key`.
+//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, `tenant`, `key`,
+//! and the tools of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and
+//! `restore`.
 
 mod backup;
 mod by;

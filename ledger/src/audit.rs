@@ -119,7 +119,7 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
             }
             Err(broken) => (None, None, Some(broken)),
         },
-        (None, Some(stream)) => match of_stream(stream, &chain.lines) {
+        (None, Some(stream)) => match of_stream(&stream, &chain.lines) {
             Ok(head) => (None, Some(head), None),
             Err(broken) => (None, None, Some(broken)),
         },
@@ -140,10 +140,11 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     Examination { history, head, findings }
 }
 
-/// The head of a named stream that is complete and a chain; a tenant's access must also be readable.
-fn of_stream(stream: PartitionKey, lines: &[StoredLine]) -> Result<Head, HistoryError> {
-    let head = StreamChain::read(&stream, lines)?;
-    if let Some(AccessStream(tenant)) = AccessStream::of(&stream) {
+/// The head of a named stream that is complete and a chain. A tenant's access must also be
+/// readable.
+fn of_stream(stream: &PartitionKey, lines: &[StoredLine]) -> Result<Head, HistoryError> {
+    let head = StreamChain::read(stream, lines)?;
+    if let Some(AccessStream(tenant)) = AccessStream::of(stream) {
         AccessHistory::read(&tenant, lines.to_vec())?;
     }
     Ok(head)

@@ -138,7 +138,7 @@ mod tests {
             let mut caller = Principal::unlimited(anyone.0, anyone.1, anyone.2);
             caller.limits.url_seconds = limit;
             caller.expires_at = left.map(|seconds| now + TimeDelta::milliseconds(seconds));
-            caller.url_life(Duration::from_secs(900), &clock).as_secs()
+            caller.url_life(Duration::from_mins(15), &clock).as_secs()
         };
         assert_eq!(life(None, None), 900);
         assert_eq!((life(Some(60), None), life(Some(901), None)), (60, 900));

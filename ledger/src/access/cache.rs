@@ -25,9 +25,9 @@ pub(super) struct AccessCache {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Held by the one task that reads the journal for this tenant.
+    /// Held by the one task that reads or changes the tenant's stream.
     flight: Arc<tokio::sync::Mutex<()>>,
-    /// The last state, and when its read began.
+    /// The last state, and a time at which it was the last one.
     seen: Option<(Known, Instant)>,
 }
 
@@ -48,7 +48,7 @@ impl AccessCache {
         self.tenants().get(tenant)?.seen.as_ref()?.0.clone()
     }
 
-    /// The lock for reading the journal for this tenant.
+    /// The lock for reading or changing the tenant's stream.
     pub(super) fn flight(&self, tenant: &Tenant) -> Arc<tokio::sync::Mutex<()>> {
         let mut tenants = self.tenants();
         if !tenants.contains_key(tenant) && tenants.len() >= TENANTS_MAX {
@@ -57,17 +57,17 @@ impl AccessCache {
         Arc::clone(&tenants.entry(tenant.clone()).or_default().flight)
     }
 
-    /// Keeps a state whose read began at `at`, unless a later version is known.
+    /// Keeps a state that was the last one at `at`. The caller holds the flight.
     pub(super) fn keep(&self, tenant: &Tenant, known: Known, at: Instant) {
-        let mut tenants = self.tenants();
-        if !tenants.contains_key(tenant) && tenants.len() >= TENANTS_MAX {
-            make_room(&mut tenants);
-        }
-        let slot = tenants.entry(tenant.clone()).or_default();
-        let version = |known: &Known| known.as_ref().map_or(0, |access| access.version);
-        let newer = |(seen, _): &(Known, Instant)| version(seen) <= version(&known);
-        if slot.seen.as_ref().is_none_or(newer) {
+        if let Some(slot) = self.tenants().get_mut(tenant) {
             slot.seen = Some((known, at));
+        }
+    }
+
+    /// Believes nothing of a tenant until the journal is read again.
+    pub(super) fn forget(&self, tenant: &Tenant) {
+        if let Some(slot) = self.tenants().get_mut(tenant) {
+            slot.seen = None;
         }
     }
 }

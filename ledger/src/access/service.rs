@@ -160,10 +160,10 @@ impl AccessService {
             if lost > 0 {
                 back_off(&*self.effects, lost).await;
             }
-            let at = Instant::now();
             let history = self.history(&caller.tenant).await?;
             if let Some(done) = history.as_ref().filter(|history| history.has(&own)) {
-                return Ok((self.known(caller, done, at), true));
+                self.cache.forget(&caller.tenant);
+                return Ok((done.access().clone(), true));
             }
             let access = history.as_ref().map(AccessHistory::access);
             let now = time::after(access.map(|access| access.updated_at), self.effects.now());
@@ -175,40 +175,45 @@ impl AccessService {
                 return Ok((access, false));
             };
             let line = line(caller, access, event, own.clone(), now)?;
-            if let Some(longer) = self.append(&caller.tenant, history, line).await? {
-                return Ok((self.known(caller, &longer, at), true));
+            let appended = self.append(&caller.tenant, history, line).await;
+            if appended.is_err() {
+                // It may have taken effect.
+                self.cache.forget(&caller.tenant);
+            }
+            if let Some(access) = appended? {
+                return Ok((access, true));
             }
         }
         Err(AccessRefusal::Contended)
     }
 
-    /// Appends a line that can be read back as a part of the history; `None` if another event has
-    /// its version. If the same bytes have it, the reply to an earlier attempt was lost.
+    /// Appends a line that can be read back as a part of the history, and believes the result at
+    /// once; `None` if another event has its version. If the same bytes have it, the reply to an
+    /// earlier attempt was lost.
     async fn append(
         &self,
         tenant: &Tenant,
         history: Option<AccessHistory>,
         line: StoredLine,
-    ) -> Result<Option<AccessHistory>, AccessRefusal> {
+    ) -> Result<Option<TenantAccess>, AccessRefusal> {
         let longer = match history {
             Some(history) => Some(history.then(line.clone()).map_err(unwritten)?),
             None => AccessHistory::read(tenant, vec![line.clone()]).map_err(unwritten)?,
         };
+        let access = longer.ok_or(AccessRejection::NoTenant)?.into_access();
+        // No read of this process may begin before the event and be kept after it.
+        let flight = self.cache.flight(tenant);
+        let _flight = flight.lock().await;
+        let at = Instant::now();
         match self.journal.append_to(&partition(tenant), line.clone()).await? {
             Appended::Taken(held) if held != line => Ok(None),
             Appended::Taken(_) | Appended::Written => {
                 recorded();
-                Ok(longer)
+                let known = access.clone().without_ended(self.effects.now());
+                self.cache.keep(tenant, Some(Arc::new(known)), at);
+                Ok(Some(access))
             }
         }
-    }
-
-    /// This process believes its own change at once.
-    fn known(&self, caller: &Caller, history: &AccessHistory, at: Instant) -> TenantAccess {
-        let access = history.access().clone();
-        let live = access.clone().without_ended(self.effects.now());
-        self.cache.keep(&caller.tenant, Some(Arc::new(live)), at);
-        access
     }
 }
 

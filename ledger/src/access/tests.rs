@@ -324,6 +324,7 @@ struct Counted {
     lasts: AtomicU64,
     away: AtomicU64,
     lose_a_reply: AtomicU64,
+    empty: AtomicU64,
 }
 
 impl Counted {
@@ -350,6 +351,9 @@ impl Journal for Counted {
 
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.reach(&self.lasts).await?;
+        if self.empty.load(Ordering::Relaxed) > 0 {
+            return Ok(None);
+        }
         self.journal.last_of(partition).await
     }
 
@@ -513,6 +517,36 @@ async fn made_up_tenants_do_not_displace_real_ones() {
     let before = world.journal.reads().1;
     assert!(accepts(&reader, &key).await);
     assert_eq!((before, world.journal.reads().1), (1, 0), "its history was read once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_was_restored_to_an_earlier_time_is_believed_as_it_is() {
+    let world = AccessWorld::new();
+    let (service, key) = world.begun().await;
+    assert!(accepts(&service, &key).await);
+    world.journal.empty.store(1, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    for _ in 0..9 {
+        assert!(!accepts(&service, &key).await);
+    }
+    assert_eq!(world.journal.reads(), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_under_way_does_not_hide_a_change_from_its_own_process() {
+    let world = AccessWorld::new();
+    let (_, key) = world.begun().await;
+    let service = world.process();
+    let revoke = AccessCommand::RevokeKey(key.id, None);
+    let crowd = async {
+        for _ in 0..20 {
+            let _ = service.authenticate(&key).await;
+            tokio::time::advance(Duration::from_secs(11)).await;
+        }
+    };
+    let (revoked, ()) = tokio::join!(service.execute(&world.caller, &revoke), crowd);
+    assert!(revoked.unwrap().1);
+    assert!(!accepts(&service, &key).await);
 }
 
 #[tokio::test(start_paused = true)]

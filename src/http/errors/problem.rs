@@ -113,8 +113,8 @@ impl Problem {
     }
 
     /// The tenant's access cannot be read.
-    pub(crate) fn of_access(error: StoreError) -> Self {
-        Self::of_store(&error, "this tenant's access")
+    pub(crate) fn of_access(error: &StoreError) -> Self {
+        Self::of_store(error, "this tenant's access")
     }
 
     /// A command on the tenant's access was refused.
@@ -126,7 +126,7 @@ impl Problem {
                 let detail = "the tenant's access is changing too fast; try again";
                 return Self::new(Code::AccessContended, detail);
             }
-            AccessRefusal::Store(error) => return Self::of_access(error),
+            AccessRefusal::Store(error) => return Self::of_access(&error),
         };
         let code = match rejection {
             R::NoTenant => return Self::tenant_not_found(),

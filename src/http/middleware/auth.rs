@@ -86,7 +86,8 @@ impl Gate {
 
     async fn of_key(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let key = bearer(headers)?;
-        let accepted = self.access.authenticate(&key).await.map_err(Problem::of_access)?;
+        let accepted =
+            self.access.authenticate(&key).await.map_err(|error| Problem::of_access(&error))?;
         let detail = "the API key is not accepted: it is unknown, or it has ended";
         let refused = || Problem::new(Code::CredentialInvalid, detail);
         let (access, granted) = accepted.ok_or_else(refused)?;
@@ -110,7 +111,8 @@ impl Gate {
             }
         };
         let mut principal = Principal::unlimited(actor, self.home.clone(), method);
-        let home = self.access.current(&self.home).await.map_err(Problem::of_access)?;
+        let home =
+            self.access.current(&self.home).await.map_err(|error| Problem::of_access(&error))?;
         if let Some(access) = home {
             refuse_suspended(&access)?;
             principal.limits = access.limits.clone();

@@ -228,8 +228,7 @@ pub(super) struct AccessPage<'a> {
 
 /// Read who was granted and denied what, when, and by whom
 ///
-/// With `Accept: application/jsonl` the answer is the whole raw chain: the stored bytes of one event
-/// in each line.
+/// With `Accept: application/jsonl` the answer is the whole raw chain.
 #[utoipa::path(get, path = "/access", tag = "access", security(("api_key" = ["audit"])), params(
     ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
@@ -264,7 +263,8 @@ pub(super) async fn access(
 
 impl Api {
     async fn access_of(&self, tenant: &Tenant) -> Result<AccessHistory, Problem> {
-        let history = self.access.history(tenant).await.map_err(Problem::of_access)?;
+        let history =
+            self.access.history(tenant).await.map_err(|error| Problem::of_access(&error))?;
         history.ok_or_else(Problem::tenant_not_found)
     }
 }

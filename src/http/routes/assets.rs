@@ -21,7 +21,8 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 ///
 /// Without a body the URL is signed for `host` only and accepts any bytes. With a JSON object, even
 /// an empty one, it accepts only the declared bytes, and never replaces an object.
-#[utoipa::path(post, path = "/asset", tag = "assets", security(("api_key" = ["write"])), request_body = NewAsset, responses(
+#[utoipa::path(post, path = "/asset", tag = "assets",
+    security(("api_key" = ["write"])), request_body = NewAsset, responses(
     (status = 201, description = "The asset, CREATED", body = Created, headers(
         ("Location" = String, description = "The asset"),
         ("ETag" = String, description = "The asset's version in quotes"))),
@@ -172,7 +173,8 @@ pub(super) async fn confirm(
 /// Delete an asset softly
 ///
 /// The bytes stay until a purge. A restore undoes the deletion.
-#[utoipa::path(delete, path = "/asset/{id}", tag = "assets", security(("api_key" = ["delete"])), params(
+#[utoipa::path(delete, path = "/asset/{id}", tag = "assets",
+    security(("api_key" = ["delete"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),

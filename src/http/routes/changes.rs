@@ -15,7 +15,8 @@ use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::Created;
 
 /// Restore a deleted asset
-#[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", security(("api_key" = ["delete"])), params(
+#[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes",
+    security(("api_key" = ["delete"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
@@ -47,7 +48,8 @@ pub(super) async fn restore(
 /// Destroy the bytes of a deleted asset
 ///
 /// The history stays. If the store fails half way, a repeated request continues from there.
-#[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes", security(("api_key" = ["purge"])), params(
+#[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes",
+    security(("api_key" = ["purge"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
@@ -78,7 +80,8 @@ pub(super) async fn purge(
 }
 
 /// Get a new upload URL of the same kind as the first
-#[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes", security(("api_key" = ["write"])), params(
+#[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes",
+    security(("api_key" = ["write"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(

@@ -47,7 +47,8 @@ pub(super) struct ProofView {
 /// differ, the history is not the one of the checkpoint. The whole chain, with
 /// `Accept: application/jsonl` on `/history`, proves that later events follow from it. Also works
 /// for a purged asset.
-#[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads", security(("api_key" = ["audit"])), params(
+#[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads",
+    security(("api_key" = ["audit"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \
         last one without it"),

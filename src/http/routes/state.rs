@@ -13,7 +13,8 @@ use crate::http::wire::asset_view;
 use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// Read the full state of an asset, now or at a past time
-#[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", security(("api_key" = ["read"])), params(
+#[utoipa::path(get, path = "/asset/{id}/state", tag = "reads",
+    security(("api_key" = ["read"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("version" = Option<u64>, Query, description = "As its first so many events made it"),
     ("as_of" = Option<String>, Query,

@@ -519,7 +519,8 @@ proptest! {
             let secret = whole.rsplit('_').next().unwrap();
             // A name in a refusal of a field is the client's own, and is shown.
             let own = place == 3;
-            for (what, text) in [("log", lines.text()), ("events", events), ("answer", answer.shown())] {
+            let told = [("log", lines.text()), ("events", events), ("answer", answer.shown())];
+            for (what, text) in told {
                 if own && what == "answer" {
                     continue;
                 }
