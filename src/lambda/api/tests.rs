@@ -2,6 +2,7 @@
 
 use lambda_http::IntoResponse;
 use lambda_http::request::LambdaRequest;
+use ledger::access::Scope;
 use serde_json::{Value, json};
 
 use super::{behind_gateway, request};
@@ -102,6 +103,18 @@ async fn a_request_that_no_authorizer_let_in_is_refused() {
         event["headers"][name] = "Bearer root".into();
     }
     assert_eq!(send(&world, &self::event("GET /healthz", &Value::Null)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_function_that_checks_keys_itself_ignores_the_authorizer() {
+    let world = HttpFixture::deciding(AuthMode::Required);
+    let key = world.key("acme", &[Scope::Read]).await;
+    let mut event = event("GET /me", &iam());
+    let refused = send(&world, &event).await;
+    assert_eq!(refused.json()["code"], "credential.missing");
+    event["headers"]["authorization"] = format!("Bearer {}", key.reveal()).into();
+    let me = send(&world, &event).await.json();
+    assert_eq!((&me["tenant"], &me["method"]), (&"acme".into(), &"api_key".into()));
 }
 
 #[tokio::test]
