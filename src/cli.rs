@@ -1,13 +1,15 @@
-//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, and the tools
-//! of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`; `backup` and `restore`;
-//! `usage`.
+//! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, `tenant`, `key`,
+//! `usage`, and the tools of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`;
+//! `backup` and `restore`.
 
 mod backup;
+mod by;
 mod checkpoint;
 mod demo;
 mod export;
 mod history;
 mod import;
+mod key;
 mod logging;
 mod migrate;
 mod progress;
@@ -19,6 +21,7 @@ mod serve;
 mod signals;
 mod store_options;
 mod table;
+mod tenant;
 mod usage;
 mod values;
 mod verify;
@@ -69,6 +72,8 @@ enum CliCommand {
     Backup(backup::Backup),
     Restore(backup::Restore),
     Usage(usage::UsageCommand),
+    Tenant(tenant::TenantArgs),
+    Key(key::KeyArgs),
 }
 
 /// Logging options.
@@ -136,6 +141,8 @@ impl CliCommand {
             Self::Verify(verify) => return verify.run().await,
             Self::Backup(backup) => return backup.run().await,
             Self::Restore(restore) => return restore.run().await,
+            Self::Key(key) => return key.run().await,
+            Self::Tenant(tenant) => tenant.run().await,
             Self::Replay(replay) => replay.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Project(project) => project.run().await,

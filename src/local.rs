@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::objects::Objects;
 use ledger::service::LedgerService;
@@ -29,13 +30,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::folder::FolderLock;
 use self::folder_identity::FolderIdentity;
-pub(crate) use self::local_stores::BUCKET;
 use self::local_stores::LocalStores;
+pub(crate) use self::local_stores::{BUCKET, prepare};
 use self::write_check::WriteCheck;
 use crate::bucket::{Bucket, HandleOutcome};
 use crate::checks;
 use crate::cors;
-use crate::http::{AllowedHosts, Api, Check, Limits, with_meter};
+use crate::http::{AllowedHosts, Api, AuthMode, Check, Limits, only_metrics, with_meter};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{DeliveryOutcome, Receiver};
@@ -67,7 +68,11 @@ pub struct LocalOptions {
     pub cors_origins: Vec<String>,
     /// The public URLs of the API behind a proxy; each as [`crate::http::spelt`].
     pub public_urls: Vec<String>,
-    /// The tenant of the assets.
+    /// Who decides which requests are served.
+    pub auth: AuthMode,
+    /// The address of `/metrics`, apart from the API.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The tenant of callers without a credential.
     pub tenant: Tenant,
     /// Whether the API accepts host names other than this machine's own.
     pub any_host: bool,
@@ -98,6 +103,10 @@ impl LocalServer {
         let folder = FolderLock::claim(&options.data)?;
         let api_door = BoundListener::bind("--listen", options.listen).await?;
         let s3_door = BoundListener::bind("--s3-listen", options.s3_listen).await?;
+        let metrics_door = match options.metrics_listen {
+            Some(address) => Some(BoundListener::bind("--metrics-listen", address).await?),
+            None => None,
+        };
         let api_url = format!("http://{}", api_door.address);
         let own_s3_url = || format!("http://{}", s3_door.address);
         let s3_url = options.s3_url.clone().unwrap_or_else(own_s3_url);
@@ -131,10 +140,19 @@ impl LocalServer {
         let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
-        let parts = (service, options.tenant);
+        let parts = (service, options.tenant, options.auth);
         let router = api_router(&stores, parts, presigner, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
-        let router = with_meter(router, Arc::new(meter));
+        let meter = Arc::new(meter);
+        let router = match options.auth {
+            // Metrics are of all tenants, so no tenant's key reads them.
+            AuthMode::Required => router,
+            AuthMode::None | AuthMode::Gateway => with_meter(router, meter.clone()),
+        };
+        if let Some(metrics) = metrics_door {
+            let watched = only_metrics(meter);
+            api.start(metrics.serve(watched, Protocol::Api, api.stop.clone()));
+        }
         api.start(api_door.serve(router, Protocol::Api, api.stop.clone()));
         Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })
     }
@@ -189,7 +207,7 @@ fn service(
 
 fn api_router(
     stores: &LocalStores,
-    (service, tenant): (Arc<LedgerService>, Tenant),
+    (service, tenant, auth): (Arc<LedgerService>, Tenant, AuthMode),
     presigner: Arc<S3Objects>,
     hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
@@ -205,6 +223,8 @@ fn api_router(
         totals: Arc::new(TotalsReader::new(journal, table, effects, TOTALS_AGE)),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner,
+        access: Arc::new(AccessService::new(stores.journal.clone(), Arc::new(SystemEffects))),
+        auth,
         tenant,
         effects: Arc::new(SystemEffects),
         checks: ports.iter().cloned().chain(own).collect(),

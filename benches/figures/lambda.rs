@@ -143,6 +143,7 @@ impl Function {
             ("ASSET_LEDGER_JOURNAL_TABLE", "journal"),
             ("ASSET_LEDGER_VIEWS_TABLE", "views"),
             ("ASSET_LEDGER_BUCKET", "files"),
+            ("ASSET_LEDGER_AUTH", "gateway"),
         ]);
         Ok(Self(command.spawn()?))
     }

@@ -95,6 +95,8 @@ MUTANTS = [
      "      NotificationConfiguration:"),
     ("old signatures let in", "\"s3:signatureAge\": 3600000", "\"s3:signatureAge\": 604800000"),
     ("EventBridge not told", "EventBridgeEnabled: true", "EventBridgeEnabled: false"),
+    ("callers whom the authorizer did not let in", "ASSET_LEDGER_AUTH: gateway",
+     "ASSET_LEDGER_AUTH: none"),
     ("a variable that nobody reads", "ASSET_LEDGER_SHARDS:", "ASSET_LEDGER_SHARD:"),
     ("a variable of the SDK, which nobody reads either",
      "ASSET_LEDGER_LOG: !Ref LogFilter",

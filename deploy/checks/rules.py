@@ -112,6 +112,8 @@ def functions_are_told_what_they_read(stack):
         for variable, resource in places.items():
             if told.get(f"ASSET_LEDGER_{variable}") != stack.ref(resource):
                 yield f"{name}: ASSET_LEDGER_{variable} does not name {resource}"
+        if told.get("ASSET_LEDGER_AUTH") != "gateway":
+            yield f"{name}: does not leave its callers to the authorizer"
 
 
 def functions_run_what_was_built(stack):

@@ -33,8 +33,8 @@
 //!
 //! # Named streams
 //!
-//! The partition of a named stream is examined in the same way, by the envelopes alone. The data of
-//! its events is not read, so no type is unknown and no event is impossible.
+//! The partition of a named stream is examined in the same way. Of a tenant's access the data is
+//! read too. Of any other stream it is not, so no type is unknown and no event is impossible.
 //!
 //! # What is not detected
 //!
@@ -48,18 +48,19 @@ mod forensic;
 mod form;
 mod semantics;
 mod stored_event;
-mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use finding::{Finding, FindingKind};
 pub use form::odd;
 
+use crate::access::AccessHistory;
 use crate::chain::Hash;
 use crate::checkpoint::Head;
-use crate::history::{History, HistoryError, HistoryFault};
+use crate::history::{History, HistoryError, HistoryFault, StreamChain};
+use crate::id::{AccessStream, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
-use crate::record::RecordError;
+use crate::record::{RecordError, StoredLine};
 
 /// A version of a history as known from another source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +119,7 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
             }
             Err(broken) => (None, None, Some(broken)),
         },
-        (None, Some(stream)) => match stream::read(&stream, &chain.lines) {
+        (None, Some(stream)) => match of_stream(&stream, &chain.lines) {
             Ok(head) => (None, Some(head), None),
             Err(broken) => (None, None, Some(broken)),
         },
@@ -137,6 +138,16 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     }
     let (history, head) = (history.filter(|_| whole), head.filter(|_| whole));
     Examination { history, head, findings }
+}
+
+/// The head of a named stream that is complete and a chain. A tenant's access must also be
+/// readable.
+fn of_stream(stream: &PartitionKey, lines: &[StoredLine]) -> Result<Head, HistoryError> {
+    let head = StreamChain::read(stream, lines)?;
+    if let Some(AccessStream(tenant)) = AccessStream::of(stream) {
+        AccessHistory::read(&tenant, lines.to_vec())?;
+    }
+    Ok(head)
 }
 
 fn agrees(chain: &Chain, head: Option<&Head>, known: &ExpectedHeads) -> bool {
@@ -175,7 +186,7 @@ fn plain(partition: &str, HistoryError { version, fault }: &HistoryError) -> Fin
         HistoryFault::Unchained { .. } => FindingKind::Edited,
         HistoryFault::NotLater => FindingKind::NotLater,
         HistoryFault::Twice(_) => FindingKind::CommandTwice,
-        HistoryFault::Impossible(_) => FindingKind::Impossible,
+        HistoryFault::Impossible(_) | HistoryFault::ImpossibleAccess(_) => FindingKind::Impossible,
     };
     Finding::new(kind, partition, fault.to_string()).at(*version)
 }

@@ -1,9 +1,13 @@
 //! An asset's history, read from its stored lines and checked as a chain.
 
+mod stream;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+pub use self::stream::StreamChain;
+use crate::access::ImpossibleAccess;
 use crate::asset::{Asset, ImpossibleEvent};
 use crate::chain::Hash;
 use crate::id::Key;
@@ -78,6 +82,9 @@ pub enum HistoryFault {
     /// No version of this program could have written the event.
     #[error("{0}")]
     Impossible(#[from] ImpossibleEvent),
+    /// The same, of an event of a tenant's access.
+    #[error("{0}")]
+    ImpossibleAccess(#[from] ImpossibleAccess),
 }
 
 impl HistoryError {

@@ -150,6 +150,13 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName(Arc<str>);
 
+impl StreamName {
+    /// The name of the stream with a tenant's access.
+    pub(crate) fn access() -> Self {
+        Self("access".into())
+    }
+}
+
 /// The text is no stream's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a stream is a letter of a-z and up to 31 of a-z, 0-9 and '-', not {0:?}")]
@@ -252,6 +259,35 @@ impl PartitionKey {
 impl From<Key> for PartitionKey {
     fn from(Key { tenant, asset }: Key) -> Self {
         Self { tenant, stream: StreamId::Asset(asset) }
+    }
+}
+
+/// The key of the named stream with a tenant's access: `<tenant>#access`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessStream(pub Tenant);
+
+impl From<AccessStream> for PartitionKey {
+    fn from(AccessStream(tenant): AccessStream) -> Self {
+        Self { tenant, stream: StreamId::Named(StreamName::access()) }
+    }
+}
+
+/// The key of one kind of stream.
+pub trait StreamKey: Clone + Into<PartitionKey> {
+    /// The key, if the partition is of this kind.
+    fn of(partition: &PartitionKey) -> Option<Self>;
+}
+
+impl StreamKey for Key {
+    fn of(partition: &PartitionKey) -> Option<Self> {
+        partition.asset()
+    }
+}
+
+impl StreamKey for AccessStream {
+    fn of(partition: &PartitionKey) -> Option<Self> {
+        let own = partition.stream == StreamId::Named(StreamName::access());
+        own.then(|| Self(partition.tenant.clone()))
     }
 }
 

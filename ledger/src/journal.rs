@@ -37,15 +37,15 @@ pub enum Appended {
 ///   check this: a condition covers the item of its own key only, and a transaction would double
 ///   the cost of each append. There the caller's load is the check. Memory also accepts broken
 ///   histories, for tests that need them.
-/// * `history` and `last` see every event whose append returned before the call.
+/// * `history_of` and `last_of` see every event whose append returned before the call.
 /// * Stored bytes are returned unchanged.
 #[async_trait]
 pub trait Journal: Scan {
-    /// Every event of `key`, oldest first; empty for an asset that does not exist.
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError>;
+    /// Every event of an asset or a named stream, oldest first; empty for one that does not exist.
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError>;
 
-    /// The last event of `key`.
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError>;
+    /// The last event of an asset or a named stream.
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError>;
 
     /// Appends `line` to an asset's history or a named stream if its version is free and follows.
     /// The caller has read the previous version.
@@ -54,6 +54,16 @@ pub trait Journal: Scan {
         partition: &PartitionKey,
         line: StoredLine,
     ) -> Result<Appended, StoreError>;
+
+    /// [`Journal::history_of`] an asset.
+    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.history_of(&key.clone().into()).await
+    }
+
+    /// [`Journal::last_of`] an asset.
+    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+        self.last_of(&key.clone().into()).await
+    }
 
     /// [`Journal::append_to`] the history of an asset.
     async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {

@@ -5,6 +5,7 @@
 //! executes commands through both.
 
 pub mod absences;
+pub mod access;
 pub mod asset;
 pub mod audit;
 pub mod backoff;

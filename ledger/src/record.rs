@@ -12,13 +12,16 @@ mod limits;
 mod tests;
 
 use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use self::envelope::StoredEnvelope;
 use self::forms::{FORMS, FormReader, StoredData};
+pub(crate) use self::limits::check_text;
+use crate::access::AccessEvent;
 use crate::asset::{Event, InvalidField};
 use crate::chain::Hash;
-use crate::id::{Key, PartitionKey};
+use crate::id::{AccessStream, Key, PartitionKey, StreamId, StreamKey};
 
 /// An event's stored bytes with its version: the unit of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +40,13 @@ impl StoredLine {
     }
 }
 
-/// An event with all its recorded fields. `E` is the event; tests also use future events.
+/// An event with all its recorded fields. `E` is the event, `K` the key of its stream; tests also
+/// use future events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRecord<E = Event> {
-    /// The tenant and the id.
-    pub key: Key,
-    /// Its version in the asset's history, from 1.
+pub struct EventRecord<E = Event, K = Key> {
+    /// The tenant, and the asset or stream.
+    pub key: K,
+    /// Its version in the asset's history or the stream, from 1.
     pub version: u64,
     /// The event.
     pub event: E,
@@ -53,6 +57,9 @@ pub struct EventRecord<E = Event> {
     /// The hash of the previous event; zeros for the first.
     pub prev: Hash,
 }
+
+/// An event of a tenant's access.
+pub type AccessRecord = EventRecord<AccessEvent, AccessStream>;
 
 /// The actor, the source, the request and the command of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +148,7 @@ pub enum RecordError {
 }
 
 /// An event of a type or schema that this program does not know: a newer program wrote it, or it
-/// was forged. Every event of a named stream is one.
+/// was forged. Every event of a named stream is one to a reader of assets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown event {kind:?} in schema {schema}: a newer version of this program wrote it; upgrade"
@@ -179,7 +186,22 @@ impl EventRecord {
     }
 }
 
-impl<E> EventRecord<E> {
+impl AccessRecord {
+    /// The stored form, in the newest schema of its type.
+    ///
+    /// # Errors
+    /// As [`EventRecord::line`].
+    pub fn line(&self) -> serde_json::Result<StoredLine> {
+        self.line_with(&forms::access::newest(&self.event)?)
+    }
+
+    /// Reads the stored form, in any schema. Duplicate and unknown keys are refused.
+    pub fn read_line(body: &str) -> Result<Self, RecordError> {
+        Self::read_with(&forms::access::FORMS, body)
+    }
+}
+
+impl<E, K: StreamKey> EventRecord<E, K> {
     fn line_with(&self, data: &StoredData) -> serde_json::Result<StoredLine> {
         let unwritable = || serde::ser::Error::custom("an unknown source is never written");
         let envelope = StoredEnvelope::of(self, data).ok_or_else(unwritable)?;
@@ -192,7 +214,7 @@ impl<E> EventRecord<E> {
         let (version, prev) = (envelope.version, envelope.prev);
         let command = CommandId(envelope.command.into_owned());
         let form = forms::find(forms, &envelope.r#type, envelope.schema);
-        let (Some(key), Some(form)) = (key.asset(), form) else {
+        let (Some(key), Some(form)) = (K::of(&key), form) else {
             let (kind, schema) = (envelope.r#type.into_owned(), envelope.schema);
             return Err(Unknown { kind, schema, key, version, command, at, prev }.into());
         };
@@ -231,18 +253,32 @@ impl CanonicalLine {
 
     fn spell_with<E>(forms: &[FormReader<E>], body: &str, prev: Option<Hash>) -> Option<Self> {
         let envelope = StoredEnvelope::read(body).ok()?;
-        let (json, data) = if envelope.key().ok()?.is_named() {
-            (forms::without_whitespace(envelope.data).ok()?, Ok(()))
-        } else {
-            let form = forms::find(forms, &envelope.r#type, envelope.schema)?;
-            let data = (form.rewrite)(envelope.data).ok()?;
-            (data.json, data.limits)
+        let key = envelope.key().ok()?;
+        let (json, data) = match key.stream {
+            StreamId::Asset(_) => rewritten(forms, &envelope)?,
+            StreamId::Named(_) => {
+                let access = AccessStream::of(&key);
+                let known = access.and_then(|_| rewritten(&forms::access::FORMS, &envelope));
+                let unknown = || Some((forms::without_whitespace(envelope.data).ok()?, Ok(())));
+                known.or_else(unknown)?
+            }
         };
         let limits = limits::check_envelope(&envelope, envelope.at().ok()?).and(data);
         let prev = prev.unwrap_or(envelope.prev);
         let canonical = StoredEnvelope { data: &json, prev, ..envelope };
         Some(Self { body: serde_json::to_string(&canonical).ok()?, limits })
     }
+}
+
+/// The data of an event in the ledger's spelling, and whether it is within its limits; `None` for
+/// an unknown form.
+fn rewritten<E>(
+    forms: &[FormReader<E>],
+    envelope: &StoredEnvelope<'_>,
+) -> Option<(Box<RawValue>, Result<(), InvalidField>)> {
+    let form = forms::find(forms, &envelope.r#type, envelope.schema)?;
+    let data = (form.rewrite)(envelope.data).ok()?;
+    Some((data.json, data.limits))
 }
 
 /// Whether a stored line is an event of a named stream, whichever.

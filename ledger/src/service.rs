@@ -8,6 +8,8 @@ mod reconcile;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::execute::back_off;
+
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use crate::time;
 
 /// Races that a command may lose before it fails: more mean too much contention on the asset.
-const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;
 
 /// Events that are read before other tasks may run: about half a millisecond of work.
 const SLICE: usize = 128;
@@ -274,14 +276,14 @@ impl Caller {
         Key { tenant: self.tenant.clone(), asset }
     }
 
-    fn cause(&self, command: CommandId) -> Cause {
+    pub(crate) fn cause(&self, command: CommandId) -> Cause {
         let Self { actor, source, request, .. } = self.clone();
         Cause { actor, source, request, command }
     }
 }
 
 /// Counts an event whose append returned.
-fn recorded() {
+pub(crate) fn recorded() {
     metrics::counter!("asset_ledger_events_recorded").increment(1);
 }
 
@@ -293,7 +295,7 @@ pub async fn fold(key: &Key, lines: Vec<StoredLine>) -> Result<Option<History>, 
         if read > 0 && read.is_multiple_of(SLICE) {
             yield_now().await;
         }
-        reader.push(line).map_err(|error| broken(key, error))?;
+        reader.push(line).map_err(|error| broken(&key.partition(), error))?;
     }
     Ok(reader.finish())
 }
@@ -313,11 +315,11 @@ async fn yield_now() {
 
 /// A history read from stored lines.
 pub fn read(key: &Key, lines: Vec<StoredLine>) -> Result<Option<History>, StoreError> {
-    History::read(key, lines).map_err(|error| broken(key, error))
+    History::read(key, lines).map_err(|error| broken(&key.partition(), error))
 }
 
-fn broken(key: &Key, error: HistoryError) -> StoreError {
-    let name = key.partition();
+/// The history of a partition cannot be read.
+pub(crate) fn broken(name: &str, error: HistoryError) -> StoreError {
     if error.is_unknown() {
         let context = format!("the history of {name} holds an event of a newer version");
         return StoreError::caused(StoreErrorKind::Newer, context, error);
@@ -335,7 +337,7 @@ fn line(record: &EventRecord) -> Result<StoredLine, Refusal> {
 }
 
 /// An event that its own reader refuses, detected before it is written.
-fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+pub(crate) fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::caused(
         StoreErrorKind::Corrupt,
         "the next event cannot be recorded as it would be",

@@ -2,6 +2,9 @@
 
 use ledger::id::Tenant;
 
+#[cfg(any(feature = "lambda", test))]
+use crate::http::AuthMode;
+
 /// The journal's table.
 pub(crate) const JOURNAL_TABLE: &str = "ASSET_LEDGER_JOURNAL_TABLE";
 /// The rows' table.
@@ -10,6 +13,8 @@ pub(crate) const VIEWS_TABLE: &str = "ASSET_LEDGER_VIEWS_TABLE";
 pub(crate) const BUCKET: &str = "ASSET_LEDGER_BUCKET";
 /// The tenant of the assets.
 pub(crate) const TENANT: &str = "ASSET_LEDGER_TENANT";
+/// Who decides which requests are served.
+pub(crate) const AUTH: &str = "ASSET_LEDGER_AUTH";
 /// Partitions of the rows of a tenant.
 pub(crate) const SHARDS: &str = "ASSET_LEDGER_SHARDS";
 
@@ -69,6 +74,25 @@ impl Config {
     }
 }
 
+/// Who decides which requests the function of the API serves. It has no default: a function that
+/// anybody can call would be open by a missing variable.
+///
+/// # Errors
+/// Names the variable if it is missing or invalid.
+#[cfg(any(feature = "lambda", test))]
+pub(crate) fn auth_of_function() -> Result<AuthMode, ConfigError> {
+    read_auth(variable)
+}
+
+#[cfg(any(feature = "lambda", test))]
+fn read_auth(look: impl Fn(&str) -> Option<String>) -> Result<AuthMode, ConfigError> {
+    let value = look(AUTH).filter(|value| !value.is_empty()).ok_or(ConfigError::Missing(AUTH))?;
+    let expected = "a function has `gateway` (API Gateway's authorizer decides) or `required` (an \
+        API key decides)";
+    let mode = AuthMode::named(&value).filter(|mode| *mode != AuthMode::None);
+    mode.ok_or(ConfigError::Form { name: AUTH, value, expected })
+}
+
 fn parse_tenant(value: &str) -> Result<Tenant, ConfigError> {
     let expected = "a tenant is 1 to 32 of a-z, 0-9 and '-'";
     let form = |_| ConfigError::Form { name: TENANT, value: value.to_owned(), expected };
@@ -86,6 +110,7 @@ fn hint(name: &str) -> &'static str {
         JOURNAL_TABLE => "it names the table of events",
         VIEWS_TABLE => "it names the table of rows",
         BUCKET => "it names the bucket of the files",
+        AUTH => "it says who decides about callers: `gateway` or `required`",
         _ => "Lambda gives it to each function",
     }
 }
@@ -116,6 +141,18 @@ mod tests {
         let [journal, views, bucket] = ["j", "v", "b"].map(str::to_owned);
         let tenant = "main".parse().unwrap();
         assert_eq!(config, Config { journal, views, bucket, tenant, shards: 8 });
+    }
+
+    #[test]
+    fn a_function_is_told_who_decides_about_callers() {
+        let read = |value: Option<&str>| {
+            read_auth(|name| value.filter(|_| name == AUTH).map(str::to_owned))
+        };
+        assert_eq!(read(Some("gateway")), Ok(AuthMode::Gateway));
+        assert_eq!(read(Some("required")), Ok(AuthMode::Required));
+        for value in [None, Some(""), Some("none"), Some("Required")] {
+            assert!(read(value).unwrap_err().to_string().contains(AUTH), "{value:?}");
+        }
     }
 
     #[test]

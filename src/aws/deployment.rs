@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::absences::Absences;
+use ledger::access::AccessService;
 use ledger::journal::Journal;
 use ledger::service::LedgerService;
 use projections::feed::{LanedFeed, Lanes};
@@ -62,6 +63,12 @@ impl Deployment {
         let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket);
         let contradicted = Arc::new(ContradictedAssets::new(self.generations.clone()));
         Arc::new(service.noting(self.absences.clone()).guarded(contradicted))
+    }
+
+    /// The keys and limits of tenants.
+    #[must_use]
+    pub fn access(&self) -> Arc<AccessService> {
+        Arc::new(AccessService::new(self.journal.clone(), Arc::new(SystemEffects)))
     }
 
     /// The reads.

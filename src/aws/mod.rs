@@ -26,7 +26,9 @@ pub(crate) use clients::function_config;
 #[cfg(feature = "local")]
 pub use clients::sdk_config;
 pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION};
+#[cfg(any(feature = "lambda", test))]
+pub(crate) use config::auth_of_function;
 #[cfg(feature = "local")]
-pub(crate) use config::{BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
+pub(crate) use config::{AUTH, BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
 pub use config::{Config, ConfigError};
 pub use deployment::Deployment;

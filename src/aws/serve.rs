@@ -11,7 +11,10 @@ use tokio::time::Instant;
 
 use super::stream::{DynamoStream, StreamFollower};
 use super::{API_OPERATION, Clients, Config, Deployment, PROJECTOR_OPERATION, checks};
-use crate::http::{AllowedHosts, Api, Check, Limits, MetricsSource, router, watch, with_meter};
+use crate::http::{
+    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, only_metrics, router, watch,
+    with_meter,
+};
 use crate::prometheus::Prometheus;
 use crate::server::{BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
@@ -27,6 +30,10 @@ pub struct ServeOptions {
     pub config: Config,
     /// The address of the API.
     pub listen: SocketAddr,
+    /// Who decides which requests are served.
+    pub auth: AuthMode,
+    /// The address of `/metrics`, apart from the API.
+    pub metrics_listen: Option<SocketAddr>,
     /// The S3 endpoint's URL for clients, if it differs from the one that this process uses.
     pub s3_url: Option<String>,
     /// Allowed web origins besides those of this machine.
@@ -69,9 +76,22 @@ impl AwsServer {
         let clients = Clients::new(shared, API_OPERATION).signing_for(options.s3_url.as_deref());
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Deployment::new(options.config, clients);
-        let api = api(&parts, &tables, hosts);
-        Self::start(door, Tasks::default(), options.drain, |meter| {
-            with_meter(cors::shared(router(api), pages), meter)
+        let api = api(&parts, &tables, hosts, options.auth);
+        let metrics = match options.metrics_listen {
+            Some(address) => Some(BoundListener::bind("--metrics-listen", address).await?),
+            None => None,
+        };
+        Self::start(door, Tasks::default(), options.drain, |meter, doors| {
+            if let Some(metrics) = metrics {
+                let own = only_metrics(Arc::clone(&meter));
+                doors.start(metrics.serve(own, Protocol::Api, doors.stop.clone()));
+            }
+            let router = cors::shared(router(api), pages);
+            match options.auth {
+                // Metrics are of all tenants, so no tenant's key reads them.
+                AuthMode::Required => router,
+                AuthMode::None | AuthMode::Gateway => with_meter(router, meter),
+            }
         })
     }
 
@@ -85,19 +105,19 @@ impl AwsServer {
         let works = Tasks::default();
         works.start(follower.run(works.stop.clone()));
         let checks: Arc<[Arc<dyn Check>]> = tables.into_iter().chain([behind]).collect();
-        Self::start(door, works, options.drain, |meter| watch(checks, meter))
+        Self::start(door, works, options.drain, |meter, _| watch(checks, meter))
     }
 
     fn start(
         door: BoundListener,
         works: Tasks,
         drain: Duration,
-        router: impl FnOnce(Arc<dyn MetricsSource>) -> Router,
+        router: impl FnOnce(Arc<dyn MetricsSource>, &Tasks) -> Router,
     ) -> anyhow::Result<Self> {
         let (counted, doors) = (Prometheus::start()?, Tasks::default());
         works.start(counted.clone().upkeep(works.stop.clone()));
         let url = format!("http://{}", door.address);
-        let router = router(Arc::new(ServeMetrics(counted)));
+        let router = router(Arc::new(ServeMetrics(counted)), &doors);
         doors.start(door.serve(router, Protocol::Api, doors.stop.clone()));
         Ok(Self { url, doors, works, drain })
     }
@@ -116,7 +136,7 @@ impl AwsServer {
     }
 }
 
-fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts) -> Api {
+fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts, auth: AuthMode) -> Api {
     let stores = ports::all(
         parts.journal.clone(),
         parts.views.clone(),
@@ -128,6 +148,8 @@ fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts) -> Ap
         totals: parts.totals(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
+        access: parts.access(),
+        auth,
         tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),
         checks: stores.iter().chain(tables).cloned().collect(),
@@ -182,7 +204,8 @@ mod tests {
         };
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
         let config = Config { journal, views, bucket, tenant, shards: 8 };
-        let router = router(api(&Deployment::new(config, clients), &[], AllowedHosts::Any));
+        let parts = Deployment::new(config, clients);
+        let router = router(api(&parts, &[], AllowedHosts::Any, AuthMode::None));
         (engine, router)
     }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use self::file::DemoFile;
 use self::walk::{DemoWalk, HttpReply};
 use super::signals::unless_stopped;
+use crate::http::AuthMode;
 use crate::local::{LocalOptions, LocalServer};
 use crate::plural::count;
 use crate::server::DRAIN;
@@ -58,6 +59,8 @@ fn options(data: PathBuf) -> LocalOptions {
         s3_url: None,
         cors_origins: Vec::new(),
         public_urls: Vec::new(),
+        auth: AuthMode::None,
+        metrics_listen: None,
         tenant: Tenant::default(),
         any_host: false,
         drain: DRAIN,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ledger::id::Tenant;
 use ledger::signer::Signer;
 
@@ -17,9 +17,9 @@ use super::store_options::StoreKind;
 use super::values;
 use crate::aws::serve::{self, AwsServer};
 use crate::aws::{
-    BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
+    AUTH, BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
 };
-use crate::http::spelt;
+use crate::http::{AuthMode, spelt};
 use crate::local::{LocalOptions, LocalServer};
 use crate::scheduled::{CheckpointPlan, SchedulePlan};
 use crate::server::DRAIN;
@@ -48,6 +48,11 @@ Examples:
   asset-ledger serve --data ./data --verify-every 24h \\
       --checkpoint-every 1h --checkpoint-key ledger.key --checkpoint-out /mnt/elsewhere
 
+  asset-ledger tenant create --data ./data
+  asset-ledger key create --name me --scope read,write --data ./data > me.key
+  asset-ledger serve --data ./data --auth required
+  curl -X POST -H \"Authorization: Bearer $(cat me.key)\" http://127.0.0.1:8080/asset
+
   asset-ledger serve --store dynamodb --journal-table journal --views-table views --bucket files
   curl http://127.0.0.1:8080/readyz"
 )]
@@ -71,11 +76,24 @@ pub(super) struct Serve {
     #[arg(long, env = "ASSET_LEDGER_PUBLIC_URL", value_name = "URL", value_delimiter = ',',
         value_parser = public_url)]
     public_url: Vec<String>,
-    /// The tenant: 1 to 32 of a-z, 0-9 and '-'.
+    /// The tenant of requests without an API key: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
-    /// Allow addresses other than loopback. Requests are not authenticated: every client that
-    /// reaches the address can read and change every asset.
+    /// Who decides which requests are served. `none`: nobody; the default on loopback. `required`:
+    /// each request needs an API key, which names its tenant.
+    #[arg(long, env = AUTH, value_enum)]
+    auth: Option<AuthChoice>,
+    /// With --auth required, allow addresses other than loopback: TLS ends in front of this
+    /// process, so that no key is sent in the clear. --public-url names the host.
+    #[arg(long, env = "ASSET_LEDGER_BEHIND_TLS")]
+    behind_tls: bool,
+    /// With --auth required, a loopback address for /metrics, which are of all tenants. Without it
+    /// they are not served.
+    #[arg(long, env = "ASSET_LEDGER_METRICS_LISTEN", value_name = "ADDRESS",
+        value_parser = values::address)]
+    metrics_listen: Option<SocketAddr>,
+    /// Allow addresses other than loopback without authentication: every client that reaches the
+    /// address can read and change every asset.
     #[arg(long, env = "ASSET_LEDGER_INSECURE_NO_AUTH")]
     insecure_no_auth: bool,
     /// The time limit, in seconds, for all requests under way when the server stops.
@@ -88,6 +106,14 @@ pub(super) struct Serve {
     looking: ScheduleOptions,
     #[command(flatten)]
     tables: TableOptions,
+}
+
+/// Who decides which requests are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AuthChoice {
+    None,
+    Required,
+    Gateway,
 }
 
 #[derive(Debug, Args)]
@@ -160,44 +186,82 @@ struct TableOptions {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        self.refuse_strangers()?;
+        let auth = self.auth_mode()?;
         let stop = SignalListener::heed()?;
         match self.store {
             StoreKind::Sqlite => {
                 let plan = self.looking.plan()?;
-                let local = LocalServer::start_with(self.on_folder(), plan).await?;
-                greet(&local.api_url(), &local.s3_url());
+                let local = LocalServer::start_with(self.on_folder(auth), plan).await?;
+                greet(&local.api_url(), &local.s3_url(), auth);
                 stop.wait_unless(local.lost(), local.stop()).await
             }
             StoreKind::Dynamodb => {
                 self.looking.refuse()?;
                 let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));
-                let server = AwsServer::serve(self.on_aws(), &sdk_config().await).await?;
-                greet(server.url(), &bucket);
+                let server = AwsServer::serve(self.on_aws(auth), &sdk_config().await).await?;
+                greet(server.url(), &bucket, auth);
                 stop.wait(server.stop()).await
             }
         }
     }
 
-    fn refuse_strangers(&self) -> anyhow::Result<()> {
+    /// Who decides about requests. Refuses addresses that strangers reach, unless each request
+    /// needs a key that travels by TLS.
+    fn auth_mode(&self) -> anyhow::Result<AuthMode> {
         let s3 =
             (self.store == StoreKind::Sqlite).then_some(("--s3-listen", self.folder.s3_listen));
-        for (flag, address) in [Some(("--listen", self.listen)), s3].into_iter().flatten() {
-            if !address.ip().is_loopback() && !self.insecure_no_auth {
+        let listeners = [Some(("--listen", self.listen)), s3].into_iter().flatten();
+        let foreign = listeners.clone().find(|(_, address)| !address.ip().is_loopback());
+        let auth = match (self.auth, foreign) {
+            (Some(AuthChoice::Gateway), _) => bail!(
+                "--auth gateway is for the functions behind API Gateway, whose authorizer names \
+                 the caller: this process has none in front. Give --auth required"
+            ),
+            (Some(AuthChoice::Required), foreign) => self.required(foreign)?,
+            (Some(AuthChoice::None) | None, Some((flag, address))) if !self.insecure_no_auth => {
                 bail!(
                     "{flag} {address} is not a loopback address, and requests are not \
-                     authenticated: every client could read and change every asset. Listen on \
-                     127.0.0.1 behind a proxy that authenticates, or give --insecure-no-auth"
-                );
+                     authenticated: every client could read and change every asset. Give --auth \
+                     required with --behind-tls and --public-url, listen on 127.0.0.1 behind a \
+                     proxy that authenticates, or give --insecure-no-auth"
+                )
+            }
+            (Some(AuthChoice::None) | None, _) => AuthMode::None,
+        };
+        if let Some(address) = self.metrics_listen {
+            if auth != AuthMode::Required {
+                bail!("--metrics-listen is for --auth required: without it the API has /metrics");
+            }
+            if !address.ip().is_loopback() {
+                bail!("--metrics-listen {address} is not a loopback address: /metrics has no key");
             }
         }
         let s3 = s3.filter(|(_, address)| address.ip().is_unspecified() && self.s3_url.is_none());
-        s3.map_or(Ok(()), |(flag, address)| {
-            bail!("{flag} {address} is not an address that clients can reach: give --s3-url")
-        })
+        if let Some((flag, address)) = s3 {
+            bail!("{flag} {address} is not an address that clients can reach: give --s3-url");
+        }
+        Ok(auth)
     }
 
-    fn on_folder(self) -> LocalOptions {
+    fn required(&self, foreign: Option<(&str, SocketAddr)>) -> anyhow::Result<AuthMode> {
+        if self.insecure_no_auth {
+            bail!("--auth required and --insecure-no-auth contradict each other: give one");
+        }
+        if let Some((flag, address)) = foreign {
+            if !self.behind_tls {
+                bail!(
+                    "{flag} {address} is not a loopback address: an API key sent there in the \
+                     clear can be read on the way. Give --behind-tls if TLS ends in front of it"
+                );
+            }
+            if self.public_url.is_empty() {
+                bail!("--behind-tls needs --public-url: the URL by which clients reach the API");
+            }
+        }
+        Ok(AuthMode::Required)
+    }
+
+    fn on_folder(self, auth: AuthMode) -> LocalOptions {
         LocalOptions {
             data: self.folder.data.unwrap_or_default(),
             listen: self.listen,
@@ -205,13 +269,15 @@ impl Serve {
             s3_url: self.s3_url,
             cors_origins: self.cors_origin,
             public_urls: self.public_url,
+            auth,
+            metrics_listen: self.metrics_listen,
             tenant: self.tenant,
             any_host: self.insecure_no_auth,
             drain: Duration::from_secs(self.drain_timeout),
         }
     }
 
-    fn on_aws(self) -> serve::ServeOptions {
+    fn on_aws(self, auth: AuthMode) -> serve::ServeOptions {
         let TableOptions { journal_table, views_table, bucket, shards } = self.tables;
         let config = Config {
             journal: journal_table.unwrap_or_default(),
@@ -223,6 +289,8 @@ impl Serve {
         serve::ServeOptions {
             config,
             listen: self.listen,
+            auth,
+            metrics_listen: self.metrics_listen,
             s3_url: self.s3_url,
             cors_origins: self.cors_origin,
             public_urls: self.public_url,
@@ -276,18 +344,22 @@ fn public_url(text: &str) -> Result<String, String> {
     spelt(text).map_err(|why| format!("{why}, such as https://ledger.example"))
 }
 
-fn greet(api: &str, s3: &str) {
+fn greet(api: &str, s3: &str, auth: AuthMode) {
     tracing::info!(api, s3, "listening");
+    let key = match auth {
+        AuthMode::Required => " -H \"Authorization: Bearer KEY\"",
+        AuthMode::None | AuthMode::Gateway => "",
+    };
     super::announce(format!(
         "API  {api}    docs {api}/docs
 S3   {s3}
 
 Create an asset, upload a file to the returned URL, and confirm it:
-  curl -X POST {api}/asset
+  curl -X POST{key} {api}/asset
   curl -X PUT --upload-file FILE \"UPLOAD_URL\"
-  curl -X PUT {api}/asset/ID
+  curl -X PUT{key} {api}/asset/ID
 Then download the file, and show its history:
-  curl {api}/asset/ID
-  curl {api}/asset/ID/history"
+  curl{key} {api}/asset/ID
+  curl{key} {api}/asset/ID/history"
     ));
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use ledger::StoreError;
+use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::journal::Journal;
 use ledger::objects::ObjectInventory;
@@ -129,6 +130,14 @@ impl StoreOptions {
                 Ok(Arc::new(DynamoJournal::new(client, table)))
             }
         }
+    }
+
+    /// The access of tenants, for commands that change it. `serve` may run meanwhile.
+    pub(super) async fn access(&self, open: OpenMode) -> anyhow::Result<AccessService> {
+        if self.store == StoreKind::Sqlite && open == OpenMode::OrCreate {
+            local::prepare(self.folder())?;
+        }
+        Ok(AccessService::new(self.journal_as(open).await?, Arc::new(SystemEffects)))
     }
 
     /// The rows of every generation, read only; without their file, no rows.

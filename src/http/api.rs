@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::FromRef;
 use ledger::Effects;
+use ledger::access::AccessService;
 use ledger::asset::{Asset, Rejection};
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
@@ -12,7 +13,9 @@ use ledger::service::LedgerService;
 use projections::{Feed, Reader, TotalsReader};
 
 use super::errors::Problem;
+use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
+use super::principal::AuthMode;
 use super::readiness::Check;
 use crate::presign::Presigner;
 
@@ -29,7 +32,11 @@ pub struct Api {
     pub feed: Arc<dyn Feed>,
     /// Signs the URLs.
     pub presigner: Arc<dyn Presigner>,
-    /// The tenant of all callers, until a credential names one.
+    /// The keys and limits of tenants.
+    pub access: Arc<AccessService>,
+    /// Who decides which requests are served.
+    pub auth: AuthMode,
+    /// The tenant of callers whose credential names none.
     pub tenant: Tenant,
     /// The clock and randomness.
     pub effects: Arc<dyn Effects>,
@@ -76,14 +83,12 @@ impl FromRef<SharedApi> for Api {
     }
 }
 
-/// The tenant of the caller.
-impl FromRef<SharedApi> for Tenant {
-    fn from_ref(shared: &SharedApi) -> Self {
-        shared.0.tenant.clone()
-    }
-}
-
 impl Api {
+    /// What decides about callers.
+    pub(super) fn gate(&self) -> Gate {
+        Gate { mode: self.auth, home: self.tenant.clone(), access: Arc::clone(&self.access) }
+    }
+
     /// The current state of the asset; also of a purged one.
     pub(super) async fn current(&self, key: &Key) -> Result<Asset, Problem> {
         let asset = self.reader.current(key).await?;

@@ -3,6 +3,7 @@
 mod access_log;
 pub(super) mod actor;
 pub(super) mod around;
+pub(super) mod auth;
 pub(super) mod command_label;
 pub(super) mod deadline;
 pub(super) mod headers;

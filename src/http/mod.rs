@@ -3,11 +3,13 @@
 //! `routes` answer in the forms of `wire`, and fail with `errors`; each request passes
 //! `middleware`. `openapi` describes all of it. Only the two routers here use `routes`.
 
+mod allowed;
 mod api;
 mod errors;
 mod middleware;
 mod openapi;
 mod origins;
+mod principal;
 mod readiness;
 mod routes;
 #[cfg(test)]
@@ -18,7 +20,7 @@ mod wire;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::future::RouteFuture;
 use axum::{Extension, Router};
 use futures::{FutureExt, TryFutureExt};
@@ -26,17 +28,19 @@ use tower::util::MapFutureLayer;
 
 use api::SharedApi;
 pub use api::{Api, Limits};
-pub use middleware::actor::{Actor, MissingActor};
+pub use middleware::actor::Actor;
 use middleware::around::Surroundings;
+pub use middleware::auth::GatewayCaller;
 pub use middleware::origin::AllowedHosts;
 pub use middleware::request_id::RequestId;
-use middleware::{actor, around, deadline, panics};
+use middleware::{around, auth, deadline, panics};
 #[cfg(feature = "local")]
 pub(crate) use origins::bare;
 pub use origins::{AllowedOrigins, spelt};
+pub use principal::{AuthMethod, AuthMode};
 pub use readiness::{Check, NotReady};
 pub use routes::metrics::{MetricsSource, with_meter};
-pub use watch::watch;
+pub use watch::{only_metrics, watch};
 
 /// The whole API. Of the layers, the last is the outermost.
 pub fn router(api: Api) -> Router {
@@ -44,12 +48,12 @@ pub fn router(api: Api) -> Router {
     let longest = api.limits.deadline;
     let around = Surroundings { effects: api.effects.clone(), hosts: api.hosts.clone() };
     routes
-        .layer(Extension(openapi::Document::of(description)))
+        .layer(Extension(openapi::Document::of(description, api.auth == AuthMode::Required)))
+        .layer(from_fn_with_state(api.gate(), auth::admit))
         .layer(MapFutureLayer::new(move |route: RouteFuture<Infallible>| {
             let answer = panics::catch(route.unwrap_or_else(|never| match never {}));
             deadline::limit(longest, answer).map(Ok::<_, Infallible>)
         }))
-        .layer(from_fn(actor::named))
         .layer(from_fn_with_state(around, around::answer))
         .with_state(SharedApi(Arc::new(api)))
 }

@@ -9,7 +9,9 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
 
 use super::errors::{PROBLEM_JSON, ProblemBody};
@@ -26,6 +28,7 @@ use super::errors::{PROBLEM_JSON, ProblemBody};
         (name = "assets", description = "The original service's routes"),
         (name = "changes", description = "Changes that the original did not know"),
         (name = "reads", description = "What an asset is, and what happened to it"),
+        (name = "access", description = "The caller, and who may do what"),
         (name = "service", description = "The service itself"),
     )
 )]
@@ -42,28 +45,48 @@ pub(super) struct Document(Arc<str>);
 
 impl Document {
     /// Completes the description: every operation can fail with the service's own errors, and every
-    /// error is a problem document.
-    pub(super) fn of(mut description: OpenApi) -> Self {
-        description.paths.paths.values_mut().flat_map(operations).for_each(complete);
+    /// error is a problem document. Without keys, no operation states a scope.
+    pub(super) fn of(mut description: OpenApi, with_keys: bool) -> Self {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("API key");
+        if let Some(components) = description.components.as_mut().filter(|_| with_keys) {
+            components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer.build()));
+        }
+        for (path, item) in &mut description.paths.paths {
+            operations(item).for_each(|operation| complete(path, operation, with_keys));
+        }
         let mut document = serde_json::to_value(&description).unwrap_or_default();
         details::complete(&mut document);
         Self(document.to_string().into())
     }
 }
 
+/// The security scheme of API keys. A requirement of an operation lists the scope that it needs.
+const SCHEME: &str = "api_key";
+
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()
 }
 
-fn complete(operation: &mut Operation) {
-    if let Some(RefOr::T(body)) = &mut operation.request_body {
-        body.required = Some(Required::False); // the only body is optional
+fn complete(path: &str, operation: &mut Operation, with_keys: bool) {
+    if let Some(RefOr::T(body)) = operation.request_body.as_mut().filter(|_| path != "/keys") {
+        body.required = Some(Required::False);
+    }
+    let keyed = operation.security.is_some() && with_keys;
+    if !keyed {
+        operation.security = with_keys.then(Vec::new);
     }
     let answers = &mut operation.responses.responses;
     if answers.contains_key("413") {
         let late = "The body did not come";
         let described = ResponseBuilder::new().description(late).build();
         answers.insert("408".to_owned(), described.into());
+    }
+    if keyed {
+        let none = "No credential came, or it is not accepted";
+        let challenge = HeaderBuilder::new().description(Some("The challenge of RFC 6750")).build();
+        let described = ResponseBuilder::new().description(none);
+        let described = described.header("WWW-Authenticate", challenge).build();
+        answers.insert("401".to_owned(), described.into());
     }
     for (status, description) in [
         ("403", "The caller may not call this server"),

@@ -1,5 +1,6 @@
 //! The API's operations, by resource.
 
+mod access;
 mod assets;
 mod changes;
 #[cfg(feature = "local")]
@@ -37,6 +38,13 @@ fn operations() -> Vec<Operation> {
         ("restore", routes!(changes::restore)),
         ("purge", routes!(changes::purge)),
         ("upload_url", routes!(changes::upload_url)),
+        ("me", routes!(access::me)),
+        ("key_create", routes!(access::create)),
+        ("key_list", routes!(access::list)),
+        ("key_get", routes!(access::get)),
+        ("key_revoke", routes!(access::revoke)),
+        ("key_rotate", routes!(access::rotate)),
+        ("access", routes!(access::access)),
         ("health", routes!(health::healthz)),
         (health::CHECK, routes!(health::readyz)),
         ("metrics", routes!(metrics::metrics)),

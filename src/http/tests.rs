@@ -1,5 +1,6 @@
 //! The contract for clients: the answers of the whole router.
 
+mod access;
 mod codes;
 mod contract;
 mod failures;

@@ -32,6 +32,12 @@ async fn secured(mut response: Response) -> Response {
     response
 }
 
+/// Only `/metrics`, for a listener of its own beside an API that needs a credential.
+pub fn only_metrics(meter: Arc<dyn MetricsSource>) -> Router {
+    let routes = Router::new().route("/metrics", get(metrics)).layer(map_response(secured));
+    with_meter(routes, meter)
+}
+
 async fn readyz(State(checks): State<Arc<[Arc<dyn Check>]>>) -> (StatusCode, Json<Value>) {
     let failures = failures(&checks).await;
     if failures.is_empty() {

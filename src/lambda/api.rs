@@ -10,7 +10,7 @@ use lambda_http::aws_lambda_events::apigw::{
 };
 use lambda_http::request::RequestContext;
 
-use crate::http::{Actor, MissingActor, RequestId};
+use crate::http::{Actor, AuthMethod, GatewayCaller, RequestId};
 
 /// The stage whose name is not a part of the path.
 const DEFAULT_STAGE: &str = "$default";
@@ -37,10 +37,8 @@ pub fn request(given: lambda_http::Request) -> Request {
     let (mut parts, body) = given.into_parts();
     let context = parts.extensions.remove::<RequestContext>();
     if let Some(RequestContext::ApiGatewayV2(context)) = context {
-        match context.authorizer.as_ref().map(actor) {
-            Some(Some(actor)) => drop(parts.extensions.insert(actor)),
-            Some(None) => drop(parts.extensions.insert(MissingActor)),
-            None => {}
+        if let Some(authorizer) = &context.authorizer {
+            parts.extensions.insert(caller(authorizer));
         }
         if let Some(id) = context.request_id.as_deref().and_then(RequestId::new) {
             parts.extensions.insert(id);
@@ -51,13 +49,19 @@ pub fn request(given: lambda_http::Request) -> Request {
 }
 
 /// `iss|sub` of a token, because a subject is unique only for its issuer; or the caller's ARN.
-fn actor(authorizer: &Authorizer) -> Option<Actor> {
+fn caller(authorizer: &Authorizer) -> GatewayCaller {
     let of_token = authorizer.jwt.as_ref().and_then(|jwt| {
         let claim = |name| jwt.claims.get(name).filter(|value| !value.is_empty());
-        Some(format!("{}|{}", claim("iss")?, claim("sub")?))
+        Some((format!("{}|{}", claim("iss")?, claim("sub")?), AuthMethod::Jwt))
     });
-    let of_caller = || authorizer.iam.as_ref()?.user_arn.clone().filter(|arn| !arn.is_empty());
-    of_token.or_else(of_caller).map(|name| Actor::new(&name))
+    let of_caller = || {
+        let arn = authorizer.iam.as_ref()?.user_arn.clone().filter(|arn| !arn.is_empty());
+        Some((arn?, AuthMethod::Iam))
+    };
+    match of_token.or_else(of_caller) {
+        Some((name, method)) => GatewayCaller::Named(Actor::new(&name), method),
+        None => GatewayCaller::Nameless,
+    }
 }
 
 /// Removes the stage, which precedes every path if it has a name.

@@ -10,7 +10,8 @@ use super::audit::Auditor;
 use super::bucket::Notifications;
 use super::projector::Projector;
 use crate::aws::{
-    API_OPERATION, Clients, Config, ConfigError, Deployment, PROJECTOR_OPERATION, function_config,
+    API_OPERATION, Clients, Config, ConfigError, Deployment, PROJECTOR_OPERATION, auth_of_function,
+    function_config,
 };
 use crate::bucket::Bucket;
 use crate::checks;
@@ -24,9 +25,9 @@ const DEADLINE: Duration = Duration::from_secs(12);
 /// The API, under any host name: API Gateway knows its own name, and the caller.
 ///
 /// # Errors
-/// If the environment does not name the tables and the bucket.
+/// If the environment does not name the tables and the bucket, or who decides about callers.
 pub async fn router() -> Result<Router, ConfigError> {
-    let parts = reached_within(API_OPERATION).await?;
+    let (auth, parts) = (auth_of_function()?, reached_within(API_OPERATION).await?);
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
     Ok(api::behind_gateway(http::router(Api {
         service: parts.service(),
@@ -34,6 +35,8 @@ pub async fn router() -> Result<Router, ConfigError> {
         totals: parts.totals(),
         feed: parts.feed(),
         presigner: parts.objects.clone(),
+        access: parts.access(),
+        auth,
         tenant: parts.config.tenant,
         effects: Arc::new(SystemEffects),
         checks: checks::all(parts.journal, parts.views, checks::versioning(parts.objects)),

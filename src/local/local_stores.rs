@@ -14,7 +14,7 @@ use stores::SqliteJournal;
 use stores::SqliteViews;
 use stores::sqlite::OpenMode;
 
-use super::strays;
+use super::{FolderLock, strays};
 use crate::http::AllowedOrigins;
 use crate::objects::{Connection, S3Objects};
 use crate::s3::{Credentials, LocalBucket, LocalS3, Outbox, REGION};
@@ -102,6 +102,17 @@ impl LocalStores {
         let connection = Connection::local(public_url, REGION, access_key, secret_key);
         S3Objects::new(connection, BUCKET, Arc::new(SystemEffects))
     }
+}
+
+/// Makes a data folder ready for its journal, for a command that may be the first to write to it.
+///
+/// # Errors
+/// If its journal was lost, or an import into it is not finished.
+pub(crate) fn prepare(folder: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("--data {}: cannot make the folder", folder.display()))?;
+    FolderLock::refuse_half(folder)?;
+    refuse_lost_journal(folder)
 }
 
 /// A journal that is missing although its projection exists was lost. A new journal would be taken

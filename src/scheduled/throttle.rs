@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ledger::StoreError;
-use ledger::id::{Key, PartitionKey};
+use ledger::id::PartitionKey;
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
 use ledger::journal::{Appended, Journal, Scan};
 use ledger::record::StoredLine;
@@ -49,12 +49,12 @@ impl<J> PacedScan<J> {
 
 #[async_trait]
 impl<J: Journal> Journal for PacedScan<J> {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        self.pace.take(self.journal.history(key)).await
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.pace.take(self.journal.history_of(partition)).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        self.pace.take(self.journal.last(key)).await
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        self.pace.take(self.journal.last_of(partition)).await
     }
 
     async fn append_to(

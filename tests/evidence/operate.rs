@@ -6,6 +6,7 @@ use std::time::Duration;
 use asset_ledger::export::{
     ExportFilter, ExportObserver, ExportShape, ExportSource, ExportWriter, Layout,
 };
+use asset_ledger::http::AuthMode;
 use asset_ledger::local::{LocalOptions, LocalServer};
 use asset_ledger::system::SystemEffects;
 use chrono::TimeDelta;
@@ -76,6 +77,8 @@ async fn start(day: &Day) -> anyhow::Result<LocalServer> {
         s3_url: None,
         public_urls: Vec::new(),
         cors_origins: Vec::new(),
+        auth: AuthMode::None,
+        metrics_listen: None,
         tenant: "main".parse()?,
         any_host: false,
         drain: Duration::from_secs(1),

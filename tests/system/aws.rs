@@ -400,3 +400,33 @@ async fn a_history_moves_to_a_folder_and_to_other_tables_as_the_same_bytes() {
         assert_eq!(first, read("third").unwrap(), "{file}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_made_on_the_tables_and_lets_its_holder_in() {
+    let cloud = Cloud::start().await;
+    assert!(cloud.migrate(&[]).status.success());
+    let operate = |arguments: &[&str]| {
+        let mut command = cloud.program();
+        let output = command.args(arguments).args(["--store", "dynamodb"]).args(TABLES).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    operate(&["tenant", "create", "acme"]);
+    let create = ["key", "create", "--tenant", "acme", "--name", "a", "--scope", "write"];
+    let key = operate(&create).trim().to_owned();
+    let mut serve = cloud.program();
+    serve.args(["serve", "--store", "dynamodb", "--listen", "127.0.0.1:0"]).args(TABLES);
+    let serve = serve.args(["--bucket", "assets", "--auth", "required"]);
+    let server = Process::start(std::mem::replace(serve, program()));
+    let url = format!("{}/asset", server.word("API"));
+    let sent = |key: Option<&str>| {
+        let request = Client::new().post(&url);
+        key.map_or(request.try_clone().unwrap(), |key| request.bearer_auth(key)).send()
+    };
+    assert_eq!(sent(None).await.unwrap().status(), 401);
+    assert_eq!(sent(Some(&key)).await.unwrap().status(), 201);
+    assert!(operate(&["tenant", "list"]).contains("acme"));
+    assert!(operate(&["key", "list", "--tenant", "acme"]).contains("cli:"));
+    assert!(server.stop());
+}

@@ -21,8 +21,18 @@ fn shown(path: &Path) -> &str {
 fn every_command_teaches() {
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["serve", "demo", "history", "verify", "export", "import", "checkpoint", "proof"]
-    {
+    for command in [
+        "serve",
+        "demo",
+        "history",
+        "verify",
+        "export",
+        "import",
+        "checkpoint",
+        "proof",
+        "tenant",
+        "key",
+    ] {
         assert!(help.contains(command));
         let (code, help, _) = run(&[command, "--help"]);
         assert_eq!(code, 0);

@@ -10,6 +10,7 @@ mod crash;
 mod faults;
 mod ground;
 mod inputs;
+mod keys;
 mod life;
 mod limits;
 mod looking;

@@ -94,6 +94,12 @@ impl Reason {
         check_characters("reason", &text)?;
         Ok(Self(text))
     }
+
+    /// The reason as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 fn check_filename(name: &str) -> Result<(), InvalidField> {

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, FindingKind};
-use super::stored_event::EventFields;
+use super::stored_event::{EventFields, KnownEvent};
+use crate::access::TenantAccess;
 use crate::asset::Asset;
-use crate::id::Key;
+use crate::chain::Hash;
+use crate::history::HistoryFault;
+use crate::id::{AccessStream, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
 
 /// Compares the events with each other, in order. An event that already has a fault is no evidence
@@ -16,14 +19,16 @@ pub(super) fn examine(
     blamed: &BTreeSet<u64>,
 ) -> Vec<Finding> {
     let sound = |words: &&EventFields| !blamed.contains(&words.version);
-    let key = chain.key();
+    let of_access = PartitionKey::from_partition(&chain.partition)
+        .is_some_and(|key| AccessStream::of(&key).is_some());
+    let is_read = chain.key().is_some() || of_access;
     let tell = |kind, words: &EventFields, says: String| {
         Finding::new(kind, &chain.partition, says).at(words.version).hashes(None, Some(words.hash))
     };
     let mut findings = Vec::new();
     for words in events.iter().filter(sound) {
-        // The data of a stream's event is not read, whatever its type.
-        if let (Some(_), Err(unknown)) = (&key, &words.record) {
+        // The data of another stream's event is not read, whatever its type.
+        if let (true, Err(unknown)) = (is_read, &words.record) {
             findings.push(tell(FindingKind::UnknownType, words, unknown.clone()));
         }
     }
@@ -40,31 +45,48 @@ pub(super) fn examine(
             findings.push(tell(FindingKind::CommandTwice, words, says));
         }
     }
-    let impossible = key.and_then(|key| impossible(&key, events, blamed));
+    let impossible = if is_read { impossible(events, blamed) } else { None };
     findings.extend(impossible.map(|(at, says)| tell(FindingKind::Impossible, at, says)));
     findings
 }
 
-/// The first impossible event, if all events before it are sound: after it, the asset's state is
-/// unknown.
+/// The first impossible event, if all events before it are sound: after it, the state is unknown.
 fn impossible<'a>(
-    key: &Key,
     events: &'a [EventFields],
     blamed: &BTreeSet<u64>,
 ) -> Option<(&'a EventFields, String)> {
-    let mut asset: Option<Asset> = None;
+    let mut state = Folded::default();
     for (due, words) in (1..).zip(events) {
         let record = words.record.as_ref().ok().filter(|_| !blamed.contains(&words.version))?;
         if words.version != due {
             return None;
         }
-        let applied = match &mut asset {
-            Some(asset) => asset.apply(record, words.hash),
-            None => Asset::begin(key.clone(), record, words.hash).map(|begun| asset = Some(begun)),
-        };
-        if let Err(impossible) = applied {
+        if let Err(impossible) = state.apply(record, words.hash) {
             return Some((words, impossible.to_string()));
         }
     }
     None
+}
+
+/// The state of an asset or of a tenant's access.
+#[derive(Default)]
+struct Folded {
+    asset: Option<Asset>,
+    access: Option<TenantAccess>,
+}
+
+impl Folded {
+    fn apply(&mut self, event: &KnownEvent, hash: Hash) -> Result<(), HistoryFault> {
+        match event {
+            KnownEvent::Asset(record) => match &mut self.asset {
+                Some(asset) => asset.apply(record, hash)?,
+                None => self.asset = Some(Asset::begin(record.key.clone(), record, hash)?),
+            },
+            KnownEvent::Access(record) => match &mut self.access {
+                Some(access) => access.apply(record, hash)?,
+                None => self.access = Some(TenantAccess::begin(record, hash)?),
+            },
+        }
+        Ok(())
+    }
 }

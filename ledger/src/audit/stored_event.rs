@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::chain::Hash;
+use crate::id::{AccessStream, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
-use crate::record::{CanonicalLine, CommandId, EventRecord, RecordError, StoredLine, Unknown};
+use crate::record::{
+    AccessRecord, CanonicalLine, CommandId, EventRecord, RecordError, StoredLine, Unknown,
+};
 
 /// A place in a stored history.
 #[derive(Debug, Clone)]
@@ -41,7 +44,14 @@ pub(super) struct EventFields {
     pub(super) at: DateTime<Utc>,
     pub(super) command: CommandId,
     /// The event, or the type that this program does not know.
-    pub(super) record: Result<EventRecord, String>,
+    pub(super) record: Result<KnownEvent, String>,
+}
+
+/// An event of a known type.
+#[derive(Debug, Clone)]
+pub(super) enum KnownEvent {
+    Asset(EventRecord),
+    Access(AccessRecord),
 }
 
 impl StoredEvent {
@@ -85,19 +95,29 @@ impl StoredEvent {
 impl EventFields {
     fn read(body: &str, hash: Hash) -> Result<Self, String> {
         match EventRecord::read(body) {
-            Ok(record) => {
-                let EventRecord { key, version, at, prev, .. } = record.clone();
-                let command = record.cause.command.clone();
-                let (key, record) = (key.partition(), Ok(record));
-                Ok(Self { key, version, hash, prev, at, command, record })
+            Ok(record) => Ok(Self::of(record.clone(), hash, KnownEvent::Asset(record))),
+            Err(RecordError::Unknown(unknown)) if AccessStream::of(&unknown.key).is_some() => {
+                match AccessRecord::read_line(body) {
+                    Ok(record) => Ok(Self::of(record.clone(), hash, KnownEvent::Access(record))),
+                    Err(RecordError::Unknown(unknown)) => Ok(Self::unknown(*unknown, hash)),
+                    Err(malformed) => Err(malformed.to_string()),
+                }
             }
-            Err(RecordError::Unknown(unknown)) => {
-                let (key, record) = (unknown.key.partition(), Err(unknown.to_string()));
-                let Unknown { version, prev, at, command, .. } = *unknown;
-                Ok(Self { key, version, hash, prev, at, command, record })
-            }
+            Err(RecordError::Unknown(unknown)) => Ok(Self::unknown(*unknown, hash)),
             Err(malformed) => Err(malformed.to_string()),
         }
+    }
+
+    fn of<E, K: StreamKey>(said: EventRecord<E, K>, hash: Hash, known: KnownEvent) -> Self {
+        let EventRecord { key, version, at, prev, cause, .. } = said;
+        let (key, command): (PartitionKey, _) = (key.into(), cause.command);
+        Self { key: key.partition(), version, hash, prev, at, command, record: Ok(known) }
+    }
+
+    fn unknown(unknown: Unknown, hash: Hash) -> Self {
+        let (key, record) = (unknown.key.partition(), Err(unknown.to_string()));
+        let Unknown { version, prev, at, command, .. } = unknown;
+        Self { key, version, hash, prev, at, command, record }
     }
 }
 

@@ -39,14 +39,12 @@ impl MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        let partition = PartitionKey::from(key.clone());
-        Ok(self.events().by_partition.get(&partition).cloned().unwrap_or_default())
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        Ok(self.events().by_partition.get(partition).cloned().unwrap_or_default())
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        let partition = PartitionKey::from(key.clone());
-        Ok(self.events().by_partition.get(&partition).and_then(|lines| lines.last()).cloned())
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        Ok(self.events().by_partition.get(partition).and_then(|lines| lines.last()).cloned())
     }
 
     async fn append_to(

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::forms::StoredData;
 use super::{EventRecord, EventSource, RecordError};
 use crate::chain::Hash;
-use crate::id::{PartitionKey, StreamId};
+use crate::id::{PartitionKey, StreamId, StreamKey};
 use crate::time;
 
 /// The fields of a line in their order. Text is borrowed where it needs no unescaping.
@@ -67,12 +67,20 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Cow<'a, 
 
 impl<'a> StoredEnvelope<'a> {
     /// The envelope of a record around its data; `None` if its source has no stored name.
-    pub(super) fn of<E>(record: &'a EventRecord<E>, data: &'a StoredData) -> Option<Self> {
-        let (key, cause) = (&record.key, &record.cause);
+    pub(super) fn of<E, K: StreamKey>(
+        record: &'a EventRecord<E, K>,
+        data: &'a StoredData,
+    ) -> Option<Self> {
+        let (key, cause) = (record.key.clone().into(), &record.cause);
+        let PartitionKey { tenant, stream } = key;
+        let (asset, stream) = match stream {
+            StreamId::Asset(asset) => (Some(asset.to_string().into()), None),
+            StreamId::Named(name) => (None, Some(name.to_string().into())),
+        };
         Some(Self {
-            tenant: key.tenant.as_str().into(),
-            asset: Some(key.asset.to_string().into()),
-            stream: None,
+            tenant: tenant.to_string().into(),
+            asset,
+            stream,
             version: record.version,
             r#type: data.kind.into(),
             schema: data.schema,

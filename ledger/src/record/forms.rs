@@ -4,6 +4,7 @@
 //! the written form is a new form with the next number. Every form is read as today's event. Only
 //! the newest form of a type is written.
 
+pub(super) mod access;
 mod created_v1;
 mod purge_requested_v1;
 mod purged_v1;

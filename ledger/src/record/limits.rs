@@ -6,7 +6,8 @@
 use chrono::{DateTime, Utc};
 
 use super::envelope::StoredEnvelope;
-use super::{EventRecord, forms};
+use super::forms::StoredData;
+use super::{AccessRecord, EventRecord, forms};
 use crate::asset::{InvalidField, declaration};
 use crate::time;
 
@@ -22,11 +23,24 @@ const COMMAND_MAX: usize = 64;
 impl EventRecord {
     /// Whether every field is within its limits.
     pub fn within_limits(&self) -> Result<(), InvalidField> {
+        self.check(forms::newest(&self.event))
+    }
+}
+
+impl AccessRecord {
+    /// Whether every field is within its limits.
+    pub fn within_limits(&self) -> Result<(), InvalidField> {
+        self.check(forms::access::newest(&self.event))
+    }
+}
+
+impl<E, K> EventRecord<E, K> {
+    fn check(&self, data: serde_json::Result<StoredData>) -> Result<(), InvalidField> {
         let cause = &self.cause;
         check_time(self.at)?;
         check_cause(&cause.actor, &cause.request, cause.command.as_str())?;
         // An event that cannot be written has no line over a limit.
-        forms::newest(&self.event).map_or(Ok(()), |data| data.limits)
+        data.map_or(Ok(()), |data| data.limits)
     }
 }
 
@@ -66,7 +80,12 @@ pub(super) fn check_sha256(text: &str) -> Result<(), InvalidField> {
     if lower { Ok(()) } else { Err(InvalidField::new("sha256", "must be in lower case")) }
 }
 
-pub(super) fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), InvalidField> {
+/// Whether a key can end at this time.
+pub(super) fn check_end(at: DateTime<Utc>) -> Result<(), InvalidField> {
+    check_time(at).map_err(|InvalidField { problem, .. }| InvalidField::new("ends_at", problem))
+}
+
+pub(crate) fn check_text(field: &'static str, text: &str, most: usize) -> Result<(), InvalidField> {
     if text.len() > most {
         let problem = format!("must be at most {most} bytes, not {}", text.len());
         return Err(InvalidField::new(field, problem));

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::asset::{Asset, AssetStatus, Command, Event, Rejection, decide, has_room};
 use crate::backoff::Backoff;
+use crate::effects::Effects;
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
@@ -66,7 +67,7 @@ impl LedgerService {
                 if lost == TRIES {
                     break;
                 }
-                self.back_off(lost).await;
+                back_off(&*self.effects, lost).await;
                 history = self.history(&key).await?.ok_or_else(vanished)?;
             }
         }
@@ -139,14 +140,14 @@ impl LedgerService {
             }
         }
     }
+}
 
-    /// Waits for a short random time, so that writers that raced once do not race again in step.
-    async fn back_off(&self, lost: u32) {
-        let longest = BACKOFF.pause(lost - 1);
-        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        let chance = u64::try_from(self.effects.random() >> 64).unwrap_or(0) % micros.max(1);
-        tokio::time::sleep(Duration::from_micros(chance)).await;
-    }
+/// Waits for a short random time, so that writers that raced once do not race again in step.
+pub(crate) async fn back_off(effects: &dyn Effects, lost: u32) {
+    let longest = BACKOFF.pause(lost - 1);
+    let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+    let chance = u64::try_from(effects.random() >> 64).unwrap_or(0) % micros.max(1);
+    tokio::time::sleep(Duration::from_micros(chance)).await;
 }
 
 fn check_version(asset: &Asset, expected: Option<u64>) -> Result<(), Rejection> {

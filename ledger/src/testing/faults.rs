@@ -104,12 +104,12 @@ impl<S> FaultyJournal<S> {
 
 #[async_trait]
 impl<S: Journal> Journal for FaultyJournal<Arc<S>> {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        self.faults.around(self.store.history(key)).await
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.faults.around(self.store.history_of(partition)).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        self.faults.around(self.store.last(key)).await
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        self.faults.around(self.store.last_of(partition)).await
     }
 
     async fn append_to(

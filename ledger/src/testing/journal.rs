@@ -149,6 +149,13 @@ async fn a_named_stream_is_kept_by_the_same_rules(journal: &dyn Journal) {
     }
     let late = line(2, "late");
     assert_eq!(append_to(journal, &stream, &late).await, Appended::Taken(lines[1].clone()));
+    assert_eq!(answer(persist(|| journal.history_of(&stream)).await), lines);
+    assert_eq!(answer(persist(|| journal.last_of(&stream)).await).as_ref(), lines.last());
+    for other in ["main-2#access", "mai#access", "main#access-2", "main#acces"] {
+        let other = answer(PartitionKey::from_partition(other).ok_or("no stream"));
+        assert_eq!(answer(persist(|| journal.history_of(&other)).await), []);
+        assert_eq!(answer(persist(|| journal.last_of(&other)).await), None);
+    }
     let mut kept = Vec::new();
     for segment in answer(persist(|| journal.segments(1)).await) {
         let mut after = None;

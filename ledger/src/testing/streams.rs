@@ -1,4 +1,4 @@
-//! A named stream, for tests of a journal's readers: no program writes one yet.
+//! A named stream, for tests of a journal's readers: the access of a tenant.
 
 use chrono::{DateTime, TimeDelta};
 
@@ -18,7 +18,7 @@ pub fn access(tenant: &Tenant) -> (PartitionKey, Vec<StoredLine>) {
     (key, events(tenant, 3))
 }
 
-/// The first `count` events of a tenant's stream `access`.
+/// The first `count` events of a tenant's stream `access`: its creation, and keys.
 #[must_use]
 pub fn events(tenant: &Tenant, count: u64) -> Vec<StoredLine> {
     let mut lines: Vec<StoredLine> = Vec::new();
@@ -26,8 +26,17 @@ pub fn events(tenant: &Tenant, count: u64) -> Vec<StoredLine> {
         let prev = lines.last().map_or(Hash::ZERO, StoredLine::hash);
         let at = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let at = time::format(at + TimeDelta::seconds(version.cast_signed()));
+        let (kind, data) = match version {
+            1 => ("tenant_created", "{}".to_owned()),
+            _ => (
+                "key_created",
+                format!(
+                    r#"{{"id":"{version:016x}","name":"a b","scopes":["read"],"secret_hash":"{version:064x}"}}"#
+                ),
+            ),
+        };
         let body = format!(
-            r#"{{"tenant":"{tenant}","stream":"access","version":{version},"type":"granted","schema":1,"data":{{"to":"a b","role":"reader"}},"actor":"ann","source":"cli","at":"{at}","request":"r{version}","command":"c{version}","prev":"{prev}"}}"#
+            r#"{{"tenant":"{tenant}","stream":"access","version":{version},"type":"{kind}","schema":1,"data":{data},"actor":"ann","source":"cli","at":"{at}","request":"r{version}","command":"c{version}","prev":"{prev}"}}"#
         );
         lines.push(StoredLine { version, body });
     }

@@ -206,12 +206,12 @@ impl<T: Positions> Positions for FaultyViews<T> {
 
 #[async_trait]
 impl<T: Journal> Journal for FaultyViews<T> {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        self.call("history", self.inner.history(key)).await
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.call("history", self.inner.history_of(partition)).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        self.call("last", self.inner.last(key)).await
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        self.call("last", self.inner.last_of(partition)).await
     }
 
     async fn append_to(

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use engine::{Engine, Fault, Tables};
 use ledger::StoreError;
 use ledger::history::History;
-use ledger::id::{Key, PartitionKey};
+use ledger::id::PartitionKey;
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::record::StoredLine;
 use ledger::testing::Chance;
@@ -93,12 +93,12 @@ pub(crate) struct Arrived {
 
 #[async_trait]
 impl Journal for Arrived {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history(key).await
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.journal.history_of(partition).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last(key).await
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        self.journal.last_of(partition).await
     }
 
     /// Continues if the caller crashes: a written event has arrived.

@@ -5,8 +5,17 @@ use chrono::TimeDelta;
 /// The longest period to keep old rows: until its end each change is written once more.
 const LONGEST: TimeDelta = TimeDelta::days(30);
 
-/// Reads `90s`, `15m`, `1h`, `7d`.
+/// Reads `90s`, `15m`, `1h`, `7d`; at most 30 days.
 pub(in crate::cli) fn parse(text: &str) -> Result<TimeDelta, String> {
+    let keep = duration(text)?;
+    if keep > LONGEST {
+        return Err(format!("{text} is longer than {} days", LONGEST.num_days()));
+    }
+    Ok(keep)
+}
+
+/// The same of any length.
+pub(in crate::cli) fn duration(text: &str) -> Result<TimeDelta, String> {
     let form = || format!("{text:?} is not a duration: write 90s, 15m, 1h or 7d");
     let unit = text.chars().last().ok_or_else(form)?;
     let seconds = match unit {
@@ -18,11 +27,7 @@ pub(in crate::cli) fn parse(text: &str) -> Result<TimeDelta, String> {
     };
     let count = text.strip_suffix(unit).and_then(|count| count.parse::<u32>().ok());
     let count = count.ok_or_else(form)?;
-    let keep = TimeDelta::seconds(i64::from(count) * seconds);
-    if keep > LONGEST {
-        return Err(format!("{text} is longer than {} days", LONGEST.num_days()));
-    }
-    Ok(keep)
+    Ok(TimeDelta::seconds(i64::from(count) * seconds))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ledger::StoreError;
+use ledger::access::{AccessRefusal, AccessRejection, Scope};
 use ledger::asset::{InvalidField, Rejection};
 use ledger::error::{StoreErrorKind, chain};
 use ledger::id::AssetId;
@@ -26,6 +27,8 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     failures: Vec<ReadinessFailure>,
+    /// The scope that the caller lacks.
+    scope: Option<Scope>,
 }
 
 /// A part of the service that is not ready.
@@ -69,7 +72,7 @@ pub(crate) struct ProblemBody<'a> {
 impl Problem {
     /// A problem with a message.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), failures: Vec::new() }
+        Self { code, detail: detail.into(), failures: Vec::new(), scope: None }
     }
 
     /// The problem of a bare status, as the router returns it for an unknown route.
@@ -90,6 +93,67 @@ impl Problem {
     pub(crate) fn not_found(id: &str) -> Self {
         let shown: String = id.chars().take(SHOWN_MAX).collect();
         Self::new(Code::AssetNotFound, format!("ASSET {shown} not found"))
+    }
+
+    /// The caller does not have this scope.
+    pub(crate) fn scope_missing(scope: Scope) -> Self {
+        let detail = format!("this needs a credential with the scope {scope}");
+        Self { scope: Some(scope), ..Self::new(Code::ScopeMissing, detail) }
+    }
+
+    /// The tenant was never created.
+    pub(crate) fn tenant_not_found() -> Self {
+        let detail = "the tenant was not created; its operator runs `asset-ledger tenant create`";
+        Self::new(Code::TenantNotFound, detail)
+    }
+
+    /// The tenant has no such key.
+    pub(crate) fn key_not_found() -> Self {
+        Self::new(Code::KeyNotFound, "there is no such key")
+    }
+
+    /// The tenant's access cannot be read.
+    pub(crate) fn of_access(error: &StoreError) -> Self {
+        Self::of_store(error, "this tenant's access")
+    }
+
+    /// A command on the tenant's access was refused.
+    pub(crate) fn of_refusal(refusal: AccessRefusal) -> Self {
+        use AccessRejection as R;
+        let rejection = match refusal {
+            AccessRefusal::Rejected(rejection) => rejection,
+            AccessRefusal::Contended => {
+                let detail = "the tenant's access is changing too fast; try again";
+                return Self::new(Code::AccessContended, detail);
+            }
+            AccessRefusal::Store(error) => return Self::of_access(&error),
+        };
+        let code = match rejection {
+            R::NoTenant => return Self::tenant_not_found(),
+            R::NoKey(_) => return Self::key_not_found(),
+            R::Invalid(invalid) => return invalid.into(),
+            R::KeyEnded(_) => Code::KeyEnded,
+            R::TooManyKeys => Code::KeyLimit,
+            R::Newer(_) => Code::EventUnknown,
+            R::Full => Code::AccessFull,
+            R::OutOfTime => Code::AccessOutOfTime,
+        };
+        Self::new(code, rejection.to_string())
+    }
+
+    /// The challenge of this answer (RFC 6750). Without a credential it has no error.
+    pub(crate) fn challenge(&self) -> Option<String> {
+        match self.code {
+            Code::CredentialMissing => Some("Bearer realm=\"asset-ledger\"".to_owned()),
+            Code::CredentialInvalid | Code::CallerNameless => {
+                Some("Bearer error=\"invalid_token\"".to_owned())
+            }
+            Code::ScopeMissing => {
+                let scope = self.scope.map_or("", Scope::as_str);
+                Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""))
+            }
+            _ => None,
+        }
     }
 
     /// Parts of the service are not ready.
@@ -160,11 +224,17 @@ impl Problem {
     }
 }
 
-/// The client learns who must act: the client, by a retry, or an operator. The store and the cause
-/// are logged.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let (kind, told) = (error.kind, chain(&error));
+        Self::of_store(&error, "this asset")
+    }
+}
+
+impl Problem {
+    /// The client learns who must act: the client, by a retry, or an operator. The store and the
+    /// cause are logged.
+    fn of_store(error: &StoreError, what: &str) -> Self {
+        let (kind, told) = (error.kind, chain(error));
         match kind {
             StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
                 tracing::warn!(?kind, error = told, "a store did not answer");
@@ -175,22 +245,27 @@ impl From<StoreError> for Problem {
         }
         let (code, detail) = match kind {
             StoreErrorKind::Unavailable | StoreErrorKind::Throttled => {
-                (Code::StoreUnavailable, "a store is away; try again later")
+                (Code::StoreUnavailable, "a store is away; try again later".to_owned())
             }
             StoreErrorKind::Corrupt => (
                 Code::HistoryBroken,
-                "what is stored of this asset cannot be read as it was written; trying again does \
-                 not help: `asset-ledger verify` tells its operator more",
+                format!(
+                    "what is stored of {what} cannot be read as it was written; trying again does \
+                     not help: `asset-ledger verify` tells its operator more"
+                ),
             ),
             StoreErrorKind::Newer => (
                 Code::EventUnknown,
-                "this asset has an event that a newer version of asset-ledger wrote; trying again \
-                 does not help until this one is upgraded",
+                format!(
+                    "{what} has an event that a newer version of asset-ledger wrote; trying again \
+                     does not help until this one is upgraded"
+                ),
             ),
             StoreErrorKind::Misconfigured => (
                 Code::StoreMisconfigured,
                 "a store is missing, of another shape, or refuses this service; trying again does \
-                 not help until its operator has mended the deployment",
+                 not help until its operator has mended the deployment"
+                    .to_owned(),
             ),
         };
         Self::new(code, detail)

@@ -1,21 +1,15 @@
-//! The caller, as known by API Gateway's authorizer on AWS.
+//! The name of a caller, as events record it.
 
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use ledger::chain::Hash;
-
-use crate::http::errors::{Code, Problem};
 
 /// Bytes of a name: the limit in an event.
 const LENGTH_MAX: usize = 128;
 /// Bytes of the hash that replaces the rest of a name.
 const MARK: usize = 32;
 
-/// The caller, as an extension of the request. Only the code that drives the router sets it: a
-/// client's own claims are not used.
+/// The name of a caller. It comes from a checked credential: a client's own claims are not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor(Arc<str>);
 
@@ -47,20 +41,6 @@ impl Default for Actor {
     fn default() -> Self {
         Self("anonymous".into())
     }
-}
-
-/// A caller who was authorized without a name: an extension of the request instead of an [`Actor`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MissingActor;
-
-/// Refuses authorized callers without a name: recording them as `anonymous` would hide the caller
-/// from an auditor.
-pub(crate) async fn named(request: Request, next: Next) -> Response {
-    if request.extensions().get::<MissingActor>().is_some() {
-        let detail = "whoever let you in did not say who you are; a token needs iss and sub";
-        return Problem::new(Code::CallerNameless, detail).into_response();
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ use crate::http::errors::{PROBLEM_JSON, Problem};
 
 /// Seconds before a retry of a store that was unavailable.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-/// Requests another token from an unknown caller.
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 /// Writes every answer that is an error as problem details. The router's own errors, for an unknown
 /// path or method, have a status only.
@@ -29,8 +27,8 @@ fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response)
     if let Some(allow) = told.headers().get(header::ALLOW) {
         response.headers_mut().insert(header::ALLOW, allow.clone());
     }
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, BEARER);
+    if let Some(challenge) = problem.challenge().and_then(|it| HeaderValue::try_from(it).ok()) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);

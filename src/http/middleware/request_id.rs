@@ -5,16 +5,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRef, FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use ledger::Effects;
-use ledger::id::Tenant;
-use ledger::record::EventSource;
-use ledger::service::Caller;
 use uuid::Builder;
-
-use super::actor::Actor;
 
 /// Bytes of a client's id: the limit in an event.
 const LENGTH_MAX: usize = 64;
@@ -73,24 +68,6 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
         // Every request has an id before it gets here.
         let named = parts.extensions.get::<Self>().cloned();
         Ok(named.unwrap_or_else(|| Self("unnamed".into())))
-    }
-}
-
-/// The caller: anonymous without an authorizer in front.
-pub(crate) struct CallerContext(pub(crate) Caller);
-
-impl<S: Sync> FromRequestParts<S> for CallerContext
-where
-    Tenant: FromRef<S>,
-{
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let id = RequestId::from_request_parts(parts, state).await?;
-        let actor = parts.extensions.get::<Actor>().cloned().unwrap_or_default();
-        let (actor, request) = (actor.as_str().to_owned(), id.as_str().to_owned());
-        let tenant = Tenant::from_ref(state);
-        Ok(Self(Caller { tenant, actor, source: EventSource::Api, request }))
     }
 }
 

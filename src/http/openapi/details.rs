@@ -2,6 +2,7 @@
 //! its constant, and for every error an example of the problem.
 
 use axum::http::StatusCode;
+use ledger::access::Scope;
 use ledger::asset::{
     CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
 };
@@ -12,6 +13,8 @@ use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 
 /// A SHA-256 in an answer.
 const HASH: &str = "^[0-9a-f]{64}$";
+/// A key's id.
+const KEY_ID: &str = "^[0-9a-f]{16}$";
 /// Characters of an id; the cursor of a list is an id.
 const ID: usize = 36;
 /// Characters that no text of a client may contain, as a class of a pattern: control characters,
@@ -39,6 +42,8 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
     let states = json!({"enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED", "PURGED"]});
     let id = json!({"format": "uuid"});
     let from_one = json!({"minimum": 1});
+    let key_id = json!({"pattern": KEY_ID});
+    let scope = json!({"type": "string", "enum": Scope::ALL.map(Scope::as_str)});
     for (schema, field, rule) in [
         ("AssetEvent", "asset_id", &id),
         ("Confirmed", "status", &json!({"enum": ["UPLOADED"]})),
@@ -57,6 +62,11 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("NewAsset", "filename", &filename()),
         ("NewAsset", "size", &json!({"minimum": 0, "maximum": SIZE_MAX})),
         ("NewAsset", "tags", &tags()),
+        ("Key", "actor", &json!({"pattern": "^key:[0-9a-f]{16}/[0-9]+$"})),
+        ("Key", "id", &key_id),
+        ("Me", "method", &json!({"enum": ["anonymous", "api_key", "jwt", "iam"]})),
+        ("NewKey", "name", &json!({"pattern": format!("^[^{UNSAFE}]+$")})),
+        ("NewKey", "scopes", &json!({"minItems": 1, "items": scope})),
         ("Problem", "status", &json!({"minimum": 400, "maximum": 599})),
         ("Problem", "type", &json!({"const": "about:blank"})),
         ("Proof", "asset_id", &id),
@@ -76,8 +86,10 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
             merge(found, rule);
         }
     }
-    if let Some(body) = schemas.get_mut("NewAsset") {
-        merge(body, &json!({"additionalProperties": false}));
+    for body in ["NewAsset", "NewKey", "KeyRotation"] {
+        if let Some(body) = schemas.get_mut(body) {
+            merge(body, &json!({"additionalProperties": false}));
+        }
     }
 }
 
@@ -126,6 +138,7 @@ fn complete_parameters(path: &str, operation: &mut Value) {
 /// The schema of a parameter. The code limits bytes, which are never fewer than characters.
 fn parameter_schema(path: &str, name: &str) -> Option<Value> {
     Some(match name {
+        "id" if path.starts_with("/keys") => json!({"type": "string", "pattern": KEY_ID}),
         "id" => json!({"type": "string", "format": "uuid"}),
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}),
         "cursor" if path == "/asset" => json!({"type": "string", "maxLength": ID}),
@@ -149,11 +162,12 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
     let names: Vec<_> =
         names.filter_map(|parameter| Some(parameter["name"].as_str()?.to_owned())).collect();
     let reads_body = operation["responses"].get("413").is_some();
+    let keyed = operation["responses"].get("401").is_some();
     let Some(Value::Object(answers)) = operation.get_mut("responses") else { return };
     for (status, answer) in answers.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
         let codes = match status.as_str() {
-            "400" => invalid(&names, reads_body),
-            other => codes(path, method, other, &names),
+            "400" => invalid(path, &names, reads_body, keyed),
+            other => codes(path, method, other, &names, keyed),
         };
         let content = &mut answer["content"][PROBLEM_JSON];
         let examples = codes.into_iter().map(|(code, detail)| {
@@ -176,7 +190,7 @@ fn problem(code: &str, status: StatusCode, detail: &str) -> Value {
 type ErrorExample = (Code, &'static str);
 
 /// Refusals of an unreadable request, by its possible parts.
-fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
+fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> Vec<ErrorExample> {
     let told = |name: &String| {
         Some(match name.as_str() {
             "limit" => (Code::LimitInvalid, "limit: must be a number from 1 to 1000"),
@@ -210,8 +224,13 @@ fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
     if reads_body {
         all.push((Code::BodyInvalid, "size: must be a whole number of bytes"));
     }
-    let checks_query = !parameters.is_empty() || !reads_body;
-    if checks_query && !all.iter().any(|(_, detail)| detail.starts_with("reason")) {
+    if keyed {
+        let detail = "On-Behalf-Of: must be 1 to 64 visible ASCII characters";
+        all.push((Code::OnBehalfOfInvalid, detail));
+    }
+    if path != "/asset" && parameters.is_empty()
+        || !parameters.is_empty() && !all.iter().any(|(_, detail)| detail.starts_with("reason"))
+    {
         all.push((Code::QueryInvalid, "\"lmit\": is not a parameter of this path"));
     }
     all
@@ -220,14 +239,35 @@ fn invalid(parameters: &[String], reads_body: bool) -> Vec<ErrorExample> {
 const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
 
 /// The other refusals of a request.
-fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<ErrorExample> {
+fn codes(
+    path: &str,
+    method: &str,
+    status: &str,
+    parameters: &[String],
+    keyed: bool,
+) -> Vec<ErrorExample> {
     use Code as C;
     let takes = |name: &str| parameters.iter().any(|it| it == name);
     let on = |wanted: &str, code: C, detail| (path == wanted).then_some((code, detail));
     let if_takes = |name: &str, code: C, detail| takes(name).then_some((code, detail));
     let restore = "/asset/{id}/restore";
+    let (of_keys, of_assets) = (path.starts_with("/keys"), path.starts_with("/asset"));
+    let of_access = of_keys || path == "/access";
+    let changes_keys = of_keys && method != "get";
+    let full = (C::AccessFull, "the tenant's access has as many events as it may have");
+    let if_keyed = |code: C, detail| keyed.then_some((code, detail));
     let told: Vec<Option<ErrorExample>> = match status {
+        "401" => vec![
+            Some((C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…")),
+            Some((C::CredentialInvalid, "the API key is not accepted")),
+        ],
         "403" => vec![
+            if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
+                .filter(|_| path != "/me"),
+            if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
+            if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared").filter(|_| {
+                method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)
+            }),
             Some((C::HostForbidden, "this server does not answer under that name")),
             Some((C::OriginForbidden, "pages of this origin may not use this API")),
             (path == "/asset/{id}" && method == "get").then_some((
@@ -237,17 +277,25 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<E
             )),
         ],
         "404" => vec![
-            if_takes("id", C::AssetNotFound, NOT_FOUND),
+            if_takes("id", C::AssetNotFound, NOT_FOUND).filter(|_| of_assets),
+            if_takes("id", C::KeyNotFound, "there is no such key").filter(|_| of_keys),
+            of_access.then_some((C::TenantNotFound, "the tenant was not created")),
             if_takes("version", C::VersionNotFound, "there is no such version"),
-            (!takes("id")).then_some((C::PathUnknown, "there is nothing at this path")),
+            (!takes("id") && !of_access)
+                .then_some((C::PathUnknown, "there is nothing at this path")),
         ],
         "408" => vec![Some((C::BodyTimeout, "the body did not come; send it again"))],
         "409" => vec![
-            (path.contains("{id}") && method != "get").then_some((
+            changes_keys.then_some(full),
+            changes_keys.then_some((C::AccessOutOfTime, "the event would be at no such time")),
+            (changes_keys && method == "post")
+                .then_some((C::KeyLimit, "the tenant has 100 live keys, the most it may have")),
+            on("/keys/{id}/rotate", C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended"),
+            (of_assets && path.contains("{id}") && method != "get").then_some((
                 C::AssetFull,
                 "the asset has as many events as one can have; delete and purge it",
             )),
-            (path.contains("{id}") && method != "get").then_some((
+            (of_assets && path.contains("{id}") && method != "get").then_some((
                 C::AssetOutOfTime,
                 "the event would be at a time that cannot be recorded",
             )),
@@ -279,7 +327,7 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<E
             Some((C::StoreMisconfigured, "a store is missing, or of another shape")),
             Some((C::HistoryBroken, "what is stored cannot be read as it was written")),
             Some((C::EventUnknown, "a newer version of asset-ledger wrote an event of it")),
-            (method != "get" && path != "/asset").then_some((
+            (method != "get" && of_assets && path != "/asset").then_some((
                 C::HistoryContradicted,
                 "its history and its row contradict each other; nothing is changed",
             )),
@@ -290,7 +338,8 @@ fn codes(path: &str, method: &str, status: &str, parameters: &[String]) -> Vec<E
                 .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
             Some((C::StoreUnavailable, "a store is away; try again later")),
             Some((C::RequestTimeout, "the request took too long; try again")),
-            (method != "get")
+            changes_keys.then_some((C::AccessContended, "it is changing too fast; try again")),
+            (method != "get" && of_assets)
                 .then_some((C::AssetContended, "the asset is changing too fast; try again")),
         ],
         _ => Vec::new(),

@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ledger::asset::{Asset, Reason};
+use ledger::asset::{Asset, Declaration, Reason, UploadKind};
 use ledger::id::AssetId;
 use projections::views::{AssetPage, ListQuery};
 
+use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
-use crate::http::middleware::request_id::CallerContext;
+use crate::http::principal::Principal;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
@@ -20,7 +21,8 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 ///
 /// Without a body the URL is signed for `host` only and accepts any bytes. With a JSON object, even
 /// an empty one, it accepts only the declared bytes, and never replaces an object.
-#[utoipa::path(post, path = "/asset", tag = "assets", request_body = NewAsset, responses(
+#[utoipa::path(post, path = "/asset", tag = "assets",
+    security(("api_key" = ["write"])), request_body = NewAsset, responses(
     (status = 201, description = "The asset, CREATED", body = Created, headers(
         ("Location" = String, description = "The asset"),
         ("ETag" = String, description = "The asset's version in quotes"))),
@@ -30,17 +32,35 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 ))]
 pub(super) async fn create(
     State(api): State<Api>,
-    CallerContext(caller): CallerContext,
+    Allowed { caller, principal, .. }: Allowed<Writing>,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
+    refuse_undeclared(&principal, &declaration)?;
     let created = api.service.create(&caller, declaration).await;
     let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
-    upload(&api, created.map_err(refused)?.asset()).await
+    upload(&api, &principal, created.map_err(refused)?.asset()).await
+}
+
+/// Refuses an upload of any bytes, if the tenant's limits demand a declaration.
+pub(super) fn refuse_undeclared(
+    principal: &Principal,
+    declared: &Declaration,
+) -> Result<(), Problem> {
+    let plain = declared.upload == UploadKind::Plain;
+    if principal.limits.declared_only && plain {
+        let detail = "this tenant's uploads must be declared: create the asset with a JSON object";
+        return Err(Problem::new(Code::UploadUndeclared, detail));
+    }
+    Ok(())
 }
 
 /// The answer with an upload URL for an asset that has no bytes.
-pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem> {
-    let expires_in = api.limits.upload_expiry;
+pub(super) async fn upload(
+    api: &Api,
+    principal: &Principal,
+    asset: &Asset,
+) -> Result<Response, Problem> {
+    let expires_in = principal.url_life(api.limits.upload_expiry, &*api.effects);
     let signed = api.presigner.upload(&asset.key, &asset.declared, expires_in).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
     let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
@@ -50,7 +70,7 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
 /// List assets, newest first
 ///
 /// The list may lag by a moment. A read of a single asset is always current.
-#[utoipa::path(get, path = "/asset", tag = "assets", params(
+#[utoipa::path(get, path = "/asset", tag = "assets", security(("api_key" = ["read"])), params(
     ("limit" = Option<u16>, Query, description = "Assets of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
     ("state" = Option<String>, Query,
@@ -62,7 +82,7 @@ pub(super) async fn upload(api: &Api, asset: &Asset) -> Result<Response, Problem
 ))]
 pub(super) async fn list(
     State(api): State<Api>,
-    CallerContext(caller): CallerContext,
+    Allowed { caller, .. }: Allowed<Reading>,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let (limit, state) = (given.take("limit")?, given.take("state")?);
@@ -92,7 +112,7 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 }
 
 /// Get a download URL for an asset
-#[utoipa::path(get, path = "/asset/{id}", tag = "assets", params(
+#[utoipa::path(get, path = "/asset/{id}", tag = "assets", security(("api_key" = ["read"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("timeout" = Option<u64>, Query,
         description = "Seconds that the URL is to live, at least 1; cut to the maximum"),
@@ -105,14 +125,15 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 ))]
 pub(super) async fn download(
     State(api): State<Api>,
+    Allowed { caller, principal, .. }: Allowed<Reading>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let limits = &api.limits;
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
+    let timeout = principal.url_life(timeout, &*api.effects);
     let asset = api.current(&caller.key(id)).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
@@ -124,7 +145,7 @@ pub(super) async fn download(
 /// Confirm an upload
 ///
 /// Inspects the object, records it if no event has yet, and makes it the final content.
-#[utoipa::path(put, path = "/asset/{id}", tag = "assets", params(
+#[utoipa::path(put, path = "/asset/{id}", tag = "assets", security(("api_key" = ["write"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
@@ -138,8 +159,8 @@ pub(super) async fn download(
 ))]
 pub(super) async fn confirm(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Writing>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let expected = params::if_match(&headers)?;
@@ -152,7 +173,8 @@ pub(super) async fn confirm(
 /// Delete an asset softly
 ///
 /// The bytes stay until a purge. A restore undoes the deletion.
-#[utoipa::path(delete, path = "/asset/{id}", tag = "assets", params(
+#[utoipa::path(delete, path = "/asset/{id}", tag = "assets",
+    security(("api_key" = ["delete"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
@@ -166,8 +188,8 @@ pub(super) async fn confirm(
 ))]
 pub(super) async fn delete(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Deleting>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -6,16 +6,17 @@ use axum::response::Response;
 use ledger::asset::Rejection;
 
 use super::assets;
+use crate::http::allowed::{Allowed, Deleting, Purging, Writing};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
-use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::asset_view;
 use crate::http::wire::body::NoBody;
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::Created;
 
 /// Restore a deleted asset
-#[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes", params(
+#[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes",
+    security(("api_key" = ["delete"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
@@ -30,8 +31,8 @@ use crate::http::wire::signed_urls::Created;
 ))]
 pub(super) async fn restore(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Deleting>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
@@ -47,7 +48,8 @@ pub(super) async fn restore(
 /// Destroy the bytes of a deleted asset
 ///
 /// The history stays. If the store fails half way, a repeated request continues from there.
-#[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes", params(
+#[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes",
+    security(("api_key" = ["purge"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
@@ -63,8 +65,8 @@ pub(super) async fn restore(
 ))]
 pub(super) async fn purge(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Purging>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
@@ -78,7 +80,8 @@ pub(super) async fn purge(
 }
 
 /// Get a new upload URL of the same kind as the first
-#[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes", params(
+#[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes",
+    security(("api_key" = ["write"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
 ), responses(
@@ -94,8 +97,8 @@ pub(super) async fn purge(
 ))]
 pub(super) async fn upload_url(
     State(api): State<Api>,
+    Allowed { caller, principal, .. }: Allowed<Writing>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
@@ -110,5 +113,6 @@ pub(super) async fn upload_url(
         .map_or(Ok(()), Err)
         .and_then(|()| asset.upload_again())
         .map_err(|rejection| Problem::rejected(id, &rejection))?;
-    assets::upload(&api, &asset).await
+    assets::refuse_undeclared(&principal, &asset.declared)?;
+    assets::upload(&api, &principal, &asset).await
 }

@@ -8,9 +8,9 @@ use projections::feed::{FeedError, FeedPage, FeedQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::allowed::{Allowed, Auditing};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
-use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::event_view::FeedEventView;
 use crate::http::wire::params::{self, QueryParams};
 use crate::percent::component;
@@ -38,7 +38,7 @@ pub(super) struct FeedPageView<'a> {
 ///
 /// Each event is returned at least once. Those of one asset first occur in the order of their
 /// versions; between assets there is no order. Store `next`, and continue with it.
-#[utoipa::path(get, path = "/events", tag = "reads", params(
+#[utoipa::path(get, path = "/events", tag = "reads", security(("api_key" = ["audit"])), params(
     ("after" = Option<String>, Query,
         description = "The `next` of the page before; the first event if there was none"),
     ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
@@ -51,7 +51,7 @@ pub(super) struct FeedPageView<'a> {
 ))]
 pub(super) async fn events(
     State(api): State<Api>,
-    CallerContext(caller): CallerContext,
+    Allowed { caller, .. }: Allowed<Auditing>,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let query = FeedQuery {

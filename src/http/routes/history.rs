@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use ledger::history::{Entry, History};
 use ledger::id::AssetId;
+use ledger::record::StoredLine;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::allowed::{Allowed, Auditing};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
-use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::event_view::EventView;
 use crate::http::wire::params::{self, PathId, QueryParams};
 
@@ -46,7 +47,8 @@ pub(super) struct HistoryPage<'a> {
 /// Also of a purged one. With `Accept: application/jsonl` the answer is the whole raw chain: the
 /// stored bytes of one event in each line, which `sha256sum` and `jq` can check. A part of a chain
 /// proves nothing, so the raw form has no parameters.
-#[utoipa::path(get, path = "/asset/{id}/history", tag = "reads", params(
+#[utoipa::path(get, path = "/asset/{id}/history", tag = "reads",
+    security(("api_key" = ["audit"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
@@ -64,14 +66,15 @@ pub(super) struct HistoryPage<'a> {
 ))]
 pub(super) async fn history(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Auditing>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if accepts_jsonl(&headers) {
         given.done_raw()?;
-        return Ok(chain(&api.past(&caller.key(id)).await?));
+        let history = api.past(&caller.key(id)).await?;
+        return Ok(raw_chain(history.entries().iter().map(|entry| &entry.line)));
     }
     let limit = params::limit(given.take("limit")?.as_deref())?;
     let after = params::version_cursor(given.take("cursor")?.as_deref())?;
@@ -81,7 +84,7 @@ pub(super) async fn history(
 }
 
 /// Whether the raw chain is asked for by its name; `*/*` gets the pages.
-fn accepts_jsonl(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_jsonl(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -91,9 +94,9 @@ fn accepts_jsonl(headers: &HeaderMap) -> bool {
     })
 }
 
-fn chain(history: &History) -> Response {
-    let body: String =
-        history.entries().iter().flat_map(|entry| [entry.line.body.as_str(), "\n"]).collect();
+/// The stored bytes of these lines.
+pub(super) fn raw_chain<'a>(lines: impl Iterator<Item = &'a StoredLine>) -> Response {
+    let body: String = lines.flat_map(|line| [line.body.as_str(), "\n"]).collect();
     let headers = [(header::CONTENT_TYPE, JSONL), (header::VARY, "accept")];
     (headers, body).into_response()
 }

@@ -8,9 +8,9 @@ use ledger::checkpoint::{Head, merkle};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::allowed::{Allowed, Auditing};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
-use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// A version of a history, in the form of checkpoints.
@@ -47,7 +47,8 @@ pub(super) struct ProofView {
 /// differ, the history is not the one of the checkpoint. The whole chain, with
 /// `Accept: application/jsonl` on `/history`, proves that later events follow from it. Also works
 /// for a purged asset.
-#[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads", params(
+#[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads",
+    security(("api_key" = ["audit"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \
         last one without it"),
@@ -58,8 +59,8 @@ pub(super) struct ProofView {
 ))]
 pub(super) async fn proof(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Auditing>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let version = given.take("version")?.map(|text| params::version(&text)).transpose()?;

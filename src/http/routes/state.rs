@@ -6,14 +6,15 @@ use axum::response::Response;
 use ledger::asset::{Asset, AssetStatus, Rejection};
 use ledger::id::Key;
 
+use crate::http::allowed::{Allowed, Reading};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
-use crate::http::middleware::request_id::CallerContext;
 use crate::http::wire::asset_view;
 use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// Read the full state of an asset, now or at a past time
-#[utoipa::path(get, path = "/asset/{id}/state", tag = "reads", params(
+#[utoipa::path(get, path = "/asset/{id}/state", tag = "reads",
+    security(("api_key" = ["read"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("version" = Option<u64>, Query, description = "As its first so many events made it"),
     ("as_of" = Option<String>, Query,
@@ -26,8 +27,8 @@ use crate::http::wire::params::{self, PathId, QueryParams};
 ))]
 pub(super) async fn state(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Reading>,
     PathId(id): PathId,
-    CallerContext(caller): CallerContext,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let (version, as_of) = (given.take("version")?, given.take("as_of")?);

@@ -8,6 +8,7 @@ use projections::totals::Usage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::allowed::{Allowed, Reading};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view::Timestamp;
@@ -30,16 +31,17 @@ pub(crate) struct UsageView {
 }
 
 /// Read how many assets and bytes there are
-#[utoipa::path(get, path = "/usage", tag = "reads", responses(
+#[utoipa::path(get, path = "/usage", tag = "reads", security(("api_key" = ["read"])), responses(
     (status = 200, description = "The figures, at most 10 seconds old on one machine, and an hour \
         on AWS", body = UsageView),
     (status = 400, description = "A parameter cannot be taken"),
 ))]
 pub(super) async fn usage(
     State(api): State<Api>,
+    Allowed { caller, .. }: Allowed<Reading>,
     given: QueryParams,
 ) -> Result<Json<UsageView>, Problem> {
     given.done()?;
-    let totals = api.totals.read(&Usage, &api.tenant).await?;
+    let totals = api.totals.read(&Usage, &caller.tenant).await?;
     Ok(Json(UsageView { figures: totals.figures, as_of: Timestamp(totals.as_of) }))
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 
 use super::world::HttpFixture;
+use crate::http::AuthMode;
 
 /// The program's one table, as text: a new code is always included here.
 const CODE: &str = include_str!("../errors/code.rs");
@@ -63,7 +64,8 @@ fn every_code_is_in_the_contract_with_its_status() {
 
 #[tokio::test]
 async fn every_code_is_shown_by_the_description_at_its_status() {
-    let document = HttpFixture::new().call("GET /openapi.json").await.json();
+    let world = HttpFixture::deciding(AuthMode::Required);
+    let document = world.call("GET /openapi.json").await.json();
     let (program, mut shown) = (of_the_program(), BTreeSet::new());
     let operations = document["paths"].as_object().unwrap().values();
     for operation in operations.flat_map(|item| item.as_object().unwrap().values()) {

@@ -12,14 +12,14 @@ use super::world::{HttpFixture, Mood, request};
 
 /// Lines of the log, as long as its guard lives.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     fn watch() -> (Self, DefaultGuard) {
         Self::watch_from(Level::INFO)
     }
 
-    fn watch_from(level: Level) -> (Self, DefaultGuard) {
+    pub(super) fn watch_from(level: Level) -> (Self, DefaultGuard) {
         // With only one subscriber, a line that another thread without one reaches first is turned
         // off for all. So there is a second one.
         static SECOND: LazyLock<Dispatch> =
@@ -32,7 +32,7 @@ impl Lines {
         (lines, guard)
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

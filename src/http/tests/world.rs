@@ -11,14 +11,15 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
+use ledger::access::{AccessCommand, AccessService, ApiKey, KeyName, KeyRequest, Scope};
 use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{Key, PartitionKey};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
-use ledger::record::StoredLine;
-use ledger::service::LedgerService;
+use ledger::record::{EventSource, StoredLine};
+use ledger::service::{Caller, LedgerService};
 use ledger::{Effects, StoreError, command_label, time};
 use projections::feed::ArrivalFeed;
 use projections::views::{AssetPage, ListQuery, MemoryViews, Parked, PutOutcome, Views};
@@ -27,7 +28,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::http::{AllowedHosts, Api, Check, Limits, MetricsSource, NotReady, router, with_meter};
+use crate::http::{
+    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, NotReady, router, with_meter,
+};
 use crate::presign::{Presigned, Presigner};
 
 /// The service and all its parts.
@@ -36,6 +39,7 @@ pub(crate) struct HttpFixture {
     pub(crate) journal: Arc<Moody>,
     pub(crate) bucket: Arc<FixtureBucket>,
     pub(crate) ready: Arc<Mutex<Option<String>>>,
+    pub(crate) access: Arc<AccessService>,
 }
 
 /// An answer, read completely.
@@ -52,6 +56,15 @@ impl HttpFixture {
     }
 
     pub(crate) fn with(hosts: AllowedHosts, limits: Limits) -> Self {
+        Self::guarded(AuthMode::None, hosts, limits)
+    }
+
+    /// The service as others decide about its callers.
+    pub(crate) fn deciding(auth: AuthMode) -> Self {
+        Self::guarded(auth, AllowedHosts::Any, Limits::default())
+    }
+
+    fn guarded(auth: AuthMode, hosts: AllowedHosts, limits: Limits) -> Self {
         let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(FixtureBucket::default()));
         let effects = Arc::new(Repeating::default());
         let ready = Arc::new(Mutex::new(None));
@@ -63,7 +76,10 @@ impl HttpFixture {
             effects.clone(),
             Duration::from_secs(10),
         );
+        let access = Arc::new(AccessService::new(journal.clone(), effects.clone()));
         let api = Api {
+            access: access.clone(),
+            auth,
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
             totals: Arc::new(totals),
@@ -75,7 +91,27 @@ impl HttpFixture {
             limits,
             hosts,
         };
-        Self { app: with_meter(router(api), Arc::new(Figure)), journal, bucket, ready }
+        Self { app: with_meter(router(api), Arc::new(Figure)), journal, bucket, ready, access }
+    }
+
+    /// A command on a tenant's access, by an operator.
+    pub(crate) async fn operate(&self, tenant: &str, command: AccessCommand) {
+        self.access.execute(&operator(tenant), &command).await.unwrap();
+    }
+
+    /// A new key of a tenant, which is created too.
+    pub(crate) async fn key(&self, tenant: &str, scopes: &[Scope]) -> ApiKey {
+        self.operate(tenant, AccessCommand::Create).await;
+        let (name, scopes) =
+            (KeyName::new("one".into()).unwrap(), scopes.iter().copied().collect());
+        let request = KeyRequest { name, scopes, expires_at: None };
+        self.access.create_key(&operator(tenant), request).await.unwrap().0
+    }
+
+    /// Sends `METHOD /path` with a key.
+    pub(crate) async fn call_as(&self, key: &ApiKey, line: &str) -> HttpAnswer {
+        let bearer = format!("Bearer {}", key.reveal());
+        self.send(request(line, &[("authorization", &bearer), ("x-request-id", "r")], "")).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> HttpAnswer {
@@ -115,6 +151,11 @@ impl HttpFixture {
     pub(crate) async fn events(&self) -> usize {
         self.journal.inner.arrivals(0, usize::MAX).await.unwrap().len()
     }
+}
+
+fn operator(tenant: &str) -> Caller {
+    let (tenant, actor, source) = (tenant.parse().unwrap(), "cli:ann".into(), EventSource::Cli);
+    Caller { tenant, actor, source, request: "r".into() }
 }
 
 /// A request from its line, headers and body.
@@ -219,14 +260,14 @@ impl Moody {
 
 #[async_trait]
 impl Journal for Moody {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
         self.bear().await?;
-        self.inner.history(key).await
+        self.inner.history_of(partition).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.bear().await?;
-        self.inner.last(key).await
+        self.inner.last_of(partition).await
     }
 
     async fn append_to(
@@ -281,6 +322,7 @@ impl Views for Folding {
             lines.entry(arrival.key).or_default().push(arrival.line.unwrap());
         }
         let read = |(key, lines)| History::read(&key, lines).unwrap().unwrap().asset().clone();
+        lines.retain(|key, _| key.tenant == query.tenant);
         let older = |asset: &Asset| query.after.is_none_or(|after| asset.key.asset < after);
         let mut assets: Vec<_> =
             lines.into_iter().rev().map(read).filter(|a| query.takes(a) && older(a)).collect();

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 
 use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, number, text};
 use ledger::error::{StoreError, StoreErrorKind};
-use ledger::id::{Key, PartitionKey};
+use ledger::id::PartitionKey;
 use ledger::journal::{Appended, Journal};
 use ledger::record::StoredLine;
 
@@ -36,10 +36,10 @@ impl DynamoJournal {
 
 #[async_trait]
 impl Journal for DynamoJournal {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        let query = request::history(self.client.query(), &self.table, key);
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        let query = request::history(self.client.query(), &self.table, partition);
         let mut pages = query.into_paginator().send();
-        let (mut lines, pk) = (Vec::new(), key.partition());
+        let (mut lines, pk) = (Vec::new(), partition.partition());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failed("journal: the history was not read", e))?;
             self.meter.count("Query", page.consumed_capacity());
@@ -50,11 +50,11 @@ impl Journal for DynamoJournal {
         Ok(lines)
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        let query = request::last(self.client.query(), &self.table, key).send().await;
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        let query = request::last(self.client.query(), &self.table, partition).send().await;
         let answer = query.map_err(|e| failed("journal: the last event was not read", e))?;
         self.meter.count("Query", answer.consumed_capacity());
-        answer.items().first().map(|item| event(&key.partition(), item)).transpose()
+        answer.items().first().map(|item| event(&partition.partition(), item)).transpose()
     }
 
     async fn append_to(

@@ -86,8 +86,8 @@ impl SqliteJournal {
 
 #[async_trait]
 impl Journal for SqliteJournal {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        let pk = key.partition();
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        let pk = partition.partition();
         let query = move |file: &Connection| {
             file.prepare_cached("SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk")?
                 .query_map([pk], line)?
@@ -96,8 +96,8 @@ impl Journal for SqliteJournal {
         self.database.read(query).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        let pk = key.partition();
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        let pk = partition.partition();
         let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";
         let query =
             move |file: &Connection| file.prepare_cached(query)?.query_row([pk], line).optional();

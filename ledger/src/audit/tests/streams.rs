@@ -37,7 +37,7 @@ fn relinked(mut lines: Vec<StoredLine>, from: usize) -> Vec<StoredLine> {
 }
 
 #[test]
-fn a_stream_is_whole_whatever_its_events_are() {
+fn a_stream_that_is_whole_has_no_finding() {
     let examined = inspect_with(&stream(access(3)), &[head(3), head(2)]);
     assert_eq!((examined.findings, examined.history.is_none()), (vec![], true));
     let last = examined.head.unwrap();
@@ -82,6 +82,43 @@ fn each_deed_has_its_name_as_in_an_assets_history() {
     found(relinked(again, 4), &[], &[(3, "command-twice")]);
 }
 
+/// The third event has another type, and the later ones follow it.
+fn with_another_type(stream: &str) -> Vec<StoredLine> {
+    let mut lines = access(4);
+    lines[2] = altered(&lines[2], "key_created", "key_frozen");
+    for line in &mut lines {
+        line.body = line.body.replace(r#""stream":"access""#, &format!(r#""stream":"{stream}""#));
+    }
+    relinked(lines, 2)
+}
+
+#[test]
+fn a_type_of_access_is_known_and_one_of_another_stream_is_not_looked_at() {
+    found(with_another_type("access"), &[], &[(3, "unknown-type")]);
+    let lines = with_another_type("notes");
+    let chain = Chain { partition: "main#notes".to_owned(), lines, strays: Vec::new() };
+    assert_eq!(inspect_with(&chain, &[]).findings, []);
+}
+
+#[test]
+fn what_cannot_happen_to_the_access_of_a_tenant_is_named() {
+    let with = |from: &str, to: &str| {
+        let mut lines = access(4);
+        lines[2] = altered(&lines[2], from, to);
+        relinked(lines, 4)
+    };
+    let twice = with(r#""id":"0000000000000003""#, r#""id":"0000000000000002""#);
+    found(twice, &[], &[(3, "impossible")]);
+    let colour = with(r#""name":"a b""#, r#""colour":"red""#);
+    found(colour, &[], &[(3, "malformed")]);
+    found(with(r#"["read"]"#, r#"["read","fly"]"#), &[], &[]);
+    let long = format!(r#""name":"{}""#, "x".repeat(65));
+    found(with(r#""name":"a b""#, &long), &[], &[(3, "over-limit")]);
+    let mut lines = access(4);
+    lines[0] = altered(&lines[0], "tenant_created", "tenant_resumed");
+    found(relinked(lines, 2), &[], &[(1, "impossible")]);
+}
+
 #[test]
 fn an_event_of_another_stream_or_of_an_asset_is_no_event_of_this_one() {
     for other in [
@@ -103,7 +140,7 @@ fn an_event_of_another_stream_or_of_an_asset_is_no_event_of_this_one() {
 fn the_envelope_of_a_stream_has_one_spelling() {
     for (from, to) in [
         (r#""data":{"#, r#""data": {"#),
-        (r#""to":"a b","#, "\"to\":\"a b\",\n"),
+        (r#""name":"a b","#, "\"name\":\"a b\",\n"),
         (r#""stream""#, r#""\u0073tream""#),
         (r#","version""#, r#", "version""#),
     ] {

@@ -80,7 +80,7 @@ fn a_second_schema_of_a_type_is_read_beside_the_first() {
         newer.replace(r#""schema":2"#, r#""schema":1"#),
     ];
     for body in swapped {
-        let read = EventRecord::read_with(&forms, &body);
+        let read = EventRecord::<Event>::read_with(&forms, &body);
         assert!(matches!(read, Err(RecordError::Form(_))), "{read:?}");
     }
     assert!(matches!(EventRecord::read(&newer), Err(RecordError::Unknown(_))));
@@ -132,7 +132,7 @@ impl From<HeldV1> for FutureEvent {
 fn a_new_type_is_read_beside_the_others_and_is_unknown_to_a_program_without_it() {
     let forms = [FormReader::<FutureEvent>::of::<CreatedV1>(), FormReader::of::<HeldV1>()];
     let created = sample("created.v1");
-    let first = EventRecord::read_with(&forms, &created).unwrap();
+    let first = EventRecord::<FutureEvent>::read_with(&forms, &created).unwrap();
     let today = EventRecord::read(&created).unwrap();
     assert_eq!(first.event, FutureEvent::Created(today.event));
 

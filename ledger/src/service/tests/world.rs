@@ -34,12 +34,12 @@ struct Road {
 
 #[async_trait]
 impl Journal for Road {
-    async fn history(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history(key).await
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.journal.history_of(partition).await
     }
 
-    async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last(key).await
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        self.journal.last_of(partition).await
     }
 
     async fn append_to(

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
 
-use ledger::id::Key;
+use ledger::id::PartitionKey;
 use ledger::journal::scan::{ScanPosition, Segment};
 use ledger::record::StoredLine;
 
@@ -18,17 +18,25 @@ pub(super) const SK: &str = "sk";
 /// The event's bytes.
 pub(super) const BODY: &str = "body";
 
-/// Every event of an asset, oldest first.
-pub(super) fn history(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
+/// Every event of an asset or a named stream, oldest first.
+pub(super) fn history(
+    query: QueryFluentBuilder,
+    table: &str,
+    key: &PartitionKey,
+) -> QueryFluentBuilder {
     of(query, table, key).scan_index_forward(true)
 }
 
-/// The last event of an asset.
-pub(super) fn last(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
+/// The last event of an asset or a named stream.
+pub(super) fn last(
+    query: QueryFluentBuilder,
+    table: &str,
+    key: &PartitionKey,
+) -> QueryFluentBuilder {
     of(query, table, key).scan_index_forward(false).limit(1)
 }
 
-fn of(query: QueryFluentBuilder, table: &str, key: &Key) -> QueryFluentBuilder {
+fn of(query: QueryFluentBuilder, table: &str, key: &PartitionKey) -> QueryFluentBuilder {
     query
         .table_name(table)
         .consistent_read(true)

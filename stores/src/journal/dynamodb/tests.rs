@@ -10,6 +10,7 @@ use engine::{Engine, Fault, Tables};
 
 use super::*;
 use ledger::id::AssetId;
+use ledger::id::Key;
 use ledger::journal::Scan;
 
 fn key(of: u128) -> Key {
@@ -84,8 +85,8 @@ async fn an_append_is_one_put_on_the_condition_that_its_key_is_free() {
 #[tokio::test]
 async fn reads_are_consistent_queries_of_one_key() {
     let client = Engine::new().client();
-    let history = request::history(client.query(), "journal", &key(1));
-    let last = request::last(client.query(), "journal", &key(1));
+    let history = request::history(client.query(), "journal", &key(1).into());
+    let last = request::last(client.query(), "journal", &key(1).into());
     for query in [&history, &last] {
         let query = query.as_input().clone().build().unwrap();
         assert_eq!(query.consistent_read(), Some(true));

@@ -1,0 +1,26 @@
+//! Who may use a tenant: its API keys, their scopes, and its limits. All of it is the fold of one
+//! named stream for each tenant, `<tenant>#access`, in the same journal as the assets.
+//!
+//! The events, their fold and the rules are pure and synchronous. [`AccessService`] executes
+//! commands on the stream, and authenticates keys from a cache.
+
+mod api_key;
+mod cache;
+mod decide;
+mod event;
+mod history;
+mod scope;
+mod service;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use api_key::{ApiKey, ApiKeyError, KeyId, KeyIdError};
+pub use decide::{AccessCommand, AccessRejection, LIVE_KEYS_MAX, NewKey, Rotation};
+pub use event::{
+    AccessEvent, KEY_NAME_MAX, KeyCreated, KeyName, Replacement, TenantLimits, URL_SECONDS_MAX,
+};
+pub use history::AccessHistory;
+pub use scope::{Scope, ScopeError, Scopes};
+pub use service::{AccessRefusal, AccessService, KeyRequest};
+pub use state::{GrantedKey, ImpossibleAccess, TenantAccess};

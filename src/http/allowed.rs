@@ -1,0 +1,75 @@
+//! The scope of an operation, as a type that its handler takes. A handler has no caller without it.
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use ledger::access::Scope;
+use ledger::record::EventSource;
+use ledger::service::Caller;
+
+use super::errors::{Code, Problem};
+use super::middleware::request_id::RequestId;
+use super::principal::Principal;
+
+/// What an operation needs.
+pub(crate) trait Needs: Send {
+    /// The scope; `None` for any caller.
+    const SCOPE: Option<Scope>;
+}
+
+/// Defines the needs: one line for each scope.
+macro_rules! needs {
+    ($( $(#[$meta:meta])* $name:ident $scope:expr; )*) => { $(
+        $(#[$meta])*
+        pub(crate) struct $name;
+
+        impl Needs for $name {
+            const SCOPE: Option<Scope> = $scope;
+        }
+    )* };
+}
+
+needs! {
+    /// Any principal.
+    Anyone None;
+    /// [`Scope::Read`].
+    Reading Some(Scope::Read);
+    /// [`Scope::Write`].
+    Writing Some(Scope::Write);
+    /// [`Scope::Delete`].
+    Deleting Some(Scope::Delete);
+    /// [`Scope::Purge`].
+    Purging Some(Scope::Purge);
+    /// [`Scope::Audit`].
+    Auditing Some(Scope::Audit);
+    /// [`Scope::Admin`].
+    Managing Some(Scope::Admin);
+}
+
+/// A caller who may do what `N` needs.
+pub(crate) struct Allowed<N> {
+    /// The caller of commands.
+    pub(crate) caller: Caller,
+    /// Everything known of the caller.
+    pub(crate) principal: Principal,
+    needs: PhantomData<N>,
+}
+
+impl<N: Needs, S: Sync> FromRequestParts<S> for Allowed<N> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(request) = RequestId::from_request_parts(parts, state).await;
+        // Only an open route has no principal, and its handler asks for none.
+        let missing = || Problem::new(Code::Internal, "the caller was not recognised");
+        let principal = parts.extensions.get::<Principal>().cloned().ok_or_else(missing)?;
+        if let Some(scope) = N::SCOPE.filter(|scope| !principal.may(*scope)) {
+            return Err(Problem::scope_missing(scope));
+        }
+        let (actor, request) = (principal.actor.as_str().to_owned(), request.as_str().to_owned());
+        let tenant = principal.tenant.clone();
+        let caller = Caller { tenant, actor, source: EventSource::Api, request };
+        Ok(Self { caller, principal, needs: PhantomData })
+    }
+}

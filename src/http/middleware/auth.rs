@@ -1,0 +1,172 @@
+//! Decides who the caller is, before any route: the one place for every server.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ledger::access::{AccessService, ApiKey, TenantAccess};
+use ledger::command_label;
+use ledger::id::Tenant;
+
+use super::actor::Actor;
+use crate::http::errors::{Code, Problem};
+use crate::http::principal::{AuthMethod, AuthMode, Principal};
+
+/// Bytes of a credential: far more than a key has.
+const CREDENTIAL_MAX: usize = 8 << 10;
+/// Bytes of a name in `On-Behalf-Of`.
+const ON_BEHALF_OF_MAX: usize = 64;
+/// Names the person for whom a key acts.
+const ON_BEHALF_OF: HeaderName = HeaderName::from_static("on-behalf-of");
+
+/// The label of the units that authentication consumes.
+const AUTH: &str = "auth";
+
+/// The routes that need no credential. They say nothing of a tenant.
+pub(crate) const OPEN: [&str; 6] =
+    ["/healthz", "/readyz", "/openapi.json", "/docs", "/docs/{file}", "/metrics"];
+
+/// The caller as API Gateway's authorizer found it: an extension of the request. Only the code that
+/// drives the router sets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GatewayCaller {
+    /// A caller with a name.
+    Named(Actor, AuthMethod),
+    /// A caller who was authorized without a name.
+    Nameless,
+}
+
+/// What decides about callers.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) mode: AuthMode,
+    /// The tenant of callers whose credential names none.
+    pub(crate) home: Tenant,
+    pub(crate) access: Arc<AccessService>,
+}
+
+/// Gives a request its principal, or refuses it.
+pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    if route.is_some_and(|route| OPEN.contains(&route.as_str())) {
+        return next.run(request).await;
+    }
+    let gateway = request.extensions().get::<GatewayCaller>().cloned();
+    let recognised = gate.principal(request.headers(), gateway);
+    match command_label::scope(AUTH, recognised).await {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Gate {
+    async fn principal(
+        &self,
+        headers: &HeaderMap,
+        gateway: Option<GatewayCaller>,
+    ) -> Result<Principal, Problem> {
+        match self.mode {
+            AuthMode::Required => self.of_key(headers).await,
+            AuthMode::None => {
+                refuse_on_behalf_of(headers)?;
+                let (actor, method) = (Actor::default(), AuthMethod::Anonymous);
+                Ok(Principal::unlimited(actor, self.home.clone(), method))
+            }
+            AuthMode::Gateway => {
+                let principal = self.of_gateway(gateway).await?;
+                refuse_on_behalf_of(headers).map(|()| principal)
+            }
+        }
+    }
+
+    async fn of_key(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let key = bearer(headers)?;
+        let accepted =
+            self.access.authenticate(&key).await.map_err(|error| Problem::of_access(&error))?;
+        let detail = "the API key is not accepted: it is unknown, or it has ended";
+        let refused = || Problem::new(Code::CredentialInvalid, detail);
+        let (access, granted) = accepted.ok_or_else(refused)?;
+        refuse_suspended(&access)?;
+        Ok(Principal::of_key(&access, &granted, on_behalf_of(headers)?))
+    }
+
+    /// The home tenant need not have been created: without, it has no limits.
+    async fn of_gateway(&self, gateway: Option<GatewayCaller>) -> Result<Principal, Problem> {
+        let (actor, method) = match gateway {
+            Some(GatewayCaller::Named(actor, method)) => (actor, method),
+            Some(GatewayCaller::Nameless) => {
+                // Recording such callers as `anonymous` would hide them from an auditor.
+                let detail = "whoever let you in did not say who you are; a token needs iss and \
+                    sub";
+                return Err(Problem::new(Code::CallerNameless, detail));
+            }
+            None => {
+                let detail = "no authorizer let this request in";
+                return Err(Problem::new(Code::CredentialMissing, detail));
+            }
+        };
+        let mut principal = Principal::unlimited(actor, self.home.clone(), method);
+        let home =
+            self.access.current(&self.home).await.map_err(|error| Problem::of_access(&error))?;
+        if let Some(access) = home {
+            refuse_suspended(&access)?;
+            principal.limits = access.limits.clone();
+        }
+        Ok(principal)
+    }
+}
+
+fn refuse_suspended(access: &TenantAccess) -> Result<(), Problem> {
+    let detail = "the tenant is suspended; its operator knows more";
+    let suspended = || Problem::new(Code::TenantSuspended, detail);
+    if access.suspended { Err(suspended()) } else { Ok(()) }
+}
+
+/// The API key of the one `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<ApiKey, Problem> {
+    let invalid = |detail: String| Problem::new(Code::CredentialInvalid, detail);
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        let detail = "this needs an API key: Authorization: Bearer alk_…";
+        return Err(Problem::new(Code::CredentialMissing, detail));
+    };
+    if values.next().is_some() {
+        return Err(invalid("Authorization: is given twice".to_owned()));
+    }
+    if value.len() > CREDENTIAL_MAX {
+        return Err(invalid(format!("Authorization: must be at most {CREDENTIAL_MAX} bytes")));
+    }
+    let form = || invalid("Authorization: must be Bearer and an API key".to_owned());
+    let (scheme, token) = value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or_else(form)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(form());
+    }
+    token.trim().parse().map_err(|why: ledger::access::ApiKeyError| invalid(why.to_string()))
+}
+
+/// The person for whom a key acts.
+fn on_behalf_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(ON_BEHALF_OF).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let name = value.to_str().ok().filter(|_| values.next().is_none());
+    let fits = |name: &&str| {
+        let length = (1..=ON_BEHALF_OF_MAX).contains(&name.len());
+        length && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let detail = format!("On-Behalf-Of: must be 1 to {ON_BEHALF_OF_MAX} visible ASCII characters");
+    let invalid = || Problem::new(Code::OnBehalfOfInvalid, detail);
+    name.filter(fits).map(Some).ok_or_else(invalid)
+}
+
+fn refuse_on_behalf_of(headers: &HeaderMap) -> Result<(), Problem> {
+    if !headers.contains_key(ON_BEHALF_OF) {
+        return Ok(());
+    }
+    let detail = "On-Behalf-Of: is for callers with an API key";
+    Err(Problem::new(Code::OnBehalfOfInvalid, detail))
+}

@@ -1,0 +1,148 @@
+//! Who makes a request, and what they may do.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ledger::Effects;
+use ledger::access::{GrantedKey, Scope, Scopes, TenantAccess, TenantLimits};
+use ledger::id::Tenant;
+
+use super::middleware::actor::Actor;
+
+/// Who decides which requests are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Nobody: every caller may do everything to the home tenant.
+    None,
+    /// This process: every request needs an API key, which names its tenant.
+    Required,
+    /// API Gateway in front: a request that its authorizer did not let in is refused. The tenant is
+    /// the home tenant.
+    Gateway,
+}
+
+impl AuthMode {
+    /// The mode of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::None),
+            "required" => Some(Self::Required),
+            "gateway" => Some(Self::Gateway),
+            _ => None,
+        }
+    }
+}
+
+/// How a caller was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// Not at all.
+    Anonymous,
+    /// By an API key.
+    ApiKey,
+    /// By a token that API Gateway checked.
+    Jwt,
+    /// By a signature that API Gateway checked.
+    Iam,
+}
+
+impl AuthMethod {
+    /// The displayed name.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
+            Self::Iam => "iam",
+        }
+    }
+}
+
+/// The caller of a request: an extension of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Principal {
+    /// The recorded name.
+    pub(crate) actor: Actor,
+    /// The name that stays the same when a key is replaced or acts for others.
+    pub(crate) subject: String,
+    /// The tenant. Nothing else in a request names one.
+    pub(crate) tenant: Tenant,
+    /// What it may do.
+    pub(crate) scopes: Scopes,
+    /// The limits of the tenant.
+    pub(crate) limits: TenantLimits,
+    /// The end of its credential.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// How it was recognised.
+    pub(crate) method: AuthMethod,
+}
+
+impl Principal {
+    /// A caller who may do everything.
+    pub(crate) fn unlimited(actor: Actor, tenant: Tenant, method: AuthMethod) -> Self {
+        Self {
+            subject: actor.as_str().to_owned(),
+            actor,
+            tenant,
+            scopes: Scopes::all(),
+            limits: TenantLimits::default(),
+            expires_at: None,
+            method,
+        }
+    }
+
+    /// The holder of a key, who may act for somebody else.
+    pub(crate) fn of_key(access: &TenantAccess, key: &GrantedKey, other: Option<&str>) -> Self {
+        let other = other.map_or(String::new(), |name| format!(";for={name}"));
+        Self {
+            actor: Actor::new(&format!("{}{other}", key.actor())),
+            subject: key.subject(),
+            tenant: access.tenant.clone(),
+            scopes: key.scopes.clone(),
+            limits: access.limits.clone(),
+            expires_at: key.ends_at,
+            method: AuthMethod::ApiKey,
+        }
+    }
+
+    /// Whether it has the scope.
+    pub(crate) fn may(&self, scope: Scope) -> bool {
+        self.scopes.has(scope)
+    }
+
+    /// The life of a URL for this caller: as asked, but within the tenant's limit, and not beyond
+    /// the end of the credential. At least a second.
+    pub(crate) fn url_life(&self, asked: Duration, clock: &dyn Effects) -> Duration {
+        let left = self.expires_at.map(|end| (end - clock.now()).to_std().unwrap_or_default());
+        let limit = self.limits.url_seconds.map(Duration::from_secs);
+        let shortest = [left, limit].into_iter().flatten().fold(asked, Duration::min);
+        Duration::from_secs(shortest.as_secs().max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use ledger::testing::TestEffects;
+
+    use super::*;
+
+    #[test]
+    fn a_url_lives_no_longer_than_the_limit_or_the_credential() {
+        let clock = TestEffects::seeded(1);
+        let now = clock.now();
+        let life = |limit: Option<u64>, left: Option<i64>| {
+            let anyone = (Actor::default(), Tenant::default(), AuthMethod::Anonymous);
+            let mut caller = Principal::unlimited(anyone.0, anyone.1, anyone.2);
+            caller.limits.url_seconds = limit;
+            caller.expires_at = left.map(|seconds| now + TimeDelta::milliseconds(seconds));
+            caller.url_life(Duration::from_mins(15), &clock).as_secs()
+        };
+        assert_eq!(life(None, None), 900);
+        assert_eq!((life(Some(60), None), life(Some(901), None)), (60, 900));
+        assert_eq!((life(Some(60), Some(30_999)), life(None, Some(61_000))), (30, 61));
+        assert_eq!((life(None, Some(1)), life(None, Some(-5_000))), (1, 1));
+    }
+}
