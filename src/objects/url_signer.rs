@@ -1,6 +1,6 @@
 //! Signs URLs by AWS's signature version 4, byte for byte as the SDK does, but without its
-//! machinery for calls: a signature takes microseconds. Only the bucket's URL is asked of the SDK, with a
-//! placeholder for credentials.
+//! machinery for calls: a signature takes microseconds. Only the bucket's URL is asked of the SDK,
+//! with a placeholder for credentials.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
