@@ -48,6 +48,18 @@ enum TenantCommand {
         /// The longest life of an upload or download URL.
         #[arg(long, value_name = "SECONDS")]
         url_seconds: Option<u64>,
+        /// The quota of assets that are not purged.
+        #[arg(long, value_name = "COUNT")]
+        assets: Option<u64>,
+        /// The quota of assets that await their upload.
+        #[arg(long, value_name = "COUNT")]
+        awaiting: Option<u64>,
+        /// The quota of bytes, stored and declared.
+        #[arg(long, value_name = "BYTES")]
+        bytes: Option<u64>,
+        /// The largest object; every upload must then declare its size.
+        #[arg(long, value_name = "BYTES")]
+        object_bytes: Option<u64>,
         #[command(flatten)]
         tenant: NamedTenant,
     },
@@ -89,9 +101,24 @@ impl TenantArgs {
             TenantCommand::Create(tenant) => {
                 tenant.change(&C::Create, ["created", "exists already"], OpenMode::OrCreate).await
             }
-            TenantCommand::Limit { declared_only, url_seconds, tenant } => {
-                let unknown = BTreeSet::new();
-                let limits = TenantLimits { declared_only, url_seconds, unknown };
+            TenantCommand::Limit {
+                declared_only,
+                url_seconds,
+                assets,
+                awaiting,
+                bytes,
+                object_bytes,
+                tenant,
+            } => {
+                let limits = TenantLimits {
+                    declared_only,
+                    url_seconds,
+                    assets,
+                    awaiting,
+                    bytes,
+                    object_bytes,
+                    unknown: BTreeSet::new(),
+                };
                 let told = ["limited", "has these limits already"];
                 tenant.change(&C::Limit(limits), told, OpenMode::Existing).await
             }
@@ -157,7 +184,16 @@ fn limits(limits: &TenantLimits) -> String {
     let declared = limits.declared_only.then(|| "declared uploads only".to_owned());
     let url = limits.url_seconds.map(|it| format!("URLs live {} at most", count(it, "second")));
     let unknown = limits.unknown.iter().map(|name| format!("{name} (unknown to this version)"));
-    let all: Vec<_> = declared.into_iter().chain(url).chain(unknown).collect();
+    let quota = |limit: Option<u64>, what| limit.map(|it| format!("{} {what}", count(it, "asset")));
+    let bytes = |limit: Option<u64>, what| limit.map(|it| format!("{} {what}", count(it, "byte")));
+    let quotas = [
+        quota(limits.assets, "in all"),
+        quota(limits.awaiting, "awaited at once"),
+        bytes(limits.bytes, "in all"),
+        bytes(limits.object_bytes, "an object"),
+    ];
+    let quotas = quotas.into_iter().flatten();
+    let all: Vec<_> = declared.into_iter().chain(url).chain(quotas).chain(unknown).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 

@@ -16,6 +16,7 @@ use super::errors::Problem;
 use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
 use super::principal::AuthMode;
+use super::quotas::Quotas;
 use super::readiness::Check;
 use crate::presign::Presigner;
 
@@ -75,7 +76,13 @@ impl Default for Limits {
 /// The state of the router. Axum copies it with every layer, for every request, and a handler gets
 /// one [`Api`].
 #[derive(Clone)]
-pub(super) struct SharedApi(pub(super) Arc<Api>);
+pub(super) struct SharedApi(pub(super) Arc<Api>, pub(super) Arc<Quotas>);
+
+impl FromRef<SharedApi> for Arc<Quotas> {
+    fn from_ref(shared: &SharedApi) -> Self {
+        Self::clone(&shared.1)
+    }
+}
 
 impl FromRef<SharedApi> for Api {
     fn from_ref(shared: &SharedApi) -> Self {

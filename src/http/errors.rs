@@ -4,4 +4,4 @@ mod code;
 mod problem;
 
 pub(super) use code::Code;
-pub(super) use problem::{PROBLEM_JSON, Problem, ProblemBody, ReadinessFailure};
+pub(super) use problem::{PROBLEM_JSON, Problem, ProblemBody, QuotaExceeded, ReadinessFailure};

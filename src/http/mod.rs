@@ -10,6 +10,7 @@ mod middleware;
 mod openapi;
 mod origins;
 mod principal;
+mod quotas;
 mod readiness;
 mod routes;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use middleware::{around, auth, deadline, panics};
 pub(crate) use origins::bare;
 pub use origins::{AllowedOrigins, spelt};
 pub use principal::{AuthMethod, AuthMode};
+use quotas::Quotas;
 pub use readiness::{Check, NotReady};
 pub use routes::metrics::{MetricsSource, with_meter};
 pub use watch::{only_metrics, watch};
@@ -47,6 +49,7 @@ pub fn router(api: Api) -> Router {
     let (routes, description) = routes::routes().split_for_parts();
     let longest = api.limits.deadline;
     let around = Surroundings { effects: api.effects.clone(), hosts: api.hosts.clone() };
+    let quotas = Arc::new(Quotas::new(Arc::clone(&api.totals), api.effects.clone()));
     routes
         .layer(Extension(openapi::Document::of(description, api.auth == AuthMode::Required)))
         .layer(from_fn_with_state(api.gate(), auth::admit))
@@ -55,5 +58,5 @@ pub fn router(api: Api) -> Router {
             deadline::limit(longest, answer).map(Ok::<_, Infallible>)
         }))
         .layer(from_fn_with_state(around, around::answer))
-        .with_state(SharedApi(Arc::new(api)))
+        .with_state(SharedApi(Arc::new(api), quotas))
 }

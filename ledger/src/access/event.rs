@@ -73,6 +73,14 @@ pub struct TenantLimits {
     pub declared_only: bool,
     /// The longest life of a presigned URL, in seconds.
     pub url_seconds: Option<u64>,
+    /// The quota of assets that are not purged.
+    pub assets: Option<u64>,
+    /// The quota of assets that await their upload.
+    pub awaiting: Option<u64>,
+    /// The quota of bytes: of stored objects, and declared for those that are awaited.
+    pub bytes: Option<u64>,
+    /// The largest object, in bytes. Every upload must then declare its size.
+    pub object_bytes: Option<u64>,
     /// The names of limits that only a newer version of this program knows. They are not enforced
     /// here, and a set that has some is not replaced.
     pub unknown: BTreeSet<String>,

@@ -51,8 +51,18 @@ impl TotalsReader {
         projection: &dyn TenantProjection,
         tenant: &Tenant,
     ) -> Result<TenantFigures, StoreError> {
+        self.read_within(self.max_age, projection, tenant).await
+    }
+
+    /// The same, of this age at most.
+    pub async fn read_within(
+        &self,
+        max_age: Duration,
+        projection: &dyn TenantProjection,
+        tenant: &Tenant,
+    ) -> Result<TenantFigures, StoreError> {
         let rows = self.current.rows().await?;
-        let young = |row: &Totals| self.is_young(row).then(|| row.of(projection))?;
+        let young = |row: &Totals| self.is_young(row, max_age).then(|| row.of(projection))?;
         if let Some(figures) = stored(&*rows, tenant).await?.as_ref().and_then(young) {
             return Ok(figures);
         }
@@ -104,8 +114,8 @@ impl TotalsReader {
 
     /// Whether a row need not be summed again. One of a time to come must be: the clock was set
     /// back.
-    fn is_young(&self, row: &Totals) -> bool {
-        (self.effects.now() - row.as_of).to_std().is_ok_and(|age| age < self.max_age)
+    fn is_young(&self, row: &Totals, max_age: Duration) -> bool {
+        (self.effects.now() - row.as_of).to_std().is_ok_and(|age| age < max_age)
     }
 
     async fn sum(&self, rows: &dyn Rows, tenant: &Tenant) -> Result<TenantSums, StoreError> {

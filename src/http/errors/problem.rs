@@ -5,13 +5,15 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::access::{AccessRefusal, AccessRejection, Scope};
 use ledger::asset::{InvalidField, Rejection};
 use ledger::error::{StoreErrorKind, chain};
 use ledger::id::AssetId;
 use ledger::service::Refusal;
-use serde::Serialize;
+use ledger::time;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::code::Code;
@@ -29,6 +31,28 @@ pub(crate) struct Problem {
     failures: Vec<ReadinessFailure>,
     /// The scope that the caller lacks.
     scope: Option<Scope>,
+    /// The quota that would be exceeded.
+    quota: Option<QuotaExceeded>,
+}
+
+/// A quota, and what of it is used.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Quota)]
+pub(crate) struct QuotaExceeded {
+    /// The name of the limit.
+    pub(crate) name: &'static str,
+    /// The limit.
+    pub(crate) limit: u64,
+    /// The amount in use; for `object_bytes`, that of this object.
+    pub(crate) used: u64,
+    /// The time at which the usage was counted.
+    #[serde(rename = "asOf", skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) as_of: Option<DateTime<Utc>>,
+}
+
+fn shown<S: Serializer>(at: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(time::format).serialize(to)
 }
 
 /// A part of the service that is not ready.
@@ -67,12 +91,15 @@ pub(crate) struct ProblemBody<'a> {
     /// The parts that are not ready; only from `/readyz`.
     #[serde(skip_serializing_if = "<[ReadinessFailure]>::is_empty")]
     failures: &'a [ReadinessFailure],
+    /// The quota that would be exceeded; only with `quota.exceeded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<QuotaExceeded>,
 }
 
 impl Problem {
     /// A problem with a message.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), failures: Vec::new(), scope: None }
+        Self { code, detail: detail.into(), failures: Vec::new(), scope: None, quota: None }
     }
 
     /// The problem of a bare status, as the router returns it for an unknown route.
@@ -99,6 +126,16 @@ impl Problem {
     pub(crate) fn scope_missing(scope: Scope) -> Self {
         let detail = format!("this needs a credential with the scope {scope}");
         Self { scope: Some(scope), ..Self::new(Code::ScopeMissing, detail) }
+    }
+
+    /// A quota of the tenant would be exceeded.
+    pub(crate) fn quota(quota: QuotaExceeded) -> Self {
+        let QuotaExceeded { name, limit, used, .. } = quota;
+        let detail = format!(
+            "this tenant's limit {name} is {limit}, and {used} are used; purge assets, or ask its \
+             operator for more"
+        );
+        Self { quota: Some(quota), ..Self::new(Code::QuotaExceeded, detail) }
     }
 
     /// The tenant was never created.
@@ -220,6 +257,7 @@ impl Problem {
             request_id,
             error_message: &self.detail,
             failures: &self.failures,
+            quota: self.quota,
         }
     }
 }

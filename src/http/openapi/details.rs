@@ -268,6 +268,8 @@ fn codes(
             if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared").filter(|_| {
                 method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)
             }),
+            if_keyed(C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used")
+                .filter(|_| method == "post" && path == "/asset"),
             Some((C::HostForbidden, "this server does not answer under that name")),
             Some((C::OriginForbidden, "pages of this origin may not use this API")),
             (path == "/asset/{id}" && method == "get").then_some((

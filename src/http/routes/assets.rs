@@ -1,5 +1,7 @@
 //! The original service's five routes, with its paths, names, statuses and texts.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +14,7 @@ use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
+use crate::http::quotas::Quotas;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
@@ -32,10 +35,12 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 ))]
 pub(super) async fn create(
     State(api): State<Api>,
+    State(quotas): State<Arc<Quotas>>,
     Allowed { caller, principal, .. }: Allowed<Writing>,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
     refuse_undeclared(&principal, &declaration)?;
+    quotas.admit(&principal.tenant, &principal.limits, &declaration).await?;
     let created = api.service.create(&caller, declaration).await;
     let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
     upload(&api, &principal, created.map_err(refused)?.asset()).await

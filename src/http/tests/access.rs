@@ -418,6 +418,55 @@ async fn a_tenant_s_limits_are_those_of_its_callers() {
 }
 
 #[tokio::test]
+async fn a_quota_refuses_what_would_exceed_it_and_names_itself() {
+    let world = world();
+    let (key, free) = (world.key("main", &ALL).await, world.key("free", &ALL).await);
+    for (name, limits, body, used) in [
+        ("assets", TenantLimits { assets: Some(2), ..TenantLimits::default() }, json!({}), 2),
+        ("awaiting", TenantLimits { awaiting: Some(4), ..TenantLimits::default() }, json!({}), 4),
+        (
+            "bytes",
+            TenantLimits { bytes: Some(25), ..TenantLimits::default() },
+            json!({"size": 10}),
+            20,
+        ),
+    ] {
+        let limit = [limits.assets, limits.awaiting, limits.bytes].into_iter().flatten().next();
+        world.operate("main", AccessCommand::Limit(limits)).await;
+        for _ in 0..2 {
+            assert_eq!(posted(&world, &key, "/asset", &body).await.status, 201, "{name}");
+        }
+        let events = world.events().await;
+        let refused = posted(&world, &key, "/asset", &body).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (403, "quota.exceeded".into()));
+        let quota = &refused.json()["quota"];
+        assert_eq!((&quota["name"], &quota["limit"]), (&name.into(), &json!(limit)));
+        assert_eq!(quota["used"], used);
+        assert!(quota["asOf"].as_str().is_some_and(|at| at.ends_with('Z')), "{quota}");
+        assert_eq!(world.events().await, events, "it leaves no trace");
+        assert_eq!(posted(&world, &free, "/asset", &body).await.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_an_object_needs_a_declared_size() {
+    let world = world();
+    let key = world.key("main", &ALL).await;
+    let limits = TenantLimits { object_bytes: Some(10), ..TenantLimits::default() };
+    world.operate("main", AccessCommand::Limit(limits)).await;
+    for (body, code) in [
+        (json!({}), "upload.undeclared"),
+        (json!({"size": 11}), "quota.exceeded"),
+        (json!({"size": 10}), ""),
+    ] {
+        let answer = posted(&world, &key, "/asset", &body).await;
+        assert_eq!(answer.status == 201, code.is_empty(), "{body}");
+        assert!(code.is_empty() || answer.code() == code, "{body}: {}", answer.body);
+    }
+    assert_eq!(world.call_as(&key, "POST /asset").await.code(), "upload.undeclared");
+}
+
+#[tokio::test]
 async fn a_journal_that_is_away_lets_nobody_in_and_calls_nobody_a_stranger() {
     for (kind, status, code) in [
         (StoreErrorKind::Unavailable, 503, "store.unavailable"),

@@ -34,17 +34,26 @@ enum LimitV1 {
 
 const DECLARED_ONLY: &str = "declared_only";
 const URL_SECONDS: &str = "url_seconds";
+const ASSETS: &str = "assets";
+const AWAITING: &str = "awaiting";
+const BYTES: &str = "bytes";
+const OBJECT_BYTES: &str = "object_bytes";
+/// The known limits that are numbers.
+const NUMBERS: [&str; 5] = [URL_SECONDS, ASSETS, AWAITING, BYTES, OBJECT_BYTES];
 
 impl TryFrom<BTreeMap<String, LimitV1>> for LimitsV1 {
     type Error = &'static str;
 
     fn try_from(limits: BTreeMap<String, LimitV1>) -> Result<Self, &'static str> {
         let limits = Self(limits);
-        match (limits.0.get(DECLARED_ONLY), limits.0.get(URL_SECONDS)) {
-            (Some(LimitV1::Number(_)), _) => Err("declared_only is true or false"),
-            (_, Some(LimitV1::Flag(_))) => Err("url_seconds is a number"),
-            _ => Ok(limits),
+        if matches!(limits.0.get(DECLARED_ONLY), Some(LimitV1::Number(_))) {
+            return Err("declared_only is true or false");
         }
+        let is_flag = |name: &&str| matches!(limits.0.get(*name), Some(LimitV1::Flag(_)));
+        if NUMBERS.iter().any(is_flag) {
+            return Err("a limit other than declared_only is a number");
+        }
+        Ok(limits)
     }
 }
 
@@ -53,9 +62,9 @@ impl LimitsV1 {
         matches!(self.0.get(DECLARED_ONLY), Some(LimitV1::Flag(true)))
     }
 
-    fn url_seconds(&self) -> Option<u64> {
-        match self.0.get(URL_SECONDS) {
-            Some(LimitV1::Number(seconds)) => Some(*seconds),
+    fn number(&self, name: &str) -> Option<u64> {
+        match self.0.get(name) {
+            Some(LimitV1::Number(number)) => Some(*number),
             _ => None,
         }
     }
@@ -66,7 +75,7 @@ impl StoredForm for TenantLimitedV1 {
     const SCHEMA: u32 = 1;
 
     fn within_limits(&self) -> Result<(), InvalidField> {
-        let seconds = self.limits.url_seconds();
+        let seconds = self.limits.number(URL_SECONDS);
         if seconds.is_some_and(|seconds| !(1..=URL_SECONDS_MAX).contains(&seconds)) {
             let problem = format!("must be 1 to {URL_SECONDS_MAX}");
             return Err(InvalidField::new(URL_SECONDS, problem));
@@ -78,18 +87,27 @@ impl StoredForm for TenantLimitedV1 {
 impl From<&TenantLimits> for TenantLimitedV1 {
     /// Without the unknown limits, which are never written.
     fn from(limits: &TenantLimits) -> Self {
-        let declared_only = limits.declared_only.then_some((DECLARED_ONLY, LimitV1::Flag(true)));
-        let url_seconds = limits.url_seconds.map(|it| (URL_SECONDS, LimitV1::Number(it)));
-        let set = declared_only.into_iter().chain(url_seconds);
+        let TenantLimits { declared_only, url_seconds, assets, awaiting, .. } = limits;
+        let numbers = [*url_seconds, *assets, *awaiting, limits.bytes, limits.object_bytes];
+        let numbers = NUMBERS.into_iter().zip(numbers);
+        let numbers = numbers.filter_map(|(name, it)| Some((name, LimitV1::Number(it?))));
+        let set = declared_only.then_some((DECLARED_ONLY, LimitV1::Flag(true)));
+        let set = set.into_iter().chain(numbers);
         Self { limits: LimitsV1(set.map(|(name, value)| (name.to_owned(), value)).collect()) }
     }
 }
 
 impl From<TenantLimitedV1> for AccessEvent {
     fn from(TenantLimitedV1 { limits }: TenantLimitedV1) -> Self {
-        let (declared_only, url_seconds) = (limits.declared_only(), limits.url_seconds());
-        let known = |name: &String| [DECLARED_ONLY, URL_SECONDS].contains(&name.as_str());
-        let unknown = limits.0.into_keys().filter(|name| !known(name)).collect();
-        Self::TenantLimited(TenantLimits { declared_only, url_seconds, unknown })
+        let known = |name: &String| NUMBERS.contains(&name.as_str()) || name == DECLARED_ONLY;
+        Self::TenantLimited(TenantLimits {
+            declared_only: limits.declared_only(),
+            url_seconds: limits.number(URL_SECONDS),
+            assets: limits.number(ASSETS),
+            awaiting: limits.number(AWAITING),
+            bytes: limits.number(BYTES),
+            object_bytes: limits.number(OBJECT_BYTES),
+            unknown: limits.0.keys().filter(|name| !known(name)).cloned().collect(),
+        })
     }
 }
