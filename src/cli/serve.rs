@@ -76,11 +76,11 @@ pub(super) struct Serve {
     #[arg(long, env = "ASSET_LEDGER_PUBLIC_URL", value_name = "URL", value_delimiter = ',',
         value_parser = public_url)]
     public_url: Vec<String>,
-    /// The tenant of requests without an API key: 1 to 32 of a-z, 0-9 and '-'.
+    /// The tenant: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
     /// Who decides which requests are served. `none`: nobody; the default on loopback. `required`:
-    /// each request needs an API key, which names its tenant.
+    /// each request needs an API key, which names the tenant in the place of --tenant.
     #[arg(long, env = AUTH, value_enum)]
     auth: Option<AuthChoice>,
     /// With --auth required, allow addresses other than loopback: TLS ends in front of this

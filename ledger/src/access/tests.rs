@@ -12,14 +12,16 @@ use tokio::task::JoinSet;
 use super::decide::decide;
 use super::*;
 use crate::asset::Reason;
+use crate::audit::inspect_with;
 use crate::chain::Hash;
 use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{AccessStream, PartitionKey, Tenant};
+use crate::journal::scan::Chain;
 use crate::journal::{Appended, Journal, MemoryJournal};
 use crate::record::{AccessRecord, CanonicalLine, Cause, CommandId, EventSource, StoredLine};
 use crate::service::Caller;
-use crate::testing::TestEffects;
+use crate::testing::{Chance, Faults, FaultyJournal, TestEffects};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/access");
 
@@ -602,4 +604,86 @@ async fn the_journal_never_holds_a_secret() {
         assert!(history.lines().iter().any(|line| line.body.contains(&hash)));
     }
     assert!(world.effects.now() > at(0));
+}
+
+/// What one administrator did: the keys that it was given, those whose end was acknowledged, and
+/// those whose end may have taken effect.
+#[derive(Default)]
+struct Deeds {
+    given: Vec<ApiKey>,
+    ended: Vec<ApiKey>,
+    doubtful: Vec<ApiKey>,
+}
+
+/// Random changes by one of several processes, over stores that fail before and after their effect.
+async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance) -> Deeds {
+    let mut deeds = Deeds::default();
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_millis(chance.below(4_000))).await;
+        let name = KeyName::new("one".into()).unwrap();
+        let request = KeyRequest { name, scopes: Scopes::all(), expires_at: None };
+        match (chance.below(3), chance.pick(&deeds.given).cloned()) {
+            (0, Some(key)) => {
+                let revoke = AccessCommand::RevokeKey(key.id, None);
+                let revoked = service.execute(&caller, &revoke).await;
+                if revoked.is_ok() {
+                    assert!(!service.authenticate(&key).await.is_ok_and(|it| it.is_some()));
+                    deeds.ended.push(key);
+                } else {
+                    deeds.doubtful.push(key);
+                }
+            }
+            (1, Some(key)) => {
+                let rotated = service.rotate_key(&caller, key.id, TimeDelta::zero(), None).await;
+                if let Ok((new, _)) = rotated {
+                    deeds.given.push(new);
+                    deeds.ended.push(key);
+                } else {
+                    deeds.doubtful.push(key);
+                }
+            }
+            _ => {
+                let created = service.create_key(&caller, request).await;
+                deeds.given.extend(created.ok().map(|(key, _)| key));
+            }
+        }
+    }
+    deeds
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_an_ended_key_stays_ended_and_the_stream_is_whole() {
+    for seed in 0..60 {
+        let world = AccessWorld::new();
+        let (service, _) = world.begun().await;
+        let faults = Arc::new(Faults::new(seed, 250, 40));
+        let process = || {
+            let journal = Arc::new(FaultyJournal::new(world.journal.clone(), faults.clone()));
+            Arc::new(AccessService::new(journal, world.effects.clone()))
+        };
+        let processes: Vec<_> = (0..3).map(|_| process()).collect();
+        let mut admins = JoinSet::new();
+        for (number, process) in (0..).zip(&processes) {
+            let chance = Chance::new(seed * 10 + number);
+            admins.spawn(administer(process.clone(), world.caller.clone(), chance));
+        }
+        let deeds = admins.join_all().await;
+        faults.stop();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        for process in &processes {
+            for Deeds { given, ended, doubtful } in &deeds {
+                for key in given {
+                    let is_in = |keys: &[ApiKey]| keys.iter().any(|it| it.id == key.id);
+                    let accepted = accepts(process, key).await;
+                    assert!(!(accepted && is_in(ended)), "seed {seed}: {key:?}");
+                    let live = !is_in(ended) && !is_in(doubtful);
+                    assert!(accepted || !live, "seed {seed}: {key:?}");
+                }
+            }
+        }
+        let lines = service.history(&tenant()).await.unwrap().unwrap().lines().to_vec();
+        let partition = PartitionKey::from(AccessStream(tenant())).partition();
+        let chain = Chain { partition, lines, strays: Vec::new() };
+        assert_eq!(inspect_with(&chain, &[]).findings, [], "seed {seed}");
+    }
 }
