@@ -36,7 +36,9 @@ use self::write_check::WriteCheck;
 use crate::bucket::{Bucket, HandleOutcome};
 use crate::checks;
 use crate::cors;
-use crate::http::{AllowedHosts, Api, AuthMode, Check, Limits, only_metrics, with_meter};
+use crate::http::{
+    AllowedHosts, Api, AuthMode, Check, Limits, RatePolicy, only_metrics, with_meter,
+};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{DeliveryOutcome, Receiver};
@@ -70,6 +72,8 @@ pub struct LocalOptions {
     pub public_urls: Vec<String>,
     /// Who decides which requests are served.
     pub auth: AuthMode,
+    /// The rate limit of each caller.
+    pub rate: Option<RatePolicy>,
     /// The address of `/metrics`, apart from the API.
     pub metrics_listen: Option<SocketAddr>,
     /// The tenant of callers without a credential.
@@ -140,7 +144,8 @@ impl LocalServer {
         let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
-        let parts = (service, options.tenant, options.auth);
+        let limits = Limits { rate: options.rate, ..Limits::default() };
+        let parts = (service, options.tenant, options.auth, limits);
         let router = api_router(&stores, parts, presigner, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let meter = Arc::new(meter);
@@ -207,7 +212,7 @@ fn service(
 
 fn api_router(
     stores: &LocalStores,
-    (service, tenant, auth): (Arc<LedgerService>, Tenant, AuthMode),
+    (service, tenant, auth, limits): (Arc<LedgerService>, Tenant, AuthMode, Limits),
     presigner: Arc<S3Objects>,
     hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
@@ -228,7 +233,7 @@ fn api_router(
         tenant,
         effects: Arc::new(SystemEffects),
         checks: ports.iter().cloned().chain(own).collect(),
-        limits: Limits::default(),
+        limits,
         hosts,
     })
 }

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::stream::{DynamoStream, StreamFollower};
 use super::{API_OPERATION, Clients, Config, Deployment, PROJECTOR_OPERATION, checks};
 use crate::http::{
-    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, only_metrics, router, watch,
-    with_meter,
+    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, RatePolicy, only_metrics, router,
+    watch, with_meter,
 };
 use crate::prometheus::Prometheus;
 use crate::server::{BoundListener, Protocol, Tasks};
@@ -32,6 +32,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Who decides which requests are served.
     pub auth: AuthMode,
+    /// The rate limit of each caller.
+    pub rate: Option<RatePolicy>,
     /// The address of `/metrics`, apart from the API.
     pub metrics_listen: Option<SocketAddr>,
     /// The S3 endpoint's URL for clients, if it differs from the one that this process uses.
@@ -76,7 +78,8 @@ impl AwsServer {
         let clients = Clients::new(shared, API_OPERATION).signing_for(options.s3_url.as_deref());
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Deployment::new(options.config, clients);
-        let api = api(&parts, &tables, hosts, options.auth);
+        let limits = Limits { rate: options.rate, ..Limits::default() };
+        let api = api(&parts, &tables, hosts, (options.auth, limits));
         let metrics = match options.metrics_listen {
             Some(address) => Some(BoundListener::bind("--metrics-listen", address).await?),
             None => None,
@@ -136,7 +139,12 @@ impl AwsServer {
     }
 }
 
-fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts, auth: AuthMode) -> Api {
+fn api(
+    parts: &Deployment,
+    tables: &[Arc<dyn Check>],
+    hosts: AllowedHosts,
+    (auth, limits): (AuthMode, Limits),
+) -> Api {
     let stores = ports::all(
         parts.journal.clone(),
         parts.views.clone(),
@@ -153,7 +161,7 @@ fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts, auth:
         tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),
         checks: stores.iter().chain(tables).cloned().collect(),
-        limits: Limits::default(),
+        limits,
         hosts,
     }
 }
@@ -205,7 +213,8 @@ mod tests {
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
         let config = Config { journal, views, bucket, tenant, shards: 8 };
         let parts = Deployment::new(config, clients);
-        let router = router(api(&parts, &[], AllowedHosts::Any, AuthMode::None));
+        let router =
+            router(api(&parts, &[], AllowedHosts::Any, (AuthMode::None, Limits::default())));
         (engine, router)
     }
 

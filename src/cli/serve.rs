@@ -1,6 +1,7 @@
 //! `asset-ledger serve`: the API and all other parts, on one folder or with DynamoDB and S3.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::aws::serve::{self, AwsServer};
 use crate::aws::{
     AUTH, BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
 };
-use crate::http::{AuthMode, spelt};
+use crate::http::{AuthMode, RatePolicy, spelt};
 use crate::local::{LocalOptions, LocalServer};
 use crate::scheduled::{CheckpointPlan, SchedulePlan};
 use crate::server::DRAIN;
@@ -87,6 +88,14 @@ pub(super) struct Serve {
     /// process, so that no key is sent in the clear. --public-url names the host.
     #[arg(long, env = "ASSET_LEDGER_BEHIND_TLS")]
     behind_tls: bool,
+    /// With --auth required, the requests a second of each caller in the long run. A caller is a
+    /// key, also after its rotation. By default there is no limit.
+    #[arg(long, env = "ASSET_LEDGER_RATE", value_name = "REQUESTS")]
+    rate: Option<NonZeroU32>,
+    /// With --rate, the requests that a caller may make at once after a pause. By default twice the
+    /// rate.
+    #[arg(long, env = "ASSET_LEDGER_BURST", value_name = "REQUESTS", requires = "rate")]
+    burst: Option<NonZeroU32>,
     /// With --auth required, a loopback address for /metrics, which are of all tenants. Without it
     /// they are not served.
     #[arg(long, env = "ASSET_LEDGER_METRICS_LISTEN", value_name = "ADDRESS",
@@ -228,6 +237,9 @@ impl Serve {
             }
             (Some(AuthChoice::None) | None, _) => AuthMode::None,
         };
+        if self.rate.is_some() && auth != AuthMode::Required {
+            bail!("--rate is for --auth required: without it callers are not told apart");
+        }
         if let Some(address) = self.metrics_listen {
             if auth != AuthMode::Required {
                 bail!("--metrics-listen is for --auth required: without it the API has /metrics");
@@ -261,8 +273,15 @@ impl Serve {
         Ok(AuthMode::Required)
     }
 
+    fn rate_policy(&self) -> Option<RatePolicy> {
+        let per_second = self.rate?;
+        let twice = per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1));
+        Some(RatePolicy { per_second, burst: self.burst.unwrap_or(twice) })
+    }
+
     fn on_folder(self, auth: AuthMode) -> LocalOptions {
         LocalOptions {
+            rate: self.rate_policy(),
             data: self.folder.data.unwrap_or_default(),
             listen: self.listen,
             s3_listen: self.folder.s3_listen,
@@ -278,6 +297,7 @@ impl Serve {
     }
 
     fn on_aws(self, auth: AuthMode) -> serve::ServeOptions {
+        let rate = self.rate_policy();
         let TableOptions { journal_table, views_table, bucket, shards } = self.tables;
         let config = Config {
             journal: journal_table.unwrap_or_default(),
@@ -287,6 +307,7 @@ impl Serve {
             shards,
         };
         serve::ServeOptions {
+            rate,
             config,
             listen: self.listen,
             auth,

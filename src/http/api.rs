@@ -15,6 +15,7 @@ use projections::{Feed, Reader, TotalsReader};
 use super::errors::Problem;
 use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
+use super::middleware::rate::{CallerRates, RatePolicy};
 use super::principal::AuthMode;
 use super::quotas::Quotas;
 use super::readiness::Check;
@@ -43,13 +44,13 @@ pub struct Api {
     pub effects: Arc<dyn Effects>,
     /// The checks of `/readyz`.
     pub checks: Arc<[Arc<dyn Check>]>,
-    /// Time limits.
+    /// The limits of requests.
     pub limits: Limits,
     /// The host names that the server accepts.
     pub hosts: AllowedHosts,
 }
 
-/// Time limits.
+/// The limits of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// An upload URL.
@@ -60,6 +61,8 @@ pub struct Limits {
     pub download_max: Duration,
     /// A request, which is then answered with 503.
     pub deadline: Duration,
+    /// The requests of each caller, who must then have a credential.
+    pub rate: Option<RatePolicy>,
 }
 
 impl Default for Limits {
@@ -69,6 +72,7 @@ impl Default for Limits {
             download_default: Duration::from_mins(1),
             download_max: Duration::from_hours(1),
             deadline: Duration::from_secs(30),
+            rate: None,
         }
     }
 }
@@ -93,7 +97,9 @@ impl FromRef<SharedApi> for Api {
 impl Api {
     /// What decides about callers.
     pub(super) fn gate(&self) -> Gate {
-        Gate { mode: self.auth, home: self.tenant.clone(), access: Arc::clone(&self.access) }
+        let rates = self.limits.rate.map(|policy| Arc::new(CallerRates::new(policy)));
+        let (home, access) = (self.tenant.clone(), Arc::clone(&self.access));
+        Gate { mode: self.auth, home, access, rates }
     }
 
     /// The current state of the asset; also of a purged one.

@@ -11,4 +11,5 @@ mod legacy_envelope;
 pub(super) mod origin;
 pub(super) mod panics;
 mod problems;
+pub(super) mod rate;
 pub(super) mod request_id;

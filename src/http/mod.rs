@@ -33,6 +33,7 @@ pub use middleware::actor::Actor;
 use middleware::around::Surroundings;
 pub use middleware::auth::GatewayCaller;
 pub use middleware::origin::AllowedHosts;
+pub use middleware::rate::RatePolicy;
 pub use middleware::request_id::RequestId;
 use middleware::{around, auth, deadline, panics};
 #[cfg(feature = "local")]

@@ -87,6 +87,10 @@ fn complete(path: &str, operation: &mut Operation, with_keys: bool) {
         let described = ResponseBuilder::new().description(none);
         let described = described.header("WWW-Authenticate", challenge).build();
         answers.insert("401".to_owned(), described.into());
+        let wait = HeaderBuilder::new().description(Some("Seconds to wait")).build();
+        let described = ResponseBuilder::new().description("The caller made too many requests");
+        let described = described.header("Retry-After", wait).build();
+        answers.insert("429".to_owned(), described.into());
     }
     for (status, description) in [
         ("403", "The caller may not call this server"),

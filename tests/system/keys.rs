@@ -245,3 +245,38 @@ fn a_server_that_anybody_can_reach_needs_keys_and_tls() {
     let error = serve(&["--auth", "required", "--metrics-listen", "0.0.0.0:0"]);
     assert!(error.contains("not a loopback address"), "{error}");
 }
+
+#[tokio::test]
+async fn a_tenant_has_quotas_and_a_caller_a_rate() {
+    let folder = TempDir::new().unwrap();
+    let data = &folder.path().join("data");
+    done(data, &["tenant", "create", "acme"]);
+    let (one, other) = (key(data, "acme", "read,write"), key(data, "acme", "read,write"));
+    done(data, &["tenant", "limit", "acme", "--assets", "2", "--object-bytes", "9"]);
+    assert!(done(data, &["tenant", "show", "acme"]).contains("2 assets in all, 9 bytes an object"));
+    let mut command = program();
+    for (name, value) in [("AUTH", "required"), ("RATE", "1"), ("BURST", "4")] {
+        command.env(format!("ASSET_LEDGER_{name}"), value);
+    }
+    let server = Guarded(ServeProcess::start_as(command, data));
+    let create = async |size: u64| {
+        let request = server.0.request(Method::POST, "/asset").bearer_auth(&one);
+        let answer = request.json(&serde_json::json!({"size": size})).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["code"].clone())
+    };
+    assert_eq!(create(10).await, (403, "quota.exceeded".into()));
+    assert_eq!((create(9).await.0, create(9).await.0), (201, 201));
+    assert_eq!(create(9).await, (403, "quota.exceeded".into()));
+    let mut asked = server.send(&one, Method::GET, "/me").await;
+    while asked.status() == 200 {
+        asked = server.send(&one, Method::GET, "/me").await;
+    }
+    assert_eq!(
+        (asked.status().as_u16(), &asked.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    assert_eq!(server.get(&other, "/me").await.0, 200);
+    let (_, usage) = server.get(&other, "/usage").await;
+    assert!(usage["assets"].as_u64().is_some_and(|assets| assets <= 2), "{usage}");
+    assert!(server.0.stop());
+}

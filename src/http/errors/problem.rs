@@ -20,6 +20,8 @@ use super::code::Code;
 
 /// Characters of an invalid id that are returned: more than any id has.
 const SHOWN_MAX: usize = 128;
+/// Seconds before a retry of a store that was unavailable.
+const UNAVAILABLE: u64 = 1;
 /// The media type of problem details.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -33,6 +35,8 @@ pub(crate) struct Problem {
     scope: Option<Scope>,
     /// The quota that would be exceeded.
     quota: Option<QuotaExceeded>,
+    /// Seconds until the same request may succeed.
+    retry_after: Option<u64>,
 }
 
 /// A quota, and what of it is used.
@@ -99,7 +103,14 @@ pub(crate) struct ProblemBody<'a> {
 impl Problem {
     /// A problem with a message.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), failures: Vec::new(), scope: None, quota: None }
+        Self {
+            code,
+            detail: detail.into(),
+            failures: Vec::new(),
+            scope: None,
+            quota: None,
+            retry_after: None,
+        }
     }
 
     /// The problem of a bare status, as the router returns it for an unknown route.
@@ -191,6 +202,17 @@ impl Problem {
             }
             _ => None,
         }
+    }
+
+    /// The same, with the seconds until the same request may succeed.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The seconds until the same request may succeed, if it may.
+    pub(crate) fn retry(&self) -> Option<u64> {
+        let unavailable = self.code.facts().1 == StatusCode::SERVICE_UNAVAILABLE;
+        self.retry_after.or(unavailable.then_some(UNAVAILABLE))
     }
 
     /// Parts of the service are not ready.

@@ -11,6 +11,7 @@ use ledger::command_label;
 use ledger::id::Tenant;
 
 use super::actor::Actor;
+use super::rate::CallerRates;
 use crate::http::errors::{Code, Problem};
 use crate::http::principal::{AuthMethod, AuthMode, Principal};
 
@@ -45,6 +46,8 @@ pub(crate) struct Gate {
     /// The tenant of callers whose credential names none.
     pub(crate) home: Tenant,
     pub(crate) access: Arc<AccessService>,
+    /// The rate limit of callers, if there is one.
+    pub(crate) rates: Option<Arc<CallerRates>>,
 }
 
 /// Gives a request its principal, or refuses it.
@@ -57,8 +60,16 @@ pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     let recognised = gate.principal(request.headers(), gateway);
     match command_label::scope(AUTH, recognised).await {
         Ok(principal) => {
+            let rates = gate.rates.as_deref();
+            let left = rates.map(|rates| rates.admit(&principal.tenant, &principal.subject));
+            let headers = match left.transpose() {
+                Ok(headers) => headers.unwrap_or_default(),
+                Err(problem) => return problem.into_response(),
+            };
             request.extensions_mut().insert(principal);
-            next.run(request).await
+            let mut answer = next.run(request).await;
+            answer.headers_mut().extend(headers);
+            answer
         }
         Err(problem) => problem.into_response(),
     }

@@ -7,9 +7,6 @@ use axum::response::{IntoResponse, Response};
 use super::request_id::RequestId;
 use crate::http::errors::{PROBLEM_JSON, Problem};
 
-/// Seconds before a retry of a store that was unavailable.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
 /// Writes every answer that is an error as problem details. The router's own errors, for an unknown
 /// path or method, have a status only.
 pub(crate) fn render(mut response: Response, id: &RequestId) -> Response {
@@ -30,8 +27,8 @@ fn write(problem: &Problem, status: StatusCode, id: &RequestId, told: &Response)
     if let Some(challenge) = problem.challenge().and_then(|it| HeaderValue::try_from(it).ok()) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    if let Some(seconds) = problem.retry() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     let form = HeaderValue::from_static(PROBLEM_JSON);
     response.headers_mut().insert(header::CONTENT_TYPE, form);

@@ -324,6 +324,7 @@ fn codes(
         "415" => {
             vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
         }
+        "429" => vec![Some((C::RateLimited, "a caller may make 50 requests a second"))],
         "500" => vec![
             Some((C::Internal, "something went wrong here; the log knows more")),
             Some((C::StoreMisconfigured, "a store is missing, or of another shape")),

@@ -1,6 +1,7 @@
 //! Callers: who is let in, to what, and what nobody is told.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use axum::http::HeaderValue;
 use ledger::access::{AccessCommand, ApiKey, KeyId, Scope, TenantLimits};
@@ -13,7 +14,7 @@ use tracing::Level;
 use super::logs::Lines;
 use super::world::{HttpAnswer, HttpFixture, Mood, request};
 use crate::http::middleware::auth::OPEN;
-use crate::http::{Actor, AuthMethod, AuthMode, GatewayCaller};
+use crate::http::{Actor, AllowedHosts, AuthMethod, AuthMode, GatewayCaller, Limits, RatePolicy};
 
 const ALL: [Scope; 6] = Scope::ALL;
 
@@ -418,6 +419,27 @@ async fn a_tenant_s_limits_are_those_of_its_callers() {
     assert_eq!(url["expires_in"], 30);
     let free = world.call_as(&free, "POST /asset").await.json();
     assert_eq!(free["expires_in"], 900);
+}
+
+#[tokio::test]
+async fn each_caller_has_a_rate_and_learns_what_is_left_of_it() {
+    let [per_second, burst] = [1, 3].map(|it| NonZeroU32::new(it).unwrap());
+    let limits = Limits { rate: Some(RatePolicy { per_second, burst }), ..Limits::default() };
+    let world = HttpFixture::guarded(AuthMode::Required, AllowedHosts::Any, limits);
+    let (key, other) = (world.key("main", &ALL).await, world.key("other", &ALL).await);
+    for left in ["2", "1", "0"] {
+        let answer = world.call_as(&key, "GET /me").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["ratelimit"], format!("\"caller\";r={left}"));
+        assert_eq!(answer.headers["ratelimit-policy"], "\"caller\";q=3;w=3");
+    }
+    let refused = world.call_as(&key, "POST /asset").await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (429, "rate.limited".into()));
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(world.call_as(&other, "GET /me").await.status, 200);
+    // Strangers take nothing from a caller, and open routes take nothing from anyone.
+    assert_eq!(world.call("GET /me").await.status, 401);
+    assert!(!world.call("GET /healthz").await.headers.contains_key("ratelimit"));
 }
 
 #[tokio::test]

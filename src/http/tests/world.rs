@@ -64,7 +64,7 @@ impl HttpFixture {
         Self::guarded(auth, AllowedHosts::Any, Limits::default())
     }
 
-    fn guarded(auth: AuthMode, hosts: AllowedHosts, limits: Limits) -> Self {
+    pub(crate) fn guarded(auth: AuthMode, hosts: AllowedHosts, limits: Limits) -> Self {
         let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(FixtureBucket::default()));
         let effects = Arc::new(Repeating::default());
         let ready = Arc::new(Mutex::new(None));
