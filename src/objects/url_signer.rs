@@ -1,6 +1,6 @@
-//! Signs URLs by AWS's signature version 4, byte for byte as the SDK does, but without its machinery
-//! for calls: a signature costs microseconds. The SDK is asked only where the bucket is, and is
-//! given a placeholder for credentials then.
+//! Signs URLs by AWS's signature version 4, byte for byte as the SDK does, but without its
+//! machinery for calls: a signature costs microseconds. The SDK is asked only where the bucket is,
+//! and is given a placeholder for credentials then.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
