@@ -7,10 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
-use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
-use tower::ServiceExt;
+use tower::{ServiceExt, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::{AllowedHosts, AllowedOrigins, bare, spelt};
@@ -51,19 +49,14 @@ pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
 
 /// `router` with CORS for these origins. The layer treats each OPTIONS request as a preflight, but
 /// only one that names its method is.
-pub(crate) fn shared(router: Router, pages: AllowedOrigins) -> Router {
-    let bare = router.clone();
-    let asked = move |request: Request, next: Next| {
-        let bare = bare.clone();
-        async move {
-            let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-            if request.method() != Method::OPTIONS || asks {
-                return next.run(request).await;
-            }
-            bare.oneshot(request).await.into_response()
-        }
-    };
-    router.layer(layer(pages)).layer(from_fn(asked))
+pub(crate) fn shared(bare: Router, pages: AllowedOrigins) -> Router {
+    let with_cors = bare.clone().layer(layer(pages));
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let own = request.method() == Method::OPTIONS && !asks;
+        let router = if own { &bare } else { &with_cors };
+        router.clone().oneshot(request)
+    }))
 }
 
 /// The pages of `--cors-origin`, and those under the URLs of `--public-url`.
