@@ -13,6 +13,7 @@ use ledger::Effects;
 use ledger::access::TenantLimits;
 use ledger::asset::Declaration;
 use ledger::id::Tenant;
+use ledger::time;
 use projections::TotalsReader;
 use projections::totals::{TenantFigures, Usage};
 
@@ -105,7 +106,8 @@ impl Quotas {
         for (name, limit, since, asked) in quotas {
             let (Some(limit), used) = (limit, figure(name).saturating_add(since)) else { continue };
             if used.saturating_add(asked) > limit {
-                return Err(QuotaExceeded { name, limit, used, as_of: Some(usage.as_of) });
+                let as_of = Some(time::format(usage.as_of));
+                return Err(QuotaExceeded { name, limit, used, as_of });
             }
         }
         minutes.entry(now.timestamp().div_euclid(60)).or_default().add(asked);

@@ -5,15 +5,13 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::access::{AccessRefusal, AccessRejection, Scope};
 use ledger::asset::{InvalidField, Rejection};
 use ledger::error::{StoreErrorKind, chain};
 use ledger::id::AssetId;
 use ledger::service::Refusal;
-use ledger::time;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::code::Code;
@@ -34,13 +32,13 @@ pub(crate) struct Problem {
     /// The scope that the caller lacks.
     scope: Option<Scope>,
     /// The quota that would be exceeded.
-    quota: Option<QuotaExceeded>,
+    quota: Option<Box<QuotaExceeded>>,
     /// Seconds until the same request may succeed.
     retry_after: Option<u64>,
 }
 
 /// A quota, and what of it is used.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Quota)]
 pub(crate) struct QuotaExceeded {
     /// The name of the limit.
@@ -50,13 +48,9 @@ pub(crate) struct QuotaExceeded {
     /// The amount in use; for `object_bytes`, that of this object.
     pub(crate) used: u64,
     /// The time at which the usage was counted.
-    #[serde(rename = "asOf", skip_serializing_if = "Option::is_none", serialize_with = "shown")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub(crate) as_of: Option<DateTime<Utc>>,
-}
-
-fn shown<S: Serializer>(at: &Option<DateTime<Utc>>, to: S) -> Result<S::Ok, S::Error> {
-    at.map(time::format).serialize(to)
+    #[serde(rename = "asOf", skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub(crate) as_of: Option<String>,
 }
 
 /// A part of the service that is not ready.
@@ -97,7 +91,7 @@ pub(crate) struct ProblemBody<'a> {
     failures: &'a [ReadinessFailure],
     /// The quota that would be exceeded; only with `quota.exceeded`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    quota: Option<QuotaExceeded>,
+    quota: Option<&'a QuotaExceeded>,
 }
 
 impl Problem {
@@ -141,12 +135,12 @@ impl Problem {
 
     /// A quota of the tenant would be exceeded.
     pub(crate) fn quota(quota: QuotaExceeded) -> Self {
-        let QuotaExceeded { name, limit, used, .. } = quota;
+        let QuotaExceeded { name, limit, used, .. } = &quota;
         let detail = format!(
             "this tenant's limit {name} is {limit}, and {used} are used; purge assets, or ask its \
              operator for more"
         );
-        Self { quota: Some(quota), ..Self::new(Code::QuotaExceeded, detail) }
+        Self { quota: Some(Box::new(quota)), ..Self::new(Code::QuotaExceeded, detail) }
     }
 
     /// The tenant was never created.
@@ -279,7 +273,7 @@ impl Problem {
             request_id,
             error_message: &self.detail,
             failures: &self.failures,
-            quota: self.quota,
+            quota: self.quota.as_deref(),
         }
     }
 }

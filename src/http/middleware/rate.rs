@@ -1,8 +1,8 @@
 //! The rate limit of each caller, and its headers.
 //!
 //! The limit is one of this process, by the caller's subject: a client is never limited by its
-//! address, which many share behind one proxy. The headers are those of the IETF draft "RateLimit
-//! header fields for HTTP".
+//! address, which many share behind one proxy. The headers are those of the IETF draft
+//! `draft-ietf-httpapi-ratelimit-headers`.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};

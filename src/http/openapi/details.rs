@@ -238,6 +238,28 @@ fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> 
 
 const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
 
+/// The refusals of a caller.
+fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>> {
+    use Code as C;
+    let if_keyed = |code: C, detail| keyed.then_some((code, detail));
+    vec![
+        if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
+            .filter(|_| path != "/me"),
+        if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
+        if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared")
+            .filter(|_| method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)),
+        if_keyed(C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used")
+            .filter(|_| method == "post" && path == "/asset"),
+        Some((C::HostForbidden, "this server does not answer under that name")),
+        Some((C::OriginForbidden, "pages of this origin may not use this API")),
+        (path == "/asset/{id}" && method == "get").then_some((
+            C::AssetNotDownloadable,
+            "Unable to download: Asset 019aaf6b-5a00-7123-8456-0123456789ab is marked as \
+             CREATED, must be marked UPLOADED to retrieve.",
+        )),
+    ]
+}
+
 /// The other refusals of a request.
 fn codes(
     path: &str,
@@ -255,29 +277,12 @@ fn codes(
     let of_access = of_keys || path == "/access";
     let changes_keys = of_keys && method != "get";
     let full = (C::AccessFull, "the tenant's access has as many events as it may have");
-    let if_keyed = |code: C, detail| keyed.then_some((code, detail));
     let told: Vec<Option<ErrorExample>> = match status {
         "401" => vec![
             Some((C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…")),
             Some((C::CredentialInvalid, "the API key is not accepted")),
         ],
-        "403" => vec![
-            if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
-                .filter(|_| path != "/me"),
-            if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
-            if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared").filter(|_| {
-                method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)
-            }),
-            if_keyed(C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used")
-                .filter(|_| method == "post" && path == "/asset"),
-            Some((C::HostForbidden, "this server does not answer under that name")),
-            Some((C::OriginForbidden, "pages of this origin may not use this API")),
-            (path == "/asset/{id}" && method == "get").then_some((
-                C::AssetNotDownloadable,
-                "Unable to download: Asset 019aaf6b-5a00-7123-8456-0123456789ab is marked as \
-                 CREATED, must be marked UPLOADED to retrieve.",
-            )),
-        ],
+        "403" => forbidden(path, method, keyed),
         "404" => vec![
             if_takes("id", C::AssetNotFound, NOT_FOUND).filter(|_| of_assets),
             if_takes("id", C::KeyNotFound, "there is no such key").filter(|_| of_keys),
