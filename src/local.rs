@@ -37,6 +37,7 @@ use crate::bucket::{Bucket, HandleOutcome};
 use crate::checks;
 use crate::cors;
 use crate::http::{AllowedHosts, Api, AuthMode, Check, Limits, only_metrics, with_meter};
+use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{DeliveryOutcome, Receiver};
@@ -70,6 +71,8 @@ pub struct LocalOptions {
     pub public_urls: Vec<String>,
     /// Who decides which requests are served.
     pub auth: AuthMode,
+    /// The issuers whose tokens are accepted, if any.
+    pub issuers: Option<AuthConfig>,
     /// The address of `/metrics`, apart from the API.
     pub metrics_listen: Option<SocketAddr>,
     /// The tenant of callers without a credential.
@@ -140,7 +143,10 @@ impl LocalServer {
         let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
-        let parts = (service, options.tenant, options.auth);
+        let tokens = options
+            .issuers
+            .map(|issuers| Arc::new(TokenVerifier::new(issuers, Arc::new(SystemEffects))));
+        let parts = (service, options.tenant, options.auth, tokens);
         let router = api_router(&stores, parts, presigner, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let meter = Arc::new(meter);
@@ -205,9 +211,12 @@ fn service(
     Arc::new(service.noting(stores.absences()).guarded(contradicted))
 }
 
+/// The commands, the home tenant, and who decides about callers.
+type ApiParts = (Arc<LedgerService>, Tenant, AuthMode, Option<Arc<TokenVerifier>>);
+
 fn api_router(
     stores: &LocalStores,
-    (service, tenant, auth): (Arc<LedgerService>, Tenant, AuthMode),
+    (service, tenant, auth, tokens): ApiParts,
     presigner: Arc<S3Objects>,
     hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
@@ -224,6 +233,7 @@ fn api_router(
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner,
         access: Arc::new(AccessService::new(stores.journal.clone(), Arc::new(SystemEffects))),
+        tokens,
         auth,
         tenant,
         effects: Arc::new(SystemEffects),

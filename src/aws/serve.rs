@@ -15,6 +15,7 @@ use crate::http::{
     AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, only_metrics, router, watch,
     with_meter,
 };
+use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::prometheus::Prometheus;
 use crate::server::{BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
@@ -32,6 +33,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Who decides which requests are served.
     pub auth: AuthMode,
+    /// The issuers whose tokens are accepted, if any.
+    pub issuers: Option<AuthConfig>,
     /// The address of `/metrics`, apart from the API.
     pub metrics_listen: Option<SocketAddr>,
     /// The S3 endpoint's URL for clients, if it differs from the one that this process uses.
@@ -76,7 +79,7 @@ impl AwsServer {
         let clients = Clients::new(shared, API_OPERATION).signing_for(options.s3_url.as_deref());
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Deployment::new(options.config, clients);
-        let api = api(&parts, &tables, hosts, options.auth);
+        let api = api(&parts, &tables, hosts, (options.auth, options.issuers));
         let metrics = match options.metrics_listen {
             Some(address) => Some(BoundListener::bind("--metrics-listen", address).await?),
             None => None,
@@ -136,7 +139,12 @@ impl AwsServer {
     }
 }
 
-fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts, auth: AuthMode) -> Api {
+fn api(
+    parts: &Deployment,
+    tables: &[Arc<dyn Check>],
+    hosts: AllowedHosts,
+    (auth, issuers): (AuthMode, Option<AuthConfig>),
+) -> Api {
     let stores = ports::all(
         parts.journal.clone(),
         parts.views.clone(),
@@ -149,6 +157,7 @@ fn api(parts: &Deployment, tables: &[Arc<dyn Check>], hosts: AllowedHosts, auth:
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         access: parts.access(),
+        tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
         auth,
         tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),
@@ -205,7 +214,7 @@ mod tests {
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
         let config = Config { journal, views, bucket, tenant, shards: 8 };
         let parts = Deployment::new(config, clients);
-        let router = router(api(&parts, &[], AllowedHosts::Any, AuthMode::None));
+        let router = router(api(&parts, &[], AllowedHosts::Any, (AuthMode::None, None)));
         (engine, router)
     }
 

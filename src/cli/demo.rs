@@ -60,6 +60,7 @@ fn options(data: PathBuf) -> LocalOptions {
         cors_origins: Vec::new(),
         public_urls: Vec::new(),
         auth: AuthMode::None,
+        issuers: None,
         metrics_listen: None,
         tenant: Tenant::default(),
         any_host: false,

@@ -17,6 +17,7 @@ use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
 use super::principal::AuthMode;
 use super::readiness::Check;
+use crate::jwt::TokenVerifier;
 use crate::presign::Presigner;
 
 /// The state of the API. A clone shares it.
@@ -34,6 +35,8 @@ pub struct Api {
     pub presigner: Arc<dyn Presigner>,
     /// The keys and limits of tenants.
     pub access: Arc<AccessService>,
+    /// Checks tokens; without, no issuer is trusted.
+    pub tokens: Option<Arc<TokenVerifier>>,
     /// Who decides which requests are served.
     pub auth: AuthMode,
     /// The tenant of callers whose credential names none.
@@ -86,7 +89,12 @@ impl FromRef<SharedApi> for Api {
 impl Api {
     /// What decides about callers.
     pub(super) fn gate(&self) -> Gate {
-        Gate { mode: self.auth, home: self.tenant.clone(), access: Arc::clone(&self.access) }
+        Gate {
+            mode: self.auth,
+            home: self.tenant.clone(),
+            access: Arc::clone(&self.access),
+            tokens: self.tokens.clone(),
+        }
     }
 
     /// The current state of the asset; also of a purged one.

@@ -78,6 +78,7 @@ async fn start(day: &Day) -> anyhow::Result<LocalServer> {
         public_urls: Vec::new(),
         cors_origins: Vec::new(),
         auth: AuthMode::None,
+        issuers: None,
         metrics_listen: None,
         tenant: "main".parse()?,
         any_host: false,
