@@ -15,7 +15,7 @@ use super::token::Token;
 use super::trust::{AuthConfig, TrustedIssuer};
 
 /// How long a token that was accepted is not checked again.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 /// Tokens that are remembered.
 const TOKENS_MAX: usize = 4_096;
 
@@ -24,8 +24,11 @@ pub struct TokenVerifier {
     issuers: Vec<(Arc<TrustedIssuer>, CachedKeys)>,
     effects: Arc<dyn Effects>,
     /// By the SHA-256 of the token, so that no token is kept.
-    remembered: Mutex<HashMap<[u8; 32], (Arc<JudgedToken>, Instant)>>,
+    remembered: Mutex<HashMap<[u8; 32], RememberedToken>>,
 }
+
+/// What an accepted token said, and when it was checked.
+type RememberedToken = (Arc<JudgedToken>, Instant);
 
 /// Why nobody was recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Tokens of an issuer as an operator sets them up, with the real program.
 
+#[allow(dead_code, reason = "the unit tests use all of it")]
 #[path = "../../src/jwt/tests/issuer.rs"]
 mod issuer;
 

@@ -1,5 +1,7 @@
 //! Every clause of the judgement, at its edge.
 
+#![allow(clippy::needless_pass_by_value, reason = "claims are written where they are used")]
+
 use serde_json::json;
 
 use super::*;

@@ -191,7 +191,7 @@ impl Inner {
             let (mut issuer, mut keys) = (self.url.clone(), format!("{}/keys", self.url));
             match self.conduct {
                 Conduct::OtherIssuer => issuer.push('/'),
-                Conduct::InsecureKeys => keys = "http://keys.example/".to_owned(),
+                Conduct::InsecureKeys => keys = String::from("http://keys.example/"),
                 _ => {}
             }
             return json!({"issuer": issuer, "jwks_uri": keys, "other": 1}).to_string();
