@@ -99,3 +99,6 @@ impl TokenVerifier {
         remembered.insert(hash, (Arc::clone(judged), Instant::now()));
     }
 }
+
+#[cfg(test)]
+mod tests;

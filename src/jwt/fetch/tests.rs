@@ -41,6 +41,9 @@ async fn an_issuer_that_answers_badly_gives_no_keys() {
     issuer.behave(Conduct::OtherIssuer);
     let stated = json!({"jwks_uri": format!("{}/keys", issuer.url)});
     assert!(fetched(&issuer, stated).await.unwrap().has("one"));
+    let in_clear = issuer.url.replace("http:", "https:");
+    let in_clear = json!({"jwks_uri": format!("{in_clear}/keys")});
+    assert!(fetched(&issuer, in_clear).await.is_err(), "https is not given up");
     let nobody = json!({"jwks_uri": "http://127.0.0.1:1/keys"});
     assert!(fetched(&issuer, nobody).await.is_err());
 }
