@@ -12,6 +12,7 @@ mod cors;
 #[cfg(feature = "local")]
 pub mod export;
 pub mod http;
+pub mod jwt;
 #[cfg(any(feature = "lambda", test))]
 pub mod lambda;
 #[cfg(feature = "local")]

@@ -39,6 +39,7 @@ use crate::cors;
 use crate::http::{
     AllowedHosts, Api, AuthMode, Check, Limits, RatePolicy, only_metrics, with_meter,
 };
+use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::objects::S3Objects;
 use crate::prometheus::Prometheus;
 use crate::s3::{DeliveryOutcome, Receiver};
@@ -74,6 +75,8 @@ pub struct LocalOptions {
     pub auth: AuthMode,
     /// The rate limit of each caller.
     pub rate: Option<RatePolicy>,
+    /// The issuers whose tokens are accepted, if any.
+    pub issuers: Option<AuthConfig>,
     /// The address of `/metrics`, apart from the API.
     pub metrics_listen: Option<SocketAddr>,
     /// The tenant of callers without a credential.
@@ -144,8 +147,11 @@ impl LocalServer {
         let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
         let own = own.into_iter().chain(status.checks());
+        let tokens = options
+            .issuers
+            .map(|issuers| Arc::new(TokenVerifier::new(issuers, Arc::new(SystemEffects))));
         let limits = Limits { rate: options.rate, ..Limits::default() };
-        let parts = (service, options.tenant, options.auth, limits);
+        let parts = (service, options.tenant, options.auth, tokens, limits);
         let router = api_router(&stores, parts, presigner, hosts, own.collect(), progress);
         let router = cors::shared(router, pages);
         let meter = Arc::new(meter);
@@ -210,9 +216,12 @@ fn service(
     Arc::new(service.noting(stores.absences()).guarded(contradicted))
 }
 
+/// The commands, the home tenant, and who decides about callers.
+type ApiParts = (Arc<LedgerService>, Tenant, AuthMode, Option<Arc<TokenVerifier>>, Limits);
+
 fn api_router(
     stores: &LocalStores,
-    (service, tenant, auth, limits): (Arc<LedgerService>, Tenant, AuthMode, Limits),
+    (service, tenant, auth, tokens, limits): ApiParts,
     presigner: Arc<S3Objects>,
     hosts: AllowedHosts,
     own: Vec<Arc<dyn Check>>,
@@ -229,6 +238,7 @@ fn api_router(
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner,
         access: Arc::new(AccessService::new(stores.journal.clone(), Arc::new(SystemEffects))),
+        tokens,
         auth,
         tenant,
         effects: Arc::new(SystemEffects),

@@ -29,6 +29,8 @@ pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION};
 #[cfg(any(feature = "lambda", test))]
 pub(crate) use config::auth_of_function;
 #[cfg(feature = "local")]
-pub(crate) use config::{AUTH, BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
+pub(crate) use config::{
+    AUTH, AUTH_CONFIG, BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE,
+};
 pub use config::{Config, ConfigError};
 pub use deployment::Deployment;

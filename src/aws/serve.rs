@@ -15,6 +15,7 @@ use crate::http::{
     AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, RatePolicy, only_metrics, router,
     watch, with_meter,
 };
+use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::prometheus::Prometheus;
 use crate::server::{BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
@@ -34,6 +35,8 @@ pub struct ServeOptions {
     pub auth: AuthMode,
     /// The rate limit of each caller.
     pub rate: Option<RatePolicy>,
+    /// The issuers whose tokens are accepted, if any.
+    pub issuers: Option<AuthConfig>,
     /// The address of `/metrics`, apart from the API.
     pub metrics_listen: Option<SocketAddr>,
     /// The S3 endpoint's URL for clients, if it differs from the one that this process uses.
@@ -79,7 +82,8 @@ impl AwsServer {
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Deployment::new(options.config, clients);
         let limits = Limits { rate: options.rate, ..Limits::default() };
-        let api = api(&parts, &tables, hosts, (options.auth, limits));
+        let callers = (options.auth, options.issuers, limits);
+        let api = api(&parts, &tables, hosts, callers);
         let metrics = match options.metrics_listen {
             Some(address) => Some(BoundListener::bind("--metrics-listen", address).await?),
             None => None,
@@ -143,7 +147,7 @@ fn api(
     parts: &Deployment,
     tables: &[Arc<dyn Check>],
     hosts: AllowedHosts,
-    (auth, limits): (AuthMode, Limits),
+    (auth, issuers, limits): (AuthMode, Option<AuthConfig>, Limits),
 ) -> Api {
     let stores = ports::all(
         parts.journal.clone(),
@@ -157,6 +161,7 @@ fn api(
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         access: parts.access(),
+        tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
         auth,
         tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),
@@ -213,8 +218,8 @@ mod tests {
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
         let config = Config { journal, views, bucket, tenant, shards: 8 };
         let parts = Deployment::new(config, clients);
-        let router =
-            router(api(&parts, &[], AllowedHosts::Any, (AuthMode::None, Limits::default())));
+        let callers = (AuthMode::None, None, Limits::default());
+        let router = router(api(&parts, &[], AllowedHosts::Any, callers));
         (engine, router)
     }
 

@@ -61,6 +61,7 @@ fn options(data: PathBuf) -> LocalOptions {
         public_urls: Vec::new(),
         auth: AuthMode::None,
         rate: None,
+        issuers: None,
         metrics_listen: None,
         tenant: Tenant::default(),
         any_host: false,

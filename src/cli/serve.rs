@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use ledger::id::Tenant;
 use ledger::signer::Signer;
@@ -18,9 +18,11 @@ use super::store_options::StoreKind;
 use super::values;
 use crate::aws::serve::{self, AwsServer};
 use crate::aws::{
-    AUTH, BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
+    AUTH, AUTH_CONFIG, BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE,
+    sdk_config,
 };
 use crate::http::{AuthMode, RatePolicy, spelt};
+use crate::jwt::AuthConfig;
 use crate::local::{LocalOptions, LocalServer};
 use crate::scheduled::{CheckpointPlan, SchedulePlan};
 use crate::server::DRAIN;
@@ -81,9 +83,13 @@ pub(super) struct Serve {
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
     /// Who decides which requests are served. `none`: nobody; the default on loopback. `required`:
-    /// each request needs an API key, which names the tenant in the place of --tenant.
+    /// each request needs an API key, or a token of --auth-config, which names its tenant.
     #[arg(long, env = AUTH, value_enum)]
     auth: Option<AuthChoice>,
+    /// With --auth required, a JSON file of the issuers whose tokens (JWT) are accepted beside API
+    /// keys. The environment variable may also hold the JSON itself.
+    #[arg(long, env = AUTH_CONFIG, value_name = "FILE")]
+    auth_config: Option<String>,
     /// With --auth required, allow addresses other than loopback: TLS ends in front of this
     /// process, so that no key is sent in the clear. --public-url names the host.
     #[arg(long, env = "ASSET_LEDGER_BEHIND_TLS")]
@@ -196,18 +202,20 @@ struct TableOptions {
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let auth = self.auth_mode()?;
+        let issuers = self.issuers(auth)?;
         let stop = SignalListener::heed()?;
         match self.store {
             StoreKind::Sqlite => {
                 let plan = self.looking.plan()?;
-                let local = LocalServer::start_with(self.on_folder(auth), plan).await?;
+                let local = LocalServer::start_with(self.on_folder(auth, issuers), plan).await?;
                 greet(&local.api_url(), &local.s3_url(), auth);
                 stop.wait_unless(local.lost(), local.stop()).await
             }
             StoreKind::Dynamodb => {
                 self.looking.refuse()?;
                 let bucket = format!("bucket {}", self.tables.bucket.as_deref().unwrap_or("?"));
-                let server = AwsServer::serve(self.on_aws(auth), &sdk_config().await).await?;
+                let server =
+                    AwsServer::serve(self.on_aws(auth, issuers), &sdk_config().await).await?;
                 greet(server.url(), &bucket, auth);
                 stop.wait(server.stop()).await
             }
@@ -279,7 +287,22 @@ impl Serve {
         Some(RatePolicy { per_second, burst: self.burst.unwrap_or(twice) })
     }
 
-    fn on_folder(self, auth: AuthMode) -> LocalOptions {
+    /// The issuers whose tokens are accepted.
+    fn issuers(&self, auth: AuthMode) -> anyhow::Result<Option<AuthConfig>> {
+        let Some(given) = &self.auth_config else { return Ok(None) };
+        if auth != AuthMode::Required {
+            bail!("--auth-config is for --auth required: without it no token is looked at");
+        }
+        let json = if given.trim_start().starts_with('{') {
+            given.clone()
+        } else {
+            std::fs::read_to_string(given).with_context(|| format!("--auth-config {given}"))?
+        };
+        let config = AuthConfig::parse(&json);
+        Ok(Some(config.map_err(|error| anyhow!("--auth-config: {error}"))?))
+    }
+
+    fn on_folder(self, auth: AuthMode, issuers: Option<AuthConfig>) -> LocalOptions {
         LocalOptions {
             rate: self.rate_policy(),
             data: self.folder.data.unwrap_or_default(),
@@ -289,6 +312,7 @@ impl Serve {
             cors_origins: self.cors_origin,
             public_urls: self.public_url,
             auth,
+            issuers,
             metrics_listen: self.metrics_listen,
             tenant: self.tenant,
             any_host: self.insecure_no_auth,
@@ -296,7 +320,7 @@ impl Serve {
         }
     }
 
-    fn on_aws(self, auth: AuthMode) -> serve::ServeOptions {
+    fn on_aws(self, auth: AuthMode, issuers: Option<AuthConfig>) -> serve::ServeOptions {
         let rate = self.rate_policy();
         let TableOptions { journal_table, views_table, bucket, shards } = self.tables;
         let config = Config {
@@ -311,6 +335,7 @@ impl Serve {
             config,
             listen: self.listen,
             auth,
+            issuers,
             metrics_listen: self.metrics_listen,
             s3_url: self.s3_url,
             cors_origins: self.cors_origin,

@@ -19,6 +19,7 @@ use super::middleware::rate::{CallerRates, RatePolicy};
 use super::principal::AuthMode;
 use super::quotas::Quotas;
 use super::readiness::Check;
+use crate::jwt::TokenVerifier;
 use crate::presign::Presigner;
 
 /// The state of the API. A clone shares it.
@@ -36,6 +37,8 @@ pub struct Api {
     pub presigner: Arc<dyn Presigner>,
     /// The keys and limits of tenants.
     pub access: Arc<AccessService>,
+    /// Checks tokens; without, no issuer is trusted.
+    pub tokens: Option<Arc<TokenVerifier>>,
     /// Who decides which requests are served.
     pub auth: AuthMode,
     /// The tenant of callers whose credential names none.
@@ -99,7 +102,7 @@ impl Api {
     pub(super) fn gate(&self) -> Gate {
         let rates = self.limits.rate.map(|policy| Arc::new(CallerRates::new(policy)));
         let (home, access) = (self.tenant.clone(), Arc::clone(&self.access));
-        Gate { mode: self.auth, home, access, rates }
+        Gate { mode: self.auth, home, access, tokens: self.tokens.clone(), rates }
     }
 
     /// The current state of the asset; also of a purged one.

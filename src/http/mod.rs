@@ -38,6 +38,7 @@ pub use middleware::request_id::RequestId;
 use middleware::{around, auth, deadline, panics};
 #[cfg(feature = "local")]
 pub(crate) use origins::bare;
+pub(crate) use origins::is_this_machine;
 pub use origins::{AllowedOrigins, spelt};
 pub use principal::{AuthMethod, AuthMode};
 use quotas::Quotas;
@@ -52,7 +53,11 @@ pub fn router(api: Api) -> Router {
     let around = Surroundings { effects: api.effects.clone(), hosts: api.hosts.clone() };
     let quotas = Arc::new(Quotas::new(Arc::clone(&api.totals), api.effects.clone()));
     routes
-        .layer(Extension(openapi::Document::of(description, api.auth == AuthMode::Required)))
+        .layer(Extension(openapi::Document::of(
+            description,
+            api.auth == AuthMode::Required,
+            api.tokens.is_some(),
+        )))
         .layer(from_fn_with_state(api.gate(), auth::admit))
         .layer(MapFutureLayer::new(move |route: RouteFuture<Infallible>| {
             let answer = panics::catch(route.unwrap_or_else(|never| match never {}));

@@ -11,7 +11,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
 
 use super::errors::{PROBLEM_JSON, ProblemBody};
@@ -46,22 +46,40 @@ pub(super) struct Document(Arc<str>);
 impl Document {
     /// Completes the description: every operation can fail with the service's own errors, and every
     /// error is a problem document. Without keys, no operation states a scope.
-    pub(super) fn of(mut description: OpenApi, with_keys: bool) -> Self {
+    pub(super) fn of(mut description: OpenApi, with_keys: bool, with_tokens: bool) -> Self {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("API key");
         if let Some(components) = description.components.as_mut().filter(|_| with_keys) {
             components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer.build()));
         }
+        if let Some(components) = description.components.as_mut().filter(|_| with_tokens) {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+            components.add_security_scheme(JWT_SCHEME, SecurityScheme::Http(bearer.build()));
+        }
         for (path, item) in &mut description.paths.paths {
-            operations(item).for_each(|operation| complete(path, operation, with_keys));
+            for operation in operations(item) {
+                complete(path, operation, with_keys);
+                if let Some(needs) = operation.security.as_mut().filter(|_| with_tokens) {
+                    needs.extend(needs.clone().iter().filter_map(by_token));
+                }
+            }
         }
         let mut document = serde_json::to_value(&description).unwrap_or_default();
-        details::complete(&mut document);
+        details::complete(&mut document, with_tokens);
         Self(document.to_string().into())
     }
 }
 
 /// The security scheme of API keys. A requirement of an operation lists the scope that it needs.
 const SCHEME: &str = "api_key";
+/// The security scheme of tokens: an alternative to a key, with the same scopes.
+const JWT_SCHEME: &str = "jwt";
+
+/// The same need, met by a token.
+fn by_token(need: &SecurityRequirement) -> Option<SecurityRequirement> {
+    let need = serde_json::to_value(need).ok()?;
+    let scopes: Vec<String> = serde_json::from_value(need.get(SCHEME)?.clone()).ok()?;
+    Some(SecurityRequirement::new(JWT_SCHEME, scopes))
+}
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()

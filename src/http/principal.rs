@@ -8,13 +8,14 @@ use ledger::access::{GrantedKey, Scope, Scopes, TenantAccess, TenantLimits};
 use ledger::id::Tenant;
 
 use super::middleware::actor::Actor;
+use crate::jwt::JudgedToken;
 
 /// Who decides which requests are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthMode {
     /// Nobody: every caller may do everything to the home tenant.
     None,
-    /// This process: every request needs an API key, which names its tenant.
+    /// This process: every request needs an API key or a token, which names its tenant.
     Required,
     /// API Gateway in front: a request that its authorizer did not let in is refused. The tenant is
     /// the home tenant.
@@ -41,7 +42,7 @@ pub enum AuthMethod {
     Anonymous,
     /// By an API key.
     ApiKey,
-    /// By a token that API Gateway checked.
+    /// By a token of an issuer.
     Jwt,
     /// By a signature that API Gateway checked.
     Iam,
@@ -104,6 +105,19 @@ impl Principal {
             limits: access.limits.clone(),
             expires_at: key.ends_at,
             method: AuthMethod::ApiKey,
+        }
+    }
+
+    /// The bearer of a token.
+    pub(crate) fn of_token(access: &TenantAccess, token: &JudgedToken) -> Self {
+        Self {
+            actor: Actor::new(&format!("{}{}", token.subject, token.acting)),
+            subject: Actor::new(&token.subject).as_str().to_owned(),
+            tenant: access.tenant.clone(),
+            scopes: token.scopes.clone(),
+            limits: access.limits.clone(),
+            expires_at: Some(token.expires_at),
+            method: AuthMethod::Jwt,
         }
     }
 

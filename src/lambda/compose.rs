@@ -16,6 +16,7 @@ use crate::aws::{
 use crate::bucket::Bucket;
 use crate::checks;
 use crate::http::{self, AllowedHosts, Api, Limits};
+use crate::jwt::TokenVerifier;
 use crate::system::SystemEffects;
 
 /// The time limit of a request, shorter than the function's: Lambda's own timeout would give no
@@ -27,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(12);
 /// # Errors
 /// If the environment does not name the tables and the bucket, or who decides about callers.
 pub async fn router() -> Result<Router, ConfigError> {
-    let (auth, parts) = (auth_of_function()?, reached_within(API_OPERATION).await?);
+    let ((auth, issuers), parts) = (auth_of_function()?, reached_within(API_OPERATION).await?);
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
     Ok(api::behind_gateway(http::router(Api {
         service: parts.service(),
@@ -36,6 +37,7 @@ pub async fn router() -> Result<Router, ConfigError> {
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         access: parts.access(),
+        tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
         auth,
         tenant: parts.config.tenant,
         effects: Arc::new(SystemEffects),

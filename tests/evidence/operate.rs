@@ -79,6 +79,7 @@ async fn start(day: &Day) -> anyhow::Result<LocalServer> {
         cors_origins: Vec::new(),
         auth: AuthMode::None,
         rate: None,
+        issuers: None,
         metrics_listen: None,
         tenant: "main".parse()?,
         any_host: false,

@@ -21,5 +21,6 @@ mod rows;
 mod run_books;
 mod server;
 mod terminal;
+mod tokens;
 mod usage;
 mod verify;

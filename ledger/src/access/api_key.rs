@@ -105,6 +105,9 @@ pub enum ApiKeyError {
 }
 
 impl ApiKey {
+    /// What every key begins with, and no JWT does.
+    pub const PREFIX: &str = "alk_";
+
     /// A new key of `tenant`.
     #[must_use]
     pub fn new(tenant: Tenant, id: KeyId, effects: &dyn Effects) -> Self {

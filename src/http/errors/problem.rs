@@ -15,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::code::Code;
+use crate::jwt::TokenRefusal;
 
 /// Characters of an invalid id that are returned: more than any id has.
 const SHOWN_MAX: usize = 128;
@@ -159,6 +160,19 @@ impl Problem {
         Self::of_store(error, "this tenant's access")
     }
 
+    /// A token is not accepted, or cannot be checked now.
+    pub(crate) fn of_token(refusal: TokenRefusal) -> Self {
+        match refusal {
+            TokenRefusal::Flawed(flaw) => {
+                Self::new(Code::TokenInvalid, format!("the token is not accepted: {flaw}"))
+            }
+            TokenRefusal::IssuerAway => {
+                let detail = "the issuer of the token does not give its keys; try again later";
+                Self::new(Code::IssuerUnavailable, detail)
+            }
+        }
+    }
+
     /// A command on the tenant's access was refused.
     pub(crate) fn of_refusal(refusal: AccessRefusal) -> Self {
         use AccessRejection as R;
@@ -187,7 +201,7 @@ impl Problem {
     pub(crate) fn challenge(&self) -> Option<String> {
         match self.code {
             Code::CredentialMissing => Some("Bearer realm=\"asset-ledger\"".to_owned()),
-            Code::CredentialInvalid | Code::CallerNameless => {
+            Code::CredentialInvalid | Code::TokenInvalid | Code::CallerNameless => {
                 Some("Bearer error=\"invalid_token\"".to_owned())
             }
             Code::ScopeMissing => {

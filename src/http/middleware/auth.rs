@@ -14,6 +14,7 @@ use super::actor::Actor;
 use super::rate::CallerRates;
 use crate::http::errors::{Code, Problem};
 use crate::http::principal::{AuthMethod, AuthMode, Principal};
+use crate::jwt::{TokenFlaw, TokenVerifier};
 
 /// Bytes of a credential: far more than a key has.
 const CREDENTIAL_MAX: usize = 8 << 10;
@@ -46,6 +47,8 @@ pub(crate) struct Gate {
     /// The tenant of callers whose credential names none.
     pub(crate) home: Tenant,
     pub(crate) access: Arc<AccessService>,
+    /// Checks tokens; without, no issuer is trusted.
+    pub(crate) tokens: Option<Arc<TokenVerifier>>,
     /// The rate limit of callers, if there is one.
     pub(crate) rates: Option<Arc<CallerRates>>,
 }
@@ -82,7 +85,7 @@ impl Gate {
         gateway: Option<GatewayCaller>,
     ) -> Result<Principal, Problem> {
         match self.mode {
-            AuthMode::Required => self.of_key(headers).await,
+            AuthMode::Required => self.of_bearer(headers).await,
             AuthMode::None => {
                 refuse_on_behalf_of(headers)?;
                 let (actor, method) = (Actor::default(), AuthMethod::Anonymous);
@@ -95,8 +98,30 @@ impl Gate {
         }
     }
 
-    async fn of_key(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        let key = bearer(headers)?;
+    async fn of_bearer(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let credential = bearer(headers)?;
+        match &self.tokens {
+            Some(tokens) if !credential.starts_with(ApiKey::PREFIX) => {
+                let principal = self.of_token(tokens, credential).await?;
+                refuse_on_behalf_of(headers).map(|()| principal)
+            }
+            _ => self.of_key(credential, headers).await,
+        }
+    }
+
+    async fn of_token(&self, tokens: &TokenVerifier, token: &str) -> Result<Principal, Problem> {
+        let judged = tokens.verify(token).await.map_err(Problem::of_token)?;
+        let access = self.access.current(&judged.tenant).await;
+        let access = access.map_err(|error| Problem::of_access(&error))?;
+        let access = access.ok_or_else(|| Problem::of_token(TokenFlaw::Tenant.into()))?;
+        refuse_suspended(&access)?;
+        Ok(Principal::of_token(&access, &judged))
+    }
+
+    async fn of_key(&self, key: &str, headers: &HeaderMap) -> Result<Principal, Problem> {
+        let key: ApiKey = key.parse().map_err(|why: ledger::access::ApiKeyError| {
+            Problem::new(Code::CredentialInvalid, why.to_string())
+        })?;
         let accepted =
             self.access.authenticate(&key).await.map_err(|error| Problem::of_access(&error))?;
         let detail = "the API key is not accepted: it is unknown, or it has ended";
@@ -138,8 +163,8 @@ fn refuse_suspended(access: &TenantAccess) -> Result<(), Problem> {
     if access.suspended { Err(suspended()) } else { Ok(()) }
 }
 
-/// The API key of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<ApiKey, Problem> {
+/// The credential of the one `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let invalid = |detail: String| Problem::new(Code::CredentialInvalid, detail);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
@@ -157,7 +182,7 @@ fn bearer(headers: &HeaderMap) -> Result<ApiKey, Problem> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(form());
     }
-    token.trim().parse().map_err(|why: ledger::access::ApiKeyError| invalid(why.to_string()))
+    Ok(token.trim())
 }
 
 /// The person for whom a key acts.

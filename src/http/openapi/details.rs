@@ -21,8 +21,8 @@ const ID: usize = 36;
 /// line ends, and those that change the direction of writing.
 const UNSAFE: &str = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069";
 
-/// Completes the description.
-pub(super) fn complete(document: &mut Value) {
+/// Completes the description; with tokens, if any are accepted.
+pub(super) fn complete(document: &mut Value, with_tokens: bool) {
     let (schemas, paths) = ("/components/schemas", "/paths");
     if let Some(Value::Object(schemas)) = document.pointer_mut(schemas) {
         complete_schemas(schemas);
@@ -32,6 +32,9 @@ pub(super) fn complete(document: &mut Value) {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
                 complete_parameters(path, operation);
                 complete_answers(path, method, operation);
+                if with_tokens {
+                    complete_tokens(operation);
+                }
             }
         }
     }
@@ -175,6 +178,21 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
             (name.to_owned(), json!({"value": problem(name, status, detail)}))
         });
         content["examples"] = Value::Object(examples.collect());
+    }
+}
+
+/// The refusals of a token.
+fn complete_tokens(operation: &mut Value) {
+    if operation["responses"].get("401").is_none() {
+        return;
+    }
+    for (code, detail) in [
+        (Code::TokenInvalid, "the token is not accepted: its exp is past, missing or no time"),
+        (Code::IssuerUnavailable, "the issuer of the token does not give its keys"),
+    ] {
+        let (name, status) = code.facts();
+        let content = &mut operation["responses"][status.as_str()]["content"][PROBLEM_JSON];
+        content["examples"][name] = json!({"value": problem(name, status, detail)});
     }
 }
 

@@ -425,7 +425,7 @@ async fn a_tenant_s_limits_are_those_of_its_callers() {
 async fn each_caller_has_a_rate_and_learns_what_is_left_of_it() {
     let [per_second, burst] = [1, 3].map(|it| NonZeroU32::new(it).unwrap());
     let limits = Limits { rate: Some(RatePolicy { per_second, burst }), ..Limits::default() };
-    let world = HttpFixture::guarded(AuthMode::Required, AllowedHosts::Any, limits);
+    let world = HttpFixture::guarded(AuthMode::Required, AllowedHosts::Any, limits, None);
     let (key, other) = (world.key("main", &ALL).await, world.key("other", &ALL).await);
     for left in ["2", "1", "0"] {
         let answer = world.call_as(&key, "GET /me").await;

@@ -1,11 +1,16 @@
 //! The codes of errors are the same in the program, in docs/API.md and in the description.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
+use serde_json::json;
 
 use super::world::HttpFixture;
 use crate::http::AuthMode;
+use crate::jwt::TokenVerifier;
+use crate::jwt::tests::config;
+use crate::system::SystemEffects;
 
 /// The program's one table, as text: a new code is always included here.
 const CODE: &str = include_str!("../errors/code.rs");
@@ -15,6 +20,10 @@ const BEFORE_ANY_ROUTE: (&str, u16) = ("server.busy", 503);
 /// Codes of no operation of the description.
 const OF_NO_OPERATION: [&str; 4] =
     ["request.invalid", "method.not_allowed", "caller.nameless", "server.busy"];
+
+fn trusting_one() -> TokenVerifier {
+    TokenVerifier::new(config("https://id.example", &json!({})), Arc::new(SystemEffects))
+}
 
 fn of_the_program() -> BTreeMap<String, u16> {
     let named = |line: &str| {
@@ -68,7 +77,7 @@ fn every_code_is_in_the_contract_with_its_status() {
 
 #[tokio::test]
 async fn every_code_is_shown_by_the_description_at_its_status() {
-    let world = HttpFixture::deciding(AuthMode::Required);
+    let world = HttpFixture::trusting(trusting_one());
     let document = world.call("GET /openapi.json").await.json();
     let (program, mut shown) = (of_the_program(), BTreeSet::new());
     let operations = document["paths"].as_object().unwrap().values();
@@ -87,4 +96,16 @@ async fn every_code_is_shown_by_the_description_at_its_status() {
         expected.sort_unstable();
         expected
     });
+}
+
+#[tokio::test]
+async fn a_token_is_an_alternative_to_a_key_where_an_issuer_is_trusted() {
+    let document = async |world: HttpFixture| world.call("GET /openapi.json").await.json();
+    let found = document(HttpFixture::trusting(trusting_one())).await;
+    assert_eq!(found["components"]["securitySchemes"]["jwt"]["bearerFormat"], "JWT");
+    let needs = json!([{"api_key": ["write"]}, {"jwt": ["write"]}]);
+    assert_eq!(found["paths"]["/asset"]["post"]["security"], needs);
+    assert_eq!(found["paths"]["/healthz"]["get"]["security"], json!([]));
+    let found = document(HttpFixture::deciding(AuthMode::Required)).await.to_string();
+    assert!(!found.contains("jwt\":") && !found.contains("token.invalid"));
 }

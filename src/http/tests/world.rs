@@ -31,6 +31,7 @@ use tower::ServiceExt;
 use crate::http::{
     AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, NotReady, router, with_meter,
 };
+use crate::jwt::TokenVerifier;
 use crate::presign::{Presigned, Presigner};
 
 /// The service and all its parts.
@@ -56,15 +57,26 @@ impl HttpFixture {
     }
 
     pub(crate) fn with(hosts: AllowedHosts, limits: Limits) -> Self {
-        Self::guarded(AuthMode::None, hosts, limits)
+        Self::guarded(AuthMode::None, hosts, limits, None)
+    }
+
+    /// The service that accepts tokens of these issuers, too.
+    pub(crate) fn trusting(tokens: TokenVerifier) -> Self {
+        let tokens = Some(Arc::new(tokens));
+        Self::guarded(AuthMode::Required, AllowedHosts::Any, Limits::default(), tokens)
     }
 
     /// The service as others decide about its callers.
     pub(crate) fn deciding(auth: AuthMode) -> Self {
-        Self::guarded(auth, AllowedHosts::Any, Limits::default())
+        Self::guarded(auth, AllowedHosts::Any, Limits::default(), None)
     }
 
-    pub(crate) fn guarded(auth: AuthMode, hosts: AllowedHosts, limits: Limits) -> Self {
+    pub(crate) fn guarded(
+        auth: AuthMode,
+        hosts: AllowedHosts,
+        limits: Limits,
+        tokens: Option<Arc<TokenVerifier>>,
+    ) -> Self {
         let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(FixtureBucket::default()));
         let effects = Arc::new(Repeating::default());
         let ready = Arc::new(Mutex::new(None));
@@ -79,6 +91,7 @@ impl HttpFixture {
         let access = Arc::new(AccessService::new(journal.clone(), effects.clone()));
         let api = Api {
             access: access.clone(),
+            tokens,
             auth,
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
