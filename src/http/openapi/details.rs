@@ -6,6 +6,7 @@ use ledger::access::Scope;
 use ledger::asset::{
     CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
 };
+use ledger::idempotency::KEY_MAX;
 use serde_json::{Map, Value, json};
 
 use crate::http::errors::{Code, PROBLEM_JSON};
@@ -15,6 +16,8 @@ use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 const HASH: &str = "^[0-9a-f]{64}$";
 /// A key's id.
 const KEY_ID: &str = "^[0-9a-f]{16}$";
+/// The header that names a request.
+const KEY: &str = "Idempotency-Key";
 /// Characters of an id; the cursor of a list is an id.
 const ID: usize = 36;
 /// Characters that no text of a client may contain, as a class of a pattern: control characters,
@@ -153,6 +156,8 @@ fn parameter_schema(path: &str, name: &str) -> Option<Value> {
         "reason" => json!({"type": "string", "maxLength": REASON_MAX,
             "pattern": format!("^[^{UNSAFE}]*$")}),
         "If-Match" => json!({"type": "string", "pattern": r#"^(\*|(W/)?"[^"]*")$"#}),
+        KEY => json!({"type": "string", "minLength": 1, "maxLength": KEY_MAX,
+            "pattern": "^[!-~]+$"}),
         _ => return None,
     })
 }
@@ -217,6 +222,10 @@ fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> 
             "If-Match" => {
                 (Code::IfMatchInvalid, "If-Match: must be one entity tag such as \"3\", or *")
             }
+            KEY => (
+                Code::IdempotencyKeyInvalid,
+                "Idempotency-Key: must be one value of 1 to 128 visible ASCII characters",
+            ),
             _ => return None,
         })
     };
@@ -228,8 +237,9 @@ fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> 
         let detail = "On-Behalf-Of: must be 1 to 64 visible ASCII characters";
         all.push((Code::OnBehalfOfInvalid, detail));
     }
-    if path != "/asset" && parameters.is_empty()
-        || !parameters.is_empty() && !all.iter().any(|(_, detail)| detail.starts_with("reason"))
+    let few = parameters.iter().all(|name| name == KEY);
+    if path != "/asset" && few
+        || !few && !all.iter().any(|(_, detail)| detail.starts_with("reason"))
     {
         all.push((Code::QueryInvalid, "\"lmit\": is not a parameter of this path"));
     }
@@ -322,6 +332,10 @@ fn codes(
         "415" => {
             vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
         }
+        "422" => vec![Some((
+            C::IdempotencyReused,
+            "Idempotency-Key: was used for another request; a new request needs a new key",
+        ))],
         "500" => vec![
             Some((C::Internal, "something went wrong here; the log knows more")),
             Some((C::StoreMisconfigured, "a store is missing, or of another shape")),
