@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use crate::server::ServeProcess;
+use crate::server::{ServeProcess, program};
 
 /// Rounds of requests whose process is killed at another moment each.
 const ROUNDS: u64 = 12;
@@ -91,4 +91,6 @@ async fn a_deletion_is_answered_again_after_a_kill_and_a_restored_asset_stays() 
     assert_eq!(again.headers()["idempotency-replayed"], "true");
     assert_eq!(server.state(&id).await["state"], "RECEIVED");
     assert!(server.stop(), "it did not end in good order");
+    let verified = program().arg("verify").arg("--data").arg(&data).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
