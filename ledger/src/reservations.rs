@@ -30,7 +30,8 @@ pub struct Reservation {
 ///
 /// # Contract
 /// * `reserve` returns the reservation that holds the key of `wanted`: the first one, until it
-///   expires [`RESERVATION_TTL`] after its time, else `wanted`. Of many calls at once, one is first.
+///   expires [`RESERVATION_TTL`] after its time, else `wanted`. One of many calls at once is the
+///   first.
 /// * Once `reserve` returned a reservation, it survives a crash of this process and machine.
 #[async_trait]
 pub trait Reservations: Send + Sync {
@@ -55,7 +56,9 @@ impl<T: Reservations + ?Sized> Reservations for Arc<T> {
 
 /// Reservations in memory, for tests and for a single run.
 #[derive(Debug, Default)]
-pub struct MemoryReservations(Mutex<BTreeMap<(Tenant, String), (Reservation, DateTime<Utc>)>>);
+pub struct MemoryReservations(Mutex<BTreeMap<(Tenant, String), HeldSince>>);
+
+type HeldSince = (Reservation, DateTime<Utc>);
 
 #[async_trait]
 impl Reservations for MemoryReservations {

@@ -172,6 +172,7 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
     for (status, answer) in answers.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
         let codes = match status.as_str() {
             "400" => invalid(path, &names, reads_body, keyed),
+            "422" => vec![REUSED],
             other => codes(path, method, other, &names, keyed),
         };
         let content = &mut answer["content"][PROBLEM_JSON];
@@ -245,6 +246,11 @@ fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> 
     }
     all
 }
+
+const REUSED: ErrorExample = (
+    Code::IdempotencyReused,
+    "Idempotency-Key: was used for another request; a new request needs a new key",
+);
 
 const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
 
@@ -332,10 +338,6 @@ fn codes(
         "415" => {
             vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
         }
-        "422" => vec![Some((
-            C::IdempotencyReused,
-            "Idempotency-Key: was used for another request; a new request needs a new key",
-        ))],
         "500" => vec![
             Some((C::Internal, "something went wrong here; the log knows more")),
             Some((C::StoreMisconfigured, "a store is missing, or of another shape")),

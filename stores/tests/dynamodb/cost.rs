@@ -252,7 +252,7 @@ async fn nothing_costs_more_than_its_budget_or_asks_for_anything_else() {
     assert!(wrong.is_empty(), "not as in the budget:\n{}", wrong.join("\n"));
 }
 
-/// Both writes fail their condition. Such a response reports no units, so they are not in the table.
+/// Both writes fail their condition. Such a response reports no units, so the table has no line.
 #[tokio::test]
 async fn a_repeated_creation_reads_nothing_and_is_refused_by_each_table_once() {
     let world = world().await;
