@@ -56,7 +56,7 @@ const PLACES: [(&str, &[&str]); 18] = [
 ];
 
 /// The domain; what it must not use.
-const DOMAIN: [&str; 15] = [
+const DOMAIN: [&str; 16] = [
     "ledger/src/access/api_key.rs",
     "ledger/src/access/decide.rs",
     "ledger/src/access/event.rs",
@@ -69,6 +69,7 @@ const DOMAIN: [&str; 15] = [
     "ledger/src/checkpoint",
     "ledger/src/history.rs",
     "ledger/src/id.rs",
+    "ledger/src/idempotency.rs",
     "ledger/src/record.rs",
     "ledger/src/time.rs",
     "ledger/src/effects.rs",
