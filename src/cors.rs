@@ -39,6 +39,7 @@ pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
             header::LINK,
             header::LOCATION,
             header::RETRY_AFTER,
+            HeaderName::from_static("idempotency-replayed"),
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("x-amz-version-id"),
             HeaderName::from_static("x-amz-checksum-sha256"),

@@ -212,8 +212,9 @@ fn service(
     contradicted: Arc<ContradictedAssets>,
 ) -> Arc<LedgerService> {
     let journal = Arc::clone(&stores.journal);
-    let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), BUCKET);
-    Arc::new(service.noting(stores.absences()).guarded(contradicted))
+    let service = LedgerService::new(journal.clone(), objects, Arc::new(SystemEffects), BUCKET);
+    let service = service.noting(stores.absences()).reserving(journal);
+    Arc::new(service.guarded(contradicted))
 }
 
 /// The commands, the home tenant, and who decides about callers.

@@ -58,7 +58,7 @@ const PLACES: [(&str, &[&str]); 20] = [
 ];
 
 /// The domain; what it must not use.
-const DOMAIN: [&str; 18] = [
+const DOMAIN: [&str; 19] = [
     "ledger/src/access/api_key.rs",
     "ledger/src/access/decide.rs",
     "ledger/src/access/event.rs",
@@ -71,6 +71,7 @@ const DOMAIN: [&str; 18] = [
     "ledger/src/checkpoint",
     "ledger/src/history.rs",
     "ledger/src/id.rs",
+    "ledger/src/idempotency.rs",
     "ledger/src/record.rs",
     "ledger/src/time.rs",
     "ledger/src/effects.rs",

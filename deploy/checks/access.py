@@ -10,7 +10,7 @@ JOURNAL = {
     "AuditRole": {"Query", "Scan"},
 }
 VIEWS = {
-    # The put is for totals alone.
+    # The put is for totals and reservations alone.
     "ApiRole": {"Query", "GetItem", "PutItem"},
     # For notes of missing objects; the query is for contradicted assets.
     "BucketRole": {"GetItem", "PutItem", "DeleteItem", "Query"},
@@ -73,12 +73,13 @@ def roles_do_to_tables_what_they_must_and_no_more(stack):
                     yield f"{role} {'can' if can else 'cannot'} {action} in {table}"
 
 
-def the_api_writes_totals_and_no_rows(stack):
+def the_api_writes_totals_and_reservations_and_no_rows(stack):
+    partitions = ["totals", f"{stack.parameters['Tenant']}#reserved"]
     for statement in statements(stack, "ApiRole"):
         if names(statement, "dynamodb:PutItem", stack.arn("Views")):
-            keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["totals"]}}
+            keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": partitions}}
             if statement.get("Condition") != keys:
-                yield f"ApiRole: {statement['Sid']} writes more than totals"
+                yield f"ApiRole: {statement['Sid']} writes other partitions than {partitions}"
 
 
 def roles_do_to_files_what_they_must_and_no_more(stack):
@@ -128,7 +129,7 @@ def the_key_is_used_through_the_stores_only(stack):
 
 RULES = [
     roles_do_to_tables_what_they_must_and_no_more,
-    the_api_writes_totals_and_no_rows,
+    the_api_writes_totals_and_reservations_and_no_rows,
     roles_do_to_files_what_they_must_and_no_more,
     every_function_has_a_role_of_its_own,
     nothing_is_allowed_everywhere,

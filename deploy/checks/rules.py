@@ -13,8 +13,8 @@ UNCHANGEABLE = [
 ]
 # What a page's request to the API may carry: what the API reads, a token, and a signature of IAM.
 SENT_BY_PAGES = {
-    "authorization", "content-type", "if-match", "x-request-id", "x-legacy-envelope",
-    "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
+    "authorization", "content-type", "idempotency-key", "if-match", "x-request-id",
+    "x-legacy-envelope", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
 }
 # What a page sends to the bucket by a signed URL, and what it must see of the answers.
 SENT_TO_FILES = {"content-type", "if-none-match", "range", "x-amz-checksum-sha256"}

@@ -11,6 +11,7 @@ use crate::access::ImpossibleAccess;
 use crate::asset::{Asset, ImpossibleEvent};
 use crate::chain::Hash;
 use crate::id::Key;
+use crate::idempotency::RepeatableCommand;
 use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
 
 /// Up to this many events a command is searched for linearly. This needs no memory, and most
@@ -196,6 +197,12 @@ impl History {
     #[must_use]
     pub fn by_command(&self, command: &CommandId) -> Option<&Entry> {
         search(&self.entries, command)
+    }
+
+    /// Whether an event has the idempotency key of this command, with any request.
+    #[must_use]
+    pub fn has_key_of(&self, command: &RepeatableCommand) -> bool {
+        self.entries.iter().any(|entry| command.has_key_of(&entry.record.cause.command))
     }
 
     /// Whether the event at this version has this hash.

@@ -16,10 +16,12 @@ pub mod effects;
 pub mod error;
 pub mod history;
 pub mod id;
+pub mod idempotency;
 pub mod journal;
 pub mod objects;
 pub mod quarantine;
 pub mod record;
+pub mod reservations;
 pub mod service;
 pub mod signer;
 #[cfg(any(test, feature = "testing"))]

@@ -127,13 +127,24 @@ impl CommandId {
         kind: &str,
         pin: Option<&str>,
     ) -> Self {
-        let mut hash = Sha256::new();
-        for part in [bucket, &key.object(), version_id, kind, pin.unwrap_or_default()] {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        Self(hex::encode(hash.finalize()))
+        let parts = [bucket, &key.object(), version_id, kind, pin.unwrap_or_default()];
+        Self(hex::encode(digest(&parts)))
     }
+
+    /// The identity of a command with an idempotency key, from its two digests.
+    pub(crate) fn of_key(key: &str, fingerprint: &str) -> Self {
+        Self(format!("i-{key}-{fingerprint}"))
+    }
+}
+
+/// The SHA-256 of texts, each after its length: other texts never give the same bytes.
+pub(crate) fn digest(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// Why stored bytes are not an event.
@@ -184,6 +195,11 @@ impl EventRecord {
     pub fn read(body: &str) -> Result<Self, RecordError> {
         Self::read_with(&FORMS, body)
     }
+}
+
+/// The data of an event as it is stored.
+pub(crate) fn data(event: &Event) -> serde_json::Result<String> {
+    Ok(forms::newest(event)?.json.get().to_owned())
 }
 
 impl AccessRecord {

@@ -3,11 +3,13 @@
 //! A decision never uses an observation from before the load: an observation of S3 older than the
 //! history could pin bytes that are already replaced.
 
+mod change;
 mod execute;
 mod reconcile;
 #[cfg(test)]
 mod tests;
 
+pub use self::change::{Answered, AssetChange};
 pub(crate) use self::execute::back_off;
 
 use std::future::poll_fn;
@@ -16,16 +18,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::absences::{Absences, MemoryAbsences};
-use crate::asset::{Declaration, Event, Reason, Rejection};
-use crate::chain::Hash;
+use crate::asset::Rejection;
 use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::history::{History, HistoryError, HistoryReader};
 use crate::id::{AssetId, Key, Tenant};
-use crate::journal::{Appended, Journal};
+use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::quarantine::Quarantine;
 use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
+use crate::reservations::{MemoryReservations, Reservations};
 use crate::time;
 
 /// Races that a command may lose before it fails: more mean too much contention on the asset.
@@ -62,6 +64,9 @@ pub enum Refusal {
     /// A row has another event than the history; an operator must decide.
     #[error("the asset's history is contradicted; `verify` tells more")]
     Contradicted,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    Reused,
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,10 +89,7 @@ pub struct Reconciled {
 #[derive(Debug, Clone)]
 enum Intent {
     Look(AbsenceProof),
-    Confirm,
-    Delete(Option<Reason>),
-    Restore,
-    Purge,
+    Change(AssetChange),
 }
 
 /// Why a missing pinned version may be considered gone.
@@ -108,6 +110,7 @@ pub struct LedgerService {
     journal: Arc<dyn Journal>,
     objects: Arc<dyn Objects>,
     absences: Arc<dyn Absences>,
+    reservations: Arc<dyn Reservations>,
     effects: Arc<dyn Effects>,
     bucket: String,
     quarantine: Option<Arc<dyn Quarantine>>,
@@ -122,14 +125,22 @@ impl LedgerService {
         bucket: impl Into<String>,
     ) -> Self {
         let absences = Arc::new(MemoryAbsences::default());
+        let reservations = Arc::new(MemoryReservations::default());
         let (bucket, quarantine) = (bucket.into(), None);
-        Self { journal, objects, absences, effects, bucket, quarantine }
+        Self { journal, objects, absences, reservations, effects, bucket, quarantine }
     }
 
     /// The same, with durable notes about missing versions. By default they end with the process.
     #[must_use]
     pub fn noting(self, absences: Arc<dyn Absences>) -> Self {
         Self { absences, ..self }
+    }
+
+    /// The same, with durable reservations for idempotency keys. By default they end with the
+    /// process.
+    #[must_use]
+    pub fn reserving(self, reservations: Arc<dyn Reservations>) -> Self {
+        Self { reservations, ..self }
     }
 
     /// Refuses commands on the assets that `quarantine` holds.
@@ -142,85 +153,6 @@ impl LedgerService {
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
-    }
-
-    /// Creates an asset. One write and no read: the id is new, so there is no history to read.
-    pub async fn create(
-        &self,
-        caller: &Caller,
-        declaration: Declaration,
-    ) -> Result<History, Refusal> {
-        let command = CommandId::fresh(self.effects.random());
-        for _ in 0..TRIES {
-            let at = time::after(None, self.effects.now());
-            let key = caller.key(AssetId::new(at, self.effects.random()));
-            let event = Event::Created(declaration.clone());
-            let cause = caller.cause(command.clone());
-            let record = EventRecord { key, version: 1, event, cause, at, prev: Hash::ZERO };
-            let line = line(&record)?;
-            let first = History::recorded(None, record, line.clone()).map_err(unwritten)?;
-            let key = &first.asset().key;
-            match self.journal.append(key, line).await? {
-                Appended::Written => {
-                    recorded();
-                    return Ok(first);
-                }
-                Appended::Taken(held) => {
-                    // Ours, after a lost reply; otherwise a collision (1 in 2^62).
-                    let history = read(key, vec![held])?;
-                    if let Some(ours) = history.filter(|h| h.by_command(&command).is_some()) {
-                        return Ok(ours);
-                    }
-                }
-            }
-        }
-        Err(Refusal::Contended)
-    }
-
-    /// Confirms an upload. Records first that the bytes were received, if no event has yet.
-    /// `expected` is the version the asset must have, if the caller named one.
-    pub async fn confirm(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-    ) -> Result<History, Refusal> {
-        self.drive(caller, asset, expected, &Intent::Confirm, &mut Reconciled::default()).await
-    }
-
-    /// Hides an asset. The bytes stay.
-    pub async fn delete(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-        reason: Option<Reason>,
-    ) -> Result<History, Refusal> {
-        self.drive(caller, asset, expected, &Intent::Delete(reason), &mut Reconciled::default())
-            .await
-    }
-
-    /// Restores a deleted asset.
-    pub async fn restore(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-    ) -> Result<History, Refusal> {
-        self.drive(caller, asset, expected, &Intent::Restore, &mut Reconciled::default()).await
-    }
-
-    /// Destroys the bytes of a deleted asset. If S3 fails half way, the request stays recorded, and
-    /// a repeated request continues from there.
-    pub async fn purge(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-    ) -> Result<History, Refusal> {
-        let looked = &mut Reconciled::default();
-        self.drive(caller, asset, expected, &Intent::Purge, looked).await?;
-        self.drive(caller, asset, None, &Intent::Look(AbsenceProof::Time), looked).await
     }
 
     /// Reconciles an asset with its object and records changes. Every notification of S3 leads
@@ -259,7 +191,7 @@ impl LedgerService {
         grounds: AbsenceProof,
     ) -> Result<Reconciled, Refusal> {
         let mut looked = Reconciled::default();
-        self.drive(caller, asset, None, &Intent::Look(grounds), &mut looked).await?;
+        self.drive(caller, asset, None, &Intent::Look(grounds), None, &mut looked).await?;
         Ok(looked)
     }
 

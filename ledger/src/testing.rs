@@ -9,6 +9,7 @@ pub mod effects;
 pub mod faults;
 pub mod journal;
 pub mod objects;
+pub mod reservations;
 pub mod streams;
 
 pub use effects::{Chance, TestEffects};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ledger::absences::Absences;
 use ledger::access::AccessService;
 use ledger::journal::Journal;
+use ledger::reservations::Reservations;
 use ledger::service::LedgerService;
 use projections::feed::{LanedFeed, Lanes};
 use projections::{
@@ -35,6 +36,8 @@ pub struct Deployment {
     pub generations: Arc<dyn Generations>,
     /// The notes about missing versions.
     pub absences: Arc<dyn Absences>,
+    /// The reservations for idempotency keys.
+    pub reservations: Arc<dyn Reservations>,
     /// The lanes of the feed.
     pub lanes: Arc<dyn Lanes>,
     /// The files.
@@ -49,10 +52,10 @@ impl Deployment {
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
         let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
         let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
-        let absences = generations.clone();
+        let (absences, reservations) = (generations.clone(), generations.clone());
         let views = Arc::new(CurrentGeneration::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
-        Self { config, journal, views, generations, absences, lanes, objects }
+        Self { config, journal, views, generations, absences, reservations, lanes, objects }
     }
 
     /// The commands.
@@ -62,7 +65,8 @@ impl Deployment {
         let bucket = &self.config.bucket;
         let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket);
         let contradicted = Arc::new(ContradictedAssets::new(self.generations.clone()));
-        Arc::new(service.noting(self.absences.clone()).guarded(contradicted))
+        let service = service.noting(self.absences.clone()).reserving(self.reservations.clone());
+        Arc::new(service.guarded(contradicted))
     }
 
     /// The keys and limits of tenants.

@@ -262,6 +262,56 @@ mod tests {
         assert!(!counted.iter().any(|it| it.starts_with("other")), "{counted:?}");
     }
 
+    /// Sends a request with the key `k`: its status, its body, and whether it is a repeat.
+    async fn keyed(router: &Router, line: &str) -> (StatusCode, serde_json::Value, bool) {
+        let (method, path) = line.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(path).header("idempotency-key", "k");
+        let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (status, repeat) =
+            (answer.status(), answer.headers().contains_key("idempotency-replayed"));
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default(), repeat)
+    }
+
+    #[tokio::test]
+    async fn a_key_creates_one_asset_by_many_requests_at_once_and_after_lost_replies() {
+        let (engine, router) = world().await;
+        // The id is reserved, and the process dies.
+        engine.fail(|asked| {
+            (asked.body["Item"]["body"] != serde_json::Value::Null)
+                .then_some(Fault::Refused(400, "ResourceNotFoundException"))
+        });
+        assert!(keyed(&router, "POST /asset").await.0.is_server_error());
+        engine.heal();
+        let all = (0..64).map(|_| keyed(&router, "POST /asset"));
+        let all = futures::future::join_all(all).await;
+        assert!(all.iter().all(|it| it.0 == 201 && it.1["id"] == all[0].1["id"]), "{all:?}");
+        assert_eq!(all.iter().filter(|it| !it.2).count(), 1, "one of them created it");
+    }
+
+    #[tokio::test]
+    async fn a_deletion_is_answered_again_and_a_restored_asset_stays() {
+        let (_engine, router) = world().await;
+        let id = keyed(&router, "POST /asset").await.1["id"].as_str().unwrap().to_owned();
+        let delete = format!("DELETE /asset/{id}");
+        assert_eq!(keyed(&router, &delete).await.1["code"], "idempotency.reused");
+        let (_, other, _) = keyed(&router, "POST /asset?").await;
+        assert_eq!(other["id"], *id, "the same request");
+        let plain = async |line: &str| {
+            let (method, path) = line.split_once(' ').unwrap();
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap()
+        };
+        let answer = plain("POST /asset").await;
+        let location = answer.headers()["location"].to_str().unwrap().to_owned();
+        let delete = format!("DELETE {location}");
+        assert_eq!(keyed(&router, &delete).await.0, 204);
+        assert_eq!(plain(&format!("POST {location}/restore")).await.status(), 200);
+        let (status, _, repeat) = keyed(&router, &delete).await;
+        assert_eq!((status.as_u16(), repeat), (204, true));
+        assert_eq!(plain(&format!("GET {location}/state")).await.headers()["etag"], "\"3\"");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_throttled_table_is_a_503_that_says_when_to_come_again() {
         let (engine, router) = world().await;

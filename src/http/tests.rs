@@ -7,6 +7,7 @@ mod failures;
 mod hostile;
 mod logs;
 mod random;
+mod repeats;
 mod socket;
 mod wire;
 pub(crate) mod world;

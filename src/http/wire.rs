@@ -3,6 +3,7 @@
 pub(super) mod asset_view;
 pub(super) mod body;
 pub(super) mod event_view;
+pub(super) mod idempotency;
 pub(super) mod key_view;
 pub(super) mod new_asset;
 pub(super) mod params;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
 use ledger::journal::MemoryJournal;
+use ledger::reservations::MemoryReservations;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
-use ledger::testing::{Faults, FaultyJournal, absences};
+use ledger::testing::{Faults, FaultyJournal, absences, reservations};
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
@@ -35,6 +36,14 @@ async fn memory_keeps_the_contract() {
 async fn memory_notes_what_is_missing() {
     let notes = Arc::<MemoryAbsences>::default();
     absences::conformance(async || notes.clone()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_sqlite_keep_reservations() {
+    let memory = Arc::<MemoryReservations>::default();
+    reservations::conformance(async || memory.clone()).await;
+    let folder = TempDir::new().unwrap();
+    reservations::conformance(async || sqlite(&folder).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -461,7 +461,7 @@ async fn toggle(service: &LedgerService, asset: AssetId, name: &str, delete: boo
     };
     match outcome {
         Ok(history) => history.entries().iter().any(|e| e.record.cause.request == name),
-        Err(Refusal::Contended | Refusal::Contradicted | Refusal::Rejected(_)) => false,
         Err(Refusal::Store(error)) => panic!("{}", ledger::error::chain(&error)),
+        Err(_) => false,
     }
 }

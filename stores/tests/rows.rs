@@ -164,6 +164,14 @@ async fn dynamodb_notes_what_is_missing() {
     ledger::testing::absences::conformance(async || dynamo(given.clone(), 8)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamodb_keeps_reservations() {
+    let tables = Engine::new().tables().await;
+    ledger::testing::reservations::conformance(async || dynamo(tables.clone(), 8)).await;
+    let given = engine::endpoint_or_engine().await;
+    ledger::testing::reservations::conformance(async || dynamo(given.clone(), 8)).await;
+}
+
 fn dynamo(tables: Tables, shards: u8) -> DynamoViews {
     DynamoViews::new(tables.client, tables.views, shards)
 }

@@ -16,6 +16,7 @@ mod limits;
 mod looking;
 mod media;
 mod pages;
+mod repeats;
 mod replay;
 mod rows;
 mod run_books;

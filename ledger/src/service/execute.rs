@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AbsenceProof, Caller, Intent, LedgerService, Reconciled, Refusal, S3_ACTOR, TRIES, line,
-    unwritten, vanished,
+    AbsenceProof, Answered, AssetChange, Caller, Intent, LedgerService, Reconciled, Refusal,
+    S3_ACTOR, TRIES, line, unwritten, vanished,
 };
 use crate::asset::{Asset, AssetStatus, Command, Event, Rejection, decide, has_room};
 use crate::backoff::Backoff;
@@ -12,6 +12,7 @@ use crate::effects::Effects;
 use crate::error::StoreError;
 use crate::history::History;
 use crate::id::AssetId;
+use crate::idempotency::RepeatableCommand;
 use crate::journal::Appended;
 use crate::record::{Cause, CommandId, EventRecord, EventSource};
 use crate::time;
@@ -28,9 +29,11 @@ impl LedgerService {
         asset: AssetId,
         mut expected: Option<u64>,
         intent: &Intent,
+        repeatable: Option<&RepeatableCommand>,
         looked: &mut Reconciled,
-    ) -> Result<History, Refusal> {
-        let (own, key) = (CommandId::fresh(self.effects.random()), caller.key(asset));
+    ) -> Result<Answered, Refusal> {
+        let fresh = || CommandId::fresh(self.effects.random());
+        let (own, key) = (repeatable.map_or_else(fresh, RepeatableCommand::id), caller.key(asset));
         let mut history = self.history(&key).await?.ok_or(Rejection::NotFound)?;
         if let Some(quarantine) = &self.quarantine
             && quarantine.holds(&key).await?
@@ -43,14 +46,18 @@ impl LedgerService {
             );
             return Err(Refusal::Contradicted);
         }
-        let (mut lost, mut steps) = (0, 0);
+        let (mut lost, mut steps, mut replayed) = (0, 0, true);
         while steps < STEPS {
-            if history.by_command(&own).is_some() {
-                return Ok(history);
+            if let Some(done) = history.by_command(&own) {
+                let version = done.record.version;
+                return Ok(Answered { history, version, replayed });
+            }
+            if repeatable.is_some_and(|command| history.has_key_of(command)) {
+                return Err(Refusal::Reused);
             }
             check_version(history.asset(), expected)?;
             let next = self.next(&history, intent, looked).await?;
-            let Some((event, command)) = next else { return Ok(history) };
+            let Some((event, command)) = next else { return Ok(Answered::now(history)) };
             has_room(history.asset(), &event)?;
             let mut cause = caller.cause(command.unwrap_or_else(|| own.clone()));
             if seen_in_s3(&event, intent) {
@@ -59,6 +66,7 @@ impl LedgerService {
             }
             if let Some(longer) = self.append(history, event, cause).await? {
                 history = longer;
+                replayed = history.by_command(&own).is_none();
                 expected = expected.map(|_| history.asset().version);
                 looked.recorded += 1;
                 steps += 1;
@@ -86,7 +94,7 @@ impl LedgerService {
         let awaits_bytes = matches!(asset.status(), AssetStatus::Created | AssetStatus::Received);
         let command = match intent {
             Intent::Look(grounds) => return self.observe(history, grounds, looked).await,
-            Intent::Confirm => {
+            Intent::Change(AssetChange::Confirm) => {
                 if awaits_bytes {
                     let seen = self.observe(history, &AbsenceProof::NotAsked, looked).await?;
                     if seen.is_some() {
@@ -99,13 +107,13 @@ impl LedgerService {
                 }
                 Command::Confirm
             }
-            Intent::Delete(reason) => Command::Delete(reason.clone()),
-            Intent::Restore => {
+            Intent::Change(AssetChange::Delete(reason)) => Command::Delete(reason.clone()),
+            Intent::Change(AssetChange::Restore) => {
                 // A command that the rules refuse anyway needs no observation.
                 let matters = asset.status() == AssetStatus::Deleted;
                 Command::Restore { pin_exists: !matters || self.pin_exists(asset).await? }
             }
-            Intent::Purge => Command::Purge,
+            Intent::Change(AssetChange::Purge) => Command::Purge,
         };
         Ok(decide(asset, &command)?.map(|event| (event, None)))
     }
@@ -161,5 +169,6 @@ fn check_version(asset: &Asset, expected: Option<u64>) -> Result<(), Rejection> 
 
 /// A delete marker is S3's own soft delete, and its source is S3 for every observer.
 fn seen_in_s3(event: &Event, intent: &Intent) -> bool {
-    matches!((event, intent), (Event::SoftDeleted { .. }, Intent::Look(_) | Intent::Confirm))
+    let looks = matches!(intent, Intent::Look(_) | Intent::Change(AssetChange::Confirm));
+    looks && matches!(event, Event::SoftDeleted { .. })
 }

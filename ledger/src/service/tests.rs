@@ -1,12 +1,15 @@
 //! What the service adds to the rules: observing, retrying, and recording nothing twice.
 
+mod repeats;
 mod table;
 mod world;
 
 use chrono::TimeDelta;
 
 use super::*;
-use crate::asset::{AssetStatus, AssetStatus as S, EVENTS_MAX};
+use crate::asset::{AssetStatus, AssetStatus as S, Declaration, EVENTS_MAX, Event};
+use crate::chain::Hash;
+use crate::journal::Appended;
 use world::{Mishap, ServiceFixture, caller, kinds};
 
 fn swept(recorded: u32, swept: usize) -> Reconciled {

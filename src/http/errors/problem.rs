@@ -243,6 +243,10 @@ impl Problem {
                      until the operator has decided"
                 ),
             ),
+            Refusal::Reused => Self::new(
+                Code::IdempotencyReused,
+                "Idempotency-Key: was used for another request; a new request needs a new key",
+            ),
             Refusal::Store(error) => error.into(),
         }
     }

@@ -6,6 +6,7 @@ use ledger::access::Scope;
 use ledger::asset::{
     CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
 };
+use ledger::idempotency::KEY_MAX;
 use serde_json::{Map, Value, json};
 
 use crate::http::errors::{Code, PROBLEM_JSON};
@@ -15,6 +16,8 @@ use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 const HASH: &str = "^[0-9a-f]{64}$";
 /// A key's id.
 const KEY_ID: &str = "^[0-9a-f]{16}$";
+/// The header that names a request.
+const KEY: &str = "Idempotency-Key";
 /// Characters of an id; the cursor of a list is an id.
 const ID: usize = 36;
 /// Characters that no text of a client may contain, as a class of a pattern: control characters,
@@ -156,6 +159,8 @@ fn parameter_schema(path: &str, name: &str) -> Option<Value> {
         "reason" => json!({"type": "string", "maxLength": REASON_MAX,
             "pattern": format!("^[^{UNSAFE}]*$")}),
         "If-Match" => json!({"type": "string", "pattern": r#"^(\*|(W/)?"[^"]*")$"#}),
+        KEY => json!({"type": "string", "minLength": 1, "maxLength": KEY_MAX,
+            "pattern": "^[!-~]+$"}),
         _ => return None,
     })
 }
@@ -170,6 +175,7 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
     for (status, answer) in answers.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
         let codes = match status.as_str() {
             "400" => invalid(path, &names, reads_body, keyed),
+            "422" => vec![REUSED],
             other => codes(path, method, other, &names, keyed),
         };
         let content = &mut answer["content"][PROBLEM_JSON];
@@ -235,6 +241,10 @@ fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> 
             "If-Match" => {
                 (Code::IfMatchInvalid, "If-Match: must be one entity tag such as \"3\", or *")
             }
+            KEY => (
+                Code::IdempotencyKeyInvalid,
+                "Idempotency-Key: must be one value of 1 to 128 visible ASCII characters",
+            ),
             _ => return None,
         })
     };
@@ -246,13 +256,19 @@ fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> 
         let detail = "On-Behalf-Of: must be 1 to 64 visible ASCII characters";
         all.push((Code::OnBehalfOfInvalid, detail));
     }
-    if path != "/asset" && parameters.is_empty()
-        || !parameters.is_empty() && !all.iter().any(|(_, detail)| detail.starts_with("reason"))
+    let few = parameters.iter().all(|name| name == KEY);
+    if path != "/asset" && few
+        || !few && !all.iter().any(|(_, detail)| detail.starts_with("reason"))
     {
         all.push((Code::QueryInvalid, "\"lmit\": is not a parameter of this path"));
     }
     all
 }
+
+const REUSED: ErrorExample = (
+    Code::IdempotencyReused,
+    "Idempotency-Key: was used for another request; a new request needs a new key",
+);
 
 const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
 

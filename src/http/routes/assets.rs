@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::asset::{Asset, Declaration, Reason, UploadKind};
 use ledger::id::AssetId;
+use ledger::service::AssetChange;
 use projections::views::{AssetPage, ListQuery};
 
 use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
@@ -16,6 +17,7 @@ use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
 use crate::http::quotas::Quotas;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
+use crate::http::wire::idempotency;
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
@@ -25,25 +27,43 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 /// Without a body the URL is signed for `host` only and accepts any bytes. With a JSON object, even
 /// an empty one, it accepts only the declared bytes, and never replaces an object.
 #[utoipa::path(post, path = "/asset", tag = "assets",
-    security(("api_key" = ["write"])), request_body = NewAsset, responses(
+    security(("api_key" = ["write"])), params(
+    ("Idempotency-Key" = Option<String>, Header,
+        description = "The client's name for this request, which may then be sent again"),
+), request_body = NewAsset, responses(
     (status = 201, description = "The asset, CREATED", body = Created, headers(
         ("Location" = String, description = "The asset"),
-        ("ETag" = String, description = "The asset's version in quotes"))),
+        ("ETag" = String, description = "The asset's version in quotes"),
+        ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 413, description = "The body, or the declared size, is too large"),
     (status = 415, description = "The body is not JSON"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
     State(api): State<Api>,
     State(quotas): State<Arc<Quotas>>,
     Allowed { caller, principal, .. }: Allowed<Writing>,
+    headers: HeaderMap,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
+    let key = idempotency::key(&headers, &principal.subject)?;
     refuse_undeclared(&principal, &declaration)?;
-    quotas.admit(&principal.tenant, &principal.limits, &declaration).await?;
-    let created = api.service.create(&caller, declaration).await;
     let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
-    upload(&api, &principal, created.map_err(refused)?.asset()).await
+    if let Err(full) = quotas.admit(&principal.tenant, &principal.limits, &declaration).await {
+        // What was created is answered again, whatever has been used since.
+        let repeated = match &key {
+            Some(key) => api.service.was_created(&caller, &declaration, key).await,
+            None => Ok(false),
+        };
+        if !repeated.map_err(refused)? {
+            return Err(full);
+        }
+    }
+    let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
+    let created = created.map_err(refused)?;
+    let answer = upload(&api, &principal, &created.asset()).await?;
+    Ok((idempotency::replayed(&created), answer).into_response())
 }
 
 /// Refuses an upload of any bytes, if the tenant's limits demand a declaration.
@@ -153,26 +173,34 @@ pub(super) async fn download(
 #[utoipa::path(put, path = "/asset/{id}", tag = "assets", security(("api_key" = ["write"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+    ("Idempotency-Key" = Option<String>, Header,
+        description = "The client's name for this request, which may then be sent again"),
 ), responses(
     (status = 202, description = "The asset, UPLOADED", body = Confirmed,
-        headers(("ETag" = String, description = "The asset's version in quotes"))),
-    (status = 400, description = "`If-Match` is malformed"),
+        headers(
+            ("ETag" = String, description = "The asset's version in quotes"),
+            ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
+    (status = 400, description = "A header is malformed"),
     (status = 404, description = "There is no such asset"),
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "No bytes are there, they are not the declared ones, or the \
         asset is at another version"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn confirm(
     State(api): State<Api>,
-    Allowed { caller, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Writing>,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let expected = params::if_match(&headers)?;
-    let history = api.service.confirm(&caller, id, expected).await;
-    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = history.asset();
-    Ok(asset_view::about(asset, StatusCode::ACCEPTED, Confirmed::of(asset)))
+    let key = idempotency::key(&headers, &principal.subject)?;
+    let done = api.service.change(&caller, id, expected, AssetChange::Confirm, key.as_ref()).await;
+    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
+    let asset = done.asset();
+    let body = Confirmed::of(&asset);
+    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
+        .into_response())
 }
 
 /// Delete an asset softly
@@ -183,17 +211,22 @@ pub(super) async fn confirm(
     ("id" = String, Path, description = "The asset's id"),
     ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+    ("Idempotency-Key" = Option<String>, Header,
+        description = "The client's name for this request, which may then be sent again"),
 ), responses(
     (status = 204, description = "The asset is DELETED",
-        headers(("ETag" = String, description = "The asset's version in quotes"))),
-    (status = 400, description = "`reason` or `If-Match` cannot be taken"),
+        headers(
+            ("ETag" = String, description = "The asset's version in quotes"),
+            ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
+    (status = 400, description = "`reason` or a header cannot be taken"),
     (status = 404, description = "There is no such asset"),
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "The asset is at another version"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn delete(
     State(api): State<Api>,
-    Allowed { caller, .. }: Allowed<Deleting>,
+    Allowed { caller, principal, .. }: Allowed<Deleting>,
     PathId(id): PathId,
     mut given: QueryParams,
     headers: HeaderMap,
@@ -204,7 +237,10 @@ pub(super) async fn delete(
         Problem::new(Code::QueryInvalid, invalid.to_string())
     };
     let reason = reason.transpose().map_err(told)?;
-    let history = api.service.delete(&caller, id, expected, reason).await;
-    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
-    Ok((StatusCode::NO_CONTENT, [asset_view::etag(history.asset())]).into_response())
+    let key = idempotency::key(&headers, &principal.subject)?;
+    let done =
+        api.service.change(&caller, id, expected, AssetChange::Delete(reason), key.as_ref()).await;
+    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
+    let tag = [asset_view::etag(&done.asset())];
+    Ok((StatusCode::NO_CONTENT, idempotency::replayed(&done), tag).into_response())
 }

@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use ledger::asset::Rejection;
+use ledger::service::AssetChange;
 
 use super::assets;
 use crate::http::allowed::{Allowed, Deleting, Purging, Writing};
@@ -11,6 +12,7 @@ use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view;
 use crate::http::wire::body::NoBody;
+use crate::http::wire::idempotency;
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::Created;
 
@@ -19,19 +21,24 @@ use crate::http::wire::signed_urls::Created;
     security(("api_key" = ["delete"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+    ("Idempotency-Key" = Option<String>, Header,
+        description = "The client's name for this request, which may then be sent again"),
 ), responses(
     (status = 200, description = "The asset, as it was before", body = asset_view::StateView,
-        headers(("ETag" = String, description = "The asset's version in quotes"))),
-    (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
+        headers(
+            ("ETag" = String, description = "The asset's version in quotes"),
+            ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
+    (status = 400, description = "A header, a parameter or a body cannot be taken"),
     (status = 404, description = "There is no such asset"),
     (status = 409, description = "It is not deleted, being purged, or its bytes are gone"),
     (status = 410, description = "It was purged"),
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn restore(
     State(api): State<Api>,
-    Allowed { caller, .. }: Allowed<Deleting>,
+    Allowed { caller, principal, .. }: Allowed<Deleting>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
@@ -39,10 +46,13 @@ pub(super) async fn restore(
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let history = api.service.restore(&caller, id, expected).await;
-    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = history.asset();
-    Ok(asset_view::about(asset, StatusCode::OK, asset_view::StateView::of(asset)))
+    let key = idempotency::key(&headers, &principal.subject)?;
+    let done = api.service.change(&caller, id, expected, AssetChange::Restore, key.as_ref()).await;
+    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
+    let asset = done.asset();
+    let body = asset_view::StateView::of(&asset);
+    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::OK, body))
+        .into_response())
 }
 
 /// Destroy the bytes of a deleted asset
@@ -52,20 +62,25 @@ pub(super) async fn restore(
     security(("api_key" = ["purge"])), params(
     ("id" = String, Path, description = "The asset's id"),
     ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
+    ("Idempotency-Key" = Option<String>, Header,
+        description = "The client's name for this request, which may then be sent again"),
 ), responses(
     (status = 202, description = "PURGED if no bytes are left, else being purged",
         body = asset_view::StateView,
-        headers(("ETag" = String, description = "The asset's version in quotes"))),
-    (status = 400, description = "`If-Match`, a parameter or a body cannot be taken"),
+        headers(
+            ("ETag" = String, description = "The asset's version in quotes"),
+            ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
+    (status = 400, description = "A header, a parameter or a body cannot be taken"),
     (status = 404, description = "There is no such asset"),
     (status = 409, description = "It is not deleted"),
     (status = 410, description = "It was purged already"),
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn purge(
     State(api): State<Api>,
-    Allowed { caller, .. }: Allowed<Purging>,
+    Allowed { caller, principal, .. }: Allowed<Purging>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
@@ -73,10 +88,13 @@ pub(super) async fn purge(
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let history = api.service.purge(&caller, id, expected).await;
-    let history = history.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = history.asset();
-    Ok(asset_view::about(asset, StatusCode::ACCEPTED, asset_view::StateView::of(asset)))
+    let key = idempotency::key(&headers, &principal.subject)?;
+    let done = api.service.change(&caller, id, expected, AssetChange::Purge, key.as_ref()).await;
+    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
+    let asset = done.asset();
+    let body = asset_view::StateView::of(&asset);
+    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
+        .into_response())
 }
 
 /// Get a new upload URL of the same kind as the first

@@ -474,6 +474,24 @@ async fn a_quota_refuses_what_would_exceed_it_and_names_itself() {
 }
 
 #[tokio::test]
+async fn what_was_created_is_answered_again_at_the_quota() {
+    let world = world();
+    let key = world.key("main", &ALL).await;
+    let limits = TenantLimits { assets: Some(1), ..TenantLimits::default() };
+    world.operate("main", AccessCommand::Limit(limits)).await;
+    let bearer = format!("Bearer {}", key.reveal());
+    let create = async |name: &str| {
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", name)];
+        world.send(request("POST /asset", &headers, "")).await
+    };
+    let first = create("a").await;
+    assert_eq!(create("b").await.code(), "quota.exceeded");
+    let again = create("a").await;
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 201));
+    assert_eq!(first.json()["id"], again.json()["id"]);
+}
+
+#[tokio::test]
 async fn a_limit_of_an_object_needs_a_declared_size() {
     let world = world();
     let key = world.key("main", &ALL).await;

@@ -1,5 +1,6 @@
 //! The journal in a SQLite file: the embedded default.
 
+mod reservations;
 mod scan;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ const SCHEMA: Schema = Schema {
     steps: &[
         include_str!("../../../migrations/sqlite/journal.1.sql"),
         include_str!("../../../migrations/sqlite/journal.2.sql"),
+        include_str!("../../../migrations/sqlite/journal.3.sql"),
     ],
     durable: true,
 };

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use engine::{UnitTally, Used};
 use ledger::Effects;
 use ledger::id::{AssetId, Tenant};
+use ledger::idempotency::IdempotencyKey;
+use ledger::service::AssetChange;
 use projections::Views;
 use projections::feed::{self, Feed as _, FeedCursor};
 use projections::testing::{Story, walk};
@@ -60,13 +62,18 @@ const FEED_AT_ITS_END: &str = "feed, nothing new";
 const USAGE: &str = "usage, counted before";
 const USAGE_ANEW: &str = "usage of 400 assets, counted anew";
 
-const BUDGET: [Budget; 15] = [
+const WITH_KEY: &str = "create with an `Idempotency-Key`";
+const DELETE_AGAIN: &str = "delete again with the same key";
+
+const BUDGET: [Budget; 17] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
+    budget(WITH_KEY, &[("journal", "PutItem", 1), LOOKED, ("views", "PutItem", 3)], 4.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
     budget("confirm, bytes noticed before", UPDATE, 3.0, 4.0),
     budget("confirm, bytes not noticed yet", TWO_EVENTS, 4.0, 4.0),
     budget("confirm again", &[("journal", "Query", 1)], 0.0, 1.0),
     budget("delete", UPDATE, 3.0, 4.0),
+    budget(DELETE_AGAIN, &[("journal", "Query", 1)], 0.0, 1.0),
     budget("restore", UPDATE, 3.0, 4.0),
     budget("purge", &[("journal", "PutItem", 2), ("journal", "Query", 3), LOOKED, PUT], 4.0, 5.0),
     budget("get", &[("journal", "Query", 1), ("views", "GetItem", 1)], 0.0, 1.5),
@@ -101,6 +108,10 @@ impl DynamoFixture {
         if ["restore", "purge"].contains(&what) {
             self.delete(asset).await;
         }
+        if what == DELETE_AGAIN {
+            self.confirm(asset).await;
+            self.delete_once(asset).await;
+        }
         if what.starts_with("list") || what == USAGE_ANEW {
             self.fill().await;
         }
@@ -117,6 +128,18 @@ impl DynamoFixture {
         // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
         asset
+    }
+
+    async fn create_once(&self) -> AssetId {
+        let key = IdempotencyKey::new("anonymous", "key").unwrap();
+        let created = self.service.create_once(&self.caller(), typical(), Some(&key)).await;
+        created.unwrap().asset().key.asset
+    }
+
+    async fn delete_once(&self, asset: AssetId) {
+        let key = IdempotencyKey::new("anonymous", "key").unwrap();
+        let delete = AssetChange::Delete(None);
+        self.service.change(&self.caller(), asset, None, delete, Some(&key)).await.unwrap();
     }
 
     /// So many assets that a page is a small part.
@@ -149,6 +172,7 @@ impl DynamoFixture {
         match what {
             "notification of an upload" => self.look(asset).await,
             "delete" => self.delete(asset).await,
+            DELETE_AGAIN => self.delete_once(asset).await,
             "restore" => drop(self.service.restore(&caller, asset, None).await.unwrap()),
             "purge" => drop(self.service.purge(&caller, asset, None).await.unwrap()),
             "get" => drop(self.reader.current(&self.caller().key(asset)).await.unwrap()),
@@ -183,11 +207,13 @@ impl DynamoFixture {
     async fn cost(&self, what: &str) -> UnitTally {
         self.warm().await;
         let (asset, before, mut cost);
-        if what == "create" {
+        if ["create", WITH_KEY].contains(&what) {
             drop(self.engine.take_tally());
-            (asset, before) = (self.create().await, 0);
-            cost = self.engine.take_tally();
-            assert_eq!(cost.total(), Used { requests: 1, write: 1.0, read: 0.0 }, "the command");
+            let keyed = what == WITH_KEY;
+            asset = if keyed { self.create_once().await } else { self.create().await };
+            (before, cost) = (0, self.engine.take_tally());
+            let (requests, write) = if keyed { (2, 2.0) } else { (1, 1.0) };
+            assert_eq!(cost.total(), Used { requests, write, read: 0.0 }, "the command");
         } else {
             asset = self.prepared(what).await;
             before = self.version(asset).await;
@@ -224,6 +250,17 @@ async fn nothing_costs_more_than_its_budget_or_asks_for_anything_else() {
         }
     }
     assert!(wrong.is_empty(), "not as in the budget:\n{}", wrong.join("\n"));
+}
+
+/// Both writes fail their condition. Such a response reports no units, so the table has no line.
+#[tokio::test]
+async fn a_repeated_creation_reads_nothing_and_is_refused_by_each_table_once() {
+    let world = world().await;
+    let asset = world.create_once().await;
+    drop(world.engine.take_tally());
+    assert_eq!(world.create_once().await, asset);
+    let requests = world.requests(&world.engine.take_tally());
+    assert_eq!(requests, ["journal", "views"].map(|table| (table, "PutItem".to_owned(), 1)));
 }
 
 /// Each would add one write per write.

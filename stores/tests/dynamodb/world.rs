@@ -48,6 +48,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let (effects, bucket) = (Arc::new(TestEffects::seeded(1)), Arc::<MemoryBucket>::default());
     let service =
         LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "asset-ledger-files");
+    let service = service.reserving(views.clone());
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());

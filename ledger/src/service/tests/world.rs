@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::super::*;
-use crate::asset::AssetStatus;
+use crate::asset::{AssetStatus, Declaration, Event};
+use crate::chain::Hash;
 use crate::id::PartitionKey;
-use crate::journal::MemoryJournal;
+use crate::journal::{Appended, MemoryJournal};
 use crate::objects::CurrentObject;
 use crate::record::EventSource;
 use crate::testing::{MemoryBucket, TestEffects};
@@ -23,6 +24,8 @@ pub(super) enum Mishap {
     SentTwice,
     /// The append takes effect, and its reply is lost permanently.
     ReplyLost,
+    /// The append never takes effect, and fails.
+    NotSent,
 }
 
 /// A journal with injected faults.
@@ -52,6 +55,9 @@ impl Journal for Road {
             None => {}
             Some(Mishap::Before(other)) => other.await,
             Some(Mishap::SentTwice) => drop(self.journal.append_to(partition, line.clone()).await?),
+            Some(Mishap::NotSent) => {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "nothing was sent"));
+            }
             Some(Mishap::ReplyLost) => {
                 self.journal.append_to(partition, line).await?;
                 return Err(StoreError::new(StoreErrorKind::Unavailable, "the reply was lost"));

@@ -121,6 +121,30 @@ async fn a_file_of_a_newer_program_is_refused_and_left_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_file_of_every_older_form_is_migrated_with_its_events_and_is_read_as_it_is() {
+    for applied in 1..SCHEMA.steps.len() {
+        let folder = Folder::new();
+        let older = folder.stranger();
+        for step in &SCHEMA.steps[..applied] {
+            older.execute_batch(step).unwrap();
+        }
+        older.pragma_update(None, "application_id", SCHEMA.application_id).unwrap();
+        older.pragma_update(None, "user_version", applied).unwrap();
+        let insert = "INSERT INTO events (pk, sk, body) VALUES (?1, 1, ?2)";
+        older.execute(insert, [key(1).partition(), line(1, "first").body]).unwrap();
+        drop(older);
+        for open in [OpenMode::ReadOnly, OpenMode::Existing, OpenMode::ReadOnly] {
+            let journal = SqliteJournal::open(folder.0.path(), open).await.unwrap();
+            assert_eq!(journal.history(&key(1)).await.unwrap(), [line(1, "first")], "{open:?}");
+            journal.close().await;
+        }
+        let migrated: usize =
+            folder.stranger().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(migrated, SCHEMA.steps.len());
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_refused_and_left_as_it_was() {
     let folder = Folder::new();
     fs::write(folder.file(), "not a database ".repeat(400)).unwrap();

@@ -13,14 +13,12 @@ use ledger::absences::{Absence, Absences, NOTE_TTL};
 use ledger::id::Key;
 
 use super::DynamoViews;
-use super::item::{PK, SK};
+use super::item::{EXPIRES_AT, PK, SK};
 
 const VERSION_ID: &str = "version_id";
 const ASSET_VERSION: &str = "asset_version";
 /// Microseconds since 1970.
 const FIRST: &str = "first";
-/// The TTL attribute of the table.
-const EXPIRES_AT: &str = "expires_at";
 
 const CONSUMED: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 

@@ -16,7 +16,7 @@ use projections::row::{Row, Tags};
 use projections::rows::StoredRow;
 use projections::views::{ListedRow, Parked, no_asset};
 
-/// `<tenant>#<generation>#<shard>`, `<tenant>#parked`, `notes`, or `totals`.
+/// `<tenant>#<generation>#<shard>`, `<tenant>#parked`, `<tenant>#reserved`, `notes`, or `totals`.
 pub(super) const PK: &str = "pk";
 /// The asset's id, or the name of a note or of totals.
 pub(super) const SK: &str = "sk";
@@ -26,6 +26,8 @@ const TAGS: &str = "tags";
 pub(super) const VERSION: &str = "version";
 /// The content of a note: JSON text.
 pub(super) const BODY: &str = "body";
+/// The TTL attribute of the table, in seconds since 1970.
+pub(super) const EXPIRES_AT: &str = "expires_at";
 /// Why it was parked.
 const ERROR: &str = "error";
 /// Present if its row contradicts its history.

@@ -1,0 +1,26 @@
+//! The headers of requests that may be sent again.
+
+use axum::http::{HeaderMap, HeaderName};
+use ledger::idempotency::{IdempotencyKey, KEY_MAX};
+use ledger::service::Answered;
+
+use crate::http::errors::{Code, Problem};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The key of a subject's request, if it has one.
+pub(crate) fn key(headers: &HeaderMap, subject: &str) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let name = value.to_str().ok().filter(|_| values.next().is_none());
+    let key = name.and_then(|name| IdempotencyKey::new(subject, name));
+    let detail =
+        || format!("Idempotency-Key: must be one value of 1 to {KEY_MAX} visible ASCII characters");
+    key.map(Some).ok_or_else(|| Problem::new(Code::IdempotencyKeyInvalid, detail()))
+}
+
+/// The header of an answer to a command that was executed before.
+pub(crate) fn replayed(answered: &Answered) -> Option<[(HeaderName, &'static str); 1]> {
+    answered.replayed.then_some([(IDEMPOTENCY_REPLAYED, "true")])
+}
