@@ -45,6 +45,7 @@ fn is_evidence(kind: FindingKind) -> bool {
         kind,
         K::RowMissing
             | K::RowStale
+            | K::TotalsDrifted
             | K::Parked
             | K::ObjectUnrecorded
             | K::ObjectPresent

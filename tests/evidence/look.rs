@@ -84,7 +84,10 @@ impl Named {
 /// The name in a finding, if it is evidence and not only pending.
 fn evidence(finding: &Finding) -> Option<String> {
     match finding.kind {
-        FindingKind::RowMissing | FindingKind::RowStale | FindingKind::ObjectUnrecorded => None,
+        FindingKind::RowMissing
+        | FindingKind::RowStale
+        | FindingKind::TotalsDrifted
+        | FindingKind::ObjectUnrecorded => None,
         // The same file in `s3/objects` and in `s3/lost`.
         FindingKind::ObjectStray => finding.asset.rsplit('/').next().map(str::to_owned),
         _ => Some(finding.asset.clone()),
