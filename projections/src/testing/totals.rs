@@ -91,7 +91,10 @@ pub async fn usage(table: impl Generations + 'static) {
         let story = if nth % 2 == 0 { story.received() } else { story };
         let purged = nth == 2;
         let story = if purged { story.deleted().purged() } else { story };
-        for version in [story.version(), 1] {
+        // A store with a TTL may drop the tombstone at once: its time is past. Then nothing holds a
+        // late row back.
+        let late = (!purged).then_some(1);
+        for version in [story.version()].into_iter().chain(late) {
             settle(async || rows.put(&story.at(version)).await).await;
         }
     }
