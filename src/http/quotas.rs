@@ -114,3 +114,42 @@ impl Quotas {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ledger::journal::MemoryJournal;
+    use ledger::testing::TestEffects;
+    use projections::views::MemoryViews;
+
+    use super::*;
+
+    /// The usage of some assets, counted some seconds after the first admission.
+    fn usage(assets: u64, late: i64) -> TenantFigures {
+        let figures = [("assets".to_owned(), assets)].into();
+        TenantFigures { as_of: at(late), figures }
+    }
+
+    fn at(late: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(late)
+    }
+
+    #[test]
+    fn what_was_admitted_counts_until_the_usage_has_it() {
+        let effects: Arc<dyn Effects> = Arc::new(TestEffects::seeded(1));
+        let (journal, table) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+        let totals = TotalsReader::new(journal, table, effects.clone(), Duration::ZERO);
+        let quotas = Quotas::new(Arc::new(totals), effects);
+        let limits = TenantLimits { assets: Some(3), ..TenantLimits::default() };
+        let one = Admitted { assets: 1, bytes: 0 };
+        let take = |usage: &TenantFigures, late: i64| {
+            quotas.take(&Tenant::default(), &limits, usage, one, at(late)).map_err(|it| it.used)
+        };
+        assert_eq!((take(&usage(1, 0), 0), take(&usage(1, 0), 1)), (Ok(()), Ok(())));
+        assert_eq!(take(&usage(1, 0), 2), Err(3));
+        // The rows of what was just admitted may be late: a count of now may not have them.
+        assert_eq!(take(&usage(1, 59), 60), Err(3));
+        assert_eq!(take(&usage(3, 180), 181), Err(3));
+        assert_eq!(take(&usage(2, 180), 181), Ok(()));
+        assert_eq!(take(&usage(2, 180), 182), Err(3));
+    }
+}

@@ -82,17 +82,6 @@ impl TotalsReader {
         })
     }
 
-    /// Sums the rows of every tenant, however long it takes, and stores the totals; returns the
-    /// number of tenants.
-    pub async fn refresh(&self) -> Result<usize, StoreError> {
-        let rows = self.current.rows().await?;
-        let tenants = rows.tenants().await?;
-        for tenant in &tenants {
-            self.sum(&*rows, tenant).await?.store(&*rows).await?;
-        }
-        Ok(tenants.len())
-    }
-
     /// Sums the rows of a tenant, or of every tenant, and stores nothing.
     pub async fn summed(
         &self,
