@@ -10,6 +10,7 @@ pub mod faults;
 pub mod journal;
 pub mod objects;
 pub mod reservations;
+mod service;
 pub mod streams;
 
 pub use effects::{Chance, TestEffects};
