@@ -63,7 +63,7 @@ pub(super) async fn create(
     let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
     let answer = upload(&api, &principal, &created.asset()).await?;
-    Ok((idempotency::replayed(&created), answer).into_response())
+    Ok((idempotency::replayed(created.replayed), answer).into_response())
 }
 
 /// Refuses an upload of any bytes, if the tenant's limits demand a declaration.
@@ -201,7 +201,10 @@ pub(super) async fn confirm(
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = done.asset();
     let body = Confirmed::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
+    Ok((
+        idempotency::replayed(done.replayed),
+        asset_view::about(&asset, StatusCode::ACCEPTED, body),
+    )
         .into_response())
 }
 
@@ -244,5 +247,5 @@ pub(super) async fn delete(
         api.service.change(&caller, id, expected, AssetChange::Delete(reason), key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let tag = [asset_view::etag(&done.asset())];
-    Ok((StatusCode::NO_CONTENT, idempotency::replayed(&done), tag).into_response())
+    Ok((StatusCode::NO_CONTENT, idempotency::replayed(done.replayed), tag).into_response())
 }

@@ -51,7 +51,7 @@ pub(super) async fn restore(
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = done.asset();
     let body = asset_view::StateView::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::OK, body))
+    Ok((idempotency::replayed(done.replayed), asset_view::about(&asset, StatusCode::OK, body))
         .into_response())
 }
 
@@ -93,7 +93,10 @@ pub(super) async fn purge(
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = done.asset();
     let body = asset_view::StateView::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
+    Ok((
+        idempotency::replayed(done.replayed),
+        asset_view::about(&asset, StatusCode::ACCEPTED, body),
+    )
         .into_response())
 }
 

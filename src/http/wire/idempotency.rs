@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use ledger::idempotency::{IdempotencyKey, KEY_MAX};
-use ledger::service::Answered;
 
 use crate::http::errors::{Code, Problem};
 
@@ -21,6 +20,6 @@ pub(crate) fn key(headers: &HeaderMap, subject: &str) -> Result<Option<Idempoten
 }
 
 /// The header of an answer to a command that was executed before.
-pub(crate) fn replayed(answered: &Answered) -> Option<[(HeaderName, &'static str); 1]> {
-    answered.replayed.then_some([(IDEMPOTENCY_REPLAYED, "true")])
+pub(crate) fn replayed(before: bool) -> Option<[(HeaderName, &'static str); 1]> {
+    before.then_some([(IDEMPOTENCY_REPLAYED, "true")])
 }
