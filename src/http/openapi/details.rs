@@ -7,6 +7,7 @@ use ledger::asset::{
     CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
 };
 use ledger::idempotency::KEY_MAX;
+use ledger::record::EventSource;
 use serde_json::{Map, Value, json};
 
 use crate::http::errors::{Code, PROBLEM_JSON};
@@ -58,7 +59,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("Download", "asset_id", &id),
         ("Event", "hash", &hash),
         ("Event", "prev", &hash),
-        ("Event", "source", &json!({"enum": ["api", "s3", "cli", "reconcile"]})),
+        ("Event", "source", &open_names(&EventSource::ALL.map(EventSource::as_str))),
         ("Event", "version", &from_one),
         ("File", "sha256", &hash),
         ("Health", "status", &json!({"enum": ["ok", "ready"]})),
@@ -97,6 +98,11 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
             merge(body, &json!({"additionalProperties": false}));
         }
     }
+}
+
+/// A text with known values, to which a newer program may add others.
+fn open_names(known: &[&str]) -> Value {
+    json!({"anyOf": [{"enum": known}, {"type": "string"}]})
 }
 
 fn content_type() -> Value {
