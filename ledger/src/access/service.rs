@@ -154,7 +154,7 @@ impl AccessService {
         Ok(granted.map(|granted| (access, granted)))
     }
 
-    /// Creates a key, once for each idempotency key. This is the only time that its secret is known.
+    /// Creates a key, once for each idempotency key. Its secret is known this time only.
     ///
     /// # Errors
     /// [`AccessRefusal::ShownOnce`] if the same request created the key before.
