@@ -241,6 +241,7 @@ fn api_router(
         presigner,
         access: Arc::new(access.noting(stores.journal.clone())),
         tokens,
+        iam: None,
         auth,
         tenant,
         effects: Arc::new(SystemEffects),
