@@ -9,6 +9,7 @@ mod cache;
 mod decide;
 mod event;
 mod history;
+mod noted_uses;
 mod scope;
 mod service;
 mod state;
@@ -22,5 +23,5 @@ pub use event::{
 };
 pub use history::AccessHistory;
 pub use scope::{Scope, ScopeError, Scopes};
-pub use service::{AccessRefusal, AccessService, KeyRequest};
+pub use service::{AccessAnswered, AccessRefusal, AccessService, KeyRequest};
 pub use state::{GrantedKey, ImpossibleAccess, TenantAccess};

@@ -72,7 +72,7 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Allowed<N> {
         let missing = || Problem::new(Code::Internal, "the caller was not recognised");
         let principal = parts.extensions.get::<Principal>().cloned().ok_or_else(missing)?;
         if let Some(scope) = N::SCOPE.filter(|scope| !principal.may(*scope)) {
-            return Err(Problem::scope_missing(scope));
+            return Err(Problem::scope_missing(scope, principal.accepted.as_str()));
         }
         if N::WHOLE && principal.own_only {
             return Err(Problem::own_only());

@@ -62,6 +62,36 @@ impl AuthMethod {
     }
 }
 
+/// The credentials that a server accepts, for those who lack the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AcceptedCredentials {
+    /// API keys.
+    Keys,
+    /// API keys, and tokens of an issuer.
+    KeysAndTokens,
+    /// Others decide.
+    Others,
+}
+
+impl AcceptedCredentials {
+    /// One of them.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "an API key",
+            Self::KeysAndTokens => "an API key or a token",
+            Self::Others => "a credential",
+        }
+    }
+
+    /// How one is sent.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            Self::Keys => "Authorization: Bearer alk_…",
+            Self::KeysAndTokens | Self::Others => "Authorization: Bearer …",
+        }
+    }
+}
+
 /// The caller of a request: an extension of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Principal {
@@ -81,6 +111,8 @@ pub(crate) struct Principal {
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// How it was recognised.
     pub(crate) method: AuthMethod,
+    /// What else would have been accepted.
+    pub(crate) accepted: AcceptedCredentials,
 }
 
 impl Principal {
@@ -95,6 +127,7 @@ impl Principal {
             limits: TenantLimits::default(),
             expires_at: None,
             method,
+            accepted: AcceptedCredentials::Others,
         }
     }
 
@@ -110,6 +143,7 @@ impl Principal {
             limits: access.limits.clone(),
             expires_at: key.ends_at,
             method: AuthMethod::ApiKey,
+            accepted: AcceptedCredentials::Keys,
         }
     }
 
@@ -125,6 +159,7 @@ impl Principal {
             limits: access.limits.clone(),
             expires_at: Some(token.expires_at),
             method: AuthMethod::Jwt,
+            accepted: AcceptedCredentials::KeysAndTokens,
         }
     }
 

@@ -5,6 +5,7 @@ mod codes;
 mod contract;
 mod failures;
 mod hostile;
+mod key_repeats;
 mod logs;
 mod own_only;
 mod random;

@@ -14,7 +14,7 @@ use super::actor::Actor;
 use super::rate::CallerRates;
 use crate::http::errors::{Code, Problem};
 use crate::http::iam::IamGrants;
-use crate::http::principal::{AuthMethod, AuthMode, Principal};
+use crate::http::principal::{AcceptedCredentials, AuthMethod, AuthMode, Principal};
 use crate::jwt::{TokenFlaw, TokenVerifier};
 
 /// Bytes of a credential: far more than a key has.
@@ -26,6 +26,9 @@ const ON_BEHALF_OF: HeaderName = HeaderName::from_static("on-behalf-of");
 
 /// The label of the units that authentication consumes.
 const AUTH: &str = "auth";
+
+/// The label of the units that the notes of the uses of keys consume.
+const KEY_USE: &str = "key_use";
 
 /// The routes that need no credential. They say nothing of a tenant.
 pub(crate) const OPEN: [&str; 6] =
@@ -65,7 +68,8 @@ pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     let gateway = request.extensions().get::<GatewayCaller>().cloned();
     let recognised = gate.principal(request.headers(), gateway);
     match command_label::scope(AUTH, recognised).await {
-        Ok(principal) => {
+        Ok(mut principal) => {
+            principal.accepted = gate.accepted();
             let rates = gate.rates.as_deref();
             let left = rates.map(|rates| rates.admit(&principal.tenant, &principal.subject));
             let headers = match left.transpose() {
@@ -101,8 +105,17 @@ impl Gate {
         }
     }
 
+    /// The credentials that are accepted.
+    fn accepted(&self) -> AcceptedCredentials {
+        match (self.mode, &self.tokens) {
+            (AuthMode::Required, None) => AcceptedCredentials::Keys,
+            (AuthMode::Required, Some(_)) => AcceptedCredentials::KeysAndTokens,
+            (AuthMode::None | AuthMode::Gateway, _) => AcceptedCredentials::Others,
+        }
+    }
+
     async fn of_bearer(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        let credential = bearer(headers)?;
+        let credential = bearer(headers, self.accepted())?;
         match &self.tokens {
             Some(tokens) if !credential.starts_with(ApiKey::PREFIX) => {
                 let principal = self.of_token(tokens, credential).await?;
@@ -131,6 +144,10 @@ impl Gate {
         let refused = || Problem::new(Code::CredentialInvalid, detail);
         let (access, granted) = accepted.ok_or_else(refused)?;
         refuse_suspended(&access)?;
+        if let Some(noting) = self.access.used(&access.tenant, granted.id) {
+            // Beside the request, which neither waits for it nor fails with it.
+            tokio::spawn(command_label::scope(KEY_USE, noting));
+        }
         Ok(Principal::of_key(&access, &granted, on_behalf_of(headers)?))
     }
 
@@ -187,11 +204,11 @@ fn refuse_suspended(access: &TenantAccess) -> Result<(), Problem> {
 }
 
 /// The credential of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer(headers: &HeaderMap, accepted: AcceptedCredentials) -> Result<&str, Problem> {
     let invalid = |detail: String| Problem::new(Code::CredentialInvalid, detail);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        let detail = "this needs an API key: Authorization: Bearer alk_…";
+        let detail = format!("this needs {}: {}", accepted.as_str(), accepted.header());
         return Err(Problem::new(Code::CredentialMissing, detail));
     };
     if values.next().is_some() {
@@ -200,7 +217,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     if value.len() > CREDENTIAL_MAX {
         return Err(invalid(format!("Authorization: must be at most {CREDENTIAL_MAX} bytes")));
     }
-    let form = || invalid("Authorization: must be Bearer and an API key".to_owned());
+    let form = || invalid(format!("Authorization: must be Bearer and {}", accepted.as_str()));
     let (scheme, token) = value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or_else(form)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(form());

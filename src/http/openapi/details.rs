@@ -193,10 +193,20 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
-/// The refusals of a token.
+/// The refusals of a token, and of those who have neither a token nor a key.
 fn complete_tokens(operation: &mut Value) {
     if operation["responses"].get("401").is_none() {
         return;
+    }
+    for (code, detail) in [
+        (Code::CredentialMissing, "this needs an API key or a token: Authorization: Bearer …"),
+        (Code::ScopeMissing, "this needs an API key or a token with the scope read"),
+    ] {
+        let (name, status) = code.facts();
+        let content = &mut operation["responses"][status.as_str()]["content"][PROBLEM_JSON];
+        if let Some(example) = content["examples"].get_mut(name) {
+            *example = json!({"value": problem(name, status, detail)});
+        }
     }
     for (code, detail) in [
         (Code::TokenInvalid, "the token is not accepted: its exp is past, missing or no time"),
@@ -283,7 +293,7 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
     use Code as C;
     let if_keyed = |code: C, detail| keyed.then_some((code, detail));
     vec![
-        if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
+        if_keyed(C::ScopeMissing, "this needs an API key with the scope read")
             .filter(|_| path != "/me"),
         if_keyed(C::OwnOnlyForbidden, "this tells of the whole tenant")
             .filter(|_| ["/usage", "/events", "/access"].contains(&path)),
@@ -311,6 +321,7 @@ fn key_conflicts(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
         Some((C::AccessOutOfTime, "the event would be at no such time")),
         gives(C::KeyLimit, "the tenant has 100 live keys, the most it may have"),
         gives(C::KeyWidened, "the key would reach all assets, and its maker only its own"),
+        gives(C::KeyShownOnce, "this request created key 5bf8a4d0c1e27f36 before"),
         gives(C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended").filter(|_| path.ends_with("/rotate")),
     ]
 }

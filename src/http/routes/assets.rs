@@ -63,7 +63,7 @@ pub(super) async fn create(
     let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
     let answer = upload(&api, &principal, &created.asset()).await?;
-    Ok((idempotency::replayed(&created), answer).into_response())
+    Ok((idempotency::replayed(created.replayed), answer).into_response())
 }
 
 /// Refuses an upload of any bytes, if the tenant's limits demand a declaration.
@@ -251,5 +251,5 @@ pub(super) async fn change(
     let key = idempotency::key(headers, &principal.subject)?;
     let done = api.service.change(caller, id, expected, change, key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    Ok((done.asset(), idempotency::replayed(&done)))
+    Ok((done.asset(), idempotency::replayed(done.replayed)))
 }

@@ -1,6 +1,6 @@
 //! A whole service in memory, with a repeatable clock and repeatable randomness.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -140,7 +140,7 @@ impl HttpFixture {
         let (name, scopes) =
             (KeyName::new("one".into()).unwrap(), scopes.iter().copied().collect());
         let request = KeyRequest { name, scopes, own_only, expires_at: None };
-        self.access.create_key(&operator(tenant), request).await.unwrap().0
+        self.access.create_key(&operator(tenant), request, None).await.unwrap().0
     }
 
     /// Sends `METHOD /path` with a key.
@@ -274,8 +274,13 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
+    /// The labels of the calls since the last call of this.
+    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+        self.calls().into_keys().collect()
+    }
+
     /// The calls since the last call of this, by label.
-    pub(crate) fn labels(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
         std::mem::take(&mut *self.labels.lock().unwrap())
     }
 

@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use ledger::idempotency::{IdempotencyKey, KEY_MAX};
-use ledger::service::Answered;
 
 use crate::http::errors::{Code, Problem};
 
@@ -24,6 +23,6 @@ pub(crate) fn key(headers: &HeaderMap, subject: &str) -> Result<Option<Idempoten
 pub(crate) type Replayed = Option<[(HeaderName, &'static str); 1]>;
 
 /// The header, if the command was executed before.
-pub(crate) fn replayed(answered: &Answered) -> Replayed {
-    answered.replayed.then_some([(IDEMPOTENCY_REPLAYED, "true")])
+pub(crate) fn replayed(before: bool) -> Replayed {
+    before.then_some([(IDEMPOTENCY_REPLAYED, "true")])
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use engine::{UnitTally, Used};
 use ledger::Effects;
+use ledger::access::{AccessCommand, KeyId};
 use ledger::id::{AssetId, Tenant};
 use ledger::idempotency::IdempotencyKey;
 use ledger::service::AssetChange;
@@ -65,7 +66,10 @@ const USAGE_ANEW: &str = "usage of 400 assets, counted anew";
 const WITH_KEY: &str = "create with an `Idempotency-Key`";
 const DELETE_AGAIN: &str = "delete again with the same key";
 
-const BUDGET: [Budget; 17] = [
+const FIRST_USE: &str = "first use of an API key in a process and day";
+const KEYS: &str = "keys of a tenant";
+
+const BUDGET: [Budget; 19] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
     budget(WITH_KEY, &[("journal", "PutItem", 1), LOOKED, ("views", "PutItem", 3)], 4.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
@@ -88,6 +92,8 @@ const BUDGET: [Budget; 17] = [
         1.0,
         55.0,
     ),
+    budget(FIRST_USE, &[("views", "PutItem", 1)], 1.0, 0.0),
+    budget(KEYS, &[("journal", "Query", 1), ("views", "Query", 1)], 0.0, 2.0),
 ];
 
 fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
@@ -111,6 +117,10 @@ impl DynamoFixture {
         if what == DELETE_AGAIN {
             self.confirm(asset).await;
             self.delete_once(asset).await;
+        }
+        if what == KEYS {
+            self.access.execute(&self.caller(), &AccessCommand::Create).await.unwrap();
+            self.use_a_key().await;
         }
         if what.starts_with("list") || what == USAGE_ANEW {
             self.fill().await;
@@ -179,6 +189,11 @@ impl DynamoFixture {
             "history" => drop(self.service.history(&self.caller().key(asset)).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
             USAGE | USAGE_ANEW => self.usage().await,
+            FIRST_USE => self.use_a_key().await,
+            KEYS => {
+                assert!(self.access.history(&caller.tenant).await.unwrap().is_some());
+                assert_eq!(self.access.last_uses(&caller.tenant).await.unwrap().len(), 1);
+            }
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
             _ => self.confirm(asset).await,
@@ -187,6 +202,13 @@ impl DynamoFixture {
 
     async fn hear(&self, after: Option<FeedCursor>) -> usize {
         self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
+    }
+
+    /// Two requests with the same key.
+    async fn use_a_key(&self) {
+        let (tenant, key) = (Tenant::default(), KeyId::new(1));
+        self.access.used(&tenant, key).expect("the first of the day").await;
+        assert!(self.access.used(&tenant, key).is_none());
     }
 
     async fn usage(&self) {

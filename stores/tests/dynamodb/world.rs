@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use chrono::TimeDelta;
 use engine::{Engine, Tables};
+use ledger::access::AccessService;
 use ledger::asset::{Declaration, UploadKind};
 use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
@@ -28,6 +29,7 @@ pub(crate) struct DynamoFixture {
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
+    pub(crate) access: AccessService,
     pub(crate) feed: LanedFeed,
     /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
@@ -54,6 +56,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let feed = LanedFeed::new(lanes, journal.clone());
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
+    let access = AccessService::new(journal.clone(), effects.clone()).noting(views.clone());
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
         engine,
@@ -65,6 +68,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         runner,
         reader,
         totals,
+        access,
         feed,
         end: OnceLock::new(),
     }
