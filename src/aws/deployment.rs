@@ -8,6 +8,7 @@ use ledger::access::AccessService;
 use ledger::journal::Journal;
 use ledger::reservations::Reservations;
 use ledger::service::LedgerService;
+use ledger::url_log::UrlLog;
 use projections::feed::{LanedFeed, Lanes};
 use projections::{
     ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, TotalsReader, Views,
@@ -73,6 +74,12 @@ impl Deployment {
     #[must_use]
     pub fn access(&self) -> Arc<AccessService> {
         Arc::new(AccessService::new(self.journal.clone(), Arc::new(SystemEffects)))
+    }
+
+    /// The access logs of tenants.
+    #[must_use]
+    pub fn urls(&self) -> Arc<UrlLog> {
+        Arc::new(UrlLog::new(self.journal.clone(), Arc::new(SystemEffects)))
     }
 
     /// The reads.

@@ -10,6 +10,7 @@ use ledger::asset::{Asset, Rejection};
 use ledger::history::History;
 use ledger::id::{Key, Tenant};
 use ledger::service::LedgerService;
+use ledger::url_log::UrlLog;
 use projections::{Feed, Reader, TotalsReader};
 
 use super::errors::Problem;
@@ -37,6 +38,8 @@ pub struct Api {
     pub presigner: Arc<dyn Presigner>,
     /// The keys and limits of tenants.
     pub access: Arc<AccessService>,
+    /// The access logs of tenants.
+    pub urls: Arc<UrlLog>,
     /// Checks tokens; without, no issuer is trusted.
     pub tokens: Option<Arc<TokenVerifier>>,
     /// Who decides which requests are served.

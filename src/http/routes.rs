@@ -11,6 +11,7 @@ mod history;
 pub(super) mod metrics;
 mod proof;
 mod state;
+mod urls;
 mod usage;
 
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -33,6 +34,7 @@ fn operations() -> Vec<Operation> {
         ("state", routes!(state::state)),
         ("history", routes!(history::history)),
         ("proof", routes!(proof::proof)),
+        ("urls", routes!(urls::urls)),
         ("events", routes!(events::events)),
         ("usage", routes!(usage::usage)),
         ("restore", routes!(changes::restore)),

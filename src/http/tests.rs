@@ -9,5 +9,6 @@ mod logs;
 mod random;
 mod repeats;
 mod socket;
+mod urls;
 mod wire;
 pub(crate) mod world;

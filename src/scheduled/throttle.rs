@@ -53,6 +53,15 @@ impl<J: Journal> Journal for PacedScan<J> {
         self.pace.take(self.journal.history_of(partition)).await
     }
 
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        self.pace.take(self.journal.events_after(partition, version, limit)).await
+    }
+
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.pace.take(self.journal.last_of(partition)).await
     }

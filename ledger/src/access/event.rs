@@ -81,6 +81,8 @@ pub struct TenantLimits {
     pub bytes: Option<u64>,
     /// The largest object, in bytes. Every upload must then declare its size.
     pub object_bytes: Option<u64>,
+    /// Whether each URL that is given out is recorded in the tenant's access log.
+    pub record_urls: bool,
     /// The names of limits that only a newer version of this program knows. They are not enforced
     /// here, and a set that has some is not replaced.
     pub unknown: BTreeSet<String>,

@@ -108,6 +108,15 @@ impl<S: Journal> Journal for FaultyJournal<Arc<S>> {
         self.faults.around(self.store.history_of(partition)).await
     }
 
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        self.faults.around(self.store.events_after(partition, version, limit)).await
+    }
+
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.faults.around(self.store.last_of(partition)).await
     }

@@ -54,6 +54,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("AssetEvent", "asset_id", &id),
         ("Confirmed", "status", &json!({"enum": ["UPLOADED"]})),
         ("Created", "id", &id),
+        ("GivenUrl", "stream", &json!({"pattern": "^urls-[0-9]{8}-[0-9]+$"})),
         ("Declared", "sha256", &hash),
         ("Download", "asset_id", &id),
         ("Event", "hash", &hash),
@@ -86,6 +87,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("State", "asset_id", &id),
         ("State", "head", &hash),
         ("State", "upload", &json!({"enum": ["plain", "declared"]})),
+        ("Urls", "asset_id", &id),
         ("Upload", "method", &json!({"const": "PUT"})),
     ] {
         if let Some(found) = schemas.get_mut(schema).and_then(|schema| own(schema, field)) {
@@ -148,6 +150,9 @@ fn parameter_schema(path: &str, name: &str) -> Option<Value> {
         "id" => json!({"type": "string", "format": "uuid"}),
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}),
         "cursor" if path == "/asset" => json!({"type": "string", "maxLength": ID}),
+        "cursor" if path.ends_with("/urls") => {
+            json!({"type": "string", "pattern": "^([0-9]{8}(-[0-9]{1,10}){4})?$"})
+        }
         "cursor" => json!({"type": "string", "pattern": "^[0-9]*$"}),
         "state" => json!({"type": "string",
             "enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED"]}),
@@ -294,6 +299,27 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
     ]
 }
 
+/// The refusals for a while.
+fn unavailable(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
+    use Code as C;
+    let changes = |of: &str| method != "get" && path.starts_with(of);
+    let gives_urls =
+        [("post", "/asset"), ("get", "/asset/{id}"), ("post", "/asset/{id}/upload-url")];
+    vec![
+        (path == "/readyz").then_some((C::NotReady, "a part of the service is not ready")),
+        (path == "/asset" && method == "get")
+            .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
+        Some((C::StoreUnavailable, "a store is away; try again later")),
+        Some((C::RequestTimeout, "the request took too long; try again")),
+        changes("/keys").then_some((C::AccessContended, "it is changing too fast; try again")),
+        changes("/asset")
+            .then_some((C::AssetContended, "the asset is changing too fast; try again")),
+        gives_urls
+            .contains(&(method, path))
+            .then_some((C::UrlsContended, "this tenant's log of URLs is changing too fast")),
+    ]
+}
+
 /// The other refusals of a request.
 fn codes(
     path: &str,
@@ -374,16 +400,7 @@ fn codes(
                 "its history and its row contradict each other; nothing is changed",
             )),
         ],
-        "503" => vec![
-            on("/readyz", C::NotReady, "a part of the service is not ready"),
-            (path == "/asset" && method == "get")
-                .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
-            Some((C::StoreUnavailable, "a store is away; try again later")),
-            Some((C::RequestTimeout, "the request took too long; try again")),
-            changes_keys.then_some((C::AccessContended, "it is changing too fast; try again")),
-            (method != "get" && of_assets)
-                .then_some((C::AssetContended, "the asset is changing too fast; try again")),
-        ],
+        "503" => unavailable(path, method),
         _ => Vec::new(),
     };
     told.into_iter().flatten().collect()

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::asset::{Asset, Declaration, Reason, UploadKind};
 use ledger::id::AssetId;
-use ledger::service::AssetChange;
+use ledger::service::{AssetChange, Caller};
 use projections::views::{AssetPage, ListQuery};
 
 use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
@@ -62,7 +62,7 @@ pub(super) async fn create(
     }
     let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
-    let answer = upload(&api, &principal, &created.asset()).await?;
+    let answer = upload(&api, &caller, &principal, &created.asset()).await?;
     Ok((idempotency::replayed(&created), answer).into_response())
 }
 
@@ -82,11 +82,11 @@ pub(super) fn refuse_undeclared(
 /// The answer with an upload URL for an asset that has no bytes.
 pub(super) async fn upload(
     api: &Api,
+    caller: &Caller,
     principal: &Principal,
     asset: &Asset,
 ) -> Result<Response, Problem> {
-    let expires_in = principal.url_life(api.limits.upload_expiry, &*api.effects);
-    let signed = api.presigner.upload(&asset.key, &asset.declared, expires_in).await?;
+    let signed = api.upload_url(caller, principal, asset).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
     let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
     Ok(([location], [NO_STORE], body).into_response())
@@ -158,11 +158,10 @@ pub(super) async fn download(
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
-    let timeout = principal.url_life(timeout, &*api.effects);
     let asset = api.current(&caller.key(id)).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
-    let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
-    let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
+    let version = &pin.version_id;
+    let signed = api.download_url(&caller, &principal, &asset, version, timeout).await?;
     let body = UploadView::of(&asset, pin.version_id.clone(), signed);
     Ok(([NO_STORE], asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }

@@ -132,5 +132,5 @@ pub(super) async fn upload_url(
         .and_then(|()| asset.upload_again())
         .map_err(|rejection| Problem::rejected(id, &rejection))?;
     assets::refuse_undeclared(&principal, &asset.declared)?;
-    assets::upload(&api, &principal, &asset).await
+    assets::upload(&api, &caller, &principal, &asset).await
 }

@@ -6,11 +6,13 @@
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::{UnitTally, Used};
 use ledger::Effects;
 use ledger::id::{AssetId, Tenant};
 use ledger::idempotency::IdempotencyKey;
 use ledger::service::AssetChange;
+use ledger::url_log::{UrlGranted, UrlLogQuery, UrlMethod};
 use projections::Views;
 use projections::feed::{self, Feed as _, FeedCursor};
 use projections::testing::{Story, walk};
@@ -65,7 +67,10 @@ const USAGE_ANEW: &str = "usage of 400 assets, counted anew";
 const WITH_KEY: &str = "create with an `Idempotency-Key`";
 const DELETE_AGAIN: &str = "delete again with the same key";
 
-const BUDGET: [Budget; 17] = [
+const URL: &str = "a URL, if they are recorded";
+const URLS: &str = "the recorded URLs of an asset, a day with few";
+
+const BUDGET: [Budget; 19] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
     budget(WITH_KEY, &[("journal", "PutItem", 1), LOOKED, ("views", "PutItem", 3)], 4.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
@@ -88,6 +93,8 @@ const BUDGET: [Budget; 17] = [
         1.0,
         55.0,
     ),
+    budget(URL, &[("journal", "PutItem", 1)], 1.0, 0.0),
+    budget(URLS, &[("journal", "Query", 4)], 0.0, 4.0),
 ];
 
 fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
@@ -124,6 +131,12 @@ impl DynamoFixture {
         }
         if what == USAGE {
             self.usage().await;
+        }
+        if [URL, URLS].contains(&what) {
+            // In every lane: a process knows the ends of those that it has written.
+            for _ in 0..20 {
+                self.give_url(asset).await;
+            }
         }
         // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
@@ -179,6 +192,8 @@ impl DynamoFixture {
             "history" => drop(self.service.history(&self.caller().key(asset)).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
             USAGE | USAGE_ANEW => self.usage().await,
+            URL => self.give_url(asset).await,
+            URLS => assert_eq!(self.given_urls(asset).await, 20),
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
             _ => self.confirm(asset).await,
@@ -187,6 +202,21 @@ impl DynamoFixture {
 
     async fn hear(&self, after: Option<FeedCursor>) -> usize {
         self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
+    }
+
+    async fn give_url(&self, asset: AssetId) {
+        let expires_at = self.effects.now() + TimeDelta::minutes(1);
+        let version_id = Some("3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY".to_owned());
+        let method = UrlMethod::Get;
+        let granted = UrlGranted { asset, version: 3, method, version_id, expires_at };
+        self.urls.record(&self.caller(), &granted).await.unwrap();
+    }
+
+    async fn given_urls(&self, asset: AssetId) -> usize {
+        let (since, until) = (self.effects.now() - TimeDelta::hours(1), DateTime::<Utc>::MAX_UTC);
+        let (tenant, after, limit) = (Tenant::default(), None, 100);
+        let query = UrlLogQuery { tenant, asset, since, until, after, limit };
+        self.urls.page(&query).await.unwrap().entries.len()
     }
 
     async fn usage(&self) {

@@ -11,6 +11,7 @@ use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::url_log::UrlLog;
 use projections::feed::{FeedCursor, LanedFeed};
 use projections::runner::ProjectionHint;
 use projections::{CurrentGeneration, Reader, Runner, TotalsReader};
@@ -29,6 +30,7 @@ pub(crate) struct DynamoFixture {
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
     pub(crate) feed: LanedFeed,
+    pub(crate) urls: UrlLog,
     /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
 }
@@ -54,6 +56,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let feed = LanedFeed::new(lanes, journal.clone());
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
+    let urls = UrlLog::new(journal.clone(), effects.clone());
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
         engine,
@@ -66,6 +69,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         reader,
         totals,
         feed,
+        urls,
         end: OnceLock::new(),
     }
 }
