@@ -163,7 +163,7 @@ mod tests {
         let service = LedgerService::new(journal.clone(), bucket, effects, "files")
             .guarded(contradicted.clone());
         let caller =
-            Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into() };
+            Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into(), own_only: false };
         let asset = whole.key.asset;
         // The first command is accepted: the asset is not parked yet. Its event is a new one.
         service.delete(&caller, asset, None, None).await.unwrap();

@@ -44,6 +44,8 @@ pub(crate) struct TrustedIssuer {
     tenant: TenantRule,
     scopes: ScopeRule,
     at_most: Scopes,
+    /// Whether its tokens reach only the assets that their subjects create.
+    pub(super) own_only: bool,
 }
 
 /// The tenant of a token.
@@ -83,6 +85,8 @@ struct IssuerForm {
     #[serde(default)]
     scopes: ScopesForm,
     at_most: Vec<String>,
+    #[serde(default)]
+    own_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +155,7 @@ impl IssuerForm {
             algorithms,
             clients: self.clients,
             typ: self.typ,
+            own_only: self.own_only,
         })
     }
 }
@@ -274,6 +279,7 @@ mod tests {
             "jwks_uri": "https://id.example/keys", "algorithms": ["ES256"], "clients": ["web"],
             "typ": "at+jwt", "tenant": {"claim": "org", "map": {"o-1": "acme"}},
             "scopes": {"claim": "roles", "prefix": "", "map": {"Reader": ["read"]}},
+            "own_only": true,
         }]})
     }
 
@@ -289,9 +295,11 @@ mod tests {
         let found = &config.issuers[0];
         assert_eq!(found.discovery(), "https://id.example/.well-known/openid-configuration");
         assert_eq!(found.algorithms, [TokenAlgorithm::Es256]);
+        assert!(found.own_only);
         assert!(refused(|it| it["iam"] = json!([])).contains("`iam`"));
         for (field, value, told) in [
-            ("own_only", json!(true), "own_only"),
+            ("own_only", json!("yes"), "boolean"),
+            ("own", json!(true), "`own`"),
             ("issuer", json!("http://id.example"), "issuers[0].issuer: \"http://id.example\""),
             ("issuer", json!("https://u@id.example"), "issuer"),
             ("issuer", json!("id.example"), "issuer"),

@@ -97,6 +97,7 @@ fn caller(request: &str) -> Caller {
         actor: "anonymous".into(),
         source: EventSource::Api,
         request: request.into(),
+        own_only: false,
     }
 }
 

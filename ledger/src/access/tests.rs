@@ -45,12 +45,21 @@ fn key(number: u64, replaces: Option<Replacement>) -> KeyCreated {
     let scopes = [Scope::Read, Scope::Admin].into_iter().collect();
     let name = format!("key {number}");
     let secret_hash = Hash::of(&number.to_be_bytes());
-    KeyCreated { id: id(number), name, scopes, expires_at: None, secret_hash, replaces }
+    KeyCreated {
+        id: id(number),
+        name,
+        scopes,
+        own_only: false,
+        expires_at: None,
+        secret_hash,
+        replaces,
+    }
 }
 
 fn new(number: u64) -> NewKey {
-    let KeyCreated { id, name, scopes, expires_at, secret_hash, .. } = key(number, None);
-    NewKey { id, secret_hash, name: KeyName::new(name).unwrap(), scopes, expires_at }
+    let KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, .. } = key(number, None);
+    let name = KeyName::new(name).unwrap();
+    NewKey { id, secret_hash, name, scopes, own_only, expires_at }
 }
 
 fn rotation(replaced: u64, grace: i64) -> Rotation {
@@ -87,7 +96,7 @@ fn folded(events: &[AccessEvent]) -> Option<TenantAccess> {
 
 fn given(events: &[AccessEvent]) -> impl Fn(AccessCommand) -> Outcome + use<> {
     let access = folded(events);
-    move |command| decide(access.as_ref(), &command, at(100))
+    move |command| decide(access.as_ref(), &command, false, at(100))
 }
 
 type Outcome = Result<Option<AccessEvent>, AccessRejection>;
@@ -198,6 +207,28 @@ fn a_replacement_has_the_same_scopes_and_ends_the_old_key() {
 }
 
 #[test]
+fn a_caller_of_its_own_assets_gives_out_no_key_that_reaches_more() {
+    let own = |number| NewKey { own_only: true, ..new(number) };
+    let owning = AccessEvent::KeyCreated(KeyCreated { own_only: true, ..key(2, None) });
+    let access = folded(&[AccessEvent::TenantCreated, created(1), owning]).unwrap();
+    let by = |own_only, command| decide(Some(&access), &command, own_only, at(100));
+    for (command, wide) in [
+        (AccessCommand::CreateKey(new(3)), true),
+        (AccessCommand::CreateKey(own(3)), false),
+        (AccessCommand::RotateKey(rotation(1, 60)), true),
+        (AccessCommand::RotateKey(rotation(2, 60)), false),
+    ] {
+        let Ok(Some(AccessEvent::KeyCreated(key))) = by(false, command.clone()) else {
+            panic!("{command:?}");
+        };
+        assert_eq!(key.own_only, !wide, "a replacement reaches what the replaced key did");
+        let refused = by(true, command.clone()).err();
+        assert_eq!(refused, wide.then_some(AccessRejection::Widened), "{command:?}");
+    }
+    assert!(by(true, AccessCommand::RevokeKey(id(1), None)).is_ok(), "it may end any");
+}
+
+#[test]
 fn an_end_only_moves_earlier_and_a_revoked_key_has_none_to_wait_for() {
     let ending = |seconds| {
         let expires_at = Some(at(seconds));
@@ -225,12 +256,12 @@ fn an_end_only_moves_earlier_and_a_revoked_key_has_none_to_wait_for() {
 fn a_full_stream_takes_only_what_ends_keys() {
     let mut access = folded(&[AccessEvent::TenantCreated, created(1)]).unwrap();
     access.version = 9_800;
-    let full = |command| decide(Some(&access), &command, at(100));
+    let full = |command| decide(Some(&access), &command, false, at(100));
     assert_eq!(full(AccessCommand::CreateKey(new(2))), Err(AccessRejection::Full));
     assert!(full(AccessCommand::RevokeKey(id(1), None)).is_ok());
     assert!(full(AccessCommand::Suspend(None)).is_ok());
     access.version = 10_000;
-    let full = decide(Some(&access), &AccessCommand::Suspend(None), at(100));
+    let full = decide(Some(&access), &AccessCommand::Suspend(None), false, at(100));
     assert_eq!(full, Err(AccessRejection::Full));
 }
 
@@ -263,9 +294,14 @@ fn every_sample_is_read_and_written_byte_for_byte() {
         let record = AccessRecord::read_line(&body).expect(&name);
         let canonical = CanonicalLine::of(&body).expect(&name);
         assert_eq!(canonical, CanonicalLine { body: body.clone(), limits: Ok(()) }, "{name}");
-        assert_eq!(name.split_once(".v1").unwrap().0, record.event.kind());
-        assert_eq!((record.line().unwrap().body, record.within_limits()), (body, Ok(())), "{name}");
+        assert_eq!(name.split_once(".v").unwrap().0, record.event.kind());
+        let written = record.line().unwrap().body;
+        let older = name.starts_with("key_created.v1");
+        assert_eq!(written == body, !older, "{name}: only the newest schema is written");
+        assert_eq!(AccessRecord::read_line(&written).unwrap(), record, "{name}");
+        assert_eq!(record.within_limits(), Ok(()), "{name}");
     }
+    assert!(samples().contains_key("key_created.v2"), "each schema has a sample");
     for kind in AccessEvent::KINDS {
         assert!(samples().contains_key(&format!("{kind}.v1")), "{kind} has no sample");
     }
@@ -275,11 +311,12 @@ fn every_sample_is_read_and_written_byte_for_byte() {
 fn the_samples_are_one_stream() {
     let history = AccessHistory::read(&tenant(), sampled()).unwrap().unwrap();
     let access = history.access();
-    assert_eq!((access.version, access.suspended), (7, false));
+    assert_eq!((access.version, access.suspended), (8, false));
     assert_eq!((access.limits.declared_only, access.limits.url_seconds), (true, Some(600)));
-    let keys: Vec<_> = access.keys.values().map(|key| (key.actor(), key.revoked)).collect();
+    let keys = access.keys.values().map(|key| (key.actor(), key.revoked, key.own_only));
     let actor = |generation| format!("key:5bf8a4d0c1e27f36/{generation}");
-    assert_eq!(keys, [(actor(2), false), (actor(1), true)]);
+    let all = [(actor(2), false, false), (actor(3), false, true), (actor(1), true, false)];
+    assert_eq!(keys.collect::<Vec<_>>(), all);
     assert!(AccessHistory::read(&Tenant::default(), sampled()).is_err(), "another tenant's");
     assert!(AccessHistory::read(&tenant(), sampled().split_off(1)).is_err(), "a part");
 }
@@ -383,7 +420,8 @@ struct AccessWorld {
 impl AccessWorld {
     fn new() -> Self {
         let (actor, request) = ("cli:ann".to_owned(), "r".to_owned());
-        let caller = Caller { tenant: tenant(), actor, source: EventSource::Cli, request };
+        let (tenant, source, own_only) = (tenant(), EventSource::Cli, false);
+        let caller = Caller { tenant, actor, source, request, own_only };
         let effects = Arc::new(TestEffects::seeded(1));
         Self { journal: Arc::default(), effects, caller }
     }
@@ -404,7 +442,7 @@ impl AccessWorld {
 
     async fn created(&self, service: &AccessService) -> ApiKey {
         let name = KeyName::new("one".into()).unwrap();
-        let request = KeyRequest { name, scopes: Scopes::all(), expires_at: None };
+        let request = KeyRequest { name, scopes: Scopes::all(), own_only: false, expires_at: None };
         service.create_key(&self.caller, request).await.unwrap().0
     }
 }
@@ -621,7 +659,7 @@ async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance)
     for _ in 0..12 {
         tokio::time::sleep(Duration::from_millis(chance.below(4_000))).await;
         let name = KeyName::new("one".into()).unwrap();
-        let request = KeyRequest { name, scopes: Scopes::all(), expires_at: None };
+        let request = KeyRequest { name, scopes: Scopes::all(), own_only: false, expires_at: None };
         match (chance.below(3), chance.pick(&deeds.given).cloned()) {
             (0, Some(key)) => {
                 let revoke = AccessCommand::RevokeKey(key.id, None);

@@ -24,7 +24,8 @@ fn tenant() -> Tenant {
 
 fn caller() -> Caller {
     let (actor, request) = ("key:1/1".to_owned(), "r".to_owned());
-    Caller { tenant: tenant(), actor, source: EventSource::Api, request }
+    let (tenant, source) = (tenant(), EventSource::Api);
+    Caller { tenant, actor, source, request, own_only: false }
 }
 
 fn asset(number: u128) -> AssetId {

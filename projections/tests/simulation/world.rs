@@ -182,7 +182,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
     pub(crate) fn caller(&self, source: EventSource) -> Caller {
         let (tenant, actor) = (self.tenant.clone(), "anonymous".into());
-        Caller { tenant, actor, source, request: "simulation".into() }
+        Caller { tenant, actor, source, request: "simulation".into(), own_only: false }
     }
 
     /// The history in the journal, without faults.

@@ -94,7 +94,8 @@ pub(super) async fn upload(
 
 /// List assets, newest first
 ///
-/// The list may lag by a moment. A read of a single asset is always current.
+/// The list may lag by a moment. A read of a single asset is always current. A caller that is
+/// limited to its own assets lists those.
 #[utoipa::path(get, path = "/asset", tag = "assets", security(("api_key" = ["read"])), params(
     ("limit" = Option<u16>, Query, description = "Assets of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
@@ -113,6 +114,7 @@ pub(super) async fn list(
     let (limit, state) = (given.take("limit")?, given.take("state")?);
     let query = ListQuery {
         state: params::state(state.as_deref())?,
+        owner: caller.owner().map(str::to_owned),
         after: params::asset_cursor(given.take("cursor")?.as_deref())?,
         ..ListQuery::all(caller.tenant, params::limit(limit.as_deref())?)
     };
@@ -158,7 +160,7 @@ pub(super) async fn download(
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
-    let asset = api.current(&caller.key(id)).await?;
+    let asset = api.current(&caller, id).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let version = &pin.version_id;
     let signed = api.download_url(&caller, &principal, &asset, version, timeout).await?;

@@ -123,7 +123,7 @@ pub(super) async fn upload_url(
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let asset = api.current(&caller.key(id)).await?;
+    let asset = api.current(&caller, id).await?;
     let actual = asset.version;
     let moved = expected.is_some_and(|expected| expected != actual);
     let conflict = moved.then_some(Rejection::VersionConflict { actual });

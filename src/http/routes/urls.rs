@@ -80,7 +80,7 @@ pub(super) async fn urls(
     let after = params::urls_cursor(given.take("cursor")?.as_deref())?;
     let (since, until) = params::between(&mut given)?;
     given.done()?;
-    let asset = api.current(&caller.key(id)).await?;
+    let asset = api.current(&caller, id).await?;
     // No URL was given before the asset existed.
     let since = since.map_or(asset.created_at, |since| since.max(asset.created_at));
     let until = until.unwrap_or(DateTime::<Utc>::MAX_UTC);

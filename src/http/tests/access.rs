@@ -23,7 +23,7 @@ fn world() -> HttpFixture {
 }
 
 /// Every operation of the description: its line for `id`, and the scopes that it states.
-async fn operations(world: &HttpFixture, id: &str) -> Vec<(String, Option<Vec<String>>)> {
+pub(super) async fn operations(world: &HttpFixture, id: &str) -> Vec<(String, Option<Vec<String>>)> {
     let document = world.call("GET /openapi.json").await.json();
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -226,7 +226,7 @@ async fn a_caller_is_told_who_it_is() {
     let me = world.call_as(&key, "GET /me").await.json();
     let subject = format!("key:{}", key.id);
     let expected = json!({"tenant": "acme", "actor": format!("{subject}/1"), "subject": subject,
-        "method": "api_key", "scopes": ["read", "audit"]});
+        "method": "api_key", "scopes": ["read", "audit"], "own_only": false});
     assert_eq!(me, expected);
     let anyone = HttpFixture::new().call("GET /me").await.json();
     assert_eq!((&anyone["actor"], &anyone["method"]), (&"anonymous".into(), &"anonymous".into()));
@@ -235,7 +235,7 @@ async fn a_caller_is_told_who_it_is() {
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-async fn posted(world: &HttpFixture, key: &ApiKey, path: &str, body: &Value) -> HttpAnswer {
+pub(super) async fn posted(world: &HttpFixture, key: &ApiKey, path: &str, body: &Value) -> HttpAnswer {
     let bearer = format!("Bearer {}", key.reveal());
     let headers = [("authorization", &*bearer), JSON];
     world.send(request(&format!("POST {path}"), &headers, &body.to_string())).await
@@ -312,7 +312,8 @@ async fn a_key_that_cannot_be_made_is_refused_by_its_field() {
             json!({"name": "a", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}),
             "expires_at",
         ),
-        (json!({"name": "a", "scopes": ["read"], "own_only": true}), "own_only"),
+        (json!({"name": "a", "scopes": ["read"], "own_only": "yes"}), "own_only"),
+        (json!({"name": "a", "scopes": ["read"], "own": true}), "own"),
     ] {
         let answer = posted(&world, &admin, "/keys", &body).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (400, "body.invalid".into()), "{body}");

@@ -1,6 +1,6 @@
 //! A whole service in memory, with a repeatable clock and repeatable randomness.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -116,10 +116,15 @@ impl HttpFixture {
 
     /// A new key of a tenant, which is created too.
     pub(crate) async fn key(&self, tenant: &str, scopes: &[Scope]) -> ApiKey {
+        self.key_of(tenant, scopes, false).await
+    }
+
+    /// The same, perhaps of its own assets alone.
+    pub(crate) async fn key_of(&self, tenant: &str, scopes: &[Scope], own_only: bool) -> ApiKey {
         self.operate(tenant, AccessCommand::Create).await;
         let (name, scopes) =
             (KeyName::new("one".into()).unwrap(), scopes.iter().copied().collect());
-        let request = KeyRequest { name, scopes, expires_at: None };
+        let request = KeyRequest { name, scopes, own_only, expires_at: None };
         self.access.create_key(&operator(tenant), request).await.unwrap().0
     }
 
@@ -170,7 +175,7 @@ impl HttpFixture {
 
 fn operator(tenant: &str) -> Caller {
     let (tenant, actor, source) = (tenant.parse().unwrap(), "cli:ann".into(), EventSource::Cli);
-    Caller { tenant, actor, source, request: "r".into() }
+    Caller { tenant, actor, source, request: "r".into(), own_only: false }
 }
 
 /// A request from its line, headers and body.
@@ -248,7 +253,7 @@ pub(crate) enum Mood {
 pub(crate) struct Moody {
     inner: MemoryJournal,
     mood: Mutex<Mood>,
-    labels: Mutex<BTreeSet<&'static str>>,
+    labels: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Moody {
@@ -256,13 +261,17 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// The labels of the calls since the last call of this.
-    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+    /// The calls since the last call of this, by label.
+    pub(crate) fn labels(&self) -> BTreeMap<&'static str, usize> {
         std::mem::take(&mut *self.labels.lock().unwrap())
     }
 
+    fn count(&self) {
+        *self.labels.lock().unwrap().entry(command_label::current()).or_default() += 1;
+    }
+
     async fn bear(&self) -> Result<(), StoreError> {
-        self.labels.lock().unwrap().insert(command_label::current());
+        self.count();
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Well | Mood::Races | Mood::Fills | Mood::LogFails => Ok(()),
@@ -324,6 +333,7 @@ struct Folding(Arc<Moody>);
 #[async_trait]
 impl Views for Folding {
     async fn get(&self, _: &Key) -> Result<Option<Asset>, StoreError> {
+        self.0.count();
         Ok(None)
     }
 
@@ -371,6 +381,7 @@ impl Views for Folding {
 pub(crate) struct FixtureBucket {
     objects: Mutex<HashMap<String, Vec<ObjectVersion>>>,
     stuck: AtomicBool,
+    looks: AtomicU64,
 }
 
 impl FixtureBucket {
@@ -396,7 +407,13 @@ impl FixtureBucket {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
 
+    /// The number of reads so far.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
     fn of(&self, key: &Key) -> Vec<ObjectVersion> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.objects.lock().unwrap().get(&key.object()).cloned().unwrap_or_default()
     }
 }

@@ -58,6 +58,7 @@ impl World {
             actor,
             source: EventSource::Api,
             request: "r".to_owned(),
+            own_only: false,
         };
         let history = self.service.create(&caller, Declaration::plain()).await.unwrap();
         let key = history.asset().key.clone();
@@ -189,6 +190,7 @@ async fn an_overwrite_is_counted() {
         actor,
         source: EventSource::Api,
         request: "r".to_owned(),
+        own_only: false,
     };
     world.service.confirm(&caller, key.asset, None).await.unwrap();
     world.objects.put(&key, b"other bytes");

@@ -37,6 +37,7 @@ const SCHEMA: Schema = Schema {
     steps: &[
         include_str!("../../../migrations/sqlite/views.1.sql"),
         include_str!("../../../migrations/sqlite/views.2.sql"),
+        include_str!("../../../migrations/sqlite/views.3.sql"),
     ],
     durable: false,
 };
@@ -128,7 +129,7 @@ impl Views for SqliteViews {
     async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         let (of, asked) = (self.generation, query.clone());
         let rows = self.database.read(move |file| list::rows(file, of, &asked)).await?;
-        Ok(AssetPage::cut(rows, query.limit))
+        Ok(AssetPage::cut(rows, query))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {

@@ -83,6 +83,7 @@ impl DynamoFixture {
             actor: "anonymous".to_owned(),
             source: EventSource::Api,
             request,
+            own_only: false,
         }
     }
 

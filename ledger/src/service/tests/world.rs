@@ -134,6 +134,7 @@ pub(super) fn caller_by(source: EventSource) -> Caller {
         actor: "anonymous".into(),
         source,
         request: "request".into(),
+        own_only: false,
     }
 }
 
