@@ -49,7 +49,7 @@ const PLACES: [(&str, &[&str]); 20] = [
     ),
     ("clap::", &["src/cli"]),
     ("reqwest::", &["src/cli/demo"]),
-    ("ed25519_compact::", &["ledger/src/checkpoint/key.rs"]),
+    ("ed25519_compact::", &["ledger/src/access/upload_key.rs", "ledger/src/checkpoint/key.rs"]),
     ("flate2::", &["src/export"]),
     ("tar::", &["src/export"]),
     ("jsonwebtoken::", &["src/jwt/jwk.rs"]),

@@ -162,8 +162,13 @@ mod tests {
         let tenant = whole.key.tenant.clone();
         let service = LedgerService::new(journal.clone(), bucket, effects, "files")
             .guarded(contradicted.clone());
-        let caller =
-            Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into(), own_only: false };
+        let caller = Caller {
+            tenant,
+            actor: "a".into(),
+            source: EventSource::Api,
+            request: "r".into(),
+            own_only: false,
+        };
         let asset = whole.key.asset;
         // The first command is accepted: the asset is not parked yet. Its event is a new one.
         service.delete(&caller, asset, None, None).await.unwrap();

@@ -272,10 +272,7 @@ mod tests {
         assert_eq!(page(2).next, last_of(2));
         assert_eq!(page(2).assets, found[..2]);
         for limit in [3, 4] {
-            assert_eq!(
-                page(limit),
-                AssetPage { assets: found.clone(), ..AssetPage::default() }
-            );
+            assert_eq!(page(limit), AssetPage { assets: found.clone(), ..AssetPage::default() });
         }
     }
 }

@@ -12,6 +12,8 @@ use super::event::{AccessEvent, KeyName};
 use super::history::AccessHistory;
 use super::scope::Scopes;
 use super::state::{GrantedKey, TenantAccess};
+use super::upload_key::UploadPublicKey;
+use super::upload_token::UploadToken;
 use crate::chain::Hash;
 use crate::effects::Effects;
 use crate::error::StoreError;
@@ -110,6 +112,17 @@ impl AccessService {
         Ok(granted.map(|granted| (access, granted)))
     }
 
+    /// The tenant's access and the API key that signed `token`, if that key has not ended. All other
+    /// cases are not told apart. The end of the token is left to the caller.
+    pub async fn signer_of(
+        &self,
+        token: &UploadToken,
+    ) -> Result<Option<(Arc<TenantAccess>, GrantedKey)>, StoreError> {
+        let Some(access) = self.current(&token.tenant).await? else { return Ok(None) };
+        let signer = access.signer_of(token, self.effects.now()).cloned();
+        Ok(signer.map(|signer| (access, signer)))
+    }
+
     /// Creates a key. This is the only time that its secret is known.
     pub async fn create_key(
         &self,
@@ -117,8 +130,17 @@ impl AccessService {
         request: KeyRequest,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
         let KeyRequest { name, scopes, own_only, expires_at } = request;
-        self.grant(caller, |id, secret_hash| {
-            AccessCommand::CreateKey(NewKey { id, secret_hash, name, scopes, own_only, expires_at })
+        self.grant(caller, |key| {
+            let (id, secret_hash, upload_public_key) = parts(key);
+            AccessCommand::CreateKey(NewKey {
+                id,
+                secret_hash,
+                upload_public_key,
+                name,
+                scopes,
+                own_only,
+                expires_at,
+            })
         })
         .await
     }
@@ -132,8 +154,16 @@ impl AccessService {
         grace: TimeDelta,
         expires_at: Option<DateTime<Utc>>,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
-        self.grant(caller, |id, secret_hash| {
-            AccessCommand::RotateKey(Rotation { replaced, grace, id, secret_hash, expires_at })
+        self.grant(caller, |key| {
+            let (id, secret_hash, upload_public_key) = parts(key);
+            AccessCommand::RotateKey(Rotation {
+                replaced,
+                grace,
+                id,
+                secret_hash,
+                upload_public_key,
+                expires_at,
+            })
         })
         .await
     }
@@ -141,11 +171,11 @@ impl AccessService {
     async fn grant(
         &self,
         caller: &Caller,
-        command: impl FnOnce(KeyId, Hash) -> AccessCommand,
+        command: impl FnOnce(&ApiKey) -> AccessCommand,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
         let id = KeyId::new(u64::try_from(self.effects.random() >> 64).unwrap_or_default());
         let key = ApiKey::new(caller.tenant.clone(), id, &*self.effects);
-        let (access, _) = self.execute(caller, &command(id, key.hash())).await?;
+        let (access, _) = self.execute(caller, &command(&key)).await?;
         let granted = access.keys.get(&id).cloned().ok_or(AccessRejection::NoKey(id))?;
         Ok((key, granted))
     }
@@ -216,6 +246,11 @@ impl AccessService {
             }
         }
     }
+}
+
+/// What is stored of a key.
+fn parts(key: &ApiKey) -> (KeyId, Hash, UploadPublicKey) {
+    (key.id, key.hash(), key.upload_public_key())
 }
 
 fn partition(tenant: &Tenant) -> PartitionKey {

@@ -23,7 +23,10 @@ fn world() -> HttpFixture {
 }
 
 /// Every operation of the description: its line for `id`, and the scopes that it states.
-pub(super) async fn operations(world: &HttpFixture, id: &str) -> Vec<(String, Option<Vec<String>>)> {
+pub(super) async fn operations(
+    world: &HttpFixture,
+    id: &str,
+) -> Vec<(String, Option<Vec<String>>)> {
     let document = world.call("GET /openapi.json").await.json();
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -235,7 +238,12 @@ async fn a_caller_is_told_who_it_is() {
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-pub(super) async fn posted(world: &HttpFixture, key: &ApiKey, path: &str, body: &Value) -> HttpAnswer {
+pub(super) async fn posted(
+    world: &HttpFixture,
+    key: &ApiKey,
+    path: &str,
+    body: &Value,
+) -> HttpAnswer {
     let bearer = format!("Bearer {}", key.reveal());
     let headers = [("authorization", &*bearer), JSON];
     world.send(request(&format!("POST {path}"), &headers, &body.to_string())).await

@@ -78,8 +78,11 @@ async fn an_asset_of_others_is_one_that_does_not_exist() {
         }
     }
     assert_eq!(lines.len(), 9, "{lines:?}");
-    let more = ["GET /asset/{id}/state?version=1", "GET /asset/{id}/proof?version=1",
-        "GET /asset/{id}/state?as_of=2026-11-23T09:00:00Z"];
+    let more = [
+        "GET /asset/{id}/state?version=1",
+        "GET /asset/{id}/proof?version=1",
+        "GET /asset/{id}/state?as_of=2026-11-23T09:00:00Z",
+    ];
     lines.extend(more.map(str::to_owned));
     let headers: [&[(&str, &str)]; 4] = [
         &[],

@@ -81,11 +81,7 @@ pub(super) fn rows(
 }
 
 /// The parts of the table that have the rows of the list.
-fn parts(
-    file: &Connection,
-    of: Generation,
-    query: &ListQuery,
-) -> rusqlite::Result<Vec<ListPart>> {
+fn parts(file: &Connection, of: Generation, query: &ListQuery) -> rusqlite::Result<Vec<ListPart>> {
     let named = |state: AssetStatus| Value::Text(state.shown().to_owned());
     let mut states = match (query.state, &query.owner) {
         (None, None) => return Ok(vec![ListPart::All]),

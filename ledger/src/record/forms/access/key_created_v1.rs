@@ -83,6 +83,7 @@ impl From<KeyCreatedV1> for AccessEvent {
             own_only: false,
             expires_at: expires_at.map(|StoredTime(at)| at),
             secret_hash,
+            upload_public_key: None,
             replaces: replaces.map(Into::into),
         })
     }
