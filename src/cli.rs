@@ -1,5 +1,5 @@
 //! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, `tenant`, `key`,
-//! `usage`, `urls`, and the tools of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`;
+//! `upload-token`, `usage`, `urls`, and the tools of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`;
 //! `backup` and `restore`.
 
 mod backup;
@@ -22,6 +22,7 @@ mod signals;
 mod store_options;
 mod table;
 mod tenant;
+mod upload_token;
 mod urls;
 mod usage;
 mod values;
@@ -74,6 +75,7 @@ enum CliCommand {
     Restore(backup::Restore),
     Usage(usage::UsageCommand),
     Urls(urls::UrlsCommand),
+    UploadToken(upload_token::UploadTokenCommand),
     Tenant(tenant::TenantArgs),
     Key(key::KeyArgs),
 }
@@ -157,6 +159,7 @@ impl CliCommand {
             Self::Proof(proof) => proof.run(),
             Self::Usage(usage) => usage.run().await,
             Self::Urls(urls) => urls.run().await,
+            Self::UploadToken(token) => token.run(),
         };
         done.map(|()| ExitCode::SUCCESS)
     }

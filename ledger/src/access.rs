@@ -9,6 +9,7 @@ mod cache;
 mod decide;
 mod event;
 mod history;
+mod noted_uses;
 mod scope;
 mod service;
 mod state;
@@ -24,7 +25,7 @@ pub use event::{
 };
 pub use history::AccessHistory;
 pub use scope::{Scope, ScopeError, Scopes};
-pub use service::{AccessRefusal, AccessService, KeyRequest};
+pub use service::{AccessAnswered, AccessRefusal, AccessService, KeyRequest};
 pub use state::{GrantedKey, ImpossibleAccess, TenantAccess};
 pub use upload_key::UploadPublicKey;
 pub use upload_token::{

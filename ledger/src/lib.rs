@@ -18,6 +18,7 @@ pub mod history;
 pub mod id;
 pub mod idempotency;
 pub mod journal;
+pub mod key_uses;
 pub mod objects;
 pub mod quarantine;
 pub mod record;

@@ -381,15 +381,16 @@ mod tests {
 
     use ledger::id::Tenant;
     use ledger::journal::MemoryJournal;
+    use ledger::testing::{Faulty, InjectedFault};
 
     use super::*;
-    use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
+    use crate::testing::{Clock, Story};
     use crate::views::{MemoryViews, Views};
 
     /// A journal and a read table, with calls counted by name and failing as planned.
     struct World {
-        journal: Arc<FaultyViews<MemoryJournal>>,
-        views: Arc<FaultyViews<MemoryViews>>,
+        journal: Arc<Faulty<MemoryJournal>>,
+        views: Arc<Faulty<MemoryViews>>,
         read: Arc<AtomicUsize>,
     }
 
@@ -400,12 +401,12 @@ mod tests {
             faults.iter().position(|(of, _)| *of == name).map(|at| faults.remove(at).1)
         };
         let reads = Arc::clone(&read);
-        let journal = FaultyViews::new(MemoryJournal::default(), move |name| {
+        let journal = Faulty::planned(MemoryJournal::default(), move |name| {
             reads.fetch_add(usize::from(name == "history"), Ordering::Relaxed);
             take(&mut faults, name)
         });
         let views =
-            FaultyViews::new(MemoryViews::default(), move |name| take(&mut views_faults, name));
+            Faulty::planned(MemoryViews::default(), move |name| take(&mut views_faults, name));
         World { journal: Arc::new(journal), views: Arc::new(views), read }
     }
 

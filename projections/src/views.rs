@@ -2,6 +2,8 @@
 
 mod memory;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -255,6 +257,76 @@ pub trait Views: Send + Sync {
     /// them by itself, as DynamoDB's TTL does.
     async fn sweep(&self, _now: DateTime<Utc>) -> Result<u64, StoreError> {
         Ok(0)
+    }
+}
+
+/// Views that pass each call on to other views, which they look up for the call. A method that is
+/// overridden decides by itself what it answers.
+pub trait ViewsDecorator: Send + Sync {
+    /// The views that are called.
+    type Inner: Views + ?Sized;
+
+    /// The views for one call.
+    fn inner(&self) -> impl Future<Output = Result<Arc<Self::Inner>, StoreError>> + Send;
+
+    /// Runs around each call that is passed on, by the name of the method.
+    fn around<T: Send>(
+        &self,
+        _method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        call
+    }
+
+    /// [`Views::list`].
+    fn list(
+        &self,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<AssetPage, StoreError>> + Send {
+        async { self.around("list", self.inner().await?.list(query)).await }
+    }
+}
+
+#[async_trait]
+impl<D: ViewsDecorator> Views for D {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.around("get", self.inner().await?.get(key)).await
+    }
+
+    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.around("get", self.inner().await?.get_eventually(key)).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
+        self.around("put", self.inner().await?.put(asset)).await
+    }
+
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
+        self.around("put", self.inner().await?.put_checked(history)).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
+        ViewsDecorator::list(self, query).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.around("park", self.inner().await?.park(parked)).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.around("parked", self.inner().await?.parked(tenant, limit)).await
+    }
+
+    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.around("parked", self.inner().await?.contradicted(tenant, limit)).await
+    }
+
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.around("let_go", self.inner().await?.let_go(parked)).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.around("sweep", self.inner().await?.sweep(now)).await
     }
 }
 

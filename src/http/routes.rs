@@ -11,6 +11,7 @@ mod history;
 pub(super) mod metrics;
 mod proof;
 mod state;
+mod uploads;
 mod urls;
 mod usage;
 
@@ -40,6 +41,7 @@ fn operations() -> Vec<Operation> {
         ("restore", routes!(changes::restore)),
         ("purge", routes!(changes::purge)),
         ("upload_url", routes!(changes::upload_url)),
+        ("upload_token", routes!(uploads::create)),
         ("me", routes!(access::me)),
         ("key_create", routes!(access::create)),
         ("key_list", routes!(access::list)),

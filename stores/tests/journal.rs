@@ -7,11 +7,12 @@ use std::sync::Arc;
 use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
 use ledger::journal::MemoryJournal;
+use ledger::key_uses::MemoryKeyUses;
 use ledger::reservations::MemoryReservations;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
-use ledger::testing::{Faults, FaultyJournal, absences, reservations};
+use ledger::testing::{Faults, Faulty, absences, key_uses, reservations};
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
@@ -21,8 +22,8 @@ async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
 }
 
 /// Memory, with faults in half of all calls.
-fn faulty(seed: u64) -> Arc<FaultyJournal<Arc<MemoryJournal>>> {
-    Arc::new(FaultyJournal::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
+fn faulty(seed: u64) -> Arc<Faulty<MemoryJournal, Faults>> {
+    Arc::new(Faulty::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,6 +45,14 @@ async fn memory_and_sqlite_keep_reservations() {
     reservations::conformance(async || memory.clone()).await;
     let folder = TempDir::new().unwrap();
     reservations::conformance(async || sqlite(&folder).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_sqlite_keep_the_last_uses_of_keys() {
+    let memory = Arc::<MemoryKeyUses>::default();
+    key_uses::conformance(async || memory.clone()).await;
+    let folder = TempDir::new().unwrap();
+    key_uses::conformance(async || sqlite(&folder).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

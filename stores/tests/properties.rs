@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use async_trait::async_trait;
 use chrono::DateTime;
 use ledger::asset::{
     Asset, Command, Declaration, Event, ObservedObject, PinnedVersion, Reason, UploadKind, decide,
@@ -15,7 +14,7 @@ use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, PartitionKey, Tenant};
-use ledger::journal::{Appended, Journal, MemoryJournal};
+use ledger::journal::{Appended, Journal, JournalDecorator, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion};
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use ledger::service::{Caller, LedgerService, Refusal};
@@ -59,14 +58,11 @@ struct Twice {
     appends: AtomicU64,
 }
 
-#[async_trait]
-impl Journal for Twice {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history_of(partition).await
-    }
+impl JournalDecorator for Twice {
+    type Inner = MemoryJournal;
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last_of(partition).await
+    fn inner(&self) -> &MemoryJournal {
+        &self.journal
     }
 
     async fn append_to(
@@ -81,8 +77,6 @@ impl Journal for Twice {
         self.journal.append_to(partition, line).await
     }
 }
-
-ledger::scan_by_field!(Twice, journal);
 
 /// One asset, and its objects.
 struct World {

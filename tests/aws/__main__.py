@@ -25,7 +25,7 @@ def run(emulator):
     trouble.stir(stack, alice, recorder)
     issuer = Issuer()
     tokens = Stack(emulator, "tokens").deploy(
-        JwtIssuer=issuer.url, JwtAudience=AUDIENCE, AllowedOrigins=pages.ORIGIN
+        Auth="jwt", JwtIssuer=issuer.url, JwtAudience=AUDIENCE, AllowedOrigins=pages.ORIGIN
     )
     walk(tokens, issuer)
     pages.walk(tokens)

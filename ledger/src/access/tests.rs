@@ -1,11 +1,13 @@
 //! The rules of access as tables, its stored samples, and its service.
 
+mod repeats;
+mod uses;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinSet;
 
@@ -18,10 +20,10 @@ use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{AccessStream, PartitionKey, Tenant};
 use crate::journal::scan::Chain;
-use crate::journal::{Appended, Journal, MemoryJournal};
+use crate::journal::{Appended, Journal, JournalDecorator, MemoryJournal};
 use crate::record::{AccessRecord, CanonicalLine, Cause, CommandId, EventSource, StoredLine};
 use crate::service::Caller;
-use crate::testing::{Chance, Faults, FaultyJournal, TestEffects};
+use crate::testing::{Chance, Faults, Faulty, TestEffects};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/access");
 
@@ -370,7 +372,8 @@ struct Counted {
     lasts: AtomicU64,
     away: AtomicU64,
     lose_a_reply: AtomicU64,
-    empty: AtomicU64,
+    restored: AtomicBool,
+    earlier: MemoryJournal,
 }
 
 impl Counted {
@@ -388,19 +391,24 @@ impl Counted {
     }
 }
 
-#[async_trait]
-impl Journal for Counted {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.reach(&self.histories).await?;
-        self.journal.history_of(partition).await
+impl JournalDecorator for Counted {
+    type Inner = MemoryJournal;
+
+    fn inner(&self) -> &MemoryJournal {
+        if self.restored.load(Ordering::Relaxed) { &self.earlier } else { &self.journal }
     }
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.reach(&self.lasts).await?;
-        if self.empty.load(Ordering::Relaxed) > 0 {
-            return Ok(None);
+    async fn around<T: Send>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match method {
+            "history" => self.reach(&self.histories).await?,
+            "last" => self.reach(&self.lasts).await?,
+            _ => {}
         }
-        self.journal.last_of(partition).await
+        call.await
     }
 
     async fn append_to(
@@ -415,8 +423,6 @@ impl Journal for Counted {
         Ok(answer)
     }
 }
-
-crate::scan_by_field!(Counted, journal);
 
 struct AccessWorld {
     journal: Arc<Counted>,
@@ -450,7 +456,7 @@ impl AccessWorld {
     async fn created(&self, service: &AccessService) -> ApiKey {
         let name = KeyName::new("one".into()).unwrap();
         let request = KeyRequest { name, scopes: Scopes::all(), own_only: false, expires_at: None };
-        service.create_key(&self.caller, request).await.unwrap().0
+        service.create_key(&self.caller, request, None).await.unwrap().0
     }
 }
 
@@ -571,7 +577,7 @@ async fn a_journal_that_was_restored_to_an_earlier_time_is_believed_as_it_is() {
     let world = AccessWorld::new();
     let (service, key) = world.begun().await;
     assert!(accepts(&service, &key).await);
-    world.journal.empty.store(1, Ordering::Relaxed);
+    world.journal.restored.store(true, Ordering::Relaxed);
     tokio::time::advance(Duration::from_secs(10)).await;
     for _ in 0..9 {
         assert!(!accepts(&service, &key).await);
@@ -623,12 +629,13 @@ async fn a_rotated_key_is_accepted_until_its_grace_ends() {
     let world = AccessWorld::new();
     let (service, old) = world.begun().await;
     let grace = TimeDelta::seconds(60);
-    let (new, granted) = service.rotate_key(&world.caller, old.id, grace, None).await.unwrap();
+    let (new, granted) =
+        service.rotate_key(&world.caller, old.id, grace, None, None).await.unwrap();
     assert_eq!((granted.name.as_str(), granted.generation), ("one", 2));
     assert!(accepts(&service, &old).await && accepts(&service, &new).await);
     world.effects.advance(TimeDelta::seconds(61));
     assert!(!accepts(&service, &old).await && accepts(&service, &new).await);
-    let none = service.rotate_key(&world.caller, old.id, grace, None).await;
+    let none = service.rotate_key(&world.caller, old.id, grace, None, None).await;
     let ended = AccessRejection::KeyEnded(old.id);
     assert!(matches!(none, Err(AccessRefusal::Rejected(rejection)) if rejection == ended));
 }
@@ -638,7 +645,7 @@ async fn the_journal_never_holds_a_secret() {
     let world = AccessWorld::new();
     let (service, key) = world.begun().await;
     let (new, _) =
-        service.rotate_key(&world.caller, key.id, TimeDelta::zero(), None).await.unwrap();
+        service.rotate_key(&world.caller, key.id, TimeDelta::zero(), None, None).await.unwrap();
     let history = service.history(&tenant()).await.unwrap().unwrap();
     for key in [key, new] {
         let secret = &key.reveal()[key.reveal().len() - 72..];
@@ -679,7 +686,8 @@ async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance)
                 }
             }
             (1, Some(key)) => {
-                let rotated = service.rotate_key(&caller, key.id, TimeDelta::zero(), None).await;
+                let rotated =
+                    service.rotate_key(&caller, key.id, TimeDelta::zero(), None, None).await;
                 if let Ok((new, _)) = rotated {
                     deeds.given.push(new);
                     deeds.ended.push(key);
@@ -688,7 +696,7 @@ async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance)
                 }
             }
             _ => {
-                let created = service.create_key(&caller, request).await;
+                let created = service.create_key(&caller, request, None).await;
                 deeds.given.extend(created.ok().map(|(key, _)| key));
             }
         }
@@ -703,7 +711,7 @@ async fn whatever_fails_an_ended_key_stays_ended_and_the_stream_is_whole() {
         let (service, _) = world.begun().await;
         let faults = Arc::new(Faults::new(seed, 250, 40));
         let process = || {
-            let journal = Arc::new(FaultyJournal::new(world.journal.clone(), faults.clone()));
+            let journal = Arc::new(Faulty::new(world.journal.clone(), faults.clone()));
             Arc::new(AccessService::new(journal, world.effects.clone()))
         };
         let processes: Vec<_> = (0..3).map(|_| process()).collect();

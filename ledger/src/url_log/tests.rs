@@ -14,7 +14,7 @@ use crate::journal::{Journal, MemoryJournal};
 use crate::record::{CanonicalLine, EventSource, StoredLine, UrlRecord};
 use crate::service::Caller;
 use crate::testing::streams::altered;
-use crate::testing::{Faults, FaultyJournal, TestEffects};
+use crate::testing::{Faults, Faulty, TestEffects};
 
 const SAMPLE: &str = include_str!("../../../migrations/urls/url_granted.v1.json");
 
@@ -193,7 +193,7 @@ async fn tampering_with_a_lane_is_named() {
 async fn urls_of_many_processes_are_all_recorded_also_if_replies_are_lost() {
     let (journal, effects) = (Arc::<MemoryJournal>::default(), Arc::new(TestEffects::seeded(5)));
     let faults = Arc::new(Faults::new(7, 200, 3));
-    let faulty = Arc::new(FaultyJournal::new(journal.clone(), faults));
+    let faulty = Arc::new(Faulty::new(journal.clone(), faults));
     let processes: Vec<_> =
         (0..8).map(|_| Arc::new(UrlLog::new(faulty.clone(), effects.clone()))).collect();
     let mut tasks = JoinSet::new();

@@ -21,7 +21,7 @@ use crate::generations::Generations;
 use crate::rows::Rows;
 use crate::runner::{ProjectedAsset, Runner};
 use crate::totals::TenantSums;
-use crate::views::{Parked, PutOutcome, Views};
+use crate::views::{Parked, PutOutcome};
 
 /// Rebuilds rows, one asset at a time.
 #[derive(Clone)]
@@ -277,7 +277,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Clock, Story};
-    use crate::views::MemoryViews;
+    use crate::views::{MemoryViews, Views};
 
     /// Repairs a row beside the first `events` of a story; returns the result and the row.
     async fn mended(events: usize, row: Option<Asset>) -> (Mended, Option<Asset>) {
@@ -302,7 +302,10 @@ mod tests {
         let made = Some(story().asset());
         assert_eq!(mended(3, made.clone()).await, (Mended::Sound, made.clone()));
         let other = |row: Asset| Some(Asset { updated_at: row.created_at, ..row });
-        for row in [None, Some(story().at(2)), other(story().at(2)), other(story().asset())] {
+        let unowned = Some(Asset { owner: None, ..story().asset() });
+        for row in
+            [None, Some(story().at(2)), other(story().at(2)), other(story().asset()), unowned]
+        {
             assert_eq!(mended(3, row.clone()).await, (Mended::Anew, made.clone()), "{row:?}");
         }
         let later = Some(Asset { version: 99, ..story().asset() });

@@ -7,6 +7,7 @@ use ledger::asset::{
     CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
 };
 use ledger::idempotency::KEY_MAX;
+use ledger::record::EventSource;
 use serde_json::{Map, Value, json};
 
 use crate::http::errors::{Code, PROBLEM_JSON};
@@ -59,7 +60,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("Download", "asset_id", &id),
         ("Event", "hash", &hash),
         ("Event", "prev", &hash),
-        ("Event", "source", &json!({"enum": ["api", "s3", "cli", "reconcile"]})),
+        ("Event", "source", &open_names(&EventSource::ALL.map(EventSource::as_str))),
         ("Event", "version", &from_one),
         ("File", "sha256", &hash),
         ("Health", "status", &json!({"enum": ["ok", "ready"]})),
@@ -94,11 +95,16 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
             merge(found, rule);
         }
     }
-    for body in ["NewAsset", "NewKey", "KeyRotation"] {
+    for body in ["NewAsset", "NewKey", "KeyRotation", "NewUploadToken"] {
         if let Some(body) = schemas.get_mut(body) {
             merge(body, &json!({"additionalProperties": false}));
         }
     }
+}
+
+/// A text with known values, to which a newer program may add others.
+fn open_names(known: &[&str]) -> Value {
+    json!({"anyOf": [{"enum": known}, {"type": "string"}]})
 }
 
 fn content_type() -> Value {
@@ -192,10 +198,20 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
-/// The refusals of a token.
+/// The refusals of a token, and of those who have neither a token nor a key.
 fn complete_tokens(operation: &mut Value) {
     if operation["responses"].get("401").is_none() {
         return;
+    }
+    for (code, detail) in [
+        (Code::CredentialMissing, "this needs an API key or a token: Authorization: Bearer …"),
+        (Code::ScopeMissing, "this needs an API key or a token with the scope read"),
+    ] {
+        let (name, status) = code.facts();
+        let content = &mut operation["responses"][status.as_str()]["content"][PROBLEM_JSON];
+        if let Some(example) = content["examples"].get_mut(name) {
+            *example = json!({"value": problem(name, status, detail)});
+        }
     }
     for (code, detail) in [
         (Code::TokenInvalid, "the token is not accepted: its exp is past, missing or no time"),
@@ -282,13 +298,14 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
     use Code as C;
     let if_keyed = |code: C, detail| keyed.then_some((code, detail));
     vec![
-        if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
+        if_keyed(C::ScopeMissing, "this needs an API key with the scope read")
             .filter(|_| path != "/me"),
         if_keyed(C::OwnOnlyForbidden, "this tells of the whole tenant")
             .filter(|_| ["/usage", "/events", "/access"].contains(&path)),
         if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
         if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared")
             .filter(|_| method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)),
+        if_keyed(C::UploadOutside, "an upload token creates and confirms its own uploads"),
         if_keyed(C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used")
             .filter(|_| method == "post" && path == "/asset"),
         Some((C::HostForbidden, "this server does not answer under that name")),
@@ -331,6 +348,7 @@ fn key_conflicts(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
         Some((C::AccessOutOfTime, "the event would be at no such time")),
         gives(C::KeyLimit, "the tenant has 100 live keys, the most it may have"),
         gives(C::KeyWidened, "the key would reach all assets, and its maker only its own"),
+        gives(C::KeyShownOnce, "this request created key 5bf8a4d0c1e27f36 before"),
         gives(C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended").filter(|_| path.ends_with("/rotate")),
     ]
 }
@@ -350,7 +368,6 @@ fn codes(
     let restore = "/asset/{id}/restore";
     let (of_keys, of_assets) = (path.starts_with("/keys"), path.starts_with("/asset"));
     let of_access = of_keys || path == "/access";
-    let changes_keys = of_keys && method != "get";
     let told: Vec<Option<ErrorExample>> = match status {
         "401" => vec![
             Some((C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…")),
@@ -376,6 +393,7 @@ fn codes(
                 C::AssetOutOfTime,
                 "the event would be at a time that cannot be recorded",
             )),
+            on("/upload-tokens", C::KeyOutdated, "this key was created before upload tokens"),
             on(restore, C::AssetNotDeleted, "it is not deleted"),
             on(restore, C::AssetBeingPurged, "it is being purged"),
             on(restore, C::AssetBytesGone, "its bytes are gone"),

@@ -11,7 +11,8 @@ use ledger::id::AssetId;
 use ledger::service::{AssetChange, Caller};
 use projections::views::{AssetPage, ListQuery};
 
-use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
+use super::uploads;
+use crate::http::allowed::{Allowed, Deleting, Reading, Uploading};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
@@ -43,12 +44,16 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 pub(super) async fn create(
     State(api): State<Api>,
     State(quotas): State<Arc<Quotas>>,
-    Allowed { caller, principal, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Uploading>,
     headers: HeaderMap,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&headers, &principal.subject)?;
     refuse_undeclared(&principal, &declaration)?;
+    if let Some(grant) = &principal.upload {
+        idempotency::numbered(&headers, grant.assets)?;
+        uploads::refuse_outside(grant, &declaration)?;
+    }
     let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
     if let Err(full) = quotas.admit(&principal.tenant, &principal.limits, &declaration).await {
         // What was created is answered again, whatever has been used since.
@@ -63,7 +68,7 @@ pub(super) async fn create(
     let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
     let answer = upload(&api, &caller, &principal, &created.asset()).await?;
-    Ok((idempotency::replayed(&created), answer).into_response())
+    Ok((idempotency::replayed(created.replayed), answer).into_response())
 }
 
 /// Refuses an upload of any bytes, if the tenant's limits demand a declaration.
@@ -190,7 +195,7 @@ pub(super) async fn download(
 ))]
 pub(super) async fn confirm(
     State(api): State<Api>,
-    Allowed { caller, principal, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Uploading>,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -200,7 +205,10 @@ pub(super) async fn confirm(
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = done.asset();
     let body = Confirmed::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
+    Ok((
+        idempotency::replayed(done.replayed),
+        asset_view::about(&asset, StatusCode::ACCEPTED, body),
+    )
         .into_response())
 }
 
@@ -243,5 +251,5 @@ pub(super) async fn delete(
         api.service.change(&caller, id, expected, AssetChange::Delete(reason), key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let tag = [asset_view::etag(&done.asset())];
-    Ok((StatusCode::NO_CONTENT, idempotency::replayed(&done), tag).into_response())
+    Ok((StatusCode::NO_CONTENT, idempotency::replayed(done.replayed), tag).into_response())
 }

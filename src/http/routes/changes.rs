@@ -7,7 +7,7 @@ use ledger::asset::Rejection;
 use ledger::service::AssetChange;
 
 use super::assets;
-use crate::http::allowed::{Allowed, Deleting, Purging, Writing};
+use crate::http::allowed::{Allowed, Deleting, Purging, Uploading};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view;
@@ -51,7 +51,7 @@ pub(super) async fn restore(
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = done.asset();
     let body = asset_view::StateView::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::OK, body))
+    Ok((idempotency::replayed(done.replayed), asset_view::about(&asset, StatusCode::OK, body))
         .into_response())
 }
 
@@ -93,7 +93,10 @@ pub(super) async fn purge(
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     let asset = done.asset();
     let body = asset_view::StateView::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
+    Ok((
+        idempotency::replayed(done.replayed),
+        asset_view::about(&asset, StatusCode::ACCEPTED, body),
+    )
         .into_response())
 }
 
@@ -115,7 +118,7 @@ pub(super) async fn purge(
 ))]
 pub(super) async fn upload_url(
     State(api): State<Api>,
-    Allowed { caller, principal, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Uploading>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,

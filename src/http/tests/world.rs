@@ -1,6 +1,6 @@
 //! A whole service in memory, with a repeatable clock and repeatable randomness.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,14 +16,14 @@ use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{Key, PartitionKey, StreamKey};
-use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
+use ledger::journal::{Appended, Arrival, Arrivals, Journal, JournalDecorator, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::{EventSource, StoredLine};
 use ledger::service::{Caller, LedgerService};
 use ledger::url_log::{UrlLog, UrlLogStream};
 use ledger::{Effects, StoreError, command_label, time};
 use projections::feed::ArrivalFeed;
-use projections::views::{AssetPage, ListQuery, MemoryViews, Parked, PutOutcome, Views};
+use projections::views::{AssetPage, ListQuery, MemoryViews, ViewsDecorator};
 use projections::{Reader, TotalsReader};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -125,7 +125,7 @@ impl HttpFixture {
         let (name, scopes) =
             (KeyName::new("one".into()).unwrap(), scopes.iter().copied().collect());
         let request = KeyRequest { name, scopes, own_only, expires_at: None };
-        self.access.create_key(&operator(tenant), request).await.unwrap().0
+        self.access.create_key(&operator(tenant), request, None).await.unwrap().0
     }
 
     /// Sends `METHOD /path` with a key.
@@ -261,8 +261,13 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
+    /// The labels of the calls since the last call of this.
+    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+        self.calls().into_keys().collect()
+    }
+
     /// The calls since the last call of this, by label.
-    pub(crate) fn labels(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
         std::mem::take(&mut *self.labels.lock().unwrap())
     }
 
@@ -284,16 +289,20 @@ impl Moody {
     }
 }
 
-#[async_trait]
-impl Journal for Moody {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.bear().await?;
-        self.inner.history_of(partition).await
+impl JournalDecorator for Moody {
+    type Inner = MemoryJournal;
+
+    fn inner(&self) -> &MemoryJournal {
+        &self.inner
     }
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+    async fn around<T: Send>(
+        &self,
+        _: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         self.bear().await?;
-        self.inner.last_of(partition).await
+        call.await
     }
 
     async fn append_to(
@@ -313,8 +322,6 @@ impl Journal for Moody {
     }
 }
 
-ledger::scan_by_field!(Moody, inner);
-
 #[async_trait]
 impl Arrivals for Moody {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
@@ -330,19 +337,12 @@ impl Arrivals for Moody {
 /// Rows that are folded on every read.
 struct Folding(Arc<Moody>);
 
-#[async_trait]
-impl Views for Folding {
-    async fn get(&self, _: &Key) -> Result<Option<Asset>, StoreError> {
+impl ViewsDecorator for Folding {
+    type Inner = MemoryViews;
+
+    async fn inner(&self) -> Result<Arc<MemoryViews>, StoreError> {
         self.0.count();
-        Ok(None)
-    }
-
-    async fn put(&self, _: &Asset) -> Result<PutOutcome, StoreError> {
-        Ok(PutOutcome::Stale)
-    }
-
-    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
-        Ok(if history.entries().is_empty() { PutOutcome::Written } else { PutOutcome::Stale })
+        Ok(Arc::default())
     }
 
     async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
@@ -361,18 +361,6 @@ impl Views for Folding {
         let next = assets.last().map(|asset| asset.key.asset).filter(|_| more);
         let incomplete = *self.0.mood.lock().unwrap() == Mood::Fills;
         Ok(AssetPage { assets, next, incomplete, ..AssetPage::default() })
-    }
-
-    async fn park(&self, _: &Parked) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn parked(&self, _: &ledger::id::Tenant, _: usize) -> Result<Vec<Parked>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn let_go(&self, _: &Parked) -> Result<(), StoreError> {
-        Ok(())
     }
 }
 

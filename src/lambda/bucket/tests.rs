@@ -8,8 +8,8 @@ use ledger::id::{Key, Tenant};
 use ledger::journal::MemoryJournal;
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
+use ledger::testing::{Faulty, InjectedFault};
 use ledger::testing::{MemoryBucket, TestEffects};
-use projections::testing::{FaultyViews, InjectedFault};
 use serde_json::{Value, json};
 
 use super::Notifications;
@@ -24,7 +24,7 @@ struct World {
 
 /// A service whose journal fails for a number of loads, after the first `well`.
 fn world(mut well: usize, mut failures: usize) -> World {
-    let journal = FaultyViews::new(MemoryJournal::default(), move |call| {
+    let journal = Faulty::planned(MemoryJournal::default(), move |call| {
         if call != "history" {
             return None;
         }

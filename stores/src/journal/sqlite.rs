@@ -1,5 +1,6 @@
 //! The journal in a SQLite file: the embedded default.
 
+mod key_uses;
 mod reservations;
 mod scan;
 
@@ -28,6 +29,7 @@ const SCHEMA: Schema = Schema {
         include_str!("../../../migrations/sqlite/journal.1.sql"),
         include_str!("../../../migrations/sqlite/journal.2.sql"),
         include_str!("../../../migrations/sqlite/journal.3.sql"),
+        include_str!("../../../migrations/sqlite/journal.4.sql"),
     ],
     durable: true,
 };

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::{UnitTally, Used};
 use ledger::Effects;
+use ledger::access::{AccessCommand, KeyId};
 use ledger::id::{AssetId, Tenant};
 use ledger::idempotency::IdempotencyKey;
 use ledger::service::AssetChange;
@@ -69,8 +70,10 @@ const DELETE_AGAIN: &str = "delete again with the same key";
 
 const URL: &str = "a URL, if they are recorded";
 const URLS: &str = "the recorded URLs of an asset, a day with few";
+const FIRST_USE: &str = "first use of an API key in a process and day";
+const KEYS: &str = "keys of a tenant";
 
-const BUDGET: [Budget; 19] = [
+const BUDGET: [Budget; 21] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
     budget(WITH_KEY, &[("journal", "PutItem", 1), LOOKED, ("views", "PutItem", 3)], 4.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
@@ -95,6 +98,8 @@ const BUDGET: [Budget; 19] = [
     ),
     budget(URL, &[("journal", "PutItem", 1)], 1.0, 0.0),
     budget(URLS, &[("journal", "Query", 4)], 0.0, 4.0),
+    budget(FIRST_USE, &[("views", "PutItem", 1)], 1.0, 0.0),
+    budget(KEYS, &[("journal", "Query", 1), ("views", "Query", 1)], 0.0, 2.0),
 ];
 
 fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
@@ -118,6 +123,10 @@ impl DynamoFixture {
         if what == DELETE_AGAIN {
             self.confirm(asset).await;
             self.delete_once(asset).await;
+        }
+        if what == KEYS {
+            self.access.execute(&self.caller(), &AccessCommand::Create).await.unwrap();
+            self.use_a_key().await;
         }
         if what.starts_with("list") || what == USAGE_ANEW {
             self.fill().await;
@@ -194,6 +203,11 @@ impl DynamoFixture {
             USAGE | USAGE_ANEW => self.usage().await,
             URL => self.give_url(asset).await,
             URLS => assert_eq!(self.given_urls(asset).await, 20),
+            FIRST_USE => self.use_a_key().await,
+            KEYS => {
+                assert!(self.access.history(&caller.tenant).await.unwrap().is_some());
+                assert_eq!(self.access.last_uses(&caller.tenant).await.unwrap().len(), 1);
+            }
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
             _ => self.confirm(asset).await,
@@ -217,6 +231,13 @@ impl DynamoFixture {
         let (tenant, after, limit) = (Tenant::default(), None, 100);
         let query = UrlLogQuery { tenant, asset, since, until, after, limit };
         self.urls.page(&query).await.unwrap().entries.len()
+    }
+
+    /// Two requests with the same key.
+    async fn use_a_key(&self) {
+        let (tenant, key) = (Tenant::default(), KeyId::new(1));
+        self.access.used(&tenant, key).expect("the first of the day").await;
+        assert!(self.access.used(&tenant, key).is_none());
     }
 
     async fn usage(&self) {

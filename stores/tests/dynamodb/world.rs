@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use chrono::TimeDelta;
 use engine::{Engine, Tables};
+use ledger::access::AccessService;
 use ledger::asset::{Declaration, UploadKind};
 use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
@@ -29,6 +30,7 @@ pub(crate) struct DynamoFixture {
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
+    pub(crate) access: AccessService,
     pub(crate) feed: LanedFeed,
     pub(crate) urls: UrlLog,
     /// The cursor at the end of the feed.
@@ -57,6 +59,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
     let urls = UrlLog::new(journal.clone(), effects.clone());
+    let access = AccessService::new(journal.clone(), effects.clone()).noting(views.clone());
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
         engine,
@@ -68,6 +71,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         runner,
         reader,
         totals,
+        access,
         feed,
         urls,
         end: OnceLock::new(),
