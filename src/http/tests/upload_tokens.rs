@@ -99,7 +99,7 @@ async fn a_token_creates_uploads_and_confirms_and_the_history_names_key_and_toke
     let actors: Vec<_> =
         history["events"].as_array().unwrap().iter().map(|it| &it["actor"]).collect();
     let actor = json!(format!("key:{};upload=form/1;for=ann", it.key.id));
-    assert_eq!(actors, [&actor, &json!("s3.amazonaws.com"), &actor]);
+    assert_eq!(actors, [&actor; 3]);
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn no_part_of_a_token_is_logged_or_returned() {
         answers += &it.send(token, "GET /asset", "1", "").await.shown();
     }
     let secret = it.token.rsplit('.').next().unwrap();
-    assert!(lines.text().contains("POST /asset") || lines.text().contains("create"));
+    assert!(lines.text().contains("route=\"/asset\" status=401"), "{}", lines.text());
     for text in [&lines.text(), &answers] {
         assert!(!text.contains(&secret[..16]) && !text.contains("alu.main"), "{text}");
     }
