@@ -243,6 +243,7 @@ fn api_router(
         access: Arc::new(access.noting(stores.journal.clone())),
         urls: Arc::new(UrlLog::new(stores.journal.clone(), Arc::new(SystemEffects))),
         tokens,
+        iam: None,
         auth,
         tenant,
         effects: Arc::new(SystemEffects),

@@ -76,7 +76,8 @@ def roles_do_to_tables_what_they_must_and_no_more(stack):
 def tenants(stack):
     """The tenants that the functions serve, as a pattern: the stack's, or all with credentials that
     name one."""
-    return "*" if stack.parameters["Auth"] == "function" else stack.parameters["Tenant"]
+    named = stack.parameters["Auth"] == "function" or stack.parameters["AuthConfig"]
+    return "*" if named else stack.parameters["Tenant"]
 
 
 def rows_are_written_by_the_projector_alone(stack):

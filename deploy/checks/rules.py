@@ -29,7 +29,7 @@ SEEN_ON_ONE_MACHINE_ONLY = {"x-amz-request-id"}
 IN_FRONT = {"iam": ("AWS_IAM", False), "jwt": ("JWT", True), "function": ("NONE", False)}
 # Parameters that contradict each other: who would be let in is not what one of them says.
 TOKENS = {"JwtIssuer": "https://issuer.example", "JwtAudience": "ledger"}
-CONFIG = {"AuthConfig": '{"issuers":[]}'}
+CONFIG = {"AuthConfig": '{"iam":[]}'}
 REFUSED = [
     {"Auth": "jwt"},
     {"Auth": "jwt", "JwtIssuer": TOKENS["JwtIssuer"]},
@@ -37,7 +37,6 @@ REFUSED = [
     {"Auth": "iam", "JwtIssuer": TOKENS["JwtIssuer"]},
     {"Auth": "iam", "JwtAudience": TOKENS["JwtAudience"]},
     {"Auth": "function", **TOKENS},
-    {"Auth": "iam", **CONFIG},
     {"Auth": "jwt", **TOKENS, **CONFIG},
 ]
 BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
@@ -215,7 +214,7 @@ def the_api_is_never_open(stack):
     if told.get("ASSET_LEDGER_AUTH") != checks:
         yield f"ApiFunction: is told {told.get('ASSET_LEDGER_AUTH')} about callers, not {checks}"
     if told.get("ASSET_LEDGER_AUTH_CONFIG", "") != stack.parameters["AuthConfig"]:
-        yield "ApiFunction: is told of other issuers"
+        yield "ApiFunction: is told of other issuers or callers"
     for name, authorizer in stack.of_type("AWS::ApiGatewayV2::Authorizer").items():
         if not all(authorizer.get("JwtConfiguration", {}).get("Audience", [""])):
             yield f"{name}: takes tokens that were made for others"

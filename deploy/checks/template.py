@@ -221,6 +221,7 @@ def stacks(expanded):
             AuthConfig='{"issuers":[]}',
             AllowedOrigins="https://app.example",
         ),
+        "listed callers": Stack(expanded, AuthConfig='{"iam":[]}'),
     }
 
 

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod key_uses;
 pub mod objects;
 pub mod reservations;
+mod service;
 pub mod streams;
 
 pub use effects::{Chance, TestEffects};

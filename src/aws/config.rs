@@ -3,6 +3,7 @@
 use ledger::id::Tenant;
 
 use super::auth::{AUTH, AUTH_CONFIG};
+use crate::http::IamGrantsError;
 use crate::jwt::AuthConfigError;
 
 /// The journal's table.
@@ -54,9 +55,9 @@ pub enum ConfigError {
     /// The issuers are invalid.
     #[error("the environment variable {AUTH_CONFIG}: {0}")]
     Issuers(#[from] AuthConfigError),
-    /// The issuers are given, and nobody here would check their tokens.
-    #[error("the environment variable {AUTH_CONFIG} is for {AUTH}=required")]
-    IssuersUnused,
+    /// The callers behind API Gateway are invalid.
+    #[error("the environment variable {AUTH_CONFIG}: {0}")]
+    Callers(#[from] IamGrantsError),
 }
 
 impl Config {

@@ -163,6 +163,7 @@ fn api(
         access: parts.access(),
         urls: parts.urls(),
         tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
+        iam: None,
         auth,
         tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),

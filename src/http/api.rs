@@ -14,6 +14,7 @@ use ledger::url_log::UrlLog;
 use projections::{Feed, Reader, TotalsReader};
 
 use super::errors::Problem;
+use super::iam::IamGrants;
 use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
 use super::middleware::rate::{CallerRates, RatePolicy};
@@ -42,6 +43,8 @@ pub struct Api {
     pub urls: Arc<UrlLog>,
     /// Checks tokens; without, no issuer is trusted.
     pub tokens: Option<Arc<TokenVerifier>>,
+    /// What callers with a signature of IAM may do; without, everything to the home tenant.
+    pub iam: Option<Arc<IamGrants>>,
     /// Who decides which requests are served.
     pub auth: AuthMode,
     /// The tenant of callers whose credential names none.
@@ -105,7 +108,8 @@ impl Api {
     pub(super) fn gate(&self) -> Gate {
         let rates = self.limits.rate.map(|policy| Arc::new(CallerRates::new(policy)));
         let (home, access) = (self.tenant.clone(), Arc::clone(&self.access));
-        Gate { mode: self.auth, home, access, tokens: self.tokens.clone(), rates }
+        let (tokens, iam) = (self.tokens.clone(), self.iam.clone());
+        Gate { mode: self.auth, home, access, tokens, iam, rates }
     }
 
     /// The current state of an asset that the caller reaches; also of a purged one.

@@ -7,6 +7,7 @@ mod allowed;
 mod api;
 mod errors;
 mod given_urls;
+mod iam;
 mod middleware;
 mod openapi;
 mod origins;
@@ -30,6 +31,7 @@ use tower::util::MapFutureLayer;
 
 use api::SharedApi;
 pub use api::{Api, Limits};
+pub use iam::{IamGrants, IamGrantsError};
 pub use middleware::actor::Actor;
 use middleware::around::Surroundings;
 pub use middleware::auth::GatewayCaller;

@@ -6,6 +6,7 @@ use http::Uri;
 use ledger::access::{Scope, Scopes};
 use ledger::id::Tenant;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::judge::TokenFlaw;
@@ -69,6 +70,7 @@ struct ScopeRule {
 #[serde(deny_unknown_fields)]
 struct ConfigForm {
     issuers: Vec<IssuerForm>,
+    iam: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +116,10 @@ impl AuthConfig {
     pub fn parse(json: &str) -> Result<Self, AuthConfigError> {
         let form: Result<ConfigForm, _> = serde_json::from_str(json);
         let form = form.map_err(|error| AuthConfigError(error.to_string()))?;
+        if form.iam.is_some() {
+            let why = "iam: is for a function behind API Gateway, with ASSET_LEDGER_AUTH=gateway";
+            return Err(AuthConfigError(why.to_owned()));
+        }
         if !(1..=ISSUERS_MAX).contains(&form.issuers.len()) {
             return Err(AuthConfigError(format!("issuers: must be 1 to {ISSUERS_MAX}")));
         }
@@ -148,7 +154,7 @@ impl IssuerForm {
         Ok(TrustedIssuer {
             tenant: self.tenant.check().map_err(|why| format!("tenant: {why}"))?,
             scopes: self.scopes.check().map_err(|why| format!("scopes.map: {why}"))?,
-            at_most: scopes(&self.at_most).map_err(|why| format!("at_most: {why}"))?,
+            at_most: read_scopes(&self.at_most).map_err(|why| format!("at_most: {why}"))?,
             issuer: self.issuer,
             audiences: self.audiences,
             jwks_uri: self.jwks_uri,
@@ -169,12 +175,14 @@ fn filled<'a>(name: &str, list: &'a [String]) -> Result<&'a [String], String> {
     full.then_some(list).ok_or_else(|| format!("{name}: must have a value, and no empty one"))
 }
 
-fn scopes(names: &[String]) -> Result<Scopes, String> {
+/// The scopes of these names.
+pub(crate) fn read_scopes(names: &[String]) -> Result<Scopes, String> {
     let read = |name: &String| name.parse::<Scope>().map_err(|why| format!("{name:?}: {why}"));
     names.iter().map(read).collect()
 }
 
-fn tenant(name: &str) -> Result<Tenant, String> {
+/// The tenant of this name.
+pub(crate) fn read_tenant(name: &str) -> Result<Tenant, String> {
     name.parse().map_err(|_| format!("{name:?}: a tenant is 1 to 32 of a-z, 0-9 and '-'"))
 }
 
@@ -182,11 +190,11 @@ impl TenantForm {
     fn check(self) -> Result<TenantRule, String> {
         match self {
             Self { fixed: Some(name), claim: None, map: None } => {
-                Ok(TenantRule::Fixed(tenant(&name)?))
+                Ok(TenantRule::Fixed(read_tenant(&name)?))
             }
             Self { fixed: None, claim: Some(claim), map } => {
                 let entries = map.unwrap_or_default().into_iter();
-                let map = entries.map(|(value, name)| Ok((value, tenant(&name)?)));
+                let map = entries.map(|(value, name)| Ok((value, read_tenant(&name)?)));
                 Ok(TenantRule::Claim(claim, map.collect::<Result<_, String>>()?))
             }
             _ => Err("has `fixed`, or `claim` and perhaps `map`".to_owned()),
@@ -196,7 +204,7 @@ impl TenantForm {
 
 impl ScopesForm {
     fn check(self) -> Result<ScopeRule, String> {
-        let map = self.map.into_iter().map(|(value, names)| Ok((value, scopes(&names)?)));
+        let map = self.map.into_iter().map(|(value, names)| Ok((value, read_scopes(&names)?)));
         Ok(ScopeRule {
             claim: self.claim.unwrap_or_else(|| "scope".to_owned()),
             prefix: self.prefix.unwrap_or_else(|| "ledger:".to_owned()),
@@ -296,7 +304,8 @@ mod tests {
         assert_eq!(found.discovery(), "https://id.example/.well-known/openid-configuration");
         assert_eq!(found.algorithms, [TokenAlgorithm::Es256]);
         assert!(found.own_only);
-        assert!(refused(|it| it["iam"] = json!([])).contains("`iam`"));
+        assert!(refused(|it| it["iam"] = json!([])).contains("iam: is for"));
+        assert!(refused(|it| it["iams"] = json!([])).contains("`iams`"));
         for (field, value, told) in [
             ("own_only", json!("yes"), "boolean"),
             ("own", json!(true), "`own`"),

@@ -11,7 +11,7 @@ use lambda_http::aws_lambda_events::apigw::{
 use lambda_http::request::RequestContext;
 use ledger::record::ACTING;
 
-use crate::http::{Actor, AuthMethod, GatewayCaller, RequestId};
+use crate::http::{AuthMethod, GatewayCaller, RequestId};
 
 /// The stage whose name is not a part of the path.
 const DEFAULT_STAGE: &str = "$default";
@@ -62,7 +62,7 @@ fn caller(authorizer: &Authorizer) -> GatewayCaller {
         Some((arn?, AuthMethod::Iam))
     };
     match of_token.or_else(of_caller) {
-        Some((name, method)) => GatewayCaller::Named(Actor::new(&name), method),
+        Some((name, method)) => GatewayCaller::Named(name, method),
         None => GatewayCaller::Nameless,
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -23,6 +24,8 @@ use proptest::prelude::*;
 use stores::SqliteJournal;
 use stores::sqlite::OpenMode;
 use tempfile::TempDir;
+
+const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/events");
 
 /// The possible actions on an asset.
 #[derive(Debug, Clone, Copy)]
@@ -315,16 +318,25 @@ fn any_event() -> impl Strategy<Value = Event> {
     let maybe = || prop::option::of(any::<String>());
     let tags = prop::collection::btree_map(text(), text(), 0..4);
     prop_oneof![
-        (any::<bool>(), maybe(), maybe(), any::<Option<u64>>(), maybe(), tags).prop_map(declared),
-        (text(), any::<u64>(), maybe(), text()).prop_map(|(version_id, size, sha256, etag)| {
+        1 => (any::<bool>(), maybe(), maybe(), any::<Option<u64>>(), maybe(), tags)
+            .prop_map(declared),
+        1 => (text(), any::<u64>(), maybe(), text()).prop_map(|(version_id, size, sha256, etag)| {
             Event::Received(ObjectVersion { version_id, size, sha256, etag })
         }),
-        maybe().prop_map(|reason| Event::SoftDeleted { reason }),
-        Just(Event::Uploaded),
-        Just(Event::Restored),
-        Just(Event::PurgeRequested),
-        Just(Event::Purged),
+        1 => maybe().prop_map(|reason| Event::SoftDeleted { reason }),
+        4 => prop::sample::select(samples()),
     ]
+}
+
+/// An event of every form: those of the frozen samples.
+fn samples() -> Vec<Event> {
+    let files = fs::read_dir(SAMPLES).unwrap().map(|file| file.unwrap().path());
+    let lines = files.map(|file| fs::read_to_string(file).unwrap());
+    let events: Vec<_> = lines.map(|line| EventRecord::read(&line).unwrap().event).collect();
+    for kind in Event::KINDS {
+        assert!(events.iter().any(|event| event.kind() == kind), "{kind} has no sample");
+    }
+    events
 }
 
 type Fields =

@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 
-from . import life, pages, suites, trouble
+from . import keys, life, pages, suites, trouble
 from .caller import user
 from .emulator import ACCOUNT, Emulator
 from .saying import part, say
@@ -29,6 +29,7 @@ def run(emulator):
     )
     walk(tokens, issuer)
     pages.walk(tokens)
+    keys.walk(Stack(emulator, "keys").deploy(**keys.trusting(issuer)), issuer)
     suites.run(emulator)
 
 

@@ -173,7 +173,7 @@ impl AccessService {
         Ok(signer.map(|signer| (access, signer)))
     }
 
-    /// Creates a key, once for each idempotency key. This is the only time that its secret is known.
+    /// Creates a key, once for each idempotency key. Its secret is known this time only.
     ///
     /// # Errors
     /// [`AccessRefusal::ShownOnce`] if the same request created the key before.

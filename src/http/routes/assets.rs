@@ -18,7 +18,7 @@ use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
 use crate::http::quotas::Quotas;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
-use crate::http::wire::idempotency;
+use crate::http::wire::idempotency::{self, Replayed};
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
@@ -199,17 +199,10 @@ pub(super) async fn confirm(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let expected = params::if_match(&headers)?;
-    let key = idempotency::key(&headers, &principal.subject)?;
-    let done = api.service.change(&caller, id, expected, AssetChange::Confirm, key.as_ref()).await;
-    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = done.asset();
+    let (asset, replayed) =
+        change(&api, (&caller, &principal), id, &headers, AssetChange::Confirm).await?;
     let body = Confirmed::of(&asset);
-    Ok((
-        idempotency::replayed(done.replayed),
-        asset_view::about(&asset, StatusCode::ACCEPTED, body),
-    )
-        .into_response())
+    Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
 
 /// Delete an asset softly
@@ -240,16 +233,27 @@ pub(super) async fn delete(
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let expected = params::if_match(&headers)?;
     let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
     let told = |invalid: ledger::asset::InvalidField| {
         Problem::new(Code::QueryInvalid, invalid.to_string())
     };
     let reason = reason.transpose().map_err(told)?;
-    let key = idempotency::key(&headers, &principal.subject)?;
-    let done =
-        api.service.change(&caller, id, expected, AssetChange::Delete(reason), key.as_ref()).await;
+    let (asset, replayed) =
+        change(&api, (&caller, &principal), id, &headers, AssetChange::Delete(reason)).await?;
+    Ok((StatusCode::NO_CONTENT, replayed, [asset_view::etag(&asset)]).into_response())
+}
+
+/// Executes a change under the conditions of its headers. Returns the asset as the change left it.
+pub(super) async fn change(
+    api: &Api,
+    (caller, principal): (&Caller, &Principal),
+    id: AssetId,
+    headers: &HeaderMap,
+    change: AssetChange,
+) -> Result<(Asset, Replayed), Problem> {
+    let expected = params::if_match(headers)?;
+    let key = idempotency::key(headers, &principal.subject)?;
+    let done = api.service.change(caller, id, expected, change, key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    let tag = [asset_view::etag(&done.asset())];
-    Ok((StatusCode::NO_CONTENT, idempotency::replayed(done.replayed), tag).into_response())
+    Ok((done.asset(), idempotency::replayed(done.replayed)))
 }

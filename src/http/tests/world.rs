@@ -30,7 +30,8 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::http::{
-    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, NotReady, router, with_meter,
+    AllowedHosts, Api, AuthMode, Check, IamGrants, Limits, MetricsSource, NotReady, router,
+    with_meter,
 };
 use crate::jwt::TokenVerifier;
 use crate::presign::{Presigned, Presigner};
@@ -72,11 +73,26 @@ impl HttpFixture {
         Self::guarded(auth, AllowedHosts::Any, Limits::default(), None)
     }
 
+    /// The service behind API Gateway, for these callers.
+    pub(crate) fn listing(iam: IamGrants) -> Self {
+        let limits = (AllowedHosts::Any, Limits::default());
+        Self::composed(AuthMode::Gateway, limits, None, Some(Arc::new(iam)))
+    }
+
     pub(crate) fn guarded(
         auth: AuthMode,
         hosts: AllowedHosts,
         limits: Limits,
         tokens: Option<Arc<TokenVerifier>>,
+    ) -> Self {
+        Self::composed(auth, (hosts, limits), tokens, None)
+    }
+
+    fn composed(
+        auth: AuthMode,
+        (hosts, limits): (AllowedHosts, Limits),
+        tokens: Option<Arc<TokenVerifier>>,
+        iam: Option<Arc<IamGrants>>,
     ) -> Self {
         let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(FixtureBucket::default()));
         let effects = Arc::new(Repeating::default());
@@ -94,6 +110,7 @@ impl HttpFixture {
             access: access.clone(),
             urls: Arc::new(UrlLog::new(journal.clone(), effects.clone())),
             tokens,
+            iam,
             auth,
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),

@@ -31,6 +31,9 @@ pub(crate) fn numbered(headers: &HeaderMap, most: u32) -> Result<(), Problem> {
 }
 
 /// The header of an answer to a command that was executed before.
-pub(crate) fn replayed(before: bool) -> Option<[(HeaderName, &'static str); 1]> {
+pub(crate) type Replayed = Option<[(HeaderName, &'static str); 1]>;
+
+/// The header, if the command was executed before.
+pub(crate) fn replayed(before: bool) -> Replayed {
     before.then_some([(IDEMPOTENCY_REPLAYED, "true")])
 }

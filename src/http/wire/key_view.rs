@@ -99,8 +99,8 @@ fn invalid(detail: impl Into<String>) -> Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Key, example = json!({
     "id": "5bf8a4d0c1e27f36", "name": "uploads", "scopes": ["read", "write"],
-    "own_only": false, "actor": "key:5bf8a4d0c1e27f36/1", "created_at": "2026-11-23T08:00:00.000000Z",
-    "created_by": "cli:alice", "live": true
+    "own_only": false, "actor": "key:5bf8a4d0c1e27f36/1",
+    "created_at": "2026-11-23T08:00:00.000000Z", "created_by": "cli:alice", "live": true
 }))]
 pub(crate) struct KeyView {
     /// Its id.

@@ -65,25 +65,10 @@ impl SqliteViews {
         Ok(Self { database, generation: Generation::FIRST })
     }
 
-    /// As [`Database::check`].
-    ///
-    /// # Errors
-    /// As [`Database::check`].
-    pub fn check(&self) -> Result<(), StoreError> {
-        self.database.check()
-    }
-
-    /// As [`Database::probe`].
-    ///
-    /// # Errors
-    /// As [`Database::probe`].
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        self.database.probe().await
-    }
-
-    /// As [`Database::close`].
-    pub async fn close(&self) {
-        self.database.close().await;
+    /// The file, for its checks and its end.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 }
 

@@ -1,5 +1,6 @@
 //! The last uses of keys: noted seldom, beside the requests.
 
+use async_trait::async_trait;
 use chrono::NaiveDate;
 
 use super::*;

@@ -1,4 +1,5 @@
-//! The days on which keys were last used, in the read table: `pk` is `<tenant>#used`, `sk` the key.
+//! The days on which keys were last used, in the read table: `pk` is `<tenant>#reserved`, which the
+//! API may write, and `sk` is `used#<key>`. A reservation's `sk` has hex digits only.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -15,6 +16,7 @@ use super::item::{PK, SK};
 use crate::dynamodb::{DynamoItem, ItemError, failed, text};
 
 const DAY: &str = "day";
+const USED: &str = "used#";
 
 #[async_trait]
 impl KeyUses for DynamoViews {
@@ -26,7 +28,7 @@ impl KeyUses for DynamoViews {
             .put_item()
             .table_name(&self.table.name)
             .item(PK, partition(tenant))
-            .item(SK, AttributeValue::S(key.to_string()))
+            .item(SK, AttributeValue::S(format!("{USED}{key}")))
             .item(DAY, day.clone())
             .condition_expression(format!("attribute_not_exists({PK}) OR #day < :day"))
             .expression_attribute_names("#day", DAY)
@@ -50,8 +52,9 @@ impl KeyUses for DynamoViews {
             .query()
             .table_name(&self.table.name)
             .consistent_read(true)
-            .key_condition_expression(format!("{PK} = :pk"))
+            .key_condition_expression(format!("{PK} = :pk AND begins_with({SK}, :used)"))
             .expression_attribute_values(":pk", partition(tenant))
+            .expression_attribute_values(":used", AttributeValue::S(USED.to_owned()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let (mut pages, mut uses) = (query.into_paginator().send(), LastUses::new());
         while let Some(page) = pages.next().await {
@@ -67,11 +70,12 @@ impl KeyUses for DynamoViews {
 }
 
 fn partition(tenant: &Tenant) -> AttributeValue {
-    AttributeValue::S(format!("{tenant}#used"))
+    AttributeValue::S(format!("{tenant}#reserved"))
 }
 
 fn read(item: &DynamoItem) -> Result<(KeyId, NaiveDate), ItemError> {
-    let key = text(item, SK)?.parse().map_err(|_| ItemError::Attribute(SK))?;
+    let key = text(item, SK)?.strip_prefix(USED).and_then(|key| key.parse().ok());
+    let key = key.ok_or(ItemError::Attribute(SK))?;
     let day = text(item, DAY)?.parse().map_err(|_| ItemError::Attribute(DAY))?;
     Ok((key, day))
 }
