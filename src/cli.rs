@@ -1,6 +1,6 @@
 //! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, `tenant`, `key`,
-//! `upload-token`, `usage`, `urls`, and the tools of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`;
-//! `backup` and `restore`.
+//! `upload-token`, `usage`, `urls`, and the tools of an audit: `verify`, `export`, `import`,
+//! `checkpoint`, `proof`; `backup` and `restore`.
 
 mod backup;
 mod by;

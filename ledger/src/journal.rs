@@ -46,8 +46,8 @@ pub trait Journal: Scan {
     async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError>;
 
     /// The events of an asset or a named stream after a version, oldest first, at most `limit` of
-    /// them; fewer only if no more follow. The default implementation reads the whole history, for a
-    /// small store.
+    /// them; fewer only if no more follow. The default implementation reads the whole history, for
+    /// a small store.
     async fn events_after(
         &self,
         partition: &PartitionKey,

@@ -1,5 +1,5 @@
-//! Uploads by a page with a token, and the log of the URLs that were given out: on one machine, from
-//! the first command to the audit.
+//! Uploads by a page with a token, and the log of the URLs that were given out: on one machine,
+//! from the first command to the audit.
 
 use std::io::Write;
 use std::path::Path;

@@ -162,8 +162,8 @@ impl AccessService {
         self.effects.now()
     }
 
-    /// The tenant's access and the API key that signed `token`, if that key has not ended. All other
-    /// cases are not told apart. The end of the token is left to the caller.
+    /// The tenant's access and the API key that signed `token`, if that key has not ended. All
+    /// other cases are not told apart. The end of the token is left to the caller.
     pub async fn signer_of(
         &self,
         token: &UploadToken,

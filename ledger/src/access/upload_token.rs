@@ -397,10 +397,10 @@ mod tests {
     fn a_known_key_signs_a_known_token() {
         let made = ApiKey::new("acme".parse().unwrap(), KeyId::new(1), &TestEffects::seeded(1));
         let known = concat!(
-            "alu.acme.0000000000000001.eyJpZCI6ImZvcm0tNyIsImlhdCI6MTc5NTQyMDgwMCwiZXhwIjoxNzk1NDIx",
-            "NDAwLCJhc3NldHMiOjMsIm9iamVjdF9ieXRlcyI6MTAwMDAwMCwidHlwZXMiOlsiaW1hZ2UvKiIsImFwcGxpY2",
-            "F0aW9uL3BkZiJdLCJmb3IiOiJhbm4ifQ.4xLE8PGMnSc33TULmUayb8flKMcyNDplY08Qv6XDK7cp0m8HxfQv9",
-            "SPZGFljtCQkeZDVpcJSe8uQqaEvIF9wDA",
+            "alu.acme.0000000000000001.eyJpZCI6ImZvcm0tNyIsImlhdCI6MTc5NTQyMDgwMCwiZXhwIjoxNz",
+            "k1NDIxNDAwLCJhc3NldHMiOjMsIm9iamVjdF9ieXRlcyI6MTAwMDAwMCwidHlwZXMiOlsiaW1hZ2UvKi",
+            "IsImFwcGxpY2F0aW9uL3BkZiJdLCJmb3IiOiJhbm4ifQ.4xLE8PGMnSc33TULmUayb8flKMcyNDplY08",
+            "Qv6XDK7cp0m8HxfQv9SPZGFljtCQkeZDVpcJSe8uQqaEvIF9wDA",
         );
         assert!(made.reveal().contains("_910a2dec89025cc1beeb8da1658eec67f893a2eefb32555e71c1869"));
         assert_eq!(made.sign_upload(&grant()).unwrap(), known);

@@ -48,11 +48,11 @@ pub(super) struct LaneKey {
 }
 
 /// The end of a lane, for the one task of this process that appends to it. `None`: to be read.
-type LaneSlot = Arc<tokio::sync::Mutex<Option<LaneEnd>>>;
+type LaneSlot = Arc<tokio::sync::Mutex<Option<LastUrl>>>;
 
 /// The last event of a lane.
 #[derive(Debug, Clone, Copy)]
-struct LaneEnd {
+struct LastUrl {
     /// Its place in the lane, from 1.
     place: u64,
     hash: Hash,
@@ -110,7 +110,7 @@ impl UrlLog {
             // The reply to the first attempt was lost.
             Appended::Taken(held) => held == line,
         };
-        *known = written.then_some(LaneEnd { place: end.place + 1, hash, at: Some(at) });
+        *known = written.then_some(LastUrl { place: end.place + 1, hash, at: Some(at) });
         Ok(written)
     }
 
@@ -132,15 +132,15 @@ impl UrlLog {
     }
 
     /// The end of a lane, in the last of its streams.
-    async fn read_end(&self, key: &LaneKey) -> Result<LaneEnd, StoreError> {
-        let mut end = LaneEnd { place: 0, hash: Hash::ZERO, at: None };
+    async fn read_end(&self, key: &LaneKey) -> Result<LastUrl, StoreError> {
+        let mut end = LastUrl { place: 0, hash: Hash::ZERO, at: None };
         loop {
             let (stream, _) = self.stream(key, end.place);
             let Some(line) = self.journal.last_of(&stream.clone().into()).await? else {
                 return Ok(end);
             };
             let at = Some(read(&stream, &line)?.at);
-            end = LaneEnd { place: end.place + line.version, hash: line.hash(), at };
+            end = LastUrl { place: end.place + line.version, hash: line.hash(), at };
             if line.version < self.stream_max {
                 return Ok(end);
             }

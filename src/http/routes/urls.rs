@@ -54,8 +54,8 @@ struct GivenUrlView<'a> {
 
 /// Read who was given a URL of an asset, and when
 ///
-/// Only what was recorded: a tenant's limit `record_urls` switches that on. It proves that a URL was
-/// given, not that it was used.
+/// Only what was recorded: a tenant's limit `record_urls` switches that on. It proves that a URL
+/// was given, not that it was used.
 #[utoipa::path(get, path = "/asset/{id}/urls", tag = "reads",
     security(("api_key" = ["audit"])), params(
     ("id" = String, Path, description = "The asset's id"),
