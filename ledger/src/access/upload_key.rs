@@ -80,7 +80,9 @@ fn hmac_sha256(key: &[u8; 32], message: &[&[u8]]) -> [u8; 32] {
     let mut block = [0; 64];
     block[..key.len()].copy_from_slice(key);
     let mut mac = Hmac::<Sha256>::new(&block.into());
-    message.iter().for_each(|part| mac.update(part));
+    for part in message {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 

@@ -88,8 +88,8 @@ impl UrlLog {
         command: CommandId,
     ) -> Result<bool, StoreError> {
         let now = self.effects.now();
-        let lane = usize::try_from(self.effects.random() % LANES as u128).unwrap_or_default();
-        let key = LaneKey { tenant: caller.tenant.clone(), day: now.date_naive(), lane };
+        let any = usize::try_from(self.effects.random() % LANES as u128).unwrap_or_default();
+        let key = LaneKey { tenant: caller.tenant.clone(), day: now.date_naive(), lane: any };
         let slot = self.slot(&key);
         let mut known = slot.lock().await;
         // Whatever happens to this call, a remembered end is one that was once the last.
