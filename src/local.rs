@@ -19,6 +19,7 @@ use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::objects::Objects;
 use ledger::service::LedgerService;
+use ledger::url_log::UrlLog;
 use projections::feed::ArrivalFeed;
 use projections::follower::FollowerProgress;
 use projections::{
@@ -240,6 +241,7 @@ fn api_router(
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner,
         access: Arc::new(access.noting(stores.journal.clone())),
+        urls: Arc::new(UrlLog::new(stores.journal.clone(), Arc::new(SystemEffects))),
         tokens,
         iam: None,
         auth,

@@ -15,6 +15,8 @@ mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+mod upload_key;
+mod upload_token;
 
 pub use api_key::{ApiKey, ApiKeyError, KeyId, KeyIdError};
 pub use decide::{AccessCommand, AccessRejection, LIVE_KEYS_MAX, NewKey, Rotation};
@@ -25,3 +27,8 @@ pub use history::AccessHistory;
 pub use scope::{Scope, ScopeError, Scopes};
 pub use service::{AccessAnswered, AccessRefusal, AccessService, KeyRequest};
 pub use state::{GrantedKey, ImpossibleAccess, TenantAccess};
+pub use upload_key::UploadPublicKey;
+pub use upload_token::{
+    UPLOAD_ASSETS_MAX, UPLOAD_TOKEN_LIFE_MAX, UploadGrant, UploadToken, UploadTokenError,
+    UploadTokenFlaw,
+};

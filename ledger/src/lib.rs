@@ -28,6 +28,7 @@ pub mod signer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod url_log;
 
 pub use backoff::Backoff;
 pub use effects::Effects;

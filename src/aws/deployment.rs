@@ -9,6 +9,7 @@ use ledger::journal::Journal;
 use ledger::key_uses::KeyUses;
 use ledger::reservations::Reservations;
 use ledger::service::LedgerService;
+use ledger::url_log::UrlLog;
 use projections::feed::{LanedFeed, Lanes};
 use projections::{
     ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, TotalsReader, Views,
@@ -88,6 +89,12 @@ impl Deployment {
     pub fn access(&self) -> Arc<AccessService> {
         let access = AccessService::new(self.journal.clone(), Arc::new(SystemEffects));
         Arc::new(access.noting(self.key_uses.clone()))
+    }
+
+    /// The access logs of tenants.
+    #[must_use]
+    pub fn urls(&self) -> Arc<UrlLog> {
+        Arc::new(UrlLog::new(self.journal.clone(), Arc::new(SystemEffects)))
     }
 
     /// The reads.

@@ -11,6 +11,7 @@ use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::journal::Journal;
 use ledger::objects::ObjectInventory;
+use ledger::url_log::UrlLog;
 use projections::Generations;
 use projections::views::MemoryViews;
 use stores::sqlite::OpenMode;
@@ -156,6 +157,11 @@ impl StoreOptions {
                 Ok(AccessService::new(self.journal_as(open).await?, effects).noting(views))
             }
         }
+    }
+
+    /// The access logs of tenants, read only.
+    pub(super) async fn urls(&self) -> anyhow::Result<UrlLog> {
+        Ok(UrlLog::new(self.journal().await?, Arc::new(SystemEffects)))
     }
 
     /// The rows of every generation, read only; without their file, no rows.

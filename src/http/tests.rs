@@ -11,5 +11,7 @@ mod own_only;
 mod random;
 mod repeats;
 mod socket;
+mod upload_tokens;
+mod urls;
 mod wire;
 pub(crate) mod world;

@@ -13,6 +13,8 @@ use super::history::AccessHistory;
 use super::noted_uses::NotedUses;
 use super::scope::Scopes;
 use super::state::{GrantedKey, TenantAccess};
+use super::upload_key::UploadPublicKey;
+use super::upload_token::UploadToken;
 use crate::asset::Reason;
 use crate::chain::Hash;
 use crate::effects::Effects;
@@ -154,6 +156,23 @@ impl AccessService {
         Ok(granted.map(|granted| (access, granted)))
     }
 
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.effects.now()
+    }
+
+    /// The tenant's access and the API key that signed `token`, if that key has not ended. All
+    /// other cases are not told apart. The end of the token is left to the caller.
+    pub async fn signer_of(
+        &self,
+        token: &UploadToken,
+    ) -> Result<Option<(Arc<TenantAccess>, GrantedKey)>, StoreError> {
+        let Some(access) = self.current(&token.tenant).await? else { return Ok(None) };
+        let signer = access.signer_of(token, self.effects.now()).cloned();
+        Ok(signer.map(|signer| (access, signer)))
+    }
+
     /// Creates a key, once for each idempotency key. Its secret is known this time only.
     ///
     /// # Errors
@@ -170,8 +189,17 @@ impl AccessService {
             let parts = ["key_create", name.as_str(), &scopes, &own_only, &end(expires_at)];
             key.command(&caller.tenant, &parts)
         });
-        self.grant(caller, repeatable.as_ref(), |id, secret_hash| {
-            AccessCommand::CreateKey(NewKey { id, secret_hash, name, scopes, own_only, expires_at })
+        self.grant(caller, repeatable.as_ref(), |key| {
+            let (id, secret_hash, upload_public_key) = parts(key);
+            AccessCommand::CreateKey(NewKey {
+                id,
+                secret_hash,
+                upload_public_key,
+                name,
+                scopes,
+                own_only,
+                expires_at,
+            })
         })
         .await
     }
@@ -194,8 +222,16 @@ impl AccessService {
             let parts = ["key_rotate", &replaced, &grace, &end(expires_at)];
             key.command(&caller.tenant, &parts)
         });
-        self.grant(caller, repeatable.as_ref(), |id, secret_hash| {
-            AccessCommand::RotateKey(Rotation { replaced, grace, id, secret_hash, expires_at })
+        self.grant(caller, repeatable.as_ref(), |key| {
+            let (id, secret_hash, upload_public_key) = parts(key);
+            AccessCommand::RotateKey(Rotation {
+                replaced,
+                grace,
+                id,
+                secret_hash,
+                upload_public_key,
+                expires_at,
+            })
         })
         .await
     }
@@ -220,11 +256,11 @@ impl AccessService {
         &self,
         caller: &Caller,
         repeatable: Option<&RepeatableCommand>,
-        command: impl FnOnce(KeyId, Hash) -> AccessCommand,
+        command: impl FnOnce(&ApiKey) -> AccessCommand,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
         let id = KeyId::new(u64::try_from(self.effects.random() >> 64).unwrap_or_default());
         let key = ApiKey::new(caller.tenant.clone(), id, &*self.effects);
-        let done = self.execute_once(caller, &command(id, key.hash()), repeatable).await?;
+        let done = self.execute_once(caller, &command(&key), repeatable).await?;
         if let Some(AccessEvent::KeyCreated(created)) = &done.event
             && created.id != id
         {
@@ -319,6 +355,11 @@ impl AccessService {
             }
         }
     }
+}
+
+/// What is stored of a key.
+fn parts(key: &ApiKey) -> (KeyId, Hash, UploadPublicKey) {
+    (key.id, key.hash(), key.upload_public_key())
 }
 
 /// The end of a key in the fingerprint of a request.

@@ -54,20 +54,27 @@ fn key(number: u64, replaces: Option<Replacement>) -> KeyCreated {
         own_only: false,
         expires_at: None,
         secret_hash,
+        upload_public_key: Some(upload_public_key()),
         replaces,
     }
+}
+
+fn upload_public_key() -> UploadPublicKey {
+    UploadPublicKey::try_from("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+        .unwrap()
 }
 
 fn new(number: u64) -> NewKey {
     let KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, .. } = key(number, None);
     let name = KeyName::new(name).unwrap();
-    NewKey { id, secret_hash, name, scopes, own_only, expires_at }
+    let upload_public_key = upload_public_key();
+    NewKey { id, secret_hash, upload_public_key, name, scopes, own_only, expires_at }
 }
 
 fn rotation(replaced: u64, grace: i64) -> Rotation {
-    let NewKey { id, secret_hash, expires_at, .. } = new(90);
+    let NewKey { id, secret_hash, upload_public_key, expires_at, .. } = new(90);
     let (replaced, grace) = (KeyId::new(replaced), TimeDelta::seconds(grace));
-    Rotation { replaced, grace, id, secret_hash, expires_at }
+    Rotation { replaced, grace, id, secret_hash, upload_public_key, expires_at }
 }
 
 fn revoked(number: u64) -> AccessEvent {

@@ -11,6 +11,7 @@ use ledger::asset::{InvalidField, Rejection};
 use ledger::error::{StoreErrorKind, chain};
 use ledger::id::AssetId;
 use ledger::service::Refusal;
+use ledger::url_log::UrlLogError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -165,6 +166,17 @@ impl Problem {
     /// The tenant's access cannot be read.
     pub(crate) fn of_access(error: &StoreError) -> Self {
         Self::of_store(error, "this tenant's access")
+    }
+
+    /// A URL was not recorded, so it is not given out.
+    pub(crate) fn of_url_log(error: &UrlLogError) -> Self {
+        match error {
+            UrlLogError::Contended => {
+                let detail = "this tenant's log of URLs is changing too fast; try again";
+                Self::new(Code::UrlsContended, detail)
+            }
+            UrlLogError::Store(error) => Self::of_store(error, "this tenant's log of URLs"),
+        }
     }
 
     /// A token is not accepted, or cannot be checked now.

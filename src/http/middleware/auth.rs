@@ -6,7 +6,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use ledger::access::{AccessService, ApiKey, TenantAccess};
+use ledger::access::{
+    AccessService, ApiKey, GrantedKey, TenantAccess, UploadToken, UploadTokenError,
+};
 use ledger::command_label;
 use ledger::id::Tenant;
 
@@ -116,6 +118,10 @@ impl Gate {
 
     async fn of_bearer(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
         let credential = bearer(headers, self.accepted())?;
+        if credential.starts_with(UploadToken::PREFIX) {
+            let principal = self.of_upload_token(credential).await?;
+            return refuse_on_behalf_of(headers).map(|()| principal);
+        }
         match &self.tokens {
             Some(tokens) if !credential.starts_with(ApiKey::PREFIX) => {
                 let principal = self.of_token(tokens, credential).await?;
@@ -134,6 +140,32 @@ impl Gate {
         Ok(Principal::of_token(&access, &judged))
     }
 
+    async fn of_upload_token(&self, token: &str) -> Result<Principal, Problem> {
+        let refused = |why: &dyn std::fmt::Display| {
+            let detail = format!("the upload token is not accepted: {why}");
+            Problem::new(Code::CredentialInvalid, detail)
+        };
+        let token: UploadToken = token.parse().map_err(|why: UploadTokenError| refused(&why))?;
+        let signer = self.access.signer_of(&token).await;
+        let signer = signer.map_err(|error| Problem::of_access(&error))?;
+        let why = "no API key that is accepted now has signed it; a key that was created before \
+            there were upload tokens must be rotated first";
+        let (access, key) = signer.ok_or_else(|| refused(&why))?;
+        if let Some(flaw) = token.grant.flaw(self.access.now()) {
+            return Err(refused(&flaw));
+        }
+        refuse_suspended(&access)?;
+        self.note_use(&access, &key);
+        Ok(Principal::of_upload(&access, &key, token.grant))
+    }
+
+    /// Notes the use of a key beside the request, which neither waits for it nor fails with it.
+    fn note_use(&self, access: &TenantAccess, key: &GrantedKey) {
+        if let Some(noting) = self.access.used(&access.tenant, key.id) {
+            tokio::spawn(command_label::scope(KEY_USE, noting));
+        }
+    }
+
     async fn of_key(&self, key: &str, headers: &HeaderMap) -> Result<Principal, Problem> {
         let key: ApiKey = key.parse().map_err(|why: ledger::access::ApiKeyError| {
             Problem::new(Code::CredentialInvalid, why.to_string())
@@ -144,10 +176,7 @@ impl Gate {
         let refused = || Problem::new(Code::CredentialInvalid, detail);
         let (access, granted) = accepted.ok_or_else(refused)?;
         refuse_suspended(&access)?;
-        if let Some(noting) = self.access.used(&access.tenant, granted.id) {
-            // Beside the request, which neither waits for it nor fails with it.
-            tokio::spawn(command_label::scope(KEY_USE, noting));
-        }
+        self.note_use(&access, &granted);
         Ok(Principal::of_key(&access, &granted, on_behalf_of(headers)?))
     }
 
@@ -223,6 +252,11 @@ fn bearer(headers: &HeaderMap, accepted: AcceptedCredentials) -> Result<&str, Pr
         return Err(form());
     }
     Ok(token.trim())
+}
+
+/// The API key in the headers of a request that was recognised by it.
+pub(crate) fn presented_key(headers: &HeaderMap) -> Option<ApiKey> {
+    bearer(headers, AcceptedCredentials::Keys).ok()?.parse().ok()
 }
 
 /// The person for whom a key acts.

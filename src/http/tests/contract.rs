@@ -88,6 +88,7 @@ async fn what_an_operation_asks_of_the_stores_is_counted_by_its_label() {
         ("get /asset/{id}/history", "history"),
         ("get /asset/{id}/proof", "proof"),
         ("get /asset/{id}/state", "state"),
+        ("get /asset/{id}/urls", "urls"),
         ("get /events", "events"),
         ("get /keys", "key_list"),
         ("get /keys/{id}", "key_get"),

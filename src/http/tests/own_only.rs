@@ -77,7 +77,7 @@ async fn an_asset_of_others_is_one_that_does_not_exist() {
             lines.insert(line);
         }
     }
-    assert_eq!(lines.len(), 9, "{lines:?}");
+    assert_eq!(lines.len(), 10, "{lines:?}");
     let more = [
         "GET /asset/{id}/state?version=1",
         "GET /asset/{id}/proof?version=1",

@@ -91,6 +91,20 @@ impl Journal for SqliteJournal {
         self.database.read(query).await
     }
 
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        let pk = partition.partition();
+        let query = "SELECT sk, body FROM events WHERE pk = ?1 AND sk > ?2 ORDER BY sk LIMIT ?3";
+        let query = move |file: &Connection| {
+            file.prepare_cached(query)?.query_map(params![pk, version, limit], line)?.collect()
+        };
+        self.database.read(query).await
+    }
+
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         let pk = partition.partition();
         let query = "SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk DESC LIMIT 1";

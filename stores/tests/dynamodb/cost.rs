@@ -6,12 +6,14 @@
 
 use std::fmt::Write as _;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::{UnitTally, Used};
 use ledger::Effects;
 use ledger::access::{AccessCommand, KeyId};
 use ledger::id::{AssetId, Tenant};
 use ledger::idempotency::IdempotencyKey;
 use ledger::service::AssetChange;
+use ledger::url_log::{UrlGranted, UrlLogQuery, UrlMethod};
 use projections::Views;
 use projections::feed::{self, Feed as _, FeedCursor};
 use projections::testing::{Story, walk};
@@ -66,10 +68,12 @@ const USAGE_ANEW: &str = "usage of 400 assets, counted anew";
 const WITH_KEY: &str = "create with an `Idempotency-Key`";
 const DELETE_AGAIN: &str = "delete again with the same key";
 
+const URL: &str = "a URL, if they are recorded";
+const URLS: &str = "the recorded URLs of an asset, a day with few";
 const FIRST_USE: &str = "first use of an API key in a process and day";
 const KEYS: &str = "keys of a tenant";
 
-const BUDGET: [Budget; 19] = [
+const BUDGET: [Budget; 21] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
     budget(WITH_KEY, &[("journal", "PutItem", 1), LOOKED, ("views", "PutItem", 3)], 4.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
@@ -92,6 +96,8 @@ const BUDGET: [Budget; 19] = [
         1.0,
         55.0,
     ),
+    budget(URL, &[("journal", "PutItem", 1)], 1.0, 0.0),
+    budget(URLS, &[("journal", "Query", 4)], 0.0, 4.0),
     budget(FIRST_USE, &[("views", "PutItem", 1)], 1.0, 0.0),
     budget(KEYS, &[("journal", "Query", 1), ("views", "Query", 1)], 0.0, 2.0),
 ];
@@ -134,6 +140,12 @@ impl DynamoFixture {
         }
         if what == USAGE {
             self.usage().await;
+        }
+        if [URL, URLS].contains(&what) {
+            // In every lane: a process knows the ends of those that it has written.
+            for _ in 0..20 {
+                self.give_url(asset).await;
+            }
         }
         // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
@@ -189,6 +201,8 @@ impl DynamoFixture {
             "history" => drop(self.service.history(&self.caller().key(asset)).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
             USAGE | USAGE_ANEW => self.usage().await,
+            URL => self.give_url(asset).await,
+            URLS => assert_eq!(self.given_urls(asset).await, 20),
             FIRST_USE => self.use_a_key().await,
             KEYS => {
                 assert!(self.access.history(&caller.tenant).await.unwrap().is_some());
@@ -202,6 +216,21 @@ impl DynamoFixture {
 
     async fn hear(&self, after: Option<FeedCursor>) -> usize {
         self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
+    }
+
+    async fn give_url(&self, asset: AssetId) {
+        let expires_at = self.effects.now() + TimeDelta::minutes(1);
+        let version_id = Some("3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY".to_owned());
+        let method = UrlMethod::Get;
+        let granted = UrlGranted { asset, version: 3, method, version_id, expires_at };
+        self.urls.record(&self.caller(), &granted).await.unwrap();
+    }
+
+    async fn given_urls(&self, asset: AssetId) -> usize {
+        let (since, until) = (self.effects.now() - TimeDelta::hours(1), DateTime::<Utc>::MAX_UTC);
+        let (tenant, after, limit) = (Tenant::default(), None, 100);
+        let query = UrlLogQuery { tenant, asset, since, until, after, limit };
+        self.urls.page(&query).await.unwrap().entries.len()
     }
 
     /// Two requests with the same key.

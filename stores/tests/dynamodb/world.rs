@@ -12,6 +12,7 @@ use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::url_log::UrlLog;
 use projections::feed::{FeedCursor, LanedFeed};
 use projections::runner::ProjectionHint;
 use projections::{CurrentGeneration, Reader, Runner, TotalsReader};
@@ -31,6 +32,7 @@ pub(crate) struct DynamoFixture {
     pub(crate) totals: TotalsReader,
     pub(crate) access: AccessService,
     pub(crate) feed: LanedFeed,
+    pub(crate) urls: UrlLog,
     /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
 }
@@ -56,6 +58,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let feed = LanedFeed::new(lanes, journal.clone());
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
+    let urls = UrlLog::new(journal.clone(), effects.clone());
     let access = AccessService::new(journal.clone(), effects.clone()).noting(views.clone());
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
@@ -70,6 +73,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         totals,
         access,
         feed,
+        urls,
         end: OnceLock::new(),
     }
 }
