@@ -10,5 +10,6 @@ mod own_only;
 mod random;
 mod repeats;
 mod socket;
+mod tenants;
 mod wire;
 pub(crate) mod world;
