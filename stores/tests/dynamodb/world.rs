@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use chrono::TimeDelta;
 use engine::{Engine, Tables};
+use ledger::access::{AccessService, ApiKey};
 use ledger::asset::{Declaration, UploadKind};
 use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
@@ -25,10 +26,13 @@ pub(crate) struct DynamoFixture {
     pub(crate) bucket: Arc<MemoryBucket>,
     pub(crate) views: Arc<DynamoViews>,
     pub(crate) service: LedgerService,
+    pub(crate) access: AccessService,
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
     pub(crate) feed: LanedFeed,
+    /// A key that is accepted.
+    pub(crate) key: OnceLock<ApiKey>,
     /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
 }
@@ -49,6 +53,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let service =
         LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "asset-ledger-files");
     let service = service.reserving(views.clone());
+    let access = AccessService::new(journal.clone(), effects.clone());
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());
@@ -62,10 +67,12 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         bucket,
         views,
         service,
+        access,
         runner,
         reader,
         totals,
         feed,
+        key: OnceLock::new(),
         end: OnceLock::new(),
     }
 }
