@@ -11,6 +11,7 @@ mod own_only;
 mod random;
 mod repeats;
 mod socket;
+mod tenants;
 mod upload_tokens;
 mod urls;
 mod wire;

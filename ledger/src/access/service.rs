@@ -137,6 +137,12 @@ impl AccessService {
         Ok(history.map(|history| Arc::new(history.into_access().without_ended(now))))
     }
 
+    /// The number of tenants that are kept in memory.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.cache.len()
+    }
+
     /// All events of a tenant's access, as they are now.
     pub async fn history(&self, tenant: &Tenant) -> Result<Option<AccessHistory>, StoreError> {
         let key = partition(tenant);

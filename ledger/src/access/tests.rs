@@ -573,6 +573,48 @@ async fn made_up_tenants_do_not_displace_real_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_guessed_keys_read_nothing_more() {
+    let world = AccessWorld::new();
+    let (_, key) = world.begun().await;
+    let reader = world.process();
+    assert!(accepts(&reader, &key).await);
+    assert_eq!(world.journal.reads(), (1, 1));
+    for number in 0..100_000 {
+        let id = if number % 2 == 0 { key.id } else { KeyId::new(number) };
+        assert!(!accepts(&reader, &ApiKey::new(tenant(), id, &*world.effects)).await);
+    }
+    assert_eq!((world.journal.reads(), reader.kept()), ((0, 0), 1));
+    assert!(accepts(&reader, &key).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_thousand_tenants_the_last_1024_are_kept() {
+    let world = AccessWorld::new();
+    let mut keys = Vec::new();
+    for number in 0..2_000 {
+        let tenant = format!("t{number}").parse().unwrap();
+        let caller = Caller { tenant, ..world.caller.clone() };
+        let service = world.process();
+        service.execute(&caller, &AccessCommand::Create).await.unwrap();
+        let request = KeyRequest {
+            name: KeyName::new("one".into()).unwrap(),
+            scopes: Scopes::all(),
+            own_only: false,
+            expires_at: None,
+        };
+        keys.push(service.create_key(&caller, request).await.unwrap().0);
+    }
+    let reader = world.process();
+    for (number, key) in keys.iter().enumerate() {
+        assert!(accepts(&reader, key).await, "{number}");
+        assert_eq!(reader.kept(), (number + 1).min(1_024));
+    }
+    world.journal.reads();
+    assert!(accepts(&reader, &keys[0]).await, "one that was forgotten is read again");
+    assert_eq!((world.journal.reads(), reader.kept()), ((1, 1), 1_024));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_journal_that_was_restored_to_an_earlier_time_is_believed_as_it_is() {
     let world = AccessWorld::new();
     let (service, key) = world.begun().await;

@@ -351,12 +351,12 @@ async fn last_number<J: Arrivals>(journal: &J) -> u64 {
 }
 
 /// A key; `of` only has to differ from the other keys of the suite.
-fn key(tenant: &str, of: u128) -> Key {
+pub(super) fn key(tenant: &str, of: u128) -> Key {
     let asset = AssetId::new(DateTime::UNIX_EPOCH, of);
     Key { tenant: answer(tenant.parse()), asset }
 }
 
-fn line(version: u64, text: &str) -> StoredLine {
+pub(super) fn line(version: u64, text: &str) -> StoredLine {
     StoredLine { version, body: format!("{{\"version\":{version},\"text\":{text:?}}}") }
 }
 
@@ -388,7 +388,7 @@ async fn write(journal: &dyn Journal, key: &Key, line: &StoredLine) {
     assert_eq!(append(journal, key, line).await, Appended::Written, "{line:?}");
 }
 
-fn answer<T, E: Debug>(outcome: Result<T, E>) -> T {
+pub(super) fn answer<T, E: Debug>(outcome: Result<T, E>) -> T {
     match outcome {
         Ok(answer) => answer,
         Err(error) => panic!("the store answered {error:?}"),

@@ -121,6 +121,61 @@ async fn keys_that_are_none_are_not_told_apart() {
     assert_eq!(world.call_as(&key, "GET /asset").await.status, 200);
 }
 
+#[tokio::test]
+async fn guessed_keys_ask_no_store_and_are_answered_alike() {
+    let world = world();
+    let key = world.key("main", &ALL).await;
+    let good = world.call_as(&key, "GET /me").await.shown();
+    let (effects, tenant) = (TestEffects::seeded(6), &key.tenant);
+    world.journal.labels();
+    let mut told = BTreeSet::new();
+    for number in 0..1_000 {
+        // Every other one has the id of a key.
+        let id = if number % 2 == 0 { key.id } else { KeyId::new(number) };
+        let guess = ApiKey::new(tenant.clone(), id, &effects);
+        told.insert(world.call_as(&guess, "GET /asset").await.shown());
+        assert!(world.journal.labels().is_empty(), "guess {number}");
+    }
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(world.call_as(&key, "GET /me").await.shown(), good, "a caller with a key sees none");
+}
+
+#[tokio::test]
+async fn a_credential_of_64_kib_is_refused_unread() {
+    let world = world();
+    let key = world.key("main", &ALL).await;
+    for long in [
+        format!("Bearer {}", "a".repeat(64 << 10)),
+        format!("Bearer {}{}", key.reveal(), " ".repeat(64 << 10)),
+        format!(
+            "Bearer {}.{}.{}",
+            "e".repeat(20 << 10),
+            "y".repeat(24 << 10),
+            "J".repeat(20 << 10)
+        ),
+    ] {
+        assert_eq!(sent(&world, &[&long]).await, (401, "credential.invalid".into(), false));
+    }
+}
+
+#[tokio::test]
+async fn two_admins_who_revoke_a_key_at_once_are_both_told_that_it_is_done() {
+    let world = world();
+    let admins = [world.key("main", &ALL).await, world.key("main", &[Scope::Admin]).await];
+    for lost in 0..8 {
+        let key = world.key("main", &[Scope::Read]).await;
+        let line = format!("DELETE /keys/{}?reason=lost-{lost}", key.id);
+        let [one, two] = &admins;
+        let (one, two) = tokio::join!(world.call_as(one, &line), world.call_as(two, &line));
+        assert_eq!((one.status.as_u16(), two.status.as_u16()), (204, 204));
+        assert_eq!(world.call_as(&key, "GET /asset").await.status, 401);
+        let events = world.access.history(&key.tenant).await.unwrap().unwrap();
+        let reason = format!("lost-{lost}");
+        let revoked = events.lines().iter().filter(|line| line.body.contains(&reason));
+        assert_eq!(revoked.count(), 1, "one event");
+    }
+}
+
 /// The status, the code, and whether a store was asked.
 async fn sent(world: &HttpFixture, values: &[&str]) -> (u16, String, bool) {
     let headers: Vec<_> = values.iter().map(|value| ("authorization", *value)).collect();

@@ -5,11 +5,13 @@
 //! request or an index must change this file.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::{UnitTally, Used};
 use ledger::Effects;
-use ledger::access::{AccessCommand, KeyId};
+use ledger::access::{AccessCommand, AccessService, KeyId, KeyName, KeyRequest, Scopes};
 use ledger::id::{AssetId, Tenant};
 use ledger::idempotency::IdempotencyKey;
 use ledger::service::AssetChange;
@@ -19,6 +21,7 @@ use projections::feed::{self, Feed as _, FeedCursor};
 use projections::testing::{Story, walk};
 use projections::totals::Usage;
 use projections::views::ListQuery;
+use stores::DynamoJournal;
 
 use crate::world::{DynamoFixture, typical, world};
 
@@ -72,8 +75,11 @@ const URL: &str = "a URL, if they are recorded";
 const URLS: &str = "the recorded URLs of an asset, a day with few";
 const FIRST_USE: &str = "first use of an API key in a process and day";
 const KEYS: &str = "keys of a tenant";
+const ACCEPTED: &str = "an API key, its tenant read in the last ten seconds";
+const LOOKED_UP: &str = "the same, once in ten seconds";
+const LEARNED: &str = "the same, the first in a process";
 
-const BUDGET: [Budget; 21] = [
+const BUDGET: [Budget; 24] = [
     budget("create", &[("journal", "PutItem", 1), LOOKED, PUT], 3.0, 2.0),
     budget(WITH_KEY, &[("journal", "PutItem", 1), LOOKED, ("views", "PutItem", 3)], 4.0, 2.0),
     budget("notification of an upload", UPDATE, 3.0, 4.0),
@@ -100,6 +106,9 @@ const BUDGET: [Budget; 21] = [
     budget(URLS, &[("journal", "Query", 4)], 0.0, 4.0),
     budget(FIRST_USE, &[("views", "PutItem", 1)], 1.0, 0.0),
     budget(KEYS, &[("journal", "Query", 1), ("views", "Query", 1)], 0.0, 2.0),
+    budget(ACCEPTED, &[], 0.0, 0.0),
+    budget(LOOKED_UP, &[("journal", "Query", 1)], 0.0, 1.0),
+    budget(LEARNED, &[("journal", "Query", 2)], 0.0, 2.0),
 ];
 
 fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
@@ -147,9 +156,32 @@ impl DynamoFixture {
                 self.give_url(asset).await;
             }
         }
+        if [ACCEPTED, LOOKED_UP, LEARNED].contains(&what) {
+            self.open_a_tenant().await;
+        }
+        if what == LOOKED_UP {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(10)).await;
+            tokio::time::resume();
+        }
         // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
         asset
+    }
+
+    /// A tenant with a key, which this process accepts.
+    async fn open_a_tenant(&self) {
+        let caller = self.caller();
+        self.access.execute(&caller, &AccessCommand::Create).await.unwrap();
+        let (name, scopes) = (KeyName::new("app".to_owned()).unwrap(), Scopes::all());
+        let request = KeyRequest { name, scopes, own_only: false, expires_at: None };
+        self.key.set(self.access.create_key(&caller, request).await.unwrap().0).unwrap();
+        assert!(self.access.authenticate(self.key.get().unwrap()).await.unwrap().is_some());
+    }
+
+    async fn authenticate(&self, access: &AccessService) {
+        let key = self.key.get().unwrap();
+        assert!(access.authenticate(key).await.unwrap().is_some());
     }
 
     async fn create_once(&self) -> AssetId {
@@ -207,6 +239,22 @@ impl DynamoFixture {
             KEYS => {
                 assert!(self.access.history(&caller.tenant).await.unwrap().is_some());
                 assert_eq!(self.access.last_uses(&caller.tenant).await.unwrap().len(), 1);
+            }
+            ACCEPTED => {
+                for _ in 0..100 {
+                    self.authenticate(&self.access).await;
+                }
+            }
+            LOOKED_UP => {
+                self.authenticate(&self.access).await;
+                self.authenticate(&self.access).await;
+            }
+            LEARNED => {
+                let client = self.tables.client.clone();
+                let journal = Arc::new(DynamoJournal::new(client, &self.tables.journal));
+                let process = AccessService::new(journal, self.effects.clone());
+                self.authenticate(&process).await;
+                self.authenticate(&process).await;
             }
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
