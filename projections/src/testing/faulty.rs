@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -184,6 +185,10 @@ impl<T: Generations> Generations for FaultyViews<T> {
 
     fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         self.inner.lanes()
+    }
+
+    fn list_lease(&self) -> Duration {
+        self.inner.list_lease()
     }
 }
 

@@ -18,7 +18,7 @@ use ledger::record::StoredLine;
 use ledger::testing::Chance;
 use ledger::{Effects, StoreError};
 use projections::feed::{FeedLane, LaneEntry, LaneWrite, Lanes, MemoryLanes};
-use projections::generations::{Generation, GenerationList, ReplayProgress};
+use projections::generations::{Generation, GenerationList, LIST_LEASE, ReplayProgress};
 use projections::rows::RowPage;
 use projections::totals::{StoredTotals, Totals};
 use projections::views::{AssetPage, ListQuery, MemoryViews, Parked, PutOutcome};
@@ -54,6 +54,8 @@ pub(crate) struct Cloud {
     pub(crate) views: MemoryViews,
     pub(crate) lanes: Arc<MemoryLanes>,
     per_mille: AtomicU64,
+    /// What every read with eventual consistency shows, in a test of such reads.
+    frozen: Mutex<Option<Instant>>,
     units: Mutex<Units>,
     /// The rows that were written, each with its time, for reads that lag.
     rows: Mutex<HashMap<(Generation, Key), Vec<(Instant, Asset)>>>,
@@ -71,6 +73,7 @@ impl Cloud {
             views: MemoryViews::default(),
             lanes: Arc::default(),
             per_mille: AtomicU64::new(per_mille),
+            frozen: Mutex::default(),
             units: Mutex::default(),
             rows: Mutex::default(),
             events: Mutex::default(),
@@ -81,6 +84,17 @@ impl Cloud {
     /// Ends all faults.
     pub(crate) fn calm(&self) {
         self.per_mille.store(0, Ordering::Relaxed);
+    }
+
+    /// From now on, reads with eventual consistency show this moment.
+    pub(crate) fn freeze(&self) {
+        *self.frozen.lock().unwrap() = Some(Instant::now());
+    }
+
+    /// Lets reads with eventual consistency show a row that the store does not have any more.
+    pub(crate) fn show_removed(&self, row: Asset) {
+        let of = (Generation::FIRST, row.key.clone());
+        self.rows.lock().unwrap().insert(of, vec![(self.began, row)]);
     }
 
     pub(crate) fn spent(&self) -> Units {
@@ -120,6 +134,9 @@ impl Cloud {
 
     /// The moment that a read with eventual consistency shows.
     fn seen(&self) -> Instant {
+        if let Some(frozen) = *self.frozen.lock().unwrap() {
+            return frozen;
+        }
         if !self.chance.happens(LAGGING) {
             return Instant::now();
         }
@@ -193,6 +210,19 @@ impl Journal for Connection {
         self.0.request(read).await
     }
 
+    async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        let read = async {
+            let mut lines = self.0.journal.history(key).await?;
+            self.0.read(bytes(&lines), 1);
+            let (seen, events) = (self.0.seen(), self.0.events.lock().unwrap());
+            let there =
+                events.get(&key.clone().into()).into_iter().flatten().filter(|at| **at <= seen);
+            lines.truncate(there.count());
+            Ok(lines)
+        };
+        self.0.request(read).await
+    }
+
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.0.read(1, 2);
         self.0.request(self.0.journal.last_of(partition)).await
@@ -259,6 +289,10 @@ impl Lanes for Connection {
 
 #[async_trait]
 impl Generations for Connection {
+    fn list_lease(&self) -> Duration {
+        LIST_LEASE
+    }
+
     async fn generations(&self) -> Result<GenerationList, StoreError> {
         let read = async {
             self.0.read(1, 2);

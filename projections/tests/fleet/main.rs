@@ -13,6 +13,7 @@
 )]
 
 mod cloud;
+mod lagging;
 mod projectors;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,11 @@ fn at_once(events_per_second: u64, environments: usize) -> Fleet {
     Fleet { pollers: environments, window: Duration::ZERO, ..fleet }
 }
 
+fn whole_feed() -> FeedQuery {
+    let tenant = Tenant::default();
+    FeedQuery { tenant, after: None, limit: 1_000, kind: None, actor: None }
+}
+
 impl FleetRun {
     fn writes(&self) -> f64 {
         self.units.writes as f64 / self.events as f64
@@ -83,10 +89,8 @@ impl FleetRun {
     async fn feed_violations(&self) -> Vec<String> {
         let journal = Arc::new(Connection(self.cloud.clone()));
         let feed = LanedFeed::new(self.cloud.lanes.clone(), journal);
-        let tenant = Tenant::default();
-        let all = FeedQuery { tenant, after: None, limit: 1_000, kind: None, actor: None };
         let (mut violations, mut heard) = (Vec::new(), BTreeMap::<Key, u64>::new());
-        for event in walk(&feed, all).await.0 {
+        for event in walk(&feed, whole_feed()).await.0 {
             let last = heard.entry(event.key.clone()).or_default();
             if event.line.version > *last + 1 {
                 let (key, version) = (event.key.label(), event.line.version);
