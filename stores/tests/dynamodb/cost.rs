@@ -167,15 +167,19 @@ impl DynamoFixture {
     /// A process that was busy a moment ago: it has read the list of generations, and does not use
     /// the ends of lanes that it knows any more.
     async fn recently_busy(&self, asset: AssetId) {
-        let last = self.version(asset).await - 1;
-        let history = self.service.history(&self.caller().key(asset)).await.unwrap().unwrap();
-        let entry = &history.entries()[last];
-        let (key, version) = (history.asset().key.clone(), entry.record.version);
-        let lines = vec![entry.line.clone()];
+        let newest = self.newest(asset).await;
         self.effects.advance(TimeDelta::from_std(LIST_LEASE).unwrap());
-        self.runner.project(&[ProjectionHint { key, version, lines }]).await;
+        self.runner.project(&[newest]).await;
         tokio::time::sleep(LONG_AGO).await;
         drop(self.engine.take_tally());
+    }
+
+    /// The record of an asset's last event.
+    async fn newest(&self, asset: AssetId) -> ProjectionHint {
+        let history = self.service.history(&self.caller().key(asset)).await.unwrap().unwrap();
+        let last = history.entries().last().unwrap();
+        let (key, version) = (history.asset().key.clone(), last.record.version);
+        ProjectionHint { key, version, lines: vec![last.line.clone()] }
     }
 
     /// Lanes with entries.
@@ -278,6 +282,41 @@ async fn nothing_costs_more_than_its_budget_or_asks_for_anything_else() {
         }
     }
     assert!(wrong.is_empty(), "not as in the budget:\n{}", wrong.join("\n"));
+}
+
+/// Each event is of another asset, so that no row and no history is shared.
+#[tokio::test]
+async fn an_event_in_a_full_batch_costs_little_more_than_the_budget() {
+    const BATCH: usize = 100;
+    let world = world().await;
+    world.warm().await;
+    let (mut assets, mut costs) = (Vec::new(), Vec::new());
+    for version in [1, 2] {
+        let mut cost = UnitTally::default();
+        for nth in 0..BATCH {
+            if version == 1 {
+                drop(world.engine.take_tally());
+                assets.push(world.create().await);
+            } else {
+                world.upload(assets[nth]);
+                drop(world.engine.take_tally());
+                world.look(assets[nth]).await;
+            }
+            cost.add(&world.engine.take_tally());
+        }
+        let mut hints = Vec::new();
+        for asset in &assets {
+            hints.push(world.newest(*asset).await);
+        }
+        world.recently_busy(assets[0]).await;
+        assert_eq!(world.runner.project(&hints).await.failed.len(), 0);
+        cost.add(&world.engine.take_tally());
+        let Used { write, read, .. } = cost.total();
+        costs.push((write / 100.0, read / 100.0));
+    }
+    let [create, update] = costs[..] else { panic!("two kinds were measured") };
+    assert!(create.0 <= 2.1 && create.1 <= 1.0, "a create: {create:?}");
+    assert!(update.0 <= 2.1 && update.1 <= 2.05, "an update: {update:?}");
 }
 
 /// Both writes fail their condition. Such a response reports no units, so the table has no line.
