@@ -74,6 +74,13 @@ pub trait Journal: Scan {
         self.history_of(&key.clone().into()).await
     }
 
+    /// [`Journal::history`], possibly without the newest events or with a gap, for callers that
+    /// check it and read again with [`Journal::history`]. The default is for a store in which this
+    /// is not cheaper.
+    async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.history(key).await
+    }
+
     /// [`Journal::last_of`] an asset.
     async fn last(&self, key: &Key) -> Result<Option<StoredLine>, StoreError> {
         self.last_of(&key.clone().into()).await
