@@ -106,7 +106,7 @@ impl Runner {
     pub async fn redrive(&self, key: &Key) -> Option<ProjectedAsset> {
         let known = async { Ok((self.journal.last(key).await?, self.list.renewed().await?)) };
         let (last, written) = match known.await {
-            Ok((last, list)) => (last?, self.written(&list)),
+            Ok((newest, list)) => (newest?, self.written(&list)),
             Err(error) => return Some(ProjectedAsset::Failed(error)),
         };
         let (lines, hints) = (Vec::new(), Vec::new());

@@ -602,7 +602,7 @@ async fn of_two_thousand_tenants_the_last_1024_are_kept() {
             own_only: false,
             expires_at: None,
         };
-        keys.push(service.create_key(&caller, request).await.unwrap().0);
+        keys.push(service.create_key(&caller, request, None).await.unwrap().0);
     }
     let reader = world.process();
     for (number, key) in keys.iter().enumerate() {

@@ -193,9 +193,9 @@ async fn tampering_with_a_lane_is_named() {
 async fn urls_of_many_processes_are_all_recorded_also_if_replies_are_lost() {
     let (journal, effects) = (Arc::<MemoryJournal>::default(), Arc::new(TestEffects::seeded(5)));
     let faults = Arc::new(Faults::new(7, 200, 3));
-    let faulty = Arc::new(Faulty::new(journal.clone(), faults));
+    let losing = Arc::new(Faulty::new(journal.clone(), faults));
     let processes: Vec<_> =
-        (0..8).map(|_| Arc::new(UrlLog::new(faulty.clone(), effects.clone()))).collect();
+        (0..8).map(|_| Arc::new(UrlLog::new(losing.clone(), effects.clone()))).collect();
     let mut tasks = JoinSet::new();
     for number in 0..64_u32 {
         let log = processes[number as usize % 8].clone();

@@ -114,8 +114,8 @@ async fn a_process_that_ends_between_leaves_one_key_or_none() {
         let world = AccessWorld::new();
         world.begun().await;
         let faults = Arc::new(Faults::new(seed, 700, 0));
-        let faulty = Arc::new(Faulty::new(world.journal.clone(), faults.clone()));
-        let dying = AccessService::new(faulty, world.effects.clone());
+        let journal = Arc::new(Faulty::new(world.journal.clone(), faults));
+        let dying = AccessService::new(journal, world.effects.clone());
         let first = dying.create_key(&world.caller, asked(false), Some(&named("s"))).await;
         let restarted = world.process();
         let again = restarted.create_key(&world.caller, asked(false), Some(&named("s"))).await;
