@@ -7,12 +7,13 @@ use std::sync::Arc;
 use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
 use ledger::journal::MemoryJournal;
+use ledger::key_uses::MemoryKeyUses;
 use ledger::reservations::MemoryReservations;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
 use ledger::testing::neighbours::beside;
-use ledger::testing::{Faults, Faulty, absences, reservations};
+use ledger::testing::{Faults, Faulty, absences, key_uses, reservations};
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
@@ -45,6 +46,14 @@ async fn memory_and_sqlite_keep_reservations() {
     reservations::conformance(async || memory.clone()).await;
     let folder = TempDir::new().unwrap();
     reservations::conformance(async || sqlite(&folder).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_and_sqlite_keep_the_last_uses_of_keys() {
+    let memory = Arc::<MemoryKeyUses>::default();
+    key_uses::conformance(async || memory.clone()).await;
+    let folder = TempDir::new().unwrap();
+    key_uses::conformance(async || sqlite(&folder).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,6 +209,14 @@ async fn dynamodb_keeps_reservations() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamodb_keeps_the_last_uses_of_keys() {
+    let tables = Engine::new().tables().await;
+    ledger::testing::key_uses::conformance(async || dynamo(tables.clone(), 8)).await;
+    let given = engine::endpoint_or_engine().await;
+    ledger::testing::key_uses::conformance(async || dynamo(given.clone(), 8)).await;
+}
+
 fn dynamo(tables: Tables, shards: u8) -> DynamoViews {
     DynamoViews::new(tables.client, tables.views, shards)
 }

@@ -65,6 +65,7 @@ async fn every_operation_takes_its_scope_and_no_other() {
             continue;
         };
         assert_eq!((answer.status.as_u16(), answer.code()), (401, "credential.missing".into()));
+        assert!(answer.body.contains("this needs an API key: "), "no token is accepted here");
         assert!(stated.len() <= 1, "{line}: {stated:?}");
         for (scope, key) in &keys {
             world.journal.labels();
@@ -77,6 +78,7 @@ async fn every_operation_takes_its_scope_and_no_other() {
             }
             assert_eq!(answer.code(), "scope.missing", "{line} {scope}: {}", answer.body);
             assert_eq!(answer.status, 403);
+            assert!(answer.body.contains("this needs an API key with the scope "), "{line}");
             let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", stated[0]);
             assert_eq!(answer.headers["www-authenticate"], challenge.as_str());
             assert!(labels.is_empty(), "{line} {scope} read {labels:?}");
@@ -323,8 +325,15 @@ async fn keys_are_made_listed_replaced_and_revoked() {
     assert_eq!(world.call_as(&first, "POST /asset").await.status, 201);
 
     let mut shown = world.call_as(&admin, &format!("GET {path}")).await.json();
+    while shown["last_used"].is_null() {
+        tokio::task::yield_now().await;
+        shown = world.call_as(&admin, &format!("GET {path}")).await.json();
+    }
+    assert_eq!(shown["last_used"], "2026-11-23");
     let mut view = made.json();
     view.as_object_mut().unwrap().remove("key");
+    assert_eq!(view["last_used"], Value::Null, "it is new");
+    view["last_used"] = "2026-11-23".into();
     assert_eq!(shown, view);
     let list = world.call_as(&admin, "GET /keys").await.json();
     assert!(list["keys"].as_array().unwrap().contains(&view) && list["keys"][1] != list["keys"][0]);

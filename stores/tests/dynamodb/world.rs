@@ -12,6 +12,7 @@ use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::url_log::UrlLog;
 use projections::feed::{FeedCursor, LanedFeed};
 use projections::runner::ProjectionHint;
 use projections::{CurrentGeneration, Reader, Runner, TotalsReader};
@@ -30,7 +31,9 @@ pub(crate) struct DynamoFixture {
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
+    pub(crate) access: AccessService,
     pub(crate) feed: LanedFeed,
+    pub(crate) urls: UrlLog,
     /// A key that is accepted.
     pub(crate) key: OnceLock<ApiKey>,
     /// The cursor at the end of the feed.
@@ -59,6 +62,8 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let feed = LanedFeed::new(lanes, journal.clone());
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
+    let urls = UrlLog::new(journal.clone(), effects.clone());
+    let access = AccessService::new(journal.clone(), effects.clone()).noting(views.clone());
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
         engine,
@@ -71,7 +76,9 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         runner,
         reader,
         totals,
+        access,
         feed,
+        urls,
         key: OnceLock::new(),
         end: OnceLock::new(),
     }
