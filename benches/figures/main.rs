@@ -2,8 +2,8 @@
 //!
 //! Each figure is shown with the limit of the engine below it, measured in the same run, because
 //! machines vary and only the ratio is portable. Nothing here is a test. `cargo bench` with one of
-//! `-- callers`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline` and `-- replay` prints only
-//! those figures, and leaves the file unchanged.
+//! `-- callers`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline` and
+//! `-- replay` prints only those figures, and leaves the file unchanged.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 

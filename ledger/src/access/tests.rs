@@ -579,8 +579,8 @@ async fn a_hundred_thousand_guessed_keys_read_nothing_more() {
     let reader = world.process();
     assert!(accepts(&reader, &key).await);
     assert_eq!(world.journal.reads(), (1, 1));
-    for number in 0..100_000 {
-        let id = if number % 2 == 0 { key.id } else { KeyId::new(number) };
+    for number in 0..100_000_u64 {
+        let id = if number.is_multiple_of(2) { key.id } else { KeyId::new(number) };
         assert!(!accepts(&reader, &ApiKey::new(tenant(), id, &*world.effects)).await);
     }
     assert_eq!((world.journal.reads(), reader.kept()), ((0, 0), 1));

@@ -94,7 +94,7 @@ async fn work(rows: &dyn Rows, name: &str, round: u32) {
         version: 1,
         error: "no version 1".to_owned(),
         at: Clock::default().0 + TimeDelta::minutes(nth.into()),
-        contradicted: nth % 2 == 0,
+        contradicted: nth.is_multiple_of(2),
     };
     well(rows.park(&parked(round)).await);
     let figures = [("usage".to_owned(), [("assets".to_owned(), round.into())].into())].into();

@@ -7,8 +7,8 @@
 //! Then faults stop, lost records are delivered, each key is reconciled again, and every check must
 //! hold.
 //!
-//! In some runs two tenants with like names live in one world at once, and every check must hold for
-//! each of them.
+//! In some runs two tenants with like names live in one world at once, and every check must hold
+//! for each of them.
 //!
 //! A failing seed is printed. `ASSET_LEDGER_SEED=7 cargo test -p projections --test simulation`
 //! runs it alone. `ASSET_LEDGER_SEEDS` is the number in memory.

@@ -129,9 +129,9 @@ async fn guessed_keys_ask_no_store_and_are_answered_alike() {
     let (effects, tenant) = (TestEffects::seeded(6), &key.tenant);
     world.journal.labels();
     let mut told = BTreeSet::new();
-    for number in 0..1_000 {
+    for number in 0..1_000_u64 {
         // Every other one has the id of a key.
-        let id = if number % 2 == 0 { key.id } else { KeyId::new(number) };
+        let id = if number.is_multiple_of(2) { key.id } else { KeyId::new(number) };
         let guess = ApiKey::new(tenant.clone(), id, &effects);
         told.insert(world.call_as(&guess, "GET /asset").await.shown());
         assert!(world.journal.labels().is_empty(), "guess {number}");
