@@ -181,10 +181,11 @@ pub(crate) fn past(
     if to_come { Err(Problem::new(Code::AsOfInvalid, "as_of: is a time to come")) } else { Ok(()) }
 }
 
+/// The first time of a selection, and the first one after it.
+type TimeBounds = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
 /// The parameters `since` and `until` of a selection of events.
-pub(crate) fn between(
-    given: &mut QueryParams,
-) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>), Problem> {
+pub(crate) fn between(given: &mut QueryParams) -> Result<TimeBounds, Problem> {
     let since = time("since", Code::SinceInvalid, given.take("since")?.as_deref())?;
     let until = time("until", Code::UntilInvalid, given.take("until")?.as_deref())?;
     if since.is_some_and(|since| until.is_some_and(|until| until <= since)) {

@@ -313,7 +313,7 @@ impl DynamoFixture {
     /// Two requests with the same key.
     async fn use_a_key(&self) {
         let (tenant, key) = (Tenant::default(), KeyId::new(1));
-        self.access.used(&tenant, key).expect("the first of the day").await;
+        self.access.used(&tenant, key).unwrap().await;
         assert!(self.access.used(&tenant, key).is_none());
     }
 
