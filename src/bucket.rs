@@ -97,7 +97,7 @@ impl Bucket {
     async fn look(&self, key: &Key, request: &str, removed: Option<&str>) -> HandleOutcome {
         let (actor, request) = (S3_ACTOR.to_owned(), request.to_owned());
         let tenant = key.tenant.clone();
-        let caller = Caller { tenant, actor, source: EventSource::S3, request };
+        let caller = Caller { tenant, actor, source: EventSource::S3, request, own_only: false };
         let looked = match removed {
             Some(version) => self.service.look_for_removed(&caller, key.asset, version).await,
             None => self.service.look(&caller, key.asset).await,

@@ -13,6 +13,7 @@ mod verifier;
 
 pub(crate) use judge::{JudgedToken, TokenFlaw};
 pub use trust::{AuthConfig, AuthConfigError};
+pub(crate) use trust::{read_scopes, read_tenant};
 pub(crate) use verifier::TokenRefusal;
 pub use verifier::TokenVerifier;
 

@@ -240,6 +240,7 @@ fn api_router(
         presigner,
         access: Arc::new(AccessService::new(stores.journal.clone(), Arc::new(SystemEffects))),
         tokens,
+        iam: None,
         auth,
         tenant,
         effects: Arc::new(SystemEffects),

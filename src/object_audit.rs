@@ -188,7 +188,8 @@ impl ObjectAudit {
         }
         let (actor, request) = (S3_ACTOR.to_owned(), "verify".to_owned());
         let tenant = key.tenant.clone();
-        let caller = Caller { tenant, actor, source: EventSource::Reconcile, request };
+        let caller =
+            Caller { tenant, actor, source: EventSource::Reconcile, request, own_only: false };
         let looked = match kind {
             FindingKind::ObjectMissing => self.service.accept_missing(&caller, key.asset).await,
             _ => self.service.look(&caller, key.asset).await,

@@ -7,28 +7,49 @@ a mark is an error. The blocks of a document run in one shell and in one folder,
 beside a `serve` on ./data with one asset, which $api and $id name. Other marks:
 
   run: after COMMAND   a command to run before the block
-  run: beside          the block starts the server for the following blocks
+  run: beside          the block starts the server for the following blocks, and ends an earlier one;
+                       a document with such a block starts without a server
   run: as FILE         the block is the content of that file
+  printed              a block of text is what the block before it prints; `…` is any text
   audit, check         marks of tests that run the block also against damaged files
 """
 
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
-BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-MARK = re.compile(r"<!-- (not run: .+|run(?:: .+)?|audit|check) -->\s*$")
+BLOCK = re.compile(r"^```(sh|python|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+MARK = re.compile(r"<!-- (not run: .+|run(?:: .+)?|printed|audit|check) -->\s*$")
 # The API's address in the documents; this run uses another port.
 ADDRESS = "127.0.0.1:8080"
-PATIENCE = 30  # seconds for a server to print its address
 LIMIT = 300  # seconds for a document's blocks
+
+# Starts a server, and waits 30 s at most until it prints its address.
+BESIDE = r"""
+server=
+end() { [ -z "$server" ] || { kill "$server" && wait "$server"; }; server=; }
+trap end EXIT
+beside() {
+  end
+  : >../greeting
+  eval "exec $1" >../greeting 2>>../serve.log &
+  server=$!
+  for _ in $(seq 300); do
+    address=$(sed -n 's|^API *http://\([^ /]*\).*|\1|p' ../greeting) api=http://$address
+    [ -z "$address" ] || return 0
+    kill -0 "$server" || { cat ../serve.log; return 1; }
+    sleep 0.1
+  done
+  return 1
+}
+"""
 
 
 def blocks(document):
@@ -37,31 +58,12 @@ def blocks(document):
     for found in BLOCK.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
         mark = MARK.search(text[: found.start()])
+        if not mark and found.group(1) == "text":
+            continue
         if not mark:
             name = document.relative_to(ROOT)
             sys.exit(f"{name}:{line}: no mark says whether this block is run: see tests/docs.py")
         yield line, mark.group(1), found.group(1), found.group(2)
-
-
-class Server:
-    """A `serve`, started by a document's command."""
-
-    def __init__(self, command, folder, environment):
-        self.log = open(folder.parent / "serve.log", "ab")
-        self.process = subprocess.Popen(
-            ["bash", "-c", "exec " + command.strip()], cwd=folder, env=environment,
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
-        deadline = time.monotonic() + PATIENCE
-        greeting = self.process.stdout.readline()
-        while not greeting.startswith("API") and time.monotonic() < deadline:
-            assert self.process.poll() is None, f"it ended: {command}"
-            greeting = self.process.stdout.readline()
-        self.address = re.search(r"http://(\S+)", greeting).group(1)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=PATIENCE)
-        self.log.close()
 
 
 def prepared(folder):
@@ -90,42 +92,55 @@ curl -fsS -X PUT -o /dev/null $api/asset/$id
 """
 
 
+def script_of(document, found):
+    """The blocks as one script, and what some of its parts, by number, have to print."""
+    own = any(mark == "run: beside" for _, mark, *_ in found)
+    serve = "" if own else f"beside 'asset-ledger serve --data ./data'\n{CREATED}"
+    parts, printed = [BESIDE + serve], {}
+    for line, mark, language, text in found:
+        file = re.fullmatch("run: as (.+)", mark)
+        after = re.fullmatch("run: after (.+)", mark)
+        if mark == "printed":
+            printed[len(parts) - 1] = text
+        elif mark == "run: beside":
+            parts.append(f"beside {shlex.quote(text.strip())}\n")
+        elif language == "python":
+            file = file.group(1) if file else "check.py"
+            parts.append(f"printf %s {shlex.quote(text)} >{shlex.quote(file)}\n")
+        elif not mark.startswith("not run"):
+            text = text.replace(ADDRESS, "$address")
+            named = f"echo '-- {document.name}:{line}' >&2\n"
+            parts.append(named + (f"{after.group(1)}\n" if after else "") + text)
+    for number in printed:
+        file = f"../printed.{number}"
+        parts[number] = f"{{\n{parts[number]}}} >{file}\ncat {file}\n"
+    return "".join(parts), printed
+
+
 def run(document, folder):
     found = list(blocks(document))
-    if all(mark.startswith("not run") for _, mark, *_ in found):
+    count = sum(not mark.startswith("not run") for _, mark, *_ in found)
+    if not count:
         return 0
     work, environment = prepared(folder)
-    server, script, count = None, "", 0
-    own = any(mark == "run: beside" for _, mark, *_ in found)
+    script, printed = script_of(document, found)
+    (folder / "script").write_text(script)
+    command = ["bash", "-euo", "pipefail", folder / "script"]
+    shell = subprocess.Popen(
+        command, cwd=work, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        if not own:
-            server = Server("asset-ledger serve --data ./data", work, environment)
-            script = f"api=http://{server.address}\n{CREATED}"
-        for line, mark, language, text in found:
-            if mark.startswith("not run"):
-                continue
-            count += 1
-            if mark == "run: beside":
-                server = Server(text, work, environment)
-                script += f"api=http://{server.address}\n"
-                continue
-            file = re.fullmatch("run: as (.+)", mark)
-            if language == "python":
-                (work / (file.group(1) if file else "check.py")).write_text(text)
-                continue
-            after = re.fullmatch("run: after (.+)", mark)
-            script += f"echo '-- {document.name}:{line}' >&2\n"
-            script += f"{after.group(1)}\n" if after else ""
-            script += text.replace(ADDRESS, server.address)
-        (folder / "script").write_text(script)
-        command = ["bash", "-euo", "pipefail", folder / "script"]
-        done = subprocess.run(command, cwd=work, env=environment, timeout=LIMIT, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            sys.exit(f"{done.stdout[-4000:]}\nFAILED: the block named last; exit {done.returncode}")
-    finally:
-        if server:
-            server.stop()
+        said, _ = shell.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(shell.pid, signal.SIGKILL)
+        raise
+    if shell.returncode:
+        sys.exit(f"{said[-4000:]}\nFAILED: the block named last; exit {shell.returncode}")
+    for number, expected in printed.items():
+        actual = (folder / f"printed.{number}").read_text()
+        pattern = re.escape(expected).replace("…", "[^\n]*")
+        if not re.fullmatch(pattern, actual):
+            sys.exit(f"FAILED: {document.name} shows\n{expected}and it prints\n{actual}")
     return count
 
 

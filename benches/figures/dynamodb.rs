@@ -133,6 +133,7 @@ impl AsyncDeed for Create {
             actor: "anonymous".to_owned(),
             source: EventSource::Api,
             request: "0c5b3a52-6f6d-4f0e-9f52-8f7f7f0f9d00".to_owned(),
+            own_only: false,
         };
         self.0.create(&caller, Declaration::plain()).await?;
         Ok(())

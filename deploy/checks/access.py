@@ -73,25 +73,46 @@ def roles_do_to_tables_what_they_must_and_no_more(stack):
                     yield f"{role} {'can' if can else 'cannot'} {action} in {table}"
 
 
-def the_api_writes_totals_and_reservations_and_no_rows(stack):
-    partitions = ["totals", f"{stack.parameters['Tenant']}#reserved"]
-    for statement in statements(stack, "ApiRole"):
-        if names(statement, "dynamodb:PutItem", stack.arn("Views")):
-            keys = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": partitions}}
+def tenants(stack):
+    """The tenants that the functions serve, as a pattern: the stack's, or all with credentials that
+    name one."""
+    named = stack.parameters["Auth"] == "function" or stack.parameters["AuthConfig"]
+    return "*" if named else stack.parameters["Tenant"]
+
+
+def rows_are_written_by_the_projector_alone(stack):
+    of = tenants(stack)
+    partitions = {
+        "ApiRole": ["totals", f"{of}#reserved"], "BucketRole": [f"{of}#absent"],
+    }
+    for role, written in partitions.items():
+        keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": written}}
+        for statement in statements(stack, role):
+            if any(names(statement, f"dynamodb:{action}", stack.arn("Views"))
+                   for action in ("PutItem", "DeleteItem")) and statement.get("Condition") != keys:
+                yield f"{role}: {statement['Sid']} writes other partitions than {written}"
+
+
+def the_bucket_function_reads_what_it_needs_of_the_rows_table(stack):
+    of = tenants(stack)
+    for statement in statements(stack, "BucketRole"):
+        if names(statement, "dynamodb:Query", stack.arn("Views")):
+            keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["notes", f"{of}#parked"]}}
             if statement.get("Condition") != keys:
-                yield f"ApiRole: {statement['Sid']} writes other partitions than {partitions}"
+                yield f"BucketRole: {statement['Sid']} reads other partitions than notes and parked"
 
 
 def roles_do_to_files_what_they_must_and_no_more(stack):
     files, tenant = stack.arn("Files"), stack.parameters["Tenant"]
+    many = tenants(stack) == "*"
     for role, allowed in LOOKERS.items():
         for action in LOOKING:
             if may(stack, role, f"s3:{action}", files) != bool(allowed):
                 yield f"{role}: {action} of Files is wrong"
         for action in OBJECT_ACTIONS:
-            own = may(stack, role, f"s3:{action}", f"{files}/{tenant}/a")
-            foreign = may(stack, role, f"s3:{action}", f"{files}/{tenant}er/a")
-            if (own, foreign) != (action in allowed, False):
+            own, foreign, none = (may(stack, role, f"s3:{action}", f"{files}/{key}")
+                                  for key in (f"{tenant}/a", f"{tenant}er/a", "a"))
+            if (own, foreign, none) != (action in allowed, action in allowed and many, False):
                 yield f"{role}: {action} in Files is wrong"
 
 
@@ -129,7 +150,8 @@ def the_key_is_used_through_the_stores_only(stack):
 
 RULES = [
     roles_do_to_tables_what_they_must_and_no_more,
-    the_api_writes_totals_and_reservations_and_no_rows,
+    rows_are_written_by_the_projector_alone,
+    the_bucket_function_reads_what_it_needs_of_the_rows_table,
     roles_do_to_files_what_they_must_and_no_more,
     every_function_has_a_role_of_its_own,
     nothing_is_allowed_everywhere,

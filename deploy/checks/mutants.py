@@ -4,6 +4,12 @@ APPENDS = (
     "              - Sid: ReadAndAppend\n                Effect: Allow\n"
     "                Action: [dynamodb:Query, dynamodb:PutItem]\n"
 )
+RESERVED = "!If [HasTenants, \"*#reserved\", !Sub \"${Tenant}#reserved\"]"
+SWEEPS = (
+    "                Action: [s3:GetObject, s3:GetObjectVersion, s3:DeleteObjectVersion]\n"
+    "                Resource: "
+)
+FILES = "!If [HasTenants, !Sub \"${Files.Arn}/*/*\", !Sub \"${Files.Arn}/${Tenant}/*\"]\n"
 # What is broken, what stands in the template exactly once, what it is changed to.
 MUTANTS = [
     ("a dangling Ref in Globals",
@@ -48,22 +54,58 @@ MUTANTS = [
     ("everything in the journal allowed to the API",
      APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:PutItem]", "\"dynamodb:*\"")),
     ("rows written by the API",
-     "                Condition:\n                  ForAllValues:StringEquals:\n"
-     "                    dynamodb:LeadingKeys: [totals, !Sub \"${Tenant}#reserved\"]\n", ""),
-    ("ids that the API may not reserve",
-     "[totals, !Sub \"${Tenant}#reserved\"]", "[totals]"),
-    ("ids reserved for another tenant",
-     "[totals, !Sub \"${Tenant}#reserved\"]", "[totals, \"*#reserved\"]"),
+     "                Condition:\n                  ForAllValues:StringLike:\n"
+     "                    dynamodb:LeadingKeys:\n                      - totals\n"
+     f"                      - {RESERVED}\n", ""),
+    ("ids that the API may not reserve", f"                      - {RESERVED}\n", ""),
+    ("ids reserved for another tenant", RESERVED, "\"*#reserved\""),
+    ("ids reserved for one of many tenants", RESERVED, "!Sub \"${Tenant}#reserved\""),
+    ("notes of missing versions of any tenant", 
+     "!If [HasTenants, \"*#absent\", !Sub \"${Tenant}#absent\"]", "\"*#absent\""),
+    ("contradicted assets of one of many tenants",
+     "!If [HasTenants, \"*#parked\", !Sub \"${Tenant}#parked\"]", "!Sub \"${Tenant}#parked\""),
+    ("files of all tenants where there is one",
+     SWEEPS + FILES, SWEEPS + "!Sub \"${Files.Arn}/*/*\"\n"),
+    ("files of one of many tenants",
+     SWEEPS + FILES, SWEEPS + "!Sub \"${Files.Arn}/${Tenant}/*\"\n"),
     ("keys of requests refused to pages", "content-type, idempotency-key,", "content-type,"),
     ("repeated answers hidden from pages", "[etag, idempotency-replayed, ", "[etag, "),
     ("UpdateItem of the journal no longer denied", "                - dynamodb:UpdateItem\n", ""),
     ("changes of the journal's TTL no longer denied",
      "                - dynamodb:UpdateTimeToLive\n", ""),
     ("broken JSON in the dashboard", "{\"widgets\": [", "{\"widgets\": [,"),
-    ("an open API", "AuthorizationType: !If [HasTokens, JWT, AWS_IAM]", "AuthorizationType: NONE"),
-    ("open where no issuer is given",
-     "AuthorizationType: !If [HasTokens, JWT, AWS_IAM]",
-     "AuthorizationType: !If [HasTokens, JWT, NONE]"),
+    ("an open API", "AuthorizationType: !If [HasOwnCheck, NONE, !If [HasTokens, JWT, AWS_IAM]]",
+     "AuthorizationType: NONE"),
+    ("open with Auth iam", "!If [HasTokens, JWT, AWS_IAM]", "!If [HasTokens, JWT, NONE]"),
+    ("open with Auth jwt", "!If [HasTokens, JWT, AWS_IAM]", "!If [HasTokens, NONE, AWS_IAM]"),
+    ("tokens without their authorizer",
+     "AuthorizerId: !If [HasTokens, !Ref ApiAuthorizer, !Ref AWS::NoValue]\n", ""),
+    ("signatures demanded of callers with API keys",
+     "!If [HasOwnCheck, NONE, !If [HasTokens, JWT, AWS_IAM]]", "!If [HasTokens, JWT, AWS_IAM]"),
+    ("a function that leaves its callers to nobody",
+     "!If [HasOwnCheck, required, gateway]", "gateway"),
+    ("a function that is told not to look at its callers",
+     "!If [HasOwnCheck, required, gateway]", "!If [HasOwnCheck, none, gateway]"),
+    ("callers whom the authorizer did not let in",
+     "!If [HasOwnCheck, required, gateway]", "!If [HasOwnCheck, required, none]"),
+    ("issuers that the function is not told of",
+     "          ASSET_LEDGER_AUTH_CONFIG: !If [HasAuthConfig, !Ref AuthConfig, !Ref AWS::NoValue]\n",
+     ""),
+    ("a configuration beside the gateway's tokens",
+     "- Assert: !Equals [!Ref AuthConfig, \"\"]", "- Assert: !Equals [!Ref Auth, jwt]"),
+    ("listed callers of tenants that the roles do not reach",
+     "HasTenants: !Or [!Equals [!Ref Auth, function], !Not [!Equals [!Ref AuthConfig, \"\"]]]",
+     "HasTenants: !Equals [!Ref Auth, function]"),
+    ("an issuer where no token is looked at",
+     "    RuleCondition: !Not [!Equals [!Ref Auth, jwt]]\n",
+     "    RuleCondition: !Equals [!Ref Auth, function]\n"),
+    ("tokens for every audience",
+     "      - Assert: !Not [!Equals [!Ref JwtAudience, \"\"]]\n"
+     "        AssertDescription: Auth jwt needs JwtAudience, else every token of the issuer would do\n",
+     ""),
+    ("who decides about callers told to a function without any",
+     "        ASSET_LEDGER_LOG: !Ref LogFilter\n",
+     "        ASSET_LEDGER_LOG: !Ref LogFilter\n        ASSET_LEDGER_AUTH: gateway\n"),
     ("a preflight route that answers more",
      "RouteKey: OPTIONS /{proxy+}", "RouteKey: ANY /{proxy+}"),
     ("a preflight route where there are no pages",
@@ -101,8 +143,6 @@ MUTANTS = [
      "      NotificationConfiguration:"),
     ("old signatures let in", "\"s3:signatureAge\": 3600000", "\"s3:signatureAge\": 604800000"),
     ("EventBridge not told", "EventBridgeEnabled: true", "EventBridgeEnabled: false"),
-    ("callers whom the authorizer did not let in", "ASSET_LEDGER_AUTH: gateway",
-     "ASSET_LEDGER_AUTH: none"),
     ("a variable that nobody reads", "ASSET_LEDGER_SHARDS:", "ASSET_LEDGER_SHARD:"),
     ("a variable of the SDK, which nobody reads either",
      "ASSET_LEDGER_LOG: !Ref LogFilter",

@@ -5,6 +5,7 @@ import json
 import re
 
 from . import access, observing, pipes, source
+from .template import Stack
 
 KEPT = ["Key", "Journal", "Views", "Files", "Failures"]
 UNCHANGEABLE = [
@@ -24,6 +25,20 @@ SEEN_OF_FILES = {
 }
 # The number of a request in our own log. S3's own is for the support of AWS.
 SEEN_ON_ONE_MACHINE_ONLY = {"x-amz-request-id"}
+# The authorizer of the API's route, by the parameter Auth; with `function` the function has it.
+IN_FRONT = {"iam": ("AWS_IAM", False), "jwt": ("JWT", True), "function": ("NONE", False)}
+# Parameters that contradict each other: who would be let in is not what one of them says.
+TOKENS = {"JwtIssuer": "https://issuer.example", "JwtAudience": "ledger"}
+CONFIG = {"AuthConfig": '{"iam":[]}'}
+REFUSED = [
+    {"Auth": "jwt"},
+    {"Auth": "jwt", "JwtIssuer": TOKENS["JwtIssuer"]},
+    {"Auth": "jwt", "JwtAudience": TOKENS["JwtAudience"]},
+    {"Auth": "iam", "JwtIssuer": TOKENS["JwtIssuer"]},
+    {"Auth": "iam", "JwtAudience": TOKENS["JwtAudience"]},
+    {"Auth": "function", **TOKENS},
+    {"Auth": "jwt", **TOKENS, **CONFIG},
+]
 BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
 
 
@@ -101,9 +116,11 @@ def tables_are_what_the_code_makes_and_uses(stack):
 
 
 def functions_are_told_what_they_read(stack):
-    wanted = source.read_variables()
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         told = function.get("Environment", {}).get("Variables", {})
+        wanted = source.read_variables(name)
+        if not stack.parameters["AuthConfig"]:
+            wanted.discard("ASSET_LEDGER_AUTH_CONFIG")
         # All of them: the code makes its configuration of the SDK by hand, and reads none for it
         # that Lambda does not set.
         if set(told) != wanted:
@@ -112,8 +129,6 @@ def functions_are_told_what_they_read(stack):
         for variable, resource in places.items():
             if told.get(f"ASSET_LEDGER_{variable}") != stack.ref(resource):
                 yield f"{name}: ASSET_LEDGER_{variable} does not name {resource}"
-        if told.get("ASSET_LEDGER_AUTH") != "gateway":
-            yield f"{name}: does not leave its callers to the authorizer"
 
 
 def functions_run_what_was_built(stack):
@@ -191,16 +206,26 @@ def the_api_is_never_open(stack):
     for name, route in stack.of_type("AWS::ApiGatewayV2::Route").items():
         if route["RouteKey"] == "OPTIONS /{proxy+}" and stack.parameters["AllowedOrigins"]:
             continue  # what a browser asks first
-        tokens = route.get("AuthorizationType") == "JWT" and route.get("AuthorizerId")
-        if stack.parameters["JwtIssuer"] and not tokens:
-            yield f"{name}: takes callers without a token"
-        if not stack.parameters["JwtIssuer"] and route.get("AuthorizationType") != "AWS_IAM":
-            yield f"{name}: takes callers without a signature"
+        found = route.get("AuthorizationType"), "AuthorizerId" in route
+        if found != IN_FRONT[stack.parameters["Auth"]]:
+            yield f"{name}: its authorizer is {found}"
+    told = stack.properties("ApiFunction")["Environment"]["Variables"]
+    checks = "required" if stack.parameters["Auth"] == "function" else "gateway"
+    if told.get("ASSET_LEDGER_AUTH") != checks:
+        yield f"ApiFunction: is told {told.get('ASSET_LEDGER_AUTH')} about callers, not {checks}"
+    if told.get("ASSET_LEDGER_AUTH_CONFIG", "") != stack.parameters["AuthConfig"]:
+        yield "ApiFunction: is told of other issuers or callers"
     for name, authorizer in stack.of_type("AWS::ApiGatewayV2::Authorizer").items():
         if not all(authorizer.get("JwtConfiguration", {}).get("Audience", [""])):
             yield f"{name}: takes tokens that were made for others"
-    if "TokensHaveAnAudience" not in stack.expanded.get("Rules", {}):
-        yield "an issuer may be given without an audience"
+
+
+def parameters_that_contradict_each_other_are_refused(stack):
+    if stack.refusals():
+        yield f"refused: {stack.refusals()}"
+    for given in REFUSED:
+        if not Stack(stack.expanded, **given).refusals():
+            yield f"accepted: {given}"
 
 
 def pages_of_the_origins_and_no_others_may_call_the_api(stack):
@@ -280,6 +305,7 @@ RULES = [
     buckets_are_private,
     files_keep_every_version_and_tell_of_changes,
     the_api_is_never_open,
+    parameters_that_contradict_each_other_are_refused,
     pages_of_the_origins_and_no_others_may_call_the_api,
     pages_see_the_same_here_and_on_one_machine,
     the_api_is_limited_and_logged_without_secrets,

@@ -15,9 +15,21 @@ def emitted_metrics():
     return _found(EMITTED, ["src", "ledger/src", "projections/src", "stores/src"])
 
 
-def read_variables():
-    """Names of the variables that the functions read."""
-    return _found(VARIABLE, ["src/aws", "src/lambda", "src/lambda.rs", "src/bin"])
+# What composes each function, in src/lambda/compose.rs.
+COMPOSED = {
+    "ApiFunction": "router", "ProjectorFunction": "projector", "BucketFunction": "notifications",
+    "AuditFunction": "auditor",
+}
+
+
+def read_variables(function):
+    """Names of the variables that a function reads. Those about callers are read by one that asks
+    for them, and all others by each."""
+    known = _found(VARIABLE, ["src/aws", "src/lambda", "src/lambda.rs", "src/bin"])
+    about_callers = _found(VARIABLE, ["src/aws/auth.rs"])
+    code = (ROOT / "src/lambda/compose.rs").read_text(encoding="utf-8")
+    (body,) = re.findall(rf"^pub async fn {COMPOSED[function]}\(.*?^}}$", code, re.M | re.S)
+    return known if "auth_of_function()" in body else known - about_callers
 
 
 def declared_tables():

@@ -78,6 +78,16 @@ class Stack:
             if "Condition" not in resource or self._condition(resource["Condition"])
         }
 
+    def refusals(self):
+        """Why CloudFormation refuses the parameters: the assertions of the template's rules."""
+        return [
+            assertion["AssertDescription"]
+            for rule in self.expanded.get("Rules", {}).values()
+            if self._resolve(rule.get("RuleCondition", True))
+            for assertion in rule["Assertions"]
+            if not self._resolve(assertion["Assert"])
+        ]
+
     def of_type(self, kind):
         """Name and properties of each resource of a type."""
         return {
@@ -184,23 +194,34 @@ FUNCTIONS = {
     "Fn::Split": Stack._split,
     "Fn::GetAtt": Stack._get_att,
     "Fn::Equals": Stack._equals,
+    "Fn::And": lambda stack, arguments: all(map(stack._resolve, arguments)),
+    "Fn::Or": lambda stack, arguments: any(map(stack._resolve, arguments)),
     "Fn::Not": lambda stack, argument: not stack._resolve(argument[0]),
     "Condition": lambda stack, argument: stack._condition(argument) if argument else None,
 }
 
 
 def stacks(expanded):
-    """The two extreme deployments: the minimum, and everything."""
+    """The extreme deployments: the minimum, everything, and with its own check of callers."""
     return {
         "bare": Stack(expanded),
         "full": Stack(
             expanded,
+            Auth="jwt",
             JwtIssuer="https://issuer.example",
             JwtAudience="ledger,other",
             AllowedOrigins="https://app.example",
             Tracing="Active",
             AlarmTopic="arn:aws:sns:eu-central-1:123456789012:alarms",
         ),
+        "function": Stack(expanded, Auth="function"),
+        "function with issuers": Stack(
+            expanded,
+            Auth="function",
+            AuthConfig='{"issuers":[]}',
+            AllowedOrigins="https://app.example",
+        ),
+        "listed callers": Stack(expanded, AuthConfig='{"iam":[]}'),
     }
 
 

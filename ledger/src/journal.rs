@@ -13,7 +13,7 @@ use crate::chain::Hash;
 use crate::error::StoreError;
 use crate::id::{Key, PartitionKey, Tenant};
 use crate::record::StoredLine;
-use scan::Stray;
+use scan::{ScanPosition, Scanned, Segment, Stray};
 
 /// The result of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,66 @@ pub trait Journal: Scan {
     /// [`Journal::append_to`] the history of an asset.
     async fn append(&self, key: &Key, line: StoredLine) -> Result<Appended, StoreError> {
         self.append_to(&key.clone().into(), line).await
+    }
+}
+
+/// A journal around another one: a call is passed on, through [`JournalDecorator::around`]. A
+/// method that is overridden decides by itself whether and how to call the inner journal.
+pub trait JournalDecorator: Send + Sync {
+    /// The journal that is called.
+    type Inner: Journal + ?Sized;
+
+    /// The inner journal.
+    fn inner(&self) -> &Self::Inner;
+
+    /// Runs around each call that is passed on, by the name of the method.
+    fn around<T: Send>(
+        &self,
+        _method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        call
+    }
+
+    /// [`Journal::append_to`].
+    fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> impl Future<Output = Result<Appended, StoreError>> + Send {
+        async move { self.around("append", self.inner().append_to(partition, line)).await }
+    }
+
+    /// [`Scan::page`].
+    fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> impl Future<Output = Result<Scanned, StoreError>> + Send {
+        async move { self.around("scan", self.inner().page(segment, after)).await }
+    }
+}
+
+#[async_trait]
+impl<D: JournalDecorator> Journal for D {
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.around("history", self.inner().history_of(partition)).await
+    }
+
+    async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.around("history", self.inner().history_eventually(key)).await
+    }
+
+    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+        self.around("last", self.inner().last_of(partition)).await
+    }
+
+    async fn append_to(
+        &self,
+        partition: &PartitionKey,
+        line: StoredLine,
+    ) -> Result<Appended, StoreError> {
+        JournalDecorator::append_to(self, partition, line).await
     }
 }
 

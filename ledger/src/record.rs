@@ -23,6 +23,11 @@ use crate::asset::{Event, InvalidField};
 use crate::chain::Hash;
 use crate::id::{AccessStream, Key, PartitionKey, StreamId, StreamKey};
 
+/// What the actor of every API key begins with.
+pub const KEY_ACTOR: &str = "key:";
+/// What separates a subject from the one who acts for it, in an actor.
+pub const ACTING: &str = ";act=";
+
 /// An event's stored bytes with its version: the unit of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredLine {
@@ -87,6 +92,24 @@ pub enum EventSource {
     Reconcile,
     /// A source that only a newer version of this program knows. It is read, and never written.
     Unknown,
+}
+
+impl Cause {
+    /// The subject of the actor.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        subject(&self.actor)
+    }
+}
+
+/// The subject of an actor: who it is whatever the key's generation, for whomever it acts, and
+/// whoever acts for it. Ownership goes by it.
+#[must_use]
+pub fn subject(actor: &str) -> &str {
+    if actor.starts_with(KEY_ACTOR) {
+        return actor.split_once('/').map_or(actor, |(lineage, _)| lineage);
+    }
+    actor.split_once(ACTING).map_or(actor, |(subject, _)| subject)
 }
 
 impl EventSource {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::absences::{Absences, MemoryAbsences};
-use crate::asset::Rejection;
+use crate::asset::{Asset, Rejection};
 use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::history::{History, HistoryError, HistoryReader};
@@ -26,7 +26,7 @@ use crate::id::{AssetId, Key, Tenant};
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::quarantine::Quarantine;
-use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
+use crate::record::{Cause, CommandId, EventRecord, EventSource, StoredLine, subject};
 use crate::reservations::{MemoryReservations, Reservations};
 use crate::time;
 
@@ -50,6 +50,8 @@ pub struct Caller {
     pub source: EventSource,
     /// The request id, for the log; at most 64 bytes.
     pub request: String,
+    /// Whether the caller reaches only the assets that its subject created.
+    pub own_only: bool,
 }
 
 /// Why a command was refused.
@@ -206,6 +208,18 @@ impl Caller {
     #[must_use]
     pub fn key(&self, asset: AssetId) -> Key {
         Key { tenant: self.tenant.clone(), asset }
+    }
+
+    /// The only owner whose assets the caller reaches; `None` if it reaches all.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        self.own_only.then(|| subject(&self.actor))
+    }
+
+    /// Whether the caller reaches the asset. One that it does not reach does not exist for it.
+    #[must_use]
+    pub fn reaches(&self, asset: &Asset) -> bool {
+        self.owner().is_none_or(|owner| asset.owner.as_deref() == Some(owner))
     }
 
     pub(crate) fn cause(&self, command: CommandId) -> Cause {

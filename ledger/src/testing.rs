@@ -10,32 +10,9 @@ pub mod faults;
 pub mod journal;
 pub mod objects;
 pub mod reservations;
+mod service;
 pub mod streams;
 
 pub use effects::{Chance, TestEffects};
-pub use faults::{Faults, FaultyJournal, persist};
+pub use faults::{FaultInjector, FaultPlan, Faults, Faulty, InjectedFault, persist};
 pub use objects::MemoryBucket;
-
-/// Implements [`Scan`](crate::journal::Scan) for a test's journal by delegating to its field.
-#[macro_export]
-macro_rules! scan_by_field {
-    ($journal:ty, $field:ident) => {
-        #[async_trait::async_trait]
-        impl $crate::journal::Scan for $journal {
-            async fn segments(
-                &self,
-                count: u32,
-            ) -> Result<Vec<$crate::journal::scan::Segment>, $crate::StoreError> {
-                self.$field.segments(count).await
-            }
-
-            async fn page(
-                &self,
-                segment: &$crate::journal::scan::Segment,
-                after: Option<&$crate::journal::scan::ScanPosition>,
-            ) -> Result<$crate::journal::scan::Scanned, $crate::StoreError> {
-                self.$field.page(segment, after).await
-            }
-        }
-    };
-}

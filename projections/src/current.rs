@@ -3,17 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use ledger::StoreError;
-use ledger::asset::Asset;
-use ledger::history::History;
-use ledger::id::{Key, Tenant};
 use tokio::time::Instant;
 
 use crate::generations::Generations;
 use crate::rows::Rows;
-use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
+use crate::views::ViewsDecorator;
 
 /// How long a reader caches the list of generations. After a switch, readers see the new rows after
 /// this time at the latest; the list costs next to nothing.
@@ -37,8 +32,19 @@ impl CurrentGeneration {
         Self { generations, known: Mutex::default() }
     }
 
-    /// The rows of the current generation.
-    pub(crate) async fn rows(&self) -> Result<Arc<dyn Rows>, StoreError> {
+    fn known(&self) -> Option<Arc<dyn Rows>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .as_ref()
+            .filter(|known| known.at.elapsed() < CACHE_TTL)
+            .map(|known| known.rows.clone())
+    }
+}
+
+impl ViewsDecorator for CurrentGeneration {
+    type Inner = dyn Rows;
+
+    async fn inner(&self) -> Result<Arc<dyn Rows>, StoreError> {
         if let Some(rows) = self.known() {
             return Ok(rows);
         }
@@ -49,64 +55,13 @@ impl CurrentGeneration {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
         Ok(rows)
     }
-
-    fn known(&self) -> Option<Arc<dyn Rows>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .as_ref()
-            .filter(|known| known.at.elapsed() < CACHE_TTL)
-            .map(|known| known.rows.clone())
-    }
-}
-
-#[async_trait]
-impl Views for CurrentGeneration {
-    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        self.rows().await?.get(key).await
-    }
-
-    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        self.rows().await?.get_eventually(key).await
-    }
-
-    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
-        self.rows().await?.put(asset).await
-    }
-
-    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
-        self.rows().await?.put_checked(history).await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
-        self.rows().await?.list(query).await
-    }
-
-    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
-        self.rows().await?.park(parked).await
-    }
-
-    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        self.rows().await?.parked(tenant, limit).await
-    }
-
-    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        self.rows().await?.contradicted(tenant, limit).await
-    }
-
-    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
-        self.rows().await?.let_go(parked).await
-    }
-
-    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.rows().await?.sweep(now).await
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Clock, Story};
-    use crate::views::MemoryViews;
+    use crate::views::{MemoryViews, Views};
 
     #[tokio::test(start_paused = true)]
     async fn a_switch_is_seen_once_the_list_is_read_again() {

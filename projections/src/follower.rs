@@ -275,11 +275,12 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
 mod tests {
     use ledger::id::Tenant;
     use ledger::journal::{Journal, MemoryJournal};
+    use ledger::testing::{Faulty, InjectedFault};
 
     use super::*;
     use crate::reader::Reader;
     use crate::testing::following::{Running, append_mixed, assert_rows, follower, stories};
-    use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
+    use crate::testing::{Clock, Story};
     use crate::views::{ListQuery, MemoryViews, Views};
 
     fn in_memory() -> (Arc<MemoryJournal>, Arc<MemoryViews>) {
@@ -330,7 +331,7 @@ mod tests {
     async fn a_follower_goes_on_where_the_last_one_ended() {
         let read = Arc::new(std::sync::Mutex::new(0));
         let reads = Arc::clone(&read);
-        let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), move |name| {
+        let journal = Arc::new(Faulty::planned(MemoryJournal::default(), move |name| {
             *reads.lock().unwrap() += u32::from(name == "history");
             None
         }));
@@ -351,7 +352,7 @@ mod tests {
             let journal = Arc::new(MemoryJournal::default());
             let mut once = Some(fault);
             let plan = move |name| if name == "commit" { once.take() } else { None };
-            let views = Arc::new(FaultyViews::new(MemoryViews::default(), plan));
+            let views = Arc::new(Faulty::planned(MemoryViews::default(), plan));
             let stories = stories(3);
             append_mixed(&*journal, &stories).await;
             follower(&journal, &views).catch_up().await.unwrap_err();
@@ -375,8 +376,8 @@ mod tests {
                 }
             }
         };
-        let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), faulty(7)));
-        let views = Arc::new(FaultyViews::new(MemoryViews::default(), faulty(11)));
+        let journal = Arc::new(Faulty::planned(MemoryJournal::default(), faulty(7)));
+        let views = Arc::new(Faulty::planned(MemoryViews::default(), faulty(11)));
         let stories = stories(4);
         let mut running = Running::start(follower(&journal, &views));
         append_mixed(journal.inner(), &stories[..2]).await;
@@ -390,7 +391,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_store_that_is_away_for_long_is_awaited() {
         let (away, is_away) = watch::channel(true);
-        let views = Arc::new(FaultyViews::new(MemoryViews::default(), move |_| {
+        let views = Arc::new(Faulty::planned(MemoryViews::default(), move |_| {
             is_away.borrow().then_some(InjectedFault::Before)
         }));
         let journal = Arc::new(MemoryJournal::default());

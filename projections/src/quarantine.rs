@@ -15,7 +15,6 @@ use ledger::quarantine::Quarantine;
 use tokio::time::Instant;
 
 use crate::generations::Generations;
-use crate::views::Views;
 
 /// How long the list is cached.
 pub const CACHE_TTL: Duration = Duration::from_secs(10);
@@ -104,12 +103,12 @@ mod tests {
     use ledger::journal::{Journal, MemoryJournal};
     use ledger::record::EventSource;
     use ledger::service::{Caller, LedgerService, Refusal};
-    use ledger::testing::{MemoryBucket, TestEffects};
+    use ledger::testing::{Faulty, InjectedFault, MemoryBucket, TestEffects};
 
     use super::*;
     use crate::runner::{ProjectionHint, Runner};
-    use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
-    use crate::views::{MemoryViews, Parked};
+    use crate::testing::{Clock, Story};
+    use crate::views::{MemoryViews, Parked, Views};
 
     fn aside(story: &Story) -> Parked {
         let (key, version, at) = (story.key.clone(), story.version(), Clock::default().0);
@@ -121,7 +120,7 @@ mod tests {
         let (reads, story) = (Arc::new(Mutex::new(0)), Story::begin("main", 1));
         let (counted, away) = (reads.clone(), Arc::new(Mutex::new(false)));
         let is_away = away.clone();
-        let views = Arc::new(FaultyViews::new(MemoryViews::default(), move |name| {
+        let views = Arc::new(Faulty::planned(MemoryViews::default(), move |name| {
             *counted.lock().unwrap() += u32::from(name == "parked");
             is_away.lock().unwrap().then_some(InjectedFault::Before)
         }));
@@ -162,8 +161,13 @@ mod tests {
         let tenant = whole.key.tenant.clone();
         let service = LedgerService::new(journal.clone(), bucket, effects, "files")
             .guarded(contradicted.clone());
-        let caller =
-            Caller { tenant, actor: "a".into(), source: EventSource::Api, request: "r".into() };
+        let caller = Caller {
+            tenant,
+            actor: "a".into(),
+            source: EventSource::Api,
+            request: "r".into(),
+            own_only: false,
+        };
         let asset = whole.key.asset;
         // The first command is accepted: the asset is not parked yet. Its event is a new one.
         service.delete(&caller, asset, None, None).await.unwrap();

@@ -149,9 +149,10 @@ mod unreadable;
 mod tests {
     use ledger::chain::Hash;
     use ledger::journal::MemoryJournal;
+    use ledger::testing::{Faulty, InjectedFault};
 
     use super::*;
-    use crate::testing::{FaultyViews, InjectedFault, Story};
+    use crate::testing::Story;
     use crate::views::MemoryViews;
 
     struct World {
@@ -210,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_row_that_is_current_saves_folding_the_history() {
         let World { story, .. } = world().await;
-        let journal = FaultyViews::new(MemoryJournal::default(), |name| {
+        let journal = Faulty::planned(MemoryJournal::default(), |name| {
             (name == "history").then_some(InjectedFault::Before)
         });
         story.append_to(journal.inner()).await;
@@ -223,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_table_that_is_away_costs_no_answers() {
         let World { journal, story, .. } = world().await;
-        let views = FaultyViews::new(MemoryViews::default(), |_| Some(InjectedFault::Before));
+        let views = Faulty::planned(MemoryViews::default(), |_| Some(InjectedFault::Before));
         let reader = Reader::new(journal, Arc::new(views));
         assert_eq!(reader.current(&story.key).await.unwrap(), Some(story.asset()));
     }

@@ -98,6 +98,9 @@ row! {
     /// When a tombstone expires, in epoch seconds (the form of DynamoDB's TTL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
+    /// The subject who created the asset. Rows of older versions of this program have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
 }
 
 /// An attribute's value in a store of columns.
@@ -187,7 +190,7 @@ pub struct AttributeError(&'static str);
 
 impl From<&Asset> for Row {
     fn from(asset: &Asset) -> Self {
-        let Asset { declared, pin, .. } = asset.clone();
+        let Asset { declared, pin, owner, .. } = asset.clone();
         let (version_id, size, sha256, etag) = match pin {
             Some(pin) => (Some(pin.version_id), Some(pin.size), pin.sha256, Some(pin.etag)),
             None => (None, None, None, None),
@@ -211,6 +214,7 @@ impl From<&Asset> for Row {
             etag,
             reason: reason(&asset.life),
             expires_at: expires_at(asset).map(|at| at.timestamp()),
+            owner,
         }
     }
 }
@@ -237,6 +241,7 @@ impl Row {
             head: self.head.parse().map_err(|_| AttributeError("head"))?,
             created_at: time::parse(&self.created_at).ok_or(AttributeError("created_at"))?,
             updated_at: time::parse(&self.updated_at).ok_or(AttributeError("updated_at"))?,
+            owner: self.owner,
             declared: Declaration {
                 upload: read_upload(&self.upload)?,
                 filename: self.filename,
@@ -394,12 +399,24 @@ mod tests {
             pin in prop::option::of(pins()),
             confirmed: bool,
             life in lives(),
+            owner: Option<String>,
             random: u128,
         ) -> Asset {
             let asset = AssetId::new(created_at, random);
             let key = Key { tenant: "main".parse().unwrap(), asset };
             let head = Hash::of(&head);
-            Asset { key, version, head, created_at, updated_at, declared, pin, confirmed, life }
+            Asset {
+                key,
+                version,
+                head,
+                created_at,
+                updated_at,
+                owner,
+                declared,
+                pin,
+                confirmed,
+                life,
+            }
         }
     }
 

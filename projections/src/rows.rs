@@ -1,17 +1,14 @@
 //! Every row of one generation, for comparisons and checks.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use ledger::StoreError;
 use ledger::asset::Asset;
-use ledger::history::History;
 use ledger::id::{Key, Tenant};
 
 use crate::totals::{StoredTotals, Totals};
-use crate::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
+use crate::views::{PutOutcome, Views};
 
 /// A row as stored.
 #[derive(Debug, Clone)]
@@ -74,87 +71,4 @@ pub trait Rows: Views {
 
     /// Writes a tenant's totals if they are newer.
     async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError>;
-}
-
-#[async_trait]
-impl<T: Views + ?Sized> Views for Arc<T> {
-    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        (**self).get(key).await
-    }
-
-    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        (**self).get_eventually(key).await
-    }
-
-    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
-        (**self).put(asset).await
-    }
-
-    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
-        (**self).put_all(assets).await
-    }
-
-    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
-        (**self).put_checked(history).await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
-        (**self).list(query).await
-    }
-
-    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
-        (**self).park(parked).await
-    }
-
-    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        (**self).parked(tenant, limit).await
-    }
-
-    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        (**self).contradicted(tenant, limit).await
-    }
-
-    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
-        (**self).let_go(parked).await
-    }
-
-    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        (**self).sweep(now).await
-    }
-}
-
-#[async_trait]
-impl<T: Rows + ?Sized> Rows for Arc<T> {
-    fn parts(&self) -> u8 {
-        (**self).parts()
-    }
-
-    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
-        (**self).tenants().await
-    }
-
-    async fn page(
-        &self,
-        tenant: &Tenant,
-        part: u8,
-        after: Option<&str>,
-    ) -> Result<RowPage, StoreError> {
-        (**self).page(tenant, part, after).await
-    }
-
-    fn part_of(&self, key: &Key) -> u8 {
-        (**self).part_of(key)
-    }
-
-    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
-        (**self).erase(tenant, part, id).await
-    }
-
-    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
-        (**self).totals(tenant).await
-    }
-
-    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
-        (**self).put_totals(tenant, row).await
-    }
 }

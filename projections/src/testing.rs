@@ -13,7 +13,6 @@ mod totals;
 mod unread;
 mod views;
 
-pub use faulty::{FaultyViews, InjectedFault};
 pub use feed::{Happening, Laned, feed, walk};
 pub use generations::generations;
 pub use lanes::lanes;

@@ -2,6 +2,8 @@
 
 mod memory;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -39,6 +41,8 @@ pub struct ListQuery {
     /// Only assets that are shown in this state: those being purged are shown as deleted, and
     /// purged ones are never shown.
     pub state: Option<AssetStatus>,
+    /// Only assets that this subject created.
+    pub owner: Option<String>,
     /// Only assets older than this one: the end of the previous page.
     pub after: Option<AssetId>,
     /// The maximum number of rows; at least 1, because pages of 0 rows would never end the list.
@@ -49,7 +53,7 @@ impl ListQuery {
     /// The first page of all assets.
     #[must_use]
     pub fn all(tenant: Tenant, limit: usize) -> Self {
-        Self { tenant, state: None, after: None, limit }
+        Self { tenant, state: None, owner: None, after: None, limit }
     }
 
     /// Whether an asset belongs to the list.
@@ -58,6 +62,20 @@ impl ListQuery {
         let status = asset.status();
         status != AssetStatus::Purged
             && self.state.is_none_or(|state| state.shown() == status.shown())
+            && self.owner.as_ref().is_none_or(|owner| asset.owner.as_ref() == Some(owner))
+    }
+
+    /// The row as a list has it. A row of an older version of this program does not say whose the
+    /// asset is, so a list of an owner cannot read it.
+    fn read(&self, row: ListedRow) -> ListedRow {
+        match row {
+            ListedRow::Read(asset) if self.owner.is_some() && asset.owner.is_none() => {
+                let error = "the row does not say who created the asset; a replay adds it";
+                let asset = asset.key.asset;
+                ListedRow::Unreadable(UnreadableRow { asset, error: error.to_owned() })
+            }
+            row => row,
+        }
     }
 }
 
@@ -135,15 +153,15 @@ pub fn no_asset(key: &str) -> Option<ListedRow> {
 }
 
 impl AssetPage {
-    /// The page of the first rows, if at least one more than `limit` was requested.
+    /// The page of the first rows, if at least one more than its limit was requested.
     #[must_use]
-    pub fn cut(mut rows: Vec<ListedRow>, limit: usize) -> Self {
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+    pub fn cut(mut rows: Vec<ListedRow>, query: &ListQuery) -> Self {
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
         let mut page =
             Self { next: rows.last().filter(|_| more).map(ListedRow::id), ..Self::default() };
         for row in rows {
-            match row {
+            match query.read(row) {
                 ListedRow::Read(asset) => page.assets.push(*asset),
                 ListedRow::Unreadable(row) => page.unreadable.push(row),
             }
@@ -178,7 +196,7 @@ pub struct Parked {
 /// * A row is read as the asset that was put.
 /// * `get` sees every `put` that returned before; `get_eventually` and `list` may lag.
 /// * An unreadable row fails no list: the page names its key, in its place, also in a list of a
-///   state that the row may actually have.
+///   state that the row may actually have. To a list of an owner, a row without one is unreadable.
 /// * Reading page by page with the cursor returns every listed asset that existed at the beginning
 ///   exactly once, newest first, also while newer ones are added.
 /// * A purged asset's row is a tombstone: `get` returns it, so that a late duplicate cannot restore
@@ -242,6 +260,76 @@ pub trait Views: Send + Sync {
     }
 }
 
+/// Views that pass each call on to other views, which they look up for the call. A method that is
+/// overridden decides by itself what it answers.
+pub trait ViewsDecorator: Send + Sync {
+    /// The views that are called.
+    type Inner: Views + ?Sized;
+
+    /// The views for one call.
+    fn inner(&self) -> impl Future<Output = Result<Arc<Self::Inner>, StoreError>> + Send;
+
+    /// Runs around each call that is passed on, by the name of the method.
+    fn around<T: Send>(
+        &self,
+        _method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        call
+    }
+
+    /// [`Views::list`].
+    fn list(
+        &self,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<AssetPage, StoreError>> + Send {
+        async { self.around("list", self.inner().await?.list(query)).await }
+    }
+}
+
+#[async_trait]
+impl<D: ViewsDecorator> Views for D {
+    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.around("get", self.inner().await?.get(key)).await
+    }
+
+    async fn get_eventually(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
+        self.around("get", self.inner().await?.get_eventually(key)).await
+    }
+
+    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
+        self.around("put", self.inner().await?.put(asset)).await
+    }
+
+    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
+        self.around("put", self.inner().await?.put_checked(history)).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
+        ViewsDecorator::list(self, query).await
+    }
+
+    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.around("park", self.inner().await?.park(parked)).await
+    }
+
+    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.around("parked", self.inner().await?.parked(tenant, limit)).await
+    }
+
+    async fn contradicted(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        self.around("parked", self.inner().await?.contradicted(tenant, limit)).await
+    }
+
+    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
+        self.around("let_go", self.inner().await?.let_go(parked)).await
+    }
+
+    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.around("sweep", self.inner().await?.sweep(now)).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,13 +340,11 @@ mod tests {
         let found: Vec<_> = (1..=3).rev().map(|nth| Story::begin("main", nth).asset()).collect();
         let rows = || found.iter().cloned().map(ListedRow::from).collect::<Vec<_>>();
         let last_of = |limit: usize| found.get(limit - 1).map(|last| last.key.asset);
-        assert_eq!(AssetPage::cut(rows(), 2).next, last_of(2));
-        assert_eq!(AssetPage::cut(rows(), 2).assets, found[..2]);
+        let page = |limit| AssetPage::cut(rows(), &ListQuery::all(Tenant::default(), limit));
+        assert_eq!(page(2).next, last_of(2));
+        assert_eq!(page(2).assets, found[..2]);
         for limit in [3, 4] {
-            assert_eq!(
-                AssetPage::cut(rows(), limit),
-                AssetPage { assets: found.clone(), ..AssetPage::default() }
-            );
+            assert_eq!(page(limit), AssetPage { assets: found.clone(), ..AssetPage::default() });
         }
     }
 }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use ledger::journal::{Journal, MemoryJournal};
 use ledger::record::StoredLine;
+use ledger::testing::{Faulty, InjectedFault};
 use projections::feed::{Announcer, FeedCursor, FeedQuery, LanedFeed, Lanes, MemoryLanes};
 use projections::feed::{Feed, FeedError, FeedLane, LaneEntry, LaneWrite};
 use projections::runner::{BatchReport, ProjectedAsset, ProjectionHint};
-use projections::testing::{Clock, FaultyViews, InjectedFault, Story, walk};
+use projections::testing::{Clock, Story, walk};
 use projections::views::{MemoryViews, PutOutcome};
 use projections::{Runner, Views};
 
 /// A ledger with faults of lanes and rows, by the name of the call.
 struct World {
     journal: Arc<MemoryJournal>,
-    views: Arc<FaultyViews<MemoryViews>>,
-    lanes: Arc<FaultyViews<MemoryLanes>>,
+    views: Arc<Faulty<MemoryViews>>,
+    lanes: Arc<Faulty<MemoryLanes>>,
 }
 
 fn world(
@@ -35,8 +36,8 @@ fn world(
     }
     World {
         journal: Arc::default(),
-        views: Arc::new(FaultyViews::new(MemoryViews::default(), plan(views))),
-        lanes: Arc::new(FaultyViews::new(MemoryLanes::default(), plan(lanes))),
+        views: Arc::new(Faulty::planned(MemoryViews::default(), plan(views))),
+        lanes: Arc::new(Faulty::planned(MemoryLanes::default(), plan(lanes))),
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use engine::Engine;
 use ledger::StoreError;
 use ledger::journal::{Arrival, Arrivals, MemoryJournal};
+use ledger::testing::{Faulty, InjectedFault};
 use projections::feed::{ArrivalFeed, Lanes, MemoryLanes};
-use projections::testing::{self, FaultyViews, InjectedFault, Laned};
+use projections::testing::{self, Laned};
 use stores::DynamoLanes;
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
@@ -17,9 +18,9 @@ use tokio::sync::watch;
 
 /// Fails calls in a pattern with every kind of fault in every kind of call. Sometimes a page, which
 /// takes a call per lane, has no fault.
-fn faulty<T>(store: T) -> FaultyViews<T> {
+fn faulty<T>(store: T) -> Faulty<T> {
     let mut calls = 0;
-    FaultyViews::new(store, move |_| {
+    Faulty::planned(store, move |_| {
         calls += 1;
         match calls % 13 {
             1 => Some(InjectedFault::After),

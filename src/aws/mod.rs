@@ -1,6 +1,7 @@
 //! The AWS form: the same router, handler and runner on DynamoDB and S3. The mains compose their
 //! parts from this module and only choose what runs.
 
+mod auth;
 #[cfg(any(feature = "local", feature = "lambda"))]
 mod change;
 #[cfg(feature = "local")]
@@ -20,17 +21,17 @@ pub mod stream;
 mod tables;
 
 #[cfg(any(feature = "lambda", test))]
+pub(crate) use auth::auth_of_function;
+#[cfg(feature = "local")]
+pub(crate) use auth::{AUTH, AUTH_CONFIG};
+#[cfg(any(feature = "lambda", test))]
 pub(crate) use change::JournalChange;
 #[cfg(any(feature = "lambda", test))]
 pub(crate) use clients::function_config;
 #[cfg(feature = "local")]
 pub use clients::sdk_config;
 pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION};
-#[cfg(any(feature = "lambda", test))]
-pub(crate) use config::auth_of_function;
 #[cfg(feature = "local")]
-pub(crate) use config::{
-    AUTH, AUTH_CONFIG, BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE,
-};
+pub(crate) use config::{BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
 pub use config::{Config, ConfigError};
 pub use deployment::Deployment;

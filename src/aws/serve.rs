@@ -162,6 +162,7 @@ fn api(
         presigner: parts.objects.clone(),
         access: parts.access(),
         tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
+        iam: None,
         auth,
         tenant: parts.config.tenant.clone(),
         effects: Arc::new(SystemEffects),

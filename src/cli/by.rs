@@ -23,7 +23,7 @@ impl Operator {
     pub(super) fn caller(&self, tenant: &Tenant) -> Caller {
         let request = CommandId::fresh(SystemEffects.random()).as_str().to_owned();
         let actor = Actor::new(&format!("cli:{}", self.by)).as_str().to_owned();
-        Caller { tenant: tenant.clone(), actor, source: EventSource::Cli, request }
+        Caller { tenant: tenant.clone(), actor, source: EventSource::Cli, request, own_only: false }
     }
 }
 

@@ -37,6 +37,7 @@ const KEY_MAX: u64 = 4_096;
 #[command(after_help = "Examples:
   asset-ledger key create --name ops --scope admin --data ./data > ops.key
   asset-ledger key create --name uploads --scope read,write --expires-in 90d --data ./data
+  asset-ledger key create --name kiosk --scope read,write --own-only --data ./data
   asset-ledger key rotate 5bf8a4d0c1e27f36 --grace 1h --data ./data > new.key
   asset-ledger key revoke 5bf8a4d0c1e27f36 --reason \"it was in a log\" --data ./data
   asset-ledger key check --data ./data < ops.key")]
@@ -57,6 +58,9 @@ enum KeyCommand {
         /// once.
         #[arg(long, required = true, value_delimiter = ',')]
         scope: Vec<Scope>,
+        /// Limit the key to the assets that it creates, itself or through its replacements.
+        #[arg(long)]
+        own_only: bool,
         /// How long it is accepted, such as 90d; without it, until it is revoked.
         #[arg(long, value_name = "DURATION", value_parser = keep::duration)]
         expires_in: Option<TimeDelta>,
@@ -72,7 +76,7 @@ enum KeyCommand {
         #[command(flatten)]
         stores: Box<StoreOptions>,
     },
-    /// Replace a key by one with the same name and scopes, and print it.
+    /// Replace a key by one with the same name and rights, and print it.
     #[command(after_help = "Example: asset-ledger key rotate 5bf8a4d0c1e27f36 --data ./data")]
     Rotate {
         /// The id of the replaced key: the part after the tenant.
@@ -113,10 +117,10 @@ struct OfTenant {
 impl KeyArgs {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            KeyCommand::Create { name, scope, expires_in, of } => {
+            KeyCommand::Create { name, scope, own_only, expires_in, of } => {
                 let scopes = scope.into_iter().collect();
                 let (name, expires_at) = (KeyName::new(name)?, end(expires_in)?);
-                of.create(KeyRequest { name, scopes, expires_at }).await?;
+                of.create(KeyRequest { name, scopes, own_only, expires_at }).await?;
             }
             KeyCommand::List { all, stores } => list(&stores, all).await?,
             KeyCommand::Rotate { id, grace, expires_in, of } => {
@@ -182,8 +186,7 @@ fn show_once(key: &ApiKey, granted: &GrantedKey, told: &str) -> anyhow::Result<(
     let mut out = io::stdout().lock();
     let shown = writeln!(out, "{}", key.reveal()).and_then(|()| out.flush());
     shown.with_context(|| format!("key {} was created but not shown: revoke it", granted.id))?;
-    let (id, scopes) = (granted.id, &granted.scopes);
-    let tenant = &key.tenant;
+    let (id, scopes, tenant) = (granted.id, rights(granted), &key.tenant);
     writeln!(io::stderr(), "key {id} of tenant {tenant} {told}; scopes: {scopes}")?;
     Ok(writeln!(io::stderr(), "Keep it: it cannot be shown again.")?)
 }
@@ -216,11 +219,17 @@ fn row(key: &GrantedKey, now: DateTime<Utc>) -> Vec<String> {
     vec![
         key.id.to_string(),
         render::line(&key.name).into_owned(),
-        key.scopes.to_string(),
+        rights(key),
         time::format(key.created_at),
         render::line(&key.created_by).into_owned(),
         end,
     ]
+}
+
+/// The scopes, and whether they are for its own assets alone.
+fn rights(key: &GrantedKey) -> String {
+    let own = if key.own_only { " (own_only)" } else { "" };
+    format!("{}{own}", key.scopes)
 }
 
 /// The key comes by standard input: an argument would be shown to every user of the machine.
@@ -249,7 +258,7 @@ async fn told(stores: &StoreOptions, key: &ApiKey) -> anyhow::Result<(bool, Stri
         return Ok((false, format!("tenant {tenant} is suspended")));
     }
     if access.accepts(key, now).is_some() {
-        let (name, scopes) = (render::line(&granted.name), &granted.scopes);
+        let (name, scopes) = (render::line(&granted.name), rights(granted));
         return Ok((true, format!("key {id} of tenant {tenant}, {name}; scopes: {scopes}")));
     }
     let why = if granted.is_live(now) { "has another secret" } else { "has ended" };

@@ -16,35 +16,42 @@ use super::principal::Principal;
 pub(crate) trait Needs: Send {
     /// The scope; `None` for any caller.
     const SCOPE: Option<Scope>;
+    /// Whether it tells of the whole tenant, and so is not for a caller of its own assets.
+    const WHOLE: bool;
 }
 
 /// Defines the needs: one line for each scope.
 macro_rules! needs {
-    ($( $(#[$meta:meta])* $name:ident $scope:expr; )*) => { $(
+    ($( $(#[$meta:meta])* $name:ident $scope:expr, $whole:literal; )*) => { $(
         $(#[$meta])*
         pub(crate) struct $name;
 
         impl Needs for $name {
             const SCOPE: Option<Scope> = $scope;
+            const WHOLE: bool = $whole;
         }
     )* };
 }
 
 needs! {
     /// Any principal.
-    Anyone None;
+    Anyone None, false;
     /// [`Scope::Read`].
-    Reading Some(Scope::Read);
+    Reading Some(Scope::Read), false;
+    /// [`Scope::Read`], of the whole tenant.
+    ReadingAll Some(Scope::Read), true;
     /// [`Scope::Write`].
-    Writing Some(Scope::Write);
+    Writing Some(Scope::Write), false;
     /// [`Scope::Delete`].
-    Deleting Some(Scope::Delete);
+    Deleting Some(Scope::Delete), false;
     /// [`Scope::Purge`].
-    Purging Some(Scope::Purge);
+    Purging Some(Scope::Purge), false;
     /// [`Scope::Audit`].
-    Auditing Some(Scope::Audit);
+    Auditing Some(Scope::Audit), false;
+    /// [`Scope::Audit`], of the whole tenant.
+    AuditingAll Some(Scope::Audit), true;
     /// [`Scope::Admin`].
-    Managing Some(Scope::Admin);
+    Managing Some(Scope::Admin), false;
 }
 
 /// A caller who may do what `N` needs.
@@ -67,9 +74,12 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Allowed<N> {
         if let Some(scope) = N::SCOPE.filter(|scope| !principal.may(*scope)) {
             return Err(Problem::scope_missing(scope));
         }
+        if N::WHOLE && principal.own_only {
+            return Err(Problem::own_only());
+        }
         let (actor, request) = (principal.actor.as_str().to_owned(), request.as_str().to_owned());
-        let tenant = principal.tenant.clone();
-        let caller = Caller { tenant, actor, source: EventSource::Api, request };
+        let (tenant, own_only) = (principal.tenant.clone(), principal.own_only);
+        let caller = Caller { tenant, actor, source: EventSource::Api, request, own_only };
         Ok(Self { caller, principal, needs: PhantomData })
     }
 }

@@ -6,6 +6,7 @@
 mod allowed;
 mod api;
 mod errors;
+mod iam;
 mod middleware;
 mod openapi;
 mod origins;
@@ -29,6 +30,7 @@ use tower::util::MapFutureLayer;
 
 use api::SharedApi;
 pub use api::{Api, Limits};
+pub use iam::{IamGrants, IamGrantsError};
 pub use middleware::actor::Actor;
 use middleware::around::Surroundings;
 pub use middleware::auth::GatewayCaller;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use ledger::Effects;
 use ledger::access::{GrantedKey, Scope, Scopes, TenantAccess, TenantLimits};
 use ledger::id::Tenant;
+use ledger::record::subject;
 
 use super::middleware::actor::Actor;
 use crate::jwt::JudgedToken;
@@ -72,6 +73,8 @@ pub(crate) struct Principal {
     pub(crate) tenant: Tenant,
     /// What it may do.
     pub(crate) scopes: Scopes,
+    /// Whether it reaches only the assets that its subject created.
+    pub(crate) own_only: bool,
     /// The limits of the tenant.
     pub(crate) limits: TenantLimits,
     /// The end of its credential.
@@ -84,10 +87,11 @@ impl Principal {
     /// A caller who may do everything.
     pub(crate) fn unlimited(actor: Actor, tenant: Tenant, method: AuthMethod) -> Self {
         Self {
-            subject: actor.as_str().to_owned(),
+            subject: subject(actor.as_str()).to_owned(),
             actor,
             tenant,
             scopes: Scopes::all(),
+            own_only: false,
             limits: TenantLimits::default(),
             expires_at: None,
             method,
@@ -102,6 +106,7 @@ impl Principal {
             subject: key.subject(),
             tenant: access.tenant.clone(),
             scopes: key.scopes.clone(),
+            own_only: key.own_only,
             limits: access.limits.clone(),
             expires_at: key.ends_at,
             method: AuthMethod::ApiKey,
@@ -110,11 +115,13 @@ impl Principal {
 
     /// The bearer of a token.
     pub(crate) fn of_token(access: &TenantAccess, token: &JudgedToken) -> Self {
+        let actor = Actor::new(&format!("{}{}", token.subject, token.acting));
         Self {
-            actor: Actor::new(&format!("{}{}", token.subject, token.acting)),
-            subject: Actor::new(&token.subject).as_str().to_owned(),
+            subject: subject(actor.as_str()).to_owned(),
+            actor,
             tenant: access.tenant.clone(),
             scopes: token.scopes.clone(),
+            own_only: token.own_only,
             limits: access.limits.clone(),
             expires_at: Some(token.expires_at),
             method: AuthMethod::Jwt,

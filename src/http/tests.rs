@@ -6,6 +6,7 @@ mod contract;
 mod failures;
 mod hostile;
 mod logs;
+mod own_only;
 mod random;
 mod repeats;
 mod socket;

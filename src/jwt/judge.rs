@@ -5,14 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::access::Scopes;
 use ledger::id::Tenant;
+use ledger::record::ACTING;
 use serde_json::{Map, Value};
 
 use super::trust::TrustedIssuer;
 
 /// The difference of clocks that is forgiven.
 const LEEWAY: TimeDelta = TimeDelta::minutes(1);
-/// What separates the subject from the one who acts for it, in an actor.
-const ACT: &str = ";act=";
 
 /// Who a token's bearer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +24,8 @@ pub(crate) struct JudgedToken {
     pub(crate) tenant: Tenant,
     /// What it may do.
     pub(crate) scopes: Scopes,
+    /// Whether it reaches only the assets that its subject created.
+    pub(crate) own_only: bool,
     /// The token's `exp`.
     pub(crate) expires_at: DateTime<Utc>,
 }
@@ -97,13 +98,14 @@ pub(super) fn judge(
     let sub = subject(claims.get("sub")).ok_or(TokenFlaw::Subject)?;
     let acting = match claims.get("act") {
         None => String::new(),
-        Some(act) => format!("{ACT}{}", subject(act.get("sub")).ok_or(TokenFlaw::Subject)?),
+        Some(act) => format!("{ACTING}{}", subject(act.get("sub")).ok_or(TokenFlaw::Subject)?),
     };
     Ok(JudgedToken {
         subject: format!("{iss}|{sub}"),
         acting,
         tenant: trust.tenant(claims)?,
         scopes: trust.scopes(claims)?,
+        own_only: trust.own_only,
         expires_at,
     })
 }
@@ -129,7 +131,7 @@ fn client_is(claims: &Map<String, Value>, accepted: &[String]) -> bool {
 }
 
 fn subject(sub: Option<&Value>) -> Option<&str> {
-    sub.and_then(Value::as_str).filter(|sub| !sub.is_empty() && !sub.contains(ACT))
+    sub.and_then(Value::as_str).filter(|sub| !sub.is_empty() && !sub.contains(ACTING))
 }
 
 /// A `NumericDate`: seconds, which may have a fraction.

@@ -112,6 +112,30 @@ async fn the_bearer_is_recorded_and_may_do_what_the_token_says() {
 }
 
 #[tokio::test]
+async fn a_subject_of_its_own_assets_has_them_whoever_acts_for_it() {
+    let world = World::trusting(&json!({"own_only": true})).await;
+    let acting = world.token(&json!({"act": {"sub": "bob"}}));
+    let created = world.call(&acting, "POST /asset").await.json();
+    let state = format!("GET /asset/{}/state", created["id"].as_str().unwrap());
+    assert_eq!(world.call(&acting, "GET /me").await.json()["own_only"], true);
+    let long = "x".repeat(300);
+    for (changes, status) in [
+        (json!({}), 200),
+        (json!({"act": {"sub": "eve"}}), 200),
+        (json!({"sub": "bob"}), 404),
+        (json!({"sub": "bob", "act": {"sub": "ann"}}), 404),
+        (json!({"sub": "ann;\tact=bob"}), 404),
+        (json!({"sub": long}), 404),
+    ] {
+        let token = world.token(&changes);
+        assert_eq!(world.call(&token, &state).await.status, status, "{changes}");
+        let own = world.call(&token, "POST /asset").await.json();
+        let own = format!("GET /asset/{}/state", own["id"].as_str().unwrap());
+        assert_eq!(world.call(&token, &own).await.status, 200, "{changes}: its own");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_refused_before_and_after_its_signature() {
     let world = World::new().await;
     let (key, good) = (&world.key, world.claims(&json!({})).to_string());

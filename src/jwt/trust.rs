@@ -6,6 +6,7 @@ use http::Uri;
 use ledger::access::{Scope, Scopes};
 use ledger::id::Tenant;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::judge::TokenFlaw;
@@ -44,6 +45,8 @@ pub(crate) struct TrustedIssuer {
     tenant: TenantRule,
     scopes: ScopeRule,
     at_most: Scopes,
+    /// Whether its tokens reach only the assets that their subjects create.
+    pub(super) own_only: bool,
 }
 
 /// The tenant of a token.
@@ -67,6 +70,7 @@ struct ScopeRule {
 #[serde(deny_unknown_fields)]
 struct ConfigForm {
     issuers: Vec<IssuerForm>,
+    iam: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +87,8 @@ struct IssuerForm {
     #[serde(default)]
     scopes: ScopesForm,
     at_most: Vec<String>,
+    #[serde(default)]
+    own_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +116,10 @@ impl AuthConfig {
     pub fn parse(json: &str) -> Result<Self, AuthConfigError> {
         let form: Result<ConfigForm, _> = serde_json::from_str(json);
         let form = form.map_err(|error| AuthConfigError(error.to_string()))?;
+        if form.iam.is_some() {
+            let why = "iam: is for a function behind API Gateway, with ASSET_LEDGER_AUTH=gateway";
+            return Err(AuthConfigError(why.to_owned()));
+        }
         if !(1..=ISSUERS_MAX).contains(&form.issuers.len()) {
             return Err(AuthConfigError(format!("issuers: must be 1 to {ISSUERS_MAX}")));
         }
@@ -144,13 +154,14 @@ impl IssuerForm {
         Ok(TrustedIssuer {
             tenant: self.tenant.check().map_err(|why| format!("tenant: {why}"))?,
             scopes: self.scopes.check().map_err(|why| format!("scopes.map: {why}"))?,
-            at_most: scopes(&self.at_most).map_err(|why| format!("at_most: {why}"))?,
+            at_most: read_scopes(&self.at_most).map_err(|why| format!("at_most: {why}"))?,
             issuer: self.issuer,
             audiences: self.audiences,
             jwks_uri: self.jwks_uri,
             algorithms,
             clients: self.clients,
             typ: self.typ,
+            own_only: self.own_only,
         })
     }
 }
@@ -164,12 +175,14 @@ fn filled<'a>(name: &str, list: &'a [String]) -> Result<&'a [String], String> {
     full.then_some(list).ok_or_else(|| format!("{name}: must have a value, and no empty one"))
 }
 
-fn scopes(names: &[String]) -> Result<Scopes, String> {
+/// The scopes of these names.
+pub(crate) fn read_scopes(names: &[String]) -> Result<Scopes, String> {
     let read = |name: &String| name.parse::<Scope>().map_err(|why| format!("{name:?}: {why}"));
     names.iter().map(read).collect()
 }
 
-fn tenant(name: &str) -> Result<Tenant, String> {
+/// The tenant of this name.
+pub(crate) fn read_tenant(name: &str) -> Result<Tenant, String> {
     name.parse().map_err(|_| format!("{name:?}: a tenant is 1 to 32 of a-z, 0-9 and '-'"))
 }
 
@@ -177,11 +190,11 @@ impl TenantForm {
     fn check(self) -> Result<TenantRule, String> {
         match self {
             Self { fixed: Some(name), claim: None, map: None } => {
-                Ok(TenantRule::Fixed(tenant(&name)?))
+                Ok(TenantRule::Fixed(read_tenant(&name)?))
             }
             Self { fixed: None, claim: Some(claim), map } => {
                 let entries = map.unwrap_or_default().into_iter();
-                let map = entries.map(|(value, name)| Ok((value, tenant(&name)?)));
+                let map = entries.map(|(value, name)| Ok((value, read_tenant(&name)?)));
                 Ok(TenantRule::Claim(claim, map.collect::<Result<_, String>>()?))
             }
             _ => Err("has `fixed`, or `claim` and perhaps `map`".to_owned()),
@@ -191,7 +204,7 @@ impl TenantForm {
 
 impl ScopesForm {
     fn check(self) -> Result<ScopeRule, String> {
-        let map = self.map.into_iter().map(|(value, names)| Ok((value, scopes(&names)?)));
+        let map = self.map.into_iter().map(|(value, names)| Ok((value, read_scopes(&names)?)));
         Ok(ScopeRule {
             claim: self.claim.unwrap_or_else(|| "scope".to_owned()),
             prefix: self.prefix.unwrap_or_else(|| "ledger:".to_owned()),
@@ -274,6 +287,7 @@ mod tests {
             "jwks_uri": "https://id.example/keys", "algorithms": ["ES256"], "clients": ["web"],
             "typ": "at+jwt", "tenant": {"claim": "org", "map": {"o-1": "acme"}},
             "scopes": {"claim": "roles", "prefix": "", "map": {"Reader": ["read"]}},
+            "own_only": true,
         }]})
     }
 
@@ -289,9 +303,12 @@ mod tests {
         let found = &config.issuers[0];
         assert_eq!(found.discovery(), "https://id.example/.well-known/openid-configuration");
         assert_eq!(found.algorithms, [TokenAlgorithm::Es256]);
-        assert!(refused(|it| it["iam"] = json!([])).contains("`iam`"));
+        assert!(found.own_only);
+        assert!(refused(|it| it["iam"] = json!([])).contains("iam: is for"));
+        assert!(refused(|it| it["iams"] = json!([])).contains("`iams`"));
         for (field, value, told) in [
-            ("own_only", json!(true), "own_only"),
+            ("own_only", json!("yes"), "boolean"),
+            ("own", json!(true), "`own`"),
             ("issuer", json!("http://id.example"), "issuers[0].issuer: \"http://id.example\""),
             ("issuer", json!("https://u@id.example"), "issuer"),
             ("issuer", json!("id.example"), "issuer"),

@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(12);
 /// # Errors
 /// If the environment does not name the tables and the bucket, or who decides about callers.
 pub async fn router() -> Result<Router, ConfigError> {
-    let ((auth, issuers), parts) = (auth_of_function()?, reached_within(API_OPERATION).await?);
+    let (auth, parts) = (auth_of_function()?, reached_within(API_OPERATION).await?);
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
     Ok(api::behind_gateway(http::router(Api {
         service: parts.service(),
@@ -37,8 +37,9 @@ pub async fn router() -> Result<Router, ConfigError> {
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         access: parts.access(),
-        tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
-        auth,
+        tokens: auth.issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
+        iam: auth.iam.map(Arc::new),
+        auth: auth.mode,
         tenant: parts.config.tenant,
         effects: Arc::new(SystemEffects),
         checks: checks::all(parts.journal, parts.views, checks::versioning(parts.objects)),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use futures::future::join_all;
 use ledger::StoreError;
 use ledger::absences::Absences;
 use ledger::error::StoreErrorKind;
 use stores::SqliteJournal;
 use stores::SqliteViews;
-use stores::sqlite::OpenMode;
+use stores::sqlite::{Database, OpenMode};
 
 use super::{FolderLock, strays};
 use crate::http::AllowedOrigins;
@@ -61,21 +62,24 @@ impl LocalStores {
 
     /// Whether every open file is still the one at its path.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        self.journal.check()?;
-        self.views.check()?;
-        self.s3.check()
+        self.databases().into_iter().try_for_each(Database::check)
     }
 
     /// Whether a write to each file reaches the disk.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.journal.probe().await?;
-        self.views.probe().await?;
-        self.s3.probe().await
+        for database in self.databases() {
+            database.probe().await?;
+        }
+        Ok(())
     }
 
     /// Ends the writers, without write-ahead logs.
     pub(super) async fn close(&self) {
-        tokio::join!(self.journal.close(), self.views.close(), self.s3.close());
+        join_all(self.databases().map(Database::close)).await;
+    }
+
+    fn databases(&self) -> [&Database; 3] {
+        [self.journal.database(), self.views.database(), self.s3.database()]
     }
 
     pub(super) fn s3_router(&self, pages: AllowedOrigins) -> Router {

@@ -41,6 +41,7 @@ fn caller() -> Caller {
         actor: "anonymous".into(),
         source: EventSource::Api,
         request: "r".into(),
+        own_only: false,
     }
 }
 

@@ -90,25 +90,10 @@ impl LocalS3 {
         Ok(ClaimedBucket(Self { store: Arc::new(store), effects }))
     }
 
-    /// As [`stores::sqlite::Database::check`].
-    ///
-    /// # Errors
-    /// As [`stores::sqlite::Database::check`].
-    pub fn check(&self) -> Result<(), StoreError> {
-        self.store.check()
-    }
-
-    /// As [`stores::sqlite::Database::probe`].
-    ///
-    /// # Errors
-    /// As [`stores::sqlite::Database::probe`].
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        self.store.probe().await
-    }
-
-    /// As [`stores::sqlite::Database::close`].
-    pub async fn close(&self) {
-        self.store.close().await;
+    /// The file, for its checks and its end.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        self.store.database()
     }
 
     /// The bucket without its endpoint, for this process.

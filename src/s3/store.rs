@@ -73,17 +73,8 @@ impl ObjectStore {
         Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
     }
 
-    pub(super) fn check(&self) -> Result<(), StoreError> {
-        self.db.check()
-    }
-
-    /// As [`Database::probe`].
-    pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.db.probe().await
-    }
-
-    pub(super) async fn close(&self) {
-        self.db.close().await;
+    pub(super) fn database(&self) -> &Database {
+        &self.db
     }
 
     pub(super) async fn current(&self, key: &str) -> Result<Option<Version>, StoreError> {

@@ -3,12 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use ledger::StoreError;
-use ledger::id::PartitionKey;
-use ledger::journal::scan::{ScanPosition, Scanned, Segment};
-use ledger::journal::{Appended, Journal, Scan};
-use ledger::record::StoredLine;
+use ledger::journal::{Journal, JournalDecorator};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -34,7 +30,7 @@ impl ReadPace {
     }
 }
 
-/// A journal that is read at a pace. Several readers of one pace take turns.
+/// A journal whose calls are made at a pace. Several callers of one pace take turns.
 pub struct PacedScan<J> {
     journal: Arc<J>,
     pace: Arc<ReadPace>,
@@ -47,45 +43,19 @@ impl<J> PacedScan<J> {
     }
 }
 
-#[async_trait]
-impl<J: Journal> Journal for PacedScan<J> {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.pace.take(self.journal.history_of(partition)).await
+impl<J: Journal> JournalDecorator for PacedScan<J> {
+    type Inner = J;
+
+    fn inner(&self) -> &J {
+        &self.journal
     }
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.pace.take(self.journal.last_of(partition)).await
-    }
-
-    async fn append_to(
+    async fn around<T: Send>(
         &self,
-        partition: &PartitionKey,
-        line: StoredLine,
-    ) -> Result<Appended, StoreError> {
-        self.journal.append_to(partition, line).await
-    }
-}
-
-#[async_trait]
-impl<J: Journal> Scan for PacedScan<J> {
-    fn ordered(&self) -> bool {
-        self.journal.ordered()
-    }
-
-    async fn size(&self) -> Result<Option<u64>, StoreError> {
-        self.journal.size().await
-    }
-
-    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
-        self.journal.segments(count).await
-    }
-
-    async fn page(
-        &self,
-        segment: &Segment,
-        after: Option<&ScanPosition>,
-    ) -> Result<Scanned, StoreError> {
-        self.pace.take(self.journal.page(segment, after)).await
+        _: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.pace.take(call).await
     }
 }
 

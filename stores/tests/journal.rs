@@ -11,7 +11,7 @@ use ledger::reservations::MemoryReservations;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
-use ledger::testing::{Faults, FaultyJournal, absences, reservations};
+use ledger::testing::{Faults, Faulty, absences, reservations};
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
@@ -21,8 +21,8 @@ async fn sqlite(folder: &TempDir) -> Arc<SqliteJournal> {
 }
 
 /// Memory, with faults in half of all calls.
-fn faulty(seed: u64) -> Arc<FaultyJournal<Arc<MemoryJournal>>> {
-    Arc::new(FaultyJournal::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
+fn faulty(seed: u64) -> Arc<Faulty<MemoryJournal, Faults>> {
+    Arc::new(Faulty::new(Arc::default(), Arc::new(Faults::new(seed, 500, 0))))
 }
 
 #[tokio::test(flavor = "multi_thread")]

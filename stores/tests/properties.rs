@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use async_trait::async_trait;
 use chrono::DateTime;
 use ledger::asset::{
     Asset, Command, Declaration, Event, ObservedObject, PinnedVersion, Reason, UploadKind, decide,
@@ -15,7 +15,7 @@ use ledger::chain::Hash;
 use ledger::error::StoreError;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, PartitionKey, Tenant};
-use ledger::journal::{Appended, Journal, MemoryJournal};
+use ledger::journal::{Appended, Journal, JournalDecorator, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion};
 use ledger::record::{Cause, CommandId, EventRecord, EventSource, StoredLine};
 use ledger::service::{Caller, LedgerService, Refusal};
@@ -24,6 +24,8 @@ use proptest::prelude::*;
 use stores::SqliteJournal;
 use stores::sqlite::OpenMode;
 use tempfile::TempDir;
+
+const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/events");
 
 /// The possible actions on an asset.
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +61,11 @@ struct Twice {
     appends: AtomicU64,
 }
 
-#[async_trait]
-impl Journal for Twice {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history_of(partition).await
-    }
+impl JournalDecorator for Twice {
+    type Inner = MemoryJournal;
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last_of(partition).await
+    fn inner(&self) -> &MemoryJournal {
+        &self.journal
     }
 
     async fn append_to(
@@ -82,8 +81,6 @@ impl Journal for Twice {
     }
 }
 
-ledger::scan_by_field!(Twice, journal);
-
 /// One asset, and its objects.
 struct World {
     service: LedgerService,
@@ -97,6 +94,7 @@ fn caller(request: &str) -> Caller {
         actor: "anonymous".into(),
         source: EventSource::Api,
         request: request.into(),
+        own_only: false,
     }
 }
 
@@ -320,16 +318,25 @@ fn any_event() -> impl Strategy<Value = Event> {
     let maybe = || prop::option::of(any::<String>());
     let tags = prop::collection::btree_map(text(), text(), 0..4);
     prop_oneof![
-        (any::<bool>(), maybe(), maybe(), any::<Option<u64>>(), maybe(), tags).prop_map(declared),
-        (text(), any::<u64>(), maybe(), text()).prop_map(|(version_id, size, sha256, etag)| {
+        1 => (any::<bool>(), maybe(), maybe(), any::<Option<u64>>(), maybe(), tags)
+            .prop_map(declared),
+        1 => (text(), any::<u64>(), maybe(), text()).prop_map(|(version_id, size, sha256, etag)| {
             Event::Received(ObjectVersion { version_id, size, sha256, etag })
         }),
-        maybe().prop_map(|reason| Event::SoftDeleted { reason }),
-        Just(Event::Uploaded),
-        Just(Event::Restored),
-        Just(Event::PurgeRequested),
-        Just(Event::Purged),
+        1 => maybe().prop_map(|reason| Event::SoftDeleted { reason }),
+        4 => prop::sample::select(samples()),
     ]
+}
+
+/// An event of every form: those of the frozen samples.
+fn samples() -> Vec<Event> {
+    let files = fs::read_dir(SAMPLES).unwrap().map(|file| file.unwrap().path());
+    let lines = files.map(|file| fs::read_to_string(file).unwrap());
+    let events: Vec<_> = lines.map(|line| EventRecord::read(&line).unwrap().event).collect();
+    for kind in Event::KINDS {
+        assert!(events.iter().any(|event| event.kind() == kind), "{kind} has no sample");
+    }
+    events
 }
 
 type Fields =

@@ -11,8 +11,9 @@ use engine::{Engine, Tables};
 use ledger::asset::Event;
 use ledger::id::Key;
 use ledger::journal::MemoryJournal;
+use ledger::testing::{Faulty, InjectedFault};
 use projections::runner::ProjectionHint;
-use projections::testing::{self, Clock, FaultyViews, InjectedFault, Story};
+use projections::testing::{self, Clock, Story};
 use projections::views::MemoryViews;
 use projections::{Generations, Runner, Views};
 use stores::sqlite::OpenMode;
@@ -20,9 +21,9 @@ use stores::{DynamoViews, SqliteViews};
 use tempfile::TempDir;
 
 /// Fails calls in a pattern that combines all kinds of calls and of faults.
-fn faulty<T>(store: T) -> FaultyViews<T> {
+fn faulty<T>(store: T) -> Faulty<T> {
     let mut calls = 0;
-    FaultyViews::new(store, move |_| {
+    Faulty::planned(store, move |_| {
         calls += 1;
         match calls % 5 {
             1 => Some(InjectedFault::After),

@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 
-from . import life, pages, suites, trouble
+from . import keys, life, pages, suites, trouble
 from .caller import user
 from .emulator import ACCOUNT, Emulator
 from .saying import part, say
@@ -25,10 +25,11 @@ def run(emulator):
     trouble.stir(stack, alice, recorder)
     issuer = Issuer()
     tokens = Stack(emulator, "tokens").deploy(
-        JwtIssuer=issuer.url, JwtAudience=AUDIENCE, AllowedOrigins=pages.ORIGIN
+        Auth="jwt", JwtIssuer=issuer.url, JwtAudience=AUDIENCE, AllowedOrigins=pages.ORIGIN
     )
     walk(tokens, issuer)
     pages.walk(tokens)
+    keys.walk(Stack(emulator, "keys").deploy(**keys.trusting(issuer)), issuer)
     suites.run(emulator)
 
 

@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 
 GENESIS = "0" * 64
 TOMBSTONE = 8 * 86400
+# Partitions of the journal that are no assets.
+STREAMS = {"access"}
 STATES = {"soft_deleted": "DELETED", "purge_requested": "PURGING", "purged": "PURGED"}
 
 
@@ -23,6 +25,8 @@ def rows(items, shards=8):
     folded, broken = {}, {}
     for key, events in histories.items():
         tenant, _, asset = key.partition("#")
+        if asset in STREAMS:
+            continue
         try:
             row = fold(tenant, asset, sorted(events, key=lambda item: item["sk"]))
         except Broken as why:

@@ -72,7 +72,7 @@ def pins_are_there(stack, rows):
     """S3 has every pinned version, and no version of a purged asset."""
     s3, bucket = stack.emulator.client("s3"), stack.outputs["Bucket"]
     for asset, row in rows.items():
-        key = f"main/{asset}"
+        key = f"{row['pk'].partition('#')[0]}/{asset}"
         if row["state"] == "PURGED":
             left = s3.list_object_versions(Bucket=bucket, Prefix=key)
             if left.get("Versions") or left.get("DeleteMarkers"):

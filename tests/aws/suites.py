@@ -34,10 +34,10 @@ def tables(emulator):
     return {name for page in pages for name in page["TableNames"]}
 
 
-def cargo(*words, **environment):
+def cargo(*words, tests=TESTS, **environment):
     """The output of `cargo test`. It names the whole workspace, so that built crates are not built
     again."""
-    which = [word for test in TESTS for word in ("--test", test)]
+    which = [word for test in tests for word in ("--test", test)]
     done = subprocess.run(
         ["cargo", "test", "--workspace", "--locked", *which, *words], cwd=ROOT,
         env={**os.environ, **environment}, capture_output=True, text=True, check=False,

@@ -48,11 +48,13 @@ pub struct NewKey {
     pub name: KeyName,
     /// Its scopes.
     pub scopes: Scopes,
+    /// Whether it reaches only the assets that its lineage creates.
+    pub own_only: bool,
     /// Its end.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A key to be replaced. The replacement has the same name and scopes.
+/// A key to be replaced. The replacement has the same name and rights.
 #[derive(Debug, Clone, Copy)]
 pub struct Rotation {
     /// The replaced key.
@@ -82,6 +84,9 @@ pub enum AccessRejection {
     /// The tenant has the maximum number of live keys.
     #[error("the tenant has {LIVE_KEYS_MAX} live keys, the most it may have: revoke one first")]
     TooManyKeys,
+    /// The caller reaches only its own assets, and the key would reach all.
+    #[error("the key would reach all assets, and its maker reaches only its own: use own_only")]
+    Widened,
     /// A newer version of this program wrote what would be replaced.
     #[error("{0} that only a newer version of this program knows: use that version")]
     Newer(&'static str),
@@ -100,9 +105,11 @@ pub enum AccessRejection {
 }
 
 /// Decides the effect of a command: the event to append, or nothing if no change is needed.
+/// `own_only` is of the caller, who gives out no key that reaches more.
 pub(super) fn decide(
     access: Option<&TenantAccess>,
     command: &AccessCommand,
+    own_only: bool,
     now: DateTime<Utc>,
 ) -> Result<Option<AccessEvent>, AccessRejection> {
     use AccessCommand as C;
@@ -122,6 +129,9 @@ pub(super) fn decide(
         C::RotateKey(rotation) => Some(rotate(access, rotation, now)?),
         C::RevokeKey(id, reason) => revoke(access, *id, reason.as_ref(), now)?,
     };
+    if matches!(&event, Some(AccessEvent::KeyCreated(key)) if own_only && !key.own_only) {
+        return Err(AccessRejection::Widened);
+    }
     event.map(|event| has_room(access, &event).map(|()| event)).transpose()
 }
 
@@ -149,7 +159,7 @@ fn create(
     new: &NewKey,
     now: DateTime<Utc>,
 ) -> Result<AccessEvent, AccessRejection> {
-    let NewKey { id, secret_hash, name, scopes, expires_at } = new.clone();
+    let NewKey { id, secret_hash, name, scopes, own_only, expires_at } = new.clone();
     if scopes.is_empty() {
         return Err(InvalidField::new("scopes", "must have one scope at least").into());
     }
@@ -158,7 +168,7 @@ fn create(
     }
     allow_one_more(access, expires_at, now)?;
     let (name, replaces) = (name.as_str().to_owned(), None);
-    let created = KeyCreated { id, name, scopes, expires_at, secret_hash, replaces };
+    let created = KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, replaces };
     Ok(AccessEvent::KeyCreated(created))
 }
 
@@ -182,8 +192,8 @@ fn rotate(
     allow_one_more(access, expires_at, now)?;
     let ends_at = old.ends_at.map_or(now + grace, |end| end.min(now + grace));
     let replaces = Some(Replacement { id: replaced, ends_at });
-    let (name, scopes) = (old.name.clone(), old.scopes.clone());
-    let created = KeyCreated { id, name, scopes, expires_at, secret_hash, replaces };
+    let (name, scopes, own_only) = (old.name.clone(), old.scopes.clone(), old.own_only);
+    let created = KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, replaces };
     Ok(AccessEvent::KeyCreated(created))
 }
 

@@ -49,6 +49,8 @@ pub struct KeyCreated {
     pub name: String,
     /// Its scopes.
     pub scopes: Scopes,
+    /// Whether it reaches only the assets that its lineage creates.
+    pub own_only: bool,
     /// Its end, if it has one from the beginning.
     pub expires_at: Option<DateTime<Utc>>,
     /// The SHA-256 of the whole key.

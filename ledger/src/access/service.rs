@@ -42,6 +42,8 @@ pub struct KeyRequest {
     pub name: KeyName,
     /// Its scopes.
     pub scopes: Scopes,
+    /// Whether it reaches only the assets that its lineage creates.
+    pub own_only: bool,
     /// Its end.
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -114,15 +116,14 @@ impl AccessService {
         caller: &Caller,
         request: KeyRequest,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
-        let KeyRequest { name, scopes, expires_at } = request;
+        let KeyRequest { name, scopes, own_only, expires_at } = request;
         self.grant(caller, |id, secret_hash| {
-            let (name, scopes) = (name.clone(), scopes.clone());
-            AccessCommand::CreateKey(NewKey { id, secret_hash, name, scopes, expires_at })
+            AccessCommand::CreateKey(NewKey { id, secret_hash, name, scopes, own_only, expires_at })
         })
         .await
     }
 
-    /// Replaces a key by one with the same name and scopes. The replaced key ends after `grace`, or
+    /// Replaces a key by one with the same name and rights. The replaced key ends after `grace`, or
     /// at its own end if that is earlier.
     pub async fn rotate_key(
         &self,
@@ -170,7 +171,7 @@ impl AccessService {
             if !time::is_recordable(now) {
                 return Err(AccessRejection::OutOfTime.into());
             }
-            let Some(event) = decide(access, command, now)? else {
+            let Some(event) = decide(access, command, caller.own_only, now)? else {
                 let access = access.cloned().ok_or(AccessRejection::NoTenant)?;
                 return Ok((access, false));
             };

@@ -9,7 +9,7 @@ use super::event::{AccessEvent, KeyCreated, TenantLimits};
 use super::scope::Scopes;
 use crate::chain::Hash;
 use crate::id::Tenant;
-use crate::record::AccessRecord;
+use crate::record::{AccessRecord, KEY_ACTOR};
 
 /// The access of a tenant after its first `version` events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct GrantedKey {
     pub name: String,
     /// The key's scopes.
     pub scopes: Scopes,
+    /// Whether it reaches only the assets that its lineage created.
+    pub own_only: bool,
     /// The first key that this one replaces in the end, or itself.
     pub lineage: KeyId,
     /// The key's place in its lineage, from 1.
@@ -134,6 +136,7 @@ impl TenantAccess {
             id,
             name: created.name.clone(),
             scopes: created.scopes.clone(),
+            own_only: created.own_only,
             lineage,
             generation,
             secret_hash: created.secret_hash,
@@ -183,7 +186,7 @@ impl GrantedKey {
     /// The actor whatever the generation: the same after a rotation.
     #[must_use]
     pub fn subject(&self) -> String {
-        format!("key:{}", self.lineage)
+        format!("{KEY_ACTOR}{}", self.lineage)
     }
 
     fn end_by(&mut self, at: DateTime<Utc>) {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinSet;
 
@@ -18,10 +17,10 @@ use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{AccessStream, PartitionKey, Tenant};
 use crate::journal::scan::Chain;
-use crate::journal::{Appended, Journal, MemoryJournal};
+use crate::journal::{Appended, Journal, JournalDecorator, MemoryJournal};
 use crate::record::{AccessRecord, CanonicalLine, Cause, CommandId, EventSource, StoredLine};
 use crate::service::Caller;
-use crate::testing::{Chance, Faults, FaultyJournal, TestEffects};
+use crate::testing::{Chance, Faults, Faulty, TestEffects};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/access");
 
@@ -45,12 +44,21 @@ fn key(number: u64, replaces: Option<Replacement>) -> KeyCreated {
     let scopes = [Scope::Read, Scope::Admin].into_iter().collect();
     let name = format!("key {number}");
     let secret_hash = Hash::of(&number.to_be_bytes());
-    KeyCreated { id: id(number), name, scopes, expires_at: None, secret_hash, replaces }
+    KeyCreated {
+        id: id(number),
+        name,
+        scopes,
+        own_only: false,
+        expires_at: None,
+        secret_hash,
+        replaces,
+    }
 }
 
 fn new(number: u64) -> NewKey {
-    let KeyCreated { id, name, scopes, expires_at, secret_hash, .. } = key(number, None);
-    NewKey { id, secret_hash, name: KeyName::new(name).unwrap(), scopes, expires_at }
+    let KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, .. } = key(number, None);
+    let name = KeyName::new(name).unwrap();
+    NewKey { id, secret_hash, name, scopes, own_only, expires_at }
 }
 
 fn rotation(replaced: u64, grace: i64) -> Rotation {
@@ -87,7 +95,7 @@ fn folded(events: &[AccessEvent]) -> Option<TenantAccess> {
 
 fn given(events: &[AccessEvent]) -> impl Fn(AccessCommand) -> Outcome + use<> {
     let access = folded(events);
-    move |command| decide(access.as_ref(), &command, at(100))
+    move |command| decide(access.as_ref(), &command, false, at(100))
 }
 
 type Outcome = Result<Option<AccessEvent>, AccessRejection>;
@@ -198,6 +206,28 @@ fn a_replacement_has_the_same_scopes_and_ends_the_old_key() {
 }
 
 #[test]
+fn a_caller_of_its_own_assets_gives_out_no_key_that_reaches_more() {
+    let own = |number| NewKey { own_only: true, ..new(number) };
+    let owning = AccessEvent::KeyCreated(KeyCreated { own_only: true, ..key(2, None) });
+    let access = folded(&[AccessEvent::TenantCreated, created(1), owning]).unwrap();
+    let by = |own_only, command| decide(Some(&access), &command, own_only, at(100));
+    for (command, wide) in [
+        (AccessCommand::CreateKey(new(3)), true),
+        (AccessCommand::CreateKey(own(3)), false),
+        (AccessCommand::RotateKey(rotation(1, 60)), true),
+        (AccessCommand::RotateKey(rotation(2, 60)), false),
+    ] {
+        let Ok(Some(AccessEvent::KeyCreated(key))) = by(false, command.clone()) else {
+            panic!("{command:?}");
+        };
+        assert_eq!(key.own_only, !wide, "a replacement reaches what the replaced key did");
+        let refused = by(true, command.clone()).err();
+        assert_eq!(refused, wide.then_some(AccessRejection::Widened), "{command:?}");
+    }
+    assert!(by(true, AccessCommand::RevokeKey(id(1), None)).is_ok(), "it may end any");
+}
+
+#[test]
 fn an_end_only_moves_earlier_and_a_revoked_key_has_none_to_wait_for() {
     let ending = |seconds| {
         let expires_at = Some(at(seconds));
@@ -225,12 +255,12 @@ fn an_end_only_moves_earlier_and_a_revoked_key_has_none_to_wait_for() {
 fn a_full_stream_takes_only_what_ends_keys() {
     let mut access = folded(&[AccessEvent::TenantCreated, created(1)]).unwrap();
     access.version = 9_800;
-    let full = |command| decide(Some(&access), &command, at(100));
+    let full = |command| decide(Some(&access), &command, false, at(100));
     assert_eq!(full(AccessCommand::CreateKey(new(2))), Err(AccessRejection::Full));
     assert!(full(AccessCommand::RevokeKey(id(1), None)).is_ok());
     assert!(full(AccessCommand::Suspend(None)).is_ok());
     access.version = 10_000;
-    let full = decide(Some(&access), &AccessCommand::Suspend(None), at(100));
+    let full = decide(Some(&access), &AccessCommand::Suspend(None), false, at(100));
     assert_eq!(full, Err(AccessRejection::Full));
 }
 
@@ -263,9 +293,14 @@ fn every_sample_is_read_and_written_byte_for_byte() {
         let record = AccessRecord::read_line(&body).expect(&name);
         let canonical = CanonicalLine::of(&body).expect(&name);
         assert_eq!(canonical, CanonicalLine { body: body.clone(), limits: Ok(()) }, "{name}");
-        assert_eq!(name.split_once(".v1").unwrap().0, record.event.kind());
-        assert_eq!((record.line().unwrap().body, record.within_limits()), (body, Ok(())), "{name}");
+        assert_eq!(name.split_once(".v").unwrap().0, record.event.kind());
+        let written = record.line().unwrap().body;
+        let older = name.starts_with("key_created.v1");
+        assert_eq!(written == body, !older, "{name}: only the newest schema is written");
+        assert_eq!(AccessRecord::read_line(&written).unwrap(), record, "{name}");
+        assert_eq!(record.within_limits(), Ok(()), "{name}");
     }
+    assert!(samples().contains_key("key_created.v2"), "each schema has a sample");
     for kind in AccessEvent::KINDS {
         assert!(samples().contains_key(&format!("{kind}.v1")), "{kind} has no sample");
     }
@@ -275,11 +310,12 @@ fn every_sample_is_read_and_written_byte_for_byte() {
 fn the_samples_are_one_stream() {
     let history = AccessHistory::read(&tenant(), sampled()).unwrap().unwrap();
     let access = history.access();
-    assert_eq!((access.version, access.suspended), (7, false));
+    assert_eq!((access.version, access.suspended), (8, false));
     assert_eq!((access.limits.declared_only, access.limits.url_seconds), (true, Some(600)));
-    let keys: Vec<_> = access.keys.values().map(|key| (key.actor(), key.revoked)).collect();
+    let keys = access.keys.values().map(|key| (key.actor(), key.revoked, key.own_only));
     let actor = |generation| format!("key:5bf8a4d0c1e27f36/{generation}");
-    assert_eq!(keys, [(actor(2), false), (actor(1), true)]);
+    let all = [(actor(2), false, false), (actor(3), false, true), (actor(1), true, false)];
+    assert_eq!(keys.collect::<Vec<_>>(), all);
     assert!(AccessHistory::read(&Tenant::default(), sampled()).is_err(), "another tenant's");
     assert!(AccessHistory::read(&tenant(), sampled().split_off(1)).is_err(), "a part");
 }
@@ -326,7 +362,8 @@ struct Counted {
     lasts: AtomicU64,
     away: AtomicU64,
     lose_a_reply: AtomicU64,
-    empty: AtomicU64,
+    restored: AtomicBool,
+    earlier: MemoryJournal,
 }
 
 impl Counted {
@@ -344,19 +381,24 @@ impl Counted {
     }
 }
 
-#[async_trait]
-impl Journal for Counted {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.reach(&self.histories).await?;
-        self.journal.history_of(partition).await
+impl JournalDecorator for Counted {
+    type Inner = MemoryJournal;
+
+    fn inner(&self) -> &MemoryJournal {
+        if self.restored.load(Ordering::Relaxed) { &self.earlier } else { &self.journal }
     }
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.reach(&self.lasts).await?;
-        if self.empty.load(Ordering::Relaxed) > 0 {
-            return Ok(None);
+    async fn around<T: Send>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        match method {
+            "history" => self.reach(&self.histories).await?,
+            "last" => self.reach(&self.lasts).await?,
+            _ => {}
         }
-        self.journal.last_of(partition).await
+        call.await
     }
 
     async fn append_to(
@@ -372,8 +414,6 @@ impl Journal for Counted {
     }
 }
 
-crate::scan_by_field!(Counted, journal);
-
 struct AccessWorld {
     journal: Arc<Counted>,
     effects: Arc<TestEffects>,
@@ -383,7 +423,8 @@ struct AccessWorld {
 impl AccessWorld {
     fn new() -> Self {
         let (actor, request) = ("cli:ann".to_owned(), "r".to_owned());
-        let caller = Caller { tenant: tenant(), actor, source: EventSource::Cli, request };
+        let (tenant, source, own_only) = (tenant(), EventSource::Cli, false);
+        let caller = Caller { tenant, actor, source, request, own_only };
         let effects = Arc::new(TestEffects::seeded(1));
         Self { journal: Arc::default(), effects, caller }
     }
@@ -404,7 +445,7 @@ impl AccessWorld {
 
     async fn created(&self, service: &AccessService) -> ApiKey {
         let name = KeyName::new("one".into()).unwrap();
-        let request = KeyRequest { name, scopes: Scopes::all(), expires_at: None };
+        let request = KeyRequest { name, scopes: Scopes::all(), own_only: false, expires_at: None };
         service.create_key(&self.caller, request).await.unwrap().0
     }
 }
@@ -526,7 +567,7 @@ async fn a_journal_that_was_restored_to_an_earlier_time_is_believed_as_it_is() {
     let world = AccessWorld::new();
     let (service, key) = world.begun().await;
     assert!(accepts(&service, &key).await);
-    world.journal.empty.store(1, Ordering::Relaxed);
+    world.journal.restored.store(true, Ordering::Relaxed);
     tokio::time::advance(Duration::from_secs(10)).await;
     for _ in 0..9 {
         assert!(!accepts(&service, &key).await);
@@ -621,7 +662,7 @@ async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance)
     for _ in 0..12 {
         tokio::time::sleep(Duration::from_millis(chance.below(4_000))).await;
         let name = KeyName::new("one".into()).unwrap();
-        let request = KeyRequest { name, scopes: Scopes::all(), expires_at: None };
+        let request = KeyRequest { name, scopes: Scopes::all(), own_only: false, expires_at: None };
         match (chance.below(3), chance.pick(&deeds.given).cloned()) {
             (0, Some(key)) => {
                 let revoke = AccessCommand::RevokeKey(key.id, None);
@@ -658,7 +699,7 @@ async fn whatever_fails_an_ended_key_stays_ended_and_the_stream_is_whole() {
         let (service, _) = world.begun().await;
         let faults = Arc::new(Faults::new(seed, 250, 40));
         let process = || {
-            let journal = Arc::new(FaultyJournal::new(world.journal.clone(), faults.clone()));
+            let journal = Arc::new(Faulty::new(world.journal.clone(), faults.clone()));
             Arc::new(AccessService::new(journal, world.effects.clone()))
         };
         let processes: Vec<_> = (0..3).map(|_| process()).collect();

@@ -22,6 +22,8 @@ pub struct Asset {
     pub created_at: DateTime<Utc>,
     /// The time of the last event.
     pub updated_at: DateTime<Utc>,
+    /// The subject who created it. Only a row of an older version of this program has none.
+    pub owner: Option<String>,
     /// The declaration of the file.
     pub declared: Declaration,
     /// The version of the object that is the asset's content.
@@ -101,6 +103,7 @@ impl Asset {
             head: hash,
             created_at: record.at,
             updated_at: record.at,
+            owner: Some(record.cause.subject().to_owned()),
             declared: declared.clone(),
             pin: None,
             confirmed: false,

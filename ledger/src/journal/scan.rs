@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::id::{Key, PartitionKey};
+use crate::journal::JournalDecorator;
 use crate::record::{self, StoredLine};
 
 /// The journal as a whole.
@@ -44,6 +45,29 @@ pub trait Scan: Send + Sync {
         segment: &Segment,
         after: Option<&ScanPosition>,
     ) -> Result<Scanned, StoreError>;
+}
+
+#[async_trait]
+impl<D: JournalDecorator> Scan for D {
+    fn ordered(&self) -> bool {
+        self.inner().ordered()
+    }
+
+    async fn size(&self) -> Result<Option<u64>, StoreError> {
+        self.inner().size().await
+    }
+
+    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
+        self.around("segments", self.inner().segments(count)).await
+    }
+
+    async fn page(
+        &self,
+        segment: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
+        JournalDecorator::page(self, segment, after).await
+    }
 }
 
 /// A part of a journal.

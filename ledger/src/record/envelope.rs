@@ -119,7 +119,8 @@ impl<'a> StoredEnvelope<'a> {
 }
 
 impl EventSource {
-    const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Cli, Self::Reconcile];
+    /// Every source that this program writes.
+    pub const ALL: [Self; 4] = [Self::Api, Self::S3, Self::Cli, Self::Reconcile];
 
     /// The source of a stored name. Names have no schema number: a newer program may have more.
     pub(super) fn read(name: &str) -> Self {

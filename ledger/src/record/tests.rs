@@ -214,3 +214,20 @@ fn the_same_sight_is_the_same_command_and_another_is_not() {
         assert_ne!(seen, other);
     }
 }
+
+#[test]
+fn a_subject_is_who_it_is_in_every_generation_and_whoever_acts() {
+    for (actor, expected) in [
+        ("key:5bf8a4d0c1e27f36/1", "key:5bf8a4d0c1e27f36"),
+        ("key:5bf8a4d0c1e27f36/20", "key:5bf8a4d0c1e27f36"),
+        ("key:5bf8a4d0c1e27f36/1;for=ann/b;act=c", "key:5bf8a4d0c1e27f36"),
+        ("https://id.example/a|ann/7", "https://id.example/a|ann/7"),
+        ("https://id.example/a|ann;act=bob;act=x", "https://id.example/a|ann"),
+        ("https://id.example/a|ann;for=bob", "https://id.example/a|ann;for=bob"),
+        ("arn:aws:sts::1:assumed-role/r/s", "arn:aws:sts::1:assumed-role/r/s"),
+        ("cli:key:1/2", "cli:key:1/2"),
+        ("anonymous", "anonymous"),
+    ] {
+        assert_eq!(subject(actor), expected);
+    }
+}

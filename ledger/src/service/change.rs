@@ -72,17 +72,8 @@ impl Answered {
 }
 
 impl LedgerService {
-    /// Creates an asset. One write and no read: the id is new, so there is no history to read.
-    pub async fn create(
-        &self,
-        caller: &Caller,
-        declaration: Declaration,
-    ) -> Result<History, Refusal> {
-        Ok(self.create_once(caller, declaration, None).await?.history)
-    }
-
-    /// Creates an asset, once for each idempotency key. The key costs one more write before: it
-    /// reserves the id.
+    /// Creates an asset. One write and no read: the id is new, so there is no history to read. With
+    /// an idempotency key, it is created once, and one more write before reserves the id.
     ///
     /// # Errors
     /// [`Refusal::Reused`] for a key of another declaration.
@@ -193,47 +184,6 @@ impl LedgerService {
         let (intent, looked) = (Intent::Look(AbsenceProof::Time), &mut Reconciled::default());
         let done = self.drive(caller, asset, None, &intent, None, looked).await?;
         Ok(Answered { replayed: requested.replayed && looked.recorded == 0, ..done })
-    }
-
-    /// Confirms an upload.
-    pub async fn confirm(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-    ) -> Result<History, Refusal> {
-        Ok(self.change(caller, asset, expected, AssetChange::Confirm, None).await?.history)
-    }
-
-    /// Hides an asset.
-    pub async fn delete(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-        reason: Option<Reason>,
-    ) -> Result<History, Refusal> {
-        Ok(self.change(caller, asset, expected, AssetChange::Delete(reason), None).await?.history)
-    }
-
-    /// Restores a deleted asset.
-    pub async fn restore(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-    ) -> Result<History, Refusal> {
-        Ok(self.change(caller, asset, expected, AssetChange::Restore, None).await?.history)
-    }
-
-    /// Destroys the bytes of a deleted asset.
-    pub async fn purge(
-        &self,
-        caller: &Caller,
-        asset: AssetId,
-        expected: Option<u64>,
-    ) -> Result<History, Refusal> {
-        Ok(self.change(caller, asset, expected, AssetChange::Purge, None).await?.history)
     }
 }
 

@@ -34,7 +34,8 @@ impl LedgerService {
     ) -> Result<Answered, Refusal> {
         let fresh = || CommandId::fresh(self.effects.random());
         let (own, key) = (repeatable.map_or_else(fresh, RepeatableCommand::id), caller.key(asset));
-        let mut history = self.history(&key).await?.ok_or(Rejection::NotFound)?;
+        let reached = self.history(&key).await?.filter(|history| caller.reaches(history.asset()));
+        let mut history = reached.ok_or(Rejection::NotFound)?;
         if let Some(quarantine) = &self.quarantine
             && quarantine.holds(&key).await?
         {

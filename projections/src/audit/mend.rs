@@ -21,7 +21,7 @@ use crate::generations::Generations;
 use crate::rows::Rows;
 use crate::runner::{ProjectedAsset, Runner};
 use crate::totals::TenantSums;
-use crate::views::{Parked, PutOutcome, Views};
+use crate::views::{Parked, PutOutcome};
 
 /// Rebuilds rows, one asset at a time.
 #[derive(Clone)]
@@ -277,7 +277,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Clock, Story};
-    use crate::views::MemoryViews;
+    use crate::views::{MemoryViews, Views};
 
     /// Repairs a row beside the first `events` of a story; returns the result and the row.
     async fn mended(events: usize, row: Option<Asset>) -> (Mended, Option<Asset>) {

@@ -6,9 +6,10 @@ use ledger::asset::{Asset, AssetStatus};
 use ledger::error::StoreErrorKind;
 use ledger::id::Tenant;
 use ledger::journal::{Journal, MemoryJournal};
+use ledger::testing::{Faulty, InjectedFault};
 
 use crate::reader::Reader;
-use crate::testing::{FaultyViews, InjectedFault, Story};
+use crate::testing::Story;
 use crate::views::{ListQuery, MemoryViews, Views};
 
 struct World {
@@ -93,7 +94,7 @@ async fn an_asset_that_has_no_history_that_can_be_read_is_left_out_and_the_other
 #[tokio::test]
 async fn a_journal_that_is_away_is_worth_another_try() {
     let world = world().await;
-    let away = FaultyViews::new(MemoryJournal::default(), |_| Some(InjectedFault::Before));
+    let away = Faulty::planned(MemoryJournal::default(), |_| Some(InjectedFault::Before));
     let reader = Reader::new(Arc::new(away), world.views.clone());
     let error = reader.list(&query(None, 9)).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unavailable);

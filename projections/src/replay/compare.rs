@@ -19,7 +19,6 @@ use super::{Phase, Replay, ReplayError};
 use crate::rows::{Rows, StoredRow};
 use crate::runner::{ProjectedAsset, Runner};
 use crate::totals::TenantSums;
-use crate::views::Views;
 
 /// Assets that are named; the rest is counted.
 const NAMED: usize = 20;

@@ -19,7 +19,7 @@ use super::{Phase, Replay, ReplayError};
 use crate::generations::{BrokenHistory, ReplayProgress, SegmentProgress};
 use crate::row::expires_at;
 use crate::rows::Rows;
-use crate::views::{Parked, Views};
+use crate::views::Parked;
 
 /// Assets between two saved positions.
 const BATCH: usize = 256;

@@ -2,20 +2,19 @@
 
 use std::sync::Mutex;
 
-use async_trait::async_trait;
 use ledger::chain::Hash;
 use ledger::error::StoreErrorKind;
-use ledger::id::PartitionKey;
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
-use ledger::journal::{Appended, MemoryJournal, Scan};
+use ledger::journal::{JournalDecorator, MemoryJournal, Scan};
 use ledger::record::StoredLine;
+use ledger::testing::{Faulty, InjectedFault};
 use tokio::sync::watch;
 
 use super::Difference as D;
 use super::*;
 use crate::generations::GenerationList;
 use crate::runner::{ProjectionHint, Runner};
-use crate::testing::{Clock, FaultyViews, InjectedFault, Story};
+use crate::testing::{Clock, Story};
 use crate::totals::{Totals, Usage};
 use crate::views::{ListQuery, MemoryViews, PutOutcome, Views};
 
@@ -265,10 +264,11 @@ struct Stopping {
     read: Mutex<Vec<Option<ScanPosition>>>,
 }
 
-#[async_trait]
-impl Scan for Stopping {
-    async fn segments(&self, count: u32) -> Result<Vec<Segment>, StoreError> {
-        self.journal.segments(count).await
+impl JournalDecorator for Stopping {
+    type Inner = MemoryJournal;
+
+    fn inner(&self) -> &MemoryJournal {
+        &self.journal
     }
 
     async fn page(
@@ -286,25 +286,6 @@ impl Scan for Stopping {
             self.stop.send_replace(true);
         }
         self.journal.page(of, after).await
-    }
-}
-
-#[async_trait]
-impl Journal for Stopping {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history_of(partition).await
-    }
-
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last_of(partition).await
-    }
-
-    async fn append_to(
-        &self,
-        partition: &PartitionKey,
-        line: StoredLine,
-    ) -> Result<Appended, StoreError> {
-        self.journal.append_to(partition, line).await
     }
 }
 
@@ -461,7 +442,7 @@ async fn stores_that_fail_for_a_while_are_asked_again() {
     };
     let stories: Vec<_> = (1..=600).map(story).collect();
     let world = World::with(&stories).await;
-    let table = Arc::new(FaultyViews::new(MemoryViews::default(), plan));
+    let table = Arc::new(Faulty::planned(MemoryViews::default(), plan));
     let mut replay = world.replay();
     replay.table = table.clone();
     switched(replay.run().await);
@@ -481,7 +462,7 @@ async fn an_answer_that_is_lost_changes_nothing_twice() {
     let list = world.list().await;
     assert!(table.replace(&GenerationList::default(), &list).await.unwrap());
     let plan = move |name| if name == "replace" { once.take() } else { None };
-    replay.table = Arc::new(FaultyViews::new(table, plan));
+    replay.table = Arc::new(Faulty::planned(table, plan));
     assert_eq!(replay.roll_back().await.unwrap(), Generation::FIRST);
     assert_eq!(replay.table.generations().await.unwrap(), list.rolled_back().unwrap());
 }
@@ -491,7 +472,7 @@ async fn a_store_that_is_away_ends_it_and_the_next_goes_on() {
     let stories = [story(1)];
     let world = World::with(&stories).await;
     let mut replay = world.replay();
-    replay.table = Arc::new(FaultyViews::new(MemoryViews::default(), |name| {
+    replay.table = Arc::new(Faulty::planned(MemoryViews::default(), |name| {
         if name == "put" { Some(InjectedFault::Before) } else { None }
     }));
     let failed = replay.run().await;

@@ -14,7 +14,7 @@ use crate::generations::{
     BrokenHistory, Generation, GenerationList, Generations, ReplayProgress, SegmentProgress,
 };
 use crate::rows::Rows;
-use crate::views::{ListQuery, Parked, PutOutcome, Views};
+use crate::views::{ListQuery, Parked, PutOutcome};
 
 /// Enough rows for more than one page in every store.
 const MANY: u32 = 1_050;
@@ -60,15 +60,15 @@ async fn save(
     answer || !first_try && progress(table).await.as_ref() == Some(to)
 }
 
-async fn put(rows: &dyn Rows, asset: &Asset) -> (PutOutcome, bool) {
+async fn put(rows: &Arc<dyn Rows>, asset: &Asset) -> (PutOutcome, bool) {
     settle(async || rows.put(asset).await).await
 }
 
-async fn get(rows: &dyn Rows, key: &Key) -> Option<Asset> {
+async fn get(rows: &Arc<dyn Rows>, key: &Key) -> Option<Asset> {
     settle(async || rows.get(key).await).await.0
 }
 
-async fn parked(rows: &dyn Rows) -> Vec<AssetId> {
+async fn parked(rows: &Arc<dyn Rows>) -> Vec<AssetId> {
     let (parked, _) = settle(async || rows.parked(&Tenant::default(), 9).await).await;
     parked.iter().map(|parked| parked.key.asset).collect()
 }
@@ -80,7 +80,7 @@ fn three(table: &impl Generations) -> [Arc<dyn Rows>; 3] {
 }
 
 /// Every row of a tenant, by its part.
-async fn all(rows: &dyn Rows, tenant: &Tenant) -> BTreeMap<u8, Vec<(String, Asset)>> {
+async fn all(rows: &Arc<dyn Rows>, tenant: &Tenant) -> BTreeMap<u8, Vec<(String, Asset)>> {
     let mut parts = BTreeMap::new();
     for part in 0..rows.parts() {
         let (found, mut after) = (parts.entry(part).or_insert_with(Vec::new), None::<String>);
@@ -260,15 +260,15 @@ async fn a_row_is_erased_and_no_other(table: impl Generations) {
     let list = list(&table).await;
     let rows = table.rows(list.current);
     for story in [&one, &other] {
-        put(rows.as_ref(), &story.asset()).await;
+        put(&rows, &story.asset()).await;
     }
     let (part, id) = (rows.part_of(&one.key), one.key.asset.to_string());
     for _ in 0..2 {
         settle(async || rows.erase(&one.key.tenant, part, &id).await).await;
-        assert_eq!(get(rows.as_ref(), &one.key).await, None);
+        assert_eq!(get(&rows, &one.key).await, None);
     }
-    assert_eq!(get(rows.as_ref(), &other.key).await, Some(other.asset()));
+    assert_eq!(get(&rows, &other.key).await, Some(other.asset()));
     // Nothing of it is left that could exclude an earlier version.
-    put(rows.as_ref(), &one.at(1)).await;
-    assert_eq!(get(rows.as_ref(), &one.key).await, Some(one.at(1)));
+    put(&rows, &one.at(1)).await;
+    assert_eq!(get(&rows, &one.key).await, Some(one.at(1)));
 }

@@ -26,6 +26,7 @@ pub async fn conformance<V: Views>(make: impl AsyncFn() -> V) {
     a_walk_goes_on_while_assets_are_added(make().await).await;
     a_list_of_a_state_is_of_what_is_shown(make().await).await;
     a_page_holds_what_was_asked_for(make().await).await;
+    a_list_of_an_owner_has_no_one_else_s(make().await).await;
     tombstones_hide_the_asset_and_keep_it_gone(make().await).await;
     expired_tombstones_may_go_and_nothing_else(make().await).await;
     tenants_do_not_see_each_other(make().await).await;
@@ -260,6 +261,48 @@ async fn a_list_of_a_state_is_of_what_is_shown(views: impl Views) {
     put(&views, &moved_on.asset()).await;
     let created = ListQuery { state: Some(S::Created), ..all(9) };
     assert_eq!(walk(&views, created).await, []);
+}
+
+async fn a_list_of_an_owner_has_no_one_else_s(views: impl Views) {
+    use AssetStatus as S;
+    let mut assets = Vec::new();
+    for nth in 0..24 {
+        let begun = Story::begin("main", nth);
+        let story = match nth % 6 {
+            0 => begun,
+            1 => begun.received(),
+            2 => begun.received().uploaded(),
+            3 => begun.received().deleted(),
+            4 => begun.received().deleted().then(Event::PurgeRequested),
+            _ => begun.received().deleted().purged(),
+        };
+        let owner = Some(["ann", "bob"][usize::from(nth % 4 > 1)].to_owned());
+        assets.push(Asset { owner, ..story.asset() });
+    }
+    for asset in &assets {
+        put(&views, asset).await;
+    }
+    let mut unowned = Story::begin("main", 99).received().asset();
+    unowned.owner = None;
+    put(&views, &unowned).await;
+    for owner in ["ann", "bob", "eve"] {
+        for state in [None, Some(S::Created), Some(S::Received), Some(S::Deleted)] {
+            let owner = Some(owner.to_owned());
+            let query = |limit| ListQuery { owner: owner.clone(), state, ..all(limit) };
+            let newest_first = assets.iter().rev().cloned();
+            let expected: Vec<_> = newest_first.filter(|asset| query(1).takes(asset)).collect();
+            for limit in [1, 2, 99] {
+                assert_eq!(walk(&views, query(limit)).await, expected, "{owner:?} {state:?}");
+            }
+            let unread = list(&views, &query(99)).await.unreadable;
+            let unread: Vec<_> = unread.into_iter().map(|row| row.asset).collect();
+            let may_be = state.is_none_or(|state| state == S::Received);
+            let expected = may_be.then_some(unowned.key.asset);
+            assert_eq!(unread, expected.into_iter().collect::<Vec<_>>(), "it may be anyone's");
+        }
+    }
+    assert_eq!(list(&views, &all(99)).await.unreadable, []);
+    assert!(walk(&views, all(99)).await.contains(&unowned), "others need no owner");
 }
 
 async fn a_page_holds_what_was_asked_for(views: impl Views) {

@@ -16,6 +16,7 @@ use super::{TenantFigures, TenantProjection, TenantSums, Totals};
 use crate::current::CurrentGeneration;
 use crate::generations::Generations;
 use crate::rows::Rows;
+use crate::views::ViewsDecorator as _;
 
 /// Tenants whose rows can be summed concurrently.
 const SUMS: usize = 8;
@@ -61,7 +62,7 @@ impl TotalsReader {
         projection: &dyn TenantProjection,
         tenant: &Tenant,
     ) -> Result<TenantFigures, StoreError> {
-        let rows = self.current.rows().await?;
+        let rows = self.current.inner().await?;
         let young = |row: &Totals| self.is_young(row, max_age).then(|| row.of(projection))?;
         if let Some(figures) = stored(&*rows, tenant).await?.as_ref().and_then(young) {
             return Ok(figures);
@@ -88,7 +89,7 @@ impl TotalsReader {
         projection: &dyn TenantProjection,
         tenant: Option<&Tenant>,
     ) -> Result<Vec<(Tenant, TenantFigures)>, StoreError> {
-        let rows = self.current.rows().await?;
+        let rows = self.current.inner().await?;
         let tenants = match tenant {
             Some(tenant) => BTreeSet::from([tenant.clone()]),
             None => rows.tenants().await?,
@@ -128,10 +129,11 @@ mod tests {
     use chrono::TimeDelta;
     use futures::future::join_all;
     use ledger::journal::MemoryJournal;
+    use ledger::testing::Faulty;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::testing::{Clock, FaultyViews, Story};
+    use crate::testing::{Clock, Story};
     use crate::totals::Usage;
     use crate::views::{MemoryViews, Views};
 
@@ -169,7 +171,7 @@ mod tests {
         let (table, pages) = (MemoryViews::default(), Arc::<AtomicU32>::default());
         table.put(&Story::begin("main", 1).asset()).await.unwrap();
         let counted = pages.clone();
-        let table = FaultyViews::new(table, move |name| {
+        let table = Faulty::planned(table, move |name| {
             counted.fetch_add(u32::from(name == "page"), Ordering::Relaxed);
             None
         });

@@ -133,7 +133,9 @@ impl Views for MemoryViews {
         let rows = tables.assets.get(&(self.generation, query.tenant.clone()));
         let Some(rows) = rows else { return Ok(AssetPage::default()) };
         let older = (Bound::Unbounded, query.after.map_or(Bound::Unbounded, Bound::Excluded));
+        let of_any = ListQuery { owner: None, ..query.clone() };
         let shown = |row: &ListedRow| match row {
+            ListedRow::Read(row) if row.owner.is_none() => of_any.takes(row),
             ListedRow::Read(row) => query.takes(row),
             ListedRow::Unreadable(_) => true,
         };
@@ -141,7 +143,7 @@ impl Views for MemoryViews {
             |(id, row): (&AssetId, &Asset)| ListedRow::of(*id, tables.read(self.generation, row));
         let newest_first = rows.range(older).rev().map(found).filter(shown);
         let more = newest_first.take(query.limit.saturating_add(1)).collect();
-        Ok(AssetPage::cut(more, query.limit))
+        Ok(AssetPage::cut(more, query))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use ledger::journal::Arrival;
 use ledger::objects::CurrentObject;
 use ledger::record::EventSource;
 use ledger::service::Refusal;
-use ledger::testing::FaultyJournal;
+use ledger::testing::Faulty;
 use ledger::testing::objects::Told;
 use projections::follower::JournalFollower;
 use projections::runner::ProjectionHint;
@@ -323,7 +323,7 @@ async fn follow<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V
 pub(crate) fn follower<J: SimulatedStore, V: SimulatedTable>(
     world: &Simulation<J, V>,
 ) -> JournalFollower {
-    let arrivals = FaultyJournal::new(world.journal.clone(), world.faults.clone());
+    let arrivals = Faulty::new(world.journal.clone(), world.faults.clone());
     JournalFollower::new(Arc::new(arrivals), Arc::new(world.table()), world.runner())
 }
 

@@ -12,12 +12,12 @@ use engine::{Engine, Fault, Tables};
 use ledger::StoreError;
 use ledger::history::History;
 use ledger::id::PartitionKey;
-use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
+use ledger::journal::{Appended, Arrival, Arrivals, Journal, JournalDecorator, MemoryJournal};
 use ledger::record::StoredLine;
 use ledger::testing::Chance;
 use projections::generations::{Generation, GenerationList, ReplayProgress};
 use projections::position::{Position, PositionCommit, Positions};
-use projections::views::{MemoryViews, PutOutcome, Views};
+use projections::views::{MemoryViews, PutOutcome};
 use projections::{Generations, Rows};
 use stores::DynamoJournal;
 use stores::DynamoLanes;
@@ -91,14 +91,11 @@ pub(crate) struct Arrived {
     order: Arc<MemoryJournal>,
 }
 
-#[async_trait]
-impl Journal for Arrived {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history_of(partition).await
-    }
+impl JournalDecorator for Arrived {
+    type Inner = DynamoJournal;
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last_of(partition).await
+    fn inner(&self) -> &DynamoJournal {
+        &self.journal
     }
 
     /// Continues if the caller crashes: a written event has arrived.
@@ -123,8 +120,6 @@ impl Journal for Arrived {
         tokio::spawn(append).await.unwrap()
     }
 }
-
-ledger::scan_by_field!(Arrived, journal);
 
 #[async_trait]
 impl Arrivals for Arrived {

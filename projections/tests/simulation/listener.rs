@@ -3,47 +3,17 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use ledger::StoreError;
-use ledger::testing::{Faults, FaultyJournal};
+use ledger::testing::Faulty;
 use projections::Feed as _;
-use projections::feed::{
-    Announcer, FeedEvent, FeedLane, FeedQuery, LaneEntry, LaneWrite, LanedFeed, Lanes,
-};
+use projections::feed::{Announcer, FeedEvent, FeedQuery, LanedFeed, Lanes};
 use projections::testing::walk;
 
 use crate::actors::{ROUNDS, pause};
 use crate::world::{SimulatedStore, SimulatedTable, Simulation};
 
-/// Lanes with a faulty connection.
-struct Distant {
-    lanes: Arc<dyn Lanes>,
-    faults: Arc<Faults>,
-}
-
-#[async_trait]
-impl Lanes for Distant {
-    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
-        self.faults.around(self.lanes.end(lane)).await
-    }
-
-    async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {
-        self.faults.around(self.lanes.put(lane, place)).await
-    }
-
-    async fn places(
-        &self,
-        lane: &FeedLane,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<LaneEntry>, StoreError> {
-        self.faults.around(self.lanes.places(lane, from, limit)).await
-    }
-}
-
 impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     fn distant(&self) -> Arc<dyn Lanes> {
-        Arc::new(Distant { lanes: self.lanes.clone(), faults: self.faults.clone() })
+        Arc::new(Faulty::new(self.lanes.clone(), self.faults.clone()))
     }
 
     /// An announcer that is independent of others.
@@ -88,7 +58,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
 /// Polls, and continues after its cursor.
 pub(crate) async fn listener<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
-    let journal = FaultyJournal::new(world.journal.clone(), world.faults.clone());
+    let journal = Faulty::new(world.journal.clone(), world.faults.clone());
     let feed = LanedFeed::new(world.distant(), Arc::new(journal));
     for _ in 0..ROUNDS {
         pause(&world, 15).await;

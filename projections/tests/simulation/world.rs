@@ -1,27 +1,19 @@
 //! The parts of a run: stores, faulty connections to them, and the observations.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use ledger::StoreError;
-use ledger::asset::Asset;
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 use ledger::journal::{Arrivals, Journal};
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
-use ledger::testing::{Chance, Faults, FaultyJournal, MemoryBucket, TestEffects};
+use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
 use projections::feed::{FeedCursor, Lanes};
-use projections::generations::{Generation, GenerationList, ReplayProgress};
-use projections::position::{Position, PositionCommit, Positions};
-use projections::rows::RowPage;
-use projections::totals::{StoredTotals, Totals};
-use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
+use projections::position::Positions;
 use projections::{CurrentGeneration, Generations, Reader, Rows, Runner};
 
 /// A journal with arrival order.
@@ -127,8 +119,8 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         let bucket = Arc::<MemoryBucket>::default();
         let tenant: Tenant = format!("seed-{seed}").parse().unwrap();
         let service = LedgerService::new(
-            Arc::new(FaultyJournal::new(journal.clone(), faults.clone())),
-            Arc::new(FaultyJournal::new(bucket.clone(), faults.clone())),
+            Arc::new(Faulty::new(journal.clone(), faults.clone())),
+            Arc::new(Faulty::new(bucket.clone(), faults.clone())),
             effects.clone(),
             "files",
         );
@@ -153,7 +145,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
     /// A runner with faulty ports.
     pub(crate) fn runner(&self) -> Runner {
-        let journal = FaultyJournal::new(self.journal.clone(), self.faults.clone());
+        let journal = Faulty::new(self.journal.clone(), self.faults.clone());
         let runner = Runner::new(Arc::new(journal), Arc::new(self.table()), self.effects.clone());
         runner.announcing(self.announcer())
     }
@@ -164,8 +156,8 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     }
 
     /// The read table with a faulty connection.
-    pub(crate) fn table(&self) -> Distant<V> {
-        Distant { views: self.views.clone(), faults: self.faults.clone() }
+    pub(crate) fn table(&self) -> Faulty<V, Faults> {
+        Faulty::new(self.views.clone(), self.faults.clone())
     }
 
     pub(crate) fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -182,7 +174,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
     pub(crate) fn caller(&self, source: EventSource) -> Caller {
         let (tenant, actor) = (self.tenant.clone(), "anonymous".into());
-        Caller { tenant, actor, source, request: "simulation".into() }
+        Caller { tenant, actor, source, request: "simulation".into(), own_only: false }
     }
 
     /// The history in the journal, without faults.
@@ -218,134 +210,5 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
         let outcome = outcome.await;
         self.seen().crashes += u64::from(outcome.is_none());
         outcome
-    }
-}
-
-/// A read table, or one generation of it, with a faulty connection.
-pub(crate) struct Distant<V: ?Sized> {
-    views: Arc<V>,
-    faults: Arc<Faults>,
-}
-
-#[async_trait]
-impl<V: Generations> Generations for Distant<V> {
-    async fn generations(&self) -> Result<GenerationList, StoreError> {
-        self.faults.around(self.views.generations()).await
-    }
-
-    async fn replace(
-        &self,
-        seen: &GenerationList,
-        list: &GenerationList,
-    ) -> Result<bool, StoreError> {
-        self.faults.around(self.views.replace(seen, list)).await
-    }
-
-    async fn progress(&self) -> Result<Option<ReplayProgress>, StoreError> {
-        self.faults.around(self.views.progress()).await
-    }
-
-    async fn save(
-        &self,
-        seen: Option<&ReplayProgress>,
-        to: &ReplayProgress,
-    ) -> Result<bool, StoreError> {
-        self.faults.around(self.views.save(seen, to)).await
-    }
-
-    fn rows(&self, of: Generation) -> Arc<dyn Rows> {
-        Arc::new(Distant { views: self.views.rows(of), faults: self.faults.clone() })
-    }
-
-    async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
-        self.faults.around(self.views.remove(generation)).await
-    }
-}
-
-#[async_trait]
-impl Rows for Distant<dyn Rows> {
-    fn parts(&self) -> u8 {
-        self.views.parts()
-    }
-
-    async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
-        self.faults.around(self.views.tenants()).await
-    }
-
-    async fn page(
-        &self,
-        tenant: &Tenant,
-        part: u8,
-        after: Option<&str>,
-    ) -> Result<RowPage, StoreError> {
-        self.faults.around(self.views.page(tenant, part, after)).await
-    }
-
-    fn part_of(&self, key: &Key) -> u8 {
-        self.views.part_of(key)
-    }
-
-    async fn erase(&self, tenant: &Tenant, part: u8, id: &str) -> Result<(), StoreError> {
-        self.faults.around(self.views.erase(tenant, part, id)).await
-    }
-
-    async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
-        self.faults.around(self.views.totals(tenant)).await
-    }
-
-    async fn put_totals(&self, tenant: &Tenant, row: &Totals) -> Result<PutOutcome, StoreError> {
-        self.faults.around(self.views.put_totals(tenant, row)).await
-    }
-}
-
-#[async_trait]
-impl Views for Distant<dyn Rows> {
-    async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
-        self.faults.around(self.views.get(key)).await
-    }
-
-    async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
-        self.faults.around(self.views.put(asset)).await
-    }
-
-    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
-        self.faults.around(self.views.put_checked(history)).await
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
-        self.faults.around(self.views.list(query)).await
-    }
-
-    async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
-        self.faults.around(self.views.park(parked)).await
-    }
-
-    async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        self.faults.around(self.views.parked(tenant, limit)).await
-    }
-
-    async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
-        self.faults.around(self.views.let_go(parked)).await
-    }
-
-    async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        self.faults.around(self.views.sweep(now)).await
-    }
-}
-
-#[async_trait]
-impl<V: Positions> Positions for Distant<V> {
-    async fn load(&self) -> Result<Position, StoreError> {
-        self.faults.around(self.views.load()).await
-    }
-
-    async fn commit(
-        &self,
-        generations: &[Generation],
-        histories: &[History],
-        from: &Position,
-        to: &Position,
-    ) -> Result<PositionCommit, StoreError> {
-        self.faults.around(self.views.commit(generations, histories, from, to)).await
     }
 }

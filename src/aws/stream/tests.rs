@@ -9,9 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ledger::error::{StoreError, StoreErrorKind};
 use ledger::journal::{Journal, MemoryJournal};
+use ledger::testing::{Faulty, InjectedFault};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use projections::runner::ProjectionHint;
-use projections::testing::{Clock, FaultyViews, InjectedFault, Story};
+use projections::testing::{Clock, Story};
 use projections::views::MemoryViews;
 use projections::{Runner, Views};
 use serde_dynamo::Item;
@@ -113,7 +114,7 @@ impl JournalInventory for Keys {
 struct World {
     stream: Arc<Scripted>,
     journal: Arc<MemoryJournal>,
-    views: Arc<FaultyViews<MemoryViews>>,
+    views: Arc<Faulty<MemoryViews>>,
     stories: Vec<Story>,
     follower: StreamFollower,
 }
@@ -128,7 +129,7 @@ async fn world_with(
     fault: impl FnMut(&'static str) -> Option<InjectedFault> + Send + 'static,
 ) -> World {
     let (stream, journal) = (Arc::new(Scripted::default()), Arc::new(MemoryJournal::default()));
-    let views = Arc::new(FaultyViews::new(MemoryViews::default(), fault));
+    let views = Arc::new(Faulty::planned(MemoryViews::default(), fault));
     let stories: Vec<_> =
         (1..=stories).map(|nth| Story::begin("main", nth).received().uploaded()).collect();
     for story in &stories {
@@ -141,7 +142,7 @@ async fn world_with(
 fn follower(
     stream: &Arc<Scripted>,
     journal: &Arc<MemoryJournal>,
-    views: &Arc<FaultyViews<MemoryViews>>,
+    views: &Arc<Faulty<MemoryViews>>,
     stories: &[Story],
 ) -> StreamFollower {
     let clock = Arc::new(Clock::default());

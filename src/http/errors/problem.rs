@@ -134,6 +134,13 @@ impl Problem {
         Self { scope: Some(scope), ..Self::new(Code::ScopeMissing, detail) }
     }
 
+    /// The caller reaches only its own assets, and this tells of all.
+    pub(crate) fn own_only() -> Self {
+        let detail = "this tells of the whole tenant, and this credential reaches only the assets \
+            that it created";
+        Self::new(Code::OwnOnlyForbidden, detail)
+    }
+
     /// A quota of the tenant would be exceeded.
     pub(crate) fn quota(quota: QuotaExceeded) -> Self {
         let QuotaExceeded { name, limit, used, .. } = &quota;
@@ -190,6 +197,7 @@ impl Problem {
             R::Invalid(invalid) => return invalid.into(),
             R::KeyEnded(_) => Code::KeyEnded,
             R::TooManyKeys => Code::KeyLimit,
+            R::Widened => Code::KeyWidened,
             R::Newer(_) => Code::EventUnknown,
             R::Full => Code::AccessFull,
             R::OutOfTime => Code::AccessOutOfTime,

@@ -22,7 +22,8 @@ impl Actor {
             return Self(name.into());
         }
         let hash = Hash::of(name.as_bytes()).to_string();
-        let visible = name.chars().filter(char::is_ascii_graphic);
+        // Without `;`: what is cut here never looks like a suffix of an actor.
+        let visible = name.chars().filter(|c| c.is_ascii_graphic() && *c != ';');
         let mut cut: String = visible.take(LENGTH_MAX - MARK - 1).collect();
         cut.push('~');
         cut.push_str(&hash[..MARK]);

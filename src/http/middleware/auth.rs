@@ -13,6 +13,7 @@ use ledger::id::Tenant;
 use super::actor::Actor;
 use super::rate::CallerRates;
 use crate::http::errors::{Code, Problem};
+use crate::http::iam::IamGrants;
 use crate::http::principal::{AuthMethod, AuthMode, Principal};
 use crate::jwt::{TokenFlaw, TokenVerifier};
 
@@ -34,8 +35,8 @@ pub(crate) const OPEN: [&str; 6] =
 /// drives the router sets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GatewayCaller {
-    /// A caller with a name.
-    Named(Actor, AuthMethod),
+    /// A caller with a name: the whole, which an event may record cut.
+    Named(String, AuthMethod),
     /// A caller who was authorized without a name.
     Nameless,
 }
@@ -49,6 +50,8 @@ pub(crate) struct Gate {
     pub(crate) access: Arc<AccessService>,
     /// Checks tokens; without, no issuer is trusted.
     pub(crate) tokens: Option<Arc<TokenVerifier>>,
+    /// What callers with a signature of IAM may do; without, everything to the home tenant.
+    pub(crate) iam: Option<Arc<IamGrants>>,
     /// The rate limit of callers, if there is one.
     pub(crate) rates: Option<Arc<CallerRates>>,
 }
@@ -133,8 +136,8 @@ impl Gate {
 
     /// The home tenant need not have been created: without, it has no limits.
     async fn of_gateway(&self, gateway: Option<GatewayCaller>) -> Result<Principal, Problem> {
-        let (actor, method) = match gateway {
-            Some(GatewayCaller::Named(actor, method)) => (actor, method),
+        let (name, method) = match gateway {
+            Some(GatewayCaller::Named(name, method)) => (name, method),
             Some(GatewayCaller::Nameless) => {
                 // Recording such callers as `anonymous` would hide them from an auditor.
                 let detail = "whoever let you in did not say who you are; a token needs iss and \
@@ -146,15 +149,35 @@ impl Gate {
                 return Err(Problem::new(Code::CredentialMissing, detail));
             }
         };
-        let mut principal = Principal::unlimited(actor, self.home.clone(), method);
-        let home =
-            self.access.current(&self.home).await.map_err(|error| Problem::of_access(&error))?;
-        if let Some(access) = home {
-            refuse_suspended(&access)?;
-            principal.limits = access.limits.clone();
+        let grant = match &self.iam {
+            None => None,
+            Some(grants) => {
+                let grant = grants.of(&name).filter(|_| method == AuthMethod::Iam);
+                Some(grant.ok_or_else(unlisted)?)
+            }
+        };
+        let tenant = grant.map_or(&self.home, |grant| &grant.tenant);
+        let mut principal = Principal::unlimited(Actor::new(&name), tenant.clone(), method);
+        if let Some(grant) = grant {
+            principal.scopes = grant.scopes.clone();
+        }
+        let access = self.access.current(tenant).await;
+        match access.map_err(|error| Problem::of_access(&error))? {
+            Some(access) => {
+                refuse_suspended(&access)?;
+                principal.limits = access.limits.clone();
+            }
+            None if *tenant != self.home => return Err(unlisted()),
+            None => {}
         }
         Ok(principal)
     }
+}
+
+fn unlisted() -> Problem {
+    let detail = "this caller is not on the list of those who may call, or its tenant was not \
+        created; `aws sts get-caller-identity` tells its ARN";
+    Problem::new(Code::CallerUnlisted, detail)
 }
 
 fn refuse_suspended(access: &TenantAccess) -> Result<(), Problem> {

@@ -7,6 +7,7 @@ use ledger::asset::{
     CONTENT_TYPE_MAX, Event, FILENAME_MAX, REASON_MAX, SIZE_MAX, TAGS_BYTES_MAX, TAGS_MAX,
 };
 use ledger::idempotency::KEY_MAX;
+use ledger::record::EventSource;
 use serde_json::{Map, Value, json};
 
 use crate::http::errors::{Code, PROBLEM_JSON};
@@ -58,7 +59,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("Download", "asset_id", &id),
         ("Event", "hash", &hash),
         ("Event", "prev", &hash),
-        ("Event", "source", &json!({"enum": ["api", "s3", "cli", "reconcile"]})),
+        ("Event", "source", &open_names(&EventSource::ALL.map(EventSource::as_str))),
         ("Event", "version", &from_one),
         ("File", "sha256", &hash),
         ("Health", "status", &json!({"enum": ["ok", "ready"]})),
@@ -97,6 +98,11 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
             merge(body, &json!({"additionalProperties": false}));
         }
     }
+}
+
+/// A text with known values, to which a newer program may add others.
+fn open_names(known: &[&str]) -> Value {
+    json!({"anyOf": [{"enum": known}, {"type": "string"}]})
 }
 
 fn content_type() -> Value {
@@ -279,6 +285,8 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
     vec![
         if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
             .filter(|_| path != "/me"),
+        if_keyed(C::OwnOnlyForbidden, "this tells of the whole tenant")
+            .filter(|_| ["/usage", "/events", "/access"].contains(&path)),
         if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
         if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared")
             .filter(|_| method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)),
@@ -291,6 +299,19 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
             "Unable to download: Asset 019aaf6b-5a00-7123-8456-0123456789ab is marked as \
              CREATED, must be marked UPLOADED to retrieve.",
         )),
+    ]
+}
+
+/// The refusals of a change of keys by its rules.
+fn key_conflicts(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
+    use Code as C;
+    let gives = |code: C, detail| (method == "post").then_some((code, detail));
+    vec![
+        Some((C::AccessFull, "the tenant's access has as many events as it may have")),
+        Some((C::AccessOutOfTime, "the event would be at no such time")),
+        gives(C::KeyLimit, "the tenant has 100 live keys, the most it may have"),
+        gives(C::KeyWidened, "the key would reach all assets, and its maker only its own"),
+        gives(C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended").filter(|_| path.ends_with("/rotate")),
     ]
 }
 
@@ -310,7 +331,6 @@ fn codes(
     let (of_keys, of_assets) = (path.starts_with("/keys"), path.starts_with("/asset"));
     let of_access = of_keys || path == "/access";
     let changes_keys = of_keys && method != "get";
-    let full = (C::AccessFull, "the tenant's access has as many events as it may have");
     let told: Vec<Option<ErrorExample>> = match status {
         "401" => vec![
             Some((C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…")),
@@ -326,12 +346,8 @@ fn codes(
                 .then_some((C::PathUnknown, "there is nothing at this path")),
         ],
         "408" => vec![Some((C::BodyTimeout, "the body did not come; send it again"))],
+        "409" if of_keys => key_conflicts(path, method),
         "409" => vec![
-            changes_keys.then_some(full),
-            changes_keys.then_some((C::AccessOutOfTime, "the event would be at no such time")),
-            (changes_keys && method == "post")
-                .then_some((C::KeyLimit, "the tenant has 100 live keys, the most it may have")),
-            on("/keys/{id}/rotate", C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended"),
             (of_assets && path.contains("{id}") && method != "get").then_some((
                 C::AssetFull,
                 "the asset has as many events as one can have; delete and purge it",

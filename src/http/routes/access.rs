@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::history::{accepts_jsonl, raw_chain};
-use crate::http::allowed::{Allowed, Anyone, Auditing, Managing};
+use crate::http::allowed::{Allowed, Anyone, AuditingAll, Managing};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::wire::asset_view::Timestamp;
@@ -27,7 +27,7 @@ use crate::http::wire::signed_urls::NO_STORE;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Me, example = json!({
     "tenant": "main", "actor": "key:5bf8a4d0c1e27f36/1", "subject": "key:5bf8a4d0c1e27f36",
-    "method": "api_key", "scopes": ["read", "write"]
+    "method": "api_key", "scopes": ["read", "write"], "own_only": false
 }))]
 pub(super) struct MeView {
     /// The tenant whose assets the caller reaches.
@@ -40,6 +40,8 @@ pub(super) struct MeView {
     method: &'static str,
     /// What the caller may do.
     scopes: Vec<&'static str>,
+    /// Whether the caller reaches only the assets that its subject created.
+    own_only: bool,
     /// The end of the caller's credential, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -63,6 +65,7 @@ pub(super) async fn me(
         subject: caller.subject,
         method: caller.method.as_str(),
         scopes: caller.scopes.names(),
+        own_only: caller.own_only,
         expires_at: caller.expires_at.map(Timestamp),
     }))
 }
@@ -82,14 +85,16 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
 
 /// Create an API key
 ///
-/// The answer is the only place where the key's secret is ever shown.
+/// The answer is the only place where the key's secret is ever shown. A caller that is limited to
+/// its own assets makes only such keys.
 #[utoipa::path(post, path = "/keys", tag = "access", security(("api_key" = ["admin"])),
     request_body = NewKeyBody, responses(
     (status = 201, description = "The key, with its secret", body = NewKeyView,
         headers(("Location" = String, description = "The key, without its secret"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 404, description = "The tenant was never created"),
-    (status = 409, description = "The tenant has as many keys or events as it may have"),
+    (status = 409, description = "The tenant has as many keys or events as it may have, or the key \
+        would reach more than the caller"),
     (status = 413, description = "The body is too large"),
     (status = 415, description = "The body is not JSON"),
 ))]
@@ -185,7 +190,7 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Replace an API key by one with the same name and scopes
+/// Replace an API key by one with the same name and rights
 ///
 /// Both are accepted for a while. The answer is the only place where the new key's secret is ever
 /// shown.
@@ -197,8 +202,8 @@ pub(super) async fn revoke(
         headers(("Location" = String, description = "The new key, without its secret"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 404, description = "There is no such key"),
-    (status = 409, description = "The key has ended, or the tenant has as many keys or events as \
-        it may have"),
+    (status = 409, description = "The key has ended or reaches more than the caller, or the tenant \
+        has as many keys or events as it may have"),
     (status = 413, description = "The body is too large"),
     (status = 415, description = "The body is not JSON"),
 ))]
@@ -240,7 +245,7 @@ pub(super) struct AccessPage<'a> {
 ))]
 pub(super) async fn access(
     State(api): State<Api>,
-    allowed: Allowed<Auditing>,
+    allowed: Allowed<AuditingAll>,
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

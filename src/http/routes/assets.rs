@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::asset::{Asset, Declaration, Reason, UploadKind};
 use ledger::id::AssetId;
-use ledger::service::AssetChange;
+use ledger::service::{AssetChange, Caller};
 use projections::views::{AssetPage, ListQuery};
 
 use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
@@ -17,7 +17,7 @@ use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
 use crate::http::quotas::Quotas;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
-use crate::http::wire::idempotency;
+use crate::http::wire::idempotency::{self, Replayed};
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
@@ -94,7 +94,8 @@ pub(super) async fn upload(
 
 /// List assets, newest first
 ///
-/// The list may lag by a moment. A read of a single asset is always current.
+/// The list may lag by a moment. A read of a single asset is always current. A caller that is
+/// limited to its own assets lists those.
 #[utoipa::path(get, path = "/asset", tag = "assets", security(("api_key" = ["read"])), params(
     ("limit" = Option<u16>, Query, description = "Assets of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
@@ -113,6 +114,7 @@ pub(super) async fn list(
     let (limit, state) = (given.take("limit")?, given.take("state")?);
     let query = ListQuery {
         state: params::state(state.as_deref())?,
+        owner: caller.owner().map(str::to_owned),
         after: params::asset_cursor(given.take("cursor")?.as_deref())?,
         ..ListQuery::all(caller.tenant, params::limit(limit.as_deref())?)
     };
@@ -159,7 +161,7 @@ pub(super) async fn download(
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
     let timeout = principal.url_life(timeout, &*api.effects);
-    let asset = api.current(&caller.key(id)).await?;
+    let asset = api.current(&caller, id).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
     let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
@@ -193,14 +195,10 @@ pub(super) async fn confirm(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let expected = params::if_match(&headers)?;
-    let key = idempotency::key(&headers, &principal.subject)?;
-    let done = api.service.change(&caller, id, expected, AssetChange::Confirm, key.as_ref()).await;
-    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = done.asset();
+    let (asset, replayed) =
+        change(&api, (&caller, &principal), id, &headers, AssetChange::Confirm).await?;
     let body = Confirmed::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
-        .into_response())
+    Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
 
 /// Delete an asset softly
@@ -231,16 +229,27 @@ pub(super) async fn delete(
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let expected = params::if_match(&headers)?;
     let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
     let told = |invalid: ledger::asset::InvalidField| {
         Problem::new(Code::QueryInvalid, invalid.to_string())
     };
     let reason = reason.transpose().map_err(told)?;
-    let key = idempotency::key(&headers, &principal.subject)?;
-    let done =
-        api.service.change(&caller, id, expected, AssetChange::Delete(reason), key.as_ref()).await;
+    let (asset, replayed) =
+        change(&api, (&caller, &principal), id, &headers, AssetChange::Delete(reason)).await?;
+    Ok((StatusCode::NO_CONTENT, replayed, [asset_view::etag(&asset)]).into_response())
+}
+
+/// Executes a change under the conditions of its headers. Returns the asset as the change left it.
+pub(super) async fn change(
+    api: &Api,
+    (caller, principal): (&Caller, &Principal),
+    id: AssetId,
+    headers: &HeaderMap,
+    change: AssetChange,
+) -> Result<(Asset, Replayed), Problem> {
+    let expected = params::if_match(headers)?;
+    let key = idempotency::key(headers, &principal.subject)?;
+    let done = api.service.change(caller, id, expected, change, key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    let tag = [asset_view::etag(&done.asset())];
-    Ok((StatusCode::NO_CONTENT, idempotency::replayed(&done), tag).into_response())
+    Ok((done.asset(), idempotency::replayed(&done)))
 }

@@ -12,7 +12,6 @@ use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view;
 use crate::http::wire::body::NoBody;
-use crate::http::wire::idempotency;
 use crate::http::wire::params::{self, PathId, QueryParams};
 use crate::http::wire::signed_urls::Created;
 
@@ -45,14 +44,10 @@ pub(super) async fn restore(
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let expected = params::if_match(&headers)?;
-    let key = idempotency::key(&headers, &principal.subject)?;
-    let done = api.service.change(&caller, id, expected, AssetChange::Restore, key.as_ref()).await;
-    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = done.asset();
+    let (asset, replayed) =
+        assets::change(&api, (&caller, &principal), id, &headers, AssetChange::Restore).await?;
     let body = asset_view::StateView::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::OK, body))
-        .into_response())
+    Ok((replayed, asset_view::about(&asset, StatusCode::OK, body)).into_response())
 }
 
 /// Destroy the bytes of a deleted asset
@@ -87,14 +82,10 @@ pub(super) async fn purge(
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let expected = params::if_match(&headers)?;
-    let key = idempotency::key(&headers, &principal.subject)?;
-    let done = api.service.change(&caller, id, expected, AssetChange::Purge, key.as_ref()).await;
-    let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    let asset = done.asset();
+    let (asset, replayed) =
+        assets::change(&api, (&caller, &principal), id, &headers, AssetChange::Purge).await?;
     let body = asset_view::StateView::of(&asset);
-    Ok((idempotency::replayed(&done), asset_view::about(&asset, StatusCode::ACCEPTED, body))
-        .into_response())
+    Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
 
 /// Get a new upload URL of the same kind as the first
@@ -123,7 +114,7 @@ pub(super) async fn upload_url(
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let asset = api.current(&caller.key(id)).await?;
+    let asset = api.current(&caller, id).await?;
     let actual = asset.version;
     let moved = expected.is_some_and(|expected| expected != actual);
     let conflict = moved.then_some(Rejection::VersionConflict { actual });

@@ -8,7 +8,7 @@ use projections::feed::{FeedError, FeedPage, FeedQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::allowed::{Allowed, Auditing};
+use crate::http::allowed::{Allowed, AuditingAll};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::event_view::FeedEventView;
@@ -51,7 +51,7 @@ pub(super) struct FeedPageView<'a> {
 ))]
 pub(super) async fn events(
     State(api): State<Api>,
-    Allowed { caller, .. }: Allowed<Auditing>,
+    Allowed { caller, .. }: Allowed<AuditingAll>,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
     let query = FeedQuery {

@@ -73,14 +73,14 @@ pub(super) async fn history(
 ) -> Result<Response, Problem> {
     if accepts_jsonl(&headers) {
         given.done_raw()?;
-        let history = api.past(&caller.key(id)).await?;
+        let history = api.past(&caller, id).await?;
         return Ok(raw_chain(history.entries().iter().map(|entry| &entry.line)));
     }
     let limit = params::limit(given.take("limit")?.as_deref())?;
     let after = params::version_cursor(given.take("cursor")?.as_deref())?;
     let filter = HistoryFilter::take(&mut given)?;
     given.done()?;
-    page(id, &api.past(&caller.key(id)).await?, after, limit, &filter)
+    page(id, &api.past(&caller, id).await?, after, limit, &filter)
 }
 
 /// Whether the raw chain is asked for by its name; `*/*` gets the pages.

@@ -65,7 +65,7 @@ pub(super) async fn proof(
 ) -> Result<Response, Problem> {
     let version = given.take("version")?.map(|text| params::version(&text)).transpose()?;
     given.done()?;
-    let history = api.past(&caller.key(id)).await?;
+    let history = api.past(&caller, id).await?;
     let last = history.asset();
     let wanted = version.unwrap_or(last.version);
     let missing = || format!("ASSET {id} has no version {wanted}");

@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use ledger::asset::{Asset, AssetStatus, Rejection};
-use ledger::id::Key;
+use ledger::id::AssetId;
+use ledger::service::Caller;
 
 use crate::http::allowed::{Allowed, Reading};
 use crate::http::api::Api;
@@ -33,11 +34,10 @@ pub(super) async fn state(
 ) -> Result<Response, Problem> {
     let (version, as_of) = (given.take("version")?, given.take("as_of")?);
     given.done()?;
-    let key = caller.key(id);
     let asset = match (version, as_of) {
-        (None, None) => api.present(&key).await?,
-        (Some(version), None) => api.at_version(&key, params::version(&version)?).await?,
-        (None, Some(as_of)) => api.as_of(&key, &as_of).await?,
+        (None, None) => api.present(&caller, id).await?,
+        (Some(version), None) => api.at_version(&caller, id, params::version(&version)?).await?,
+        (None, Some(as_of)) => api.as_of(&caller, id, &as_of).await?,
         (Some(_), Some(_)) => {
             let detail = "version, as_of: are two ways to say the same; give one";
             return Err(Problem::new(Code::QueryInvalid, detail));
@@ -47,22 +47,27 @@ pub(super) async fn state(
 }
 
 impl Api {
-    async fn present(&self, key: &Key) -> Result<Asset, Problem> {
-        let asset = self.current(key).await?;
+    async fn present(&self, caller: &Caller, id: AssetId) -> Result<Asset, Problem> {
+        let asset = self.current(caller, id).await?;
         let purged = asset.status() == AssetStatus::Purged;
-        if purged { Err(Problem::rejected(key.asset, &Rejection::NotFound)) } else { Ok(asset) }
+        if purged { Err(Problem::rejected(id, &Rejection::NotFound)) } else { Ok(asset) }
     }
 
-    async fn at_version(&self, key: &Key, version: u64) -> Result<Asset, Problem> {
-        let missing = || format!("ASSET {} has no version {version}", key.asset);
-        let asset = self.past(key).await?.at_version(version);
+    async fn at_version(
+        &self,
+        caller: &Caller,
+        id: AssetId,
+        version: u64,
+    ) -> Result<Asset, Problem> {
+        let missing = || format!("ASSET {id} has no version {version}");
+        let asset = self.past(caller, id).await?.at_version(version);
         asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
     }
 
-    async fn as_of(&self, key: &Key, text: &str) -> Result<Asset, Problem> {
+    async fn as_of(&self, caller: &Caller, id: AssetId, text: &str) -> Result<Asset, Problem> {
         let at = params::as_of(text)?;
-        let missing = || format!("ASSET {} was not yet created then", key.asset);
-        let history = self.past(key).await?;
+        let missing = || format!("ASSET {id} was not yet created then");
+        let history = self.past(caller, id).await?;
         params::past(at, self.effects.now(), history.asset().updated_at)?;
         let asset = history.as_of(at);
         asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))

@@ -8,7 +8,7 @@ use projections::totals::Usage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::allowed::{Allowed, Reading};
+use crate::http::allowed::{Allowed, ReadingAll};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view::Timestamp;
@@ -38,7 +38,7 @@ pub(crate) struct UsageView {
 ))]
 pub(super) async fn usage(
     State(api): State<Api>,
-    Allowed { caller, .. }: Allowed<Reading>,
+    Allowed { caller, .. }: Allowed<ReadingAll>,
     given: QueryParams,
 ) -> Result<Json<UsageView>, Problem> {
     given.done()?;

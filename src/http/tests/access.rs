@@ -14,7 +14,9 @@ use tracing::Level;
 use super::logs::Lines;
 use super::world::{HttpAnswer, HttpFixture, Mood, request};
 use crate::http::middleware::auth::OPEN;
-use crate::http::{Actor, AllowedHosts, AuthMethod, AuthMode, GatewayCaller, Limits, RatePolicy};
+use crate::http::{
+    AllowedHosts, AuthMethod, AuthMode, GatewayCaller, IamGrants, Limits, RatePolicy,
+};
 
 const ALL: [Scope; 6] = Scope::ALL;
 
@@ -23,7 +25,10 @@ fn world() -> HttpFixture {
 }
 
 /// Every operation of the description: its line for `id`, and the scopes that it states.
-async fn operations(world: &HttpFixture, id: &str) -> Vec<(String, Option<Vec<String>>)> {
+pub(super) async fn operations(
+    world: &HttpFixture,
+    id: &str,
+) -> Vec<(String, Option<Vec<String>>)> {
     let document = world.call("GET /openapi.json").await.json();
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
@@ -226,7 +231,7 @@ async fn a_caller_is_told_who_it_is() {
     let me = world.call_as(&key, "GET /me").await.json();
     let subject = format!("key:{}", key.id);
     let expected = json!({"tenant": "acme", "actor": format!("{subject}/1"), "subject": subject,
-        "method": "api_key", "scopes": ["read", "audit"]});
+        "method": "api_key", "scopes": ["read", "audit"], "own_only": false});
     assert_eq!(me, expected);
     let anyone = HttpFixture::new().call("GET /me").await.json();
     assert_eq!((&anyone["actor"], &anyone["method"]), (&"anonymous".into(), &"anonymous".into()));
@@ -235,7 +240,12 @@ async fn a_caller_is_told_who_it_is() {
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-async fn posted(world: &HttpFixture, key: &ApiKey, path: &str, body: &Value) -> HttpAnswer {
+pub(super) async fn posted(
+    world: &HttpFixture,
+    key: &ApiKey,
+    path: &str,
+    body: &Value,
+) -> HttpAnswer {
     let bearer = format!("Bearer {}", key.reveal());
     let headers = [("authorization", &*bearer), JSON];
     world.send(request(&format!("POST {path}"), &headers, &body.to_string())).await
@@ -312,7 +322,8 @@ async fn a_key_that_cannot_be_made_is_refused_by_its_field() {
             json!({"name": "a", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}),
             "expires_at",
         ),
-        (json!({"name": "a", "scopes": ["read"], "own_only": true}), "own_only"),
+        (json!({"name": "a", "scopes": ["read"], "own_only": "yes"}), "own_only"),
+        (json!({"name": "a", "scopes": ["read"], "own": true}), "own"),
     ] {
         let answer = posted(&world, &admin, "/keys", &body).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (400, "body.invalid".into()), "{body}");
@@ -533,9 +544,12 @@ async fn a_journal_that_is_away_lets_nobody_in_and_calls_nobody_a_stranger() {
 
 /// A request that API Gateway's authorizer let in.
 async fn let_in(world: &HttpFixture, line: &str) -> HttpAnswer {
+    named(world, "arn:aws:iam::123456789012:user/a", AuthMethod::Iam, line).await
+}
+
+async fn named(world: &HttpFixture, name: &str, method: AuthMethod, line: &str) -> HttpAnswer {
     let mut request = request(line, &[], "");
-    let caller = GatewayCaller::Named(Actor::new("arn:aws:iam::1:user/a"), AuthMethod::Iam);
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(GatewayCaller::Named(name.to_owned(), method));
     world.send(request).await
 }
 
@@ -552,6 +566,41 @@ async fn behind_a_gateway_the_home_tenant_need_not_exist_but_is_heeded_if_it_doe
     assert_eq!(let_in(&world, "POST /asset").await.json()["expires_in"], 7);
     world.operate("main", AccessCommand::Suspend(None)).await;
     assert_eq!(let_in(&world, "POST /asset").await.code(), "tenant.suspended");
+}
+
+#[tokio::test]
+async fn of_the_callers_that_a_gateway_lets_in_only_those_on_the_list_are_served() {
+    let role = "arn:aws:sts::123456789012:assumed-role/uploader";
+    let list = json!({"iam": [
+        {"arn": role, "prefix": true, "tenant": "acme", "scopes": ["read", "write"]},
+        {"arn": "arn:aws:iam::123456789012:user/a", "tenant": "main", "scopes": ["read"]},
+    ]});
+    let world = HttpFixture::listing(IamGrants::parse(&list.to_string()).unwrap());
+    // Longer than a recorded name: the list is about the whole.
+    let session = format!("{role}/{}", "s".repeat(128));
+    let uploader = async |line: &str| named(&world, &session, AuthMethod::Iam, line).await;
+    assert_eq!(uploader("GET /me").await.code(), "caller.unlisted", "its tenant is not there yet");
+    assert_eq!(let_in(&world, "GET /me").await.json()["tenant"], "main", "this need not be");
+    assert_eq!(let_in(&world, "POST /asset").await.code(), "scope.missing");
+    world.operate("acme", AccessCommand::Create).await;
+    let me = uploader("GET /me").await.json();
+    assert_eq!((&me["tenant"], &me["scopes"]), (&"acme".into(), &json!(["read", "write"])));
+    let created = uploader("POST /asset").await;
+    assert_eq!(created.status, 201);
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(uploader(&format!("DELETE /asset/{id}")).await.code(), "scope.missing");
+    assert_eq!(let_in(&world, &format!("GET /asset/{id}")).await.code(), "asset.not_found");
+    for (name, method) in [
+        ("arn:aws:sts::123456789012:assumed-role/uploader2/s", AuthMethod::Iam),
+        ("arn:aws:iam::123456789012:user/b", AuthMethod::Iam),
+        (&*session, AuthMethod::Jwt),
+    ] {
+        let answer = named(&world, name, method, "GET /me").await;
+        assert_eq!((answer.status.as_u16(), &*answer.code()), (403, "caller.unlisted"), "{name}");
+    }
+    assert_eq!(world.call("GET /me").await.code(), "credential.missing");
+    world.operate("acme", AccessCommand::Suspend(None)).await;
+    assert_eq!(uploader("GET /me").await.code(), "tenant.suspended");
 }
 
 #[tokio::test]

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ledger::chain::Hash;
+use ledger::id::{Key, Tenant};
+use ledger::journal::Journal;
+use ledger::record::{EventSource, StoredLine};
+use serde_json::{Value, json};
 
 use super::world::{HttpFixture, request};
 use crate::http::routes::routes;
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
-fn described() -> serde_json::Value {
+fn described() -> Value {
     let json = routes().into_openapi().to_json().unwrap();
     serde_json::from_str(&json).unwrap()
 }
@@ -19,7 +23,7 @@ fn described() -> serde_json::Value {
 fn operations() -> BTreeSet<(String, String)> {
     let document = described();
     let paths = document["paths"].as_object().unwrap();
-    let of = |(path, item): (&String, &serde_json::Value)| {
+    let of = |(path, item): (&String, &Value)| {
         let methods = item.as_object().unwrap().keys();
         methods.map(|method| (path.clone(), method.clone())).collect::<Vec<_>>()
     };
@@ -70,7 +74,8 @@ async fn what_an_operation_asks_of_the_stores_is_counted_by_its_label() {
         let line = format!("{} {}", method.to_uppercase(), path.replace("{id}", &id));
         let line = line.replace(&format!("/keys/{id}"), "/keys/0123456789abcdef");
         world.call(&line).await;
-        counted.insert(format!("{method} {path}"), world.journal.labels());
+        let labels: BTreeSet<_> = world.journal.labels().into_keys().collect();
+        counted.insert(format!("{method} {path}"), labels);
     }
     // Without a tenant, the keys are those of nobody; the routes read all the same.
     counted.retain(|_, labels| !labels.is_empty());
@@ -133,7 +138,7 @@ async fn the_limits_of_the_description_are_those_of_the_code() {
         let mut all = all.flat_map(|it| it["parameters"].as_array().cloned().unwrap_or_default());
         all.find(|it| it["name"] == name).unwrap()["schema"].clone()
     };
-    let number = |value: &serde_json::Value| value.as_u64().unwrap();
+    let number = |value: &Value| value.as_u64().unwrap();
     for path in ["/asset", "/events"] {
         let limit = parameter(path, "limit");
         let (least, most) = (number(&limit["minimum"]), number(&limit["maximum"]));
@@ -177,7 +182,8 @@ async fn every_field_of_the_description_says_its_form() {
             let rule = match name.as_str() {
                 "asset_id" | "createdAt" | "updatedAt" | "at" => "format",
                 "sha256" | "hash" | "prev" | "leaf" | "last_hash" => "pattern",
-                "state" | "source" => "enum",
+                "state" => "enum",
+                "source" => "anyOf",
                 "version" | "last_version" => "minimum",
                 _ => continue,
             };
@@ -295,7 +301,7 @@ async fn errors_that_occur_are_among_the_examples() {
 
 #[tokio::test]
 async fn the_examples_are_what_is_answered() {
-    fn names(value: &serde_json::Value) -> BTreeSet<&String> {
+    fn names(value: &Value) -> BTreeSet<&String> {
         value.as_object().unwrap().keys().collect()
     }
     let world = HttpFixture::new();
@@ -392,6 +398,40 @@ async fn an_event_names_its_request() {
     let event = &history["events"][0];
     assert_eq!(event["request"], "mine-2");
     assert_eq!((&event["actor"], &event["source"]), (&"anonymous".into(), &"api".into()));
+}
+
+/// Whether a value fits a schema of types, lists of values, and alternatives.
+fn fits(schema: &Value, value: &Value) -> bool {
+    let typed = match schema["type"].as_str() {
+        Some("string") => value.is_string(),
+        Some(other) => panic!("a type that is not expected here: {other}"),
+        None => true,
+    };
+    let listed = schema["enum"].as_array().is_none_or(|values| values.contains(value));
+    let any = |any: &Vec<Value>| any.iter().any(|schema| fits(schema, value));
+    typed && listed && schema["anyOf"].as_array().is_none_or(any)
+}
+
+#[tokio::test]
+async fn the_description_names_the_known_sources_and_allows_the_ones_of_newer_versions() {
+    let world = HttpFixture::new();
+    let source = &described()["components"]["schemas"]["Event"]["properties"]["source"];
+    let known = EventSource::ALL.map(EventSource::as_str);
+    assert_eq!(source["anyOf"][0]["enum"], json!(known));
+    for name in known.into_iter().chain(["robot"]) {
+        assert!(fits(source, &json!(name)), "{name}: {source}");
+    }
+    for no_text in [json!(7), json!(null), json!({})] {
+        assert!(!fits(source, &no_text), "{no_text}: {source}");
+    }
+
+    let (id, other) = (world.created().await, "019aaf6b-5a00-7123-8456-0123456789ab");
+    let key = |id: &str| Key { tenant: Tenant::default(), asset: id.parse().unwrap() };
+    let line = world.journal.last(&key(&id)).await.unwrap().unwrap();
+    let body = line.body.replace(&id, other).replace(r#""source":"api""#, r#""source":"robot""#);
+    world.journal.append(&key(other), StoredLine { body, ..line }).await.unwrap();
+    let history = world.call(&format!("GET /asset/{other}/history")).await.json();
+    assert_eq!(history["events"][0]["source"], "robot", "{history}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A whole service in memory, with a repeatable clock and repeatable randomness.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,20 +16,21 @@ use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{Key, PartitionKey};
-use ledger::journal::{Appended, Arrival, Arrivals, Journal, MemoryJournal};
+use ledger::journal::{Appended, Arrival, Arrivals, Journal, JournalDecorator, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::{EventSource, StoredLine};
 use ledger::service::{Caller, LedgerService};
 use ledger::{Effects, StoreError, command_label, time};
 use projections::feed::ArrivalFeed;
-use projections::views::{AssetPage, ListQuery, MemoryViews, Parked, PutOutcome, Views};
+use projections::views::{AssetPage, ListQuery, MemoryViews, ViewsDecorator};
 use projections::{Reader, TotalsReader};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::http::{
-    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, NotReady, router, with_meter,
+    AllowedHosts, Api, AuthMode, Check, IamGrants, Limits, MetricsSource, NotReady, router,
+    with_meter,
 };
 use crate::jwt::TokenVerifier;
 use crate::presign::{Presigned, Presigner};
@@ -71,11 +72,26 @@ impl HttpFixture {
         Self::guarded(auth, AllowedHosts::Any, Limits::default(), None)
     }
 
+    /// The service behind API Gateway, for these callers.
+    pub(crate) fn listing(iam: IamGrants) -> Self {
+        let limits = (AllowedHosts::Any, Limits::default());
+        Self::composed(AuthMode::Gateway, limits, None, Some(Arc::new(iam)))
+    }
+
     pub(crate) fn guarded(
         auth: AuthMode,
         hosts: AllowedHosts,
         limits: Limits,
         tokens: Option<Arc<TokenVerifier>>,
+    ) -> Self {
+        Self::composed(auth, (hosts, limits), tokens, None)
+    }
+
+    fn composed(
+        auth: AuthMode,
+        (hosts, limits): (AllowedHosts, Limits),
+        tokens: Option<Arc<TokenVerifier>>,
+        iam: Option<Arc<IamGrants>>,
     ) -> Self {
         let (journal, bucket) = (Arc::new(Moody::default()), Arc::new(FixtureBucket::default()));
         let effects = Arc::new(Repeating::default());
@@ -92,6 +108,7 @@ impl HttpFixture {
         let api = Api {
             access: access.clone(),
             tokens,
+            iam,
             auth,
             service: Arc::new(service),
             reader: Reader::new(journal.clone(), Arc::new(Folding(journal.clone()))),
@@ -114,10 +131,15 @@ impl HttpFixture {
 
     /// A new key of a tenant, which is created too.
     pub(crate) async fn key(&self, tenant: &str, scopes: &[Scope]) -> ApiKey {
+        self.key_of(tenant, scopes, false).await
+    }
+
+    /// The same, perhaps of its own assets alone.
+    pub(crate) async fn key_of(&self, tenant: &str, scopes: &[Scope], own_only: bool) -> ApiKey {
         self.operate(tenant, AccessCommand::Create).await;
         let (name, scopes) =
             (KeyName::new("one".into()).unwrap(), scopes.iter().copied().collect());
-        let request = KeyRequest { name, scopes, expires_at: None };
+        let request = KeyRequest { name, scopes, own_only, expires_at: None };
         self.access.create_key(&operator(tenant), request).await.unwrap().0
     }
 
@@ -168,7 +190,7 @@ impl HttpFixture {
 
 fn operator(tenant: &str) -> Caller {
     let (tenant, actor, source) = (tenant.parse().unwrap(), "cli:ann".into(), EventSource::Cli);
-    Caller { tenant, actor, source, request: "r".into() }
+    Caller { tenant, actor, source, request: "r".into(), own_only: false }
 }
 
 /// A request from its line, headers and body.
@@ -244,7 +266,7 @@ pub(crate) enum Mood {
 pub(crate) struct Moody {
     inner: MemoryJournal,
     mood: Mutex<Mood>,
-    labels: Mutex<BTreeSet<&'static str>>,
+    labels: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Moody {
@@ -252,13 +274,17 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// The labels of the calls since the last call of this.
-    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+    /// The calls since the last call of this, by label.
+    pub(crate) fn labels(&self) -> BTreeMap<&'static str, usize> {
         std::mem::take(&mut *self.labels.lock().unwrap())
     }
 
+    fn count(&self) {
+        *self.labels.lock().unwrap().entry(command_label::current()).or_default() += 1;
+    }
+
     async fn bear(&self) -> Result<(), StoreError> {
-        self.labels.lock().unwrap().insert(command_label::current());
+        self.count();
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Well | Mood::Races | Mood::Fills => Ok(()),
@@ -271,16 +297,20 @@ impl Moody {
     }
 }
 
-#[async_trait]
-impl Journal for Moody {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.bear().await?;
-        self.inner.history_of(partition).await
+impl JournalDecorator for Moody {
+    type Inner = MemoryJournal;
+
+    fn inner(&self) -> &MemoryJournal {
+        &self.inner
     }
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
+    async fn around<T: Send>(
+        &self,
+        _: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
         self.bear().await?;
-        self.inner.last_of(partition).await
+        call.await
     }
 
     async fn append_to(
@@ -297,8 +327,6 @@ impl Journal for Moody {
     }
 }
 
-ledger::scan_by_field!(Moody, inner);
-
 #[async_trait]
 impl Arrivals for Moody {
     async fn arrivals(&self, after: u64, limit: usize) -> Result<Vec<Arrival>, StoreError> {
@@ -314,18 +342,12 @@ impl Arrivals for Moody {
 /// Rows that are folded on every read.
 struct Folding(Arc<Moody>);
 
-#[async_trait]
-impl Views for Folding {
-    async fn get(&self, _: &Key) -> Result<Option<Asset>, StoreError> {
-        Ok(None)
-    }
+impl ViewsDecorator for Folding {
+    type Inner = MemoryViews;
 
-    async fn put(&self, _: &Asset) -> Result<PutOutcome, StoreError> {
-        Ok(PutOutcome::Stale)
-    }
-
-    async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
-        Ok(if history.entries().is_empty() { PutOutcome::Written } else { PutOutcome::Stale })
+    async fn inner(&self) -> Result<Arc<MemoryViews>, StoreError> {
+        self.0.count();
+        Ok(Arc::default())
     }
 
     async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
@@ -345,18 +367,6 @@ impl Views for Folding {
         let incomplete = *self.0.mood.lock().unwrap() == Mood::Fills;
         Ok(AssetPage { assets, next, incomplete, ..AssetPage::default() })
     }
-
-    async fn park(&self, _: &Parked) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn parked(&self, _: &ledger::id::Tenant, _: usize) -> Result<Vec<Parked>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn let_go(&self, _: &Parked) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// A versioned bucket.
@@ -364,6 +374,7 @@ impl Views for Folding {
 pub(crate) struct FixtureBucket {
     objects: Mutex<HashMap<String, Vec<ObjectVersion>>>,
     stuck: AtomicBool,
+    looks: AtomicU64,
 }
 
 impl FixtureBucket {
@@ -389,7 +400,13 @@ impl FixtureBucket {
         self.stuck.store(stuck, Ordering::Relaxed);
     }
 
+    /// The number of reads so far.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
     fn of(&self, key: &Key) -> Vec<ObjectVersion> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         self.objects.lock().unwrap().get(&key.object()).cloned().unwrap_or_default()
     }
 }

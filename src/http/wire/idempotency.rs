@@ -21,6 +21,9 @@ pub(crate) fn key(headers: &HeaderMap, subject: &str) -> Result<Option<Idempoten
 }
 
 /// The header of an answer to a command that was executed before.
-pub(crate) fn replayed(answered: &Answered) -> Option<[(HeaderName, &'static str); 1]> {
+pub(crate) type Replayed = Option<[(HeaderName, &'static str); 1]>;
+
+/// The header, if the command was executed before.
+pub(crate) fn replayed(answered: &Answered) -> Replayed {
     answered.replayed.then_some([(IDEMPOTENCY_REPLAYED, "true")])
 }

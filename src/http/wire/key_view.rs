@@ -24,6 +24,9 @@ pub(crate) struct NewKeyBody {
     name: String,
     /// What the key may do.
     scopes: Vec<String>,
+    /// Whether it reaches only the assets that it creates; `false` by default.
+    #[serde(default)]
+    own_only: bool,
     /// Its end, an RFC 3339 time; without it the key has none.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<String>,
@@ -52,14 +55,14 @@ impl<S: Sync> FromRequest<S> for AskedKey {
         let Some(asked) = body::json::<NewKeyBody>(request).await? else {
             return Err(invalid("the body must be a JSON object with name and scopes"));
         };
-        let NewKeyBody { name, scopes, expires_at } = asked;
+        let NewKeyBody { name, scopes, own_only, expires_at } = asked;
         let name = KeyName::new(name)?;
         let scope = |text: &String| {
             text.parse()
                 .map_err(|why: ledger::access::ScopeError| invalid(format!("scopes: {why}")))
         };
         let scopes = scopes.iter().map(scope).collect::<Result<Scopes, Problem>>()?;
-        Ok(Self(KeyRequest { name, scopes, expires_at: end(expires_at)? }))
+        Ok(Self(KeyRequest { name, scopes, own_only, expires_at: end(expires_at)? }))
     }
 }
 
@@ -96,7 +99,7 @@ fn invalid(detail: impl Into<String>) -> Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Key, example = json!({
     "id": "5bf8a4d0c1e27f36", "name": "uploads", "scopes": ["read", "write"],
-    "actor": "key:5bf8a4d0c1e27f36/1", "created_at": "2026-11-23T08:00:00.000000Z",
+    "own_only": false, "actor": "key:5bf8a4d0c1e27f36/1", "created_at": "2026-11-23T08:00:00.000000Z",
     "created_by": "cli:alice", "live": true
 }))]
 pub(crate) struct KeyView {
@@ -106,6 +109,8 @@ pub(crate) struct KeyView {
     name: String,
     /// What it may do.
     scopes: Vec<&'static str>,
+    /// Whether it reaches only the assets that it and the keys before it created.
+    own_only: bool,
     /// The actor that events record for it.
     actor: String,
     /// When it was created.
@@ -130,6 +135,7 @@ impl KeyView {
             id: key.id.to_string(),
             name: key.name.clone(),
             scopes: key.scopes.names(),
+            own_only: key.own_only,
             actor: key.actor(),
             created_at: Timestamp(key.created_at),
             created_by: key.created_by.clone(),
@@ -144,7 +150,7 @@ impl KeyView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedKey, example = json!({
     "key": "alk_main_5bf8a4d0c1e27f36_…", "id": "5bf8a4d0c1e27f36", "name": "uploads",
-    "scopes": ["read", "write"], "actor": "key:5bf8a4d0c1e27f36/1",
+    "scopes": ["read", "write"], "own_only": false, "actor": "key:5bf8a4d0c1e27f36/1",
     "created_at": "2026-11-23T08:00:00.000000Z", "created_by": "cli:alice", "live": true
 }))]
 pub(crate) struct NewKeyView {

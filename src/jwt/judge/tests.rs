@@ -40,6 +40,7 @@ fn a_good_token_names_its_bearer() {
     assert_eq!((&*found.subject, &*found.acting), ("https://id.example|ann", ""));
     assert_eq!((found.tenant.as_str(), found.scopes.names()), ("acme", vec!["read"]));
     assert_eq!(found.expires_at.timestamp(), NOW + 300);
+    assert!(!found.own_only && judged(json!({}), json!({"own_only": true})).unwrap().own_only);
 }
 
 #[test]

@@ -61,6 +61,7 @@ async fn what_is_remembered_has_a_bound() {
         acting: String::new(),
         tenant: "main".parse().unwrap(),
         scopes: Scopes::default(),
+        own_only: false,
         expires_at: clock.now() + TimeDelta::hours(1),
     });
     let hash = |number: usize| *Hash::of(&number.to_be_bytes()).bytes();

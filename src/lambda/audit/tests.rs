@@ -32,6 +32,7 @@ async fn deployed() -> Deployed {
         actor,
         source: EventSource::Api,
         request: "r".to_owned(),
+        own_only: false,
     };
     let created = parts.service().create(&caller, Declaration::plain()).await.unwrap();
     let hint = ProjectionHint { key: created.asset().key.clone(), version: 1, lines: Vec::new() };

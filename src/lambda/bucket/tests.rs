@@ -8,8 +8,8 @@ use ledger::id::{Key, Tenant};
 use ledger::journal::MemoryJournal;
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
+use ledger::testing::{Faulty, InjectedFault};
 use ledger::testing::{MemoryBucket, TestEffects};
-use projections::testing::{FaultyViews, InjectedFault};
 use serde_json::{Value, json};
 
 use super::Notifications;
@@ -24,7 +24,7 @@ struct World {
 
 /// A service whose journal fails for a number of loads, after the first `well`.
 fn world(mut well: usize, mut failures: usize) -> World {
-    let journal = FaultyViews::new(MemoryJournal::default(), move |call| {
+    let journal = Faulty::planned(MemoryJournal::default(), move |call| {
         if call != "history" {
             return None;
         }
@@ -58,6 +58,7 @@ impl World {
             actor,
             source: EventSource::Api,
             request: "r".to_owned(),
+            own_only: false,
         };
         let history = self.service.create(&caller, Declaration::plain()).await.unwrap();
         let key = history.asset().key.clone();
@@ -189,6 +190,7 @@ async fn an_overwrite_is_counted() {
         actor,
         source: EventSource::Api,
         request: "r".to_owned(),
+        own_only: false,
     };
     world.service.confirm(&caller, key.asset, None).await.unwrap();
     world.objects.put(&key, b"other bytes");

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::Event;
 use ledger::journal::MemoryJournal;
-use projections::testing::{Clock, FaultyViews, InjectedFault, Story};
+use ledger::testing::{Faulty, InjectedFault};
+use projections::testing::{Clock, Story};
 use projections::views::MemoryViews;
 use projections::{Runner, Views};
 use serde_json::{Value, json};
@@ -13,14 +14,14 @@ use super::Projector;
 use crate::lambda::testing::{counted, logged};
 
 struct World {
-    journal: Arc<FaultyViews<MemoryJournal>>,
+    journal: Arc<Faulty<MemoryJournal>>,
     views: Arc<MemoryViews>,
     projector: Projector,
 }
 
 /// A journal that fails for a number of calls of `history`, and rows.
 fn world(mut failures: usize) -> World {
-    let journal = Arc::new(FaultyViews::new(MemoryJournal::default(), move |call| {
+    let journal = Arc::new(Faulty::planned(MemoryJournal::default(), move |call| {
         let fails = call == "history" && failures > 0;
         failures -= usize::from(fails);
         fails.then_some(InjectedFault::Before)

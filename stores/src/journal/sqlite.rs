@@ -70,19 +70,10 @@ impl SqliteJournal {
         Ok(found)
     }
 
-    /// As [`Database::check`].
-    pub fn check(&self) -> Result<(), StoreError> {
-        self.database.check()
-    }
-
-    /// As [`Database::probe`].
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        self.database.probe().await
-    }
-
-    /// As [`Database::close`].
-    pub async fn close(&self) {
-        self.database.close().await;
+    /// The file, for its checks and its end.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 }
 

@@ -37,6 +37,7 @@ const SCHEMA: Schema = Schema {
     steps: &[
         include_str!("../../../migrations/sqlite/views.1.sql"),
         include_str!("../../../migrations/sqlite/views.2.sql"),
+        include_str!("../../../migrations/sqlite/views.3.sql"),
     ],
     durable: false,
 };
@@ -64,25 +65,10 @@ impl SqliteViews {
         Ok(Self { database, generation: Generation::FIRST })
     }
 
-    /// As [`Database::check`].
-    ///
-    /// # Errors
-    /// As [`Database::check`].
-    pub fn check(&self) -> Result<(), StoreError> {
-        self.database.check()
-    }
-
-    /// As [`Database::probe`].
-    ///
-    /// # Errors
-    /// As [`Database::probe`].
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        self.database.probe().await
-    }
-
-    /// As [`Database::close`].
-    pub async fn close(&self) {
-        self.database.close().await;
+    /// The file, for its checks and its end.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -128,7 +114,7 @@ impl Views for SqliteViews {
     async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         let (of, asked) = (self.generation, query.clone());
         let rows = self.database.read(move |file| list::rows(file, of, &asked)).await?;
-        Ok(AssetPage::cut(rows, query.limit))
+        Ok(AssetPage::cut(rows, query))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {

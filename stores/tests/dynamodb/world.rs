@@ -79,6 +79,7 @@ impl DynamoFixture {
             actor: "anonymous".to_owned(),
             source: EventSource::Api,
             request,
+            own_only: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The stored forms of the events of a tenant's access.
 
 mod key_created_v1;
+mod key_created_v2;
 mod key_revoked_v1;
 mod tenant_created_v1;
 mod tenant_limited_v1;
@@ -8,6 +9,7 @@ mod tenant_resumed_v1;
 mod tenant_suspended_v1;
 
 use self::key_created_v1::KeyCreatedV1;
+use self::key_created_v2::KeyCreatedV2;
 use self::key_revoked_v1::KeyRevokedV1;
 use self::tenant_created_v1::TenantCreatedV1;
 use self::tenant_limited_v1::TenantLimitedV1;
@@ -19,12 +21,13 @@ use crate::asset::{InvalidField, REASON_MAX};
 use crate::record::limits::check_text;
 
 /// Every readable form.
-pub(in crate::record) const FORMS: [FormReader<AccessEvent>; 6] = [
+pub(in crate::record) const FORMS: [FormReader<AccessEvent>; 7] = [
     FormReader::of::<TenantCreatedV1>(),
     FormReader::of::<TenantLimitedV1>(),
     FormReader::of::<TenantSuspendedV1>(),
     FormReader::of::<TenantResumedV1>(),
     FormReader::of::<KeyCreatedV1>(),
+    FormReader::of::<KeyCreatedV2>(),
     FormReader::of::<KeyRevokedV1>(),
 ];
 
@@ -35,7 +38,7 @@ pub(in crate::record) fn newest(event: &AccessEvent) -> serde_json::Result<Store
         AccessEvent::TenantLimited(limits) => StoredData::of(&TenantLimitedV1::from(&limits)),
         AccessEvent::TenantSuspended { reason } => StoredData::of(&TenantSuspendedV1 { reason }),
         AccessEvent::TenantResumed => StoredData::of(&TenantResumedV1 {}),
-        AccessEvent::KeyCreated(created) => StoredData::of(&KeyCreatedV1::from(&created)),
+        AccessEvent::KeyCreated(created) => StoredData::of(&KeyCreatedV2::from(&created)),
         AccessEvent::KeyRevoked { id, reason } => StoredData::of(&KeyRevokedV1 { id, reason }),
     }
 }

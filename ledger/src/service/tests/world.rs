@@ -11,7 +11,7 @@ use super::super::*;
 use crate::asset::{AssetStatus, Declaration, Event};
 use crate::chain::Hash;
 use crate::id::PartitionKey;
-use crate::journal::{Appended, MemoryJournal};
+use crate::journal::{Appended, JournalDecorator, MemoryJournal};
 use crate::objects::CurrentObject;
 use crate::record::EventSource;
 use crate::testing::{MemoryBucket, TestEffects};
@@ -35,14 +35,11 @@ struct Road {
     mishaps: Mutex<VecDeque<Mishap>>,
 }
 
-#[async_trait]
-impl Journal for Road {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
-        self.journal.history_of(partition).await
-    }
+impl JournalDecorator for Road {
+    type Inner = MemoryJournal;
 
-    async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
-        self.journal.last_of(partition).await
+    fn inner(&self) -> &MemoryJournal {
+        &self.journal
     }
 
     async fn append_to(
@@ -66,8 +63,6 @@ impl Journal for Road {
         self.journal.append_to(partition, line).await
     }
 }
-
-crate::scan_by_field!(Road, journal);
 
 type Meanwhile = Box<dyn FnOnce(&MemoryBucket) + Send>;
 
@@ -134,6 +129,7 @@ pub(super) fn caller_by(source: EventSource) -> Caller {
         actor: "anonymous".into(),
         source,
         request: "request".into(),
+        own_only: false,
     }
 }
 

@@ -136,7 +136,7 @@ async fn a_file_of_every_older_form_is_migrated_with_its_events_and_is_read_as_i
         for open in [OpenMode::ReadOnly, OpenMode::Existing, OpenMode::ReadOnly] {
             let journal = SqliteJournal::open(folder.0.path(), open).await.unwrap();
             assert_eq!(journal.history(&key(1)).await.unwrap(), [line(1, "first")], "{open:?}");
-            journal.close().await;
+            journal.database().close().await;
         }
         let migrated: usize =
             folder.stranger().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();

@@ -27,8 +27,8 @@ pub(super) struct ShardPart {
 }
 
 /// A page under construction.
-pub(super) struct PageMerge {
-    limit: usize,
+pub(super) struct PageMerge<'a> {
+    query: &'a ListQuery,
     shards: Vec<ShardCursor>,
 }
 
@@ -46,10 +46,10 @@ enum ShardProgress {
     All,
 }
 
-impl PageMerge {
-    pub(super) fn new(shards: u8, query: &ListQuery) -> Self {
+impl<'a> PageMerge<'a> {
+    pub(super) fn new(shards: u8, query: &'a ListQuery) -> Self {
         let shard = |_| ShardCursor { rows: Vec::new(), read: ShardProgress::Nothing(query.after) };
-        Self { limit: query.limit, shards: (0..shards).map(shard).collect() }
+        Self { query, shards: (0..shards).map(shard).collect() }
     }
 
     /// The shards to read next, each with the row to start after: all of them at first; then, if
@@ -57,7 +57,7 @@ impl PageMerge {
     pub(super) fn wanted(&self) -> Vec<(u8, Option<AssetId>)> {
         let horizon = self.horizon();
         let given = self.shards.iter().flat_map(|shard| &shard.rows);
-        let full = given.filter(|row| Some(row.id()) >= horizon).count() >= self.limit;
+        let full = given.filter(|row| Some(row.id()) >= horizon).count() >= self.query.limit;
         let wants = |shard: &ShardCursor| match shard.read {
             ShardProgress::Nothing(after) => Some(after),
             ShardProgress::UpTo(end) if !full && !shard.has_reserve(horizon) => Some(Some(end)),
@@ -74,11 +74,11 @@ impl PageMerge {
 
     /// The resulting page.
     pub(super) fn page(self) -> AssetPage {
-        let (horizon, limit) = (self.horizon(), self.limit);
+        let (horizon, query) = (self.horizon(), self.query);
         let mut rows: Vec<_> = self.shards.into_iter().flat_map(|shard| shard.rows).collect();
         rows.retain(|row| Some(row.id()) >= horizon);
         rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id()));
-        let page = AssetPage::cut(rows, limit);
+        let page = AssetPage::cut(rows, query);
         AssetPage { next: page.next.or(horizon), ..page }
     }
 

@@ -148,7 +148,7 @@ impl RowTable {
                 .key_condition_expression(format!("{PK} = :pk AND {SK} < :after"))
                 .expression_attribute_values(":after", sort(after)),
         };
-        shown(query, asked.state)
+        of_owner(shown(query, asked.state), asked.owner.as_deref())
     }
 
     /// All parked assets of a tenant.
@@ -340,6 +340,18 @@ fn shown(query: QueryFluentBuilder, state: Option<AssetStatus>) -> QueryFluentBu
     row::STATES.iter().zip(all).fold(query, |query, (status, mark)| {
         query.expression_attribute_values(mark, value(*status))
     })
+}
+
+/// Of these, only rows of this owner. A row without an owner may be anyone's.
+fn of_owner(query: QueryFluentBuilder, owner: Option<&str>) -> QueryFluentBuilder {
+    let Some(owner) = owner else { return query };
+    let shown = query.get_filter_expression().clone().unwrap_or_default();
+    query
+        .filter_expression(format!(
+            "({shown}) AND (#owner = :owner OR attribute_not_exists(#owner))"
+        ))
+        .expression_attribute_names("#owner", "owner")
+        .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
 }
 
 /// The key of an item that belongs to no tenant's partition.

@@ -17,6 +17,10 @@ use projections::views::{ListQuery, ListedRow};
 /// any.
 const UNKNOWN: usize = 16;
 
+/// The states that assets are listed in.
+const LISTED: [AssetStatus; 4] =
+    [AssetStatus::Created, AssetStatus::Received, AssetStatus::Uploaded, AssetStatus::Deleted];
+
 /// Sorts after every asset id: these consist of lower-case hex digits and hyphens.
 const AFTER_ALL: &str = "~";
 
@@ -24,17 +28,42 @@ const AFTER_ALL: &str = "~";
 const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
     WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
 
-/// The statement of a list: of rows in any state, or in one.
-pub(super) fn statement(of_state: bool) -> String {
-    // The index is named, because the planner would otherwise walk the table with all tombstones.
-    let (index, shown) =
-        if of_state { ("assets_by_state", "AND shown = ?4") } else { ("assets_listed", "") };
-    // Without a limit: the reader decides how many of the rows belong to the list.
-    format!(
-        "{} INDEXED BY {index} WHERE generation = ?1 AND pk = ?2 AND sk < ?3 \
-         AND state <> 'PURGED' {shown} ORDER BY sk DESC",
-        SQL.select
-    )
+/// The rows that one statement reads: each part is a stretch of one index.
+#[derive(Clone)]
+pub(super) enum ListPart {
+    /// All that are listed.
+    All,
+    /// Those that are shown in this state.
+    InState(Value),
+    /// Those of this owner, or of none, that are shown in this state.
+    OfOwner(Value, Value),
+}
+
+impl ListPart {
+    /// The statement that reads the part, newest first.
+    pub(super) fn statement(&self) -> String {
+        // The index is named, because the planner would otherwise walk the table with all
+        // tombstones.
+        let (index, of) = match self {
+            Self::All => ("assets_listed", ""),
+            Self::InState(_) => ("assets_by_state", "AND shown = ?4"),
+            Self::OfOwner(..) => ("assets_by_owner", "AND shown = ?4 AND owner IS ?5"),
+        };
+        // Without a limit: the reader decides how many of the rows belong to the list.
+        format!(
+            "{} INDEXED BY {index} WHERE generation = ?1 AND pk = ?2 AND sk < ?3 \
+             AND state <> 'PURGED' {of} ORDER BY sk DESC",
+            SQL.select
+        )
+    }
+
+    fn bound(&self) -> Vec<Value> {
+        match self {
+            Self::All => Vec::new(),
+            Self::InState(state) => vec![state.clone()],
+            Self::OfOwner(owner, state) => vec![state.clone(), owner.clone()],
+        }
+    }
 }
 
 /// The newest rows that `query` selects, and one more.
@@ -43,27 +72,45 @@ pub(super) fn rows(
     of: Generation,
     query: &ListQuery,
 ) -> rusqlite::Result<Vec<ListedRow>> {
-    let Some(state) = query.state else { return shown(file, of, query, None) };
-    let mut rows = shown(file, of, query, Some(state.shown().to_owned().into()))?;
-    // A row whose state is unknown may be in any.
-    for unknown in unknown(file, of, &query.tenant)? {
-        rows.extend(shown(file, of, query, Some(unknown))?);
+    let mut rows = Vec::new();
+    for part in parts(file, of, query)? {
+        rows.extend(newest(file, of, query, &part)?);
     }
     rows.sort_by_key(|row| Reverse(row.id()));
     Ok(rows)
 }
 
-/// The newest rows of one state, and one more.
-fn shown(
+/// The parts of the table that have the rows of the list.
+fn parts(file: &Connection, of: Generation, query: &ListQuery) -> rusqlite::Result<Vec<ListPart>> {
+    let named = |state: AssetStatus| Value::Text(state.shown().to_owned());
+    let mut states = match (query.state, &query.owner) {
+        (None, None) => return Ok(vec![ListPart::All]),
+        (Some(state), _) => vec![named(state)],
+        (None, Some(_)) => LISTED.map(named).to_vec(),
+    };
+    // A row whose state is unknown may be in any.
+    states.extend(unknown(file, of, &query.tenant)?);
+    let Some(owner) = &query.owner else {
+        return Ok(states.into_iter().map(ListPart::InState).collect());
+    };
+    let of_owner = |owner: Value| {
+        states.iter().map(move |state| ListPart::OfOwner(owner.clone(), state.clone()))
+    };
+    // A row without an owner may be anyone's.
+    Ok(of_owner(Value::Text(owner.clone())).chain(of_owner(Value::Null)).collect())
+}
+
+/// The newest rows of one part, and one more than the page has.
+fn newest(
     file: &Connection,
     of: Generation,
     query: &ListQuery,
-    shown: Option<Value>,
+    part: &ListPart,
 ) -> rusqlite::Result<Vec<ListedRow>> {
     let after = query.after.map_or_else(|| AFTER_ALL.to_owned(), |after| after.to_string());
     let bound = [of.number().into(), query.tenant.to_string().into(), after.into()];
-    let mut select = file.prepare_cached(&statement(shown.is_some()))?;
-    let mut found = select.query(params_from_iter(bound.into_iter().chain(shown)))?;
+    let mut select = file.prepare_cached(&part.statement())?;
+    let mut found = select.query(params_from_iter(bound.into_iter().chain(part.bound())))?;
     let mut rows = Vec::new();
     // A row of no asset is not counted: otherwise a page of such rows would end the list.
     while rows.len() <= query.limit

@@ -5,6 +5,7 @@ use ledger::asset::AssetStatus;
 use ledger::journal::MemoryJournal;
 use tempfile::TempDir;
 
+use super::list::ListPart;
 use super::*;
 use projections::position::{Position, PositionCommit, Positions};
 use projections::reader::Reader;
@@ -30,8 +31,9 @@ async fn the_table_has_the_attributes_and_no_others() {
 #[tokio::test]
 async fn lists_are_read_from_an_index_in_its_order() {
     let (views, _folder) = views();
-    for of_state in [false, true] {
-        let explain = format!("EXPLAIN QUERY PLAN {}", list::statement(of_state));
+    let null = || rusqlite::types::Value::Null;
+    for part in [ListPart::All, ListPart::InState(null()), ListPart::OfOwner(null(), null())] {
+        let explain = format!("EXPLAIN QUERY PLAN {}", part.statement());
         let plan = views.database.read(move |file| {
             let mut explain = file.prepare(&explain)?;
             let bound = vec!["x"; explain.parameter_count()];

@@ -31,7 +31,7 @@ pub(super) struct KeyCreatedV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReplacementV1 {
+pub(super) struct ReplacementV1 {
     id: KeyId,
     ends_at: EndV1,
 }
@@ -39,7 +39,7 @@ struct ReplacementV1 {
 /// A time, in the form of every time of an event.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "&str")]
-struct EndV1(DateTime<Utc>);
+pub(super) struct EndV1(pub(super) DateTime<Utc>);
 
 impl From<EndV1> for String {
     fn from(EndV1(at): EndV1) -> Self {
@@ -60,43 +60,50 @@ impl StoredForm for KeyCreatedV1 {
     const SCHEMA: u32 = 1;
 
     fn within_limits(&self) -> Result<(), InvalidField> {
-        check_text("name", &self.name, KEY_NAME_MAX)?;
-        if self.scopes.len() > SCOPES_MAX {
-            let problem = format!("must be at most {SCOPES_MAX}, not {}", self.scopes.len());
-            return Err(InvalidField::new("scopes", problem));
-        }
-        self.scopes.iter().try_for_each(|name| check_text("scopes", name, SCOPE_MAX))?;
-        let ends = [self.expires_at, self.replaces.as_ref().map(|it| it.ends_at)];
-        ends.into_iter().flatten().try_for_each(|EndV1(at)| check_end(at))
+        check_key(&self.name, &self.scopes, self.expires_at, self.replaces.as_ref())
     }
 }
 
-impl From<&KeyCreated> for KeyCreatedV1 {
-    fn from(created: &KeyCreated) -> Self {
-        let KeyCreated { id, name, scopes, expires_at, secret_hash, replaces } = created.clone();
-        let replaced = |Replacement { id, ends_at }| ReplacementV1 { id, ends_at: EndV1(ends_at) };
-        Self {
-            id,
-            name,
-            scopes: scopes.names().into_iter().map(str::to_owned).collect(),
-            expires_at: expires_at.map(EndV1),
-            secret_hash,
-            replaces: replaces.map(replaced),
-        }
+/// Whether the fields of a key are within their limits.
+pub(super) fn check_key(
+    name: &str,
+    scopes: &[String],
+    expires_at: Option<EndV1>,
+    replaces: Option<&ReplacementV1>,
+) -> Result<(), InvalidField> {
+    check_text("name", name, KEY_NAME_MAX)?;
+    if scopes.len() > SCOPES_MAX {
+        let problem = format!("must be at most {SCOPES_MAX}, not {}", scopes.len());
+        return Err(InvalidField::new("scopes", problem));
+    }
+    scopes.iter().try_for_each(|name| check_text("scopes", name, SCOPE_MAX))?;
+    let ends = [expires_at, replaces.map(|it| it.ends_at)];
+    ends.into_iter().flatten().try_for_each(|EndV1(at)| check_end(at))
+}
+
+impl From<Replacement> for ReplacementV1 {
+    fn from(Replacement { id, ends_at }: Replacement) -> Self {
+        Self { id, ends_at: EndV1(ends_at) }
+    }
+}
+
+impl From<ReplacementV1> for Replacement {
+    fn from(ReplacementV1 { id, ends_at: EndV1(ends_at) }: ReplacementV1) -> Self {
+        Self { id, ends_at }
     }
 }
 
 impl From<KeyCreatedV1> for AccessEvent {
     fn from(form: KeyCreatedV1) -> Self {
         let KeyCreatedV1 { id, name, scopes, expires_at, secret_hash, replaces } = form;
-        let replaced = |ReplacementV1 { id, ends_at: EndV1(ends_at) }| Replacement { id, ends_at };
         Self::KeyCreated(KeyCreated {
             id,
             name,
             scopes: Scopes::read(&scopes),
+            own_only: false,
             expires_at: expires_at.map(|EndV1(at)| at),
             secret_hash,
-            replaces: replaces.map(replaced),
+            replaces: replaces.map(Into::into),
         })
     }
 }
