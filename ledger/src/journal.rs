@@ -144,6 +144,10 @@ impl<D: JournalDecorator> Journal for D {
         self.around("events", self.inner().events_after(partition, version, limit)).await
     }
 
+    async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.around("history", self.inner().history_eventually(key)).await
+    }
+
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         self.around("last", self.inner().last_of(partition)).await
     }

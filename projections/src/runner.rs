@@ -46,7 +46,7 @@ pub struct Runner {
     effects: Arc<dyn Effects>,
     announcer: Option<Announcer>,
     told: Option<Arc<ContradictedAssets>>,
-    list: Arc<LeasedList>,
+    leased: Arc<LeasedList>,
 }
 
 impl Runner {
@@ -58,8 +58,8 @@ impl Runner {
         effects: Arc<dyn Effects>,
     ) -> Self {
         let announcer = views.lanes().map(Announcer::new);
-        let list = Arc::new(LeasedList::new(views.clone(), effects.clone()));
-        Self { journal, views, effects, announcer, told: None, list }
+        let leased = Arc::new(LeasedList::new(views.clone(), effects.clone()));
+        Self { journal, views, effects, announcer, told: None, leased }
     }
 
     /// Announces events also if the read table has no feed of its own.
@@ -89,7 +89,7 @@ impl Runner {
         if hints.is_empty() {
             return BatchReport::default();
         }
-        let written = match self.list.list().await {
+        let written = match self.leased.list().await {
             Ok(list) => self.written(&list),
             Err(error) => return BatchReport::failed(hints.len(), &error),
         };
@@ -104,9 +104,9 @@ impl Runner {
     /// Projects a parked asset again from the journal, after an operator has checked the cause.
     /// `None` if the journal has no event of it: the id may be mistyped, and nothing is parked.
     pub async fn redrive(&self, key: &Key) -> Option<ProjectedAsset> {
-        let known = async { Ok((self.journal.last(key).await?, self.list.renewed().await?)) };
+        let known = async { Ok((self.journal.last(key).await?, self.leased.renewed().await?)) };
         let (last, written) = match known.await {
-            Ok((newest, list)) => (newest?, self.written(&list)),
+            Ok((last, present)) => (last?, self.written(&present)),
             Err(error) => return Some(ProjectedAsset::Failed(error)),
         };
         let (lines, hints) = (Vec::new(), Vec::new());
@@ -284,7 +284,7 @@ impl Runner {
         version: u64,
         to: &TargetGenerations,
     ) -> ProjectedAsset {
-        match self.list.renewed().await {
+        match self.leased.renewed().await {
             Ok(list) if list.current == to.current => {}
             Ok(list) => {
                 let context = format!("views: generation {} is current now", list.current);

@@ -57,7 +57,7 @@ impl LogWorld {
         self.log.record(&caller(), &granted).await.unwrap();
     }
 
-    fn streams(&self, day: NaiveDate) -> Vec<UrlLogStream> {
+    fn streams(day: NaiveDate) -> Vec<UrlLogStream> {
         (0..4).map(|number| UrlLogStream { tenant: tenant(), day, number }).collect()
     }
 
@@ -65,7 +65,7 @@ impl LogWorld {
         self.journal.history_of(&stream.clone().into()).await.unwrap()
     }
 
-    fn query(&self, asset: AssetId, limit: usize) -> UrlLogQuery {
+    fn query(asset: AssetId, limit: usize) -> UrlLogQuery {
         let (since, until) =
             (DateTime::UNIX_EPOCH + TimeDelta::days(20_000), DateTime::<Utc>::MAX_UTC);
         UrlLogQuery { tenant: tenant(), asset, since, until, after: None, limit }
@@ -142,7 +142,7 @@ async fn each_url_is_one_event_of_a_lane_of_its_day_and_the_lanes_are_whole() {
         world.effects.advance(TimeDelta::seconds(1));
     }
     let mut lengths = Vec::new();
-    for stream in world.streams(world.effects.now().date_naive()) {
+    for stream in LogWorld::streams(world.effects.now().date_naive()) {
         let lines = world.lines(&stream).await;
         lengths.push(lines.len());
         let partition = PartitionKey::from(stream).partition();
@@ -159,7 +159,7 @@ async fn tampering_with_a_lane_is_named() {
     for _ in 0..40 {
         world.give(asset(1)).await;
     }
-    let stream = world.streams(world.effects.now().date_naive()).remove(0);
+    let stream = LogWorld::streams(world.effects.now().date_naive()).remove(0);
     let (lines, partition) = (world.lines(&stream).await, PartitionKey::from(stream).partition());
     let found = |lines: Vec<StoredLine>| {
         let chain = Chain { partition: partition.clone(), lines, strays: Vec::new() };
@@ -237,14 +237,14 @@ async fn pages_are_in_the_order_of_time_and_of_one_asset() {
         }
     }
     for limit in [1, 7, 29, 30, 100] {
-        let (times, _) = world.all(world.query(asset(1), limit)).await;
+        let (times, _) = world.all(LogWorld::query(asset(1), limit)).await;
         assert_eq!(times, expected, "pages of {limit}");
     }
     let (since, until) = (expected[4], expected[20]);
-    let between = UrlLogQuery { since, until, ..world.query(asset(1), 4) };
+    let between = UrlLogQuery { since, until, ..LogWorld::query(asset(1), 4) };
     assert_eq!(world.all(between).await, (expected[4..20].to_vec(), 4));
-    assert!(world.all(world.query(asset(9), 4)).await.0.is_empty());
-    let other = UrlLogQuery { tenant: Tenant::default(), ..world.query(asset(1), 4) };
+    assert!(world.all(LogWorld::query(asset(9), 4)).await.0.is_empty());
+    let other = UrlLogQuery { tenant: Tenant::default(), ..LogWorld::query(asset(1), 4) };
     assert!(world.all(other).await.0.is_empty());
 }
 
@@ -255,14 +255,14 @@ async fn a_page_reads_a_bounded_part_of_the_log() {
     let first = world.effects.now();
     world.effects.advance(TimeDelta::days(100));
     world.give(asset(1)).await;
-    let query = UrlLogQuery { since: first, ..world.query(asset(1), 100) };
+    let query = UrlLogQuery { since: first, ..LogWorld::query(asset(1), 100) };
     let (times, pages) = world.all(query).await;
     assert_eq!((times, pages), (vec![first, world.effects.now()], 4), "32 days a page");
     // Many events of other assets on one day.
     for _ in 0..1_000 {
         world.give(asset(2)).await;
     }
-    let query = UrlLogQuery { since: world.effects.now(), ..world.query(asset(1), 100) };
+    let query = UrlLogQuery { since: world.effects.now(), ..LogWorld::query(asset(1), 100) };
     assert_eq!(world.all(query).await.0.len(), 1);
 }
 
@@ -297,7 +297,7 @@ async fn a_lane_goes_on_in_another_stream_before_one_is_too_long() {
     }
     assert_eq!(events, 61);
     for limit in [1, 4, 100] {
-        let (times, _) = world.all(world.query(asset(1), limit)).await;
+        let (times, _) = world.all(LogWorld::query(asset(1), limit)).await;
         assert_eq!(times, expected, "pages of {limit}");
     }
 }

@@ -13,7 +13,7 @@ use ledger::journal::Journal;
 use ledger::record::StoredLine;
 
 use super::lane_positions::{LanePosition, LanePositions};
-use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference};
+use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference, ReferenceError};
 use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
 /// Histories that are read concurrently for one page.
@@ -152,14 +152,14 @@ struct LaneAhead {
 }
 
 impl LaneAhead {
-    /// Takes the next line of the lane, if there is one; `None` in it if it is not a reference.
-    fn next(&mut self) -> Option<Option<(Key, Reference)>> {
+    /// Takes the next line of the lane, if there is one.
+    fn next(&mut self) -> Option<Result<(Key, Reference), ReferenceError>> {
         loop {
             let place = self.found.front()?;
             let read = if place.number == self.stand.number { self.stand.read } else { 0 };
             if let Some(line) = lanes::read(&place.text, read) {
                 self.stand.step(place, read + 1);
-                return Some(line.ok().map(|reference| (self.key(&reference), reference)));
+                return Some(line.map(|reference| (self.key(&reference), reference)));
             }
             self.found.pop_front();
         }

@@ -14,7 +14,7 @@ use ledger::StoreError;
 use ledger::id::{Key, Tenant};
 
 pub use memory::MemoryLanes;
-pub(super) use reference::{Reference, lines, read, write};
+pub(super) use reference::{Reference, ReferenceError, lines, read, write};
 
 /// Lanes of a tenant. A lane takes about a hundred entries a second, of all writers together, and an
 /// entry has the events of a batch. A polling reader queries each lane. The number never changes:

@@ -26,7 +26,7 @@ impl Runner {
         from: &Position,
         to: &Position,
     ) -> Result<bool, StoreError> {
-        let list = self.list.list().await?;
+        let list = self.leased.list().await?;
         let (generations, written) = (list.written().collect::<Vec<_>>(), self.written(&list));
         let (mut told, mut histories) = (Vec::new(), Vec::new());
         for (folded, it) in self.fold_all(by_asset(hints), &written).await {

@@ -47,6 +47,8 @@ pub(crate) struct Units {
     pub(crate) lanes: u64,
 }
 
+type WrittenRows = HashMap<(Generation, Key), Vec<(Instant, Asset)>>;
+
 /// The state that all processes share.
 pub(crate) struct Cloud {
     pub(crate) chance: Chance,
@@ -58,7 +60,7 @@ pub(crate) struct Cloud {
     frozen: Mutex<Option<Instant>>,
     units: Mutex<Units>,
     /// The rows that were written, each with its time, for reads that lag.
-    rows: Mutex<HashMap<(Generation, Key), Vec<(Instant, Asset)>>>,
+    rows: Mutex<WrittenRows>,
     /// The times of the events.
     events: Mutex<HashMap<PartitionKey, Vec<Instant>>>,
     began: Instant,
@@ -342,7 +344,7 @@ struct RowConnection {
 }
 
 impl RowConnection {
-    async fn written(&self, asset: &Asset, put: PutOutcome) -> PutOutcome {
+    fn written(&self, asset: &Asset, put: PutOutcome) -> PutOutcome {
         // A row of the simulation is smaller than a unit.
         self.cloud.wrote(1);
         if put == PutOutcome::Written {
@@ -372,14 +374,14 @@ impl Views for RowConnection {
     }
 
     async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
-        let put = async { Ok(self.written(asset, self.rows.put(asset).await?).await) };
+        let put = async { Ok(self.written(asset, self.rows.put(asset).await?)) };
         self.cloud.request(put).await
     }
 
     async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         let put = async {
             let put = self.rows.put_checked(history).await?;
-            Ok(self.written(history.asset(), put).await)
+            Ok(self.written(history.asset(), put))
         };
         self.cloud.request(put).await
     }

@@ -28,7 +28,7 @@ fn shown_once<T>(refused: Result<T, AccessRefusal>) -> KeyId {
     }
 }
 
-fn is_reused<T>(refused: Result<T, AccessRefusal>) -> bool {
+fn is_reused<T>(refused: &Result<T, AccessRefusal>) -> bool {
     matches!(refused, Err(AccessRefusal::Reused))
 }
 
@@ -43,7 +43,7 @@ async fn a_key_is_created_once_and_a_repeated_request_is_told_which() {
     assert_eq!(shown_once(create(&service, false, "s").await), made.id);
     let restarted = world.process();
     assert_eq!(shown_once(create(&restarted, false, "s").await), made.id);
-    assert!(is_reused(create(&restarted, true, "s").await), "another request");
+    assert!(is_reused(&create(&restarted, true, "s").await), "another request");
     let ended = service.revoke_key(&world.caller, made.id, None, None).await.unwrap();
     assert!(ended.event.is_some());
     assert_eq!(shown_once(create(&service, false, "s").await), made.id, "also after its end");
@@ -61,17 +61,17 @@ async fn a_key_is_replaced_and_revoked_once() {
     };
     let (new, _) = rotate(60).await.unwrap();
     assert_eq!(shown_once(rotate(60).await), new.id);
-    assert!(is_reused(rotate(61).await));
+    assert!(is_reused(&rotate(61).await));
     let reason = |text: &str| Some(Reason::new(text.to_owned()).unwrap());
     let revoke = async |text, subject| {
         service.revoke_key(&world.caller, new.id, reason(text), Some(&named(subject))).await
     };
-    assert!(is_reused(revoke("lost", "s").await), "the name is of the rotation");
+    assert!(is_reused(&revoke("lost", "s").await), "the name is of the rotation");
     let first = revoke("lost", "t").await.unwrap();
     let again = revoke("lost", "t").await.unwrap();
     assert_eq!((first.replayed, again.replayed), (false, true));
     assert_eq!(first.event, again.event);
-    assert!(is_reused(revoke("found", "t").await));
+    assert!(is_reused(&revoke("found", "t").await));
     let nothing = revoke("found", "u").await.unwrap();
     assert_eq!((nothing.event, nothing.replayed), (None, false), "it has ended");
     let lines = service.history(&tenant()).await.unwrap().unwrap().lines().len();
@@ -84,8 +84,8 @@ async fn of_64_requests_at_once_one_is_given_the_key() {
     world.begun().await;
     let processes: Vec<_> = (0..4).map(|_| Arc::new(world.process())).collect();
     let mut crowd = JoinSet::new();
-    for process in processes.iter().cycle().take(64).cloned() {
-        let world = Arc::clone(&world);
+    for process in processes.iter().cycle().take(64) {
+        let (world, process) = (Arc::clone(&world), Arc::clone(process));
         crowd.spawn(async move {
             process.create_key(&world.caller, asked(false), Some(&named("s"))).await
         });
