@@ -5,11 +5,13 @@
 //! all listed generations. So a generation that was announced before a scan of the journal began
 //! has every event that the scan did not see.
 
+mod lease;
 mod list;
 mod progress;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -19,10 +21,14 @@ use serde::{Deserialize, Serialize};
 use crate::feed::Lanes;
 use crate::rows::Rows;
 
+pub(crate) use lease::LeasedList;
 pub use list::{
     Building, DROP_GRACE, DroppedGeneration, GenerationList, GenerationsError, KeptGeneration,
 };
 pub use progress::{BrokenHistory, ReplayProgress, SegmentProgress};
+
+/// How long a runner uses a list of generations that is dear to read.
+pub const LIST_LEASE: Duration = Duration::from_secs(5);
 
 /// The number of a generation. Numbers increase and are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,6 +89,13 @@ pub async fn tidy(table: &dyn Generations, now: DateTime<Utc>) -> Result<u64, St
 pub trait Generations: Send + Sync {
     /// The list of generations; for a new read table, the first one.
     async fn generations(&self) -> Result<GenerationList, StoreError>;
+
+    /// How long a runner may use a list after it began to read it. A replay waits for longer than
+    /// this between announcing its generation and reading the journal, so all users of a table must
+    /// know the same time. Zero if reading the list is cheap: it is then read for each batch.
+    fn list_lease(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Replaces the list by `list` if it is still `seen`; returns whether it was.
     async fn replace(

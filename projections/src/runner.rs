@@ -23,7 +23,7 @@ use ledger::journal::Journal;
 use ledger::{Effects, StoreError, command_label, service};
 
 use crate::feed::{Announcement, Announcer, FeedLane};
-use crate::generations::{self, Generation, Generations};
+use crate::generations::{self, Generation, GenerationList, Generations, LeasedList};
 use crate::measure;
 use crate::quarantine::ContradictedAssets;
 use crate::rows::Rows;
@@ -46,6 +46,7 @@ pub struct Runner {
     effects: Arc<dyn Effects>,
     announcer: Option<Announcer>,
     told: Option<Arc<ContradictedAssets>>,
+    list: Arc<LeasedList>,
 }
 
 impl Runner {
@@ -57,7 +58,8 @@ impl Runner {
         effects: Arc<dyn Effects>,
     ) -> Self {
         let announcer = views.lanes().map(Announcer::new);
-        Self { journal, views, effects, announcer, told: None }
+        let list = Arc::new(LeasedList::new(views.clone(), effects.clone()));
+        Self { journal, views, effects, announcer, told: None, list }
     }
 
     /// Announces events also if the read table has no feed of its own.
@@ -75,9 +77,10 @@ impl Runner {
     /// Projects each asset that the hints name, once, in its current state. A failure of one asset
     /// never stops the others.
     ///
-    /// The list of generations is read after the hints, and before any fold. Before the hints, it
-    /// could lack a generation that was announced meanwhile. If the scan that fills that generation
-    /// had passed the asset before the event, the event would be missing there.
+    /// The list of generations is chosen after the hints, and before any fold, and its lease is not
+    /// over then. An older list could lack a generation that was announced meanwhile. If the scan
+    /// that fills that generation had passed the asset before the event, the event would be missing
+    /// there.
     pub async fn project(&self, hints: &[ProjectionHint]) -> BatchReport {
         command_label::scope("project", self.project_all(hints)).await
     }
@@ -86,8 +89,8 @@ impl Runner {
         if hints.is_empty() {
             return BatchReport::default();
         }
-        let written = match self.written().await {
-            Ok(written) => written,
+        let written = match self.list.list().await {
+            Ok(list) => self.written(&list),
             Err(error) => return BatchReport::failed(hints.len(), &error),
         };
         let mut report = BatchReport::default();
@@ -101,9 +104,9 @@ impl Runner {
     /// Projects a parked asset again from the journal, after an operator has checked the cause.
     /// `None` if the journal has no event of it: the id may be mistyped, and nothing is parked.
     pub async fn redrive(&self, key: &Key) -> Option<ProjectedAsset> {
-        let known = async { Ok((self.journal.last(key).await?, self.written().await?)) };
+        let known = async { Ok((self.journal.last(key).await?, self.list.renewed().await?)) };
         let (last, written) = match known.await {
-            Ok((last, written)) => (last?, written),
+            Ok((newest, list)) => (newest?, self.written(&list)),
             Err(error) => return Some(ProjectedAsset::Failed(error)),
         };
         let (lines, hints) = (Vec::new(), Vec::new());
@@ -120,13 +123,9 @@ impl Runner {
         Ok(tombstones + generations::tidy(&*self.views, now).await?)
     }
 
-    async fn written(&self) -> Result<TargetGenerations, StoreError> {
-        let list = self.views.generations().await?;
-        Ok(self.rows_of(&list.written().collect::<Vec<_>>()))
-    }
-
-    fn rows_of(&self, generations: &[Generation]) -> TargetGenerations {
-        generations.iter().map(|generation| self.views.rows(*generation)).collect()
+    fn written(&self, list: &GenerationList) -> TargetGenerations {
+        let rows = list.written().map(|generation| self.views.rows(generation)).collect();
+        TargetGenerations { current: list.current, rows }
     }
 
     /// Folds all, then announces all, then writes all: a common announcement takes few entries.
@@ -171,7 +170,9 @@ impl Runner {
     ) -> Result<FoldedAsset, StoreError> {
         let history = self.fold(told).await?;
         let announced = match &self.announcer {
-            Some(_) => version(to, &told.key).await?,
+            // A redrive may follow the removal of a row, which a replica may still show.
+            Some(_) if told.hints.is_empty() => version(to, &told.key).await?,
+            Some(_) => announced(to, &history).await?,
             None => 0,
         };
         Ok(FoldedAsset { history, announced })
@@ -275,13 +276,23 @@ impl Runner {
         }
     }
 
-    /// Parks an asset whose row, of this version, contradicts its history.
+    /// Parks an asset whose row, of this version, contradicts its history. Under an old list the row
+    /// may be of a generation that was replaced because of that: then the hints are retried.
     async fn contradicted(
         &self,
         told: &AssetHints,
         version: u64,
         to: &TargetGenerations,
     ) -> ProjectedAsset {
+        match self.list.renewed().await {
+            Ok(list) if list.current == to.current => {}
+            Ok(list) => {
+                let context = format!("views: generation {} is current now", list.current);
+                let error = StoreError::new(StoreErrorKind::Unavailable, context);
+                return ProjectedAsset::Failed(error);
+            }
+            Err(error) => return ProjectedAsset::Failed(error),
+        }
         let error = format!(
             "the row is of version {version}, whose event the journal does not have: the journal \
              was changed or cut, or the row was. `verify` tells more; `replay --asset {} \
@@ -305,13 +316,30 @@ impl Runner {
     }
 
     async fn fold(&self, told: &AssetHints) -> Result<History, StoreError> {
-        let history = match told.history() {
-            Some(history) => Some(history),
-            None => service::fold(&told.key, self.journal.history(&told.key).await?).await?,
-        };
-        match history {
+        if let Some(history) = told.history() {
+            return Ok(history);
+        }
+        if let Some(history) = self.fold_eventually(told).await? {
+            return Ok(history);
+        }
+        match service::fold(&told.key, self.journal.history(&told.key).await?).await? {
             Some(history) if history.asset().version >= told.version => Ok(history),
             short => Err(too_short(told, short.as_ref())),
+        }
+    }
+
+    /// The history by the cheaper read, if it verifies and has the newest event of the batch.
+    /// Anything else may be a replica that lags, and only the consistent read can tell.
+    async fn fold_eventually(&self, told: &AssetHints) -> Result<Option<History>, StoreError> {
+        let Some(newest) = told.newest() else { return Ok(None) };
+        let folded = match self.journal.history_eventually(&told.key).await {
+            Ok(lines) => service::fold(&told.key, lines).await,
+            Err(error) => Err(error),
+        };
+        match folded {
+            Ok(history) => Ok(history.filter(|it| it.has(told.version, newest.hash()))),
+            Err(error) if error.kind.is_of_one_asset() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -341,8 +369,18 @@ impl Runner {
     }
 }
 
-/// The generations to write, the current one first.
-type TargetGenerations = Vec<Arc<dyn Rows>>;
+/// The generations to write.
+struct TargetGenerations {
+    current: Generation,
+    /// The rows of each, those of the current one first.
+    rows: Vec<Arc<dyn Rows>>,
+}
+
+impl TargetGenerations {
+    fn first(&self) -> Option<&Arc<dyn Rows>> {
+        self.rows.first()
+    }
+}
 
 /// The result of folding one asset.
 struct FoldedAsset {
@@ -354,8 +392,22 @@ struct FoldedAsset {
 /// Writes the row of a history to every generation: the result for the current one, or the first
 /// contradiction.
 async fn put_checked(history: &History, to: &TargetGenerations) -> Result<PutOutcome, StoreError> {
-    let puts = try_join_all(to.iter().map(|rows| rows.put_checked(history))).await?;
+    let puts = try_join_all(to.rows.iter().map(|rows| rows.put_checked(history))).await?;
     Ok(puts.first().copied().unwrap_or(PutOutcome::Stale))
+}
+
+/// How many events of a history were announced, by the cheaper read of its row. An earlier row, or
+/// none, shows less: events are announced again, and none is omitted. A row of an event that this
+/// history does not have may be a removed one, and is read again.
+async fn announced(to: &TargetGenerations, history: &History) -> Result<u64, StoreError> {
+    let (Some(rows), key) = (to.first(), &history.asset().key) else { return Ok(0) };
+    match rows.get_eventually(key).await {
+        Ok(None) => Ok(0),
+        Ok(Some(row)) if history.has(row.version, row.head) => Ok(row.version),
+        Ok(Some(_)) => version(to, key).await,
+        Err(error) if error.kind.is_of_one_asset() => version(to, key).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// The version of an asset's row in the current generation. An unreadable row counts as none:

@@ -8,20 +8,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use futures::future::join_all;
 use ledger::StoreError;
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::lanes::{FeedLane, LaneEntry, LaneWrite, Lanes, Reference, write};
 
 /// Bytes of an entry's text. With its key it takes four write units, and one read unit when the end
 /// of a lane is looked up, for any amount of events.
 const TEXT_MAX: usize = 3_900;
-/// Entries found taken before the end of a lane is looked up instead of searched step by step.
-const WALK: u32 = 4;
+/// How long a remembered end of a lane is used. Other processes write the lane too: a place that
+/// is already taken costs a write unit, and looking up the end costs a read unit, a fifth of that.
+const END_FRESH: Duration = Duration::from_millis(20);
 /// Entries found taken before the batch must be retried: other writers are faster than any real
 /// projector.
 const MISSES_MAX: u32 = 64;
@@ -50,9 +53,9 @@ pub struct Announcer {
     ends: Arc<std::sync::Mutex<HashMap<FeedLane, LaneEnd>>>,
 }
 
-/// The end of a lane at the last write of this process. It is locked during a write, so that a
-/// process does not race itself.
-type LaneEnd = Arc<Mutex<Option<u64>>>;
+/// The end of a lane at the last write of this process, and the time of that write. It is locked
+/// during a write, so that a process does not race itself.
+type LaneEnd = Arc<Mutex<Option<(u64, Instant)>>>;
 
 impl Announcer {
     /// An announcer that writes to these lanes.
@@ -80,8 +83,9 @@ impl Announcer {
         let mut end = end.lock().await;
         for text in write(references, TEXT_MAX) {
             // Cleared until the call succeeds: after a failure the end is unknown.
-            let last = end.take();
-            *end = Some(self.put(lane, last, text).await?);
+            let last = end.take().filter(|(_, at)| at.elapsed() < END_FRESH);
+            let number = self.put(lane, last.map(|(number, _)| number), text).await?;
+            *end = Some((number, Instant::now()));
         }
         Ok(())
     }
@@ -91,26 +95,24 @@ impl Announcer {
         ends.entry(lane.clone()).or_default().clone()
     }
 
-    /// Appends a text to a lane, and returns its number.
+    /// Appends a text to a lane, after its end if that is known, and returns its number.
     async fn put(
         &self,
         lane: &FeedLane,
-        last: Option<u64>,
+        mut last: Option<u64>,
         text: String,
     ) -> Result<u64, StoreError> {
-        let mut place = match last {
-            Some(last) => LaneEntry { number: last, text },
-            None => LaneEntry { number: self.lanes.end(lane).await?, text },
-        };
-        for missed in 1..=MISSES_MAX {
-            place.number += 1;
+        let mut place = LaneEntry { number: 0, text };
+        for _ in 0..MISSES_MAX {
+            let end = match last.take() {
+                Some(end) => end,
+                None => self.lanes.end(lane).await?,
+            };
+            place.number = end + 1;
             match self.lanes.put(lane, &place).await? {
                 LaneWrite::Written => return Ok(place.number),
                 // Our own, with a lost reply; or another's with the same text.
                 LaneWrite::Taken(held) if held == place.text => return Ok(place.number),
-                LaneWrite::Taken(_) if missed % WALK == 0 => {
-                    place.number = self.lanes.end(lane).await?;
-                }
                 LaneWrite::Taken(_) => {}
             }
         }

@@ -18,6 +18,9 @@ use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
 /// Histories that are read concurrently for one page.
 const AT_ONCE: usize = 16;
+/// Rounds of reading events for a page with a filter. A filter needs the events, and a round reads as
+/// many as the page still takes.
+const ROUNDS: usize = 10;
 /// The maximum number of entries of a lane that one page reads: of four kilobytes each, a quarter
 /// of what one query of DynamoDB may read.
 const PLACES_MAX: usize = 64;
@@ -62,8 +65,12 @@ impl LanedFeed {
         Ok(LaneAhead { lane, stand, found: found.into(), more })
     }
 
-    /// The referenced events, as stored in the journal.
-    async fn events(&self, wanted: Vec<(Key, Reference)>) -> Result<Vec<FeedEvent>, StoreError> {
+    /// The referenced events, as stored in the journal, that the query selects; each with its time.
+    async fn events(
+        &self,
+        wanted: Vec<(Key, Reference)>,
+        query: &FeedQuery,
+    ) -> Result<Vec<(String, FeedEvent)>, StoreError> {
         let mut keys: Vec<_> = wanted.iter().map(|(key, _)| key.clone()).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -75,7 +82,10 @@ impl LanedFeed {
             stream::iter(keys).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
         let event = |(key, reference): (Key, Reference)| {
             let lines = histories.get(&key).map(Vec::as_slice);
-            event(key, &reference, lines.unwrap_or_default())
+            let line = event(&key, &reference, lines.unwrap_or_default())?;
+            let header = EventHeader::read(&line.body)?;
+            let selected = query.wants(&header.kind, &header.actor);
+            selected.then(|| (header.at.to_string(), FeedEvent { key, line: line.clone() }))
         };
         Ok(wanted.into_iter().filter_map(event).collect())
     }
@@ -89,10 +99,14 @@ impl Feed for LanedFeed {
         let lanes = FeedLane::all(&query.tenant).zip(stands.0);
         let reads = lanes.map(|(lane, stand)| self.ahead(lane, stand, query.limit));
         let mut lanes = try_join_all(reads).await?;
-        let mut wanted = take(&mut lanes, query);
+        let mut found = Vec::new();
+        for _ in 0..if query.filters() { ROUNDS } else { 1 } {
+            let wanted = take(&mut lanes, query.limit - found.len());
+            found.extend(self.events(wanted, query).await?);
+        }
         // Within one asset this is also the order of the lane. Between assets it is more readable.
-        wanted.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
-        let events = self.events(wanted).await?;
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let events = found.into_iter().map(|(_, event)| event).collect();
         let more = lanes.iter().any(LaneAhead::has_more);
         let next = LanePositions(lanes.into_iter().map(|lane| lane.stand).collect()).cursor();
         Ok(FeedPage { events, next, more })
@@ -110,19 +124,19 @@ fn whole(found: &[LaneEntry], first: u64) -> bool {
     found.iter().zip(first..).all(|(place, number)| place.number == number)
 }
 
-/// A page of references: one of each lane in turn, so that a busy lane does not delay another.
-fn take(lanes: &mut [LaneAhead], query: &FeedQuery) -> Vec<(Key, Reference)> {
+/// So many references: one of each lane in turn, so that a busy lane does not delay another.
+fn take(lanes: &mut [LaneAhead], count: usize) -> Vec<(Key, Reference)> {
     let mut wanted = Vec::new();
     let mut moved = true;
     while moved {
         moved = false;
         for lane in &mut *lanes {
-            if wanted.len() == query.limit {
+            if wanted.len() == count {
                 return wanted;
             }
             let Some(line) = lane.next() else { continue };
             moved = true;
-            wanted.extend(line.ok().filter(|(_, it)| query.wants(&it.kind, &it.actor)));
+            wanted.extend(line);
         }
     }
     wanted
@@ -138,14 +152,14 @@ struct LaneAhead {
 }
 
 impl LaneAhead {
-    /// Takes the next line of the lane, if there is one.
-    fn next(&mut self) -> Option<serde_json::Result<(Key, Reference)>> {
+    /// Takes the next line of the lane, if there is one; `None` in it if it is not a reference.
+    fn next(&mut self) -> Option<Option<(Key, Reference)>> {
         loop {
             let place = self.found.front()?;
             let read = if place.number == self.stand.number { self.stand.read } else { 0 };
             if let Some(line) = lanes::read(&place.text, read) {
                 self.stand.step(place, read + 1);
-                return Some(line.map(|reference| (self.key(&reference), reference)));
+                return Some(line.ok().map(|reference| (self.key(&reference), reference)));
             }
             self.found.pop_front();
         }
@@ -164,7 +178,7 @@ impl LaneAhead {
 }
 
 /// The event of a reference, if the journal has it.
-fn event(key: Key, reference: &Reference, lines: &[StoredLine]) -> Option<FeedEvent> {
+fn event<'a>(key: &Key, reference: &Reference, lines: &'a [StoredLine]) -> Option<&'a StoredLine> {
     let (asset, version) = (key.partition(), reference.version);
     let Some(line) = lines.iter().find(|line| line.version == version) else {
         tracing::error!(
@@ -174,9 +188,8 @@ fn event(key: Key, reference: &Reference, lines: &[StoredLine]) -> Option<FeedEv
         );
         return None;
     };
-    if line.hash() != reference.hash {
+    if !reference.is_of(line.hash()) {
         tracing::error!(asset, version, "the hash of an event differs from the feed's reference");
     }
-    EventHeader::read(&line.body)?;
-    Some(FeedEvent { key, line: line.clone() })
+    Some(line)
 }

@@ -1,14 +1,18 @@
 //! The list of generations and its transitions: pure, so that every store has the same rules.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Generation;
-use crate::current::CACHE_TTL;
+use super::{Generation, LIST_LEASE};
 
+/// The longest time of a batch: the timeout of the projector's function.
+const BATCH_MAX: Duration = Duration::from_mins(1);
 /// How long the rows of an unlisted generation stay: longer than a reader caches the list, plus a
-/// list of rows in progress, and longer than a runner's batch that began before.
-pub const DROP_GRACE: TimeDelta = TimeDelta::seconds(6 * CACHE_TTL.as_secs().cast_signed());
+/// list of rows in progress, and longer than a runner's batch that began at the end of its lease.
+pub const DROP_GRACE: TimeDelta =
+    TimeDelta::seconds((2 * LIST_LEASE.as_secs() + BATCH_MAX.as_secs()).cast_signed());
 
 /// The list of generations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +203,7 @@ impl GenerationList {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::current::CACHE_TTL;
 
     fn numbers(list: &GenerationList) -> Vec<u32> {
         list.written().map(Generation::number).collect()
@@ -288,6 +293,7 @@ mod tests {
         let list = list.switched(Generation(2), None, at(0)).unwrap();
         let linger = DROP_GRACE.num_seconds();
         assert!(DROP_GRACE.to_std().unwrap() > 2 * CACHE_TTL);
+        assert!(DROP_GRACE.to_std().unwrap() > LIST_LEASE + BATCH_MAX);
         assert_eq!(list.removable(at(linger - 1)).count(), 0);
         assert_eq!(list.removable(at(linger)).collect::<Vec<_>>(), [Generation(1)]);
         assert_eq!(list.removed(Generation(1)).dropped, []);

@@ -12,6 +12,9 @@ use crate::generations::{Building, Generation, GenerationList, ReplayProgress, S
 
 /// The lease of a replay without a heartbeat expires after this time: ten heartbeats.
 pub(super) const LEASE_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
+/// Added to the lease of a list, for clocks that run at slightly different rates. Together they are
+/// shorter than a lease without a heartbeat.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
 /// The interval of checks for a heartbeat.
 const LEASE_POLL: Duration = Duration::from_millis(500);
 
@@ -82,11 +85,21 @@ impl Replay {
         persist(|| self.table.replace(list, &next)).await?;
         let announced = self.list().await?.building;
         let Some(ours) = announced.filter(|building| building.run == run) else { return Ok(None) };
+        self.outwait_lists().await;
         let begun = self.begun(ours.generation, run.to_owned()).await?;
         persist(|| self.table.save(saved, &begun)).await?;
         match self.saved().await? {
             Some(there) if there.run == run => Ok(Some(begun)),
             _ => Err(ReplayError::Busy(ours.generation)),
+        }
+    }
+
+    /// Waits until no runner uses a list from before the announcement. There is no progress to
+    /// continue from before that, so a replay that continues need not wait.
+    async fn outwait_lists(&self) {
+        let lease = self.table.list_lease();
+        if !lease.is_zero() {
+            sleep(lease + LEASE_MARGIN).await;
         }
     }
 

@@ -85,6 +85,13 @@ pub(super) struct AssetHints {
 }
 
 impl AssetHints {
+    /// The event of the highest version, if every hint came with its event. A hint without one may
+    /// report that an event was changed or removed.
+    pub(super) fn newest(&self) -> Option<&StoredLine> {
+        let whole = self.lines.len() == self.hints.len();
+        self.lines.iter().find(|line| whole && line.version == self.version)
+    }
+
     /// The history in the batch itself, if it is complete and a chain.
     pub(super) fn history(&self) -> Option<History> {
         let mut lines = self.lines.clone();

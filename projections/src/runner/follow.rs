@@ -26,8 +26,8 @@ impl Runner {
         from: &Position,
         to: &Position,
     ) -> Result<bool, StoreError> {
-        let generations: Vec<_> = self.views.generations().await?.written().collect();
-        let written = self.rows_of(&generations);
+        let list = self.list.list().await?;
+        let (generations, written) = (list.written().collect::<Vec<_>>(), self.written(&list));
         let (mut told, mut histories) = (Vec::new(), Vec::new());
         for (folded, it) in self.fold_all(by_asset(hints), &written).await {
             match folded {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ledger::StoreError;
@@ -104,6 +105,10 @@ impl<S: Generations + ?Sized, F: FaultInjector> Generations for Faulty<S, F> {
 
     fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         self.inner().lanes().map(|lanes| Arc::new(self.beside(lanes)) as Arc<dyn Lanes>)
+    }
+
+    fn list_lease(&self) -> Duration {
+        self.inner().list_lease()
     }
 }
 

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 
 use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, number, text};
 use ledger::error::{StoreError, StoreErrorKind};
-use ledger::id::PartitionKey;
+use ledger::id::{Key, PartitionKey};
 use ledger::journal::{Appended, Journal};
 use ledger::record::StoredLine;
 
@@ -32,18 +32,53 @@ impl DynamoJournal {
         let table = table.into();
         Self { client, meter: CapacityMeter::new(table.clone()), table }
     }
-}
 
-#[async_trait]
-impl Journal for DynamoJournal {
-    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+    async fn lines(
+        &self,
+        partition: &PartitionKey,
+        consistent: bool,
+    ) -> Result<Vec<StoredLine>, StoreError> {
         let query = request::history(self.client.query(), &self.table, partition);
+        let query = query.consistent_read(consistent);
         let mut pages = query.into_paginator().send();
         let (mut lines, pk) = (Vec::new(), partition.partition());
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failed("journal: the history was not read", e))?;
             self.meter.count("Query", page.consumed_capacity());
             for item in page.items() {
+                lines.push(event(&pk, item)?);
+            }
+        }
+        Ok(lines)
+    }
+}
+
+#[async_trait]
+impl Journal for DynamoJournal {
+    async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
+        self.lines(partition, true).await
+    }
+
+    /// Half the read units.
+    async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
+        self.lines(&key.clone().into(), false).await
+    }
+
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        let query = request::after(self.client.query(), &self.table, partition, version, limit);
+        let mut pages = query.into_paginator().send();
+        let (mut lines, pk) = (Vec::new(), partition.partition());
+        while lines.len() < limit
+            && let Some(page) = pages.next().await
+        {
+            let page = page.map_err(|e| failed("journal: some events were not read", e))?;
+            self.meter.count("Query", page.consumed_capacity());
+            for item in page.items().iter().take(limit - lines.len()) {
                 lines.push(event(&pk, item)?);
             }
         }

@@ -1,40 +1,86 @@
-//! A reference to an event, and several references as text: one line of JSON each.
+//! A reference to an event, and several references as text: one line each.
+//!
+//! A line is `<asset> <version> <the first digits of the event's hash>`. Earlier entries have a line
+//! of JSON with more fields. Both are read.
+
+use std::fmt;
+use std::str::FromStr;
 
 use ledger::chain::Hash;
 use ledger::history::Entry;
 use ledger::id::AssetId;
-use ledger::time;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-/// The feed's data about an event: its identity, and the fields for filters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Hexadecimal digits of a hash: a chance match is excluded, and the journal has the whole hash.
+const DIGITS: usize = 16;
+
+/// What the feed stores of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::feed) struct Reference {
     /// The asset.
     pub(in crate::feed) asset: AssetId,
     /// Its version in the asset's history.
     pub(in crate::feed) version: u64,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub(in crate::feed) kind: String,
-    /// The actor.
-    pub(in crate::feed) actor: String,
-    /// The time, as stored.
-    pub(in crate::feed) at: String,
-    /// The event's id.
-    pub(in crate::feed) hash: Hash,
+    check: String,
+}
+
+/// The line is not a reference: another program wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a reference to an event")]
+pub(in crate::feed) struct ReferenceError;
+
+/// The fields of the earlier form that are used.
+#[derive(Deserialize)]
+struct LongReference {
+    asset: AssetId,
+    version: u64,
+    hash: Hash,
 }
 
 impl Reference {
     /// The reference to an event of a history.
     pub(in crate::feed) fn to(entry: &Entry) -> Self {
-        let record = &entry.record;
-        Self {
-            asset: record.key.asset,
-            version: record.version,
-            kind: record.event.kind().to_owned(),
-            actor: record.cause.actor.clone(),
-            at: time::format(record.at),
-            hash: entry.hash,
+        let (asset, version) = (entry.record.key.asset, entry.record.version);
+        Self { asset, version, check: digits(entry.hash) }
+    }
+
+    /// Whether the event that it refers to has this hash.
+    pub(in crate::feed) fn is_of(&self, hash: Hash) -> bool {
+        self.check == digits(hash)
+    }
+}
+
+fn digits(hash: Hash) -> String {
+    let mut digits = hash.to_string();
+    digits.truncate(DIGITS);
+    digits
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.asset, self.version, self.check)
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(line: &str) -> Result<Self, ReferenceError> {
+        if line.starts_with('{') {
+            let long: LongReference = serde_json::from_str(line).map_err(|_| ReferenceError)?;
+            let LongReference { asset, version, hash } = long;
+            return Ok(Self { asset, version, check: digits(hash) });
+        }
+        let mut parts = line.split(' ');
+        let mut part = || parts.next().ok_or(ReferenceError);
+        let asset = part()?.parse().map_err(|_| ReferenceError)?;
+        let version = part()?.parse().map_err(|_| ReferenceError)?;
+        let read = Self { asset, version, check: part()?.to_owned() };
+        // Only one spelling is valid: `+7` and `07` parse as numbers too.
+        if read.check.len() == DIGITS && read.to_string() == line {
+            Ok(read)
+        } else {
+            Err(ReferenceError)
         }
     }
 }
@@ -43,8 +89,7 @@ impl Reference {
 pub(in crate::feed) fn write(references: &[Reference], max: usize) -> Vec<String> {
     let mut texts = vec![String::new()];
     for reference in references {
-        // Text and numbers can always be serialized.
-        let line = serde_json::to_string(reference).unwrap_or_default();
+        let line = reference.to_string();
         let text = texts.last_mut().filter(|text| text.is_empty() || text.len() + line.len() < max);
         match text {
             Some(text) if text.is_empty() => *text = line,
@@ -63,8 +108,8 @@ pub(in crate::feed) fn lines(text: &str) -> usize {
 
 /// The reference in one line of an entry's text, counted from 0, if there is such a line. A line
 /// that is not a reference is an error: another program wrote it, and readers skip it.
-pub(in crate::feed) fn read(text: &str, line: usize) -> Option<serde_json::Result<Reference>> {
-    text.split('\n').nth(line).map(serde_json::from_str)
+pub(in crate::feed) fn read(text: &str, line: usize) -> Option<Result<Reference, ReferenceError>> {
+    text.split('\n').nth(line).map(str::parse)
 }
 
 #[cfg(test)]
@@ -87,7 +132,7 @@ mod tests {
     #[test]
     fn references_are_read_back_in_order_and_fill_places_up_to_their_limit() {
         let written = references(40);
-        for max in [0, 300, 1_000, 100_000] {
+        for max in [0, 150, 1_000, 100_000] {
             let texts = write(&written, max);
             let found: Vec<_> = texts.iter().flat_map(|text| all(text)).collect();
             assert_eq!(found, written.iter().cloned().map(Some).collect::<Vec<_>>());
@@ -104,5 +149,38 @@ mod tests {
         let text = write(std::slice::from_ref(one), 1_000).concat();
         let found = all(&format!("{{}}\n{text}\nnot JSON"));
         assert_eq!(found, [None, Some(one.clone()), None]);
+    }
+
+    /// Entries of both forms, frozen: stored ones are read for ever.
+    const LONG: &str = include_str!("../../../../migrations/feed/entry.v1.txt");
+    const SHORT: &str = include_str!("../../../../migrations/feed/entry.v2.txt");
+
+    #[test]
+    fn entries_of_both_forms_are_the_same_references() {
+        let story = Story::begin("main", 1).received();
+        let written: Vec<_> = story.history().entries().iter().map(Reference::to).collect();
+        assert_eq!(write(&written, 10_000).concat(), SHORT.trim_end());
+        let expected: Vec<_> = written.into_iter().map(Some).collect();
+        assert_eq!(all(SHORT.trim_end()), expected);
+        assert_eq!(all(LONG.trim_end()), expected);
+    }
+
+    #[test]
+    fn a_reference_has_one_spelling() {
+        let line = SHORT.lines().next().unwrap();
+        let (asset, rest) = line.split_once(' ').unwrap();
+        assert!(line.parse::<Reference>().is_ok());
+        for other in [
+            String::new(),
+            format!("{asset} 0{rest}"),
+            format!("{asset} +{rest}"),
+            format!("{line} "),
+            format!("{line} more"),
+            line[..line.len() - 1].to_owned(),
+            asset.to_owned(),
+            rest.to_owned(),
+        ] {
+            assert_eq!(other.parse::<Reference>(), Err(ReferenceError), "{other}");
+        }
     }
 }

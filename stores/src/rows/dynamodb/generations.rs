@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dynamodb::{DynamoItem, failed, text};
 use async_trait::async_trait;
@@ -19,7 +20,9 @@ use super::item::{self, BODY, SK};
 use super::request::{NoteRevision, RowTable};
 use crate::DynamoLanes;
 use projections::feed::Lanes;
-use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
+use projections::generations::{
+    Generation, GenerationList, Generations, LIST_LEASE, ReplayProgress,
+};
 use projections::rows::{RowPage, Rows};
 use projections::totals::{StoredTotals, Totals};
 use projections::views::PutOutcome;
@@ -35,6 +38,12 @@ const AT_ONCE: usize = 16;
 impl Generations for DynamoViews {
     fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         Some(Arc::new(DynamoLanes::new(self.client.clone(), self.table.name.clone())))
+    }
+
+    /// A read unit for each batch would cost as much as the events, and one item can be read 3,000
+    /// times a second.
+    fn list_lease(&self) -> Duration {
+        LIST_LEASE
     }
 
     async fn generations(&self) -> Result<GenerationList, StoreError> {
