@@ -1,6 +1,6 @@
 //! The command line: `serve`, `project`, `migrate`, `demo`, `history`, `replay`, `tenant`, `key`,
-//! `usage`, and the tools of an audit: `verify`, `export`, `import`, `checkpoint`, `proof`;
-//! `backup` and `restore`.
+//! `upload-token`, `usage`, `urls`, and the tools of an audit: `verify`, `export`, `import`,
+//! `checkpoint`, `proof`; `backup` and `restore`.
 
 mod backup;
 mod by;
@@ -22,6 +22,8 @@ mod signals;
 mod store_options;
 mod table;
 mod tenant;
+mod upload_token;
+mod urls;
 mod usage;
 mod values;
 mod verify;
@@ -72,6 +74,8 @@ enum CliCommand {
     Backup(backup::Backup),
     Restore(backup::Restore),
     Usage(usage::UsageCommand),
+    Urls(urls::UrlsCommand),
+    UploadToken(upload_token::UploadTokenCommand),
     Tenant(tenant::TenantArgs),
     Key(key::KeyArgs),
 }
@@ -133,7 +137,7 @@ impl CliCommand {
     /// Whether the command only prints, and so ends with success when its output is closed. The
     /// exit code of any other command reports its result.
     fn only_shows(&self) -> bool {
-        matches!(self, Self::History(_) | Self::Demo(_) | Self::Usage(_))
+        matches!(self, Self::History(_) | Self::Demo(_) | Self::Usage(_) | Self::Urls(_))
     }
 
     async fn run(self) -> anyhow::Result<ExitCode> {
@@ -154,6 +158,8 @@ impl CliCommand {
             Self::Checkpoint(checkpoint) => checkpoint.run().await,
             Self::Proof(proof) => proof.run(),
             Self::Usage(usage) => usage.run().await,
+            Self::Urls(urls) => urls.run().await,
+            Self::UploadToken(token) => token.run(),
         };
         done.map(|()| ExitCode::SUCCESS)
     }

@@ -19,6 +19,7 @@ use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::objects::Objects;
 use ledger::service::LedgerService;
+use ledger::url_log::UrlLog;
 use projections::feed::ArrivalFeed;
 use projections::follower::FollowerProgress;
 use projections::{
@@ -232,13 +233,15 @@ fn api_router(
     let (journal, table, effects) =
         (stores.journal.clone(), stores.views.clone(), Arc::new(SystemEffects));
     let ports = checks::all(stores.journal.clone(), rows.clone(), checks::bucket(stores.bucket()));
+    let access = AccessService::new(stores.journal.clone(), Arc::new(SystemEffects));
     crate::http::router(Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
         totals: Arc::new(TotalsReader::new(journal, table, effects, TOTALS_AGE)),
         feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
         presigner,
-        access: Arc::new(AccessService::new(stores.journal.clone(), Arc::new(SystemEffects))),
+        access: Arc::new(access.noting(stores.journal.clone())),
+        urls: Arc::new(UrlLog::new(stores.journal.clone(), Arc::new(SystemEffects))),
         tokens,
         iam: None,
         auth,

@@ -30,15 +30,15 @@ pub(crate) async fn serve_bare() -> Result<()> {
 pub(crate) async fn requests(table: &mut ResultsTable) -> Result<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let (ours, bare) = (Program::serve(folder.path())?, Program::bare()?);
-    let path = uploaded(&ours.address).await?;
+    let path = uploaded(&ours.address, None).await?;
     for (method, what, path, target) in [
         ("GET", "/healthz", "/healthz", "≥ 0.6"),
         ("GET", "/asset/{id}/state", &format!("{path}/state"), "≥ 0.25"),
         ("GET", "/asset/{id}", &path, "≥ 0.2"),
         ("POST", "/asset", "/asset", "≥ 0.15"),
     ] {
-        let limit = load(&bare.address, method, path).await?;
-        let figures = load(&ours.address, method, path).await?;
+        let limit = load(&bare.address, method, path, None).await?;
+        let figures = load(&ours.address, method, path, None).await?;
         let what = format!("{method} {what}");
         let below = "a bare axum handler";
         let named = format!("{what}, {CONNECTIONS} connections");
@@ -52,19 +52,26 @@ pub(crate) async fn requests(table: &mut ResultsTable) -> Result<()> {
 }
 
 /// Creates a downloadable asset; returns its path.
-async fn uploaded(address: &str) -> Result<String> {
+pub(crate) async fn uploaded(address: &str, credential: Option<&str>) -> Result<String> {
     let http = reqwest::Client::new();
-    let created: Value = http.post(format!("http://{address}/asset")).send().await?.json().await?;
+    let send = async |request: reqwest::RequestBuilder| {
+        let request = match credential {
+            Some(credential) => request.bearer_auth(credential),
+            None => request,
+        };
+        request.send().await?.error_for_status()
+    };
+    let created: Value = send(http.post(format!("http://{address}/asset"))).await?.json().await?;
     let url = created["upload_url"].as_str().context("no upload_url")?;
     http.put(url).body("bytes").send().await?.error_for_status()?;
     let path = format!("/asset/{}", created["id"].as_str().context("no id")?);
-    http.put(format!("http://{address}{path}")).send().await?.error_for_status()?;
+    send(http.put(format!("http://{address}{path}"))).await?;
     Ok(path)
 }
 
 /// What the clients saw.
-struct Load {
-    rate: f64,
+pub(crate) struct Load {
+    pub(crate) rate: f64,
     /// Seconds of each request, sorted.
     latencies: Vec<f64>,
 }
@@ -75,17 +82,23 @@ impl Load {
     }
 }
 
-async fn load(address: &str, method: &'static str, path: &str) -> Result<Load> {
+pub(crate) async fn load(
+    address: &str,
+    method: &'static str,
+    path: &str,
+    credential: Option<&str>,
+) -> Result<Load> {
+    let bearer = credential.map(|credential| format!("Bearer {credential}"));
     let start = Instant::now();
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            let (address, path) = (address.to_owned(), path.to_owned());
+            let (address, path, bearer) = (address.to_owned(), path.to_owned(), bearer.clone());
             tokio::spawn(async move {
                 let mut connection = connect(&address).await?;
                 let mut latencies = Vec::new();
                 while start.elapsed() < MEASURED {
                     let asked = Instant::now();
-                    ask(&mut connection, &address, method, &path).await?;
+                    ask(&mut connection, &address, method, &path, bearer.as_deref()).await?;
                     latencies.push(asked.elapsed().as_secs_f64());
                 }
                 anyhow::Ok(latencies)
@@ -114,8 +127,12 @@ async fn ask(
     address: &str,
     method: &str,
     path: &str,
+    bearer: Option<&str>,
 ) -> Result<()> {
-    let request = Request::builder().method(method).uri(path).header("host", address);
+    let mut request = Request::builder().method(method).uri(path).header("host", address);
+    if let Some(bearer) = bearer {
+        request = request.header("authorization", bearer);
+    }
     let answer = connection.send_request(request.body(Empty::new())?).await?;
     ensure!(answer.status().is_success(), "{method} {path}: {}", answer.status());
     answer.into_body().collect().await?;

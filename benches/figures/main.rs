@@ -2,11 +2,12 @@
 //!
 //! Each figure is shown with the limit of the engine below it, measured in the same run, because
 //! machines vary and only the ratio is portable. Nothing here is a test. `cargo bench` with one of
-//! `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline` and `-- replay` prints only
-//! those figures, and leaves the file unchanged.
+//! `-- callers`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline` and
+//! `-- replay` prints only those figures, and leaves the file unchanged.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
+mod callers;
 mod dynamodb;
 mod http;
 mod journal;
@@ -28,6 +29,12 @@ fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     match wanted.as_deref() {
         Some("bare-axum") => return runtime.block_on(http::serve_bare()),
+        Some("callers") => {
+            return runtime.block_on(async {
+                callers::recognised(&mut table).await?;
+                callers::tenants(&mut table).await
+            });
+        }
         Some("journal") => return runtime.block_on(journal::appends(&mut table)),
         Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
         Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
@@ -46,6 +53,8 @@ async fn all(table: &mut ResultsTable) -> Result<()> {
     rebuild::replays(table).await?;
     dynamodb::ratios(table).await?;
     http::requests(table).await?;
+    callers::recognised(table).await?;
+    callers::tenants(table).await?;
     load::lag(table).await?;
     load::memory(table).await?;
     lambda::functions(table).await

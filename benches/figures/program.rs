@@ -15,9 +15,14 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn serve(data: &Path) -> Result<Self> {
+        Self::serve_as(data, &[])
+    }
+
+    /// With these variables of its environment.
+    pub(crate) fn serve_as(data: &Path, variables: &[(&str, &str)]) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_asset-ledger"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"]);
-        command.arg("--data").arg(data);
+        command.arg("--data").arg(data).envs(variables.iter().copied());
         // The access log costs what it costs.
         command.stderr(tempfile::tempfile()?);
         Self::start(command)

@@ -120,7 +120,20 @@ MUTANTS = [
      "link, location, retry-after, x-request-id]", "link, location, x-request-id]"),
     ("a browser's first question refused",
      "      AuthorizationType: NONE\n", "      AuthorizationType: AWS_IAM\n"),
-    ("tries without end", "MaximumRetryAttempts: 20\n", "MaximumRetryAttempts: -1\n"),
+    ("good records given up in a short outage",
+     "MaximumRetryAttempts: -1\n", "MaximumRetryAttempts: 20\n"),
+    ("tries without end", "      MaximumRecordAgeInSeconds: 43200\n",
+     "      MaximumRecordAgeInSeconds: -1\n"),
+    ("a throttled partition that no alarm sees",
+     "MetricName: WriteKeyRangeThroughputThrottleEvents\n"
+     "      Dimensions: [{Name: TableName, Value: !Ref Journal}]",
+     "MetricName: WriteMaxOnDemandThroughputThrottleEvents\n"
+     "      Dimensions: [{Name: TableName, Value: !Ref Journal}]"),
+    ("concurrency taken from the account unasked",
+     "!If [HasReserve, !Ref ReservedConcurrency, !Ref AWS::NoValue]", "10"),
+    ("concurrency that is asked for and not reserved",
+     "      ReservedConcurrentExecutions: !If [HasReserve, !Ref ReservedConcurrency, "
+     "!Ref AWS::NoValue]\n", ""),
     ("one bad record fails its batch",
      "      MaximumRecordAgeInSeconds: 43200\n"
      "      FunctionResponseTypes: [ReportBatchItemFailures]\n",

@@ -15,7 +15,8 @@ AWS = {
         "OnFailureDestinationDeliveredEventCount": ("EventSourceMappingUUID",),
     },
     "AWS/DynamoDB": {
-        "ReadThrottleEvents": TABLE, "WriteThrottleEvents": TABLE,
+        **{f"{done}{by}ThroughputThrottleEvents": TABLE
+           for done in ("Read", "Write") for by in ("MaxOnDemand", "KeyRange")},
         "ConsumedReadCapacityUnits": TABLE, "ConsumedWriteCapacityUnits": TABLE,
     },
     "AWS/SQS": {
@@ -43,8 +44,9 @@ NEEDED = {
     ("ApproximateNumberOfMessagesVisible", "DeadLooks"), ("ApproximateAgeOfOldestMessage", "Looks"),
     ("5xx", "Api"),
     *((metric, function) for metric in ("Errors", "Throttles") for function in FUNCTIONS),
-    *((metric, table) for metric in ("ReadThrottleEvents", "WriteThrottleEvents")
-      for table in ("Journal", "Views")),
+    # By cause, because the remedies differ: a parameter for the table's ceiling, none for a partition.
+    *((f"{done}{by}ThroughputThrottleEvents", table) for done in ("Read", "Write")
+      for by in ("MaxOnDemand", "KeyRange") for table in ("Journal", "Views")),
 }
 
 

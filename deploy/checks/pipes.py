@@ -1,4 +1,4 @@
-"""Message paths: every limit is finite, every failure is kept, no message is filtered out."""
+"""Message paths: every message ends in finite time, every failure is kept, no message is filtered out."""
 
 import json
 
@@ -11,7 +11,7 @@ STREAM = {
     "MaximumBatchingWindowInSeconds": 1,
     "ParallelizationFactor": 1,
     "BisectBatchOnFunctionError": True,
-    "MaximumRetryAttempts": 20,
+    "MaximumRetryAttempts": -1,
     "MaximumRecordAgeInSeconds": 12 * 3600,
     "FunctionResponseTypes": ["ReportBatchItemFailures"],
 }

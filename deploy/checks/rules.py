@@ -139,6 +139,14 @@ def functions_run_what_was_built(stack):
             yield f"{name}: runs on {function.get('Architectures')}"
 
 
+def concurrency_is_reserved_for_the_api_alone_and_only_as_asked(stack):
+    asked = {"ApiFunction": stack.parameters["ReservedConcurrency"]}
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        found = function.get("ReservedConcurrentExecutions", 0)
+        if found != asked.get(name, 0):
+            yield f"{name}: reserves {found}, not {asked.get(name, 0)}"
+
+
 def buckets_are_private(stack):
     for name, bucket in stack.of_type("AWS::S3::Bucket").items():
         blocked = bucket.get("PublicAccessBlockConfiguration", {})
@@ -302,6 +310,7 @@ RULES = [
     tables_are_what_the_code_makes_and_uses,
     functions_are_told_what_they_read,
     functions_run_what_was_built,
+    concurrency_is_reserved_for_the_api_alone_and_only_as_asked,
     buckets_are_private,
     files_keep_every_version_and_tell_of_changes,
     the_api_is_never_open,

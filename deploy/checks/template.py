@@ -180,7 +180,7 @@ class Stack:
 
     def _equals(self, argument):
         left, right = map(self._resolve, argument)
-        return left == right
+        return str(left) == str(right)  # parameters are texts
 
     def _split(self, argument):
         return self._resolve(argument[1]).split(argument[0])
@@ -212,6 +212,7 @@ def stacks(expanded):
             JwtAudience="ledger,other",
             AllowedOrigins="https://app.example",
             Tracing="Active",
+            ReservedConcurrency=50,
             AlarmTopic="arn:aws:sns:eu-central-1:123456789012:alarms",
         ),
         "function": Stack(expanded, Auth="function"),

@@ -9,11 +9,14 @@ mod cache;
 mod decide;
 mod event;
 mod history;
+mod noted_uses;
 mod scope;
 mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+mod upload_key;
+mod upload_token;
 
 pub use api_key::{ApiKey, ApiKeyError, KeyId, KeyIdError};
 pub use decide::{AccessCommand, AccessRejection, LIVE_KEYS_MAX, NewKey, Rotation};
@@ -22,5 +25,10 @@ pub use event::{
 };
 pub use history::AccessHistory;
 pub use scope::{Scope, ScopeError, Scopes};
-pub use service::{AccessRefusal, AccessService, KeyRequest};
+pub use service::{AccessAnswered, AccessRefusal, AccessService, KeyRequest};
 pub use state::{GrantedKey, ImpossibleAccess, TenantAccess};
+pub use upload_key::UploadPublicKey;
+pub use upload_token::{
+    UPLOAD_ASSETS_MAX, UPLOAD_TOKEN_LIFE_MAX, UploadGrant, UploadToken, UploadTokenError,
+    UploadTokenFlaw,
+};

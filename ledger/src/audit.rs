@@ -60,7 +60,8 @@ use crate::checkpoint::Head;
 use crate::history::{History, HistoryError, HistoryFault, StreamChain};
 use crate::id::{AccessStream, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
-use crate::record::{RecordError, StoredLine};
+use crate::record::{RecordError, StoredLine, UrlRecord};
+use crate::url_log::UrlLogStream;
 
 /// A version of a history as known from another source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,12 +141,19 @@ pub fn examine_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     Examination { history, head, findings }
 }
 
-/// The head of a named stream that is complete and a chain. A tenant's access must also be
-/// readable.
+/// The head of a named stream that is complete and a chain. A tenant's access, and its access log,
+/// must also be readable.
 fn of_stream(stream: &PartitionKey, lines: &[StoredLine]) -> Result<Head, HistoryError> {
     let head = StreamChain::read(stream, lines)?;
     if let Some(AccessStream(tenant)) = AccessStream::of(stream) {
         AccessHistory::read(&tenant, lines.to_vec())?;
+    }
+    if UrlLogStream::of(stream).is_some() {
+        for StoredLine { version, body } in lines {
+            let broken =
+                |fault: RecordError| HistoryError { version: *version, fault: fault.into() };
+            UrlRecord::read_line(body).map_err(broken)?;
+        }
     }
     Ok(head)
 }

@@ -155,6 +155,11 @@ impl StreamName {
     pub(crate) fn access() -> Self {
         Self("access".into())
     }
+
+    /// The name of a stream of an access log, which is of the form of all names.
+    pub(crate) fn of_urls(name: &str) -> Self {
+        Self(name.into())
+    }
 }
 
 /// The text is no stream's name.

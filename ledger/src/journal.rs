@@ -37,12 +37,26 @@ pub enum Appended {
 ///   check this: a condition covers the item of its own key only, and a transaction would double
 ///   the cost of each append. There the caller's load is the check. Memory also accepts broken
 ///   histories, for tests that need them.
-/// * `history_of` and `last_of` see every event whose append returned before the call.
+/// * `history_of`, `last_of` and `events_after` see every event whose append returned before the
+///   call.
 /// * Stored bytes are returned unchanged.
 #[async_trait]
 pub trait Journal: Scan {
     /// Every event of an asset or a named stream, oldest first; empty for one that does not exist.
     async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError>;
+
+    /// The events of an asset or a named stream after a version, oldest first, at most `limit` of
+    /// them; fewer only if no more follow. The default implementation reads the whole history, for
+    /// a small store.
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        let all = self.history_of(partition).await?.into_iter();
+        Ok(all.filter(|line| line.version > version).take(limit).collect())
+    }
 
     /// The last event of an asset or a named stream.
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError>;
@@ -119,6 +133,15 @@ pub trait JournalDecorator: Send + Sync {
 impl<D: JournalDecorator> Journal for D {
     async fn history_of(&self, partition: &PartitionKey) -> Result<Vec<StoredLine>, StoreError> {
         self.around("history", self.inner().history_of(partition)).await
+    }
+
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        self.around("events", self.inner().events_after(partition, version, limit)).await
     }
 
     async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {

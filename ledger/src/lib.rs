@@ -18,6 +18,7 @@ pub mod history;
 pub mod id;
 pub mod idempotency;
 pub mod journal;
+pub mod key_uses;
 pub mod objects;
 pub mod quarantine;
 pub mod record;
@@ -27,6 +28,7 @@ pub mod signer;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod url_log;
 
 pub use backoff::Backoff;
 pub use effects::Effects;

@@ -22,6 +22,7 @@ use crate::access::AccessEvent;
 use crate::asset::{Event, InvalidField};
 use crate::chain::Hash;
 use crate::id::{AccessStream, Key, PartitionKey, StreamId, StreamKey};
+use crate::url_log::{UrlGranted, UrlLogStream};
 
 /// What the actor of every API key begins with.
 pub const KEY_ACTOR: &str = "key:";
@@ -65,6 +66,9 @@ pub struct EventRecord<E = Event, K = Key> {
 
 /// An event of a tenant's access.
 pub type AccessRecord = EventRecord<AccessEvent, AccessStream>;
+
+/// An event of a tenant's access log.
+pub type UrlRecord = EventRecord<UrlGranted, UrlLogStream>;
 
 /// The actor, the source, the request and the command of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,6 +244,21 @@ impl AccessRecord {
     }
 }
 
+impl UrlRecord {
+    /// The stored form, in the newest schema of its type.
+    ///
+    /// # Errors
+    /// As [`EventRecord::line`].
+    pub fn line(&self) -> serde_json::Result<StoredLine> {
+        self.line_with(&forms::urls::newest(&self.event)?)
+    }
+
+    /// Reads the stored form, in any schema. Duplicate and unknown keys are refused.
+    pub fn read_line(body: &str) -> Result<Self, RecordError> {
+        Self::read_with(&forms::urls::FORMS, body)
+    }
+}
+
 impl<E, K: StreamKey> EventRecord<E, K> {
     fn line_with(&self, data: &StoredData) -> serde_json::Result<StoredLine> {
         let unwritable = || serde::ser::Error::custom("an unknown source is never written");
@@ -297,7 +316,9 @@ impl CanonicalLine {
             StreamId::Asset(_) => rewritten(forms, &envelope)?,
             StreamId::Named(_) => {
                 let access = AccessStream::of(&key);
-                let known = access.and_then(|_| rewritten(&forms::access::FORMS, &envelope));
+                let access = access.and_then(|_| rewritten(&forms::access::FORMS, &envelope));
+                let urls = || rewritten(&forms::urls::FORMS, &envelope);
+                let known = access.or_else(|| UrlLogStream::of(&key).and_then(|_| urls()));
                 let unknown = || Some((forms::without_whitespace(envelope.data).ok()?, Ok(())));
                 known.or_else(unknown)?
             }

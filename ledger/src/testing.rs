@@ -8,6 +8,8 @@ pub mod absences;
 pub mod effects;
 pub mod faults;
 pub mod journal;
+pub mod key_uses;
+pub mod neighbours;
 pub mod objects;
 pub mod reservations;
 mod service;

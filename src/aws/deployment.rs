@@ -6,8 +6,10 @@ use std::time::Duration;
 use ledger::absences::Absences;
 use ledger::access::AccessService;
 use ledger::journal::Journal;
+use ledger::key_uses::KeyUses;
 use ledger::reservations::Reservations;
 use ledger::service::LedgerService;
+use ledger::url_log::UrlLog;
 use projections::feed::{LanedFeed, Lanes};
 use projections::{
     ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, TotalsReader, Views,
@@ -38,6 +40,8 @@ pub struct Deployment {
     pub absences: Arc<dyn Absences>,
     /// The reservations for idempotency keys.
     pub reservations: Arc<dyn Reservations>,
+    /// The last uses of keys.
+    pub key_uses: Arc<dyn KeyUses>,
     /// The lanes of the feed.
     pub lanes: Arc<dyn Lanes>,
     /// The files.
@@ -53,9 +57,20 @@ impl Deployment {
         let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
         let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
         let (absences, reservations) = (generations.clone(), generations.clone());
+        let key_uses = generations.clone();
         let views = Arc::new(CurrentGeneration::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
-        Self { config, journal, views, generations, absences, reservations, lanes, objects }
+        Self {
+            config,
+            journal,
+            views,
+            generations,
+            absences,
+            reservations,
+            key_uses,
+            lanes,
+            objects,
+        }
     }
 
     /// The commands.
@@ -72,7 +87,14 @@ impl Deployment {
     /// The keys and limits of tenants.
     #[must_use]
     pub fn access(&self) -> Arc<AccessService> {
-        Arc::new(AccessService::new(self.journal.clone(), Arc::new(SystemEffects)))
+        let access = AccessService::new(self.journal.clone(), Arc::new(SystemEffects));
+        Arc::new(access.noting(self.key_uses.clone()))
+    }
+
+    /// The access logs of tenants.
+    #[must_use]
+    pub fn urls(&self) -> Arc<UrlLog> {
+        Arc::new(UrlLog::new(self.journal.clone(), Arc::new(SystemEffects)))
     }
 
     /// The reads.

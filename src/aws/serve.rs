@@ -161,6 +161,7 @@ fn api(
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         access: parts.access(),
+        urls: parts.urls(),
         tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
         iam: None,
         auth,

@@ -4,12 +4,10 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use ledger::Effects;
-use ledger::access::{
-    AccessCommand, AccessHistory, ApiKey, GrantedKey, KeyId, KeyName, KeyRequest, Scope,
-};
+use ledger::access::{AccessCommand, ApiKey, GrantedKey, KeyId, KeyName, KeyRequest, Scope};
 use ledger::asset::Reason;
 use ledger::service::Caller;
 use ledger::time;
@@ -144,7 +142,7 @@ fn end(after: Option<TimeDelta>) -> anyhow::Result<Option<DateTime<Utc>>> {
 impl OfTenant {
     async fn create(&self, request: KeyRequest) -> anyhow::Result<()> {
         let (access, caller) = (self.stores.access(OpenMode::Existing).await?, self.caller());
-        let created = access.create_key(&caller, request).await;
+        let created = access.create_key(&caller, request, None).await;
         let (key, granted) = created.map_err(|refusal| refused(&caller, refusal))?;
         show_once(&key, &granted, "created")
     }
@@ -156,7 +154,7 @@ impl OfTenant {
         expires_at: Option<DateTime<Utc>>,
     ) -> anyhow::Result<()> {
         let (access, caller) = (self.stores.access(OpenMode::Existing).await?, self.caller());
-        let rotated = access.rotate_key(&caller, id, grace, expires_at).await;
+        let rotated = access.rotate_key(&caller, id, grace, expires_at, None).await;
         let (key, granted) = rotated.map_err(|refusal| refused(&caller, refusal))?;
         let seconds = grace.num_seconds();
         show_once(
@@ -191,26 +189,24 @@ fn show_once(key: &ApiKey, granted: &GrantedKey, told: &str) -> anyhow::Result<(
     Ok(writeln!(io::stderr(), "Keep it: it cannot be shown again.")?)
 }
 
-async fn history(stores: &StoreOptions) -> anyhow::Result<AccessHistory> {
-    let tenant = stores.home_tenant();
-    let history = stores.access(OpenMode::ReadOnly).await?.history(&tenant).await?;
-    let Some(history) = history else { bail!("there is no tenant {tenant}") };
-    Ok(history)
-}
-
 async fn list(stores: &StoreOptions, all: bool) -> anyhow::Result<()> {
-    let (history, now) = (history(stores).await?, SystemEffects.now());
+    let (tenant, now) = (stores.home_tenant(), SystemEffects.now());
+    let access = stores.access(OpenMode::ReadOnly).await?;
+    let Some(history) = access.history(&tenant).await? else {
+        bail!("there is no tenant {tenant}")
+    };
+    let uses = access.last_uses(&tenant).await?;
     let keys = history.access().keys.values().filter(|key| all || key.is_live(now));
-    let rows: Vec<_> = keys.map(|key| row(key, now)).collect();
+    let rows: Vec<_> = keys.map(|key| row(key, uses.get(&key.id), now)).collect();
     let mut out = io::stdout().lock();
     if rows.is_empty() {
-        return Ok(writeln!(out, "tenant {} has no live key", history.access().tenant)?);
+        return Ok(writeln!(out, "tenant {tenant} has no live key")?);
     }
-    let headers = ["key", "name", "scopes", "created (UTC)", "by", "ends (UTC)"];
-    Ok(writeln!(out, "{}", table::fit(&headers, &rows, &[0, 3, 5], table::columns()))?)
+    let headers = ["key", "name", "scopes", "created (UTC)", "by", "ends (UTC)", "last used (UTC)"];
+    Ok(writeln!(out, "{}", table::fit(&headers, &rows, &[0, 3, 5, 6], table::columns()))?)
 }
 
-fn row(key: &GrantedKey, now: DateTime<Utc>) -> Vec<String> {
+fn row(key: &GrantedKey, last_used: Option<&NaiveDate>, now: DateTime<Utc>) -> Vec<String> {
     let end = match key.ends_at {
         None => "never".to_owned(),
         Some(end) if key.is_live(now) => time::format(end),
@@ -223,6 +219,7 @@ fn row(key: &GrantedKey, now: DateTime<Utc>) -> Vec<String> {
         time::format(key.created_at),
         render::line(&key.created_by).into_owned(),
         end,
+        last_used.map_or_else(|| "never".to_owned(), ToString::to_string),
     ]
 }
 

@@ -11,6 +11,7 @@ use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::journal::Journal;
 use ledger::objects::ObjectInventory;
+use ledger::url_log::UrlLog;
 use projections::Generations;
 use projections::views::MemoryViews;
 use stores::sqlite::OpenMode;
@@ -120,10 +121,7 @@ impl StoreOptions {
     /// The same, in any mode.
     pub(super) async fn journal_as(&self, open: OpenMode) -> anyhow::Result<Arc<dyn Journal>> {
         match self.store {
-            StoreKind::Sqlite => {
-                let journal = SqliteJournal::open(self.whole_folder()?, open).await;
-                Ok(Arc::new(self.found("journal", journal)?))
-            }
+            StoreKind::Sqlite => Ok(Arc::new(self.sqlite_journal(open).await?)),
             StoreKind::Dynamodb => {
                 let client = self.clients().await.dynamodb;
                 let table = self.journal_table.as_deref().unwrap_or_default();
@@ -132,12 +130,38 @@ impl StoreOptions {
         }
     }
 
+    async fn sqlite_journal(&self, open: OpenMode) -> anyhow::Result<SqliteJournal> {
+        let journal = SqliteJournal::open(self.whole_folder()?, open).await;
+        self.found("journal", journal)
+    }
+
+    async fn dynamo_views(&self) -> DynamoViews {
+        let client = self.clients().await.dynamodb;
+        let table = self.views_table.as_deref().unwrap_or_default();
+        DynamoViews::new(client, table, self.shards)
+    }
+
     /// The access of tenants, for commands that change it. `serve` may run meanwhile.
     pub(super) async fn access(&self, open: OpenMode) -> anyhow::Result<AccessService> {
         if self.store == StoreKind::Sqlite && open == OpenMode::OrCreate {
             local::prepare(self.folder())?;
         }
-        Ok(AccessService::new(self.journal_as(open).await?, Arc::new(SystemEffects)))
+        let effects = Arc::new(SystemEffects);
+        match self.store {
+            StoreKind::Sqlite => {
+                let journal = Arc::new(self.sqlite_journal(open).await?);
+                Ok(AccessService::new(journal.clone(), effects).noting(journal))
+            }
+            StoreKind::Dynamodb => {
+                let views = Arc::new(self.dynamo_views().await);
+                Ok(AccessService::new(self.journal_as(open).await?, effects).noting(views))
+            }
+        }
+    }
+
+    /// The access logs of tenants, read only.
+    pub(super) async fn urls(&self) -> anyhow::Result<UrlLog> {
+        Ok(UrlLog::new(self.journal().await?, Arc::new(SystemEffects)))
     }
 
     /// The rows of every generation, read only; without their file, no rows.
@@ -155,11 +179,7 @@ impl StoreOptions {
                 let views = SqliteViews::open(self.whole_folder()?, open);
                 Ok(Arc::new(self.found("read table", views)?))
             }
-            StoreKind::Dynamodb => {
-                let client = self.clients().await.dynamodb;
-                let table = self.views_table.as_deref().unwrap_or_default();
-                Ok(Arc::new(DynamoViews::new(client, table, self.shards)))
-            }
+            StoreKind::Dynamodb => Ok(Arc::new(self.dynamo_views().await)),
         }
     }
 

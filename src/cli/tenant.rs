@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use ledger::Effects;
 use ledger::access::{AccessCommand, TenantAccess, TenantLimits};
 use ledger::asset::Reason;
@@ -60,6 +60,9 @@ enum TenantCommand {
         /// The largest object; every upload must then declare its size.
         #[arg(long, value_name = "BYTES")]
         object_bytes: Option<u64>,
+        /// Whether to record each URL that is given out: who was given it, and when.
+        #[arg(long, value_name = "on|off", default_value = "off")]
+        record_urls: Switch,
         #[command(flatten)]
         tenant: NamedTenant,
     },
@@ -82,6 +85,12 @@ enum TenantCommand {
     /// Show a tenant, its limits and its live keys.
     #[command(after_help = "Example: asset-ledger tenant show acme --data ./data")]
     Show(NamedTenant),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +117,7 @@ impl TenantArgs {
                 awaiting,
                 bytes,
                 object_bytes,
+                record_urls,
                 tenant,
             } => {
                 let limits = TenantLimits {
@@ -117,6 +127,7 @@ impl TenantArgs {
                     awaiting,
                     bytes,
                     object_bytes,
+                    record_urls: record_urls == Switch::On,
                     unknown: BTreeSet::new(),
                 };
                 let told = ["limited", "has these limits already"];
@@ -193,7 +204,9 @@ fn limits(limits: &TenantLimits) -> String {
         bytes(limits.object_bytes, "an object"),
     ];
     let quotas = quotas.into_iter().flatten();
-    let all: Vec<_> = declared.into_iter().chain(url).chain(quotas).chain(unknown).collect();
+    let recorded = limits.record_urls.then(|| "URLs are recorded".to_owned());
+    let all = declared.into_iter().chain(url).chain(quotas).chain(recorded).chain(unknown);
+    let all: Vec<_> = all.collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 

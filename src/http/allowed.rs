@@ -18,6 +18,8 @@ pub(crate) trait Needs: Send {
     const SCOPE: Option<Scope>;
     /// Whether it tells of the whole tenant, and so is not for a caller of its own assets.
     const WHOLE: bool;
+    /// Whether an upload token is enough.
+    const UPLOADS: bool = false;
 }
 
 /// Defines the needs: one line for each scope.
@@ -54,6 +56,15 @@ needs! {
     Managing Some(Scope::Admin), false;
 }
 
+/// [`Scope::Write`], of a key or of an upload token.
+pub(crate) struct Uploading;
+
+impl Needs for Uploading {
+    const SCOPE: Option<Scope> = Some(Scope::Write);
+    const WHOLE: bool = false;
+    const UPLOADS: bool = true;
+}
+
 /// A caller who may do what `N` needs.
 pub(crate) struct Allowed<N> {
     /// The caller of commands.
@@ -72,7 +83,11 @@ impl<N: Needs, S: Sync> FromRequestParts<S> for Allowed<N> {
         let missing = || Problem::new(Code::Internal, "the caller was not recognised");
         let principal = parts.extensions.get::<Principal>().cloned().ok_or_else(missing)?;
         if let Some(scope) = N::SCOPE.filter(|scope| !principal.may(*scope)) {
-            return Err(Problem::scope_missing(scope));
+            return Err(Problem::scope_missing(scope, principal.accepted.as_str()));
+        }
+        if principal.upload.is_some() && !N::UPLOADS {
+            let detail = "an upload token creates and confirms its own uploads, and nothing else";
+            return Err(Problem::new(Code::UploadOutside, detail));
         }
         if N::WHOLE && principal.own_only {
             return Err(Problem::own_only());

@@ -10,6 +10,7 @@ use ledger::asset::{Asset, Rejection};
 use ledger::history::History;
 use ledger::id::{AssetId, Tenant};
 use ledger::service::{Caller, LedgerService};
+use ledger::url_log::UrlLog;
 use projections::{Feed, Reader, TotalsReader};
 
 use super::errors::Problem;
@@ -38,6 +39,8 @@ pub struct Api {
     pub presigner: Arc<dyn Presigner>,
     /// The keys and limits of tenants.
     pub access: Arc<AccessService>,
+    /// The access logs of tenants.
+    pub urls: Arc<UrlLog>,
     /// Checks tokens; without, no issuer is trusted.
     pub tokens: Option<Arc<TokenVerifier>>,
     /// What callers with a signature of IAM may do; without, everything to the home tenant.

@@ -6,6 +6,7 @@
 mod allowed;
 mod api;
 mod errors;
+mod given_urls;
 mod iam;
 mod middleware;
 mod openapi;

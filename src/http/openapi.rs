@@ -86,7 +86,9 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 fn complete(path: &str, operation: &mut Operation, with_keys: bool) {
-    if let Some(RefOr::T(body)) = operation.request_body.as_mut().filter(|_| path != "/keys") {
+    if let Some(RefOr::T(body)) =
+        operation.request_body.as_mut().filter(|_| !["/keys", "/upload-tokens"].contains(&path))
+    {
         body.required = Some(Required::False);
     }
     let keyed = operation.security.is_some() && with_keys;

@@ -1,10 +1,11 @@
 //! Who makes a request, and what they may do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ledger::Effects;
-use ledger::access::{GrantedKey, Scope, Scopes, TenantAccess, TenantLimits};
+use ledger::access::{GrantedKey, Scope, Scopes, TenantAccess, TenantLimits, UploadGrant};
 use ledger::id::Tenant;
 use ledger::record::subject;
 
@@ -47,6 +48,8 @@ pub enum AuthMethod {
     Jwt,
     /// By a signature that API Gateway checked.
     Iam,
+    /// By a token that the holder of an API key signed for uploads.
+    UploadToken,
 }
 
 impl AuthMethod {
@@ -58,6 +61,37 @@ impl AuthMethod {
             Self::ApiKey => "api_key",
             Self::Jwt => "jwt",
             Self::Iam => "iam",
+            Self::UploadToken => "upload_token",
+        }
+    }
+}
+
+/// The credentials that a server accepts, for those who lack the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AcceptedCredentials {
+    /// API keys.
+    Keys,
+    /// API keys, and tokens of an issuer.
+    KeysAndTokens,
+    /// Others decide.
+    Others,
+}
+
+impl AcceptedCredentials {
+    /// One of them.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "an API key",
+            Self::KeysAndTokens => "an API key or a token",
+            Self::Others => "a credential",
+        }
+    }
+
+    /// How one is sent.
+    pub(crate) fn header(self) -> &'static str {
+        match self {
+            Self::Keys => "Authorization: Bearer alk_…",
+            Self::KeysAndTokens | Self::Others => "Authorization: Bearer …",
         }
     }
 }
@@ -81,6 +115,10 @@ pub(crate) struct Principal {
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// How it was recognised.
     pub(crate) method: AuthMethod,
+    /// What its upload token allows, if it has one.
+    pub(crate) upload: Option<Arc<UploadGrant>>,
+    /// What else would have been accepted.
+    pub(crate) accepted: AcceptedCredentials,
 }
 
 impl Principal {
@@ -95,6 +133,8 @@ impl Principal {
             limits: TenantLimits::default(),
             expires_at: None,
             method,
+            upload: None,
+            accepted: AcceptedCredentials::Others,
         }
     }
 
@@ -110,6 +150,8 @@ impl Principal {
             limits: access.limits.clone(),
             expires_at: key.ends_at,
             method: AuthMethod::ApiKey,
+            upload: None,
+            accepted: AcceptedCredentials::Keys,
         }
     }
 
@@ -125,6 +167,26 @@ impl Principal {
             limits: access.limits.clone(),
             expires_at: Some(token.expires_at),
             method: AuthMethod::Jwt,
+            upload: None,
+            accepted: AcceptedCredentials::KeysAndTokens,
+        }
+    }
+
+    /// The bearer of an upload token that the holder of `key` signed.
+    pub(crate) fn of_upload(access: &TenantAccess, key: &GrantedKey, grant: UploadGrant) -> Self {
+        let actor = Actor::new(&key.upload_actor(&grant));
+        let end = key.ends_at.map_or(grant.expires_at, |end| end.min(grant.expires_at));
+        Self {
+            subject: subject(actor.as_str()).to_owned(),
+            actor,
+            tenant: access.tenant.clone(),
+            scopes: key.scopes.iter().filter(|scope| *scope == Scope::Write).collect(),
+            own_only: true,
+            limits: access.limits.clone(),
+            expires_at: Some(end),
+            method: AuthMethod::UploadToken,
+            upload: Some(Arc::new(grant)),
+            accepted: AcceptedCredentials::Keys,
         }
     }
 

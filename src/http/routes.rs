@@ -11,6 +11,8 @@ mod history;
 pub(super) mod metrics;
 mod proof;
 mod state;
+mod uploads;
+mod urls;
 mod usage;
 
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -33,11 +35,13 @@ fn operations() -> Vec<Operation> {
         ("state", routes!(state::state)),
         ("history", routes!(history::history)),
         ("proof", routes!(proof::proof)),
+        ("urls", routes!(urls::urls)),
         ("events", routes!(events::events)),
         ("usage", routes!(usage::usage)),
         ("restore", routes!(changes::restore)),
         ("purge", routes!(changes::purge)),
         ("upload_url", routes!(changes::upload_url)),
+        ("upload_token", routes!(uploads::create)),
         ("me", routes!(access::me)),
         ("key_create", routes!(access::create)),
         ("key_list", routes!(access::list)),

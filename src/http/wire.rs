@@ -8,3 +8,4 @@ pub(super) mod key_view;
 pub(super) mod new_asset;
 pub(super) mod params;
 pub(super) mod signed_urls;
+pub(super) mod upload_token;

@@ -109,6 +109,10 @@ async fn the_bearer_is_recorded_and_may_do_what_the_token_says() {
     assert_eq!(me["actor"].as_str().unwrap().len(), 128);
     let nothing = world.token(&json!({"scope": "openid"}));
     assert_eq!(world.told(&nothing).await, (403, "scope.missing".into()));
+    let refused = world.call(&nothing, "GET /asset").await;
+    assert!(refused.body.contains("an API key or a token with the scope read"), "{}", refused.body);
+    let bare = world.http.call("GET /asset").await;
+    assert!(bare.body.contains("this needs an API key or a token: "), "{}", bare.body);
 }
 
 #[tokio::test]

@@ -309,6 +309,7 @@ mod tests {
         for (field, value, told) in [
             ("own_only", json!("yes"), "boolean"),
             ("own", json!(true), "`own`"),
+            ("audience", json!("ledger"), "`audience`"),
             ("issuer", json!("http://id.example"), "issuers[0].issuer: \"http://id.example\""),
             ("issuer", json!("https://u@id.example"), "issuer"),
             ("issuer", json!("id.example"), "issuer"),

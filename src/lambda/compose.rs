@@ -37,6 +37,7 @@ pub async fn router() -> Result<Router, ConfigError> {
         feed: parts.feed(),
         presigner: parts.objects.clone(),
         access: parts.access(),
+        urls: parts.urls(),
         tokens: auth.issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
         iam: auth.iam.map(Arc::new),
         auth: auth.mode,

@@ -18,6 +18,7 @@ use ledger::absences::Absences;
 use ledger::error::StoreError;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use stores::sqlite::Database;
 
 mod absences;
 mod checked;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
 use ledger::journal::MemoryJournal;
+use ledger::key_uses::MemoryKeyUses;
 use ledger::reservations::MemoryReservations;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
-use ledger::testing::{Faults, Faulty, absences, reservations};
+use ledger::testing::neighbours::beside;
+use ledger::testing::{Faults, Faulty, absences, key_uses, reservations};
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;
@@ -47,6 +49,14 @@ async fn memory_and_sqlite_keep_reservations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn memory_and_sqlite_keep_the_last_uses_of_keys() {
+    let memory = Arc::<MemoryKeyUses>::default();
+    key_uses::conformance(async || memory.clone()).await;
+    let folder = TempDir::new().unwrap();
+    key_uses::conformance(async || sqlite(&folder).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_the_contract() {
     let folders = [(); 4].map(|()| TempDir::new().unwrap());
     conformance(sqlite(&folders[0]).await).await;
@@ -63,6 +73,19 @@ fn dynamo(tables: Tables) -> Arc<DynamoJournal> {
 async fn dynamodb_keeps_the_contract() {
     conformance(dynamo(Engine::new().tables().await)).await;
     scan_conformance(&*dynamo(Engine::new().tables().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_with_like_names_change_no_answer_of_a_journal() {
+    let memory = Arc::new(MemoryJournal::default());
+    beside(memory.clone(), conformance(memory)).await;
+    let folders = [(); 2].map(|()| TempDir::new().unwrap());
+    let files = sqlite(&folders[0]).await;
+    beside(files.clone(), conformance(files)).await;
+    let files = sqlite(&folders[1]).await;
+    beside(files.clone(), links_conformance(&*files)).await;
+    let tables = dynamo(Engine::new().tables().await);
+    beside(tables.clone(), conformance(tables)).await;
 }
 
 /// At the endpoint in `AWS_ENDPOINT_URL_DYNAMODB`, on tables of this run; without one, on the

@@ -11,9 +11,10 @@ use engine::{Engine, Tables};
 use ledger::asset::Event;
 use ledger::id::Key;
 use ledger::journal::MemoryJournal;
-use ledger::testing::{Faulty, InjectedFault};
+use ledger::testing::{Faulty, InjectedFault, absences, reservations};
+use projections::position::Positions;
 use projections::runner::ProjectionHint;
-use projections::testing::{self, Clock, Story};
+use projections::testing::{self, Clock, Neighbours, Story};
 use projections::views::MemoryViews;
 use projections::{Generations, Runner, Views};
 use stores::sqlite::OpenMode;
@@ -68,6 +69,41 @@ async fn memory() {
     testing::totals(async || MemoryViews::default()).await;
     testing::usage(MemoryViews::default()).await;
     testing::positions(async || MemoryViews::default()).await;
+}
+
+/// Every suite, with neighbours in each of its tables.
+async fn assert_like_names_change_nothing<G>(make: impl AsyncFn() -> G)
+where
+    G: Generations + Views + 'static,
+{
+    let neighbours = Neighbours::default();
+    testing::conformance(async || neighbours.beside(make().await).await).await;
+    testing::generations(async || neighbours.beside(make().await).await).await;
+    testing::totals(async || neighbours.beside(make().await).await).await;
+    testing::usage(neighbours.beside(make().await).await).await;
+    neighbours.leave().await;
+}
+
+async fn assert_like_names_move_nothing<T>(make: impl AsyncFn() -> T)
+where
+    T: Generations + Views + Positions + 'static,
+{
+    let neighbours = Neighbours::default();
+    testing::positions(async || neighbours.beside(make().await).await).await;
+    neighbours.leave().await;
+}
+
+#[tokio::test]
+async fn tenants_with_like_names_change_no_row_count_or_position() {
+    assert_like_names_change_nothing(async || MemoryViews::default()).await;
+    assert_like_names_move_nothing(async || MemoryViews::default()).await;
+    let files = Files::new();
+    assert_like_names_change_nothing(async || files.open()).await;
+    assert_like_names_move_nothing(async || files.open()).await;
+    for shards in [1, 8] {
+        let make = async || dynamo(Engine::new().tables().await, shards);
+        assert_like_names_change_nothing(make).await;
+    }
 }
 
 #[tokio::test]
@@ -160,17 +196,25 @@ async fn an_asset_whose_row_is_of_another_event_is_parked_and_its_row_stays() {
 #[tokio::test]
 async fn dynamodb_notes_what_is_missing() {
     let tables = Engine::new().tables().await;
-    ledger::testing::absences::conformance(async || dynamo(tables.clone(), 8)).await;
-    let given = engine::endpoint_or_engine().await;
-    ledger::testing::absences::conformance(async || dynamo(given.clone(), 8)).await;
+    for tables in [tables, engine::endpoint_or_engine().await] {
+        absences::conformance(async || dynamo(tables.clone(), 8)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dynamodb_keeps_reservations() {
     let tables = Engine::new().tables().await;
-    ledger::testing::reservations::conformance(async || dynamo(tables.clone(), 8)).await;
+    for tables in [tables, engine::endpoint_or_engine().await] {
+        reservations::conformance(async || dynamo(tables.clone(), 8)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamodb_keeps_the_last_uses_of_keys() {
+    let tables = Engine::new().tables().await;
+    ledger::testing::key_uses::conformance(async || dynamo(tables.clone(), 8)).await;
     let given = engine::endpoint_or_engine().await;
-    ledger::testing::reservations::conformance(async || dynamo(given.clone(), 8)).await;
+    ledger::testing::key_uses::conformance(async || dynamo(given.clone(), 8)).await;
 }
 
 fn dynamo(tables: Tables, shards: u8) -> DynamoViews {

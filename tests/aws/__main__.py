@@ -6,7 +6,7 @@ import tempfile
 import time
 import traceback
 
-from . import keys, life, pages, suites, trouble
+from . import keys, life, listed, pages, suites, trouble
 from .caller import user
 from .emulator import ACCOUNT, Emulator
 from .saying import part, say
@@ -30,6 +30,7 @@ def run(emulator):
     walk(tokens, issuer)
     pages.walk(tokens)
     keys.walk(Stack(emulator, "keys").deploy(**keys.trusting(issuer)), issuer)
+    listed.walk(Stack(emulator, "listed").deploy(**listed.parameters()))
     suites.run(emulator)
 
 

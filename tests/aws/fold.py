@@ -66,7 +66,8 @@ def after(row, event):
     if kind == "created":
         renamed = {"size": "declared_size", "sha256": "declared_sha256"}
         declared = {renamed.get(name, name): value for name, value in data.items()}
-        return {"confirmed": False, "created_at": event["at"], "life": None, **declared}
+        return {"confirmed": False, "created_at": event["at"], "life": None,
+                "owner": subject(event["actor"]), **declared}
     if kind == "received":
         pin = ("version_id", "size", "sha256", "etag")
         kept = {name: value for name, value in row.items() if name not in pin}
@@ -79,6 +80,11 @@ def after(row, event):
     if kind in STATES:
         return {**row, "life": STATES[kind], **data}
     raise Broken(f"unknown type {kind}")
+
+
+def subject(actor):
+    """Who an actor is, whatever the generation of its key, and whoever acts for it."""
+    return actor.partition("/" if actor.startswith("key:") else ";act=")[0]
 
 
 def finished(row):

@@ -194,6 +194,74 @@ async fn tenants_and_their_keys_from_the_first_command_to_the_audit() {
     }
 }
 
+#[tokio::test]
+async fn a_key_of_its_own_assets_and_a_request_for_a_key_whose_answer_was_lost() {
+    let folder = TempDir::new().unwrap();
+    let data = &folder.path().join("data");
+    done(data, &["tenant", "create", "acme"]);
+    let all = key(data, "acme", "read,write,admin");
+    let own = ["key", "create", "--tenant", "acme", "--name", "kiosk", "--own-only"];
+    let own = done(data, &[&own[..], &["--scope", "read,write,audit"]].concat()).trim().to_owned();
+    let serve = || {
+        let mut command = program();
+        command.env("ASSET_LEDGER_AUTH", "required");
+        Guarded(ServeProcess::start_as(command, data))
+    };
+    let server = serve();
+    let (theirs, mine) = (server.keep(&all).await, server.keep(&own).await);
+    let listed = async |key: &str| {
+        let (status, list) = server.get(key, "/asset").await;
+        assert_eq!(status, 200);
+        list["items"].as_array().unwrap().iter().map(|it| it["asset_id"].clone()).collect()
+    };
+    let begun = Instant::now();
+    let mut rows: Vec<Value> = listed(&all).await;
+    while rows.len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the rows are late");
+        rows = listed(&all).await;
+    }
+    assert_eq!(listed(&own).await, [Value::from(mine.clone())]);
+    for (id, status) in [(&mine, 200), (&theirs, 404)] {
+        for path in ["state", "history", "proof"] {
+            let path = format!("/asset/{id}/{path}");
+            assert_eq!(server.get(&own, &path).await.0, status, "{path}");
+        }
+    }
+    for path in ["/usage", "/events", "/access"] {
+        let (status, refused) = server.get(&own, path).await;
+        assert_eq!((status, &refused["code"]), (403, &"own_only.forbidden".into()), "{path}");
+    }
+
+    let asked = async |server: &Guarded| {
+        let request = server.0.request(Method::POST, "/keys").bearer_auth(&all);
+        let body = r#"{"name":"late","scopes":["read"]}"#;
+        let request = request.header("idempotency-key", "one").body(body);
+        let answer = request.header("content-type", "application/json").send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, made) = asked(&server).await;
+    assert_eq!(status, 201, "{made}");
+    server.0.kill();
+    let server = serve();
+    let (status, again) = asked(&server).await;
+    assert_eq!((status, &again["code"]), (409, &"key.shown_once".into()));
+    let made = made["id"].as_str().unwrap();
+    assert!(again["detail"].as_str().unwrap().contains(made), "{again}");
+    let (_, keys) = server.get(&all, "/keys").await;
+    let keys = keys["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 3);
+    let used = |wanted: &str| {
+        let found = keys.iter().find(|it| it["id"] == wanted).unwrap();
+        (found["own_only"].clone(), found["last_used"].is_string())
+    };
+    assert_eq!(used(id(&own)), (true.into(), true), "it was used before the server was killed");
+    assert_eq!(used(made), (false.into(), false));
+    assert!(server.0.stop());
+    let list = program().args(["key", "list", "--tenant", "acme", "--data"]).arg(data).output();
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    assert!(list.contains("last used (UTC)") && list.contains("(own_only)"), "{list}");
+}
+
 /// Whether `key check` accepts a key, and what it says.
 fn check(data: &Path, key: &str) -> (bool, String) {
     let mut command = program();

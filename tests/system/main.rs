@@ -23,5 +23,6 @@ mod run_books;
 mod server;
 mod terminal;
 mod tokens;
+mod uploads;
 mod usage;
 mod verify;

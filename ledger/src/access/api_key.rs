@@ -123,6 +123,15 @@ impl ApiKey {
         &self.text
     }
 
+    /// The bytes of the secret.
+    pub(super) fn secret(&self) -> [u8; SECRET / 2] {
+        let mut bytes = [0; SECRET / 2];
+        let digits = &self.text[self.text.len() - SECRET - CHECKSUM..][..SECRET];
+        // The form was checked: these are hex digits.
+        let _ = hex::decode_to_slice(digits, &mut bytes);
+        bytes
+    }
+
     /// The SHA-256 of the whole key, which is what is stored of it.
     #[must_use]
     pub fn hash(&self) -> Hash {

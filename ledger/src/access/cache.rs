@@ -36,6 +36,11 @@ impl AccessCache {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.tenants().len()
+    }
+
     /// The state, while it is believed.
     pub(super) fn believed(&self, tenant: &Tenant) -> Option<Known> {
         let tenants = self.tenants();

@@ -6,6 +6,7 @@ use super::api_key::KeyId;
 use super::event::{AccessEvent, KeyCreated, KeyName, Replacement, TenantLimits, URL_SECONDS_MAX};
 use super::scope::{Scope, Scopes};
 use super::state::{GrantedKey, TenantAccess};
+use super::upload_key::UploadPublicKey;
 use crate::asset::{InvalidField, Reason};
 use crate::chain::Hash;
 
@@ -44,6 +45,8 @@ pub struct NewKey {
     pub id: KeyId,
     /// The SHA-256 of the whole key.
     pub secret_hash: Hash,
+    /// The key that its upload tokens are verified with.
+    pub upload_public_key: UploadPublicKey,
     /// Its name.
     pub name: KeyName,
     /// Its scopes.
@@ -65,6 +68,8 @@ pub struct Rotation {
     pub id: KeyId,
     /// The SHA-256 of the whole replacement.
     pub secret_hash: Hash,
+    /// The key that the replacement's upload tokens are verified with.
+    pub upload_public_key: UploadPublicKey,
     /// The end of the replacement.
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -159,7 +164,8 @@ fn create(
     new: &NewKey,
     now: DateTime<Utc>,
 ) -> Result<AccessEvent, AccessRejection> {
-    let NewKey { id, secret_hash, name, scopes, own_only, expires_at } = new.clone();
+    let NewKey { id, secret_hash, upload_public_key, name, scopes, own_only, expires_at } =
+        new.clone();
     if scopes.is_empty() {
         return Err(InvalidField::new("scopes", "must have one scope at least").into());
     }
@@ -168,7 +174,16 @@ fn create(
     }
     allow_one_more(access, expires_at, now)?;
     let (name, replaces) = (name.as_str().to_owned(), None);
-    let created = KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, replaces };
+    let created = KeyCreated {
+        id,
+        name,
+        scopes,
+        own_only,
+        expires_at,
+        secret_hash,
+        upload_public_key: Some(upload_public_key),
+        replaces,
+    };
     Ok(AccessEvent::KeyCreated(created))
 }
 
@@ -177,7 +192,7 @@ fn rotate(
     rotation: &Rotation,
     now: DateTime<Utc>,
 ) -> Result<AccessEvent, AccessRejection> {
-    let Rotation { replaced, grace, id, secret_hash, expires_at } = *rotation;
+    let Rotation { replaced, grace, id, secret_hash, upload_public_key, expires_at } = *rotation;
     let old = find(access, replaced)?;
     if !old.is_live(now) || old.replaced_by.is_some() {
         return Err(AccessRejection::KeyEnded(replaced));
@@ -193,7 +208,16 @@ fn rotate(
     let ends_at = old.ends_at.map_or(now + grace, |end| end.min(now + grace));
     let replaces = Some(Replacement { id: replaced, ends_at });
     let (name, scopes, own_only) = (old.name.clone(), old.scopes.clone(), old.own_only);
-    let created = KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, replaces };
+    let created = KeyCreated {
+        id,
+        name,
+        scopes,
+        own_only,
+        expires_at,
+        secret_hash,
+        upload_public_key: Some(upload_public_key),
+        replaces,
+    };
     Ok(AccessEvent::KeyCreated(created))
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::api_key::KeyId;
 use super::scope::Scopes;
+use super::upload_key::UploadPublicKey;
 use crate::asset::InvalidField;
 use crate::chain::Hash;
 use crate::record::check_text;
@@ -55,6 +56,8 @@ pub struct KeyCreated {
     pub expires_at: Option<DateTime<Utc>>,
     /// The SHA-256 of the whole key.
     pub secret_hash: Hash,
+    /// The key that its upload tokens are verified with. A key of an older program has none.
+    pub upload_public_key: Option<UploadPublicKey>,
     /// The key that it replaces.
     pub replaces: Option<Replacement>,
 }
@@ -83,6 +86,8 @@ pub struct TenantLimits {
     pub bytes: Option<u64>,
     /// The largest object, in bytes. Every upload must then declare its size.
     pub object_bytes: Option<u64>,
+    /// Whether each URL that is given out is recorded in the tenant's access log.
+    pub record_urls: bool,
     /// The names of limits that only a newer version of this program knows. They are not enforced
     /// here, and a set that has some is not replaced.
     pub unknown: BTreeSet<String>,

@@ -2,8 +2,10 @@
 
 use crate::history::{HistoryError, HistoryFault, StreamChain};
 use crate::id::{AccessStream, Tenant};
+use crate::idempotency::RepeatableCommand;
 use crate::record::{AccessRecord, CommandId, StoredLine};
 
+use super::event::AccessEvent;
 use super::state::TenantAccess;
 
 /// All events of a tenant's access, complete and in order.
@@ -63,9 +65,17 @@ impl AccessHistory {
         &self.lines
     }
 
-    /// Whether an event has this command.
+    /// The event with this command.
     #[must_use]
-    pub fn has(&self, command: &CommandId) -> bool {
-        self.chain.has(command)
+    pub fn by_command(&self, command: &CommandId) -> Option<AccessEvent> {
+        let version = self.chain.version_of(command)?;
+        let line = self.lines.get(usize::try_from(version).ok()?.checked_sub(1)?)?;
+        Some(AccessRecord::read_line(&line.body).ok()?.event)
+    }
+
+    /// Whether an event has the idempotency key of this command, with any request.
+    #[must_use]
+    pub fn has_key_of(&self, command: &RepeatableCommand) -> bool {
+        self.chain.has_key_of(command)
     }
 }

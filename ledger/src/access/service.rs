@@ -10,13 +10,19 @@ use super::cache::{AccessCache, Known};
 use super::decide::{AccessCommand, AccessRejection, NewKey, Rotation, decide};
 use super::event::{AccessEvent, KeyName};
 use super::history::AccessHistory;
+use super::noted_uses::NotedUses;
 use super::scope::Scopes;
 use super::state::{GrantedKey, TenantAccess};
+use super::upload_key::UploadPublicKey;
+use super::upload_token::UploadToken;
+use crate::asset::Reason;
 use crate::chain::Hash;
 use crate::effects::Effects;
 use crate::error::StoreError;
 use crate::id::{AccessStream, PartitionKey, Tenant};
+use crate::idempotency::{IdempotencyKey, RepeatableCommand};
 use crate::journal::{Appended, Journal};
+use crate::key_uses::{KeyUses, LastUses, MemoryKeyUses};
 use crate::record::{AccessRecord, CommandId, StoredLine};
 use crate::service::{Caller, TRIES, back_off, broken, recorded, unwritten};
 use crate::time;
@@ -27,6 +33,12 @@ pub enum AccessRefusal {
     /// A rule forbids it.
     #[error(transparent)]
     Rejected(#[from] AccessRejection),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    Reused,
+    /// The same request created this key before, and its secret is not kept.
+    #[error("this request created key {0} before, and its secret was shown then only")]
+    ShownOnce(KeyId),
     /// Other writers won every race; nothing was appended.
     #[error("the tenant's access is changing too fast")]
     Contended,
@@ -48,17 +60,51 @@ pub struct KeyRequest {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// A command on a tenant's access that was executed: now, or before under the same idempotency key.
+#[derive(Debug, Clone)]
+pub struct AccessAnswered {
+    /// The access, also after later commands.
+    pub access: TenantAccess,
+    /// The event that was recorded; `None` if no change was needed.
+    pub event: Option<AccessEvent>,
+    /// Whether it was executed before.
+    pub replayed: bool,
+}
+
 /// The access of tenants. Each call names the tenant.
 pub struct AccessService {
     journal: Arc<dyn Journal>,
     effects: Arc<dyn Effects>,
     cache: AccessCache,
+    uses: Arc<dyn KeyUses>,
+    noted: Arc<NotedUses>,
 }
 
 impl AccessService {
     /// The access in this journal.
     pub fn new(journal: Arc<dyn Journal>, effects: Arc<dyn Effects>) -> Self {
-        Self { journal, effects, cache: AccessCache::default() }
+        let (uses, noted) = (Arc::new(MemoryKeyUses::default()), Arc::default());
+        Self { journal, effects, cache: AccessCache::default(), uses, noted }
+    }
+
+    /// The same, with durable notes of the days on which keys are used. By default they end with
+    /// the process.
+    #[must_use]
+    pub fn noting(self, uses: Arc<dyn KeyUses>) -> Self {
+        Self { uses, ..self }
+    }
+
+    /// The days on which the tenant's keys were last used.
+    pub async fn last_uses(&self, tenant: &Tenant) -> Result<LastUses, StoreError> {
+        self.uses.last_uses(tenant).await
+    }
+
+    /// Takes notice of the use of a key. The first of a day returns the work of noting it, which
+    /// does not fail: it belongs beside the request, which must not wait for it.
+    pub fn used(&self, tenant: &Tenant, key: KeyId) -> Option<impl Future<Output = ()> + use<>> {
+        let day = self.effects.now().date_naive();
+        let due = self.noted.is_due(tenant, key, day);
+        due.then(|| Arc::clone(&self.noted).note(self.uses.clone(), tenant.clone(), key, day))
     }
 
     /// The access of a tenant; `None` if it does not exist. Keys that have ended may be left out.
@@ -91,6 +137,12 @@ impl AccessService {
         Ok(history.map(|history| Arc::new(history.into_access().without_ended(now))))
     }
 
+    /// The number of tenants that are kept in memory.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.cache.len()
+    }
+
     /// All events of a tenant's access, as they are now.
     pub async fn history(&self, tenant: &Tenant) -> Result<Option<AccessHistory>, StoreError> {
         let key = partition(tenant);
@@ -110,43 +162,117 @@ impl AccessService {
         Ok(granted.map(|granted| (access, granted)))
     }
 
-    /// Creates a key. This is the only time that its secret is known.
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.effects.now()
+    }
+
+    /// The tenant's access and the API key that signed `token`, if that key has not ended. All
+    /// other cases are not told apart. The end of the token is left to the caller.
+    pub async fn signer_of(
+        &self,
+        token: &UploadToken,
+    ) -> Result<Option<(Arc<TenantAccess>, GrantedKey)>, StoreError> {
+        let Some(access) = self.current(&token.tenant).await? else { return Ok(None) };
+        let signer = access.signer_of(token, self.effects.now()).cloned();
+        Ok(signer.map(|signer| (access, signer)))
+    }
+
+    /// Creates a key, once for each idempotency key. Its secret is known this time only.
+    ///
+    /// # Errors
+    /// [`AccessRefusal::ShownOnce`] if the same request created the key before.
     pub async fn create_key(
         &self,
         caller: &Caller,
         request: KeyRequest,
+        key: Option<&IdempotencyKey>,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
         let KeyRequest { name, scopes, own_only, expires_at } = request;
-        self.grant(caller, |id, secret_hash| {
-            AccessCommand::CreateKey(NewKey { id, secret_hash, name, scopes, own_only, expires_at })
+        let repeatable = key.map(|key| {
+            let (scopes, own_only) = (scopes.to_string(), own_only.to_string());
+            let parts = ["key_create", name.as_str(), &scopes, &own_only, &end(expires_at)];
+            key.command(&caller.tenant, &parts)
+        });
+        self.grant(caller, repeatable.as_ref(), |key| {
+            let (id, secret_hash, upload_public_key) = parts(key);
+            AccessCommand::CreateKey(NewKey {
+                id,
+                secret_hash,
+                upload_public_key,
+                name,
+                scopes,
+                own_only,
+                expires_at,
+            })
         })
         .await
     }
 
     /// Replaces a key by one with the same name and rights. The replaced key ends after `grace`, or
     /// at its own end if that is earlier.
+    ///
+    /// # Errors
+    /// As [`AccessService::create_key`].
     pub async fn rotate_key(
         &self,
         caller: &Caller,
         replaced: KeyId,
         grace: TimeDelta,
         expires_at: Option<DateTime<Utc>>,
+        key: Option<&IdempotencyKey>,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
-        self.grant(caller, |id, secret_hash| {
-            AccessCommand::RotateKey(Rotation { replaced, grace, id, secret_hash, expires_at })
+        let repeatable = key.map(|key| {
+            let (replaced, grace) = (replaced.to_string(), grace.num_seconds().to_string());
+            let parts = ["key_rotate", &replaced, &grace, &end(expires_at)];
+            key.command(&caller.tenant, &parts)
+        });
+        self.grant(caller, repeatable.as_ref(), |key| {
+            let (id, secret_hash, upload_public_key) = parts(key);
+            AccessCommand::RotateKey(Rotation {
+                replaced,
+                grace,
+                id,
+                secret_hash,
+                upload_public_key,
+                expires_at,
+            })
         })
         .await
+    }
+
+    /// Ends a key now, once for each idempotency key.
+    pub async fn revoke_key(
+        &self,
+        caller: &Caller,
+        id: KeyId,
+        reason: Option<Reason>,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<AccessAnswered, AccessRefusal> {
+        let repeatable = key.map(|key| {
+            let reason = reason.as_ref().map_or("", Reason::as_str);
+            key.command(&caller.tenant, &["key_revoke", &id.to_string(), reason])
+        });
+        let revoke = AccessCommand::RevokeKey(id, reason);
+        self.execute_once(caller, &revoke, repeatable.as_ref()).await
     }
 
     async fn grant(
         &self,
         caller: &Caller,
-        command: impl FnOnce(KeyId, Hash) -> AccessCommand,
+        repeatable: Option<&RepeatableCommand>,
+        command: impl FnOnce(&ApiKey) -> AccessCommand,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
         let id = KeyId::new(u64::try_from(self.effects.random() >> 64).unwrap_or_default());
         let key = ApiKey::new(caller.tenant.clone(), id, &*self.effects);
-        let (access, _) = self.execute(caller, &command(id, key.hash())).await?;
-        let granted = access.keys.get(&id).cloned().ok_or(AccessRejection::NoKey(id))?;
+        let done = self.execute_once(caller, &command(&key), repeatable).await?;
+        if let Some(AccessEvent::KeyCreated(created)) = &done.event
+            && created.id != id
+        {
+            return Err(AccessRefusal::ShownOnce(created.id));
+        }
+        let granted = done.access.keys.get(&id).cloned().ok_or(AccessRejection::NoKey(id))?;
         Ok((key, granted))
     }
 
@@ -156,15 +282,33 @@ impl AccessService {
         caller: &Caller,
         command: &AccessCommand,
     ) -> Result<(TenantAccess, bool), AccessRefusal> {
-        let own = CommandId::fresh(self.effects.random());
+        let done = self.execute_once(caller, command, None).await?;
+        Ok((done.access, done.event.is_some()))
+    }
+
+    /// Executes a command, once if it has an idempotency key.
+    async fn execute_once(
+        &self,
+        caller: &Caller,
+        command: &AccessCommand,
+        repeatable: Option<&RepeatableCommand>,
+    ) -> Result<AccessAnswered, AccessRefusal> {
+        let fresh = || CommandId::fresh(self.effects.random());
+        let own = repeatable.map_or_else(fresh, RepeatableCommand::id);
         for lost in 0..TRIES {
             if lost > 0 {
                 back_off(&*self.effects, lost).await;
             }
             let history = self.history(&caller.tenant).await?;
-            if let Some(done) = history.as_ref().filter(|history| history.has(&own)) {
-                self.cache.forget(&caller.tenant);
-                return Ok((done.access().clone(), true));
+            if let Some(history) = &history {
+                if let Some(event) = history.by_command(&own) {
+                    self.cache.forget(&caller.tenant);
+                    let (access, event) = (history.access().clone(), Some(event));
+                    return Ok(AccessAnswered { access, event, replayed: true });
+                }
+                if repeatable.is_some_and(|command| history.has_key_of(command)) {
+                    return Err(AccessRefusal::Reused);
+                }
             }
             let access = history.as_ref().map(AccessHistory::access);
             let now = time::after(access.map(|access| access.updated_at), self.effects.now());
@@ -173,16 +317,17 @@ impl AccessService {
             }
             let Some(event) = decide(access, command, caller.own_only, now)? else {
                 let access = access.cloned().ok_or(AccessRejection::NoTenant)?;
-                return Ok((access, false));
+                return Ok(AccessAnswered { access, event: None, replayed: false });
             };
-            let line = line(caller, access, event, own.clone(), now)?;
+            let line = line(caller, access, event.clone(), own.clone(), now)?;
             let appended = self.append(&caller.tenant, history, line).await;
             if appended.is_err() {
                 // It may have taken effect.
                 self.cache.forget(&caller.tenant);
             }
             if let Some(access) = appended? {
-                return Ok((access, true));
+                let event = Some(event);
+                return Ok(AccessAnswered { access, event, replayed: false });
             }
         }
         Err(AccessRefusal::Contended)
@@ -216,6 +361,16 @@ impl AccessService {
             }
         }
     }
+}
+
+/// What is stored of a key.
+fn parts(key: &ApiKey) -> (KeyId, Hash, UploadPublicKey) {
+    (key.id, key.hash(), key.upload_public_key())
+}
+
+/// The end of a key in the fingerprint of a request.
+fn end(expires_at: Option<DateTime<Utc>>) -> String {
+    expires_at.map_or(String::new(), time::format)
 }
 
 fn partition(tenant: &Tenant) -> PartitionKey {

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use super::api_key::{ApiKey, KeyId};
 use super::event::{AccessEvent, KeyCreated, TenantLimits};
 use super::scope::Scopes;
+use super::upload_key::UploadPublicKey;
+use super::upload_token::{UploadGrant, UploadToken};
 use crate::chain::Hash;
 use crate::id::Tenant;
 use crate::record::{AccessRecord, KEY_ACTOR};
@@ -49,6 +51,8 @@ pub struct GrantedKey {
     pub generation: u32,
     /// The SHA-256 of the whole key.
     pub secret_hash: Hash,
+    /// The key that its upload tokens are verified with. A key of an older program has none.
+    pub upload_public_key: Option<UploadPublicKey>,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// Who created it.
@@ -140,6 +144,7 @@ impl TenantAccess {
             lineage,
             generation,
             secret_hash: created.secret_hash,
+            upload_public_key: created.upload_public_key,
             created_at: record.at,
             created_by: record.cause.actor.clone(),
             ends_at: created.expires_at,
@@ -155,6 +160,14 @@ impl TenantAccess {
     pub fn accepts(&self, key: &ApiKey, now: DateTime<Utc>) -> Option<&GrantedKey> {
         let granted = self.keys.get(&key.id).filter(|granted| key.is(&granted.secret_hash))?;
         Some(granted).filter(|granted| granted.is_live(now) && self.tenant == key.tenant)
+    }
+
+    /// The granted key that signed `token`, if it has not ended.
+    #[must_use]
+    pub fn signer_of(&self, token: &UploadToken, now: DateTime<Utc>) -> Option<&GrantedKey> {
+        let granted = self.keys.get(&token.key)?;
+        let signed = || granted.upload_public_key.is_some_and(|key| token.is_signed_by(&key));
+        Some(granted).filter(|key| key.is_live(now) && self.tenant == token.tenant && signed())
     }
 
     /// The keys that are accepted at this time.
@@ -187,6 +200,14 @@ impl GrantedKey {
     #[must_use]
     pub fn subject(&self) -> String {
         format!("{KEY_ACTOR}{}", self.lineage)
+    }
+
+    /// The actor of an upload token of this key: `key:<lineage>;upload=<id>/<generation>`. Its
+    /// subject is the part before the `/`, as of every key.
+    #[must_use]
+    pub fn upload_actor(&self, grant: &UploadGrant) -> String {
+        let other = grant.acting_for.as_ref().map_or(String::new(), |name| format!(";for={name}"));
+        format!("{};upload={}/{}{other}", self.subject(), grant.id, self.generation)
     }
 
     fn end_by(&mut self, at: DateTime<Utc>) {

@@ -1,5 +1,8 @@
 //! The rules of access as tables, its stored samples, and its service.
 
+mod repeats;
+mod uses;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,20 +54,27 @@ fn key(number: u64, replaces: Option<Replacement>) -> KeyCreated {
         own_only: false,
         expires_at: None,
         secret_hash,
+        upload_public_key: Some(upload_public_key()),
         replaces,
     }
+}
+
+fn upload_public_key() -> UploadPublicKey {
+    UploadPublicKey::try_from("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+        .unwrap()
 }
 
 fn new(number: u64) -> NewKey {
     let KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, .. } = key(number, None);
     let name = KeyName::new(name).unwrap();
-    NewKey { id, secret_hash, name, scopes, own_only, expires_at }
+    let upload_public_key = upload_public_key();
+    NewKey { id, secret_hash, upload_public_key, name, scopes, own_only, expires_at }
 }
 
 fn rotation(replaced: u64, grace: i64) -> Rotation {
-    let NewKey { id, secret_hash, expires_at, .. } = new(90);
+    let NewKey { id, secret_hash, upload_public_key, expires_at, .. } = new(90);
     let (replaced, grace) = (KeyId::new(replaced), TimeDelta::seconds(grace));
-    Rotation { replaced, grace, id, secret_hash, expires_at }
+    Rotation { replaced, grace, id, secret_hash, upload_public_key, expires_at }
 }
 
 fn revoked(number: u64) -> AccessEvent {
@@ -446,7 +456,7 @@ impl AccessWorld {
     async fn created(&self, service: &AccessService) -> ApiKey {
         let name = KeyName::new("one".into()).unwrap();
         let request = KeyRequest { name, scopes: Scopes::all(), own_only: false, expires_at: None };
-        service.create_key(&self.caller, request).await.unwrap().0
+        service.create_key(&self.caller, request, None).await.unwrap().0
     }
 }
 
@@ -563,6 +573,48 @@ async fn made_up_tenants_do_not_displace_real_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_guessed_keys_read_nothing_more() {
+    let world = AccessWorld::new();
+    let (_, key) = world.begun().await;
+    let reader = world.process();
+    assert!(accepts(&reader, &key).await);
+    assert_eq!(world.journal.reads(), (1, 1));
+    for number in 0..100_000_u64 {
+        let id = if number.is_multiple_of(2) { key.id } else { KeyId::new(number) };
+        assert!(!accepts(&reader, &ApiKey::new(tenant(), id, &*world.effects)).await);
+    }
+    assert_eq!((world.journal.reads(), reader.kept()), ((0, 0), 1));
+    assert!(accepts(&reader, &key).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_thousand_tenants_the_last_1024_are_kept() {
+    let world = AccessWorld::new();
+    let mut keys = Vec::new();
+    for number in 0..2_000 {
+        let tenant = format!("t{number}").parse().unwrap();
+        let caller = Caller { tenant, ..world.caller.clone() };
+        let service = world.process();
+        service.execute(&caller, &AccessCommand::Create).await.unwrap();
+        let request = KeyRequest {
+            name: KeyName::new("one".into()).unwrap(),
+            scopes: Scopes::all(),
+            own_only: false,
+            expires_at: None,
+        };
+        keys.push(service.create_key(&caller, request, None).await.unwrap().0);
+    }
+    let reader = world.process();
+    for (number, key) in keys.iter().enumerate() {
+        assert!(accepts(&reader, key).await, "{number}");
+        assert_eq!(reader.kept(), (number + 1).min(1_024));
+    }
+    world.journal.reads();
+    assert!(accepts(&reader, &keys[0]).await, "one that was forgotten is read again");
+    assert_eq!((world.journal.reads(), reader.kept()), ((1, 1), 1_024));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_journal_that_was_restored_to_an_earlier_time_is_believed_as_it_is() {
     let world = AccessWorld::new();
     let (service, key) = world.begun().await;
@@ -619,12 +671,13 @@ async fn a_rotated_key_is_accepted_until_its_grace_ends() {
     let world = AccessWorld::new();
     let (service, old) = world.begun().await;
     let grace = TimeDelta::seconds(60);
-    let (new, granted) = service.rotate_key(&world.caller, old.id, grace, None).await.unwrap();
+    let (new, granted) =
+        service.rotate_key(&world.caller, old.id, grace, None, None).await.unwrap();
     assert_eq!((granted.name.as_str(), granted.generation), ("one", 2));
     assert!(accepts(&service, &old).await && accepts(&service, &new).await);
     world.effects.advance(TimeDelta::seconds(61));
     assert!(!accepts(&service, &old).await && accepts(&service, &new).await);
-    let none = service.rotate_key(&world.caller, old.id, grace, None).await;
+    let none = service.rotate_key(&world.caller, old.id, grace, None, None).await;
     let ended = AccessRejection::KeyEnded(old.id);
     assert!(matches!(none, Err(AccessRefusal::Rejected(rejection)) if rejection == ended));
 }
@@ -634,7 +687,7 @@ async fn the_journal_never_holds_a_secret() {
     let world = AccessWorld::new();
     let (service, key) = world.begun().await;
     let (new, _) =
-        service.rotate_key(&world.caller, key.id, TimeDelta::zero(), None).await.unwrap();
+        service.rotate_key(&world.caller, key.id, TimeDelta::zero(), None, None).await.unwrap();
     let history = service.history(&tenant()).await.unwrap().unwrap();
     for key in [key, new] {
         let secret = &key.reveal()[key.reveal().len() - 72..];
@@ -675,7 +728,8 @@ async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance)
                 }
             }
             (1, Some(key)) => {
-                let rotated = service.rotate_key(&caller, key.id, TimeDelta::zero(), None).await;
+                let rotated =
+                    service.rotate_key(&caller, key.id, TimeDelta::zero(), None, None).await;
                 if let Ok((new, _)) = rotated {
                     deeds.given.push(new);
                     deeds.ended.push(key);
@@ -684,7 +738,7 @@ async fn administer(service: Arc<AccessService>, caller: Caller, chance: Chance)
                 }
             }
             _ => {
-                let created = service.create_key(&caller, request).await;
+                let created = service.create_key(&caller, request, None).await;
                 deeds.given.extend(created.ok().map(|(key, _)| key));
             }
         }

@@ -10,6 +10,7 @@ use crate::chain::Hash;
 use crate::history::HistoryFault;
 use crate::id::{AccessStream, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
+use crate::url_log::UrlLogStream;
 
 /// Compares the events with each other, in order. An event that already has a fault is no evidence
 /// against another.
@@ -19,9 +20,9 @@ pub(super) fn examine(
     blamed: &BTreeSet<u64>,
 ) -> Vec<Finding> {
     let sound = |words: &&EventFields| !blamed.contains(&words.version);
-    let of_access = PartitionKey::from_partition(&chain.partition)
-        .is_some_and(|key| AccessStream::of(&key).is_some());
-    let is_read = chain.key().is_some() || of_access;
+    let is_known = |key| AccessStream::of(&key).is_some() || UrlLogStream::of(&key).is_some();
+    let is_read = chain.key().is_some()
+        || PartitionKey::from_partition(&chain.partition).is_some_and(is_known);
     let tell = |kind, words: &EventFields, says: String| {
         Finding::new(kind, &chain.partition, says).at(words.version).hashes(None, Some(words.hash))
     };
@@ -86,6 +87,8 @@ impl Folded {
                 Some(access) => access.apply(record, hash)?,
                 None => self.access = Some(TenantAccess::begin(record, hash)?),
             },
+            // Any URL may follow any other.
+            KnownEvent::Url => {}
         }
         Ok(())
     }

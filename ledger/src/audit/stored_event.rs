@@ -9,7 +9,9 @@ use crate::id::{AccessStream, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
 use crate::record::{
     AccessRecord, CanonicalLine, CommandId, EventRecord, RecordError, StoredLine, Unknown,
+    UrlRecord,
 };
+use crate::url_log::UrlLogStream;
 
 /// A place in a stored history.
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ pub(super) struct EventFields {
 pub(super) enum KnownEvent {
     Asset(EventRecord),
     Access(AccessRecord),
+    Url,
 }
 
 impl StoredEvent {
@@ -97,12 +100,24 @@ impl EventFields {
         match EventRecord::read(body) {
             Ok(record) => Ok(Self::of(record.clone(), hash, KnownEvent::Asset(record))),
             Err(RecordError::Unknown(unknown)) if AccessStream::of(&unknown.key).is_some() => {
-                match AccessRecord::read_line(body) {
-                    Ok(record) => Ok(Self::of(record.clone(), hash, KnownEvent::Access(record))),
-                    Err(RecordError::Unknown(unknown)) => Ok(Self::unknown(*unknown, hash)),
-                    Err(malformed) => Err(malformed.to_string()),
-                }
+                Self::named(AccessRecord::read_line(body), hash, KnownEvent::Access)
             }
+            Err(RecordError::Unknown(unknown)) if UrlLogStream::of(&unknown.key).is_some() => {
+                Self::named(UrlRecord::read_line(body), hash, |_| KnownEvent::Url)
+            }
+            Err(RecordError::Unknown(unknown)) => Ok(Self::unknown(*unknown, hash)),
+            Err(malformed) => Err(malformed.to_string()),
+        }
+    }
+
+    /// An event of a named stream whose types are known.
+    fn named<E: Clone, K: StreamKey>(
+        read: Result<EventRecord<E, K>, RecordError>,
+        hash: Hash,
+        known: fn(EventRecord<E, K>) -> KnownEvent,
+    ) -> Result<Self, String> {
+        match read {
+            Ok(record) => Ok(Self::of(record.clone(), hash, known(record))),
             Err(RecordError::Unknown(unknown)) => Ok(Self::unknown(*unknown, hash)),
             Err(malformed) => Err(malformed.to_string()),
         }

@@ -8,6 +8,7 @@ use super::{HistoryError, HistoryFault};
 use crate::chain::Hash;
 use crate::checkpoint::Head;
 use crate::id::PartitionKey;
+use crate::idempotency::RepeatableCommand;
 use crate::record::{CommandId, EventRecord, RecordError, StoredLine, Unknown};
 
 /// The events of a named stream that were read so far: complete, and a chain.
@@ -50,10 +51,16 @@ impl StreamChain {
         Ok(())
     }
 
-    /// Whether an event has this command.
+    /// The version of the event with this command.
     #[must_use]
-    pub fn has(&self, command: &CommandId) -> bool {
-        self.commands.contains_key(command)
+    pub fn version_of(&self, command: &CommandId) -> Option<u64> {
+        self.commands.get(command).copied()
+    }
+
+    /// Whether an event has the idempotency key of this command, with any request.
+    #[must_use]
+    pub fn has_key_of(&self, command: &RepeatableCommand) -> bool {
+        self.commands.keys().any(|recorded| command.has_key_of(recorded))
     }
 
     /// An event's envelope, if it is the next one.

@@ -11,9 +11,11 @@ mod purged_v1;
 mod received_v1;
 mod restored_v1;
 mod soft_deleted_v1;
+mod stored_time;
 #[cfg(test)]
 mod tests;
 mod uploaded_v1;
+pub(super) mod urls;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::envelope::StoredEnvelope;
 use super::forms::StoredData;
-use super::{AccessRecord, EventRecord, forms};
+use super::{AccessRecord, EventRecord, UrlRecord, forms};
 use crate::asset::{InvalidField, declaration};
 use crate::time;
 
@@ -31,6 +31,13 @@ impl AccessRecord {
     /// Whether every field is within its limits.
     pub fn within_limits(&self) -> Result<(), InvalidField> {
         self.check(forms::access::newest(&self.event))
+    }
+}
+
+impl UrlRecord {
+    /// Whether every field is within its limits.
+    pub fn within_limits(&self) -> Result<(), InvalidField> {
+        self.check(forms::urls::newest(&self.event))
     }
 }
 
@@ -80,7 +87,7 @@ pub(super) fn check_sha256(text: &str) -> Result<(), InvalidField> {
     if lower { Ok(()) } else { Err(InvalidField::new("sha256", "must be in lower case")) }
 }
 
-/// Whether a key can end at this time.
+/// Whether a key or a URL can end at this time.
 pub(super) fn check_end(at: DateTime<Utc>) -> Result<(), InvalidField> {
     check_time(at).map_err(|InvalidField { problem, .. }| InvalidField::new("ends_at", problem))
 }

@@ -132,8 +132,8 @@ impl FaultInjector for FaultPlan {
     }
 }
 
-/// A store whose calls fail: at random as [`Faults`] says, or by a [`FaultPlan`]. It implements each
-/// port that the store implements.
+/// A store whose calls fail: at random as [`Faults`] says, or by a [`FaultPlan`]. It implements
+/// each port that the store implements.
 #[derive(Debug)]
 pub struct Faulty<S: ?Sized, F = FaultPlan> {
     store: Arc<S>,

@@ -53,6 +53,7 @@ pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
     assets_and_tenants_do_not_see_each_other(&*journal).await;
     a_named_stream_is_kept_by_the_same_rules(&*journal).await;
     long_histories_come_back_whole(&*journal).await;
+    a_part_of_a_history_begins_after_a_version(&*journal).await;
     of_many_writers_one_wins(journal).await;
 }
 
@@ -114,6 +115,21 @@ async fn events_come_back_in_order_byte_for_byte(journal: &dyn Journal) {
         assert_eq!(history(journal, &key).await, given, "visible as soon as it was answered");
         assert_eq!(last(journal, &key).await.as_ref(), given.last());
     }
+}
+
+async fn a_part_of_a_history_begins_after_a_version(journal: &dyn Journal) {
+    let tenant = answer("parts".parse());
+    let (stream, lines) = (streams::access(&tenant).0, streams::events(&tenant, 12));
+    for line in &lines {
+        assert_eq!(append_to(journal, &stream, line).await, Appended::Written);
+    }
+    let part = async |version, limit| {
+        answer(persist(|| journal.events_after(&stream, version, limit)).await)
+    };
+    assert_eq!(part(0, 100).await, lines);
+    assert_eq!(part(9, 100).await, lines[9..], "a text would come before 9");
+    assert_eq!(part(2, 3).await, lines[2..5]);
+    assert_eq!((part(12, 5).await, part(0, 0).await), (vec![], vec![]));
 }
 
 async fn the_second_writer_of_a_version_is_told_who_holds_it(journal: &dyn Journal) {
@@ -335,12 +351,12 @@ async fn last_number<J: Arrivals>(journal: &J) -> u64 {
 }
 
 /// A key; `of` only has to differ from the other keys of the suite.
-fn key(tenant: &str, of: u128) -> Key {
+pub(super) fn key(tenant: &str, of: u128) -> Key {
     let asset = AssetId::new(DateTime::UNIX_EPOCH, of);
     Key { tenant: answer(tenant.parse()), asset }
 }
 
-fn line(version: u64, text: &str) -> StoredLine {
+pub(super) fn line(version: u64, text: &str) -> StoredLine {
     StoredLine { version, body: format!("{{\"version\":{version},\"text\":{text:?}}}") }
 }
 
@@ -372,7 +388,7 @@ async fn write(journal: &dyn Journal, key: &Key, line: &StoredLine) {
     assert_eq!(append(journal, key, line).await, Appended::Written, "{line:?}");
 }
 
-fn answer<T, E: Debug>(outcome: Result<T, E>) -> T {
+pub(super) fn answer<T, E: Debug>(outcome: Result<T, E>) -> T {
     match outcome {
         Ok(answer) => answer,
         Err(error) => panic!("the store answered {error:?}"),

@@ -21,38 +21,47 @@ fn at(minutes: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes)
 }
 
+/// Tenants that do the same at the same time: none gets what another one reserved.
+const TENANTS: [&str; 3] = ["a", "a-b", "aa"];
+
 /// Runs the whole contract on the reservations of `open`: the same each time, as after a restart.
 ///
 /// # Panics
 /// If the reservations violate the contract.
 pub async fn conformance<R: Reservations + 'static>(open: impl AsyncFn() -> R) {
-    let reserve = async |wanted: &Reservation, minutes| {
-        open().await.reserve(wanted, at(minutes)).await.unwrap()
-    };
-    let first = wanted("main", 1, "k", "a");
-    assert_eq!(reserve(&first, 0).await, first, "nothing was reserved before");
-    assert_eq!(reserve(&first, 1).await, first, "a lost reply is told again");
-    assert_eq!(reserve(&wanted("main", 2, "k", "a"), 2).await, first, "the first one holds");
-    assert_eq!(reserve(&wanted("main", 3, "k", "b"), -2).await, first, "for any request and clock");
-    for other in [wanted("main", 4, "l", "a"), wanted("other", 5, "k", "a")] {
-        assert_eq!(reserve(&other, 3).await, other, "another key, or another tenant's");
-    }
+    // Each names an asset, a key and a request; who asks for the first gets the second.
+    let reserve =
+        async |asked: (u128, &str, &str), minutes, held: (u128, &str, &str), why: &str| {
+            for tenant in TENANTS {
+                let [asked, held] = [asked, held].map(|it| wanted(tenant, it.0, it.1, it.2));
+                let reserved = open().await.reserve(&asked, at(minutes)).await.unwrap();
+                assert_eq!(reserved, held, "{tenant}: {why}");
+            }
+        };
+    let first = (1, "k", "a");
+    reserve(first, 0, first, "nothing was reserved before").await;
+    reserve(first, 1, first, "a lost reply is told again").await;
+    reserve((2, "k", "a"), 2, first, "the first one holds").await;
+    reserve((3, "k", "b"), -2, first, "for any request and clock").await;
+    reserve((4, "l", "a"), 3, (4, "l", "a"), "another key").await;
 
     let week = RESERVATION_TTL.num_minutes();
-    assert_eq!(reserve(&wanted("main", 6, "k", "a"), week - 1).await, first, "it has not expired");
-    let next = wanted("main", 7, "k", "b");
-    assert_eq!(reserve(&next, week).await, next, "it has expired");
-    assert_eq!(reserve(&first, week + 1).await, next, "the next one holds");
-    assert_eq!(reserve(&next, 2 * week - 1).await, next, "for as long");
+    reserve((6, "k", "a"), week - 1, first, "it has not expired").await;
+    let next = (7, "k", "b");
+    reserve(next, week, next, "it has expired").await;
+    reserve(first, week + 1, next, "the next one holds").await;
+    reserve(next, 2 * week - 1, next, "for as long").await;
 
     let shared = Arc::new(open().await);
     let mut racing = JoinSet::new();
-    for nth in 0..64 {
-        let shared = shared.clone();
-        let reserve =
-            async move { shared.reserve(&wanted("main", 100 + nth, "race", "a"), at(0)).await };
-        racing.spawn(reserve);
+    for nth in 0..64 * TENANTS.len() {
+        let (shared, tenant) = (shared.clone(), TENANTS[nth % TENANTS.len()]);
+        let wanted = wanted(tenant, 100 + nth as u128, "race", "a");
+        racing.spawn(async move { shared.reserve(&wanted, at(0)).await });
     }
     let held: Vec<_> = racing.join_all().await.into_iter().map(Result::unwrap).collect();
-    assert!(held.iter().all(|it| *it == held[0]), "one of many at once is first: {held:?}");
+    for tenant in TENANTS {
+        let of: Vec<_> = held.iter().filter(|it| it.key.tenant.as_str() == tenant).collect();
+        assert!(of.len() == 64 && of.iter().all(|it| *it == of[0]), "one of many is first: {of:?}");
+    }
 }

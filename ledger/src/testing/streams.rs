@@ -1,11 +1,12 @@
-//! A named stream, for tests of a journal's readers: the access of a tenant.
+//! Named streams, for tests of a journal's readers: the access of a tenant, and its URLs.
 
 use chrono::{DateTime, TimeDelta};
 
 use crate::chain::Hash;
-use crate::id::{PartitionKey, Tenant};
-use crate::record::StoredLine;
+use crate::id::{AssetId, PartitionKey, Tenant};
+use crate::record::{Cause, CommandId, EventSource, StoredLine, UrlRecord};
 use crate::time;
+use crate::url_log::{UrlGranted, UrlLogStream, UrlMethod};
 
 /// The key of a tenant's stream `access`, and its three events.
 ///
@@ -16,6 +17,38 @@ pub fn access(tenant: &Tenant) -> (PartitionKey, Vec<StoredLine>) {
     let key = PartitionKey::from_partition(&format!("{tenant}#access"));
     let key = key.unwrap_or_else(|| panic!("{tenant}#access is no stream"));
     (key, events(tenant, 3))
+}
+
+/// The key of one of a tenant's streams of URLs, and its three events.
+///
+/// # Panics
+/// Never: all of it can be written.
+#[must_use]
+pub fn urls(tenant: &Tenant) -> (PartitionKey, Vec<StoredLine>) {
+    let start = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+    let stream = UrlLogStream { tenant: tenant.clone(), day: start.date_naive(), number: 2 };
+    let mut lines: Vec<StoredLine> = Vec::new();
+    for version in 1..=3_u32 {
+        let at = start + TimeDelta::seconds(i64::from(version));
+        let (actor, request) = ("key:0000000000000001/1".to_owned(), format!("r{version}"));
+        let command = CommandId::fresh(version.into());
+        let record = UrlRecord {
+            key: stream.clone(),
+            version: version.into(),
+            event: UrlGranted {
+                asset: AssetId::new(start, version.into()),
+                version: 3,
+                method: UrlMethod::Get,
+                version_id: Some("v1".to_owned()),
+                expires_at: at + TimeDelta::minutes(1),
+            },
+            cause: Cause { actor, source: EventSource::Api, request, command },
+            at,
+            prev: lines.last().map_or(Hash::ZERO, StoredLine::hash),
+        };
+        lines.push(record.line().unwrap_or_else(|error| panic!("{error}")));
+    }
+    (stream.into(), lines)
 }
 
 /// The first `count` events of a tenant's stream `access`: its creation, and keys.

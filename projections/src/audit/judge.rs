@@ -215,6 +215,10 @@ mod tests {
         let (kind, waits, says) = told(&story, Some(row));
         assert_eq!((kind, waits), ("row-altered", false));
         assert_eq!(says, "it differs from its events in state, confirmed, filename");
+        let unowned = Asset { owner: None, ..story.asset() };
+        let (kind, waits, says) = told(&story, Some(unowned));
+        assert_eq!((kind, waits), ("row-altered", false), "an older version wrote it");
+        assert_eq!(says, "it differs from its events in owner");
         let mut early = story.at(2);
         early.head = Hash::ZERO;
         assert_eq!(told(&story, Some(early)).0, "row-altered");

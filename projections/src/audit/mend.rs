@@ -302,7 +302,10 @@ mod tests {
         let made = Some(story().asset());
         assert_eq!(mended(3, made.clone()).await, (Mended::Sound, made.clone()));
         let other = |row: Asset| Some(Asset { updated_at: row.created_at, ..row });
-        for row in [None, Some(story().at(2)), other(story().at(2)), other(story().asset())] {
+        let unowned = Some(Asset { owner: None, ..story().asset() });
+        for row in
+            [None, Some(story().at(2)), other(story().at(2)), other(story().asset()), unowned]
+        {
             assert_eq!(mended(3, row.clone()).await, (Mended::Anew, made.clone()), "{row:?}");
         }
         let later = Some(Asset { version: 99, ..story().asset() });

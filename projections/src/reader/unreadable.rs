@@ -57,6 +57,27 @@ async fn a_row_that_cannot_be_read_is_folded_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_row_that_does_not_say_whose_it_is_is_folded_in_a_list_of_an_owner() {
+    let world = World { journal: Arc::default(), views: Arc::default(), stories: Vec::new() };
+    let mut stories = Vec::new();
+    for (nth, who) in (1..).zip(["key:0000000000000001/2", "key:0000000000000002/1"]) {
+        let story = Story::begun_by(who, nth).received();
+        story.append_to(&*world.journal).await;
+        world.views.put(&Asset { owner: None, ..story.asset() }).await.unwrap();
+        stories.push(story);
+    }
+    let of = |owner: &str| ListQuery { owner: Some(owner.to_owned()), ..query(None, 9) };
+    for (story, owner) in stories.iter().zip(["key:0000000000000001", "key:0000000000000002"]) {
+        let page = world.reader().list(&of(owner)).await.unwrap();
+        assert_eq!(page.assets, [story.asset()], "{owner}");
+        assert_eq!(page.assets[0].owner.as_deref(), Some(owner));
+    }
+    let page = world.reader().list(&of("key:0000000000000003")).await.unwrap();
+    assert_eq!(page.assets, []);
+    assert_eq!(world.reader().list(&query(None, 9)).await.unwrap().assets.len(), 2);
+}
+
+#[tokio::test]
 async fn a_walk_gives_it_once() {
     let world = world().await;
     let (mut query, mut found) = (query(None, 1), Vec::new());

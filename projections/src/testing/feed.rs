@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::{Arrivals, Journal};
+use ledger::testing::neighbours::NEIGHBOURS;
 
 use super::Story;
 use crate::feed::{
@@ -76,6 +77,7 @@ pub async fn feed<H: Happening>(make: impl AsyncFn() -> H) {
     a_filter_holds_back_what_was_not_asked_for(make().await).await;
     tenants_do_not_hear_of_each_other(make().await).await;
     a_foreign_cursor_is_refused(make().await).await;
+    neighbours_change_no_page(&make).await;
 }
 
 #[allow(clippy::expect_used, reason = "the tenant is named here")]
@@ -206,6 +208,44 @@ async fn tenants_do_not_hear_of_each_other(world: impl Happening) {
     for after in [Some(end.clone()), None] {
         let found = page(world.feed(), &FeedQuery { after, ..query(9) }).await;
         assert_eq!((found.next, found.more), (end.clone(), false));
+    }
+}
+
+/// Every page of a walk through some stories is the same whatever the neighbours do meanwhile. Of a
+/// cursor, only the number of an arrival differs: it shows that the order is still the same one.
+async fn neighbours_change_no_page<H: Happening>(make: &impl AsyncFn() -> H) {
+    let (alone, beside) = (make().await, make().await);
+    let mut noise = (1..).map(|nth| NEIGHBOURS.map(|name| Story::begin(name, nth).received()));
+    for round in 0..5 {
+        for story in noise.next().into_iter().flatten() {
+            beside.happens(&story, 0).await;
+        }
+        let story = Story::begin("main", round).received().deleted();
+        alone.happens(&story, 0).await;
+        beside.happens(&story, 0).await;
+        for (limit, kind) in [(1, None), (2, None), (9, None), (1, Some("received"))] {
+            let query = || FeedQuery { kind: kind.map(ToOwned::to_owned), ..query(limit) };
+            let of = pages(beside.feed(), query()).await;
+            assert_eq!(of, pages(alone.feed(), query()).await, "in pages of {limit}");
+        }
+    }
+}
+
+async fn pages(feed: &dyn Feed, mut query: FeedQuery) -> Vec<FeedPage> {
+    let mut pages = Vec::new();
+    loop {
+        let mut page = page(feed, &query).await;
+        query.after = Some(page.next.clone());
+        let more = page.more;
+        if let Some((number, hash)) = page.next.0.split_once('-')
+            && number.strip_prefix('a').is_some_and(|number| number.parse::<u64>().is_ok())
+        {
+            page.next = FeedCursor(hash.to_owned());
+        }
+        pages.push(page);
+        if !more {
+            return pages;
+        }
     }
 }
 

@@ -52,6 +52,15 @@ impl Story {
         Self::declared(tenant, nth, Declaration::plain())
     }
 
+    /// The same of tenant `main`, created by this actor.
+    #[must_use]
+    pub fn begun_by(actor: &str, nth: u32) -> Self {
+        let Self { key, .. } = Self::begin("main", nth);
+        let next = DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::seconds(nth.into());
+        let story = Self { key, lines: Vec::new(), next, actor: actor.to_owned() };
+        story.then(Event::Created(Declaration::plain()))
+    }
+
     /// An asset with a declaration.
     ///
     /// # Panics

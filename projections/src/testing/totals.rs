@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use ledger::id::Tenant;
 use ledger::journal::MemoryJournal;
 
+use super::neighbours::is_of_the_suite;
 use super::{Clock, Story, settle};
 use crate::generations::{Generation, Generations};
 use crate::rows::Rows;
@@ -38,7 +39,8 @@ async fn put(rows: &dyn Rows, tenant: &Tenant, row: &Totals) -> (PutOutcome, boo
 
 async fn all(rows: &dyn Rows, tenant: Option<&Tenant>) -> Vec<(Tenant, Option<Totals>)> {
     let (stored, _): (StoredTotals, _) = settle(async || rows.totals(tenant).await).await;
-    stored.into_iter().map(|(tenant, row)| (tenant, row.ok())).collect()
+    let of_the_suite = stored.into_iter().filter(|(tenant, _)| is_of_the_suite(tenant));
+    of_the_suite.map(|(tenant, row)| (tenant, row.ok())).collect()
 }
 
 async fn the_newest_totals_stay(table: impl Generations) {

@@ -9,7 +9,7 @@ use ledger::id::{AssetId, Key};
 use ledger::journal::Arrival;
 use ledger::objects::CurrentObject;
 use ledger::record::EventSource;
-use ledger::service::Refusal;
+use ledger::service::{Caller, Refusal};
 use ledger::testing::Faulty;
 use ledger::testing::objects::Told;
 use projections::follower::JournalFollower;
@@ -263,7 +263,9 @@ async fn notifications<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulati
             if world.chance.happens(200) {
                 waiting.push(told.clone()); // and again, later
             }
+            // One bucket has the objects of all tenants.
             let caller = world.caller(EventSource::S3);
+            let caller = Caller { tenant: told.key.tenant.clone(), ..caller };
             let (service, asset) = (&world.service, told.key.asset);
             let looked = match &told.removed {
                 Some(id) => world.mortal(service.look_for_removed(&caller, asset, id)).await,

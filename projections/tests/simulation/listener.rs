@@ -45,7 +45,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     pub(crate) async fn hear_out(&self) {
         let feed = LanedFeed::new(self.lanes.clone(), self.journal.clone());
         self.hear(walk(&feed, self.query(7)).await.0);
-        for arrival in self.journal.arrivals(0, 10_000).await.unwrap() {
+        for arrival in self.arrived().await {
             let heard = self.seen().heard.get(&arrival.key).copied().unwrap_or(0);
             let version = arrival.line.unwrap().version;
             if heard < version {

@@ -7,6 +7,9 @@
 //! Then faults stop, lost records are delivered, each key is reconciled again, and every check must
 //! hold.
 //!
+//! In some runs two tenants with like names live in one world at once, and every check must hold
+//! for each of them.
+//!
 //! A failing seed is printed. `ASSET_LEDGER_SEED=7 cargo test -p projections --test simulation`
 //! runs it alone. `ASSET_LEDGER_SEEDS` is the number in memory.
 #![allow(clippy::unwrap_used, reason = "a simulation that cannot set itself up has failed")]
@@ -18,6 +21,7 @@ mod rest;
 mod world;
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +30,8 @@ use std::thread;
 use std::time::Instant;
 
 use ledger::journal::MemoryJournal;
-use projections::feed::MemoryLanes;
+use ledger::testing::MemoryBucket;
+use projections::feed::{Lanes, MemoryLanes};
 use projections::views::MemoryViews;
 use stores::SqliteJournal;
 use stores::SqliteViews;
@@ -94,10 +99,39 @@ fn whatever_happens_at_the_given_dynamodb_everything_fits_at_rest() {
                 run(Simulation::new(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes)))
                     .await
             })
-        });
+        })
     }));
     real_time().block_on(given.remove());
-    simulated.unwrap_or_else(|failed| resume_unwind(failed));
+    drop(simulated.unwrap_or_else(|failed| resume_unwind(failed)));
+}
+
+/// Names that begin alike; a seed has one of the pairs.
+const PAIRS: [[&str; 2]; 2] = [["a", "a-b"], ["a", "aa"]];
+/// Seeds with two tenants, in memory and on the others.
+const WITH_TWO: (u64, u64) = (300, 40);
+
+#[test]
+fn two_tenants_live_in_one_world_as_if_each_were_alone() {
+    let totals = simulate("of two tenants in memory", WITH_TWO.0, |seed| {
+        let (journal, views) = (Arc::<MemoryJournal>::default(), Arc::<MemoryViews>::default());
+        runtime().block_on(run_two(seed, journal, views, Arc::<MemoryLanes>::default()))
+    });
+    assert!(totals.namesakes > WITH_TWO.0, "they share ids: {}", totals.namesakes);
+    simulate("of two tenants on SQLite", WITH_TWO.1, |seed| {
+        let folder = TempDir::new().unwrap();
+        runtime().block_on(async {
+            let journal = SqliteJournal::open(folder.path(), OpenMode::OrCreate).await.unwrap();
+            let views = SqliteViews::open(folder.path(), OpenMode::OrCreate).unwrap();
+            let lanes = Arc::<MemoryLanes>::default();
+            run_two(seed, Arc::new(journal), Arc::new(views), lanes).await
+        })
+    });
+    simulate("of two tenants on DynamoDB", WITH_TWO.1, |seed| {
+        runtime().block_on(async {
+            let (journal, views, lanes) = dynamo::stores(seed).await;
+            run_two(seed, Arc::new(journal), Arc::new(views), Arc::new(lanes)).await
+        })
+    });
 }
 
 /// Without this a failing seed could not be reproduced.
@@ -107,6 +141,33 @@ fn a_seed_is_all_there_is_to_a_run() {
         assert_eq!(in_memory(seed), in_memory(seed), "seed {seed}");
     }
     assert_ne!(in_memory(0), in_memory(1));
+}
+
+/// Both have the same seed, so that they do much the same to assets with the same ids.
+async fn run_two<J: world::SimulatedStore, V: world::SimulatedTable>(
+    seed: u64,
+    journal: Arc<J>,
+    views: Arc<V>,
+    lanes: Arc<dyn Lanes>,
+) -> CommandOutcome {
+    let bucket = Arc::<MemoryBucket>::default();
+    let worlds = PAIRS[usize::from(seed % 4 > 1)].map(|name| {
+        let stores = (journal.clone(), views.clone(), lanes.clone(), bucket.clone());
+        Arc::new(Simulation::of(name.parse().unwrap(), seed, stores))
+    });
+    futures::join!(actors::live(&worlds[0]), actors::live(&worlds[1]));
+    for world in &worlds {
+        world.faults.stop();
+    }
+    for world in &worlds {
+        rest::settle(world).await;
+    }
+    let [mut first, second] = [rest::check(&worlds[0]).await, rest::check(&worlds[1]).await];
+    let ids = |world: &Simulation<J, V>| world.seen().known.iter().copied().collect::<HashSet<_>>();
+    first.namesakes = ids(&worlds[0]).intersection(&ids(&worlds[1])).count() as u64;
+    first.add(&second);
+    first.violations.extend(second.violations);
+    first
 }
 
 async fn run<J: world::SimulatedStore, V: world::SimulatedTable>(
@@ -127,7 +188,7 @@ fn real_time() -> tokio::runtime::Runtime {
 }
 
 /// Runs all seeds, or the one in the environment, and prints the failed ones.
-fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> CommandOutcome + Sync) {
+fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> CommandOutcome + Sync) -> CommandOutcome {
     let (first, last) = variable("ASSET_LEDGER_SEED").map_or((0, seeds), |seed| (seed, seed + 1));
     let (next, started) = (AtomicU64::new(first), Instant::now());
     let (failed, totals) = (Mutex::new(Vec::new()), Mutex::new(CommandOutcome::default()));
@@ -164,6 +225,7 @@ fn simulate(name: &str, seeds: u64, run: impl Fn(u64) -> CommandOutcome + Sync) 
     }
     let seeds: Vec<_> = failed.iter().map(|(seed, _)| seed).collect();
     assert!(seeds.is_empty(), "failing seeds: {seeds:?}");
+    totals
 }
 
 /// A panic is a violation like others, and must not hide its seed.

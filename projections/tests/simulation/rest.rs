@@ -12,6 +12,7 @@ use ledger::record::EventSource;
 
 use projections::TotalsReader;
 use projections::totals::{TenantProjection, Usage};
+use projections::views::ListQuery;
 
 use crate::actors::{follower, hint};
 use crate::world::{CommandOutcome, SimulatedFeed, SimulatedStore, SimulatedTable, Simulation};
@@ -49,8 +50,7 @@ pub(crate) async fn settle<J: SimulatedStore, V: SimulatedTable>(world: &Simulat
 }
 
 async fn keys<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) -> BTreeSet<Key> {
-    let arrivals = world.journal.arrivals(0, 10_000).await.unwrap();
-    arrivals.into_iter().map(|arrival| arrival.key).collect()
+    world.arrived().await.into_iter().map(|arrival| arrival.key).collect()
 }
 
 /// Checks every asset; returns the violations.
@@ -74,6 +74,7 @@ pub(crate) async fn check<J: SimulatedStore, V: SimulatedTable>(
         }
     }
     check_parked(world).await;
+    check_list(world).await;
     check_usage(world).await;
     world.hear_out().await;
     let seen = world.seen();
@@ -91,6 +92,21 @@ async fn check_parked<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J
     let parked = world.rows().await.parked(&world.tenant, 10).await.unwrap();
     if !parked.is_empty() {
         world.violated(format!("set aside without cause: {parked:?}"));
+    }
+}
+
+/// The list has the tenant's assets and no other.
+async fn check_list<J: SimulatedStore, V: SimulatedTable>(world: &Simulation<J, V>) {
+    let mut expected = Vec::new();
+    for key in keys(world).await {
+        let Some(history) = world.history(&key).await else { continue };
+        expected.extend((history.asset().status() != AssetStatus::Purged).then_some(key));
+    }
+    let query = ListQuery::all(world.tenant.clone(), 10_000);
+    let listed = world.rows().await.list(&query).await.unwrap().assets;
+    let listed: Vec<_> = listed.into_iter().rev().map(|asset| asset.key).collect();
+    if listed != expected {
+        world.violated(format!("the list is {listed:?}, and the assets are {expected:?}"));
     }
 }
 

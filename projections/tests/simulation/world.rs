@@ -8,7 +8,7 @@ use std::task::Poll;
 use ledger::chain::Hash;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
-use ledger::journal::{Arrivals, Journal};
+use ledger::journal::{Arrival, Arrivals, Journal};
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
 use ledger::testing::{Chance, Faults, Faulty, MemoryBucket, TestEffects};
@@ -49,6 +49,8 @@ pub(crate) struct CommandOutcome {
     pub(crate) kinds: BTreeMap<&'static str, u64>,
     /// The heads of all assets: equal seeds give equal heads.
     pub(crate) heads: Vec<Hash>,
+    /// Assets of one tenant with the id of another's.
+    pub(crate) namesakes: u64,
 }
 
 impl CommandOutcome {
@@ -58,6 +60,7 @@ impl CommandOutcome {
         self.acknowledged += other.acknowledged;
         self.crashes += other.crashes;
         self.told += other.told;
+        self.namesakes += other.namesakes;
         for (kind, count) in &other.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }
@@ -113,11 +116,19 @@ pub(crate) struct Simulation<J, V> {
 
 impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
     pub(crate) fn new(seed: u64, journal: Arc<J>, views: Arc<V>, lanes: Arc<dyn Lanes>) -> Self {
+        let tenant = format!("seed-{seed}").parse().unwrap();
+        Self::of(tenant, seed, (journal, views, lanes, Arc::default()))
+    }
+
+    /// A tenant's part of a world that others may live in.
+    pub(crate) fn of(
+        tenant: Tenant,
+        seed: u64,
+        (journal, views, lanes, bucket): (Arc<J>, Arc<V>, Arc<dyn Lanes>, Arc<MemoryBucket>),
+    ) -> Self {
         let chance = Chance::new(seed);
         let faults = Arc::new(Faults::new(chance.draw(), chance.below(200), 5));
         let effects = Arc::new(TestEffects::seeded(chance.draw()));
-        let bucket = Arc::<MemoryBucket>::default();
-        let tenant: Tenant = format!("seed-{seed}").parse().unwrap();
         let service = LedgerService::new(
             Arc::new(Faulty::new(journal.clone(), faults.clone())),
             Arc::new(Faulty::new(bucket.clone(), faults.clone())),
@@ -166,6 +177,11 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
     pub(crate) fn violated(&self, what: String) {
         self.seen().violations.push(what);
+    }
+
+    /// The arrivals of the tenant's events.
+    pub(crate) async fn arrived(&self) -> Vec<Arrival> {
+        self.journal.arrivals_of(&self.tenant, 0, 10_000).await.unwrap()
     }
 
     pub(crate) fn key(&self, asset: AssetId) -> Key {

@@ -12,7 +12,7 @@ use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
 use ledger::record::StoredLine;
 use ledger::testing::TestEffects;
-use ledger::testing::streams::{access, altered, events};
+use ledger::testing::streams::{access, altered, events, urls};
 use stores::DynamoJournal;
 
 use super::super::*;
@@ -100,6 +100,26 @@ async fn every_shape_of_an_export_brings_streams_back() {
         assert_eq!(held(&empty).await, held(&full).await, "{name}");
         let again = empty.import(&out).await.unwrap();
         assert_eq!(again.there, again.events, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_urls_is_exported_and_a_changed_url_is_named() {
+    let (place, full) = (Place::new(), with_streams().await);
+    full.append_stream(&urls(&tenant("main"))).await;
+    let (_, out) = exported(&full, &place.shape("plain", Layout::Segment, false)).await;
+    assert_eq!(findings(&out).unwrap(), []);
+    let empty = Ledger::of(MemoryJournal::default());
+    assert_eq!(empty.import(&out).await.unwrap().streams, 3);
+    assert_eq!(held(&empty).await, held(&full).await);
+    let file = out.join("streams/main/urls-20241004-2.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    for to in ["PUT", "get"] {
+        fs::write(&file, text.replacen("GET", to, 1)).unwrap();
+        let found = findings(&out).unwrap();
+        let named = |it: &Finding| it.asset == "main#urls-20241004-2" && it.version == Some(1);
+        let edited = |it: &Finding| named(it) && it.kind == FindingKind::Edited;
+        assert!(found.iter().any(edited), "{to}: {found:#?}");
     }
 }
 

@@ -11,6 +11,7 @@ use ledger::asset::{InvalidField, Rejection};
 use ledger::error::{StoreErrorKind, chain};
 use ledger::id::AssetId;
 use ledger::service::Refusal;
+use ledger::url_log::UrlLogError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -129,8 +130,8 @@ impl Problem {
     }
 
     /// The caller does not have this scope.
-    pub(crate) fn scope_missing(scope: Scope) -> Self {
-        let detail = format!("this needs a credential with the scope {scope}");
+    pub(crate) fn scope_missing(scope: Scope, accepted: &str) -> Self {
+        let detail = format!("this needs {accepted} with the scope {scope}");
         Self { scope: Some(scope), ..Self::new(Code::ScopeMissing, detail) }
     }
 
@@ -167,6 +168,17 @@ impl Problem {
         Self::of_store(error, "this tenant's access")
     }
 
+    /// A URL was not recorded, so it is not given out.
+    pub(crate) fn of_url_log(error: &UrlLogError) -> Self {
+        match error {
+            UrlLogError::Contended => {
+                let detail = "this tenant's log of URLs is changing too fast; try again";
+                Self::new(Code::UrlsContended, detail)
+            }
+            UrlLogError::Store(error) => Self::of_store(error, "this tenant's log of URLs"),
+        }
+    }
+
     /// A token is not accepted, or cannot be checked now.
     pub(crate) fn of_token(refusal: TokenRefusal) -> Self {
         match refusal {
@@ -188,6 +200,14 @@ impl Problem {
             AccessRefusal::Contended => {
                 let detail = "the tenant's access is changing too fast; try again";
                 return Self::new(Code::AccessContended, detail);
+            }
+            AccessRefusal::Reused => return Self::reused(),
+            AccessRefusal::ShownOnce(id) => {
+                let detail = format!(
+                    "this request created key {id} before, and its secret was shown then only; \
+                     revoke that key, and create another with a new Idempotency-Key"
+                );
+                return Self::new(Code::KeyShownOnce, detail);
             }
             AccessRefusal::Store(error) => return Self::of_access(&error),
         };
@@ -251,12 +271,15 @@ impl Problem {
                      until the operator has decided"
                 ),
             ),
-            Refusal::Reused => Self::new(
-                Code::IdempotencyReused,
-                "Idempotency-Key: was used for another request; a new request needs a new key",
-            ),
+            Refusal::Reused => Self::reused(),
             Refusal::Store(error) => error.into(),
         }
+    }
+
+    /// The idempotency key was used for another request.
+    fn reused() -> Self {
+        let detail = "Idempotency-Key: was used for another request; a new request needs a new key";
+        Self::new(Code::IdempotencyReused, detail)
     }
 
     /// A rule forbids a command on `id`. The first texts are exactly the original service's.

@@ -6,7 +6,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use ledger::access::{AccessService, ApiKey, TenantAccess};
+use ledger::access::{
+    AccessService, ApiKey, GrantedKey, TenantAccess, UploadToken, UploadTokenError,
+};
 use ledger::command_label;
 use ledger::id::Tenant;
 
@@ -14,7 +16,7 @@ use super::actor::Actor;
 use super::rate::CallerRates;
 use crate::http::errors::{Code, Problem};
 use crate::http::iam::IamGrants;
-use crate::http::principal::{AuthMethod, AuthMode, Principal};
+use crate::http::principal::{AcceptedCredentials, AuthMethod, AuthMode, Principal};
 use crate::jwt::{TokenFlaw, TokenVerifier};
 
 /// Bytes of a credential: far more than a key has.
@@ -26,6 +28,9 @@ const ON_BEHALF_OF: HeaderName = HeaderName::from_static("on-behalf-of");
 
 /// The label of the units that authentication consumes.
 const AUTH: &str = "auth";
+
+/// The label of the units that the notes of the uses of keys consume.
+const KEY_USE: &str = "key_use";
 
 /// The routes that need no credential. They say nothing of a tenant.
 pub(crate) const OPEN: [&str; 6] =
@@ -65,7 +70,8 @@ pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     let gateway = request.extensions().get::<GatewayCaller>().cloned();
     let recognised = gate.principal(request.headers(), gateway);
     match command_label::scope(AUTH, recognised).await {
-        Ok(principal) => {
+        Ok(mut principal) => {
+            principal.accepted = gate.accepted();
             let rates = gate.rates.as_deref();
             let left = rates.map(|rates| rates.admit(&principal.tenant, &principal.subject));
             let headers = match left.transpose() {
@@ -101,8 +107,21 @@ impl Gate {
         }
     }
 
+    /// The credentials that are accepted.
+    fn accepted(&self) -> AcceptedCredentials {
+        match (self.mode, &self.tokens) {
+            (AuthMode::Required, None) => AcceptedCredentials::Keys,
+            (AuthMode::Required, Some(_)) => AcceptedCredentials::KeysAndTokens,
+            (AuthMode::None | AuthMode::Gateway, _) => AcceptedCredentials::Others,
+        }
+    }
+
     async fn of_bearer(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        let credential = bearer(headers)?;
+        let credential = bearer(headers, self.accepted())?;
+        if credential.starts_with(UploadToken::PREFIX) {
+            let principal = self.of_upload_token(credential).await?;
+            return refuse_on_behalf_of(headers).map(|()| principal);
+        }
         match &self.tokens {
             Some(tokens) if !credential.starts_with(ApiKey::PREFIX) => {
                 let principal = self.of_token(tokens, credential).await?;
@@ -121,6 +140,32 @@ impl Gate {
         Ok(Principal::of_token(&access, &judged))
     }
 
+    async fn of_upload_token(&self, token: &str) -> Result<Principal, Problem> {
+        let refused = |why: &dyn std::fmt::Display| {
+            let detail = format!("the upload token is not accepted: {why}");
+            Problem::new(Code::CredentialInvalid, detail)
+        };
+        let token: UploadToken = token.parse().map_err(|why: UploadTokenError| refused(&why))?;
+        let signer = self.access.signer_of(&token).await;
+        let signer = signer.map_err(|error| Problem::of_access(&error))?;
+        let why = "no API key that is accepted now has signed it; a key that was created before \
+            there were upload tokens must be rotated first";
+        let (access, key) = signer.ok_or_else(|| refused(&why))?;
+        if let Some(flaw) = token.grant.flaw(self.access.now()) {
+            return Err(refused(&flaw));
+        }
+        refuse_suspended(&access)?;
+        self.note_use(&access, &key);
+        Ok(Principal::of_upload(&access, &key, token.grant))
+    }
+
+    /// Notes the use of a key beside the request, which neither waits for it nor fails with it.
+    fn note_use(&self, access: &TenantAccess, key: &GrantedKey) {
+        if let Some(noting) = self.access.used(&access.tenant, key.id) {
+            tokio::spawn(command_label::scope(KEY_USE, noting));
+        }
+    }
+
     async fn of_key(&self, key: &str, headers: &HeaderMap) -> Result<Principal, Problem> {
         let key: ApiKey = key.parse().map_err(|why: ledger::access::ApiKeyError| {
             Problem::new(Code::CredentialInvalid, why.to_string())
@@ -131,6 +176,7 @@ impl Gate {
         let refused = || Problem::new(Code::CredentialInvalid, detail);
         let (access, granted) = accepted.ok_or_else(refused)?;
         refuse_suspended(&access)?;
+        self.note_use(&access, &granted);
         Ok(Principal::of_key(&access, &granted, on_behalf_of(headers)?))
     }
 
@@ -187,11 +233,11 @@ fn refuse_suspended(access: &TenantAccess) -> Result<(), Problem> {
 }
 
 /// The credential of the one `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+fn bearer(headers: &HeaderMap, accepted: AcceptedCredentials) -> Result<&str, Problem> {
     let invalid = |detail: String| Problem::new(Code::CredentialInvalid, detail);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        let detail = "this needs an API key: Authorization: Bearer alk_…";
+        let detail = format!("this needs {}: {}", accepted.as_str(), accepted.header());
         return Err(Problem::new(Code::CredentialMissing, detail));
     };
     if values.next().is_some() {
@@ -200,12 +246,17 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     if value.len() > CREDENTIAL_MAX {
         return Err(invalid(format!("Authorization: must be at most {CREDENTIAL_MAX} bytes")));
     }
-    let form = || invalid("Authorization: must be Bearer and an API key".to_owned());
+    let form = || invalid(format!("Authorization: must be Bearer and {}", accepted.as_str()));
     let (scheme, token) = value.to_str().ok().and_then(|it| it.split_once(' ')).ok_or_else(form)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(form());
     }
     Ok(token.trim())
+}
+
+/// The API key in the headers of a request that was recognised by it.
+pub(crate) fn presented_key(headers: &HeaderMap) -> Option<ApiKey> {
+    bearer(headers, AcceptedCredentials::Keys).ok()?.parse().ok()
 }
 
 /// The person for whom a key acts.

@@ -55,6 +55,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("AssetEvent", "asset_id", &id),
         ("Confirmed", "status", &json!({"enum": ["UPLOADED"]})),
         ("Created", "id", &id),
+        ("GivenUrl", "stream", &json!({"pattern": "^urls-[0-9]{8}-[0-9]+$"})),
         ("Declared", "sha256", &hash),
         ("Download", "asset_id", &id),
         ("Event", "hash", &hash),
@@ -87,13 +88,14 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("State", "asset_id", &id),
         ("State", "head", &hash),
         ("State", "upload", &json!({"enum": ["plain", "declared"]})),
+        ("Urls", "asset_id", &id),
         ("Upload", "method", &json!({"const": "PUT"})),
     ] {
         if let Some(found) = schemas.get_mut(schema).and_then(|schema| own(schema, field)) {
             merge(found, rule);
         }
     }
-    for body in ["NewAsset", "NewKey", "KeyRotation"] {
+    for body in ["NewAsset", "NewKey", "KeyRotation", "NewUploadToken"] {
         if let Some(body) = schemas.get_mut(body) {
             merge(body, &json!({"additionalProperties": false}));
         }
@@ -154,6 +156,9 @@ fn parameter_schema(path: &str, name: &str) -> Option<Value> {
         "id" => json!({"type": "string", "format": "uuid"}),
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE}),
         "cursor" if path == "/asset" => json!({"type": "string", "maxLength": ID}),
+        "cursor" if path.ends_with("/urls") => {
+            json!({"type": "string", "pattern": "^([0-9]{8}(-[0-9]{1,10}){4})?$"})
+        }
         "cursor" => json!({"type": "string", "pattern": "^[0-9]*$"}),
         "state" => json!({"type": "string",
             "enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED"]}),
@@ -193,10 +198,20 @@ fn complete_answers(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
-/// The refusals of a token.
+/// The refusals of a token, and of those who have neither a token nor a key.
 fn complete_tokens(operation: &mut Value) {
     if operation["responses"].get("401").is_none() {
         return;
+    }
+    for (code, detail) in [
+        (Code::CredentialMissing, "this needs an API key or a token: Authorization: Bearer …"),
+        (Code::ScopeMissing, "this needs an API key or a token with the scope read"),
+    ] {
+        let (name, status) = code.facts();
+        let content = &mut operation["responses"][status.as_str()]["content"][PROBLEM_JSON];
+        if let Some(example) = content["examples"].get_mut(name) {
+            *example = json!({"value": problem(name, status, detail)});
+        }
     }
     for (code, detail) in [
         (Code::TokenInvalid, "the token is not accepted: its exp is past, missing or no time"),
@@ -283,13 +298,14 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
     use Code as C;
     let if_keyed = |code: C, detail| keyed.then_some((code, detail));
     vec![
-        if_keyed(C::ScopeMissing, "this needs a credential with the scope read")
+        if_keyed(C::ScopeMissing, "this needs an API key with the scope read")
             .filter(|_| path != "/me"),
         if_keyed(C::OwnOnlyForbidden, "this tells of the whole tenant")
             .filter(|_| ["/usage", "/events", "/access"].contains(&path)),
         if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
         if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared")
             .filter(|_| method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)),
+        if_keyed(C::UploadOutside, "an upload token creates and confirms its own uploads"),
         if_keyed(C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used")
             .filter(|_| method == "post" && path == "/asset"),
         Some((C::HostForbidden, "this server does not answer under that name")),
@@ -302,6 +318,27 @@ fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>>
     ]
 }
 
+/// The refusals for a while.
+fn unavailable(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
+    use Code as C;
+    let changes = |of: &str| method != "get" && path.starts_with(of);
+    let gives_urls =
+        [("post", "/asset"), ("get", "/asset/{id}"), ("post", "/asset/{id}/upload-url")];
+    vec![
+        (path == "/readyz").then_some((C::NotReady, "a part of the service is not ready")),
+        (path == "/asset" && method == "get")
+            .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
+        Some((C::StoreUnavailable, "a store is away; try again later")),
+        Some((C::RequestTimeout, "the request took too long; try again")),
+        changes("/keys").then_some((C::AccessContended, "it is changing too fast; try again")),
+        changes("/asset")
+            .then_some((C::AssetContended, "the asset is changing too fast; try again")),
+        gives_urls
+            .contains(&(method, path))
+            .then_some((C::UrlsContended, "this tenant's log of URLs is changing too fast")),
+    ]
+}
+
 /// The refusals of a change of keys by its rules.
 fn key_conflicts(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
     use Code as C;
@@ -311,6 +348,7 @@ fn key_conflicts(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
         Some((C::AccessOutOfTime, "the event would be at no such time")),
         gives(C::KeyLimit, "the tenant has 100 live keys, the most it may have"),
         gives(C::KeyWidened, "the key would reach all assets, and its maker only its own"),
+        gives(C::KeyShownOnce, "this request created key 5bf8a4d0c1e27f36 before"),
         gives(C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended").filter(|_| path.ends_with("/rotate")),
     ]
 }
@@ -330,7 +368,6 @@ fn codes(
     let restore = "/asset/{id}/restore";
     let (of_keys, of_assets) = (path.starts_with("/keys"), path.starts_with("/asset"));
     let of_access = of_keys || path == "/access";
-    let changes_keys = of_keys && method != "get";
     let told: Vec<Option<ErrorExample>> = match status {
         "401" => vec![
             Some((C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…")),
@@ -356,6 +393,7 @@ fn codes(
                 C::AssetOutOfTime,
                 "the event would be at a time that cannot be recorded",
             )),
+            on("/upload-tokens", C::KeyOutdated, "this key was created before upload tokens"),
             on(restore, C::AssetNotDeleted, "it is not deleted"),
             on(restore, C::AssetBeingPurged, "it is being purged"),
             on(restore, C::AssetBytesGone, "its bytes are gone"),
@@ -390,16 +428,7 @@ fn codes(
                 "its history and its row contradict each other; nothing is changed",
             )),
         ],
-        "503" => vec![
-            on("/readyz", C::NotReady, "a part of the service is not ready"),
-            (path == "/asset" && method == "get")
-                .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
-            Some((C::StoreUnavailable, "a store is away; try again later")),
-            Some((C::RequestTimeout, "the request took too long; try again")),
-            changes_keys.then_some((C::AccessContended, "it is changing too fast; try again")),
-            (method != "get" && of_assets)
-                .then_some((C::AssetContended, "the asset is changing too fast; try again")),
-        ],
+        "503" => unavailable(path, method),
         _ => Vec::new(),
     };
     told.into_iter().flatten().collect()

@@ -5,9 +5,10 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ledger::access::{AccessCommand, AccessHistory, KeyId};
+use ledger::access::{AccessHistory, KeyId};
 use ledger::asset::Reason;
 use ledger::id::Tenant;
+use ledger::key_uses::LastUses;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,6 +18,7 @@ use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::wire::asset_view::Timestamp;
 use crate::http::wire::event_view::EventView;
+use crate::http::wire::idempotency;
 use crate::http::wire::key_view::{
     AskedKey, AskedRotation, KeyView, NewKeyBody, NewKeyView, RotationBody,
 };
@@ -88,24 +90,30 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
 /// The answer is the only place where the key's secret is ever shown. A caller that is limited to
 /// its own assets makes only such keys.
 #[utoipa::path(post, path = "/keys", tag = "access", security(("api_key" = ["admin"])),
-    request_body = NewKeyBody, responses(
+    params(
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "The client's name for this request, which may then be sent again"),
+    ), request_body = NewKeyBody, responses(
     (status = 201, description = "The key, with its secret", body = NewKeyView,
         headers(("Location" = String, description = "The key, without its secret"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 404, description = "The tenant was never created"),
-    (status = 409, description = "The tenant has as many keys or events as it may have, or the key \
-        would reach more than the caller"),
+    (status = 409, description = "The tenant has as many keys or events as it may have; the key \
+        would reach more than the caller; or the same request created it before"),
     (status = 413, description = "The body is too large"),
     (status = 415, description = "The body is not JSON"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
     State(api): State<Api>,
     allowed: Allowed<Managing>,
     given: QueryParams,
+    headers: HeaderMap,
     AskedKey(request): AskedKey,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let created = api.access.create_key(&allowed.caller, request).await;
+    let once = idempotency::key(&headers, &allowed.principal.subject)?;
+    let created = api.access.create_key(&allowed.caller, request, once.as_ref()).await;
     let (key, granted) = created.map_err(Problem::of_refusal)?;
     Ok(shown_once(NewKeyView::of(&key, &granted, api.effects.now()), granted.id))
 }
@@ -138,7 +146,9 @@ pub(super) async fn list(
 ) -> Result<Json<KeyList>, Problem> {
     given.done()?;
     let (history, now) = (api.access_of(&allowed.caller.tenant).await?, api.effects.now());
-    let keys = history.access().live(now).map(|key| KeyView::of(key, now)).collect();
+    let uses = api.last_uses(&allowed.caller.tenant).await?;
+    let keys = history.access().live(now);
+    let keys = keys.map(|key| KeyView::of(key, now).last_used(uses.get(&key.id))).collect();
     Ok(Json(KeyList { keys }))
 }
 
@@ -158,7 +168,8 @@ pub(super) async fn get(
     given.done()?;
     let history = api.access_of(&allowed.caller.tenant).await?;
     let key = history.access().keys.get(&id).ok_or_else(Problem::key_not_found)?;
-    Ok(Json(KeyView::of(key, api.effects.now())))
+    let uses = api.last_uses(&allowed.caller.tenant).await?;
+    Ok(Json(KeyView::of(key, api.effects.now()).last_used(uses.get(&id))))
 }
 
 /// Revoke an API key
@@ -169,25 +180,31 @@ pub(super) async fn get(
     params(
         ("id" = String, Path, description = "The key's id"),
         ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "The client's name for this request, which may then be sent again"),
     ), responses(
-    (status = 204, description = "The key has ended"),
+    (status = 204, description = "The key has ended", headers(
+        ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
     (status = 400, description = "A parameter cannot be taken"),
     (status = 404, description = "There is no such key"),
     (status = 409, description = "The tenant has as many events as it may have"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn revoke(
     State(api): State<Api>,
     allowed: Allowed<Managing>,
     KeyPath(id): KeyPath,
     mut given: QueryParams,
-) -> Result<StatusCode, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
     let told = |it: ledger::asset::InvalidField| Problem::new(Code::QueryInvalid, it.to_string());
     let reason = reason.transpose().map_err(told)?;
     given.done()?;
-    let revoke = AccessCommand::RevokeKey(id, reason);
-    api.access.execute(&allowed.caller, &revoke).await.map_err(Problem::of_refusal)?;
-    Ok(StatusCode::NO_CONTENT)
+    let once = idempotency::key(&headers, &allowed.principal.subject)?;
+    let done = api.access.revoke_key(&allowed.caller, id, reason, once.as_ref()).await;
+    let done = done.map_err(Problem::of_refusal)?;
+    Ok((StatusCode::NO_CONTENT, idempotency::replayed(done.replayed), ()).into_response())
 }
 
 /// Replace an API key by one with the same name and rights
@@ -196,26 +213,33 @@ pub(super) async fn revoke(
 /// shown.
 #[utoipa::path(post, path = "/keys/{id}/rotate", tag = "access",
     security(("api_key" = ["admin"])),
-    params(("id" = String, Path, description = "The id of the key to be replaced")),
-    request_body = RotationBody, responses(
+    params(
+        ("id" = String, Path, description = "The id of the key to be replaced"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "The client's name for this request, which may then be sent again"),
+    ), request_body = RotationBody, responses(
     (status = 201, description = "The new key, with its secret", body = NewKeyView,
         headers(("Location" = String, description = "The new key, without its secret"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 404, description = "There is no such key"),
-    (status = 409, description = "The key has ended or reaches more than the caller, or the tenant \
-        has as many keys or events as it may have"),
+    (status = 409, description = "The key has ended or reaches more than the caller; the tenant \
+        has as many keys or events as it may have; or the same request replaced it before"),
     (status = 413, description = "The body is too large"),
     (status = 415, description = "The body is not JSON"),
+    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn rotate(
     State(api): State<Api>,
     allowed: Allowed<Managing>,
     KeyPath(id): KeyPath,
     given: QueryParams,
+    headers: HeaderMap,
     AskedRotation(grace, expires_at): AskedRotation,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let rotated = api.access.rotate_key(&allowed.caller, id, grace, expires_at).await;
+    let once = idempotency::key(&headers, &allowed.principal.subject)?;
+    let (caller, once) = (&allowed.caller, once.as_ref());
+    let rotated = api.access.rotate_key(caller, id, grace, expires_at, once).await;
     let (key, granted) = rotated.map_err(Problem::of_refusal)?;
     Ok(shown_once(NewKeyView::of(&key, &granted, api.effects.now()), granted.id))
 }
@@ -267,6 +291,11 @@ pub(super) async fn access(
 }
 
 impl Api {
+    async fn last_uses(&self, tenant: &Tenant) -> Result<LastUses, Problem> {
+        let uses = self.access.last_uses(tenant).await;
+        uses.map_err(|error| Problem::of_access(&error))
+    }
+
     async fn access_of(&self, tenant: &Tenant) -> Result<AccessHistory, Problem> {
         let history =
             self.access.history(tenant).await.map_err(|error| Problem::of_access(&error))?;

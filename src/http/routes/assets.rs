@@ -11,7 +11,8 @@ use ledger::id::AssetId;
 use ledger::service::{AssetChange, Caller};
 use projections::views::{AssetPage, ListQuery};
 
-use crate::http::allowed::{Allowed, Deleting, Reading, Writing};
+use super::uploads;
+use crate::http::allowed::{Allowed, Deleting, Reading, Uploading};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
@@ -43,12 +44,16 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 pub(super) async fn create(
     State(api): State<Api>,
     State(quotas): State<Arc<Quotas>>,
-    Allowed { caller, principal, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Uploading>,
     headers: HeaderMap,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(&headers, &principal.subject)?;
     refuse_undeclared(&principal, &declaration)?;
+    if let Some(grant) = &principal.upload {
+        idempotency::numbered(&headers, grant.assets)?;
+        uploads::refuse_outside(grant, &declaration)?;
+    }
     let refused = |refusal| Problem::refused(AssetId::new(api.effects.now(), 0), refusal);
     if let Err(full) = quotas.admit(&principal.tenant, &principal.limits, &declaration).await {
         // What was created is answered again, whatever has been used since.
@@ -62,8 +67,8 @@ pub(super) async fn create(
     }
     let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
-    let answer = upload(&api, &principal, &created.asset()).await?;
-    Ok((idempotency::replayed(&created), answer).into_response())
+    let answer = upload(&api, &caller, &principal, &created.asset()).await?;
+    Ok((idempotency::replayed(created.replayed), answer).into_response())
 }
 
 /// Refuses an upload of any bytes, if the tenant's limits demand a declaration.
@@ -82,11 +87,11 @@ pub(super) fn refuse_undeclared(
 /// The answer with an upload URL for an asset that has no bytes.
 pub(super) async fn upload(
     api: &Api,
+    caller: &Caller,
     principal: &Principal,
     asset: &Asset,
 ) -> Result<Response, Problem> {
-    let expires_in = principal.url_life(api.limits.upload_expiry, &*api.effects);
-    let signed = api.presigner.upload(&asset.key, &asset.declared, expires_in).await?;
+    let signed = api.upload_url(caller, principal, asset).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
     let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
     Ok(([location], [NO_STORE], body).into_response())
@@ -160,11 +165,10 @@ pub(super) async fn download(
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
-    let timeout = principal.url_life(timeout, &*api.effects);
     let asset = api.current(&caller, id).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
-    let (name, kind) = (asset.declared.filename.as_deref(), asset.declared.content_type.as_deref());
-    let signed = api.presigner.download(&asset.key, &pin.version_id, name, kind, timeout).await?;
+    let version = &pin.version_id;
+    let signed = api.download_url(&caller, &principal, &asset, version, timeout).await?;
     let body = UploadView::of(&asset, pin.version_id.clone(), signed);
     Ok(([NO_STORE], asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
@@ -191,7 +195,7 @@ pub(super) async fn download(
 ))]
 pub(super) async fn confirm(
     State(api): State<Api>,
-    Allowed { caller, principal, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Uploading>,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -251,5 +255,5 @@ pub(super) async fn change(
     let key = idempotency::key(headers, &principal.subject)?;
     let done = api.service.change(caller, id, expected, change, key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
-    Ok((done.asset(), idempotency::replayed(&done)))
+    Ok((done.asset(), idempotency::replayed(done.replayed)))
 }

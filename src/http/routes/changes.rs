@@ -7,7 +7,7 @@ use ledger::asset::Rejection;
 use ledger::service::AssetChange;
 
 use super::assets;
-use crate::http::allowed::{Allowed, Deleting, Purging, Writing};
+use crate::http::allowed::{Allowed, Deleting, Purging, Uploading};
 use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view;
@@ -106,7 +106,7 @@ pub(super) async fn purge(
 ))]
 pub(super) async fn upload_url(
     State(api): State<Api>,
-    Allowed { caller, principal, .. }: Allowed<Writing>,
+    Allowed { caller, principal, .. }: Allowed<Uploading>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
@@ -123,5 +123,5 @@ pub(super) async fn upload_url(
         .and_then(|()| asset.upload_again())
         .map_err(|rejection| Problem::rejected(id, &rejection))?;
     assets::refuse_undeclared(&principal, &asset.declared)?;
-    assets::upload(&api, &principal, &asset).await
+    assets::upload(&api, &caller, &principal, &asset).await
 }

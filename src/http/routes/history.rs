@@ -114,12 +114,7 @@ impl HistoryFilter {
     fn take(given: &mut QueryParams) -> Result<Self, Problem> {
         let kind = params::kind(given.take("type")?)?;
         let actor = params::actor(given.take("actor")?)?;
-        let since = params::time("since", Code::SinceInvalid, given.take("since")?.as_deref())?;
-        let until = params::time("until", Code::UntilInvalid, given.take("until")?.as_deref())?;
-        if since.is_some_and(|since| until.is_some_and(|until| until <= since)) {
-            let detail = "until: must be later than since, or nothing can be between them";
-            return Err(Problem::new(Code::UntilInvalid, detail));
-        }
+        let (since, until) = params::between(given)?;
         Ok(Self { kind, actor, since, until })
     }
 

@@ -65,6 +65,7 @@ async fn every_operation_takes_its_scope_and_no_other() {
             continue;
         };
         assert_eq!((answer.status.as_u16(), answer.code()), (401, "credential.missing".into()));
+        assert!(answer.body.contains("this needs an API key: "), "no token is accepted here");
         assert!(stated.len() <= 1, "{line}: {stated:?}");
         for (scope, key) in &keys {
             world.journal.labels();
@@ -77,6 +78,7 @@ async fn every_operation_takes_its_scope_and_no_other() {
             }
             assert_eq!(answer.code(), "scope.missing", "{line} {scope}: {}", answer.body);
             assert_eq!(answer.status, 403);
+            assert!(answer.body.contains("this needs an API key with the scope "), "{line}");
             let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", stated[0]);
             assert_eq!(answer.headers["www-authenticate"], challenge.as_str());
             assert!(labels.is_empty(), "{line} {scope} read {labels:?}");
@@ -117,6 +119,61 @@ async fn keys_that_are_none_are_not_told_apart() {
     assert!(told.contains("www-authenticate: Bearer error=\"invalid_token\""), "{told}");
     assert!(told.contains("credential.invalid"), "{told}");
     assert_eq!(world.call_as(&key, "GET /asset").await.status, 200);
+}
+
+#[tokio::test]
+async fn guessed_keys_ask_no_store_and_are_answered_alike() {
+    let world = world();
+    let key = world.key("main", &ALL).await;
+    let good = world.call_as(&key, "GET /me").await.shown();
+    let (effects, tenant) = (TestEffects::seeded(6), &key.tenant);
+    world.journal.labels();
+    let mut told = BTreeSet::new();
+    for number in 0..1_000_u64 {
+        // Every other one has the id of a key.
+        let id = if number.is_multiple_of(2) { key.id } else { KeyId::new(number) };
+        let guess = ApiKey::new(tenant.clone(), id, &effects);
+        told.insert(world.call_as(&guess, "GET /asset").await.shown());
+        assert!(world.journal.labels().is_empty(), "guess {number}");
+    }
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(world.call_as(&key, "GET /me").await.shown(), good, "a caller with a key sees none");
+}
+
+#[tokio::test]
+async fn a_credential_of_64_kib_is_refused_unread() {
+    let world = world();
+    let key = world.key("main", &ALL).await;
+    for long in [
+        format!("Bearer {}", "a".repeat(64 << 10)),
+        format!("Bearer {}{}", key.reveal(), " ".repeat(64 << 10)),
+        format!(
+            "Bearer {}.{}.{}",
+            "e".repeat(20 << 10),
+            "y".repeat(24 << 10),
+            "J".repeat(20 << 10)
+        ),
+    ] {
+        assert_eq!(sent(&world, &[&long]).await, (401, "credential.invalid".into(), false));
+    }
+}
+
+#[tokio::test]
+async fn two_admins_who_revoke_a_key_at_once_are_both_told_that_it_is_done() {
+    let world = world();
+    let admins = [world.key("main", &ALL).await, world.key("main", &[Scope::Admin]).await];
+    for lost in 0..8 {
+        let key = world.key("main", &[Scope::Read]).await;
+        let line = format!("DELETE /keys/{}?reason=lost-{lost}", key.id);
+        let [one, two] = &admins;
+        let (one, two) = tokio::join!(world.call_as(one, &line), world.call_as(two, &line));
+        assert_eq!((one.status.as_u16(), two.status.as_u16()), (204, 204));
+        assert_eq!(world.call_as(&key, "GET /asset").await.status, 401);
+        let events = world.access.history(&key.tenant).await.unwrap().unwrap();
+        let reason = format!("lost-{lost}");
+        let revoked = events.lines().iter().filter(|line| line.body.contains(&reason));
+        assert_eq!(revoked.count(), 1, "one event");
+    }
 }
 
 /// The status, the code, and whether a store was asked.
@@ -268,8 +325,15 @@ async fn keys_are_made_listed_replaced_and_revoked() {
     assert_eq!(world.call_as(&first, "POST /asset").await.status, 201);
 
     let mut shown = world.call_as(&admin, &format!("GET {path}")).await.json();
+    while shown["last_used"].is_null() {
+        tokio::task::yield_now().await;
+        shown = world.call_as(&admin, &format!("GET {path}")).await.json();
+    }
+    assert_eq!(shown["last_used"], "2026-11-23");
     let mut view = made.json();
     view.as_object_mut().unwrap().remove("key");
+    assert_eq!(view["last_used"], Value::Null, "it is new");
+    view["last_used"] = "2026-11-23".into();
     assert_eq!(shown, view);
     let list = world.call_as(&admin, "GET /keys").await.json();
     assert!(list["keys"].as_array().unwrap().contains(&view) && list["keys"][1] != list["keys"][0]);

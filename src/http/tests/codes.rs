@@ -18,8 +18,8 @@ const CONTRACT: &str = include_str!("../../../docs/API.md");
 /// The code of a listener before the router.
 const BEFORE_ANY_ROUTE: (&str, u16) = ("server.busy", 503);
 /// Codes of no operation of the description.
-const OF_NO_OPERATION: [&str; 4] =
-    ["request.invalid", "method.not_allowed", "caller.nameless", "server.busy"];
+const OF_NO_OPERATION: [&str; 5] =
+    ["request.invalid", "method.not_allowed", "caller.nameless", "caller.unlisted", "server.busy"];
 
 fn trusting_one() -> TokenVerifier {
     TokenVerifier::new(config("https://id.example", &json!({})), Arc::new(SystemEffects))

@@ -77,7 +77,7 @@ async fn an_asset_of_others_is_one_that_does_not_exist() {
             lines.insert(line);
         }
     }
-    assert_eq!(lines.len(), 9, "{lines:?}");
+    assert_eq!(lines.len(), 10, "{lines:?}");
     let more = [
         "GET /asset/{id}/state?version=1",
         "GET /asset/{id}/proof?version=1",
@@ -94,12 +94,12 @@ async fn an_asset_of_others_is_one_that_does_not_exist() {
         for headers in headers {
             let mut told = Vec::new();
             for id in theirs.iter().map(String::as_str).chain([NONE]) {
-                world.http.journal.labels();
+                world.http.journal.calls();
                 let looks = world.http.bucket.looks();
                 let answer = world.send(&line.replace("{id}", id), headers).await;
                 assert_eq!(answer.status, 404, "{line} {headers:?}: {}", answer.body);
                 assert_eq!(world.http.bucket.looks(), looks, "{line}: nothing is looked at");
-                told.push((answer.shown().replace(id, "ID"), world.http.journal.labels()));
+                told.push((answer.shown().replace(id, "ID"), world.http.journal.calls()));
             }
             assert!(told.iter().all(|it| *it == told[4]), "{line} {headers:?}: {told:#?}");
         }
@@ -158,11 +158,11 @@ async fn what_tells_of_the_whole_tenant_is_refused_before_any_read() {
             continue;
         }
         world.http.call_as(&world.own, "GET /me").await;
-        world.http.journal.labels();
+        world.http.journal.calls();
         let answer = world.http.call_as(&world.own, &line).await;
         if answer.body.contains("own_only.forbidden") {
             assert_eq!((answer.status.as_u16(), answer.code()), (403, "own_only.forbidden".into()));
-            assert!(world.http.journal.labels().is_empty(), "{line}");
+            assert!(world.http.journal.calls().is_empty(), "{line}");
             refused.insert(line);
         }
     }

@@ -1,6 +1,6 @@
 //! A whole service in memory, with a repeatable clock and repeatable randomness.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,11 +15,12 @@ use ledger::access::{AccessCommand, AccessService, ApiKey, KeyName, KeyRequest, 
 use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
-use ledger::id::{Key, PartitionKey};
+use ledger::id::{Key, PartitionKey, StreamKey};
 use ledger::journal::{Appended, Arrival, Arrivals, Journal, JournalDecorator, MemoryJournal};
 use ledger::objects::{CurrentObject, ObjectVersion, Objects};
 use ledger::record::{EventSource, StoredLine};
 use ledger::service::{Caller, LedgerService};
+use ledger::url_log::{UrlLog, UrlLogStream};
 use ledger::{Effects, StoreError, command_label, time};
 use projections::feed::ArrivalFeed;
 use projections::views::{AssetPage, ListQuery, MemoryViews, ViewsDecorator};
@@ -107,6 +108,7 @@ impl HttpFixture {
         let access = Arc::new(AccessService::new(journal.clone(), effects.clone()));
         let api = Api {
             access: access.clone(),
+            urls: Arc::new(UrlLog::new(journal.clone(), effects.clone())),
             tokens,
             iam,
             auth,
@@ -140,7 +142,7 @@ impl HttpFixture {
         let (name, scopes) =
             (KeyName::new("one".into()).unwrap(), scopes.iter().copied().collect());
         let request = KeyRequest { name, scopes, own_only, expires_at: None };
-        self.access.create_key(&operator(tenant), request).await.unwrap().0
+        self.access.create_key(&operator(tenant), request, None).await.unwrap().0
     }
 
     /// Sends `METHOD /path` with a key.
@@ -257,6 +259,8 @@ pub(crate) enum Mood {
     Races,
     /// The rows of lists are still being projected.
     Fills,
+    /// As it is well, but the access log takes nothing.
+    LogFails,
     Hangs,
     Panics,
 }
@@ -274,8 +278,13 @@ impl Moody {
         *self.mood.lock().unwrap() = mood;
     }
 
+    /// The labels of the calls since the last call of this.
+    pub(crate) fn labels(&self) -> BTreeSet<&'static str> {
+        self.calls().into_keys().collect()
+    }
+
     /// The calls since the last call of this, by label.
-    pub(crate) fn labels(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn calls(&self) -> BTreeMap<&'static str, usize> {
         std::mem::take(&mut *self.labels.lock().unwrap())
     }
 
@@ -287,7 +296,7 @@ impl Moody {
         self.count();
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Well | Mood::Races | Mood::Fills => Ok(()),
+            Mood::Well | Mood::Races | Mood::Fills | Mood::LogFails => Ok(()),
             Mood::Fails(kind) => {
                 Err(StoreError::caused(kind, "secret context", "secret source".to_owned()))
             }
@@ -322,6 +331,9 @@ impl JournalDecorator for Moody {
         if *self.mood.lock().unwrap() == Mood::Races {
             // Not our bytes: those would be our own append whose reply was lost.
             return Ok(Appended::Taken(StoredLine { body: line.body + " ", ..line }));
+        }
+        if *self.mood.lock().unwrap() == Mood::LogFails && UrlLogStream::of(partition).is_some() {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "away"));
         }
         self.inner.append_to(partition, line).await
     }

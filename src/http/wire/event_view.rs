@@ -24,8 +24,8 @@ pub(crate) struct EventView<'a> {
     /// The actor.
     #[schema(example = "anonymous")]
     actor: Cow<'a, str>,
-    /// The source: `api`, `s3`, `cli` or `reconcile`. An event that a newer version recorded may have
-    /// another one, which is to be read as unknown.
+    /// The source: `api`, `s3`, `cli` or `reconcile`. An event that a newer version recorded may
+    /// have another one, which is to be read as unknown.
     #[schema(example = "api")]
     source: Cow<'a, str>,
     /// The request id.

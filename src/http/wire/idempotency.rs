@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use ledger::idempotency::{IdempotencyKey, KEY_MAX};
-use ledger::service::Answered;
 
 use crate::http::errors::{Code, Problem};
 
@@ -20,10 +19,21 @@ pub(crate) fn key(headers: &HeaderMap, subject: &str) -> Result<Option<Idempoten
     key.map(Some).ok_or_else(|| Problem::new(Code::IdempotencyKeyInvalid, detail()))
 }
 
+/// Refuses a key that is not a number from 1 to `most`: so many creations have a key of their own.
+pub(crate) fn numbered(headers: &HeaderMap, most: u32) -> Result<(), Problem> {
+    let value = headers.get(IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok());
+    let number = value.and_then(|text| Some((text, text.parse::<u32>().ok()?)));
+    let fits =
+        |(text, number): (&str, u32)| (1..=most).contains(&number) && number.to_string() == text;
+    let detail = || format!("Idempotency-Key: must be a number from 1 to {most} with this token");
+    let refused = || Problem::new(Code::IdempotencyKeyInvalid, detail());
+    number.is_some_and(fits).then_some(()).ok_or_else(refused)
+}
+
 /// The header of an answer to a command that was executed before.
 pub(crate) type Replayed = Option<[(HeaderName, &'static str); 1]>;
 
 /// The header, if the command was executed before.
-pub(crate) fn replayed(answered: &Answered) -> Replayed {
-    answered.replayed.then_some([(IDEMPOTENCY_REPLAYED, "true")])
+pub(crate) fn replayed(before: bool) -> Replayed {
+    before.then_some([(IDEMPOTENCY_REPLAYED, "true")])
 }

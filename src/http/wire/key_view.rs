@@ -1,7 +1,7 @@
 //! API keys as they are asked for and shown.
 
 use axum::extract::{FromRequest, Request};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use ledger::access::{ApiKey, GrantedKey, KeyName, KeyRequest, Scopes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -99,8 +99,8 @@ fn invalid(detail: impl Into<String>) -> Problem {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Key, example = json!({
     "id": "5bf8a4d0c1e27f36", "name": "uploads", "scopes": ["read", "write"],
-    "own_only": false, "actor": "key:5bf8a4d0c1e27f36/1", "created_at": "2026-11-23T08:00:00.000000Z",
-    "created_by": "cli:alice", "live": true
+    "own_only": false, "actor": "key:5bf8a4d0c1e27f36/1",
+    "created_at": "2026-11-23T08:00:00.000000Z", "created_by": "cli:alice", "live": true
 }))]
 pub(crate) struct KeyView {
     /// Its id.
@@ -124,6 +124,10 @@ pub(crate) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
+    /// The last day on which it was accepted, in UTC; absent if it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
+    last_used: Option<NaiveDate>,
     /// The id of the key that replaces it.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced_by: Option<String>,
@@ -141,8 +145,13 @@ impl KeyView {
             created_by: key.created_by.clone(),
             live: key.is_live(now),
             ends_at: key.ends_at.map(Timestamp),
+            last_used: None,
             replaced_by: key.replaced_by.map(|id| id.to_string()),
         }
+    }
+
+    pub(crate) fn last_used(self, day: Option<&NaiveDate>) -> Self {
+        Self { last_used: day.copied(), ..self }
     }
 }
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
 use ledger::asset::{AssetStatus, Event};
 use ledger::id::AssetId;
+use ledger::url_log::UrlLogCursor;
 use projections::feed::FeedCursor;
 
 use crate::http::errors::{Code, Problem};
@@ -141,6 +142,12 @@ pub(crate) fn version_cursor(text: Option<&str>) -> Result<u64, Problem> {
     })
 }
 
+/// The place after the previous page of an access log; an empty cursor is the first page.
+pub(crate) fn urls_cursor(text: Option<&str>) -> Result<Option<UrlLogCursor>, Problem> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
+}
+
 /// The state that a list selects.
 pub(crate) fn state(text: Option<&str>) -> Result<Option<AssetStatus>, Problem> {
     let listed =
@@ -174,12 +181,22 @@ pub(crate) fn past(
     if to_come { Err(Problem::new(Code::AsOfInvalid, "as_of: is a time to come")) } else { Ok(()) }
 }
 
+/// The first time of a selection, and the first one after it.
+type TimeBounds = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+/// The parameters `since` and `until` of a selection of events.
+pub(crate) fn between(given: &mut QueryParams) -> Result<TimeBounds, Problem> {
+    let since = time("since", Code::SinceInvalid, given.take("since")?.as_deref())?;
+    let until = time("until", Code::UntilInvalid, given.take("until")?.as_deref())?;
+    if since.is_some_and(|since| until.is_some_and(|until| until <= since)) {
+        let detail = "until: must be later than since, or nothing can be between them";
+        return Err(Problem::new(Code::UntilInvalid, detail));
+    }
+    Ok((since, until))
+}
+
 /// A time bound of a selection of events; it may be in the future.
-pub(crate) fn time(
-    name: &str,
-    code: Code,
-    text: Option<&str>,
-) -> Result<Option<DateTime<Utc>>, Problem> {
+fn time(name: &str, code: Code, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Problem> {
     let detail = || format!("{name}: must be an RFC 3339 time such as 2026-11-23T08:00:00Z");
     let at = text.map(|text| rfc_3339(text).ok_or_else(|| Problem::new(code, detail())));
     at.transpose()

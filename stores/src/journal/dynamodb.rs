@@ -64,6 +64,27 @@ impl Journal for DynamoJournal {
         self.lines(&key.clone().into(), false).await
     }
 
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        let query = request::after(self.client.query(), &self.table, partition, version, limit);
+        let mut pages = query.into_paginator().send();
+        let (mut lines, pk) = (Vec::new(), partition.partition());
+        while lines.len() < limit
+            && let Some(page) = pages.next().await
+        {
+            let page = page.map_err(|e| failed("journal: some events were not read", e))?;
+            self.meter.count("Query", page.consumed_capacity());
+            for item in page.items().iter().take(limit - lines.len()) {
+                lines.push(event(&pk, item)?);
+            }
+        }
+        Ok(lines)
+    }
+
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {
         let query = request::last(self.client.query(), &self.table, partition).send().await;
         let answer = query.map_err(|e| failed("journal: the last event was not read", e))?;

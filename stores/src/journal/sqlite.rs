@@ -1,5 +1,6 @@
 //! The journal in a SQLite file: the embedded default.
 
+mod key_uses;
 mod reservations;
 mod scan;
 
@@ -28,6 +29,7 @@ const SCHEMA: Schema = Schema {
         include_str!("../../../migrations/sqlite/journal.1.sql"),
         include_str!("../../../migrations/sqlite/journal.2.sql"),
         include_str!("../../../migrations/sqlite/journal.3.sql"),
+        include_str!("../../../migrations/sqlite/journal.4.sql"),
     ],
     durable: true,
 };
@@ -85,6 +87,20 @@ impl Journal for SqliteJournal {
             file.prepare_cached("SELECT sk, body FROM events WHERE pk = ?1 ORDER BY sk")?
                 .query_map([pk], line)?
                 .collect()
+        };
+        self.database.read(query).await
+    }
+
+    async fn events_after(
+        &self,
+        partition: &PartitionKey,
+        version: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredLine>, StoreError> {
+        let pk = partition.partition();
+        let query = "SELECT sk, body FROM events WHERE pk = ?1 AND sk > ?2 ORDER BY sk LIMIT ?3";
+        let query = move |file: &Connection| {
+            file.prepare_cached(query)?.query_map(params![pk, version, limit], line)?.collect()
         };
         self.database.read(query).await
     }

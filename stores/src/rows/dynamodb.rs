@@ -2,13 +2,15 @@
 //!
 //! `pk` is `<tenant>#<generation>#<shard>`, `sk` the asset id, whose order is the order of
 //! creation; a shard is the id's last byte modulo the number of shards, which is fixed for a table.
-//! Parked assets are under `<tenant>#parked`, reservations under `<tenant>#reserved`, notes about
-//! the table under `notes`, and totals under `totals`. A put takes one write unit and unparks
-//! nothing: listing the parked assets checks which of them a row has reached since.
+//! Parked assets are under `<tenant>#parked`, reservations and the last uses of keys under
+//! `<tenant>#reserved`, notes about the table under `notes`, and totals under `totals`. A put takes
+//! one write unit and unparks nothing: listing the parked assets checks which of them a row has
+//! reached since.
 
 mod absences;
 mod generations;
 mod item;
+mod key_uses;
 mod merge;
 mod request;
 mod reservations;

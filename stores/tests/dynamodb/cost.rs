@@ -5,14 +5,17 @@
 //! request or an index must change this file.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::{UnitTally, Used};
 use ledger::Effects;
+use ledger::access::{AccessCommand, AccessService, KeyId, KeyName, KeyRequest, Scopes};
 use ledger::id::{AssetId, Tenant};
 use ledger::idempotency::IdempotencyKey;
 use ledger::service::AssetChange;
+use ledger::url_log::{UrlGranted, UrlLogQuery, UrlMethod};
 use projections::Views;
 use projections::feed::{self, Feed as _, FeedCursor};
 use projections::generations::LIST_LEASE;
@@ -20,6 +23,7 @@ use projections::runner::ProjectionHint;
 use projections::testing::{Story, walk};
 use projections::totals::Usage;
 use projections::views::ListQuery;
+use stores::DynamoJournal;
 
 use crate::world::{DynamoFixture, typical, world};
 
@@ -78,7 +82,15 @@ const USAGE_ANEW: &str = "usage of 400 assets, counted anew";
 const WITH_KEY: &str = "create with an `Idempotency-Key`";
 const DELETE_AGAIN: &str = "delete again with the same key";
 
-const BUDGET: [Budget; 17] = [
+const URL: &str = "a URL, if they are recorded";
+const URLS: &str = "the recorded URLs of an asset, a day with few";
+const FIRST_USE: &str = "first use of an API key in a process and day";
+const KEYS: &str = "keys of a tenant";
+const ACCEPTED: &str = "an API key, its tenant read in the last ten seconds";
+const LOOKED_UP: &str = "the same, once in ten seconds";
+const LEARNED: &str = "the same, the first in a process";
+
+const BUDGET: [Budget; 24] = [
     budget("create", CREATE, 3.0, 1.5),
     budget(WITH_KEY, CREATE_ONCE, 4.0, 1.5),
     budget("notification of an upload", UPDATE, 3.0, 3.0),
@@ -101,6 +113,13 @@ const BUDGET: [Budget; 17] = [
         1.0,
         55.0,
     ),
+    budget(URL, &[("journal", "PutItem", 1)], 1.0, 0.0),
+    budget(URLS, &[("journal", "Query", 4)], 0.0, 4.0),
+    budget(FIRST_USE, &[("views", "PutItem", 1)], 1.0, 0.0),
+    budget(KEYS, &[("journal", "Query", 1), ("views", "Query", 1)], 0.0, 2.0),
+    budget(ACCEPTED, &[], 0.0, 0.0),
+    budget(LOOKED_UP, &[("journal", "Query", 1)], 0.0, 1.0),
+    budget(LEARNED, &[("journal", "Query", 2)], 0.0, 2.0),
 ];
 
 fn page_of_the_feed(after: Option<FeedCursor>) -> feed::FeedQuery {
@@ -125,6 +144,10 @@ impl DynamoFixture {
             self.confirm(asset).await;
             self.delete_once(asset).await;
         }
+        if what == KEYS {
+            self.access.execute(&self.caller(), &AccessCommand::Create).await.unwrap();
+            self.use_a_key().await;
+        }
         if what.starts_with("list") || what == USAGE_ANEW {
             self.fill().await;
         }
@@ -138,9 +161,38 @@ impl DynamoFixture {
         if what == USAGE {
             self.usage().await;
         }
+        if [URL, URLS].contains(&what) {
+            // In every lane: a process knows the ends of those that it has written.
+            for _ in 0..20 {
+                self.give_url(asset).await;
+            }
+        }
+        if [ACCEPTED, LOOKED_UP, LEARNED].contains(&what) {
+            self.open_a_tenant().await;
+        }
+        if what == LOOKED_UP {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(10)).await;
+            tokio::time::resume();
+        }
         // A reader reads the current generation every few seconds.
         drop(self.reader.current(&self.caller().key(asset)).await.unwrap());
         asset
+    }
+
+    /// A tenant with a key, which this process accepts.
+    async fn open_a_tenant(&self) {
+        let caller = self.caller();
+        self.access.execute(&caller, &AccessCommand::Create).await.unwrap();
+        let (name, scopes) = (KeyName::new("app".to_owned()).unwrap(), Scopes::all());
+        let request = KeyRequest { name, scopes, own_only: false, expires_at: None };
+        self.key.set(self.access.create_key(&caller, request).await.unwrap().0).unwrap();
+        assert!(self.access.authenticate(self.key.get().unwrap()).await.unwrap().is_some());
+    }
+
+    async fn authenticate(&self, access: &AccessService) {
+        let key = self.key.get().unwrap();
+        assert!(access.authenticate(key).await.unwrap().is_some());
     }
 
     async fn create_once(&self) -> AssetId {
@@ -210,6 +262,29 @@ impl DynamoFixture {
             "history" => drop(self.service.history(&self.caller().key(asset)).await.unwrap()),
             "list, a page of 100 in 8 shards" => self.list().await,
             USAGE | USAGE_ANEW => self.usage().await,
+            URL => self.give_url(asset).await,
+            URLS => assert_eq!(self.given_urls(asset).await, 20),
+            FIRST_USE => self.use_a_key().await,
+            KEYS => {
+                assert!(self.access.history(&caller.tenant).await.unwrap().is_some());
+                assert_eq!(self.access.last_uses(&caller.tenant).await.unwrap().len(), 1);
+            }
+            ACCEPTED => {
+                for _ in 0..100 {
+                    self.authenticate(&self.access).await;
+                }
+            }
+            LOOKED_UP => {
+                self.authenticate(&self.access).await;
+                self.authenticate(&self.access).await;
+            }
+            LEARNED => {
+                let client = self.tables.client.clone();
+                let journal = Arc::new(DynamoJournal::new(client, &self.tables.journal));
+                let process = AccessService::new(journal, self.effects.clone());
+                self.authenticate(&process).await;
+                self.authenticate(&process).await;
+            }
             FEED => assert_eq!(self.hear(None).await, 100),
             FEED_AT_ITS_END => assert_eq!(self.hear(self.end.get().cloned()).await, 0),
             _ => self.confirm(asset).await,
@@ -218,6 +293,28 @@ impl DynamoFixture {
 
     async fn hear(&self, after: Option<FeedCursor>) -> usize {
         self.feed.page(&page_of_the_feed(after)).await.unwrap().events.len()
+    }
+
+    async fn give_url(&self, asset: AssetId) {
+        let expires_at = self.effects.now() + TimeDelta::minutes(1);
+        let version_id = Some("3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY".to_owned());
+        let method = UrlMethod::Get;
+        let granted = UrlGranted { asset, version: 3, method, version_id, expires_at };
+        self.urls.record(&self.caller(), &granted).await.unwrap();
+    }
+
+    async fn given_urls(&self, asset: AssetId) -> usize {
+        let (since, until) = (self.effects.now() - TimeDelta::hours(1), DateTime::<Utc>::MAX_UTC);
+        let (tenant, after, limit) = (Tenant::default(), None, 100);
+        let query = UrlLogQuery { tenant, asset, since, until, after, limit };
+        self.urls.page(&query).await.unwrap().entries.len()
+    }
+
+    /// Two requests with the same key.
+    async fn use_a_key(&self) {
+        let (tenant, key) = (Tenant::default(), KeyId::new(1));
+        self.access.used(&tenant, key).unwrap().await;
+        assert!(self.access.used(&tenant, key).is_none());
     }
 
     async fn usage(&self) {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use chrono::TimeDelta;
 use engine::{Engine, Tables};
+use ledger::access::{AccessService, ApiKey};
 use ledger::asset::{Declaration, UploadKind};
 use ledger::id::{AssetId, Tenant};
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
 use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::url_log::UrlLog;
 use projections::feed::{FeedCursor, LanedFeed};
 use projections::runner::ProjectionHint;
 use projections::{CurrentGeneration, Reader, Runner, TotalsReader};
@@ -25,10 +27,15 @@ pub(crate) struct DynamoFixture {
     pub(crate) bucket: Arc<MemoryBucket>,
     pub(crate) views: Arc<DynamoViews>,
     pub(crate) service: LedgerService,
+    pub(crate) access: AccessService,
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
+    pub(crate) access: AccessService,
     pub(crate) feed: LanedFeed,
+    pub(crate) urls: UrlLog,
+    /// A key that is accepted.
+    pub(crate) key: OnceLock<ApiKey>,
     /// The cursor at the end of the feed.
     pub(crate) end: OnceLock<FeedCursor>,
 }
@@ -49,11 +56,14 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let service =
         LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "asset-ledger-files");
     let service = service.reserving(views.clone());
+    let access = AccessService::new(journal.clone(), effects.clone());
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
+    let urls = UrlLog::new(journal.clone(), effects.clone());
+    let access = AccessService::new(journal.clone(), effects.clone()).noting(views.clone());
     let reader = Reader::new(journal, Arc::new(CurrentGeneration::new(views.clone())));
     DynamoFixture {
         engine,
@@ -62,10 +72,14 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         bucket,
         views,
         service,
+        access,
         runner,
         reader,
         totals,
+        access,
         feed,
+        urls,
+        key: OnceLock::new(),
         end: OnceLock::new(),
     }
 }

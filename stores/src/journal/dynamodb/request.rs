@@ -27,6 +27,20 @@ pub(super) fn history(
     of(query, table, key).scan_index_forward(true)
 }
 
+/// The events after a version, oldest first, `limit` to a page.
+pub(super) fn after(
+    query: QueryFluentBuilder,
+    table: &str,
+    key: &PartitionKey,
+    version: u64,
+    limit: usize,
+) -> QueryFluentBuilder {
+    history(query, table, key)
+        .key_condition_expression(format!("{PK} = :pk AND {SK} > :sk"))
+        .expression_attribute_values(":sk", AttributeValue::N(version.to_string()))
+        .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+}
+
 /// The last event of an asset or a named stream.
 pub(super) fn last(
     query: QueryFluentBuilder,

@@ -18,7 +18,7 @@ use projections::views::{ListedRow, Parked, no_asset};
 
 /// `<tenant>#<generation>#<shard>`, `<tenant>#parked`, `<tenant>#reserved`, `notes`, or `totals`.
 pub(super) const PK: &str = "pk";
-/// The asset's id, or the name of a note or of totals.
+/// The asset's id, or the name of a note, of totals, or of what the API notes.
 pub(super) const SK: &str = "sk";
 /// The row's only attribute that is not stored by its own type: JSON text.
 const TAGS: &str = "tags";

@@ -31,7 +31,7 @@ async fn the_table_has_the_attributes_and_no_others() {
 #[tokio::test]
 async fn lists_are_read_from_an_index_in_its_order() {
     let (views, _folder) = views();
-    let null = || rusqlite::types::Value::Null;
+    let null = || Value::Null;
     for part in [ListPart::All, ListPart::InState(null()), ListPart::OfOwner(null(), null())] {
         let explain = format!("EXPLAIN QUERY PLAN {}", part.statement());
         let plan = views.database.read(move |file| {

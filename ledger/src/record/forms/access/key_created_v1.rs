@@ -1,14 +1,13 @@
 //! `key_created`, schema 1: a key and its scopes, and the key that it replaces.
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::StoredForm;
 use crate::access::{AccessEvent, KEY_NAME_MAX, KeyCreated, KeyId, Replacement, Scopes};
 use crate::asset::InvalidField;
 use crate::chain::Hash;
+use crate::record::forms::stored_time::StoredTime;
 use crate::record::limits::{check_end, check_text};
-use crate::time;
 
 /// Scopes of a key: more than there are.
 const SCOPES_MAX: usize = 16;
@@ -23,7 +22,7 @@ pub(super) struct KeyCreatedV1 {
     /// Their names are open: a newer program may know more.
     scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<EndV1>,
+    expires_at: Option<StoredTime>,
     secret_hash: Hash,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaces: Option<ReplacementV1>,
@@ -33,26 +32,7 @@ pub(super) struct KeyCreatedV1 {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReplacementV1 {
     id: KeyId,
-    ends_at: EndV1,
-}
-
-/// A time, in the form of every time of an event.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "&str")]
-pub(super) struct EndV1(pub(super) DateTime<Utc>);
-
-impl From<EndV1> for String {
-    fn from(EndV1(at): EndV1) -> Self {
-        time::format(at)
-    }
-}
-
-impl TryFrom<&str> for EndV1 {
-    type Error = &'static str;
-
-    fn try_from(text: &str) -> Result<Self, &'static str> {
-        time::parse(text).map(Self).ok_or("not a time with six digits")
-    }
+    ends_at: StoredTime,
 }
 
 impl StoredForm for KeyCreatedV1 {
@@ -68,7 +48,7 @@ impl StoredForm for KeyCreatedV1 {
 pub(super) fn check_key(
     name: &str,
     scopes: &[String],
-    expires_at: Option<EndV1>,
+    expires_at: Option<StoredTime>,
     replaces: Option<&ReplacementV1>,
 ) -> Result<(), InvalidField> {
     check_text("name", name, KEY_NAME_MAX)?;
@@ -78,17 +58,17 @@ pub(super) fn check_key(
     }
     scopes.iter().try_for_each(|name| check_text("scopes", name, SCOPE_MAX))?;
     let ends = [expires_at, replaces.map(|it| it.ends_at)];
-    ends.into_iter().flatten().try_for_each(|EndV1(at)| check_end(at))
+    ends.into_iter().flatten().try_for_each(|StoredTime(at)| check_end(at))
 }
 
 impl From<Replacement> for ReplacementV1 {
     fn from(Replacement { id, ends_at }: Replacement) -> Self {
-        Self { id, ends_at: EndV1(ends_at) }
+        Self { id, ends_at: StoredTime(ends_at) }
     }
 }
 
 impl From<ReplacementV1> for Replacement {
-    fn from(ReplacementV1 { id, ends_at: EndV1(ends_at) }: ReplacementV1) -> Self {
+    fn from(ReplacementV1 { id, ends_at: StoredTime(ends_at) }: ReplacementV1) -> Self {
         Self { id, ends_at }
     }
 }
@@ -101,8 +81,9 @@ impl From<KeyCreatedV1> for AccessEvent {
             name,
             scopes: Scopes::read(&scopes),
             own_only: false,
-            expires_at: expires_at.map(|EndV1(at)| at),
+            expires_at: expires_at.map(|StoredTime(at)| at),
             secret_hash,
+            upload_public_key: None,
             replaces: replaces.map(Into::into),
         })
     }

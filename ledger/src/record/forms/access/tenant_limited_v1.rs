@@ -38,6 +38,9 @@ const ASSETS: &str = "assets";
 const AWAITING: &str = "awaiting";
 const BYTES: &str = "bytes";
 const OBJECT_BYTES: &str = "object_bytes";
+const RECORD_URLS: &str = "record_urls";
+/// The known limits that are flags.
+const FLAGS: [&str; 2] = [DECLARED_ONLY, RECORD_URLS];
 /// The known limits that are numbers.
 const NUMBERS: [&str; 5] = [URL_SECONDS, ASSETS, AWAITING, BYTES, OBJECT_BYTES];
 
@@ -46,20 +49,21 @@ impl TryFrom<BTreeMap<String, LimitV1>> for LimitsV1 {
 
     fn try_from(limits: BTreeMap<String, LimitV1>) -> Result<Self, &'static str> {
         let limits = Self(limits);
-        if matches!(limits.0.get(DECLARED_ONLY), Some(LimitV1::Number(_))) {
-            return Err("declared_only is true or false");
+        let is_number = |name: &&str| matches!(limits.0.get(*name), Some(LimitV1::Number(_)));
+        if FLAGS.iter().any(is_number) {
+            return Err("declared_only and record_urls are true or false");
         }
         let is_flag = |name: &&str| matches!(limits.0.get(*name), Some(LimitV1::Flag(_)));
         if NUMBERS.iter().any(is_flag) {
-            return Err("a limit other than declared_only is a number");
+            return Err("a limit other than declared_only and record_urls is a number");
         }
         Ok(limits)
     }
 }
 
 impl LimitsV1 {
-    fn declared_only(&self) -> bool {
-        matches!(self.0.get(DECLARED_ONLY), Some(LimitV1::Flag(true)))
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some(LimitV1::Flag(true)))
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -91,22 +95,25 @@ impl From<&TenantLimits> for TenantLimitedV1 {
         let numbers = [*url_seconds, *assets, *awaiting, limits.bytes, limits.object_bytes];
         let numbers = NUMBERS.into_iter().zip(numbers);
         let numbers = numbers.filter_map(|(name, it)| Some((name, LimitV1::Number(it?))));
-        let set = declared_only.then_some((DECLARED_ONLY, LimitV1::Flag(true)));
-        let set = set.into_iter().chain(numbers);
+        let flags = FLAGS.into_iter().zip([*declared_only, limits.record_urls]);
+        let flags = flags.filter_map(|(name, it)| it.then_some((name, LimitV1::Flag(true))));
+        let set = flags.chain(numbers);
         Self { limits: LimitsV1(set.map(|(name, value)| (name.to_owned(), value)).collect()) }
     }
 }
 
 impl From<TenantLimitedV1> for AccessEvent {
     fn from(TenantLimitedV1 { limits }: TenantLimitedV1) -> Self {
-        let known = |name: &String| NUMBERS.contains(&name.as_str()) || name == DECLARED_ONLY;
+        let known =
+            |name: &String| NUMBERS.contains(&name.as_str()) || FLAGS.contains(&name.as_str());
         Self::TenantLimited(TenantLimits {
-            declared_only: limits.declared_only(),
+            declared_only: limits.flag(DECLARED_ONLY),
             url_seconds: limits.number(URL_SECONDS),
             assets: limits.number(ASSETS),
             awaiting: limits.number(AWAITING),
             bytes: limits.number(BYTES),
             object_bytes: limits.number(OBJECT_BYTES),
+            record_urls: limits.flag(RECORD_URLS),
             unknown: limits.0.keys().filter(|name| !known(name)).cloned().collect(),
         })
     }
