@@ -8,8 +8,8 @@ from . import access
 STREAM = {
     "StartingPosition": "TRIM_HORIZON",
     "BatchSize": 100,
-    "MaximumBatchingWindowInSeconds": 0,
-    "ParallelizationFactor": 4,
+    "MaximumBatchingWindowInSeconds": 1,
+    "ParallelizationFactor": 1,
     "BisectBatchOnFunctionError": True,
     "MaximumRetryAttempts": -1,
     "MaximumRecordAgeInSeconds": 12 * 3600,
