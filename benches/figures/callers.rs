@@ -128,14 +128,14 @@ async fn created(data: &Path) -> Result<Vec<String>> {
     let create = async |number: usize| {
         let (actor, source) = ("cli:bench".to_owned(), EventSource::Cli);
         let tenant = format!("t{number}").parse().context("a tenant's name")?;
-        let caller = Caller { tenant, actor, source, request: "bench".to_owned() };
+        let caller = Caller { tenant, actor, source, request: "bench".to_owned(), own_only: false };
         service.execute(&caller, &AccessCommand::Create).await?;
         let (name, scopes) = (KeyName::new("app".to_owned())?, [Scope::Read].into_iter().collect());
         let request = KeyRequest { name, scopes, own_only: false, expires_at: None };
-        anyhow::Ok(service.create_key(&caller, request).await?.0.reveal().to_owned())
+        anyhow::Ok(service.create_key(&caller, request, None).await?.0.reveal().to_owned())
     };
     let keys = futures::stream::iter((0..TENANTS).map(create)).buffer_unordered(256);
     let keys = keys.collect::<Vec<_>>().await.into_iter().collect();
-    journal.close().await;
+    journal.database().close().await;
     keys
 }

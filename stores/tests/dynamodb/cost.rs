@@ -186,7 +186,7 @@ impl DynamoFixture {
         self.access.execute(&caller, &AccessCommand::Create).await.unwrap();
         let (name, scopes) = (KeyName::new("app".to_owned()).unwrap(), Scopes::all());
         let request = KeyRequest { name, scopes, own_only: false, expires_at: None };
-        self.key.set(self.access.create_key(&caller, request).await.unwrap().0).unwrap();
+        self.key.set(self.access.create_key(&caller, request, None).await.unwrap().0).unwrap();
         assert!(self.access.authenticate(self.key.get().unwrap()).await.unwrap().is_some());
     }
 

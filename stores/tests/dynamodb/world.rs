@@ -27,7 +27,6 @@ pub(crate) struct DynamoFixture {
     pub(crate) bucket: Arc<MemoryBucket>,
     pub(crate) views: Arc<DynamoViews>,
     pub(crate) service: LedgerService,
-    pub(crate) access: AccessService,
     pub(crate) runner: Runner,
     pub(crate) reader: Reader,
     pub(crate) totals: TotalsReader,
@@ -56,7 +55,6 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let service =
         LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), "asset-ledger-files");
     let service = service.reserving(views.clone());
-    let access = AccessService::new(journal.clone(), effects.clone());
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
     let feed = LanedFeed::new(lanes, journal.clone());
@@ -72,7 +70,6 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
         bucket,
         views,
         service,
-        access,
         runner,
         reader,
         totals,
