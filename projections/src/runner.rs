@@ -276,8 +276,8 @@ impl Runner {
         }
     }
 
-    /// Parks an asset whose row, of this version, contradicts its history. Under an old list the row
-    /// may be of a generation that was replaced because of that: then the hints are retried.
+    /// Parks an asset whose row, of this version, contradicts its history. Under an old list the
+    /// row may be of a generation that was replaced because of that: then the hints are retried.
     async fn contradicted(
         &self,
         told: &AssetHints,

@@ -107,13 +107,13 @@ fn a_configuration_that_cannot_be_meant_is_refused_at_the_start() {
     let good = config("https://id.example");
     let mut iam = good.clone();
     iam["iam"] = json!([]);
-    let mut own = good.clone();
-    own["issuers"][0]["own_only"] = json!(true);
+    let mut misspelt = good.clone();
+    misspelt["issuers"][0]["own_ony"] = json!(true);
     let mut twice = good.clone();
     twice["issuers"] = json!([good["issuers"][0], good["issuers"][0]]);
     for (config, told) in [
-        (iam, "`iam`"),
-        (own, "`own_only`"),
+        (iam, "iam: is for a function"),
+        (misspelt, "`own_ony`"),
         (twice, "is listed twice"),
         (config("http://id.example"), "must be an https URL"),
     ] {

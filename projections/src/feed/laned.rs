@@ -18,8 +18,8 @@ use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
 /// Histories that are read concurrently for one page.
 const AT_ONCE: usize = 16;
-/// Rounds of reading events for a page with a filter. A filter needs the events, and a round reads as
-/// many as the page still takes.
+/// Rounds of reading events for a page with a filter. A filter needs the events, and a round reads
+/// as many as the page still takes.
 const ROUNDS: usize = 10;
 /// The maximum number of entries of a lane that one page reads: of four kilobytes each, a quarter
 /// of what one query of DynamoDB may read.

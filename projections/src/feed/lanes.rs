@@ -16,9 +16,9 @@ use ledger::id::{Key, Tenant};
 pub use memory::MemoryLanes;
 pub(super) use reference::{Reference, ReferenceError, lines, read, write};
 
-/// Lanes of a tenant. A lane takes about a hundred entries a second, of all writers together, and an
-/// entry has the events of a batch. A polling reader queries each lane. The number never changes:
-/// it determines the lane of an asset's references.
+/// Lanes of a tenant. A lane takes about a hundred entries a second, of all writers together, and
+/// an entry has the events of a batch. A polling reader queries each lane. The number never
+/// changes: it determines the lane of an asset's references.
 pub const LANES: u8 = 4;
 
 /// One lane.

@@ -104,7 +104,7 @@ const BUDGET: [Budget; 24] = [
     budget("get", &[("journal", "Query", 1), ("views", "GetItem", 1)], 0.0, 1.5),
     budget("history", &[("journal", "Query", 1)], 0.0, 1.0),
     budget("list, a page of 100 in 8 shards", &[("views", "Query", 8)], 0.0, 12.0),
-    budget(FEED, &[("journal", "Query", 100), ("views", "Query", 4)], 0.0, 108.0),
+    budget(FEED, &[("journal", "Query", 100), ("views", "Query", 4)], 0.0, 104.0),
     budget(FEED_AT_ITS_END, &[("views", "Query", 4)], 0.0, 4.0),
     budget(USAGE, &[("views", "Query", 1)], 0.0, 1.0),
     budget(
@@ -163,7 +163,7 @@ impl DynamoFixture {
         }
         if [URL, URLS].contains(&what) {
             // In every lane: a process knows the ends of those that it has written.
-            for _ in 0..20 {
+            for _ in 0..12 {
                 self.give_url(asset).await;
             }
         }
@@ -263,7 +263,7 @@ impl DynamoFixture {
             "list, a page of 100 in 8 shards" => self.list().await,
             USAGE | USAGE_ANEW => self.usage().await,
             URL => self.give_url(asset).await,
-            URLS => assert_eq!(self.given_urls(asset).await, 20),
+            URLS => assert_eq!(self.given_urls(asset).await, 12),
             FIRST_USE => self.use_a_key().await,
             KEYS => {
                 assert!(self.access.history(&caller.tenant).await.unwrap().is_some());

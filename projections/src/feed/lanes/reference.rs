@@ -1,7 +1,7 @@
 //! A reference to an event, and several references as text: one line each.
 //!
-//! A line is `<asset> <version> <the first digits of the event's hash>`. Earlier entries have a line
-//! of JSON with more fields. Both are read.
+//! A line is `<asset> <version> <the first digits of the event's hash>`. Earlier entries have a
+//! line of JSON with more fields. Both are read.
 
 use std::fmt;
 use std::str::FromStr;
