@@ -3,7 +3,8 @@
 //! Each figure is shown with the limit of the engine below it, measured in the same run, because
 //! machines vary and only the ratio is portable. Nothing here is a test. `cargo bench` with one of
 //! `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline`, `-- replay` and `-- uploads`
-//! prints only those figures, and leaves the file unchanged.
+//! prints only those figures, and leaves the file unchanged. So does `-- scale`, which takes minutes
+//! and is not among the others: its figures are in `docs/SCALE.md`.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
@@ -17,6 +18,7 @@ mod program;
 mod rebuild;
 mod replay;
 mod rows;
+mod scale;
 mod table;
 mod uploads;
 
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
         Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
         Some("http") => return runtime.block_on(http::requests(&mut table)),
         Some("uploads") => return runtime.block_on(uploads::small(&mut table)),
+        Some("scale") => return runtime.block_on(scale::grown(&mut table)),
         Some("offline") => return offline::checked(&mut table),
         Some("functions") => return runtime.block_on(lambda::functions(&mut table)),
         _ => runtime.block_on(all(&mut table))?,

@@ -33,8 +33,7 @@ pub(crate) async fn small(table: &mut ResultsTable) -> Result<()> {
     let urls = futures::future::try_join_all((0..CLIENTS).map(|_| prepared(&program)));
     let urls = urls.await?;
     let start = Instant::now();
-    let clients: Vec<_> =
-        urls.into_iter().map(|urls| tokio::spawn(upload(urls, start))).collect();
+    let clients: Vec<_> = urls.into_iter().map(|urls| tokio::spawn(upload(urls, start))).collect();
     let mut total = 0;
     for client in clients {
         total += client.await??;
