@@ -2,8 +2,9 @@
 //!
 //! Each figure is shown with the limit of the engine below it, measured in the same run, because
 //! machines vary and only the ratio is portable. Nothing here is a test. `cargo bench` with one of
-//! `-- callers`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline` and
-//! `-- replay` prints only those figures, and leaves the file unchanged.
+//! `-- callers`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline`, `-- replay`
+//! and `-- uploads` prints only those figures, and leaves the file unchanged. So does `-- scale`,
+//! which takes minutes and is not among the others: its figures are in `docs/SCALE.md`.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
@@ -18,7 +19,9 @@ mod program;
 mod rebuild;
 mod replay;
 mod rows;
+mod scale;
 mod table;
+mod uploads;
 
 use anyhow::Result;
 use table::ResultsTable;
@@ -39,6 +42,8 @@ fn main() -> Result<()> {
         Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
         Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
         Some("http") => return runtime.block_on(http::requests(&mut table)),
+        Some("uploads") => return runtime.block_on(uploads::small(&mut table)),
+        Some("scale") => return runtime.block_on(scale::grown(&mut table)),
         Some("offline") => return offline::checked(&mut table),
         Some("functions") => return runtime.block_on(lambda::functions(&mut table)),
         _ => runtime.block_on(all(&mut table))?,
@@ -55,6 +60,7 @@ async fn all(table: &mut ResultsTable) -> Result<()> {
     http::requests(table).await?;
     callers::recognised(table).await?;
     callers::tenants(table).await?;
+    uploads::small(table).await?;
     load::lag(table).await?;
     load::memory(table).await?;
     lambda::functions(table).await

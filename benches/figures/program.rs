@@ -3,8 +3,19 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+/// The interval of memory and phase samples.
+pub(crate) const SAMPLE: Duration = Duration::from_millis(5);
+
+/// What a command took.
+pub(crate) struct Taken {
+    pub(crate) time: Duration,
+    /// Peak resident memory in MiB.
+    pub(crate) peak: f64,
+}
 
 pub(crate) struct Program {
     child: Child,
@@ -35,6 +46,28 @@ impl Program {
         Self::start(command)
     }
 
+    /// Runs a command on a data folder to its end.
+    pub(crate) async fn run(command: &str, data: &Path, more: &[&Path]) -> Result<Taken> {
+        let start = Instant::now();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
+            .args([command, "--data"])
+            .arg(data)
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(tempfile::tempfile()?)
+            .spawn()?;
+        let mut peak = 0.0_f64;
+        let ended = loop {
+            if let Some(ended) = program.try_wait()? {
+                break ended;
+            }
+            peak = peak.max(memory(program.id(), "VmHWM:").unwrap_or_default());
+            tokio::time::sleep(SAMPLE).await;
+        };
+        ensure!(ended.success(), "{command} failed: {ended}");
+        Ok(Taken { time: start.elapsed(), peak })
+    }
+
     fn start(mut command: Command) -> Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut out = BufReader::new(child.stdout.take().context("no standard output")?);
@@ -47,10 +80,7 @@ impl Program {
 
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib / 1024.0)
+        memory(self.child.id(), "VmRSS:")
     }
 }
 
@@ -59,4 +89,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A figure of a process's memory, in MiB.
+fn memory(process: u32, figure: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure));
+    let kib: f64 = line.context("no such figure")?.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
 }

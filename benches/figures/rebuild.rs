@@ -3,11 +3,10 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use engine::Engine;
 use futures::future::{join_all, try_join_all};
 use ledger::journal::{Journal, Scan};
@@ -22,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::journal::rate;
 use crate::offline::history;
+use crate::program::{Program, SAMPLE};
 use crate::rows::bare_inserts;
 use crate::table::ResultsTable;
 
@@ -31,8 +31,6 @@ const MORE: u64 = 200_000;
 const ON_DYNAMODB: u64 = 4_000;
 /// Segments: the number of cores of the reference machine.
 const SEGMENTS: u32 = 2;
-/// The interval of memory and phase samples.
-const SAMPLE: Duration = Duration::from_millis(5);
 /// Assets appended at once.
 const AT_ONCE: u64 = 512;
 
@@ -60,7 +58,7 @@ async fn in_files(table: &mut ResultsTable, folder: &Path, assets: u64) -> Resul
     let limit = 5.0 / (5.0 / scanned + 1.0 / bare_inserts(folder)?);
     table.ratio("the same", first.made, "bare scan, then bare inserts of the rows", limit, "");
     ensure!(views.generations().await?.current != Generation::FIRST, "nothing was switched to");
-    let peak = resident(folder).await?;
+    let peak = Program::run("replay", folder, &[]).await?.peak;
     let what = format!("the program, peak memory, {} events", assets * 5);
     table.figure(&what, &format!("{peak:.0} MiB"), "with comparison and switch", "< 200 MiB, flat");
     Ok(())
@@ -94,7 +92,7 @@ fn told(table: &mut ResultsTable, what: &str, first: Rates, again: Rates, scan: 
     table.ratio(what, again.switched, below, scan, "");
 }
 
-async fn fill(journal: &dyn Journal, assets: u64) -> Result<()> {
+pub(crate) async fn fill(journal: &dyn Journal, assets: u64) -> Result<()> {
     let mut next = 0;
     while next < assets {
         let upto = assets.min(next + AT_ONCE);
@@ -173,27 +171,4 @@ where
         other => bail!("{other:?}"),
     }
     Ok(Rates { made, switched: rate(assets * 5, start.elapsed()) })
-}
-
-/// The program's peak memory in MiB during a replay.
-async fn resident(folder: &Path) -> Result<f64> {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
-        .args(["replay", "--data"])
-        .arg(folder)
-        .stdout(Stdio::null())
-        .spawn()?;
-    let (mut peak, path) = (0.0_f64, format!("/proc/{}/status", program.id()));
-    let ended = loop {
-        if let Some(ended) = program.try_wait()? {
-            break ended;
-        }
-        let status = std::fs::read_to_string(&path).unwrap_or_default();
-        if let Some(line) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
-            let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
-            peak = peak.max(kib / 1024.0);
-        }
-        tokio::time::sleep(SAMPLE).await;
-    };
-    ensure!(ended.success(), "the replay failed");
-    Ok(peak)
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use ledger::error::{StoreError, StoreErrorKind};
 use tokio::task::spawn_blocking;
 
+use super::folder_sync::FolderSync;
 use super::staged::{self, StagedUpload};
 
 /// A folder that is locked during the life of this value: the sweep must not remove the drafts of
@@ -22,6 +23,7 @@ pub(super) struct BucketFolder {
     pub(super) objects: PathBuf,
     drafts: PathBuf,
     lost: PathBuf,
+    drafts_sync: FolderSync,
     _lock: Option<File>,
 }
 
@@ -42,19 +44,20 @@ impl BucketFolder {
     /// The same folder, for a reader beside the process that owns it. It must not sweep anything.
     pub(super) fn beside(dir: &Path) -> Self {
         let [objects, drafts, lost] = ["objects", "tmp", "lost"].map(|name| dir.join(name));
-        Self { objects, drafts, lost, _lock: None }
+        let drafts_sync = FolderSync::new(&drafts);
+        Self { objects, drafts, lost, drafts_sync, _lock: None }
     }
 
-    /// A draft for an upload. Dropping it removes it.
-    pub(super) async fn draft(&self) -> Result<StagedUpload, StoreError> {
-        let drafts = self.drafts.clone();
-        blocking("a draft", move || StagedUpload::new(&drafts)).await
+    /// A draft for an upload. Dropping it removes its file.
+    pub(super) fn draft(&self) -> StagedUpload {
+        StagedUpload::new(&self.drafts)
     }
 
     /// Syncs a draft to disk under its version's id, where it waits for its row.
     pub(super) async fn keep(&self, staged: StagedUpload, id: &str) -> Result<(), StoreError> {
-        let (target, drafts) = (self.drafts.join(id), self.drafts.clone());
-        blocking("an object", move || staged.settle(&target).and_then(|()| sync(&drafts))).await
+        let target = self.drafts.join(id);
+        blocking("an object", move || staged.settle(&target)).await?;
+        self.drafts_sync.sync().await.map_err(|error| broken("the drafts", error))
     }
 
     /// Moves the bytes of a version with a row to `objects/`. After a failure this is done at the

@@ -27,6 +27,7 @@ mod credentials;
 mod deliver;
 mod event;
 mod folder;
+mod folder_sync;
 mod guard;
 mod listing;
 mod local_bucket;

@@ -45,8 +45,9 @@ impl S3 for BucketService {
         let only_first = condition(&request)?;
         let declared = UploadHeaders::read(&request)?;
         let key = request.input.key.clone();
-        if only_first && self.has_object(&key).await? {
-            return Err(taken()); // before gigabytes are sent in vain
+        // Before gigabytes are sent in vain. The transaction decides.
+        if only_first && !declared.is_small() && self.has_object(&key).await? {
+            return Err(taken());
         }
         let (staged, sums) = upload::receive(&self.store, &mut request, &declared).await?;
         let content = Content {

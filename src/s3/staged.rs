@@ -1,18 +1,26 @@
-//! Bytes of an upload without a version yet: a temporary file, hashed while it is written.
+//! Bytes of an upload without a version yet, hashed as they come. A small upload stays in memory
+//! until it is complete. A larger one goes to a temporary file.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use md5::Md5;
 use s3s::checksum::ChecksumHasher;
 use s3s::dto::Checksum;
 use sha2::{Digest, Sha256};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempPath};
 use tokio::task::spawn_blocking;
 
 /// The prefix of the names of drafts.
 const PREFIX: &str = ".tmp";
+/// Bytes in memory before they are written: enough to make the switch to another thread cheap.
+const BLOCK: usize = 256 * 1024;
+/// The size up to which an upload stays in memory. Its bytes are hashed where they are received,
+/// which takes less time than the switch to another thread.
+pub(super) const SMALL: usize = 16 * 1024;
 
 /// Whether a file of this name is the draft of an interrupted upload.
 pub(super) fn is_draft(name: &str) -> bool {
@@ -21,7 +29,12 @@ pub(super) fn is_draft(name: &str) -> bool {
 
 /// A draft. Dropping it removes its file, at any point of failure.
 pub(super) struct StagedUpload {
-    file: NamedTempFile,
+    folder: PathBuf,
+    /// The file, from the first block on.
+    file: Option<NamedTempFile>,
+    /// Received bytes that are not in the file.
+    held: Vec<Bytes>,
+    held_size: usize,
     sha256: Sha256,
     md5: Md5,
     size: u64,
@@ -38,50 +51,87 @@ pub(super) struct Digests {
 }
 
 impl StagedUpload {
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: Builder::new().prefix(PREFIX).tempfile_in(folder)?,
+    /// A draft in this folder. There is no file yet.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            file: None,
+            held: Vec::new(),
+            held_size: 0,
             sha256: Sha256::new(),
             md5: Md5::new(),
             size: 0,
             others: ChecksumHasher::default(),
-        })
+        }
     }
 
-    /// Writes and hashes on a blocking thread: a few hundred kilobytes at a time, so that a slow
-    /// client holds no thread while it sends nothing.
-    pub(super) async fn absorb(mut self, chunks: Vec<Bytes>) -> io::Result<Self> {
+    /// Takes received bytes. A whole block is written and hashed on a blocking thread, so that a
+    /// slow client holds no thread while it sends nothing.
+    pub(super) async fn absorb(mut self, chunk: Bytes) -> io::Result<Self> {
+        self.held_size += chunk.len();
+        self.held.push(chunk);
+        if self.held_size >= BLOCK { self.spill().await } else { Ok(self) }
+    }
+
+    /// The digests, after the last byte.
+    pub(super) async fn complete(mut self) -> io::Result<(Self, Digests)> {
+        if self.file.is_none() && self.held_size <= SMALL {
+            self.hash();
+        } else {
+            self = self.spill().await?;
+        }
+        let digests = Digests {
+            size: self.size,
+            sha256: std::mem::take(&mut self.sha256).finalize().into(),
+            md5: std::mem::take(&mut self.md5).finalize().into(),
+            others: std::mem::take(&mut self.others).finalize(),
+        };
+        Ok((self, digests))
+    }
+
+    async fn spill(mut self) -> io::Result<Self> {
         let written = spawn_blocking(move || {
-            for chunk in &chunks {
-                self.write(chunk)?;
+            self.hash();
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => none.insert(Builder::new().prefix(PREFIX).tempfile_in(&self.folder)?),
+            };
+            for chunk in self.held.drain(..) {
+                file.write_all(&chunk)?;
             }
+            self.held_size = 0;
             Ok(self)
         });
         written.await.unwrap_or_else(|cut| Err(io::Error::other(cut)))
     }
 
-    fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
-        self.file.write_all(chunk)?;
-        self.sha256.update(chunk);
-        self.md5.update(chunk);
-        self.others.update(chunk);
-        self.size += chunk.len() as u64;
-        Ok(())
-    }
-
-    pub(super) fn sums(&mut self) -> Digests {
-        Digests {
-            size: self.size,
-            sha256: std::mem::take(&mut self.sha256).finalize().into(),
-            md5: std::mem::take(&mut self.md5).finalize().into(),
-            others: std::mem::take(&mut self.others).finalize(),
+    /// Hashes the bytes in memory.
+    fn hash(&mut self) {
+        for chunk in &self.held {
+            self.sha256.update(chunk);
+            self.md5.update(chunk);
+            self.others.update(chunk);
+            self.size += chunk.len() as u64;
         }
     }
 
-    /// Syncs the bytes to disk, then renames the file.
+    /// Syncs the bytes to disk under a name that must be free. The folder is not synced.
     pub(super) fn settle(self, target: &Path) -> io::Result<()> {
-        self.file.as_file().sync_all()?;
-        self.file.persist_noclobber(target).map_err(|refused| refused.error)?;
-        Ok(())
+        if let Some(file) = self.file {
+            file.as_file().sync_all()?;
+            return file.persist_noclobber(target).map(drop).map_err(|refused| refused.error);
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
+        // Removes the file if it cannot be written.
+        let guard = TempPath::try_from_path(target)?;
+        write_through(file, &self.held)?;
+        guard.keep().map(drop).map_err(|refused| refused.error)
     }
+}
+
+fn write_through(mut file: File, chunks: &[Bytes]) -> io::Result<()> {
+    for chunk in chunks {
+        file.write_all(chunk)?;
+    }
+    file.sync_all()
 }

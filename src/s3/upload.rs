@@ -1,5 +1,6 @@
 //! One upload, from the socket to a draft whose bytes match the client's claims.
 
+use std::io;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,13 +12,11 @@ use s3s::{S3Error, S3ErrorCode as Code, S3Request, S3Result, s3_error};
 
 use super::folder::broken;
 use super::refusal::failed;
-use super::staged::{Digests, StagedUpload};
+use super::staged::{Digests, SMALL, StagedUpload};
 use super::store::ObjectStore;
 
 /// S3's limit for one PUT.
 pub(super) const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
-/// Bytes in memory before they are written: enough to make the switch to another thread cheap.
-const BLOCK: usize = 256 * 1024;
 /// How long a client may send nothing, as in S3.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -60,6 +59,11 @@ impl UploadHeaders {
         };
         let checksums = ALGORITHMS.into_iter().filter_map(declared).collect();
         Ok(Self { length, md5: header("content-md5").map(str::to_owned), checksums })
+    }
+
+    /// Whether the bytes stay in memory until all have come.
+    pub(super) fn is_small(&self) -> bool {
+        self.length <= SMALL as u64
     }
 
     fn hasher(&self, staged: &mut StagedUpload) {
@@ -116,12 +120,12 @@ pub(super) async fn receive(
     request: &mut S3Request<PutObjectInput>,
     declared: &UploadHeaders,
 ) -> S3Result<(StagedUpload, Digests)> {
-    let mut staged = store.folder.draft().await.map_err(|error| failed(&error))?;
+    let mut staged = store.folder.draft();
     declared.hasher(&mut staged);
     if let Some(body) = request.input.body.take() {
         staged = write(staged, body, declared.length).await?;
     }
-    let sums = staged.sums();
+    let (staged, sums) = staged.complete().await.map_err(unwritten)?;
     let trailers = request.trailing_headers.as_ref();
     declared.verify(&sums, |name| {
         trailers?.read(|all| all.get(name)?.to_str().ok().map(str::to_owned)).flatten()
@@ -134,21 +138,16 @@ async fn write(
     mut body: StreamingBlob,
     length: u64,
 ) -> S3Result<StagedUpload> {
-    let (mut block, mut held, mut left) = (Vec::new(), 0, length);
+    let mut left = length;
     while let Some(chunk) = next(&mut body).await? {
         left = left.checked_sub(chunk.len() as u64).ok_or_else(|| s3_error!(IncompleteBody))?;
-        held += chunk.len();
-        block.push(chunk);
-        if held >= BLOCK {
-            staged = absorb(staged, std::mem::take(&mut block)).await?;
-            held = 0;
-        }
+        staged = staged.absorb(chunk).await.map_err(unwritten)?;
     }
-    absorb(staged, block).await
+    Ok(staged)
 }
 
-async fn absorb(staged: StagedUpload, block: Vec<Bytes>) -> S3Result<StagedUpload> {
-    staged.absorb(block).await.map_err(|error| failed(&broken("a draft", error)))
+fn unwritten(error: io::Error) -> S3Error {
+    failed(&broken("a draft", error))
 }
 
 async fn next(body: &mut StreamingBlob) -> S3Result<Option<Bytes>> {
