@@ -267,6 +267,24 @@ async fn a_page_reads_a_bounded_part_of_the_log() {
 }
 
 #[tokio::test]
+async fn the_longest_events_fit_into_the_part_of_a_stream_that_an_export_holds() {
+    let world = LogWorld::new();
+    // S3's version ids are URL-ready and have 1,024 bytes at most.
+    let version_id = Some("v".repeat(1024));
+    let granted =
+        UrlGranted { version: u64::MAX, version_id, ..url(asset(1), world.effects.now()) };
+    let (actor, request) = ("\"".repeat(128), "\"".repeat(64));
+    world.log.record(&Caller { actor, request, ..caller() }, &granted).await.unwrap();
+    let mut longest = 0;
+    for stream in LogWorld::streams(world.effects.now().date_naive()) {
+        longest = world.lines(&stream).await.iter().fold(longest, |n, it| n.max(it.body.len()));
+    }
+    assert!(longest > 1024, "{longest}");
+    let all = longest as u64 * super::stream::STREAM_MAX;
+    assert!(all <= 64 * 1024 * 1024, "{longest} bytes an event, {all} of a stream");
+}
+
+#[tokio::test]
 async fn a_lane_goes_on_in_another_stream_before_one_is_too_long() {
     let mut world = LogWorld::new();
     world.log.stream_max = 5;
