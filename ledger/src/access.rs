@@ -19,7 +19,9 @@ mod upload_key;
 mod upload_token;
 
 pub use api_key::{ApiKey, ApiKeyError, KeyId, KeyIdError};
-pub use decide::{AccessCommand, AccessRejection, LIVE_KEYS_MAX, NewKey, Rotation};
+pub use decide::{
+    AccessCommand, AccessRejection, LIVE_KEYS_MAX, NewKey, ROTATION_GRACE_MAX, Rotation,
+};
 pub use event::{
     AccessEvent, KEY_NAME_MAX, KeyCreated, KeyName, Replacement, TenantLimits, URL_SECONDS_MAX,
 };

@@ -17,7 +17,7 @@ const EVENTS_MAX: u64 = 10_000;
 /// The number of these that only end keys, or suspend and resume the tenant.
 const ENDING_MAX: u64 = 200;
 /// The longest time in which a replaced key is still accepted.
-const GRACE_MAX: TimeDelta = TimeDelta::days(30);
+pub const ROTATION_GRACE_MAX: TimeDelta = TimeDelta::days(30);
 
 /// A command on a tenant's access.
 #[derive(Debug, Clone)]
@@ -200,8 +200,8 @@ fn rotate(
     if old.scopes.has(Scope::Unknown) {
         return Err(AccessRejection::Newer("the key has scopes"));
     }
-    if !(TimeDelta::zero()..=GRACE_MAX).contains(&grace) {
-        let problem = format!("must be 0 to {} seconds", GRACE_MAX.num_seconds());
+    if !(TimeDelta::zero()..=ROTATION_GRACE_MAX).contains(&grace) {
+        let problem = format!("must be 0 to {} seconds", ROTATION_GRACE_MAX.num_seconds());
         return Err(InvalidField::new("grace_seconds", problem).into());
     }
     allow_one_more(access, expires_at, now)?;

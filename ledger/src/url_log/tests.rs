@@ -280,7 +280,7 @@ async fn the_longest_events_fit_into_the_part_of_a_stream_that_an_export_holds()
         longest = world.lines(&stream).await.iter().fold(longest, |n, it| n.max(it.body.len()));
     }
     assert!(longest > 1024, "{longest}");
-    let all = longest as u64 * super::stream::STREAM_MAX;
+    let all = longest as u64 * stream::STREAM_MAX;
     assert!(all <= 64 * 1024 * 1024, "{longest} bytes an event, {all} of a stream");
 }
 

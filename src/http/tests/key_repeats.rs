@@ -90,6 +90,8 @@ async fn a_rotation_and_a_revocation_take_place_once() {
     assert!(again.body.contains(&new));
     let other = world.sent(&rotate, "k", "{}").await;
     assert_eq!(told(&other), (422, "idempotency.reused".into()));
+    let invalid = world.sent(&rotate, "k", r#"{"grace_seconds":-1}"#).await;
+    assert_eq!(told(&invalid), (400, "body.invalid".into()), "whatever its key was used for");
 
     let revoke = format!("DELETE /keys/{new}?reason=lost");
     let replayed = |answer: &HttpAnswer| {

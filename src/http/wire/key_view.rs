@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use ledger::access::{ApiKey, GrantedKey, KeyName, KeyRequest, Scopes};
+use ledger::access::{ApiKey, GrantedKey, KeyName, KeyRequest, ROTATION_GRACE_MAX, Scopes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -74,9 +74,11 @@ impl<S: Sync> FromRequest<S> for AskedRotation {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let asked = body::json::<RotationBody>(request).await?.unwrap_or_default();
-        let too_long = || invalid("grace_seconds: must be 0 to 2592000");
+        let outside = || invalid("grace_seconds: must be 0 to 2592000");
         let grace = TimeDelta::try_seconds(asked.grace_seconds.unwrap_or(GRACE));
-        Ok(Self(grace.ok_or_else(too_long)?, end(asked.expires_at)?))
+        let allowed = TimeDelta::zero()..=ROTATION_GRACE_MAX;
+        let grace = grace.filter(|grace| allowed.contains(grace)).ok_or_else(outside)?;
+        Ok(Self(grace, end(asked.expires_at)?))
     }
 }
 
