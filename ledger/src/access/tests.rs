@@ -326,6 +326,8 @@ fn the_samples_are_one_stream() {
     let actor = |generation| format!("key:5bf8a4d0c1e27f36/{generation}");
     let all = [(actor(2), false, false), (actor(3), false, true), (actor(1), true, false)];
     assert_eq!(keys.collect::<Vec<_>>(), all);
+    let uploads = access.keys.values().map(|key| key.upload_public_key.is_some());
+    assert_eq!(uploads.collect::<Vec<_>>(), [false, true, false], "since schema 2");
     assert!(AccessHistory::read(&Tenant::default(), sampled()).is_err(), "another tenant's");
     assert!(AccessHistory::read(&tenant(), sampled().split_off(1)).is_err(), "a part");
 }
