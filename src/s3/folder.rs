@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ledger::error::{StoreError, StoreErrorKind};
@@ -199,17 +199,37 @@ fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A rename that replaces nothing.
+/// A rename that replaces nothing. A crash between its two steps leaves both names; the next call
+/// removes the first.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
+    link(from, to)?;
     fs::remove_file(from)
+}
+
+/// Gives a file a second name, which may be its own already.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if same_file(from, to)? {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        linked => linked,
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let [one, other] = [one.symlink_metadata()?, other.symlink_metadata()?];
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 /// Links `from` into `lost`, under its own name or the first free one like it.
 fn free_name(lost: &Path, id: &str, from: &Path) -> io::Result<PathBuf> {
     for number in 0_u32.. {
         let name = if number == 0 { id.to_owned() } else { format!("{id}.{number}") };
-        match fs::hard_link(from, lost.join(&name)) {
+        match link(from, &lost.join(&name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             linked => return linked.map(|()| lost.join(name)),
         }

@@ -691,6 +691,44 @@ async fn a_version_is_what_its_row_says_wherever_a_crash_left_its_bytes() {
     world.stop().await;
 }
 
+/// A file is moved by a new name and the removal of the old one. After a crash between the two it
+/// has both.
+#[tokio::test]
+async fn a_file_with_two_names_after_a_crash_has_one_after_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let [objects, drafts, lost] = ["objects", "tmp", "lost"].map(|name| dir.path().join(name));
+    let (world, key) = (World::start(dir.path()).await, key());
+    world.put(&key, "hello").await;
+    let CurrentObject::Object(seen) = world.objects().current(&key).await.unwrap() else {
+        panic!()
+    };
+    let (object, going) =
+        (objects.join(&seen.version_id), drafts.join(format!("{}.gone", seen.version_id)));
+    world.stop().await;
+    for second in [drafts.join(&seen.version_id), going.clone()] {
+        std::fs::hard_link(&object, second).unwrap();
+        World::start(dir.path()).await.stop().await;
+        assert_eq!((files(&objects), files(&drafts)), (1, 0));
+    }
+    // Another file of that name is neither replaced nor removed.
+    std::fs::write(&going, "other").unwrap();
+    World::start(dir.path()).await.stop().await;
+    assert_eq!((files(&objects), files(&drafts)), (1, 1));
+    std::fs::remove_file(&going).unwrap();
+
+    let world = World::start(dir.path()).await;
+    std::fs::hard_link(&object, &going).unwrap();
+    world.objects().delete(&key, &seen.version_id).await.unwrap();
+    assert_eq!((files(&objects), files(&drafts)), (0, 0));
+    world.stop().await;
+
+    std::fs::write(objects.join("nobodys"), "whose?").unwrap();
+    std::fs::create_dir_all(&lost).unwrap();
+    std::fs::hard_link(objects.join("nobodys"), lost.join("nobodys")).unwrap();
+    World::start(dir.path()).await.stop().await;
+    assert_eq!((files(&objects), files(&lost)), (0, 1));
+}
+
 #[tokio::test]
 async fn a_file_that_was_altered_is_not_served_whole_under_its_old_hash() {
     let dir = tempfile::tempdir().unwrap();
