@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 /// The interval of memory and phase samples.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(5);
 
+const BEHIND: &str = "asset_ledger_arrivals_behind ";
+
 /// What a command took.
 pub(crate) struct Taken {
     pub(crate) time: Duration,
@@ -76,6 +78,19 @@ impl Program {
         let address = line.split_whitespace().nth(1).context("it told no address")?;
         let address = address.trim_start_matches("http://").to_owned();
         Ok(Self { child, _out: out, address })
+    }
+
+    /// Waits until all events are projected.
+    pub(crate) async fn caught_up(&self) -> Result<()> {
+        let metrics = format!("http://{}/metrics", self.address);
+        loop {
+            let text = reqwest::get(&metrics).await?.text().await?;
+            let behind = text.lines().find_map(|line| line.strip_prefix(BEHIND));
+            if behind.context("no such metric")?.trim() == "0" {
+                return Ok(());
+            }
+            tokio::time::sleep(SAMPLE).await;
+        }
     }
 
     /// Resident memory in MiB.

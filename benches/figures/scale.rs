@@ -41,6 +41,11 @@ async fn of_size(table: &mut ResultsTable, data: &Path, assets: u64) -> Result<(
     told("append", format!("{:.0}/s", rate(events, start.elapsed())), "512 at once");
     drop(journal);
     told("journal.sqlite", size(&data.join("journal.sqlite"), events)?, "");
+    let start = Instant::now();
+    Program::serve(data)?.caught_up().await?;
+    let taken = start.elapsed();
+    let follow = format!("{:.1} s, {:.0}/s", taken.as_secs_f64(), rate(events, taken));
+    told("first rows, by following the journal", follow, "serve, from its start");
     let ran = Program::run("replay", data, &[]).await?;
     told("replay, with comparison", speed(events, &ran), &memory(&ran));
     told("views.sqlite", size(&data.join("views.sqlite"), assets)?, "bytes an asset");
