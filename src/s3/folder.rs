@@ -15,6 +15,7 @@ use ledger::error::{StoreError, StoreErrorKind};
 use tokio::task::spawn_blocking;
 
 use super::folder_sync::FolderSync;
+use super::spares::SpareDrafts;
 use super::staged::{self, StagedUpload};
 
 /// A folder that is locked during the life of this value: the sweep must not remove the drafts of
@@ -24,6 +25,8 @@ pub(super) struct BucketFolder {
     drafts: PathBuf,
     lost: PathBuf,
     drafts_sync: FolderSync,
+    /// Removed before the lock is let go.
+    spares: SpareDrafts,
     _lock: Option<File>,
 }
 
@@ -44,8 +47,8 @@ impl BucketFolder {
     /// The same folder, for a reader beside the process that owns it. It must not sweep anything.
     pub(super) fn beside(dir: &Path) -> Self {
         let [objects, drafts, lost] = ["objects", "tmp", "lost"].map(|name| dir.join(name));
-        let drafts_sync = FolderSync::new(&drafts);
-        Self { objects, drafts, lost, drafts_sync, _lock: None }
+        let (drafts_sync, spares) = (FolderSync::new(&drafts), SpareDrafts::new(&drafts));
+        Self { objects, drafts, lost, drafts_sync, spares, _lock: None }
     }
 
     /// A draft for an upload. Dropping it removes its file.
@@ -53,19 +56,37 @@ impl BucketFolder {
         StagedUpload::new(&self.drafts)
     }
 
-    /// Syncs a draft to disk under its version's id, where it waits for its row.
-    pub(super) async fn keep(&self, staged: StagedUpload, id: &str) -> Result<(), StoreError> {
-        let target = self.drafts.join(id);
-        blocking("an object", move || staged.settle(&target)).await?;
-        self.drafts_sync.sync().await.map_err(|error| broken("the drafts", error))
+    /// Syncs a draft to disk under its version's id, where it waits for its row. Returns the id,
+    /// which is one of `id`.
+    pub(super) async fn keep(
+        &self,
+        staged: StagedUpload,
+        id: impl Fn() -> String,
+    ) -> Result<String, StoreError> {
+        let spare = if staged.is_in_memory() { self.spares.take(&id) } else { None };
+        let (spare, new) = (spare, id());
+        let [filled, target] =
+            [spare.as_ref().unwrap_or(&new), &new].map(|id| self.drafts.join(id));
+        let has_spare = spare.is_some();
+        let settle = move || {
+            if has_spare && staged.fill(&filled)? {
+                return Ok(true);
+            }
+            staged.settle(&target).map(|()| false)
+        };
+        if blocking("an object", settle).await? {
+            return Ok(spare.unwrap_or(new));
+        }
+        self.drafts_sync.sync().await.map_err(|error| broken("the drafts", error))?;
+        Ok(new)
     }
 
     /// Moves the bytes of a version with a row to `objects/`. After a failure this is done at the
     /// next start; until then they are read from the draft.
     pub(super) async fn place(&self, id: &str) {
-        let ([coming, going], to) = (self.drafts_of(id), self.objects.join(id));
+        let ([coming, _], to) = (self.drafts_of(id), self.objects.join(id));
         let place = move || match rename(&coming, &to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => rename(&going, &to),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // deleted meanwhile
             placed => placed,
         };
         if let Err(error) = blocking("an object", place).await {
@@ -73,15 +94,26 @@ impl BucketFolder {
         }
     }
 
+    /// Moves the bytes of a version whose deletion was interrupted back to `objects/`.
+    pub(super) async fn put_back(&self, id: &str) {
+        let ([_, going], to) = (self.drafts_of(id), self.objects.join(id));
+        if let Err(error) = blocking("an object", move || rename(&going, &to)).await {
+            tracing::warn!(id, %error, "an object stays in the drafts until the next start");
+        }
+    }
+
     /// Moves the bytes of a version that is about to lose its row out of `objects/`, durably.
     pub(super) async fn withdraw(&self, id: &str) -> Result<(), StoreError> {
-        let (from, [_, to]) = (self.objects.join(id), self.drafts_of(id));
+        let (from, [coming, to]) = (self.objects.join(id), self.drafts_of(id));
         let folders = [self.objects.clone(), self.drafts.clone()];
         let withdraw = move || {
-            if !from.try_exists()? {
-                return Ok(()); // it is in the drafts already, or lost
+            // The upload may be moving it from the drafts at this moment.
+            for from in [&from, &coming, &from] {
+                match rename(from, &to) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {} // moved, or lost
+                    moved => moved?,
+                }
             }
-            rename(&from, &to)?;
             folders.iter().try_for_each(|folder| sync(folder))
         };
         blocking("an object", withdraw).await
@@ -157,11 +189,21 @@ impl BucketFolder {
         files(self.objects.clone()).await
     }
 
-    /// The ids of files that wait for their row.
+    /// The ids of files that wait for their row, and of spare drafts.
     pub(super) async fn coming(&self) -> Result<Vec<String>, StoreError> {
         let mut ids = files(self.drafts.clone()).await?;
         ids.retain(|name| is_id(name));
         Ok(ids)
+    }
+
+    /// Those of [`BucketFolder::coming`] that have bytes.
+    pub(super) async fn coming_bytes(&self) -> Result<Vec<String>, StoreError> {
+        let (mut ids, drafts) = (self.coming().await?, self.drafts.clone());
+        let filled = move || {
+            ids.retain(|id| drafts.join(id).metadata().is_ok_and(|file| file.len() > 0));
+            Ok(ids)
+        };
+        blocking("the drafts", filled).await
     }
 
     /// The ids of files whose row was to be removed.
@@ -200,10 +242,13 @@ fn private(folder: &Path) -> io::Result<()> {
 }
 
 /// A rename that replaces nothing. A crash between its two steps leaves both names; the next call
-/// removes the first.
+/// removes the first. Of two at the same moment, one may find the name removed.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     link(from, to)?;
-    fs::remove_file(from)
+    match fs::remove_file(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Gives a file a second name, which may be its own already.

@@ -37,6 +37,7 @@ mod refusal;
 mod rows;
 mod service;
 mod signature;
+mod spares;
 mod staged;
 mod store;
 #[cfg(test)]

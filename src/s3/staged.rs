@@ -115,6 +115,21 @@ impl StagedUpload {
         }
     }
 
+    /// Whether all bytes are in memory.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Syncs bytes in memory to an empty file, whose name is on disk; false if it is gone. A failure
+    /// removes the file.
+    pub(super) fn fill(&self, spare: &Path) -> io::Result<bool> {
+        let file = match OpenOptions::new().write(true).open(spare) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        self.write_through(file, spare).map(|()| true)
+    }
+
     /// Syncs the bytes to disk under a name that must be free. The folder is not synced.
     pub(super) fn settle(self, target: &Path) -> io::Result<()> {
         if let Some(file) = self.file {
@@ -122,16 +137,16 @@ impl StagedUpload {
             return file.persist_noclobber(target).map(drop).map_err(|refused| refused.error);
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
-        // Removes the file if it cannot be written.
-        let guard = TempPath::try_from_path(target)?;
-        write_through(file, &self.held)?;
+        self.write_through(file, target)
+    }
+
+    /// Removes the file if it cannot be written.
+    fn write_through(&self, mut file: File, path: &Path) -> io::Result<()> {
+        let guard = TempPath::try_from_path(path)?;
+        for chunk in &self.held {
+            file.write_all(chunk)?;
+        }
+        file.sync_all()?;
         guard.keep().map(drop).map_err(|refused| refused.error)
     }
-}
-
-fn write_through(mut file: File, chunks: &[Bytes]) -> io::Result<()> {
-    for chunk in chunks {
-        file.write_all(chunk)?;
-    }
-    file.sync_all()
 }

@@ -6,6 +6,7 @@
 //! file in the drafts, and [`ObjectStore::settle`] completes the change by the rows. A file in the
 //! objects without a row has another cause: the rows are older than the files. It is set aside.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -125,8 +126,7 @@ impl ObjectStore {
     ) -> Result<Option<Version>, StoreError> {
         let store = Arc::clone(self);
         to_the_end(async move {
-            let id = store.id();
-            store.folder.keep(staged, &id).await?;
+            let id = store.folder.keep(staged, || store.id()).await?;
             // After an error the commit's result is unknown: the next start decides.
             let version = store.record(id.clone(), new).await?;
             match &version {
@@ -206,23 +206,29 @@ impl ObjectStore {
 
     /// Uploads whose bytes are on disk and whose version has no row.
     pub(super) async fn unanswered(&self) -> Result<Vec<String>, StoreError> {
-        let ids = self.folder.coming().await?;
+        let ids = self.folder.coming_bytes().await?;
         self.db.read(move |db| rows::strays(db, ids)).await
     }
 
     /// Finishes interrupted changes, and sets strays aside.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
         self.folder.drop_drafts().await?;
-        let ids = [self.folder.coming().await?, self.folder.going().await?].concat();
-        let all = ids.clone();
+        let (coming, going) = (self.folder.coming().await?, self.folder.going().await?);
+        let all = [&coming[..], &going[..]].concat();
         let unwanted = self.db.read(move |db| rows::strays(db, all)).await?;
-        for id in ids {
-            if unwanted.contains(&id) {
-                tracing::info!(id, "an upload that was not answered, or a deletion, is finished");
-                self.folder.discard(&id).await;
-            } else {
-                self.folder.place(&id).await;
-            }
+        if !unwanted.is_empty() {
+            let files = unwanted.len();
+            tracing::info!(files, "finished deletions, and removed drafts that have no version");
+        }
+        for id in &unwanted {
+            self.folder.discard(id).await;
+        }
+        let unwanted: BTreeSet<_> = unwanted.into_iter().collect();
+        for id in coming.iter().filter(|id| !unwanted.contains(*id)) {
+            self.folder.place(id).await;
+        }
+        for id in going.iter().filter(|id| !unwanted.contains(*id)) {
+            self.folder.put_back(id).await;
         }
         for id in self.strays().await? {
             let path = self.folder.set_aside(&id).await?;
