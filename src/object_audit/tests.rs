@@ -2,8 +2,7 @@
 
 use ledger::asset::Declaration;
 use ledger::id::{AssetId, Tenant};
-use ledger::journal::MemoryJournal;
-use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::testing::{MemoryBucket, MemoryJournal, TestEffects};
 use tokio::sync::mpsc;
 
 use super::*;

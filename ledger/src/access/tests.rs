@@ -20,10 +20,10 @@ use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{AccessStream, PartitionKey, Tenant};
 use crate::journal::scan::Chain;
-use crate::journal::{Appended, Journal, JournalDecorator, MemoryJournal};
+use crate::journal::{Appended, Journal, JournalDecorator};
 use crate::record::{AccessRecord, CanonicalLine, Cause, CommandId, EventSource, StoredLine};
 use crate::service::Caller;
-use crate::testing::{Chance, Faults, Faulty, TestEffects};
+use crate::testing::{Chance, Faults, Faulty, MemoryJournal, TestEffects};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/access");
 

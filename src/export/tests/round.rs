@@ -3,10 +3,9 @@
 use engine::Engine;
 use ledger::Effects;
 use ledger::id::{Key, Tenant};
-use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
 use ledger::record::EventRecord;
-use ledger::testing::TestEffects;
+use ledger::testing::{MemoryJournal, TestEffects};
 use stores::DynamoJournal;
 
 use super::super::*;

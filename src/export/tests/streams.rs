@@ -8,11 +8,10 @@ use engine::Engine;
 use ledger::Effects;
 use ledger::audit::{Finding, FindingKind};
 use ledger::id::{PartitionKey, Tenant};
-use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
 use ledger::record::StoredLine;
-use ledger::testing::TestEffects;
 use ledger::testing::streams::{access, altered, events, urls};
+use ledger::testing::{MemoryJournal, TestEffects};
 use stores::DynamoJournal;
 
 use super::super::*;
