@@ -133,7 +133,8 @@ async fn one_tenant_s_assets_are_taken_and_no_other_s() {
         let manifest = writer.finish().unwrap();
         assert_eq!((left_out, manifest.assets, &manifest.selected), (0, assets, &filter), "{name}");
         assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
-        let heads = source.heads(&mut Vec::new(), &mut Quiet).await.unwrap();
+        let (heads, _) =
+            source.heads(&mut Vec::new(), BrokenHistories::Refuse, &mut Quiet).await.unwrap();
         assert_eq!(heads.count(), assets, "{name}");
     }
 }
