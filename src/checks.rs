@@ -24,58 +24,48 @@ pub(crate) fn all(
     views: Arc<dyn Views>,
     bucket: Arc<dyn Check>,
 ) -> Arc<[Arc<dyn Check>]> {
-    Arc::new([Arc::new(JournalCheck(journal)), Arc::new(ViewsCheck(views)), bucket])
+    Arc::new([Arc::new(StoreCheck::Journal(journal)), Arc::new(StoreCheck::Views(views)), bucket])
 }
 
 /// On S3: whether the bucket keeps versions.
 pub(crate) fn versioning(objects: Arc<S3Objects>) -> Arc<dyn Check> {
-    Arc::new(VersioningCheck(objects))
+    Arc::new(StoreCheck::Versioning(objects))
 }
 
 /// On one machine: whether the bucket is available. It always keeps versions.
 #[cfg(feature = "local")]
 pub(crate) fn bucket(objects: Arc<dyn Objects>) -> Arc<dyn Check> {
-    Arc::new(BucketCheck(objects))
+    Arc::new(StoreCheck::Bucket(objects))
 }
 
-#[cfg(feature = "local")]
-struct BucketCheck(Arc<dyn Objects>);
+/// A store that is asked, and ready if it answers.
+enum StoreCheck {
+    Journal(Arc<dyn Journal>),
+    Views(Arc<dyn Views>),
+    Versioning(Arc<S3Objects>),
+    #[cfg(feature = "local")]
+    Bucket(Arc<dyn Objects>),
+}
 
-#[cfg(feature = "local")]
 #[async_trait]
-impl Check for BucketCheck {
+impl Check for StoreCheck {
     fn name(&self) -> &'static str {
-        "bucket"
+        match self {
+            Self::Journal(_) => "journal",
+            Self::Views(_) => "views",
+            _ => "bucket",
+        }
     }
 
     async fn check(&self) -> Result<(), NotReady> {
-        self.0.current(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
-    }
-}
-
-struct JournalCheck(Arc<dyn Journal>);
-
-#[async_trait]
-impl Check for JournalCheck {
-    fn name(&self) -> &'static str {
-        "journal"
-    }
-
-    async fn check(&self) -> Result<(), NotReady> {
-        self.0.last(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
-    }
-}
-
-struct ViewsCheck(Arc<dyn Views>);
-
-#[async_trait]
-impl Check for ViewsCheck {
-    fn name(&self) -> &'static str {
-        "views"
-    }
-
-    async fn check(&self) -> Result<(), NotReady> {
-        self.0.get(&nobody()).await.map(drop).map_err(|error| not_ready(&error))
+        let asked = match self {
+            Self::Journal(journal) => journal.last(&nobody()).await.map(drop),
+            Self::Views(views) => views.get(&nobody()).await.map(drop),
+            Self::Versioning(objects) => objects.ready().await,
+            #[cfg(feature = "local")]
+            Self::Bucket(objects) => objects.current(&nobody()).await.map(drop),
+        };
+        asked.map_err(|error| not_ready(&error))
     }
 }
 
@@ -108,19 +98,6 @@ impl Check for FollowingCheck {
 
     fn says(&self) -> Option<String> {
         Some(format!("{} behind", count(self.0.lag(), "event")))
-    }
-}
-
-struct VersioningCheck(Arc<S3Objects>);
-
-#[async_trait]
-impl Check for VersioningCheck {
-    fn name(&self) -> &'static str {
-        "bucket"
-    }
-
-    async fn check(&self) -> Result<(), NotReady> {
-        self.0.ready().await.map_err(|error| not_ready(&error))
     }
 }
 

@@ -41,5 +41,5 @@ pub use import::{ImportSummary, Importer};
 pub use input::{ExportInput, FileHandle, InputStream, small, text};
 pub use runs::{ExportItem, InputKind, LineRun, Runs};
 pub use sorted::{RunMerge, SortedHistories};
-pub use source::{ExportObserver, ExportSource};
+pub use source::{BrokenHistories, ExportObserver, ExportSource};
 pub use writer::{ExportShape, ExportWriter};

@@ -307,9 +307,9 @@ impl Receiver for OutboxReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger::journal::MemoryJournal;
+    use ledger::testing::MemoryJournal;
+    use projections::testing::MemoryViews;
     use projections::testing::following::{append_mixed, assert_rows, follower, stories};
-    use projections::views::MemoryViews;
 
     /// A command that is acknowledged just before a stop has its row after it: `verify` on the
     /// stopped folder finds no row that lags.

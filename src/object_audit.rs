@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use ledger::Effects;
 use ledger::audit::{Finding, FindingKind};
 use ledger::error::{StoreError, chain};
 use ledger::id::{Key, Tenant};
@@ -55,6 +56,28 @@ pub struct ObjectAudit {
 }
 
 impl ObjectAudit {
+    /// An audit of the files of all tenants by their metadata, without patience or repairs.
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        inventory: Arc<dyn ObjectInventory>,
+        effects: Arc<dyn Effects>,
+        bucket: impl Into<String>,
+    ) -> Self {
+        let service =
+            LedgerService::new(journal.clone(), inventory.clone(), effects, bucket.into());
+        Self {
+            journal,
+            inventory,
+            service,
+            tenant: None,
+            depth: ObjectAuditDepth::Described,
+            repair: false,
+            accept_missing: false,
+            patience: Duration::ZERO,
+            looked: AtomicU64::new(0),
+        }
+    }
+
     /// Inspects the files of every asset, and every file for its asset.
     pub async fn run(&self, findings: &Findings) -> Result<(), StoreError> {
         for segment in self.journal.segments(1).await? {

@@ -5,7 +5,7 @@
 //! observation is stored here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -46,21 +46,6 @@ pub trait Absences: Send + Sync {
 
     /// Notes that the pinned version of `key` exists.
     async fn ended(&self, key: &Key) -> Result<(), StoreError>;
-}
-
-#[async_trait]
-impl<T: Absences + ?Sized> Absences for Arc<T> {
-    async fn missed(
-        &self,
-        absence: &Absence,
-        at: DateTime<Utc>,
-    ) -> Result<DateTime<Utc>, StoreError> {
-        (**self).missed(absence, at).await
-    }
-
-    async fn ended(&self, key: &Key) -> Result<(), StoreError> {
-        (**self).ended(key).await
-    }
 }
 
 /// Notes in memory, for tests and for a single run.

@@ -20,14 +20,15 @@ mod upload_token;
 
 pub use api_key::{ApiKey, ApiKeyError, KeyId, KeyIdError};
 pub use decide::{
-    AccessCommand, AccessRejection, LIVE_KEYS_MAX, NewKey, ROTATION_GRACE_MAX, Rotation,
+    AccessCommand, AccessRejection, KeyRequest, LIVE_KEYS_MAX, NewKey, ROTATION_GRACE_MAX,
+    Rotation, StoredKey,
 };
 pub use event::{
     AccessEvent, KEY_NAME_MAX, KeyCreated, KeyName, Replacement, TenantLimits, URL_SECONDS_MAX,
 };
 pub use history::AccessHistory;
 pub use scope::{Scope, ScopeError, Scopes};
-pub use service::{AccessAnswered, AccessRefusal, AccessService, KeyRequest};
+pub use service::{AccessAnswered, AccessRefusal, AccessService};
 pub use state::{GrantedKey, ImpossibleAccess, TenantAccess};
 pub use upload_key::UploadPublicKey;
 pub use upload_token::{

@@ -1,12 +1,10 @@
 //! The port to the source of truth: the append-only history of every asset, and the named streams.
 
-mod memory;
 pub mod scan;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use memory::MemoryJournal;
 pub use scan::Scan;
 
 use crate::chain::Hash;

@@ -3,7 +3,7 @@
 //! They are no events: they tell an administrator which key nobody uses, and prove nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
@@ -28,17 +28,6 @@ pub trait KeyUses: Send + Sync {
 
 /// The last days of keys.
 pub type LastUses = BTreeMap<KeyId, NaiveDate>;
-
-#[async_trait]
-impl<T: KeyUses + ?Sized> KeyUses for Arc<T> {
-    async fn note(&self, tenant: &Tenant, key: KeyId, day: NaiveDate) -> Result<(), StoreError> {
-        (**self).note(tenant, key, day).await
-    }
-
-    async fn last_uses(&self, tenant: &Tenant) -> Result<LastUses, StoreError> {
-        (**self).last_uses(tenant).await
-    }
-}
 
 /// The days in memory, for tests and for a single run.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@
 //! finds it created.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -41,17 +41,6 @@ pub trait Reservations: Send + Sync {
         wanted: &Reservation,
         at: DateTime<Utc>,
     ) -> Result<Reservation, StoreError>;
-}
-
-#[async_trait]
-impl<T: Reservations + ?Sized> Reservations for Arc<T> {
-    async fn reserve(
-        &self,
-        wanted: &Reservation,
-        at: DateTime<Utc>,
-    ) -> Result<Reservation, StoreError> {
-        (**self).reserve(wanted, at).await
-    }
 }
 
 /// Reservations in memory, for tests and for a single run.

@@ -9,6 +9,7 @@ pub mod effects;
 pub mod faults;
 pub mod journal;
 pub mod key_uses;
+mod memory_journal;
 pub mod neighbours;
 pub mod objects;
 pub mod reservations;
@@ -17,4 +18,5 @@ pub mod streams;
 
 pub use effects::{Chance, TestEffects};
 pub use faults::{FaultInjector, FaultPlan, Faults, Faulty, InjectedFault, persist};
+pub use memory_journal::MemoryJournal;
 pub use objects::MemoryBucket;

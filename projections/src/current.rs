@@ -60,8 +60,8 @@ impl ViewsDecorator for CurrentGeneration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Clock, Story};
-    use crate::views::{MemoryViews, Views};
+    use crate::testing::{Clock, MemoryViews, Story};
+    use crate::views::Views;
 
     #[tokio::test(start_paused = true)]
     async fn a_switch_is_seen_once_the_list_is_read_again() {

@@ -19,7 +19,7 @@ pub use announcer::{Announcement, Announcer};
 pub use arrivals::ArrivalFeed;
 pub use event_header::EventHeader;
 pub use laned::LanedFeed;
-pub use lanes::{FeedLane, LANES, LaneEntry, LaneWrite, Lanes, MemoryLanes};
+pub use lanes::{FeedLane, LANES, LaneEntry, LaneWrite, Lanes};
 
 /// A reader's position. Its text has a meaning only for the feed that issued it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -274,14 +274,14 @@ fn back_off(failures: u32, error: &StoreError) -> Duration {
 #[cfg(test)]
 mod tests {
     use ledger::id::Tenant;
-    use ledger::journal::{Journal, MemoryJournal};
-    use ledger::testing::{Faulty, InjectedFault};
+    use ledger::journal::Journal;
+    use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 
     use super::*;
     use crate::reader::Reader;
     use crate::testing::following::{Running, append_mixed, assert_rows, follower, stories};
-    use crate::testing::{Clock, Story};
-    use crate::views::{ListQuery, MemoryViews, Views};
+    use crate::testing::{Clock, MemoryViews, Story};
+    use crate::views::{ListQuery, Views};
 
     fn in_memory() -> (Arc<MemoryJournal>, Arc<MemoryViews>) {
         (Arc::default(), Arc::default())

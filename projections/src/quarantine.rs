@@ -100,15 +100,15 @@ impl Quarantine for ContradictedAssets {
 #[cfg(test)]
 mod tests {
     use ledger::asset::Declaration;
-    use ledger::journal::{Journal, MemoryJournal};
+    use ledger::journal::Journal;
     use ledger::record::EventSource;
     use ledger::service::{Caller, LedgerService, Refusal};
-    use ledger::testing::{Faulty, InjectedFault, MemoryBucket, TestEffects};
+    use ledger::testing::{Faulty, InjectedFault, MemoryBucket, MemoryJournal, TestEffects};
 
     use super::*;
     use crate::runner::{ProjectionHint, Runner};
-    use crate::testing::{Clock, Story};
-    use crate::views::{MemoryViews, Parked, Views};
+    use crate::testing::{Clock, MemoryViews, Story};
+    use crate::views::{Parked, Views};
 
     fn aside(story: &Story) -> Parked {
         let (key, version, at) = (story.key.clone(), story.version(), Clock::default().0);

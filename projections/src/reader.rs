@@ -148,12 +148,10 @@ mod unreadable;
 #[cfg(test)]
 mod tests {
     use ledger::chain::Hash;
-    use ledger::journal::MemoryJournal;
-    use ledger::testing::{Faulty, InjectedFault};
+    use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 
     use super::*;
-    use crate::testing::Story;
-    use crate::views::MemoryViews;
+    use crate::testing::{MemoryViews, Story};
 
     struct World {
         journal: Arc<MemoryJournal>,

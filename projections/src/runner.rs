@@ -432,12 +432,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use ledger::id::Tenant;
-    use ledger::journal::MemoryJournal;
-    use ledger::testing::{Faulty, InjectedFault};
+    use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 
     use super::*;
-    use crate::testing::{Clock, Story};
-    use crate::views::{MemoryViews, Views};
+    use crate::testing::{Clock, MemoryViews, Story};
+    use crate::views::Views;
 
     /// A journal and a read table, with calls counted by name and failing as planned.
     struct World {

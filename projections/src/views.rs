@@ -1,7 +1,5 @@
 //! The port to the read table.
 
-mod memory;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,8 +13,6 @@ use ledger::id::{AssetId, Key, Tenant};
 
 use crate::measure;
 use crate::rows::StoredRow;
-
-pub use memory::MemoryViews;
 
 /// Rows that are written concurrently if a store writes them one by one.
 const PUTS: usize = 64;

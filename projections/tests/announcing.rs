@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use ledger::journal::{Journal, MemoryJournal};
+use ledger::journal::Journal;
 use ledger::record::StoredLine;
-use ledger::testing::{Faulty, InjectedFault};
-use projections::feed::{Announcer, FeedCursor, FeedQuery, LanedFeed, Lanes, MemoryLanes};
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
+use projections::feed::{Announcer, FeedCursor, FeedQuery, LanedFeed, Lanes};
 use projections::feed::{Feed, FeedError, FeedLane, LaneEntry, LaneWrite};
 use projections::runner::{BatchReport, ProjectedAsset, ProjectionHint};
-use projections::testing::{Clock, Story, walk};
-use projections::views::{MemoryViews, PutOutcome};
+use projections::testing::{Clock, MemoryLanes, MemoryViews, Story, walk};
+use projections::views::PutOutcome;
 use projections::{Runner, Views};
 
 /// A ledger with faults of lanes and rows, by the name of the call.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use engine::Engine;
 use ledger::StoreError;
-use ledger::journal::{Arrival, Arrivals, MemoryJournal};
-use ledger::testing::{Faulty, InjectedFault};
-use projections::feed::{ArrivalFeed, Lanes, MemoryLanes};
-use projections::testing::{self, Laned};
+use ledger::journal::{Arrival, Arrivals};
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
+use projections::feed::{ArrivalFeed, Lanes};
+use projections::testing::{self, Laned, MemoryLanes};
 use stores::DynamoLanes;
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};

@@ -3,8 +3,6 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ledger::Effects;
@@ -22,7 +20,7 @@ use super::manifest::{BackupDatabase, BackupManifest};
 use super::snapshot::{self, each_listed};
 use crate::bucket::Bucket;
 use crate::local::BUCKET;
-use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
+use crate::object_audit::ObjectAudit;
 use crate::s3::LocalBucket;
 
 /// The capacity of the channel of findings.
@@ -185,25 +183,13 @@ async fn settle(folder: &Path, effects: Arc<dyn Effects>) -> anyhow::Result<Vec<
         effects.clone(),
         OpenMode::Existing,
     )?);
-    let service = || {
-        let (journal, objects) = (journal.clone(), bucket.clone());
-        LedgerService::new(journal, objects, effects.clone(), BUCKET)
-    };
-    let handler = Bucket::new(Arc::new(service()));
+    let service = LedgerService::new(journal.clone(), bucket.clone(), effects.clone(), BUCKET);
+    let handler = Bucket::new(Arc::new(service));
     for event in snapshot::waiting(&folder.join("s3/objects.sqlite"))? {
         handler.receive(&event).await; // `serve` delivers it again, which changes nothing
     }
-    let files = ObjectAudit {
-        service: service(),
-        tenant: None,
-        journal: journal.clone(),
-        inventory: bucket.clone(),
-        depth: ObjectAuditDepth::Described,
-        repair: true,
-        accept_missing: false,
-        patience: Duration::ZERO,
-        looked: AtomicU64::new(0),
-    };
+    let files = ObjectAudit::new(journal.clone(), bucket, effects.clone(), BUCKET);
+    let files = ObjectAudit { repair: true, ..files };
     let (findings, mut heard) = mpsc::channel::<Finding>(QUEUE);
     let take = async {
         let mut left = Vec::new();

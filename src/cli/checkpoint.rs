@@ -14,7 +14,7 @@ use super::progress::EventProgress;
 use super::signals::unless_stopped;
 use super::store_options::StoreOptions;
 use super::{leftovers, render};
-use crate::export::{ExportSource, left_out_beside};
+use crate::export::{BrokenHistories, ExportSource, left_out_beside};
 use crate::plural::{count, listed};
 
 use key::Keygen;
@@ -100,10 +100,8 @@ impl MakeOptions {
         let opened = self.stores.journal().await?;
         let journal = &*opened;
         let source = ExportSource { journal, tenant: self.stores.tenant.as_ref() };
-        let hears = &mut EventProgress::new("read");
-        if self.leave_out_broken {
-            return source.checkpoint_of_the_sound(out, signer, hears).await;
-        }
-        Ok((source.checkpoint(out, signer, hears).await?, Vec::new()))
+        let broken =
+            if self.leave_out_broken { BrokenHistories::LeaveOut } else { BrokenHistories::Refuse };
+        source.checkpoint(out, signer, broken, &mut EventProgress::new("read")).await
     }
 }

@@ -7,6 +7,7 @@ mod restored;
 
 use std::io::{self, Write};
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -21,6 +22,7 @@ use projections::replay::{ReplayError, ReplayOptions, ReplayOutcome, ReplayTally
 use projections::{Generations, replay};
 use stores::SqliteViews;
 use stores::sqlite::OpenMode;
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use self::restored::Followed;
@@ -98,14 +100,17 @@ pub(super) struct ReplayCommand {
 impl ReplayCommand {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (stop, told) = watch::channel(false);
-        let replay = self.replay(told).await?;
+        let scratch = self.dry_run.then(tempfile::tempdir).transpose();
+        let scratch = scratch.context("cannot create a temporary folder for the dry run")?;
+        let scratch = scratch.as_ref().map(TempDir::path);
+        let replay = self.replay(told, scratch).await?;
         let heed = SignalListener::heed()?;
-        Box::pin(until_told(self.act(&replay), heed, stop)).await
+        Box::pin(until_told(self.act(&replay, scratch), heed, stop)).await
     }
 
-    async fn act(&self, replay: &replay::Replay) -> anyhow::Result<()> {
-        if self.dry_run {
-            return rehearse(replay, &self.stores.home_tenant()).await;
+    async fn act(&self, replay: &replay::Replay, scratch: Option<&Path>) -> anyhow::Result<()> {
+        if let Some(scratch) = scratch {
+            return rehearse(replay, scratch, &self.stores.home_tenant()).await;
         }
         // Rows that an earlier run left to be removed; a failure does not stop the replay.
         let _ = tidy(&*replay.table, SystemEffects.now()).await;
@@ -121,11 +126,14 @@ impl ReplayCommand {
         }
     }
 
-    async fn replay(&self, stop: watch::Receiver<bool>) -> anyhow::Result<replay::Replay> {
-        let table = if self.dry_run {
-            self.stores.views_if_any().await?
-        } else {
-            self.stores.views_as(OpenMode::OrCreate).await?
+    async fn replay(
+        &self,
+        stop: watch::Receiver<bool>,
+        scratch: Option<&Path>,
+    ) -> anyhow::Result<replay::Replay> {
+        let table = match scratch {
+            Some(scratch) => self.stores.views_or_new(scratch).await?,
+            None => self.stores.views_as(OpenMode::OrCreate).await?,
         };
         Ok(replay::Replay {
             journal: self.stores.journal().await?,
@@ -218,10 +226,10 @@ async fn until_told(
     }
 }
 
-async fn rehearse(replay: &replay::Replay, home: &Tenant) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir().context("cannot create a temporary folder for the dry run")?;
-    let scratch = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
-    match progress::beside(replay, replay.rehearse(&scratch)).await? {
+async fn rehearse(replay: &replay::Replay, scratch: &Path, home: &Tenant) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(scratch).context("cannot write to the temporary folder")?;
+    let built = SqliteViews::open(folder.path(), OpenMode::OrCreate)?;
+    match progress::beside(replay, replay.rehearse(&built)).await? {
         Some(report) => {
             report::write(&report, home)?;
             if report.is_doubtful() {

@@ -13,7 +13,6 @@ use ledger::journal::Journal;
 use ledger::objects::ObjectInventory;
 use ledger::url_log::UrlLog;
 use projections::Generations;
-use projections::views::MemoryViews;
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use stores::{DynamoViews, SqliteViews};
@@ -164,10 +163,13 @@ impl StoreOptions {
         Ok(UrlLog::new(self.journal().await?, Arc::new(SystemEffects)))
     }
 
-    /// The rows of every generation, read only; without their file, no rows.
-    pub(super) async fn views_if_any(&self) -> anyhow::Result<Arc<dyn Generations>> {
+    /// The rows of every generation, read only; without their file, a new table in `scratch`.
+    pub(super) async fn views_or_new(
+        &self,
+        scratch: &Path,
+    ) -> anyhow::Result<Arc<dyn Generations>> {
         if self.store == StoreKind::Sqlite && !SqliteViews::is_there(self.folder()) {
-            return Ok(Arc::new(MemoryViews::default()));
+            return Ok(Arc::new(SqliteViews::open(scratch, OpenMode::OrCreate)?));
         }
         self.views_as(OpenMode::ReadOnly).await
     }

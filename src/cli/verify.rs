@@ -8,13 +8,11 @@ use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use ledger::service::LedgerService;
 use projections::Positions;
 use projections::audit::{AuditProgress, RowAudit, followed};
 use stores::SqliteJournal;
@@ -184,21 +182,17 @@ impl VerifyCommand {
     async fn files(&self, audit: &RowAudit) -> anyhow::Result<Option<ObjectAudit>> {
         let Some(how) = self.objects else { return Ok(None) };
         let (inventory, bucket) = self.stores.files(self.open()).await?;
-        let (journal, objects) = (audit.journal.clone(), inventory.clone());
-        let tenant = audit.tenant.clone();
+        let RowAudit { journal, effects, tenant, patience, .. } = audit.clone();
         Ok(Some(ObjectAudit {
-            service: LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket),
             tenant,
-            journal: audit.journal.clone(),
-            inventory,
             depth: match how {
                 ObjectDepth::Described => ObjectAuditDepth::Described,
                 ObjectDepth::Deep => ObjectAuditDepth::Deep,
             },
             repair: self.repair,
             accept_missing: self.accept_missing,
-            patience: audit.patience,
-            looked: AtomicU64::new(0),
+            patience,
+            ..ObjectAudit::new(journal, inventory, effects, bucket)
         }))
     }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::against::note_beside;
 use super::durable::PartialFile;
-use super::source::{ExportObserver, ExportSource};
+use super::source::{BrokenHistories, ExportObserver, ExportSource};
 
 /// A skipped history's line.
 #[derive(Serialize)]
@@ -23,32 +23,14 @@ impl ExportSource<'_> {
     /// Writes the heads to `out` and, if there is a signer, the note beside them. Neither may exist
     /// yet. Each gets its name only when it is complete and on disk, the note first: heads that
     /// exist are signed.
+    ///
+    /// Returns the partitions that were left out: their number is in the note, their list in a file
+    /// beside it.
     pub async fn checkpoint(
         &self,
         out: &Path,
         signer: Option<&dyn Signer>,
-        hears: &mut (impl ExportObserver + Send),
-    ) -> anyhow::Result<SortedHeads> {
-        let (rising, _) = self.write_checkpoint(out, signer, false, hears).await?;
-        Ok(rising)
-    }
-
-    /// The same without the assets whose histories do not verify. Their number is in the note,
-    /// their list in a file beside it. Returns their partitions.
-    pub async fn checkpoint_of_the_sound(
-        &self,
-        out: &Path,
-        signer: Option<&dyn Signer>,
-        hears: &mut (impl ExportObserver + Send),
-    ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
-        self.write_checkpoint(out, signer, true, hears).await
-    }
-
-    async fn write_checkpoint(
-        &self,
-        out: &Path,
-        signer: Option<&dyn Signer>,
-        leave_out: bool,
+        broken: BrokenHistories,
         hears: &mut (impl ExportObserver + Send),
     ) -> anyhow::Result<(SortedHeads, Vec<String>)> {
         let (note, list) = (note_beside(out), left_out_beside(out));
@@ -56,11 +38,7 @@ impl ExportSource<'_> {
             ensure!(there.symlink_metadata().is_err(), "{} is there already", there.display());
         }
         let mut whole = PartialFile::create(out)?;
-        let (rising, left_out) = if leave_out {
-            self.sound_heads(&mut whole, hears).await?
-        } else {
-            (self.heads(&mut whole, hears).await?, Vec::new())
-        };
+        let (rising, left_out) = self.heads(&mut whole, broken, hears).await?;
         if !left_out.is_empty() {
             write_left_out(&list, &left_out)?;
         }

@@ -141,17 +141,13 @@ impl Principal {
     /// The holder of a key, who may act for somebody else.
     pub(crate) fn of_key(access: &TenantAccess, key: &GrantedKey, other: Option<&str>) -> Self {
         let other = other.map_or(String::new(), |name| format!(";for={name}"));
+        let actor = Actor::new(&format!("{}{other}", key.actor()));
         Self {
-            actor: Actor::new(&format!("{}{other}", key.actor())),
             subject: key.subject(),
-            tenant: access.tenant.clone(),
             scopes: key.scopes.clone(),
             own_only: key.own_only,
-            limits: access.limits.clone(),
             expires_at: key.ends_at,
-            method: AuthMethod::ApiKey,
-            upload: None,
-            accepted: AcceptedCredentials::Keys,
+            ..Self::in_tenant(access, actor, AuthMethod::ApiKey)
         }
     }
 
@@ -159,16 +155,10 @@ impl Principal {
     pub(crate) fn of_token(access: &TenantAccess, token: &JudgedToken) -> Self {
         let actor = Actor::new(&format!("{}{}", token.subject, token.acting));
         Self {
-            subject: subject(actor.as_str()).to_owned(),
-            actor,
-            tenant: access.tenant.clone(),
             scopes: token.scopes.clone(),
             own_only: token.own_only,
-            limits: access.limits.clone(),
             expires_at: Some(token.expires_at),
-            method: AuthMethod::Jwt,
-            upload: None,
-            accepted: AcceptedCredentials::KeysAndTokens,
+            ..Self::in_tenant(access, actor, AuthMethod::Jwt)
         }
     }
 
@@ -177,16 +167,21 @@ impl Principal {
         let actor = Actor::new(&key.upload_actor(&grant));
         let end = key.ends_at.map_or(grant.expires_at, |end| end.min(grant.expires_at));
         Self {
-            subject: subject(actor.as_str()).to_owned(),
-            actor,
-            tenant: access.tenant.clone(),
             scopes: key.scopes.iter().filter(|scope| *scope == Scope::Write).collect(),
             own_only: true,
-            limits: access.limits.clone(),
             expires_at: Some(end),
-            method: AuthMethod::UploadToken,
             upload: Some(Arc::new(grant)),
-            accepted: AcceptedCredentials::Keys,
+            ..Self::in_tenant(access, actor, AuthMethod::UploadToken)
+        }
+    }
+
+    /// A caller of a tenant, with the tenant's limits, and no scope yet.
+    fn in_tenant(access: &TenantAccess, actor: Actor, method: AuthMethod) -> Self {
+        Self {
+            limits: access.limits.clone(),
+            scopes: Scopes::default(),
+            own_only: true,
+            ..Self::unlimited(actor, access.tenant.clone(), method)
         }
     }
 

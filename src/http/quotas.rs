@@ -117,9 +117,8 @@ impl Quotas {
 
 #[cfg(test)]
 mod tests {
-    use ledger::journal::MemoryJournal;
-    use ledger::testing::TestEffects;
-    use projections::views::MemoryViews;
+    use ledger::testing::{MemoryJournal, TestEffects};
+    use projections::testing::MemoryViews;
 
     use super::*;
 

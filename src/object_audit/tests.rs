@@ -2,8 +2,7 @@
 
 use ledger::asset::Declaration;
 use ledger::id::{AssetId, Tenant};
-use ledger::journal::MemoryJournal;
-use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::testing::{MemoryBucket, MemoryJournal, TestEffects};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -22,15 +21,15 @@ fn service(journal: &Arc<MemoryJournal>, bucket: &Arc<MemoryBucket>, seed: u64) 
 fn world() -> World {
     let (journal, bucket) = (Arc::<MemoryJournal>::default(), Arc::<MemoryBucket>::default());
     let files = ObjectAudit {
-        journal: journal.clone(),
-        inventory: bucket.clone(),
         service: service(&journal, &bucket, 1),
-        tenant: None,
         depth: ObjectAuditDepth::Deep,
-        repair: false,
-        accept_missing: false,
         patience: Duration::from_secs(5),
-        looked: AtomicU64::new(0),
+        ..ObjectAudit::new(
+            journal.clone(),
+            bucket.clone(),
+            Arc::new(TestEffects::seeded(1)),
+            "files",
+        )
     };
     World { files, bucket, journal }
 }

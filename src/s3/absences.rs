@@ -74,7 +74,7 @@ mod tests {
         let file = dir.path().join("objects.sqlite");
         conformance(async || {
             let db = Database::open(&file, &SCHEMA, OpenMode::OrCreate).unwrap();
-            SqliteAbsences { db: Arc::new(db) }
+            Arc::new(SqliteAbsences { db: Arc::new(db) })
         })
         .await;
     }

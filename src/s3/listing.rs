@@ -1,7 +1,5 @@
 //! `ListObjectVersions`: every version and delete marker, by key and then newest first.
 
-use std::fmt::Write;
-
 use s3s::dto::{
     DeleteMarkerEntry, ETag, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
     ObjectVersion, ObjectVersionStorageClass,
@@ -12,6 +10,7 @@ use super::refusal::failed;
 use super::rows::{Version, VersionCursor};
 use super::store::ObjectStore;
 use super::view::{signed, stamp};
+use crate::percent;
 
 /// Versions in one page, as in S3.
 const MOST: usize = 1_000;
@@ -70,7 +69,8 @@ fn shown(
     more: bool,
 ) -> ListObjectVersionsOutput {
     let url = input.encoding_type.as_ref().is_some_and(|e| e.as_str() == EncodingType::URL);
-    let write = |text: String| if url { encode(&text) } else { text };
+    // For keys that XML cannot represent.
+    let write = |text: String| if url { percent::path(&text) } else { text };
     let last = found.last().filter(|_| more).map(|(v, _)| (v.key.clone(), place(v)));
     let (next_key, next_version) = last.unzip();
     let (versions, markers): (Vec<_>, Vec<_>) =
@@ -113,17 +113,4 @@ fn deletion(version: Version, latest: bool, write: impl Fn(String) -> String) ->
         last_modified: Some(stamp(version.at)),
         ..DeleteMarkerEntry::default()
     }
-}
-
-/// `encoding-type=url`, for keys that XML cannot represent.
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}"); // writing to a string does not fail
-        }
-    }
-    encoded
 }

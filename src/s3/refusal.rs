@@ -1,6 +1,6 @@
 //! Error answers, with S3's messages and headers.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use ledger::error::{StoreError, StoreErrorKind, chain};
 use s3s::{Body, HttpResponse, S3Error, S3ErrorCode as Code, s3_error};
 
@@ -21,56 +21,43 @@ pub(super) fn failed(error: &StoreError) -> S3Error {
 
 /// A key whose current version is a delete marker: not found, with S3's header for the marker.
 pub(super) fn hidden(version_id: &str) -> S3Error {
-    marked(Code::NoSuchKey, version_id)
+    with_headers(Code::NoSuchKey, of_marker(version_id))
 }
 
 /// A delete marker requested by its id: it has no bytes.
 pub(super) fn marker(version_id: &str) -> S3Error {
-    let mut error = marked(Code::MethodNotAllowed, version_id);
-    if let Some(headers) = error.headers() {
-        let mut headers = headers.clone();
-        headers.insert(header::ALLOW, HeaderValue::from_static("DELETE"));
-        error.set_headers(headers);
-    }
-    error
+    let allowed = (header::ALLOW, HeaderValue::from_static("DELETE"));
+    with_headers(Code::MethodNotAllowed, of_marker(version_id).chain([allowed]))
 }
 
 /// A range that starts after the last byte.
 pub(super) fn beyond(size: u64) -> S3Error {
-    let mut error = S3Error::new(Code::InvalidRange);
-    let mut headers = xml();
-    if let Ok(all) = HeaderValue::from_str(&format!("bytes */{size}")) {
-        headers.insert(header::CONTENT_RANGE, all);
-    }
-    error.set_headers(headers);
-    error
+    let all = HeaderValue::from_str(&format!("bytes */{size}"));
+    with_headers(Code::InvalidRange, all.ok().map(|all| (header::CONTENT_RANGE, all)))
 }
 
 /// A POST to a key.
 pub(super) fn posted() -> S3Error {
-    let mut error = S3Error::new(Code::MethodNotAllowed);
-    let mut headers = xml();
-    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, PUT, DELETE"));
-    error.set_headers(headers);
-    error
+    let allowed = HeaderValue::from_static("GET, HEAD, PUT, DELETE");
+    with_headers(Code::MethodNotAllowed, [(header::ALLOW, allowed)])
 }
 
-/// The headers that s3s allows to replace its own.
-fn xml() -> HeaderMap {
+/// An error with these headers. They replace those of s3s, which has only the media type.
+fn with_headers(
+    code: Code,
+    headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+) -> S3Error {
     let xml = HeaderValue::from_static("application/xml");
-    HeaderMap::from_iter([(header::CONTENT_TYPE, xml)])
+    let mut error = S3Error::new(code);
+    error.set_headers([(header::CONTENT_TYPE, xml)].into_iter().chain(headers).collect());
+    error
 }
 
-fn marked(code: Code, version_id: &str) -> S3Error {
-    let mut headers = xml();
-    headers
-        .insert(HeaderName::from_static("x-amz-delete-marker"), HeaderValue::from_static("true"));
-    if let Ok(id) = HeaderValue::from_str(version_id) {
-        headers.insert(HeaderName::from_static("x-amz-version-id"), id);
-    }
-    let mut error = S3Error::new(code);
-    error.set_headers(headers);
-    error
+fn of_marker(version_id: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let marker = (HeaderName::from_static("x-amz-delete-marker"), HeaderValue::from_static("true"));
+    let id = HeaderValue::from_str(version_id).ok();
+    let id = id.map(|id| (HeaderName::from_static("x-amz-version-id"), id));
+    [marker].into_iter().chain(id)
 }
 
 /// An error of s3s in S3's form: always with a message, the resource and the request, and for an

@@ -4,7 +4,6 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -13,7 +12,6 @@ use chrono::SecondsFormat;
 use ledger::audit::Finding;
 use ledger::journal::{Arrivals, Journal};
 use ledger::objects::ObjectInventory;
-use ledger::service::LedgerService;
 use ledger::signer::Signer;
 use ledger::{Effects, StoreError};
 use projections::audit::{Findings, RowAudit, followed};
@@ -22,8 +20,8 @@ use projections::{Generations, Positions};
 use super::schedule::{JobFindings, Schedule, ScheduledJob};
 use super::throttle::{PacedScan, ReadPace};
 use super::verified::verified;
-use crate::export::{ExportObserver, ExportSource};
-use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
+use crate::export::{BrokenHistories, ExportObserver, ExportSource};
+use crate::object_audit::ObjectAudit;
 
 /// How long a late row or notification may make no progress before it is a finding.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -131,18 +129,8 @@ impl VerifyJob {
 
     fn files(&self) -> ObjectAudit {
         let RowAudit { journal, tenant, effects, patience, .. } = self.audit.clone();
-        let objects = self.inventory.clone();
-        ObjectAudit {
-            service: LedgerService::new(journal.clone(), objects, effects, self.bucket),
-            tenant,
-            journal,
-            inventory: self.inventory.clone(),
-            depth: ObjectAuditDepth::Described,
-            repair: false,
-            accept_missing: false,
-            patience,
-            looked: AtomicU64::new(0),
-        }
+        let files = ObjectAudit::new(journal, self.inventory.clone(), effects, self.bucket);
+        ObjectAudit { tenant, patience, ..files }
     }
 }
 
@@ -183,7 +171,8 @@ impl ScheduledJob for CheckpointJob {
         let out = self.out.join(format!("{at}.heads"));
         let source = ExportSource { journal: &*self.journal, tenant: None };
         let mut log = FindingsLog::default();
-        let rising = source.checkpoint(&out, self.signer.as_deref(), &mut log).await?;
+        let (signer, broken) = (self.signer.as_deref(), BrokenHistories::Refuse);
+        let (rising, _) = source.checkpoint(&out, signer, broken, &mut log).await?;
         let (file, root) = (out.display(), rising.root());
         let (assets, streams) = (rising.count() - rising.streams(), rising.streams());
         tracing::info!(%file, assets, streams, %root, "wrote a checkpoint");

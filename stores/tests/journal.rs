@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use engine::{Engine, Tables};
 use ledger::absences::MemoryAbsences;
-use ledger::journal::MemoryJournal;
 use ledger::key_uses::MemoryKeyUses;
 use ledger::reservations::MemoryReservations;
 use ledger::testing::journal::{
     arrivals_conformance, conformance, links_conformance, scan_conformance,
 };
 use ledger::testing::neighbours::beside;
-use ledger::testing::{Faults, Faulty, absences, key_uses, reservations};
+use ledger::testing::{Faults, Faulty, MemoryJournal, absences, key_uses, reservations};
 use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use tempfile::TempDir;

@@ -10,12 +10,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Tables};
 use ledger::asset::Event;
 use ledger::id::Key;
-use ledger::journal::MemoryJournal;
-use ledger::testing::{Faulty, InjectedFault, absences, reservations};
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal, absences, reservations};
 use projections::position::Positions;
 use projections::runner::ProjectionHint;
-use projections::testing::{self, Clock, Neighbours, Story};
-use projections::views::MemoryViews;
+use projections::testing::{self, Clock, MemoryViews, Neighbours, Story};
 use projections::{Generations, Runner, Views};
 use stores::sqlite::OpenMode;
 use stores::{DynamoViews, SqliteViews};
@@ -197,7 +195,7 @@ async fn an_asset_whose_row_is_of_another_event_is_parked_and_its_row_stays() {
 async fn dynamodb_notes_what_is_missing() {
     let tables = Engine::new().tables().await;
     for tables in [tables, engine::endpoint_or_engine().await] {
-        absences::conformance(async || dynamo(tables.clone(), 8)).await;
+        absences::conformance(async || Arc::new(dynamo(tables.clone(), 8))).await;
     }
 }
 
@@ -205,16 +203,16 @@ async fn dynamodb_notes_what_is_missing() {
 async fn dynamodb_keeps_reservations() {
     let tables = Engine::new().tables().await;
     for tables in [tables, engine::endpoint_or_engine().await] {
-        reservations::conformance(async || dynamo(tables.clone(), 8)).await;
+        reservations::conformance(async || Arc::new(dynamo(tables.clone(), 8))).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dynamodb_keeps_the_last_uses_of_keys() {
     let tables = Engine::new().tables().await;
-    ledger::testing::key_uses::conformance(async || dynamo(tables.clone(), 8)).await;
+    ledger::testing::key_uses::conformance(async || Arc::new(dynamo(tables.clone(), 8))).await;
     let given = engine::endpoint_or_engine().await;
-    ledger::testing::key_uses::conformance(async || dynamo(given.clone(), 8)).await;
+    ledger::testing::key_uses::conformance(async || Arc::new(dynamo(given.clone(), 8))).await;
 }
 
 fn dynamo(tables: Tables, shards: u8) -> DynamoViews {

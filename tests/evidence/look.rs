@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use asset_ledger::export::{CheckpointHeads, ExportSource};
+use asset_ledger::export::{BrokenHistories, CheckpointHeads, ExportSource};
 use asset_ledger::object_audit::{ObjectAudit, ObjectAuditDepth};
 use asset_ledger::s3::LocalBucket;
 use asset_ledger::system::SystemEffects;
@@ -15,7 +14,6 @@ use ledger::audit::{Finding, FindingKind};
 use ledger::chain::Hash;
 use ledger::id::{AssetId, Key};
 use ledger::journal::Journal;
-use ledger::service::LedgerService;
 use projections::Positions;
 use projections::audit::{RowAudit, followed};
 use stores::SqliteJournal;
@@ -129,15 +127,9 @@ pub(crate) async fn look(day: &Day, repair: bool) -> anyhow::Result<Named> {
         segments: 1,
     };
     let files = ObjectAudit {
-        service: LedgerService::new(journal.clone(), inventory.clone(), effects, "assets"),
-        tenant: None,
-        journal: journal.clone(),
-        inventory,
         depth: ObjectAuditDepth::Deep,
         repair,
-        accept_missing: false,
-        patience,
-        looked: AtomicU64::new(0),
+        ..ObjectAudit::new(journal.clone(), inventory, effects, "assets")
     };
     let (findings, mut heard) = mpsc::channel(64);
     let looking = async move {
@@ -159,7 +151,7 @@ pub(crate) async fn checkpoint(day: &mut Day) -> anyhow::Result<PathBuf> {
     let out = day.fresh("heads");
     let journal = SqliteJournal::open(&day.data, OpenMode::ReadOnly).await?;
     let source = ExportSource { journal: &journal, tenant: None };
-    source.checkpoint_of_the_sound(&out, None, &mut Deaf).await?;
+    source.checkpoint(&out, None, BrokenHistories::LeaveOut, &mut Deaf).await?;
     Ok(out)
 }
 

@@ -17,7 +17,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::BehaviorVersion;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumAlgorithm as A;
+use aws_sdk_s3::types::{ChecksumAlgorithm as A, EncodingType};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -321,6 +321,10 @@ async fn a_delete_marker_hides_and_is_named() {
     assert_eq!(headers.get("x-amz-version-id"), Some(marker.as_str()));
     let named = get().version_id(&marker).send().await.unwrap_err();
     assert_eq!(named.code(), Some("MethodNotAllowed"));
+    let headers = named.raw_response().unwrap().headers();
+    assert_eq!(headers.get("x-amz-delete-marker"), Some("true"));
+    assert_eq!(headers.get("x-amz-version-id"), Some(marker.as_str()));
+    assert_eq!(headers.get("allow"), Some("DELETE"));
     assert!(!objects.exists(&key, &marker).await.unwrap());
     assert_eq!(objects.versions(&key).await.unwrap().len(), 2);
 
@@ -515,6 +519,20 @@ async fn versions_are_listed_page_by_page_even_while_they_go() {
     let expected = [("b", false), ("b marker", true), ("b", false), ("b", false), ("ba", true)];
     assert_eq!(seen, expected.map(|(name, latest)| (name.to_owned(), latest)));
     assert_eq!(world.versions().await, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn a_listing_is_encoded_for_who_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::start(dir.path()).await;
+    let (sdk, name) = (world.sdk(), "a/b c+%~é");
+    let put = sdk.put_object().bucket(BUCKET).key(name).body(ByteStream::from_static(b"1"));
+    put.send().await.unwrap();
+    let list = || sdk.list_object_versions().bucket(BUCKET);
+    let plain = list().send().await.unwrap();
+    assert_eq!(plain.versions()[0].key(), Some(name));
+    let encoded = list().encoding_type(EncodingType::Url).send().await.unwrap();
+    assert_eq!(encoded.versions()[0].key(), Some("a/b%20c%2B%25~%C3%A9"));
 }
 
 #[tokio::test]

@@ -96,7 +96,9 @@ async fn nothing_is_posted_to_a_key() {
     let (world, key) = (World::start(dir.path()).await, key());
     let signed = world.upload_url(&key, &Declaration::plain()).await;
     let client = reqwest::Client::new();
-    let told = refusal(client.post(&signed.url).body("x").send().await.unwrap()).await;
+    let posted = client.post(&signed.url).body("x").send().await.unwrap();
+    assert_eq!(posted.headers()["allow"], "GET, HEAD, PUT, DELETE");
+    let told = refusal(posted).await;
     let text = "MethodNotAllowed The specified method is not allowed against this resource.";
     assert_eq!(told, (405, text.to_owned()));
     let parts = format!("{}&uploads", signed.url);

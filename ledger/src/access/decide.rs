@@ -38,15 +38,53 @@ pub enum AccessCommand {
     RevokeKey(KeyId, Option<Reason>),
 }
 
-/// A key to be created.
-#[derive(Debug, Clone)]
-pub struct NewKey {
+/// What is stored of the text of a key.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredKey {
     /// Its id.
     pub id: KeyId,
     /// The SHA-256 of the whole key.
     pub secret_hash: Hash,
     /// The key that its upload tokens are verified with.
     pub upload_public_key: UploadPublicKey,
+}
+
+impl StoredKey {
+    fn created(
+        self,
+        name: String,
+        scopes: Scopes,
+        own_only: bool,
+        expires_at: Option<DateTime<Utc>>,
+        replaces: Option<Replacement>,
+    ) -> AccessEvent {
+        let Self { id, secret_hash, upload_public_key } = self;
+        let upload_public_key = Some(upload_public_key);
+        AccessEvent::KeyCreated(KeyCreated {
+            id,
+            name,
+            scopes,
+            own_only,
+            expires_at,
+            secret_hash,
+            upload_public_key,
+            replaces,
+        })
+    }
+}
+
+/// A key to be created.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// The key.
+    pub key: StoredKey,
+    /// What was asked for.
+    pub asked: KeyRequest,
+}
+
+/// A request for a new key.
+#[derive(Debug, Clone)]
+pub struct KeyRequest {
     /// Its name.
     pub name: KeyName,
     /// Its scopes.
@@ -64,12 +102,8 @@ pub struct Rotation {
     pub replaced: KeyId,
     /// How long the replaced key is still accepted, at most.
     pub grace: TimeDelta,
-    /// The id of the replacement.
-    pub id: KeyId,
-    /// The SHA-256 of the whole replacement.
-    pub secret_hash: Hash,
-    /// The key that the replacement's upload tokens are verified with.
-    pub upload_public_key: UploadPublicKey,
+    /// The replacement.
+    pub key: StoredKey,
     /// The end of the replacement.
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -164,8 +198,7 @@ fn create(
     new: &NewKey,
     now: DateTime<Utc>,
 ) -> Result<AccessEvent, AccessRejection> {
-    let NewKey { id, secret_hash, upload_public_key, name, scopes, own_only, expires_at } =
-        new.clone();
+    let NewKey { key, asked: KeyRequest { name, scopes, own_only, expires_at } } = new.clone();
     if scopes.is_empty() {
         return Err(InvalidField::new("scopes", "must have one scope at least").into());
     }
@@ -173,18 +206,7 @@ fn create(
         return Err(AccessRejection::Newer("the key would have scopes"));
     }
     allow_one_more(access, expires_at, now)?;
-    let (name, replaces) = (name.as_str().to_owned(), None);
-    let created = KeyCreated {
-        id,
-        name,
-        scopes,
-        own_only,
-        expires_at,
-        secret_hash,
-        upload_public_key: Some(upload_public_key),
-        replaces,
-    };
-    Ok(AccessEvent::KeyCreated(created))
+    Ok(key.created(name.as_str().to_owned(), scopes, own_only, expires_at, None))
 }
 
 fn rotate(
@@ -192,7 +214,7 @@ fn rotate(
     rotation: &Rotation,
     now: DateTime<Utc>,
 ) -> Result<AccessEvent, AccessRejection> {
-    let Rotation { replaced, grace, id, secret_hash, upload_public_key, expires_at } = *rotation;
+    let Rotation { replaced, grace, key, expires_at } = *rotation;
     let old = find(access, replaced)?;
     if !old.is_live(now) || old.replaced_by.is_some() {
         return Err(AccessRejection::KeyEnded(replaced));
@@ -208,17 +230,7 @@ fn rotate(
     let ends_at = old.ends_at.map_or(now + grace, |end| end.min(now + grace));
     let replaces = Some(Replacement { id: replaced, ends_at });
     let (name, scopes, own_only) = (old.name.clone(), old.scopes.clone(), old.own_only);
-    let created = KeyCreated {
-        id,
-        name,
-        scopes,
-        own_only,
-        expires_at,
-        secret_hash,
-        upload_public_key: Some(upload_public_key),
-        replaces,
-    };
-    Ok(AccessEvent::KeyCreated(created))
+    Ok(key.created(name, scopes, own_only, expires_at, replaces))
 }
 
 fn revoke(

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use super::api_key::{ApiKey, KeyId};
 use super::cache::{AccessCache, Known};
-use super::decide::{AccessCommand, AccessRejection, NewKey, Rotation, decide};
-use super::event::{AccessEvent, KeyName};
+use super::decide::{
+    AccessCommand, AccessRejection, KeyRequest, NewKey, Rotation, StoredKey, decide,
+};
+use super::event::AccessEvent;
 use super::history::AccessHistory;
 use super::noted_uses::NotedUses;
-use super::scope::Scopes;
 use super::state::{GrantedKey, TenantAccess};
-use super::upload_key::UploadPublicKey;
 use super::upload_token::UploadToken;
 use crate::asset::Reason;
 use crate::chain::Hash;
@@ -45,19 +45,6 @@ pub enum AccessRefusal {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// A request for a new key.
-#[derive(Debug, Clone)]
-pub struct KeyRequest {
-    /// Its name.
-    pub name: KeyName,
-    /// Its scopes.
-    pub scopes: Scopes,
-    /// Whether it reaches only the assets that its lineage creates.
-    pub own_only: bool,
-    /// Its end.
-    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// A command on a tenant's access that was executed: now, or before under the same idempotency key.
@@ -189,25 +176,14 @@ impl AccessService {
         request: KeyRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
-        let KeyRequest { name, scopes, own_only, expires_at } = request;
         let repeatable = key.map(|key| {
+            let KeyRequest { name, scopes, own_only, expires_at } = &request;
             let (scopes, own_only) = (scopes.to_string(), own_only.to_string());
-            let parts = ["key_create", name.as_str(), &scopes, &own_only, &end(expires_at)];
+            let parts = ["key_create", name.as_str(), &scopes, &own_only, &end(*expires_at)];
             key.command(&caller.tenant, &parts)
         });
-        self.grant(caller, repeatable.as_ref(), |key| {
-            let (id, secret_hash, upload_public_key) = parts(key);
-            AccessCommand::CreateKey(NewKey {
-                id,
-                secret_hash,
-                upload_public_key,
-                name,
-                scopes,
-                own_only,
-                expires_at,
-            })
-        })
-        .await
+        let create = |key| AccessCommand::CreateKey(NewKey { key, asked: request });
+        self.grant(caller, repeatable.as_ref(), create).await
     }
 
     /// Replaces a key by one with the same name and rights. The replaced key ends after `grace`, or
@@ -228,18 +204,8 @@ impl AccessService {
             let parts = ["key_rotate", &replaced, &grace, &end(expires_at)];
             key.command(&caller.tenant, &parts)
         });
-        self.grant(caller, repeatable.as_ref(), |key| {
-            let (id, secret_hash, upload_public_key) = parts(key);
-            AccessCommand::RotateKey(Rotation {
-                replaced,
-                grace,
-                id,
-                secret_hash,
-                upload_public_key,
-                expires_at,
-            })
-        })
-        .await
+        let rotate = |key| AccessCommand::RotateKey(Rotation { replaced, grace, key, expires_at });
+        self.grant(caller, repeatable.as_ref(), rotate).await
     }
 
     /// Ends a key now, once for each idempotency key.
@@ -262,11 +228,11 @@ impl AccessService {
         &self,
         caller: &Caller,
         repeatable: Option<&RepeatableCommand>,
-        command: impl FnOnce(&ApiKey) -> AccessCommand,
+        command: impl FnOnce(StoredKey) -> AccessCommand,
     ) -> Result<(ApiKey, GrantedKey), AccessRefusal> {
         let id = KeyId::new(u64::try_from(self.effects.random() >> 64).unwrap_or_default());
         let key = ApiKey::new(caller.tenant.clone(), id, &*self.effects);
-        let done = self.execute_once(caller, &command(&key), repeatable).await?;
+        let done = self.execute_once(caller, &command(stored(&key)), repeatable).await?;
         if let Some(AccessEvent::KeyCreated(created)) = &done.event
             && created.id != id
         {
@@ -364,8 +330,9 @@ impl AccessService {
 }
 
 /// What is stored of a key.
-fn parts(key: &ApiKey) -> (KeyId, Hash, UploadPublicKey) {
-    (key.id, key.hash(), key.upload_public_key())
+fn stored(key: &ApiKey) -> StoredKey {
+    let (secret_hash, upload_public_key) = (key.hash(), key.upload_public_key());
+    StoredKey { id: key.id, secret_hash, upload_public_key }
 }
 
 /// The end of a key in the fingerprint of a request.

@@ -20,10 +20,10 @@ use crate::effects::Effects;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::id::{AccessStream, PartitionKey, Tenant};
 use crate::journal::scan::Chain;
-use crate::journal::{Appended, Journal, JournalDecorator, MemoryJournal};
+use crate::journal::{Appended, Journal, JournalDecorator};
 use crate::record::{AccessRecord, CanonicalLine, Cause, CommandId, EventSource, StoredLine};
 use crate::service::Caller;
-use crate::testing::{Chance, Faults, Faulty, TestEffects};
+use crate::testing::{Chance, Faults, Faulty, MemoryJournal, TestEffects};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/access");
 
@@ -67,14 +67,14 @@ fn upload_public_key() -> UploadPublicKey {
 fn new(number: u64) -> NewKey {
     let KeyCreated { id, name, scopes, own_only, expires_at, secret_hash, .. } = key(number, None);
     let name = KeyName::new(name).unwrap();
-    let upload_public_key = upload_public_key();
-    NewKey { id, secret_hash, upload_public_key, name, scopes, own_only, expires_at }
+    let key = StoredKey { id, secret_hash, upload_public_key: upload_public_key() };
+    NewKey { key, asked: KeyRequest { name, scopes, own_only, expires_at } }
 }
 
 fn rotation(replaced: u64, grace: i64) -> Rotation {
-    let NewKey { id, secret_hash, upload_public_key, expires_at, .. } = new(90);
+    let NewKey { key, asked: KeyRequest { expires_at, .. } } = new(90);
     let (replaced, grace) = (KeyId::new(replaced), TimeDelta::seconds(grace));
-    Rotation { replaced, grace, id, secret_hash, upload_public_key, expires_at }
+    Rotation { replaced, grace, key, expires_at }
 }
 
 fn revoked(number: u64) -> AccessEvent {
@@ -164,12 +164,17 @@ fn limits_are_replaced_whole_and_those_of_a_newer_program_are_kept() {
 fn a_key_has_scopes_and_an_end_to_come() {
     let there = given(&[AccessEvent::TenantCreated]);
     assert_eq!(there(AccessCommand::CreateKey(new(1))), Ok(Some(created(1))));
-    let with = |scopes: &[Scope]| NewKey { scopes: scopes.iter().copied().collect(), ..new(1) };
+    let with = |scopes: &[Scope]| {
+        let mut new = new(1);
+        new.asked.scopes = scopes.iter().copied().collect();
+        new
+    };
     assert_eq!(field(there(AccessCommand::CreateKey(with(&[])))), "scopes");
     let newer = there(AccessCommand::CreateKey(with(&[Scope::Read, Scope::Unknown])));
     assert!(matches!(newer, Err(AccessRejection::Newer(_))), "{newer:?}");
     for end in [at(100), at(99), crate::time::END] {
-        let new = NewKey { expires_at: Some(end), ..new(1) };
+        let mut new = new(1);
+        new.asked.expires_at = Some(end);
         assert_eq!(field(there(AccessCommand::CreateKey(new))), "expires_at");
     }
     let mut events: Vec<_> = (1..=100).map(created).collect();
@@ -217,7 +222,11 @@ fn a_replacement_has_the_same_scopes_and_ends_the_old_key() {
 
 #[test]
 fn a_caller_of_its_own_assets_gives_out_no_key_that_reaches_more() {
-    let own = |number| NewKey { own_only: true, ..new(number) };
+    let own = |number| {
+        let mut new = new(number);
+        new.asked.own_only = true;
+        new
+    };
     let owning = AccessEvent::KeyCreated(KeyCreated { own_only: true, ..key(2, None) });
     let access = folded(&[AccessEvent::TenantCreated, created(1), owning]).unwrap();
     let by = |own_only, command| decide(Some(&access), &command, own_only, at(100));

@@ -1,4 +1,4 @@
-//! The stored forms of events: the fields under `data`, one module per form.
+//! The stored forms of events: the fields under `data`, one module per form that has any.
 //!
 //! `type` and `schema` name a form for ever: its fields and their values never change. A change of
 //! the written form is a new form with the next number. Every form is read as today's event. Only
@@ -6,28 +6,22 @@
 
 pub(super) mod access;
 mod created_v1;
-mod purge_requested_v1;
-mod purged_v1;
 mod received_v1;
-mod restored_v1;
 mod soft_deleted_v1;
 mod stored_time;
 #[cfg(test)]
 mod tests;
-mod uploaded_v1;
 pub(super) mod urls;
+mod without_data;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
 use self::created_v1::CreatedV1;
-use self::purge_requested_v1::PurgeRequestedV1;
-use self::purged_v1::PurgedV1;
 use self::received_v1::ReceivedV1;
-use self::restored_v1::RestoredV1;
 use self::soft_deleted_v1::SoftDeletedV1;
-use self::uploaded_v1::UploadedV1;
+use self::without_data::{PurgeRequestedV1, PurgedV1, RestoredV1, UploadedV1};
 use crate::asset::{Event, InvalidField};
 
 /// Every readable form.

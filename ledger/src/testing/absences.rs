@@ -1,6 +1,8 @@
 //! The contract of [`Absences`], for every adapter.
 #![allow(clippy::unwrap_used, reason = "a suite that cannot set itself up has failed")]
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::absences::{Absence, Absences, NOTE_TTL};
@@ -23,7 +25,7 @@ const TENANTS: [&str; 3] = ["a", "a-b", "aa"];
 ///
 /// # Panics
 /// If the notes violate the contract.
-pub async fn conformance<A: Absences>(open: impl AsyncFn() -> A) {
+pub async fn conformance<A: Absences>(open: impl AsyncFn() -> Arc<A>) {
     // An asset, the version of its object, and its own; when it is missed, and since when.
     let missed = async |(asset, object, version): (u128, &str, u64), minutes, since, why: &str| {
         for tenant in TENANTS {

@@ -22,7 +22,7 @@ fn tenant(name: &str) -> Tenant {
 ///
 /// # Panics
 /// If the uses violate the contract.
-pub async fn conformance<U: KeyUses + 'static>(open: impl AsyncFn() -> U) {
+pub async fn conformance<U: KeyUses + 'static>(open: impl AsyncFn() -> Arc<U>) {
     let last = async |name: &str| open().await.last_uses(&tenant(name)).await.unwrap();
     let note = async |name: &str, key: u64, on| {
         open().await.note(&tenant(name), KeyId::new(key), day(on)).await.unwrap();
@@ -42,7 +42,7 @@ pub async fn conformance<U: KeyUses + 'static>(open: impl AsyncFn() -> U) {
     let expected = LastUses::from([(KeyId::new(1), day(3)), (KeyId::new(u64::MAX), day(0))]);
     assert_eq!(last("a").await, expected);
 
-    let shared = Arc::new(open().await);
+    let shared = open().await;
     let mut racing = JoinSet::new();
     for nth in 0..64 {
         let shared = shared.clone();

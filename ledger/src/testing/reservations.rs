@@ -28,7 +28,7 @@ const TENANTS: [&str; 3] = ["a", "a-b", "aa"];
 ///
 /// # Panics
 /// If the reservations violate the contract.
-pub async fn conformance<R: Reservations + 'static>(open: impl AsyncFn() -> R) {
+pub async fn conformance<R: Reservations + 'static>(open: impl AsyncFn() -> Arc<R>) {
     // Each names an asset, a key and a request; who asks for the first gets the second.
     let reserve =
         async |asked: (u128, &str, &str), minutes, held: (u128, &str, &str), why: &str| {
@@ -52,7 +52,7 @@ pub async fn conformance<R: Reservations + 'static>(open: impl AsyncFn() -> R) {
     reserve(first, week + 1, next, "the next one holds").await;
     reserve(next, 2 * week - 1, next, "for as long").await;
 
-    let shared = Arc::new(open().await);
+    let shared = open().await;
     let mut racing = JoinSet::new();
     for nth in 0..64 * TENANTS.len() {
         let (shared, tenant) = (shared.clone(), TENANTS[nth % TENANTS.len()]);

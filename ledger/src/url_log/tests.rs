@@ -9,12 +9,12 @@ use super::*;
 use crate::audit::inspect_with;
 use crate::effects::Effects;
 use crate::id::{AssetId, PartitionKey, StreamKey, Tenant};
+use crate::journal::Journal;
 use crate::journal::scan::Chain;
-use crate::journal::{Journal, MemoryJournal};
 use crate::record::{CanonicalLine, EventSource, StoredLine, UrlRecord};
 use crate::service::Caller;
 use crate::testing::streams::altered;
-use crate::testing::{Faults, Faulty, TestEffects};
+use crate::testing::{Faults, Faulty, MemoryJournal, TestEffects};
 
 const SAMPLE: &str = include_str!("../../../migrations/urls/url_granted.v1.json");
 

@@ -41,7 +41,7 @@ pub async fn followed(
 #[cfg(test)]
 mod tests {
     use ledger::chain::Hash;
-    use ledger::journal::MemoryJournal;
+    use ledger::testing::MemoryJournal;
 
     use super::*;
     use crate::testing::Story;

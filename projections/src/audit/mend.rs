@@ -273,11 +273,11 @@ fn altered(key: &Key, mended: &Mended) -> String {
 mod tests {
     use ledger::asset::Asset;
     use ledger::chain::Hash;
-    use ledger::journal::MemoryJournal;
+    use ledger::testing::MemoryJournal;
 
     use super::*;
-    use crate::testing::{Clock, Story};
-    use crate::views::{MemoryViews, Views};
+    use crate::testing::{Clock, MemoryViews, Story};
+    use crate::views::Views;
 
     /// Repairs a row beside the first `events` of a story; returns the result and the row.
     async fn mended(events: usize, row: Option<Asset>) -> (Mended, Option<Asset>) {

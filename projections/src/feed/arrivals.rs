@@ -130,8 +130,9 @@ impl ArrivalCursor {
 
 #[cfg(test)]
 mod tests {
-    use ledger::journal::{Journal, MemoryJournal};
+    use ledger::journal::Journal;
     use ledger::record::StoredLine;
+    use ledger::testing::MemoryJournal;
 
     use super::*;
     use crate::testing::Story;

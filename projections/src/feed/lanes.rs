@@ -4,7 +4,6 @@
 //! All references of an asset are in one lane, chosen by its id, so lanes keep the order of an
 //! asset's events. There are several lanes to spread the load over partitions.
 
-mod memory;
 mod reference;
 
 use std::fmt;
@@ -13,7 +12,6 @@ use async_trait::async_trait;
 use ledger::StoreError;
 use ledger::id::{Key, Tenant};
 
-pub use memory::MemoryLanes;
 pub(super) use reference::{Reference, ReferenceError, lines, read, write};
 
 /// Lanes of a tenant. A lane takes about a hundred entries a second, of all writers together, and

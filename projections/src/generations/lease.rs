@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::generations::{Generation, LIST_LEASE, ReplayProgress};
     use crate::rows::Rows;
-    use crate::views::MemoryViews;
+    use crate::testing::MemoryViews;
 
     /// A table that counts the reads of its list.
     #[derive(Default)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use ledger::asset::{Asset, AssetStatus};
 use ledger::error::StoreErrorKind;
 use ledger::id::Tenant;
-use ledger::journal::{Journal, MemoryJournal};
-use ledger::testing::{Faulty, InjectedFault};
+use ledger::journal::Journal;
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 
 use crate::reader::Reader;
-use crate::testing::Story;
-use crate::views::{ListQuery, MemoryViews, Views};
+use crate::testing::{MemoryViews, Story};
+use crate::views::{ListQuery, Views};
 
 struct World {
     journal: Arc<MemoryJournal>,

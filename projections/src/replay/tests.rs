@@ -5,18 +5,18 @@ use std::sync::Mutex;
 use ledger::chain::Hash;
 use ledger::error::StoreErrorKind;
 use ledger::journal::scan::{ScanPosition, Scanned, Segment};
-use ledger::journal::{JournalDecorator, MemoryJournal, Scan};
+use ledger::journal::{JournalDecorator, Scan};
 use ledger::record::StoredLine;
-use ledger::testing::{Faulty, InjectedFault};
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 use tokio::sync::watch;
 
 use super::Difference as D;
 use super::*;
 use crate::generations::GenerationList;
 use crate::runner::{ProjectionHint, Runner};
-use crate::testing::{Clock, Story};
+use crate::testing::{Clock, MemoryViews, Story};
 use crate::totals::{Totals, Usage};
-use crate::views::{ListQuery, MemoryViews, PutOutcome, Views};
+use crate::views::{ListQuery, PutOutcome, Views};
 
 struct World {
     journal: Arc<MemoryJournal>,

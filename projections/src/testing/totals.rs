@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use ledger::id::Tenant;
-use ledger::journal::MemoryJournal;
+use ledger::testing::MemoryJournal;
 
 use super::neighbours::is_of_the_suite;
 use super::{Clock, Story, settle};

@@ -128,14 +128,13 @@ async fn stored(rows: &dyn Rows, tenant: &Tenant) -> Result<Option<Totals>, Stor
 mod tests {
     use chrono::TimeDelta;
     use futures::future::join_all;
-    use ledger::journal::MemoryJournal;
-    use ledger::testing::Faulty;
+    use ledger::testing::{Faulty, MemoryJournal};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::testing::{Clock, Story};
+    use crate::testing::{Clock, MemoryViews, Story};
     use crate::totals::Usage;
-    use crate::views::{MemoryViews, Views};
+    use crate::views::Views;
 
     const AGE: Duration = Duration::from_secs(10);
 

@@ -29,10 +29,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use ledger::journal::MemoryJournal;
-use ledger::testing::MemoryBucket;
-use projections::feed::{Lanes, MemoryLanes};
-use projections::views::MemoryViews;
+use ledger::testing::{MemoryBucket, MemoryJournal};
+use projections::feed::Lanes;
+use projections::testing::{MemoryLanes, MemoryViews};
 use stores::SqliteJournal;
 use stores::SqliteViews;
 use stores::sqlite::OpenMode;

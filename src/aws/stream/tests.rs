@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ledger::error::{StoreError, StoreErrorKind};
-use ledger::journal::{Journal, MemoryJournal};
-use ledger::testing::{Faulty, InjectedFault};
+use ledger::journal::Journal;
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use projections::runner::ProjectionHint;
-use projections::testing::{Clock, Story};
-use projections::views::MemoryViews;
+use projections::testing::{Clock, MemoryViews, Story};
 use projections::{Runner, Views};
 use serde_dynamo::Item;
 use serde_json::json;

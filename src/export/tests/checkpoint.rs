@@ -85,7 +85,8 @@ async fn filled(ledger: &Ledger) {
 
 pub(super) async fn checkpoint(ledger: &Ledger, place: &Place) -> std::path::PathBuf {
     let (path, mut heads) = (place.at("heads"), Vec::new());
-    let rising = ledger.source().heads(&mut heads, &mut Quiet).await.unwrap();
+    let (rising, _) =
+        ledger.source().heads(&mut heads, BrokenHistories::Refuse, &mut Quiet).await.unwrap();
     std::fs::write(&path, heads).unwrap();
     let key = signing(1);
     let note = sign(&key, &rising.checkpoint(Signer::verifier(&key).name())).await.unwrap();

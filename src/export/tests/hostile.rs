@@ -8,9 +8,8 @@ use std::path::Path;
 use ledger::Effects;
 use ledger::audit::FindingKind;
 use ledger::history::History;
-use ledger::journal::MemoryJournal;
 use ledger::record::StoredLine;
-use ledger::testing::TestEffects;
+use ledger::testing::{MemoryJournal, TestEffects};
 
 use super::super::form::{EVENTS, HISTORY};
 use super::super::*;

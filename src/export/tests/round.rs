@@ -3,10 +3,9 @@
 use engine::Engine;
 use ledger::Effects;
 use ledger::id::{Key, Tenant};
-use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
 use ledger::record::EventRecord;
-use ledger::testing::TestEffects;
+use ledger::testing::{MemoryJournal, TestEffects};
 use stores::DynamoJournal;
 
 use super::super::*;
@@ -134,7 +133,8 @@ async fn one_tenant_s_assets_are_taken_and_no_other_s() {
         let manifest = writer.finish().unwrap();
         assert_eq!((left_out, manifest.assets, &manifest.selected), (0, assets, &filter), "{name}");
         assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
-        let heads = source.heads(&mut Vec::new(), &mut Quiet).await.unwrap();
+        let (heads, _) =
+            source.heads(&mut Vec::new(), BrokenHistories::Refuse, &mut Quiet).await.unwrap();
         assert_eq!(heads.count(), assets, "{name}");
     }
 }

@@ -8,11 +8,10 @@ use engine::Engine;
 use ledger::Effects;
 use ledger::audit::{Finding, FindingKind};
 use ledger::id::{PartitionKey, Tenant};
-use ledger::journal::MemoryJournal;
 use ledger::journal::scan::Chains;
 use ledger::record::StoredLine;
-use ledger::testing::TestEffects;
 use ledger::testing::streams::{access, altered, events, urls};
+use ledger::testing::{MemoryJournal, TestEffects};
 use stores::DynamoJournal;
 
 use super::super::*;
@@ -283,7 +282,8 @@ async fn a_filter_of_assets_takes_no_stream_and_one_of_a_tenant_takes_its_own() 
         let manifest = writer.finish().unwrap();
         assert_eq!(manifest.streams.map_or(0, |it| it.count), streams, "{name}");
         assert_eq!(findings(&shape.out).unwrap(), [], "{name}");
-        let heads = source.heads(&mut Vec::new(), &mut Quiet).await.unwrap();
+        let (heads, _) =
+            source.heads(&mut Vec::new(), BrokenHistories::Refuse, &mut Quiet).await.unwrap();
         assert_eq!(heads.streams(), if tenant.is_some() { 1 } else { 2 }, "{name}");
     }
 }
@@ -298,7 +298,11 @@ async fn a_stream_that_does_not_verify_is_left_out_and_named() {
     let (manifest, left_out) = full.export(&shape, ExportFilter::default()).await;
     assert_eq!((left_out, manifest.left_out_assets), (1, vec!["main#access".to_owned()]));
     assert_eq!(manifest.streams, None);
-    let refused = full.source().heads(&mut Vec::new(), &mut Quiet).await.unwrap_err();
+    let refused = full
+        .source()
+        .heads(&mut Vec::new(), BrokenHistories::Refuse, &mut Quiet)
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("1 history broken"), "{refused}");
 }
 

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use ledger::audit::FindingKind;
-use ledger::journal::MemoryJournal;
+use ledger::testing::MemoryJournal;
 
 use super::super::*;
 use super::world::{

@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use serde_json::json;
 
 use super::world::HttpFixture;
 use crate::http::AuthMode;
+use crate::http::errors::Code;
 use crate::jwt::TokenVerifier;
 use crate::jwt::tests::config;
 use crate::system::SystemEffects;
 
-/// The program's one table, as text: a new code is always included here.
-const CODE: &str = include_str!("../errors/code.rs");
 const CONTRACT: &str = include_str!("../../../docs/API.md");
 /// The code of a listener before the router.
 const BEFORE_ANY_ROUTE: (&str, u16) = ("server.busy", 503);
@@ -26,23 +24,9 @@ fn trusting_one() -> TokenVerifier {
 }
 
 fn of_the_program() -> BTreeMap<String, u16> {
-    let named = |line: &str| {
-        let (name, status) = line.split_once("=> (\"")?.1.split_once("\", S::")?;
-        let status = status.trim_end_matches("),");
-        Some((name.to_owned(), status_of(status)))
-    };
-    let own = CODE.lines().filter_map(named);
+    let own = Code::ALL.iter().map(|code| code.facts());
+    let own = own.map(|(name, status)| (name.to_owned(), status.as_u16()));
     own.chain([(BEFORE_ANY_ROUTE.0.to_owned(), BEFORE_ANY_ROUTE.1)]).collect()
-}
-
-/// The number of a status that is a constant of `StatusCode`.
-fn status_of(constant: &str) -> u16 {
-    let is = |status: &StatusCode| {
-        let words = status.canonical_reason().unwrap_or_default();
-        words.to_uppercase().replace([' ', '-'], "_") == constant
-    };
-    let all = (400..600).filter_map(|it| StatusCode::from_u16(it).ok());
-    all.into_iter().find(is).unwrap_or_else(|| panic!("{constant}")).as_u16()
 }
 
 /// The rows of the contract's table: code, status, whose turn it is, `Retry-After`.

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use aws_lambda_events::sqs::SqsEvent;
 use ledger::asset::{AssetStatus, Declaration};
 use ledger::id::{Key, Tenant};
-use ledger::journal::MemoryJournal;
 use ledger::record::EventSource;
 use ledger::service::{Caller, LedgerService};
-use ledger::testing::{Faulty, InjectedFault};
-use ledger::testing::{MemoryBucket, TestEffects};
+use ledger::testing::{Faulty, InjectedFault, MemoryBucket, MemoryJournal, TestEffects};
 use serde_json::{Value, json};
 
 use super::Notifications;

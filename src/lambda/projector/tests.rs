@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::Event;
-use ledger::journal::MemoryJournal;
-use ledger::testing::{Faulty, InjectedFault};
-use projections::testing::{Clock, Story};
-use projections::views::MemoryViews;
+use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
+use projections::testing::{Clock, MemoryViews, Story};
 use projections::{Runner, Views};
 use serde_json::{Value, json};
 

@@ -3,18 +3,15 @@
 mod key_created_v1;
 mod key_created_v2;
 mod key_revoked_v1;
-mod tenant_created_v1;
 mod tenant_limited_v1;
-mod tenant_resumed_v1;
 mod tenant_suspended_v1;
 
 use self::key_created_v1::KeyCreatedV1;
 use self::key_created_v2::KeyCreatedV2;
 use self::key_revoked_v1::KeyRevokedV1;
-use self::tenant_created_v1::TenantCreatedV1;
 use self::tenant_limited_v1::TenantLimitedV1;
-use self::tenant_resumed_v1::TenantResumedV1;
 use self::tenant_suspended_v1::TenantSuspendedV1;
+use super::without_data::{TenantCreatedV1, TenantResumedV1};
 use super::{FormReader, StoredData, StoredForm};
 use crate::access::AccessEvent;
 use crate::asset::{InvalidField, REASON_MAX};

@@ -11,10 +11,10 @@ use super::super::*;
 use crate::asset::{AssetStatus, Declaration, Event};
 use crate::chain::Hash;
 use crate::id::PartitionKey;
-use crate::journal::{Appended, JournalDecorator, MemoryJournal};
+use crate::journal::{Appended, JournalDecorator};
 use crate::objects::CurrentObject;
 use crate::record::EventSource;
-use crate::testing::{MemoryBucket, TestEffects};
+use crate::testing::{MemoryBucket, MemoryJournal, TestEffects};
 
 /// The fault of one append.
 pub(super) enum Mishap {

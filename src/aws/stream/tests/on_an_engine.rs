@@ -8,7 +8,7 @@ use aws_sdk_dynamodbstreams::config::{BehaviorVersion, Credentials, Region};
 use engine::{Engine, Fault, Tables};
 use ledger::Effects;
 use ledger::testing::streams::access;
-use projections::views::MemoryViews;
+use projections::testing::MemoryViews;
 use stores::DynamoJournal;
 
 use super::*;

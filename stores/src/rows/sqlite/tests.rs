@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use ledger::asset::AssetStatus;
-use ledger::journal::MemoryJournal;
+use ledger::testing::MemoryJournal;
 use tempfile::TempDir;
 
 use super::list::ListPart;

@@ -12,12 +12,12 @@ use ledger::error::StoreErrorKind;
 use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
-use super::{AssetPage, ListQuery, ListedRow, Parked, PutOutcome, Views};
 use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use crate::position::{Position, PositionCommit, Positions};
 use crate::row;
 use crate::rows::{RowPage, Rows, StoredRow};
 use crate::totals::{StoredTotals, Totals};
+use crate::views::{AssetPage, ListQuery, ListedRow, Parked, PutOutcome, Views};
 
 /// Rows of one page.
 const PAGE: usize = 100;

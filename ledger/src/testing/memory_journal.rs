@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem};
-use super::{Appended, Arrival, Arrivals, Journal};
 use crate::error::StoreError;
 use crate::id::{Key, PartitionKey, StreamId};
+use crate::journal::scan::{Scan, ScanPosition, Scanned, Segment, StoredItem};
+use crate::journal::{Appended, Arrival, Arrivals, Journal};
 use crate::record::StoredLine;
 
 /// A journal for the lifetime of the process.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ledger::StoreError;
 
-use super::{FeedLane, LaneEntry, LaneWrite, Lanes};
+use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
 
 type Texts = BTreeMap<FeedLane, BTreeMap<u64, String>>;
 
