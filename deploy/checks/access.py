@@ -4,7 +4,8 @@ from fnmatch import fnmatchcase
 
 # The rights of functions to the journal. None may change existing events.
 JOURNAL = {
-    "ApiRole": {"Query", "PutItem"},
+    # The batch is for the events of a page of the feed.
+    "ApiRole": {"Query", "PutItem", "BatchGetItem"},
     "BucketRole": {"Query", "PutItem"},
     "ProjectorRole": {"Query"},
     "AuditRole": {"Query", "Scan"},

@@ -2,7 +2,7 @@
 
 APPENDS = (
     "              - Sid: ReadAndAppend\n                Effect: Allow\n"
-    "                Action: [dynamodb:Query, dynamodb:PutItem]\n"
+    "                Action: [dynamodb:Query, dynamodb:BatchGetItem, dynamodb:PutItem]\n"
 )
 RESERVED = "!If [HasTenants, \"*#reserved\", !Sub \"${Tenant}#reserved\"]"
 SWEEPS = (
@@ -52,7 +52,10 @@ MUTANTS = [
     ("UpdateItem of the journal allowed to the API",
      APPENDS, APPENDS.replace("dynamodb:PutItem", "dynamodb:PutItem, dynamodb:UpdateItem")),
     ("everything in the journal allowed to the API",
-     APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:PutItem]", "\"dynamodb:*\"")),
+     APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:BatchGetItem, dynamodb:PutItem]",
+                              "\"dynamodb:*\"")),
+    ("a feed whose events the API may not read",
+     APPENDS, APPENDS.replace("dynamodb:BatchGetItem, ", "")),
     ("rows written by the API",
      "                Condition:\n                  ForAllValues:StringLike:\n"
      "                    dynamodb:LeadingKeys:\n                      - totals\n"
