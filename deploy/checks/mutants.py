@@ -196,6 +196,9 @@ MUTANTS = [
      "                Resource: !GetAtt Views.Arn\n"
      "              - Sid: ThroughTheKey\n                Effect: Allow\n"
      "                Action: [kms:Decrypt, kms:DescribeKey]"),
+    ("lines of Lambda's own for each invocation", "SystemLogLevel: WARN", "SystemLogLevel: INFO"),
+    ("metrics that Lambda filters out of the log",
+     "ApplicationLogLevel: TRACE", "ApplicationLogLevel: WARN"),
     ("query strings in the log", "\"path\":\"$context.path\"", "\"path\":\"$context.requestUri\""),
 ]
 
