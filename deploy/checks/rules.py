@@ -3,6 +3,7 @@ wrong, in words; RULES lists them all."""
 
 import json
 import re
+from fnmatch import fnmatchcase
 
 from . import access, observing, pipes, source
 from .template import Stack
@@ -10,7 +11,13 @@ from .template import Stack
 KEPT = ["Key", "Journal", "Views", "Files", "Failures"]
 UNCHANGEABLE = [
     "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
-    "UpdateTimeToLive",
+    "UpdateTimeToLive", "DeleteResourcePolicy",
+]
+# Who appends to the journal, and others who may have rights to every table of the account.
+APPENDERS = ["ApiRole", "BucketRole"]
+STRANGERS = [
+    "arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:user/admin",
+    "arn:aws:iam::123456789012:role/ProjectorRole", "arn:aws:iam::999999999999:role/ApiRole",
 ]
 # What a page's request to the API may carry: what the API reads, a token, and a signature of IAM.
 SENT_BY_PAGES = {
@@ -88,8 +95,28 @@ def the_journal_is_append_only(stack):
 def _denies_all(statement, action, arn):
     return (
         statement["Effect"] == "Deny" and statement["Principal"] == "*"
-        and "Condition" not in statement and access.names(statement, action, arn)
+        and not statement.get("Condition") and access.names(statement, action, arn)
     )
+
+
+def the_journal_is_written_by_few(stack):
+    policy = stack.properties("Journal").get("ResourcePolicy", {}).get("PolicyDocument", {})
+    writers = [stack.arn(role) for role in APPENDERS]
+    writers += [arn for arn in stack.ref("JournalWriters") if arn]
+    others = STRANGERS + [stack.arn(role) for role in ("ProjectorRole", "AuditRole")]
+    for principal in writers + others:
+        denied = any(
+            _denies_all({**s, "Condition": None}, "dynamodb:PutItem", stack.arn("Journal"))
+            and _is_about(s.get("Condition", {}), principal) for s in policy.get("Statement", [])
+        )
+        if denied != (principal not in writers):
+            yield f"Journal: {principal} {'can' if not denied else 'cannot'} append"
+
+
+def _is_about(condition, principal):
+    """Whether a condition of ours holds for a principal."""
+    but = condition.get("ArnNotLike", {}).get("aws:PrincipalArn", [])
+    return not any(fnmatchcase(principal, arn) for arn in access.listed(but))
 
 
 def tables_are_what_the_code_makes_and_uses(stack):
@@ -307,6 +334,7 @@ RULES = [
     tables_can_be_restored_and_cost_no_more_than_agreed,
     the_journal_streams_both_images,
     the_journal_is_append_only,
+    the_journal_is_written_by_few,
     tables_are_what_the_code_makes_and_uses,
     functions_are_told_what_they_read,
     functions_run_what_was_built,

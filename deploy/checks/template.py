@@ -213,6 +213,8 @@ def stacks(expanded):
             AllowedOrigins="https://app.example",
             Tracing="Active",
             ReservedConcurrency=50,
+            JournalWriters="arn:aws:iam::123456789012:role/operator,"
+            "arn:aws:iam::123456789012:user/import",
             AlarmTopic="arn:aws:sns:eu-central-1:123456789012:alarms",
         ),
         "function": Stack(expanded, Auth="function"),
