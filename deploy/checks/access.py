@@ -125,6 +125,8 @@ def every_function_has_a_role_of_its_own(stack):
     for name, role in stack.of_type("AWS::IAM::Role").items():
         if role.get("ManagedPolicyArns"):
             yield f"{name}: has policies that somebody else may widen"
+        if role.get("PermissionsBoundary", "") != stack.parameters["PermissionsBoundary"]:
+            yield f"{name}: is not bounded as asked"
 
 
 def nothing_is_allowed_everywhere(stack):

@@ -21,6 +21,18 @@ MUTANTS = [
      "StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n      PointInTimeRecovery"
      "Specification: {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n",
      "StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n"),
+    ("recovery of rows that nobody asked for",
+     "        - {PointInTimeRecoveryEnabled: false}\n",
+     "        - {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n"),
+    ("recovery of rows that is asked for and not there",
+     "        - {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n",
+     "        - {PointInTimeRecoveryEnabled: false}\n"),
+    ("another class of the journal's table than asked for",
+     "      TableClass: !Ref JournalTableClass\n", "      TableClass: STANDARD\n"),
+    ("a role that is not bounded",
+     "  AuditRole:\n    Type: AWS::IAM::Role\n    Properties:\n      PermissionsBoundary: "
+     "!If [HasBoundary, !Ref PermissionsBoundary, !Ref AWS::NoValue]\n",
+     "  AuditRole:\n    Type: AWS::IAM::Role\n    Properties:\n"),
     ("a public bucket: the block lifted",
      "OwnershipControls: {Rules: [{ObjectOwnership: BucketOwnerEnforced}]}\n"
      "      PublicAccessBlockConfiguration:\n        BlockPublicAcls: true\n"

@@ -60,12 +60,19 @@ def what_must_never_be_lost_outlives_the_stack(stack):
 def tables_can_be_restored_and_cost_no_more_than_agreed(stack):
     for name, table in stack.of_type("AWS::DynamoDB::Table").items():
         recovery = table.get("PointInTimeRecoverySpecification", {})
-        if recovery.get("PointInTimeRecoveryEnabled") is not True:
-            yield f"{name}: no point-in-time recovery"
+        # Rows can be rebuilt: their recovery is paid for only if it is asked for.
+        wanted = name == "Journal" or stack.parameters["RecoverViews"] == "yes"
+        if recovery.get("PointInTimeRecoveryEnabled") is not wanted:
+            yield f"{name}: {'no ' * wanted}point-in-time recovery"
+        if wanted and recovery.get("RecoveryPeriodInDays") != 35:
+            yield f"{name}: a recovery of fewer days than there may be"
         if table.get("DeletionProtectionEnabled") is not True:
             yield f"{name}: no deletion protection"
         if table.get("BillingMode") != "PAY_PER_REQUEST":
             yield f"{name}: not on demand"
+        class_ = stack.parameters["JournalTableClass"] if name == "Journal" else "STANDARD"
+        if table.get("TableClass", "STANDARD") != class_:
+            yield f"{name}: of the class {table.get('TableClass')}"
         ceilings = table.get("OnDemandThroughput", {})
         for ceiling in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
             if not int(ceilings.get(ceiling, 0)) > 0:
