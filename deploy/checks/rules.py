@@ -8,7 +8,14 @@ from fnmatch import fnmatchcase
 from . import access, observing, pipes, source
 from .template import Stack
 
-KEPT = ["Key", "Journal", "Views", "Files", "Failures"]
+# What outlives the stack. S3 deletes no bucket with objects, so an empty one may go with a first
+# deployment that fails; a table refuses to be deleted, which would end such a rollback.
+KEPT = {
+    "Key": "Retain", "Journal": "Retain", "Views": "Retain",
+    "Files": "RetainExceptOnCreate", "Failures": "RetainExceptOnCreate",
+}
+# Characters of the longest name that the documents allow a stack, and of Lambda's for a function.
+STACK_NAME, FUNCTION_NAME = 54, 64
 UNCHANGEABLE = [
     "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
     "UpdateTimeToLive", "DeleteResourcePolicy",
@@ -50,11 +57,23 @@ BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictP
 
 
 def what_must_never_be_lost_outlives_the_stack(stack):
-    for name in KEPT:
+    for name, deletion in KEPT.items():
         resource = stack.resources.get(name, {})
-        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
-            if resource.get(policy) != "Retain":
-                yield f"{name}: {policy} must be Retain"
+        for policy, wanted in (("DeletionPolicy", deletion), ("UpdateReplacePolicy", "Retain")):
+            if resource.get(policy) != wanted:
+                yield f"{name}: {policy} must be {wanted}"
+
+
+def a_stack_may_have_the_longest_name_that_is_documented(stack):
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        begin = stack.ref("AWS::StackName")
+        added = function["FunctionName"].removeprefix(begin)
+        if not function["FunctionName"].startswith(begin):
+            yield f"{name}: two stacks would have a function of its name"
+        if STACK_NAME + len(added) > FUNCTION_NAME:
+            yield f"{name}: its name is too long in a stack of {STACK_NAME} characters"
+    if f"The name of the stack has {STACK_NAME} characters at most" not in source.deploying():
+        yield "docs/DEPLOY.md names another length of a stack's name"
 
 
 def tables_can_be_restored_and_cost_no_more_than_agreed(stack):
@@ -338,6 +357,7 @@ def nobody_waits_longer_than_the_one_in_front(stack):
 
 RULES = [
     what_must_never_be_lost_outlives_the_stack,
+    a_stack_may_have_the_longest_name_that_is_documented,
     tables_can_be_restored_and_cost_no_more_than_agreed,
     the_journal_streams_both_images,
     the_journal_is_append_only,
