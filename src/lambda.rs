@@ -3,6 +3,8 @@
 
 pub mod api;
 pub mod audit;
+#[cfg(test)]
+mod bill;
 pub mod bucket;
 pub mod compose;
 pub mod emf;

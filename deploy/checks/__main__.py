@@ -12,7 +12,7 @@ from .source import ROOT
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
-from . import mutants, rules, template, tools  # noqa: E402  (parliament warns when it is loaded)
+from . import mutants, programs, rules, template, tools  # noqa: E402  (parliament warns when it is loaded)
 
 TEMPLATE = ROOT / "deploy/template.yaml"
 
@@ -64,6 +64,7 @@ def check_mutants(text):
         survivors += noticed is None
         print(f"noticed  {what}\n         {': '.join(noticed)}" if noticed else f"SURVIVED {what}")
     survivors += sum(not tool_notices(text, *pair) for pair in mutants.BY_TOOL.items())
+    survivors += programs.check()
     print(f"{len(mutants.MUTANTS)} mutants, {survivors} survived")
     return survivors == 0
 

@@ -4,7 +4,8 @@ from fnmatch import fnmatchcase
 
 # The rights of functions to the journal. None may change existing events.
 JOURNAL = {
-    "ApiRole": {"Query", "PutItem"},
+    # The batch is for the events of a page of the feed.
+    "ApiRole": {"Query", "PutItem", "BatchGetItem"},
     "BucketRole": {"Query", "PutItem"},
     "ProjectorRole": {"Query"},
     "AuditRole": {"Query", "Scan"},
@@ -124,6 +125,8 @@ def every_function_has_a_role_of_its_own(stack):
     for name, role in stack.of_type("AWS::IAM::Role").items():
         if role.get("ManagedPolicyArns"):
             yield f"{name}: has policies that somebody else may widen"
+        if role.get("PermissionsBoundary", "") != stack.parameters["PermissionsBoundary"]:
+            yield f"{name}: is not bounded as asked"
 
 
 def nothing_is_allowed_everywhere(stack):

@@ -2,7 +2,7 @@
 
 APPENDS = (
     "              - Sid: ReadAndAppend\n                Effect: Allow\n"
-    "                Action: [dynamodb:Query, dynamodb:PutItem]\n"
+    "                Action: [dynamodb:Query, dynamodb:BatchGetItem, dynamodb:PutItem]\n"
 )
 RESERVED = "!If [HasTenants, \"*#reserved\", !Sub \"${Tenant}#reserved\"]"
 SWEEPS = (
@@ -21,6 +21,18 @@ MUTANTS = [
      "StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n      PointInTimeRecovery"
      "Specification: {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n",
      "StreamSpecification: {StreamViewType: NEW_AND_OLD_IMAGES}\n"),
+    ("recovery of rows that nobody asked for",
+     "        - {PointInTimeRecoveryEnabled: false}\n",
+     "        - {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n"),
+    ("recovery of rows that is asked for and not there",
+     "        - {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n",
+     "        - {PointInTimeRecoveryEnabled: false}\n"),
+    ("another class of the journal's table than asked for",
+     "      TableClass: !Ref JournalTableClass\n", "      TableClass: STANDARD\n"),
+    ("a role that is not bounded",
+     "  AuditRole:\n    Type: AWS::IAM::Role\n    Properties:\n      PermissionsBoundary: "
+     "!If [HasBoundary, !Ref PermissionsBoundary, !Ref AWS::NoValue]\n",
+     "  AuditRole:\n    Type: AWS::IAM::Role\n    Properties:\n"),
     ("a public bucket: the block lifted",
      "OwnershipControls: {Rules: [{ObjectOwnership: BucketOwnerEnforced}]}\n"
      "      PublicAccessBlockConfiguration:\n        BlockPublicAcls: true\n"
@@ -52,7 +64,10 @@ MUTANTS = [
     ("UpdateItem of the journal allowed to the API",
      APPENDS, APPENDS.replace("dynamodb:PutItem", "dynamodb:PutItem, dynamodb:UpdateItem")),
     ("everything in the journal allowed to the API",
-     APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:PutItem]", "\"dynamodb:*\"")),
+     APPENDS, APPENDS.replace("[dynamodb:Query, dynamodb:BatchGetItem, dynamodb:PutItem]",
+                              "\"dynamodb:*\"")),
+    ("a feed whose events the API may not read",
+     APPENDS, APPENDS.replace("dynamodb:BatchGetItem, ", "")),
     ("rows written by the API",
      "                Condition:\n                  ForAllValues:StringLike:\n"
      "                    dynamodb:LeadingKeys:\n                      - totals\n"
@@ -73,6 +88,18 @@ MUTANTS = [
     ("UpdateItem of the journal no longer denied", "                - dynamodb:UpdateItem\n", ""),
     ("changes of the journal's TTL no longer denied",
      "                - dynamodb:UpdateTimeToLive\n", ""),
+    ("the journal's policy may be removed", "                - dynamodb:DeleteResourcePolicy\n", ""),
+    ("a journal that everybody with rights to it may append to",
+     "              Action: dynamodb:PutItem\n              Resource: !Sub",
+     "              Action: dynamodb:UpdateItem\n              Resource: !Sub"),
+    ("a journal that the bucket function may not append to",
+     "                    - [!GetAtt ApiRole.Arn, !GetAtt BucketRole.Arn]\n",
+     "                    - [!GetAtt ApiRole.Arn]\n"),
+    ("a journal that the audit may append to",
+     "                    - [!GetAtt ApiRole.Arn, !GetAtt BucketRole.Arn]\n",
+     "                    - [!GetAtt ApiRole.Arn, !GetAtt BucketRole.Arn, !GetAtt AuditRole.Arn]\n"),
+    ("writers of the journal that are asked for and not let in",
+     "!GetAtt BucketRole.Arn, !Join [\",\", !Ref JournalWriters]]", "!GetAtt BucketRole.Arn]"),
     ("broken JSON in the dashboard", "{\"widgets\": [", "{\"widgets\": [,"),
     ("an open API", "AuthorizationType: !If [HasOwnCheck, NONE, !If [HasTokens, JWT, AWS_IAM]]",
      "AuthorizationType: NONE"),
@@ -166,6 +193,15 @@ MUTANTS = [
     ("the journal lost with the stack",
      "  Journal:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain\n",
      "  Journal:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Delete\n"),
+    ("files lost with the stack",
+     "  Files:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: RetainExceptOnCreate\n",
+     "  Files:\n    Type: AWS::S3::Bucket\n    DeletionPolicy: Delete\n"),
+    ("a first deployment whose rollback a table refuses",
+     "  Views:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: Retain\n",
+     "  Views:\n    Type: AWS::DynamoDB::Table\n    DeletionPolicy: RetainExceptOnCreate\n"),
+    ("a function whose name is too long in some stacks",
+     "FunctionName: !Sub \"${AWS::StackName}-projector\"",
+     "FunctionName: !Sub \"${AWS::StackName}-the-projector\""),
     ("an alarm of a function that is not there",
      "Namespace: AWS/Lambda\n      MetricName: IteratorAge\n      Dimensions: [{Name: FunctionName, "
      "Value: !Ref ProjectorFunction}]",
@@ -193,6 +229,9 @@ MUTANTS = [
      "                Resource: !GetAtt Views.Arn\n"
      "              - Sid: ThroughTheKey\n                Effect: Allow\n"
      "                Action: [kms:Decrypt, kms:DescribeKey]"),
+    ("lines of Lambda's own for each invocation", "SystemLogLevel: WARN", "SystemLogLevel: INFO"),
+    ("metrics that Lambda filters out of the log",
+     "ApplicationLogLevel: TRACE", "ApplicationLogLevel: WARN"),
     ("query strings in the log", "\"path\":\"$context.path\"", "\"path\":\"$context.requestUri\""),
 ]
 

@@ -28,6 +28,8 @@ AWS = {
     },
 }
 OURS = ("Service", "Function")
+# Lambda filters lines of JSON by level: it takes a line of metrics, which has none, for INFO.
+LOGGED = {"LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "SystemLogLevel": "WARN"}
 FUNCTIONS = ["ApiFunction", "ProjectorFunction", "BucketFunction", "AuditFunction"]
 # The metric that alarms when missing.
 MISSED = "asset_ledger_verify_completed"
@@ -149,8 +151,12 @@ def logs_end(stack):
             yield f"{name}: is kept for ever"
     known = {stack.ref(name) for name in groups}
     for name, function in stack.of_type("AWS::Lambda::Function").items():
-        if function.get("LoggingConfig", {}).get("LogGroup") not in known:
+        logging = function.get("LoggingConfig", {})
+        if logging.get("LogGroup") not in known:
             yield f"{name}: logs where nothing says how long"
+        for setting, value in LOGGED.items():
+            if logging.get(setting) != value:
+                yield f"{name}: {setting} is {logging.get(setting)}, and {value} was agreed"
 
 
 RULES = [

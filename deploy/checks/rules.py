@@ -3,14 +3,28 @@ wrong, in words; RULES lists them all."""
 
 import json
 import re
+from fnmatch import fnmatchcase
 
 from . import access, observing, pipes, source
 from .template import Stack
 
-KEPT = ["Key", "Journal", "Views", "Files", "Failures"]
+# What outlives the stack. S3 deletes no bucket with objects, so an empty one may go with a first
+# deployment that fails; a table refuses to be deleted, which would end such a rollback.
+KEPT = {
+    "Key": "Retain", "Journal": "Retain", "Views": "Retain",
+    "Files": "RetainExceptOnCreate", "Failures": "RetainExceptOnCreate",
+}
+# Characters of the longest name that the documents allow a stack, and of Lambda's for a function.
+STACK_NAME, FUNCTION_NAME = 54, 64
 UNCHANGEABLE = [
     "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
-    "UpdateTimeToLive",
+    "UpdateTimeToLive", "DeleteResourcePolicy",
+]
+# Who appends to the journal, and others who may have rights to every table of the account.
+APPENDERS = ["ApiRole", "BucketRole"]
+STRANGERS = [
+    "arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:user/admin",
+    "arn:aws:iam::123456789012:role/ProjectorRole", "arn:aws:iam::999999999999:role/ApiRole",
 ]
 # What a page's request to the API may carry: what the API reads, a token, and a signature of IAM.
 SENT_BY_PAGES = {
@@ -43,22 +57,41 @@ BLOCKS = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictP
 
 
 def what_must_never_be_lost_outlives_the_stack(stack):
-    for name in KEPT:
+    for name, deletion in KEPT.items():
         resource = stack.resources.get(name, {})
-        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
-            if resource.get(policy) != "Retain":
-                yield f"{name}: {policy} must be Retain"
+        for policy, wanted in (("DeletionPolicy", deletion), ("UpdateReplacePolicy", "Retain")):
+            if resource.get(policy) != wanted:
+                yield f"{name}: {policy} must be {wanted}"
+
+
+def a_stack_may_have_the_longest_name_that_is_documented(stack):
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        begin = stack.ref("AWS::StackName")
+        added = function["FunctionName"].removeprefix(begin)
+        if not function["FunctionName"].startswith(begin):
+            yield f"{name}: two stacks would have a function of its name"
+        if STACK_NAME + len(added) > FUNCTION_NAME:
+            yield f"{name}: its name is too long in a stack of {STACK_NAME} characters"
+    if f"The name of the stack has {STACK_NAME} characters at most" not in source.deploying():
+        yield "docs/DEPLOY.md names another length of a stack's name"
 
 
 def tables_can_be_restored_and_cost_no_more_than_agreed(stack):
     for name, table in stack.of_type("AWS::DynamoDB::Table").items():
         recovery = table.get("PointInTimeRecoverySpecification", {})
-        if recovery.get("PointInTimeRecoveryEnabled") is not True:
-            yield f"{name}: no point-in-time recovery"
+        # Rows can be rebuilt: their recovery is paid for only if it is asked for.
+        wanted = name == "Journal" or stack.parameters["RecoverViews"] == "yes"
+        if recovery.get("PointInTimeRecoveryEnabled") is not wanted:
+            yield f"{name}: {'no ' * wanted}point-in-time recovery"
+        if wanted and recovery.get("RecoveryPeriodInDays") != 35:
+            yield f"{name}: a recovery of fewer days than there may be"
         if table.get("DeletionProtectionEnabled") is not True:
             yield f"{name}: no deletion protection"
         if table.get("BillingMode") != "PAY_PER_REQUEST":
             yield f"{name}: not on demand"
+        class_ = stack.parameters["JournalTableClass"] if name == "Journal" else "STANDARD"
+        if table.get("TableClass", "STANDARD") != class_:
+            yield f"{name}: of the class {table.get('TableClass')}"
         ceilings = table.get("OnDemandThroughput", {})
         for ceiling in ("MaxReadRequestUnits", "MaxWriteRequestUnits"):
             if not int(ceilings.get(ceiling, 0)) > 0:
@@ -88,8 +121,28 @@ def the_journal_is_append_only(stack):
 def _denies_all(statement, action, arn):
     return (
         statement["Effect"] == "Deny" and statement["Principal"] == "*"
-        and "Condition" not in statement and access.names(statement, action, arn)
+        and not statement.get("Condition") and access.names(statement, action, arn)
     )
+
+
+def the_journal_is_written_by_few(stack):
+    policy = stack.properties("Journal").get("ResourcePolicy", {}).get("PolicyDocument", {})
+    writers = [stack.arn(role) for role in APPENDERS]
+    writers += [arn for arn in stack.ref("JournalWriters") if arn]
+    others = STRANGERS + [stack.arn(role) for role in ("ProjectorRole", "AuditRole")]
+    for principal in writers + others:
+        denied = any(
+            _denies_all({**s, "Condition": None}, "dynamodb:PutItem", stack.arn("Journal"))
+            and _is_about(s.get("Condition", {}), principal) for s in policy.get("Statement", [])
+        )
+        if denied != (principal not in writers):
+            yield f"Journal: {principal} {'can' if not denied else 'cannot'} append"
+
+
+def _is_about(condition, principal):
+    """Whether a condition of ours holds for a principal."""
+    but = condition.get("ArnNotLike", {}).get("aws:PrincipalArn", [])
+    return not any(fnmatchcase(principal, arn) for arn in access.listed(but))
 
 
 def tables_are_what_the_code_makes_and_uses(stack):
@@ -304,9 +357,11 @@ def nobody_waits_longer_than_the_one_in_front(stack):
 
 RULES = [
     what_must_never_be_lost_outlives_the_stack,
+    a_stack_may_have_the_longest_name_that_is_documented,
     tables_can_be_restored_and_cost_no_more_than_agreed,
     the_journal_streams_both_images,
     the_journal_is_append_only,
+    the_journal_is_written_by_few,
     tables_are_what_the_code_makes_and_uses,
     functions_are_told_what_they_read,
     functions_run_what_was_built,

@@ -7,6 +7,8 @@ CHECKOV = {
     "are the account's to turn on, and docs/DEPLOY.md says so",
     "CKV_AWS_27": "the queues are encrypted by SQS's own key (SqsManagedSseEnabled), which this "
     "rule does not know; with a KMS key EventBridge would need to be let into it",
+    "CKV_AWS_28": "rows are rebuilt from the journal, and their recovery is a parameter; our own rule "
+    "has the journal's",
     "CKV_AWS_115": "reserved concurrency is taken from the account: it is a parameter of the API; "
     "the API is limited at its stage, the queue's mapping and the stream's by their own limits",
     "CKV_AWS_116": "the API answers, the mappings have failure destinations of their own, and an "

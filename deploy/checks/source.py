@@ -38,6 +38,11 @@ def declared_tables():
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
+def deploying():
+    """The document about deploying."""
+    return (ROOT / "docs/DEPLOY.md").read_text(encoding="utf-8")
+
+
 def shown_to_pages():
     """The headers of an answer that a page sees on one machine, of the API and of the bucket."""
     code = (ROOT / "src/cors.rs").read_text(encoding="utf-8")

@@ -213,6 +213,11 @@ def stacks(expanded):
             AllowedOrigins="https://app.example",
             Tracing="Active",
             ReservedConcurrency=50,
+            JournalTableClass="STANDARD_INFREQUENT_ACCESS",
+            RecoverViews="yes",
+            PermissionsBoundary="arn:aws:iam::123456789012:policy/bounds",
+            JournalWriters="arn:aws:iam::123456789012:role/operator,"
+            "arn:aws:iam::123456789012:user/import",
             AlarmTopic="arn:aws:sns:eu-central-1:123456789012:alarms",
         ),
         "function": Stack(expanded, Auth="function"),

@@ -2,6 +2,8 @@
 
 pub mod scan;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use tokio::sync::watch;
 
@@ -22,6 +24,9 @@ pub enum Appended {
     Taken(StoredLine),
 }
 
+/// The place of an event: its asset and version.
+pub type EventPlace = (Key, u64);
+
 /// The append-only history of every asset.
 ///
 /// # Contract
@@ -35,8 +40,8 @@ pub enum Appended {
 ///   check this: a condition covers the item of its own key only, and a transaction would double
 ///   the cost of each append. There the caller's load is the check. Memory also accepts broken
 ///   histories, for tests that need them.
-/// * `history_of`, `last_of` and `events_after` see every event whose append returned before the
-///   call.
+/// * `history_of`, `last_of`, `events_after` and a consistent `events_at` see every event whose
+///   append returned before the call.
 /// * Stored bytes are returned unchanged.
 #[async_trait]
 pub trait Journal: Scan {
@@ -77,6 +82,31 @@ pub trait Journal: Scan {
     /// is not cheaper.
     async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.history(key).await
+    }
+
+    /// The events at these places, in any order and each once; without those that the journal does
+    /// not have. If not `consistent`, newer ones may be missing too, for callers that check it and
+    /// read again. The default implementation reads whole histories, for a small store.
+    async fn events_at(
+        &self,
+        places: &[EventPlace],
+        consistent: bool,
+    ) -> Result<Vec<(Key, StoredLine)>, StoreError> {
+        let mut by_key = BTreeMap::<&Key, BTreeSet<u64>>::new();
+        for (key, version) in places {
+            by_key.entry(key).or_default().insert(*version);
+        }
+        let mut found = Vec::new();
+        for (key, versions) in by_key {
+            let lines = if consistent {
+                self.history(key).await?
+            } else {
+                self.history_eventually(key).await?
+            };
+            let lines = lines.into_iter().filter(|line| versions.contains(&line.version));
+            found.extend(lines.map(|line| (key.clone(), line)));
+        }
+        Ok(found)
     }
 
     /// [`Journal::last_of`] an asset.
@@ -144,6 +174,14 @@ impl<D: JournalDecorator> Journal for D {
 
     async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.around("history", self.inner().history_eventually(key)).await
+    }
+
+    async fn events_at(
+        &self,
+        places: &[EventPlace],
+        consistent: bool,
+    ) -> Result<Vec<(Key, StoredLine)>, StoreError> {
+        self.around("events", self.inner().events_at(places, consistent)).await
     }
 
     async fn last_of(&self, partition: &PartitionKey) -> Result<Option<StoredLine>, StoreError> {

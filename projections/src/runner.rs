@@ -9,6 +9,7 @@
 
 mod batch;
 mod follow;
+mod time_limit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use ledger::history::History;
 use ledger::id::Key;
 use ledger::journal::Journal;
 use ledger::{Effects, StoreError, command_label, service};
+use tokio::time::Instant;
 
 use crate::feed::{Announcement, Announcer, FeedLane};
 use crate::generations::{self, Generation, GenerationList, Generations, LeasedList};
@@ -31,6 +33,7 @@ use crate::views::{Parked, PutOutcome};
 
 use batch::{AssetHints, by_asset};
 pub use batch::{BatchReport, FailedHint, ProjectedAsset, ProjectionHint};
+use time_limit::TimeLimit;
 
 /// Assets projected concurrently. Enough that their writes share a group commit and the round trips
 /// to a remote store overlap; few enough not to throttle it.
@@ -82,19 +85,25 @@ impl Runner {
     /// that fills that generation had passed the asset before the event, the event would be missing
     /// there.
     pub async fn project(&self, hints: &[ProjectionHint]) -> BatchReport {
-        command_label::scope("project", self.project_all(hints)).await
+        command_label::scope("project", self.project_all(hints, TimeLimit::default())).await
     }
 
-    async fn project_all(&self, hints: &[ProjectionHint]) -> BatchReport {
+    /// [`Runner::project`], ended at `end`. The assets that were not reached have failed. Those of
+    /// the first hints are begun first.
+    pub async fn project_until(&self, hints: &[ProjectionHint], end: Instant) -> BatchReport {
+        command_label::scope("project", self.project_all(hints, TimeLimit::until(end))).await
+    }
+
+    async fn project_all(&self, hints: &[ProjectionHint], limit: TimeLimit) -> BatchReport {
         if hints.is_empty() {
             return BatchReport::default();
         }
-        let written = match self.leased.list().await {
+        let written = match limit.fold(self.leased.list()).await {
             Ok(list) => self.written(&list),
             Err(error) => return BatchReport::failed(hints.len(), &error),
         };
         let mut report = BatchReport::default();
-        for (told, outcome) in self.run(by_asset(hints), &written).await {
+        for (told, outcome) in self.run(by_asset(hints), &written, limit).await {
             report.count(outcome, &told.hints);
         }
         report.failed.sort_by_key(|failed| failed.hint);
@@ -111,7 +120,7 @@ impl Runner {
         };
         let (lines, hints) = (Vec::new(), Vec::new());
         let told = vec![AssetHints { key: key.clone(), version: last.version, lines, hints }];
-        let outcome = self.run(told, &written).await.pop();
+        let outcome = self.run(told, &written, TimeLimit::default()).await.pop();
         outcome.map(|(_, outcome)| outcome)
     }
 
@@ -133,15 +142,19 @@ impl Runner {
         &self,
         told: Vec<AssetHints>,
         to: &TargetGenerations,
+        limit: TimeLimit,
     ) -> Vec<(AssetHints, ProjectedAsset)> {
         let write = |(folded, told): (Result<FoldedAsset, StoreError>, AssetHints)| async move {
-            let outcome = match folded {
-                Ok(folded) => self.written_to(&told, &folded.history, to).await,
-                Err(error) => self.failed(&told, error, to).await,
+            let write = async {
+                match folded {
+                    Ok(folded) => self.written_to(&told, &folded.history, to).await,
+                    Err(error) => self.failed(&told, error, to).await,
+                }
             };
+            let outcome = limit.write(write).await;
             (told, outcome)
         };
-        let folded = self.fold_all(told, to).await;
+        let folded = self.fold_all(told, to, limit).await;
         stream::iter(folded).map(write).buffer_unordered(AT_ONCE).collect().await
     }
 
@@ -150,10 +163,13 @@ impl Runner {
         &self,
         told: Vec<AssetHints>,
         to: &TargetGenerations,
+        limit: TimeLimit,
     ) -> Vec<(Result<FoldedAsset, StoreError>, AssetHints)> {
-        let fold = |told: AssetHints| async move { (self.folded(&told, to).await, told) };
+        let fold =
+            |told: AssetHints| async move { (limit.fold(self.folded(&told, to)).await, told) };
         let folded: Vec<_> = stream::iter(told).map(fold).buffered(AT_ONCE).collect().await;
-        let unheard = self.announce(&folded).await;
+        let lanes = folded.iter().map(|(_, told)| FeedLane::of(&told.key));
+        let unheard = limit.announce(self.announce(&folded), lanes).await;
         let heard = |(folded, told): (Result<FoldedAsset, StoreError>, AssetHints)| match unheard
             .get(&FeedLane::of(&told.key))
         {
@@ -616,7 +632,7 @@ mod tests {
             }
             let [one, two] = &stories;
             let hints = [bare(two, 3), bare(one, 2), bare(two, 1), bare(one, 3)];
-            assert_eq!(world.project(&hints).await, (1, 0, 0, vec![1, 3]), "{fault}");
+            assert_eq!(world.project(&hints).await, (1, 0, 0, vec![0, 2]), "{fault}");
             assert_eq!(world.project(&hints).await, (1, 1, 0, vec![]), "{fault}");
             for story in &stories {
                 assert_eq!(world.row(story).await, Some(story.asset()));

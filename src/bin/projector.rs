@@ -8,7 +8,8 @@ async fn main() -> Result<(), Error> {
     let function = Function::start()?;
     let handler = compose::projector().await?;
     run(service_fn(async |batch: LambdaEvent<_>| {
-        function.answer(handler.receive(&batch.payload)).await.map_err(Error::from)
+        let answer = handler.receive(&batch.payload, batch.context.deadline());
+        function.answer(answer).await.map_err(Error::from)
     }))
     .await
 }

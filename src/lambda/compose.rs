@@ -54,7 +54,8 @@ pub async fn router() -> Result<Router, ConfigError> {
 /// # Errors
 /// As [`router`].
 pub async fn projector() -> Result<Projector, ConfigError> {
-    Ok(Projector::new(reached_within(PROJECTOR_OPERATION).await?.runner()))
+    let runner = reached_within(PROJECTOR_OPERATION).await?.runner();
+    Ok(Projector::new(runner, Arc::new(SystemEffects)))
 }
 
 /// The handler of the audit's schedule.

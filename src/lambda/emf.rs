@@ -1,7 +1,11 @@
 //! Metrics as log lines that CloudWatch reads (Embedded Metric Format), without agent and calls.
 //!
-//! The metrics of an invocation are written at its end and then reset. The form is described in
-//! CloudWatch's user guide, under "Specification: Embedded metric format".
+//! The metrics of an invocation are written at its end, in one line, and then reset. The form is
+//! described in CloudWatch's user guide, under "Specification: Embedded metric format".
+//!
+//! A value of a dimension is a member of the line, so values for two tables would need two lines,
+//! and each combination of labels would be a metric that is paid for. CloudWatch therefore gets the
+//! sums. The parts are in the same line, for queries of the log: `<metric>_by`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -28,8 +32,11 @@ pub struct Emf {
     counted: Arc<Mutex<MetricsByLabels>>,
 }
 
-/// By labels, then by name. Each set of labels gets its own lines.
-type MetricsByLabels = BTreeMap<BTreeMap<String, String>, BTreeMap<String, Measured>>;
+/// By the values of their labels, in the order of the labels' names; then by name.
+type MetricsByLabels = BTreeMap<Vec<String>, Metrics>;
+type Metrics = BTreeMap<String, Measured>;
+/// The parts of each metric with labels, by the labels' values.
+type Parts = BTreeMap<String, Map<String, Value>>;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Measured {
@@ -45,43 +52,33 @@ impl Emf {
         Self { function: function.into(), counted: Arc::default() }
     }
 
-    /// Writes the metrics and resets them.
+    /// Writes the metrics in one line, and resets them. Only more values than a line takes make
+    /// more lines.
     ///
     /// # Errors
     /// If the write fails; the metrics are reset all the same.
     pub fn flush(&self, now: DateTime<Utc>, out: &mut dyn Write) -> io::Result<()> {
-        let counted = std::mem::take(&mut *self.counted());
-        for (labels, mut measured) in counted {
-            while !measured.is_empty() {
-                let (line, rest) = split(measured);
-                writeln!(out, "{}", self.line(now, &labels, line))?;
-                measured = rest;
-            }
+        let (mut measured, mut parts) = summed(std::mem::take(&mut *self.counted()));
+        while !measured.is_empty() {
+            let (line, rest) = split(measured);
+            writeln!(out, "{}", self.line(now, line, std::mem::take(&mut parts)))?;
+            measured = rest;
         }
         out.flush()
     }
 
-    fn line(
-        &self,
-        now: DateTime<Utc>,
-        labels: &BTreeMap<String, String>,
-        measured: BTreeMap<String, Measured>,
-    ) -> Value {
-        let all = [["Service", "Function"].as_slice()];
-        let by_label: Vec<_> =
-            all[0].iter().copied().chain(labels.keys().map(String::as_str)).collect();
-        let dimensions: Vec<&[&str]> =
-            if labels.is_empty() { all.to_vec() } else { vec![all[0], &by_label] };
+    fn line(&self, now: DateTime<Utc>, measured: Metrics, parts: Parts) -> Value {
         let metrics: Vec<_> =
             measured.keys().map(|name| json!({"Name": name, "Unit": unit(name)})).collect();
-        let mut line = Map::new();
+        let dimensions = [["Service", "Function"]];
         let about = json!({"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics});
+        let mut line = Map::new();
         let aws = json!({"Timestamp": now.timestamp_millis(), "CloudWatchMetrics": [about]});
         line.insert("_aws".to_owned(), aws);
         line.insert("Service".to_owned(), SERVICE.into());
         line.insert("Function".to_owned(), self.function.as_ref().into());
-        line.extend(labels.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
         line.extend(measured.into_iter().map(|(name, measured)| (name, measured.into())));
+        line.extend(parts.into_iter().map(|(name, of)| (format!("{name}_by"), of.into())));
         Value::Object(line)
     }
 
@@ -90,15 +87,32 @@ impl Emf {
     }
 
     fn metric(&self, key: &Key) -> Arc<Metric> {
-        let labels = key.labels().map(|l| (l.key().to_owned(), l.value().to_owned())).collect();
+        let labels: BTreeMap<_, _> = key.labels().map(|l| (l.key(), l.value())).collect();
+        let labels = labels.into_values().map(ToOwned::to_owned).collect();
         Arc::new(Metric { of: self.clone(), labels, name: key.name().to_owned() })
     }
 }
 
+/// The sum of each metric over its labels, and its parts.
+fn summed(counted: MetricsByLabels) -> (Metrics, Parts) {
+    let (mut sums, mut parts) = (Metrics::new(), Parts::new());
+    for (labels, measured) in counted {
+        for (name, measured) in measured {
+            if !labels.is_empty() {
+                let of = parts.entry(name.clone()).or_default();
+                of.insert(labels.join(" "), measured.clone().into());
+            }
+            match sums.remove(&name) {
+                Some(sum) => sums.insert(name, sum.plus(measured)),
+                None => sums.insert(name, measured),
+            };
+        }
+    }
+    (sums, parts)
+}
+
 /// The values that fit into one line, and the rest.
-fn split(
-    measured: BTreeMap<String, Measured>,
-) -> (BTreeMap<String, Measured>, BTreeMap<String, Measured>) {
+fn split(measured: Metrics) -> (Metrics, Metrics) {
     let (mut line, mut rest) = (BTreeMap::new(), BTreeMap::new());
     for (name, mut measured) in measured {
         if let Measured::Values(values) = &mut measured
@@ -109,6 +123,18 @@ fn split(
         line.insert(name, measured);
     }
     (line, rest)
+}
+
+impl Measured {
+    /// The sum of two parts of a metric, which are of one kind.
+    fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Count(one), Self::Count(other)) => Self::Count(one.saturating_add(other)),
+            (Self::Level(one), Self::Level(other)) => Self::Level(one + other),
+            (Self::Values(one), Self::Values(other)) => Self::Values([one, other].concat()),
+            (one, _) => one,
+        }
+    }
 }
 
 /// The unit of a metric, from its name as in Prometheus.
@@ -129,7 +155,7 @@ impl From<Measured> for Value {
 /// One metric with its labels, shared with the code that counts.
 struct Metric {
     of: Emf,
-    labels: BTreeMap<String, String>,
+    labels: Vec<String>,
     name: String,
 }
 
@@ -243,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_dimensions_beside_the_sum_over_them() {
+    fn the_parts_of_a_sum_are_in_its_line_and_no_metrics() {
         let lines = counted(|| {
-            counter!("units", "table" => "journal").increment(2);
-            counter!("units", "table" => "views").increment(1);
+            counter!("units", "table" => "journal", "command" => "create").increment(2);
+            counter!("units", "table" => "views", "command" => "create").increment(1);
+            counter!("asset_ledger_tamper").increment(1);
         });
-        let golden = r#"{"Function":"stack-projector","Service":"asset-ledger","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Service","Function"],["Service","Function","table"]],"Metrics":[{"Name":"units","Unit":"Count"}],"Namespace":"AssetLedger"}],"Timestamp":1795420800123},"table":"journal","units":2}"#;
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[0], golden);
+        let golden = r#"{"Function":"stack-projector","Service":"asset-ledger","_aws":{"CloudWatchMetrics":[{"Dimensions":[["Service","Function"]],"Metrics":[{"Name":"asset_ledger_tamper","Unit":"Count"},{"Name":"units","Unit":"Count"}],"Namespace":"AssetLedger"}],"Timestamp":1795420800123},"asset_ledger_tamper":1,"units":3,"units_by":{"create journal":2,"create views":1}}"#;
+        assert_eq!(lines, [golden]);
     }
 
     #[test]
@@ -275,9 +301,11 @@ mod tests {
         let lines = counted(|| {
             counter!("count", "a" => "1", "b" => "2").increment(1);
             gauge!("level", "a" => "1").set(2.5);
-            histogram!("values").record(1.0);
+            gauge!("level", "a" => "2").set(2.5);
+            histogram!("values", "a" => "1").record(1.0);
+            histogram!("values").record(2.0);
         });
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 1, "one line an invocation");
         for line in &lines {
             let line: Value = serde_json::from_str(line).unwrap();
             let about = &line["_aws"]["CloudWatchMetrics"][0];

@@ -4,7 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use ledger::Effects;
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
 use super::emf::Emf;
 use crate::logging;
@@ -56,10 +60,18 @@ impl Drop for ShutdownEvent<'_> {
 
 /// Logs to standard error, which CloudWatch reads as well: standard output is for the metrics.
 fn start_logs() -> Result<(), lambda_runtime::Error> {
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).json();
-    let lines = lines.flatten_event(true).with_current_span(false);
     let filter = logging::filter(&with_invocation(&wanted()))?;
-    Ok(tracing_subscriber::registry().with(lines).with(filter).try_init()?)
+    Ok(tracing_subscriber::registry().with(lines(io::stderr)).with(filter).try_init()?)
+}
+
+/// The form of a line.
+pub(super) fn lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).json();
+    lines.flatten_event(true).with_current_span(false)
 }
 
 fn with_invocation(wanted: &str) -> String {

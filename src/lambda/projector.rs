@@ -6,9 +6,15 @@
 //! and the record is a hint like any other. The asset is projected again from the present journal,
 //! and parked if its history does not verify.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use chrono::{DateTime, Utc};
+use ledger::Effects;
 use projections::runner::{ProjectionHint, Runner};
+use tokio::time::Instant;
 
 use crate::aws::JournalChange;
 
@@ -17,20 +23,27 @@ use crate::aws::JournalChange;
 #[error("record {0} of the batch has no sequence number")]
 pub struct MissingSequenceNumber(usize);
 
+/// Left of an invocation's time when a batch ends. Lambda's own timeout would end the process
+/// without metrics, and the whole batch would count as failed. A call that was begun may be undone
+/// until then.
+const RESERVE: Duration = Duration::from_secs(10);
+
 /// The handler of stream batches.
 pub struct Projector {
     runner: Runner,
+    effects: Arc<dyn Effects>,
 }
 
 impl Projector {
     /// Projects the assets of the batches with `runner`.
     #[must_use]
-    pub fn new(runner: Runner) -> Self {
-        Self { runner }
+    pub fn new(runner: Runner, effects: Arc<dyn Effects>) -> Self {
+        Self { runner, effects }
     }
 
     /// Projects a batch, and returns the point of retry: the lowest record whose asset failed in a
-    /// store, because all records after it are delivered again anyway.
+    /// store, because all records after it are delivered again anyway. The batch ends 10 seconds
+    /// before `deadline`, when Lambda ends the invocation; what was not reached has failed.
     ///
     /// # Errors
     /// If a record has no number. An empty number would also fail the whole batch, but without a
@@ -38,10 +51,11 @@ impl Projector {
     pub async fn receive(
         &self,
         batch: &Event,
+        deadline: SystemTime,
     ) -> Result<DynamoDbEventResponse, MissingSequenceNumber> {
         let numbers = numbers(&batch.records)?;
         let (hints, of) = hints(&batch.records);
-        let report = self.runner.project(&hints).await;
+        let report = self.runner.project_until(&hints, self.end(deadline)).await;
         let failed = report.failed.iter().map(|failed| numbers[of[failed.hint]]);
         let lowest = failed.min_by_key(|number| in_order(number));
         if let (Some(lowest), Some(first)) = (lowest, report.failed.first()) {
@@ -51,6 +65,11 @@ impl Projector {
         let (projected, stale, parked) = (report.projected, report.stale, report.parked);
         tracing::info!(records = numbers.len(), projected, stale, parked, "projected a batch");
         Ok(answer(lowest))
+    }
+
+    fn end(&self, deadline: SystemTime) -> Instant {
+        let left = (DateTime::<Utc>::from(deadline) - self.effects.now()).to_std();
+        Instant::now() + left.unwrap_or_default().saturating_sub(RESERVE)
     }
 }
 

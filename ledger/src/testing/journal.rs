@@ -22,7 +22,7 @@ use crate::chain::Hash;
 use crate::error::StoreErrorKind;
 use crate::id::{AssetId, Key, PartitionKey};
 use crate::journal::scan::StoredItem;
-use crate::journal::{Appended, Arrival, Arrivals, Journal};
+use crate::journal::{Appended, Arrival, Arrivals, EventPlace, Journal};
 use crate::record::StoredLine;
 
 /// Writers that race for one version.
@@ -54,6 +54,7 @@ pub async fn conformance<J: Journal + 'static>(journal: Arc<J>) {
     a_named_stream_is_kept_by_the_same_rules(&*journal).await;
     long_histories_come_back_whole(&*journal).await;
     a_part_of_a_history_begins_after_a_version(&*journal).await;
+    events_are_found_at_their_places(&*journal).await;
     of_many_writers_one_wins(journal).await;
 }
 
@@ -130,6 +131,31 @@ async fn a_part_of_a_history_begins_after_a_version(journal: &dyn Journal) {
     assert_eq!(part(9, 100).await, lines[9..], "a text would come before 9");
     assert_eq!(part(2, 3).await, lines[2..5]);
     assert_eq!((part(12, 5).await, part(0, 0).await), (vec![], vec![]));
+}
+
+/// More places than one request of DynamoDB takes, some of them twice, and some empty.
+async fn events_are_found_at_their_places(journal: &dyn Journal) {
+    let keys: Vec<_> = (100..150).map(|nth| key("main", nth)).collect();
+    let (mut written, mut places) = (Vec::new(), vec![(key("other", 100), 1)]);
+    for key in &keys {
+        for version in 1..=3 {
+            let line = line(version, &key.partition());
+            write(journal, key, &line).await;
+            written.push((key.clone(), line));
+        }
+        places.extend([1, 2, 3, 3, 4].map(|version| (key.clone(), version)));
+    }
+    let at = async |places: &[EventPlace], consistent| {
+        let mut found = answer(persist(|| journal.events_at(places, consistent)).await);
+        found.sort_by(|(one, a), (other, b)| (one, a.version).cmp(&(other, b.version)));
+        found
+    };
+    written.sort_by(|(one, a), (other, b)| (one, a.version).cmp(&(other, b.version)));
+    assert_eq!(at(&places, true).await, written);
+    assert_eq!(at(&[], true).await, []);
+    assert_eq!(at(&[(keys[0].clone(), 2)], true).await, written[1..2]);
+    let eventually = at(&places, false).await;
+    assert!(eventually.iter().all(|event| written.contains(event)), "{eventually:?}");
 }
 
 async fn the_second_writer_of_a_version_is_told_who_holds_it(journal: &dyn Journal) {

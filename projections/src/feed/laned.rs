@@ -1,23 +1,20 @@
 //! The feed of a store without an order of arrival: the lanes have references, in order for each
 //! asset, and the journal has the events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use futures::{StreamExt, TryStreamExt, stream};
 use ledger::StoreError;
 use ledger::id::Key;
-use ledger::journal::Journal;
+use ledger::journal::{EventPlace, Journal};
 use ledger::record::StoredLine;
 
 use super::lane_positions::{LanePosition, LanePositions};
 use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference, ReferenceError};
 use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
-/// Histories that are read concurrently for one page.
-const AT_ONCE: usize = 16;
 /// Rounds of reading events for a page with a filter. A filter needs the events, and a round reads
 /// as many as the page still takes.
 const ROUNDS: usize = 10;
@@ -71,23 +68,38 @@ impl LanedFeed {
         wanted: Vec<(Key, Reference)>,
         query: &FeedQuery,
     ) -> Result<Vec<(String, FeedEvent)>, StoreError> {
-        let mut keys: Vec<_> = wanted.iter().map(|(key, _)| key.clone()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let read = |key: Key| async move {
-            let lines = self.journal.history(&key).await?;
-            Ok::<_, StoreError>((key, lines))
+        let mut found = self.read(&wanted, false).await?;
+        // A replica may lag behind the reference. Only the consistent read can tell that an event
+        // is missing, or is another one.
+        let lacks = |(key, reference): &&(Key, Reference)| {
+            let line = found.get(&(key.clone(), reference.version));
+            line.is_none_or(|line| !reference.is_of(line.hash()))
         };
-        let histories: BTreeMap<Key, Vec<StoredLine>> =
-            stream::iter(keys).map(read).buffer_unordered(AT_ONCE).try_collect().await?;
+        let lacking: Vec<_> = wanted.iter().filter(lacks).cloned().collect();
+        if !lacking.is_empty() {
+            found.extend(self.read(&lacking, true).await?);
+        }
         let event = |(key, reference): (Key, Reference)| {
-            let lines = histories.get(&key).map(Vec::as_slice);
-            let line = event(&key, &reference, lines.unwrap_or_default())?;
+            let place = (key, reference.version);
+            let line = event(&place, &reference, found.get(&place))?;
             let header = EventHeader::read(&line.body)?;
-            let selected = query.wants(&header.kind, &header.actor);
-            selected.then(|| (header.at.to_string(), FeedEvent { key, line: line.clone() }))
+            let at = query.wants(&header.kind, &header.actor).then(|| header.at.to_string())?;
+            Some((at, FeedEvent { line: line.clone(), key: place.0 }))
         };
         Ok(wanted.into_iter().filter_map(event).collect())
+    }
+
+    /// The referenced events that the journal shows. An asset may be referenced twice.
+    async fn read(
+        &self,
+        wanted: &[(Key, Reference)],
+        consistent: bool,
+    ) -> Result<HashMap<EventPlace, StoredLine>, StoreError> {
+        let places = wanted.iter().map(|(key, reference)| (key.clone(), reference.version));
+        let places: HashSet<EventPlace> = places.collect();
+        let places: Vec<_> = places.into_iter().collect();
+        let found = self.journal.events_at(&places, consistent).await?;
+        Ok(found.into_iter().map(|(key, line)| ((key, line.version), line)).collect())
     }
 }
 
@@ -178,9 +190,13 @@ impl LaneAhead {
 }
 
 /// The event of a reference, if the journal has it.
-fn event<'a>(key: &Key, reference: &Reference, lines: &'a [StoredLine]) -> Option<&'a StoredLine> {
-    let (asset, version) = (key.partition(), reference.version);
-    let Some(line) = lines.iter().find(|line| line.version == version) else {
+fn event<'a>(
+    (key, version): &EventPlace,
+    reference: &Reference,
+    line: Option<&'a StoredLine>,
+) -> Option<&'a StoredLine> {
+    let asset = key.partition();
+    let Some(line) = line else {
         tracing::error!(
             asset,
             version,

@@ -104,6 +104,7 @@ impl AssetHints {
     }
 }
 
+/// In the order of their first hints.
 pub(super) fn by_asset(hints: &[ProjectionHint]) -> Vec<AssetHints> {
     let mut assets = BTreeMap::<&Key, AssetHints>::new();
     for (place, hint) in hints.iter().enumerate() {
@@ -117,5 +118,7 @@ pub(super) fn by_asset(hints: &[ProjectionHint]) -> Vec<AssetHints> {
         told.lines.extend_from_slice(&hint.lines);
         told.hints.push(place);
     }
-    assets.into_values().collect()
+    let mut assets: Vec<_> = assets.into_values().collect();
+    assets.sort_by_key(|told| told.hints.first().copied());
+    assets
 }

@@ -4,6 +4,7 @@ use ledger::{StoreError, command_label};
 
 use super::Runner;
 use super::batch::{ProjectedAsset, ProjectionHint, by_asset};
+use super::time_limit::TimeLimit;
 use crate::position::{Position, PositionCommit, Positions};
 
 impl Runner {
@@ -29,7 +30,7 @@ impl Runner {
         let list = self.leased.list().await?;
         let (generations, written) = (list.written().collect::<Vec<_>>(), self.written(&list));
         let (mut told, mut histories) = (Vec::new(), Vec::new());
-        for (folded, it) in self.fold_all(by_asset(hints), &written).await {
+        for (folded, it) in self.fold_all(by_asset(hints), &written, TimeLimit::default()).await {
             match folded {
                 Ok(folded) => {
                     told.push(it);

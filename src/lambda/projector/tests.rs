@@ -1,8 +1,12 @@
 //! Batches of the stream, and exactly the points of their retries.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::dynamodb::Event;
+use chrono::TimeDelta;
+use ledger::StoreError;
+use ledger::journal::JournalDecorator;
 use ledger::testing::{Faulty, InjectedFault, MemoryJournal};
 use projections::testing::{Clock, MemoryViews, Story};
 use projections::{Runner, Views};
@@ -26,14 +30,48 @@ fn world(mut failures: usize) -> World {
     }));
     let views = Arc::new(MemoryViews::default());
     let runner = Runner::new(journal.clone(), views.clone(), Arc::new(Clock::default()));
-    World { journal, views, projector: Projector::new(runner) }
+    World { journal, views, projector: Projector::new(runner, Arc::new(Clock::default())) }
+}
+
+/// When Lambda ends the invocation: in the function's `Timeout`.
+fn deadline() -> SystemTime {
+    (Clock::default().0 + TimeDelta::minutes(1)).into()
+}
+
+/// A journal that is throttled: each call takes so long.
+struct Slow(Arc<Faulty<MemoryJournal>>, Duration);
+
+impl JournalDecorator for Slow {
+    type Inner = Faulty<MemoryJournal>;
+
+    fn inner(&self) -> &Self::Inner {
+        &self.0
+    }
+
+    async fn around<T: Send>(
+        &self,
+        _: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        tokio::time::sleep(self.1).await;
+        call.await
+    }
+}
+
+fn slow(call: Duration) -> World {
+    let (mut world, clock) = (world(0), Arc::new(Clock::default()));
+    let slow = Arc::new(Slow(world.journal.clone(), call));
+    let runner = Runner::new(slow, world.views.clone(), clock.clone());
+    world.projector = Projector::new(runner, clock);
+    world
 }
 
 impl World {
     /// The answer to a batch, as Lambda reads it.
     async fn send(&self, records: &[Value]) -> Result<Value, String> {
         let batch: Event = serde_json::from_value(json!({"Records": records})).unwrap();
-        let answer = self.projector.receive(&batch).await.map_err(|error| error.to_string())?;
+        let answer = self.projector.receive(&batch, deadline()).await;
+        let answer = answer.map_err(|error| error.to_string())?;
         Ok(serde_json::to_value(&answer).unwrap())
     }
 
@@ -212,4 +250,35 @@ async fn what_a_batch_came_to_is_counted() {
 #[tokio::test]
 async fn an_empty_batch_is_done() {
     assert_eq!(world(0).send(&[]).await, all_done());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_ends_before_its_invocation_and_the_rest_is_given_again() {
+    // Sixteen are read at once: the next ones would take all of the time.
+    let world = slow(Duration::from_secs(15));
+    let stories: Vec<_> = (0..20).map(story).collect();
+    let mut records = Vec::new();
+    // In an order that is not that of their ids.
+    for (number, story) in (100..).zip(stories.iter().rev()) {
+        story.append_to(world.journal.inner()).await;
+        records.push(insert(&format!("{number}"), story, 3));
+    }
+    let started = tokio::time::Instant::now();
+    assert_eq!(world.send(&records).await, again_from("116"), "the first ones are begun first");
+    assert!(started.elapsed() <= Duration::from_secs(50), "{:?}", started.elapsed());
+    assert_eq!(world.version(&stories[19]).await, Some(3), "what was read in time is written");
+    assert_eq!(world.version(&stories[0]).await, None);
+    assert_eq!(world.send(&records[16..]).await, all_done());
+    assert_eq!(world.version(&stories[0]).await, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_that_is_over_waits_for_nothing() {
+    let (world, story) = (slow(Duration::from_secs(1)), story(1));
+    story.append_to(world.journal.inner()).await;
+    let batch: Event =
+        serde_json::from_value(json!({"Records": [insert("7", &story, 3)]})).unwrap();
+    let late = Clock::default().0 - TimeDelta::seconds(1);
+    let answer = world.projector.receive(&batch, late.into()).await.unwrap();
+    assert_eq!(Ok(serde_json::to_value(&answer).unwrap()), again_from("7"));
 }

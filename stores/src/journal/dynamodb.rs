@@ -5,6 +5,7 @@
 //! No index, no counter, no transaction: a put is one write unit, a history about one read unit for
 //! five events.
 
+mod batch;
 mod request;
 mod scan;
 
@@ -15,7 +16,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, number, text};
 use ledger::error::{StoreError, StoreErrorKind};
 use ledger::id::{Key, PartitionKey};
-use ledger::journal::{Appended, Journal};
+use ledger::journal::{Appended, EventPlace, Journal};
 use ledger::record::StoredLine;
 
 /// A journal in a DynamoDB table.
@@ -62,6 +63,15 @@ impl Journal for DynamoJournal {
     /// Half the read units.
     async fn history_eventually(&self, key: &Key) -> Result<Vec<StoredLine>, StoreError> {
         self.lines(&key.clone().into(), false).await
+    }
+
+    /// Half a read unit for each event, whatever the length of its history; a unit if `consistent`.
+    async fn events_at(
+        &self,
+        places: &[EventPlace],
+        consistent: bool,
+    ) -> Result<Vec<(Key, StoredLine)>, StoreError> {
+        self.batches(places, consistent).await
     }
 
     async fn events_after(

@@ -104,7 +104,7 @@ const BUDGET: [Budget; 24] = [
     budget("get", &[("journal", "Query", 1), ("views", "GetItem", 1)], 0.0, 1.5),
     budget("history", &[("journal", "Query", 1)], 0.0, 1.0),
     budget("list, a page of 100 in 8 shards", &[("views", "Query", 8)], 0.0, 12.0),
-    budget(FEED, &[("journal", "Query", 100), ("views", "Query", 4)], 0.0, 104.0),
+    budget(FEED, &[("journal", "BatchGetItem", 1), ("views", "Query", 4)], 0.0, 54.0),
     budget(FEED_AT_ITS_END, &[("views", "Query", 4)], 0.0, 4.0),
     budget(USAGE, &[("views", "Query", 1)], 0.0, 1.0),
     budget(

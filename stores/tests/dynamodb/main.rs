@@ -3,4 +3,5 @@
 
 mod cost;
 mod faults;
+mod feed;
 mod world;

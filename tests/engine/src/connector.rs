@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use crate::dispatch::{self, EngineReply};
@@ -62,8 +63,36 @@ async fn respond(
             run(server, operation, body).await?;
             pending().await
         }
+        Some(Fault::Partly(count)) => response(run_partly(server, operation, &body, count).await?),
         None => response(run(server, operation, body).await?),
     }
+}
+
+/// Processes the first `count` keys of a batch, of one table.
+async fn run_partly(
+    server: Arc<Server>,
+    operation: String,
+    body: &[u8],
+    count: usize,
+) -> Result<EngineReply, ConnectorError> {
+    let mut request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut rest = request["RequestItems"].clone();
+    for table in request["RequestItems"].as_object_mut().into_iter().flatten() {
+        let keys = table.1["Keys"].as_array_mut().map(|keys| keys.split_off(count.min(keys.len())));
+        rest[table.0.as_str()]["Keys"] = keys.into();
+    }
+    let mut reply = if count == 0 {
+        EngineReply { status: 200, body: r#"{"Responses":{}}"#.to_owned() }
+    } else {
+        run(server, operation, request.to_string().into_bytes()).await?
+    };
+    let mut answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    let whole = rest.as_object().is_none_or(|tables| {
+        tables.values().all(|table| table["Keys"].as_array().is_none_or(Vec::is_empty))
+    });
+    answer["UnprocessedKeys"] = if whole { json!({}) } else { rest };
+    reply.body = answer.to_string();
+    Ok(reply)
 }
 
 async fn run(

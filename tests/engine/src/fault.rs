@@ -16,6 +16,8 @@ pub enum Fault {
     Hang,
     /// It takes effect, and no reply ever comes.
     ReplyHangs,
+    /// Only so many keys of a batch are processed. The reply names the others.
+    Partly(usize),
     /// It is refused with this status and code.
     Refused(u16, &'static str),
 }
@@ -43,7 +45,9 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     pub(crate) fn new(operation: &'a str, body: &[u8]) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let table = body["TableName"].as_str().unwrap_or_default().to_owned();
+        let of_batch = || body["RequestItems"].as_object()?.keys().next().cloned();
+        let table = body["TableName"].as_str().map(ToOwned::to_owned).or_else(of_batch);
+        let table = table.unwrap_or_default();
         Self { operation, table, body }
     }
 }

@@ -62,7 +62,10 @@ impl UnitTally {
 
     pub(crate) fn answer(&mut self, asked: &Asked<'_>, answer: &str) {
         let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-        let units = answer["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or(0.0);
+        let consumed = &answer["ConsumedCapacity"];
+        // A batch has a list, of each table.
+        let of_table = if consumed.is_array() { &consumed[0] } else { consumed };
+        let units = of_table["CapacityUnits"].as_f64().unwrap_or(0.0);
         let used = self.entry(asked);
         match asked.operation {
             "PutItem" | "UpdateItem" | "DeleteItem" => used.write += units,

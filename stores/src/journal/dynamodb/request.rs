@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
 
+use crate::dynamodb::DynamoItem;
 use ledger::id::PartitionKey;
 use ledger::journal::scan::{ScanPosition, Segment};
 use ledger::record::StoredLine;
@@ -57,6 +58,12 @@ fn of(query: QueryFluentBuilder, table: &str, key: &PartitionKey) -> QueryFluent
         .key_condition_expression(format!("{PK} = :pk"))
         .expression_attribute_values(":pk", AttributeValue::S(key.partition()))
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
+}
+
+/// The key of an event.
+pub(super) fn key(partition: String, version: u64) -> DynamoItem {
+    let partition = (PK.to_owned(), AttributeValue::S(partition));
+    DynamoItem::from([partition, (SK.to_owned(), AttributeValue::N(version.to_string()))])
 }
 
 /// Puts an event if its version is free; otherwise returns the stored one.
