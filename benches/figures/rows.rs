@@ -21,9 +21,10 @@ pub(crate) fn bare_inserts(folder: &Path) -> Result<f64> {
     let mut file = Connection::open(fresh.path().join("raw.sqlite"))?;
     file.pragma_update(None, "journal_mode", "WAL")?;
     file.pragma_update(None, "synchronous", "NORMAL")?;
-    file.execute_batch(include_str!("../../migrations/sqlite/views.1.sql"))?;
+    let table = include_str!("../../migrations/sqlite/views.generation.sql");
+    file.execute_batch(&table.replace("{n}", "2"))?;
     let marks = vec!["?"; columns.len()].join(", ");
-    let insert = format!("INSERT INTO assets ({}) VALUES ({marks})", columns.join(", "));
+    let insert = format!("INSERT INTO assets_2 ({}) VALUES ({marks})", columns.join(", "));
     let start = Instant::now();
     for group in rows.chunks(GROUP) {
         let transaction = file.transaction()?;
@@ -37,13 +38,15 @@ pub(crate) fn bare_inserts(folder: &Path) -> Result<f64> {
 
 fn sample(folder: &Path) -> Result<(Vec<String>, Vec<Vec<Value>>)> {
     let file = Connection::open(folder.join("views.sqlite"))?;
-    let mut names = file.prepare("SELECT name FROM pragma_table_info('assets')")?;
-    let columns: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let select = format!(
-        "SELECT {} FROM assets WHERE generation = (SELECT max(generation) FROM assets) \
-         ORDER BY pk, sk LIMIT {SAMPLE}",
-        columns.join(", ")
-    );
+    // The only table of a generation: earlier ones were removed or are the shared one.
+    let table = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'assets!_%' \
+                 ESCAPE '!' ORDER BY rowid DESC LIMIT 1";
+    let table: String = file.query_row(table, [], |row| row.get(0))?;
+    let mut names = file.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let columns: Vec<String> =
+        names.query_map([&table], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let select =
+        format!("SELECT {} FROM {table} ORDER BY pk, sk LIMIT {SAMPLE}", columns.join(", "));
     let mut select = file.prepare(&select)?;
     let read = |row: &rusqlite::Row<'_>| (0..columns.len()).map(|column| row.get(column)).collect();
     let rows: Vec<Vec<Value>> = select.query_map([], read)?.collect::<Result<_, _>>()?;

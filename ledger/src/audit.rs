@@ -55,12 +55,13 @@ pub use finding::{Finding, FindingKind};
 pub use form::odd;
 
 use crate::access::AccessHistory;
+use crate::asset::Asset;
 use crate::chain::Hash;
 use crate::checkpoint::Head;
-use crate::history::{History, HistoryError, HistoryFault, StreamChain};
-use crate::id::{AccessStream, PartitionKey, StreamKey};
+use crate::history::{History, HistoryError, HistoryFault, StreamChain, fold_read};
+use crate::id::{AccessStream, Key, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
-use crate::record::{RecordError, StoredLine, UrlRecord};
+use crate::record::{EventRecord, RecordError, StoredLine, UrlRecord};
 use crate::url_log::UrlLogStream;
 
 /// A version of a history as known from another source.
@@ -107,6 +108,21 @@ pub struct Examination {
 #[must_use]
 pub fn examine(chain: &Chain) -> Vec<Finding> {
     examine_with(chain, &[]).findings
+}
+
+/// The asset of a history that [`inspect_with`] has no finding about; `None` if it may have one.
+#[must_use]
+pub fn sound(key: &Key, chain: &Chain) -> Option<Asset> {
+    if !chain.strays.is_empty() {
+        return None;
+    }
+    let mut exact = true;
+    let folded = fold_read(key, &chain.lines, |body| {
+        let (record, exactly) = EventRecord::read_exactly(body)?;
+        exact &= exactly;
+        Ok(record)
+    });
+    folded.ok().flatten().filter(|_| exact)
 }
 
 /// The faults of a history, also compared with other sources.

@@ -117,7 +117,9 @@ impl<'a> HistoryReader<'a> {
         let history = self.history.take();
         let grown = match EventRecord::read(&line.body) {
             Ok(record) => History::grow(history, self.key, record, line, earlier),
-            Err(malformed) => Err(unread(malformed, history.as_ref(), self.key, &line)),
+            Err(malformed) => {
+                Err(unread(malformed, history.as_ref().map(History::asset), self.key, &line))
+            }
         };
         self.history = Some(grown.map_err(|fault| HistoryError { version, fault })?);
         Ok(())
@@ -148,18 +150,11 @@ impl History {
     ) -> Result<Self, HistoryFault> {
         let entry = Entry { record, hash: line.hash(), line };
         let Some(mut history) = history else {
-            ClaimedPosition::of(&entry).check(key, 1, Hash::ZERO)?;
-            let asset = Asset::begin(key.clone(), &entry.record, entry.hash)?;
+            let asset = begin(key, &entry.record, &entry.line, entry.hash)?;
             return Ok(Self { entries: vec![entry], asset });
         };
-        ClaimedPosition::of(&entry).check(key, history.asset.version + 1, history.asset.head)?;
-        if entry.record.at <= history.asset.updated_at {
-            return Err(HistoryFault::NotLater);
-        }
-        if let Some(earlier) = earlier(&history, &entry.record.cause.command) {
-            return Err(HistoryFault::Twice(earlier));
-        }
-        history.asset.apply(&entry.record, entry.hash)?;
+        let twice = earlier(&history, &entry.record.cause.command);
+        follow(&mut history.asset, key, &entry.record, &entry.line, entry.hash, twice)?;
         history.entries.push(entry);
         Ok(history)
     }
@@ -250,6 +245,74 @@ impl History {
     }
 }
 
+/// The asset that lines fold to, after the checks of [`History::read`]. No event is kept.
+pub fn fold_lines(key: &Key, lines: &[StoredLine]) -> Result<Option<Asset>, HistoryError> {
+    fold_read(key, lines, EventRecord::read)
+}
+
+/// The same, with events as `read` reads them.
+pub(crate) fn fold_read(
+    key: &Key,
+    lines: &[StoredLine],
+    mut read: impl FnMut(&str) -> Result<EventRecord, RecordError>,
+) -> Result<Option<Asset>, HistoryError> {
+    let (mut folded, mut linear, mut indexed) = (None, Vec::new(), HashMap::new());
+    for line in lines {
+        let hash = line.hash();
+        let mut step = || -> Result<(), HistoryFault> {
+            let record = read(&line.body)
+                .map_err(|malformed| unread(malformed, folded.as_ref(), key, line))?;
+            match &mut folded {
+                None => folded = Some(begin(key, &record, line, hash)?),
+                Some(asset) => {
+                    let command = &record.cause.command;
+                    let same = |(known, _): &&(CommandId, u64)| known == command;
+                    let twice = linear.iter().find(same).map(|(_, version)| *version);
+                    let twice = twice.or_else(|| indexed.get(command).copied());
+                    follow(asset, key, &record, line, hash, twice)?;
+                }
+            }
+            if linear.len() == FEW {
+                indexed.extend(linear.drain(..));
+            }
+            linear.push((record.cause.command, record.version));
+            Ok(())
+        };
+        step().map_err(|fault| HistoryError { version: line.version, fault })?;
+    }
+    Ok(folded)
+}
+
+/// The asset after its first event.
+fn begin(
+    key: &Key,
+    record: &EventRecord,
+    line: &StoredLine,
+    hash: Hash,
+) -> Result<Asset, HistoryFault> {
+    ClaimedPosition::of(record, line).check(key, 1, Hash::ZERO)?;
+    Ok(Asset::begin(key.clone(), record, hash)?)
+}
+
+/// Folds the next event; `twice` is the version that has its command already.
+fn follow(
+    asset: &mut Asset,
+    key: &Key,
+    record: &EventRecord,
+    line: &StoredLine,
+    hash: Hash,
+    twice: Option<u64>,
+) -> Result<(), HistoryFault> {
+    ClaimedPosition::of(record, line).check(key, asset.version + 1, asset.head)?;
+    if record.at <= asset.updated_at {
+        return Err(HistoryFault::NotLater);
+    }
+    match twice {
+        Some(earlier) => Err(HistoryFault::Twice(earlier)),
+        None => Ok(asset.apply(record, hash)?),
+    }
+}
+
 /// The commands of a history during reading. It is empty for few events. For more events it is an
 /// index, because a linear search for every event makes long histories slow.
 #[derive(Default)]
@@ -288,12 +351,12 @@ fn fold(key: &Key, entries: &[Entry]) -> Result<Asset, ImpossibleEvent> {
 /// names. Otherwise it is not an event of that program.
 fn unread(
     malformed: RecordError,
-    history: Option<&History>,
+    asset: Option<&Asset>,
     key: &Key,
     line: &StoredLine,
 ) -> HistoryFault {
     let RecordError::Unknown(unknown) = &malformed else { return malformed.into() };
-    let (version, prev) = history.map_or((0, Hash::ZERO), |h| (h.asset.version, h.asset.head));
+    let (version, prev) = asset.map_or((0, Hash::ZERO), |it| (it.version, it.head));
     let Some(said) = &unknown.key.asset() else {
         return HistoryFault::Elsewhere {
             asset: unknown.key.partition(),
@@ -318,7 +381,7 @@ struct ClaimedPosition<'a> {
 }
 
 impl<'a> ClaimedPosition<'a> {
-    fn of(Entry { record, line, .. }: &'a Entry) -> Self {
+    fn of(record: &'a EventRecord, line: &StoredLine) -> Self {
         Self { key: &record.key, version: record.version, prev: record.prev, stored: line.version }
     }
 

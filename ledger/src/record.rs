@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use self::envelope::StoredEnvelope;
 use self::forms::{FORMS, FormReader, StoredData};
+use self::limits::check_envelope;
 pub(crate) use self::limits::check_text;
 use crate::access::AccessEvent;
 use crate::asset::{Event, InvalidField};
@@ -222,6 +223,41 @@ impl EventRecord {
     pub fn read(body: &str) -> Result<Self, RecordError> {
         Self::read_with(&FORMS, body)
     }
+
+    /// The same, and whether the line is its [`CanonicalLine`] and within its limits.
+    pub(crate) fn read_exactly(body: &str) -> Result<(Self, bool), RecordError> {
+        let envelope = StoredEnvelope::read(body)?;
+        let limits = check_envelope(&envelope, envelope.at()?);
+        let mut exact = limits.is_ok() && is_spelling(&envelope, body);
+        let read = |form: &FormReader<Event>, data: &RawValue| {
+            let (event, exactly) = (form.read_exactly)(data)?;
+            exact &= exactly;
+            Ok(event)
+        };
+        let record = Self::of_envelope(&FORMS, envelope, read)?;
+        Ok((record, exact))
+    }
+}
+
+/// Whether `text` is how `value` is written, without writing it.
+fn is_spelling(value: &impl serde::Serialize, text: &str) -> bool {
+    let mut rest = ExpectedText(text.as_bytes());
+    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
+}
+
+/// A writer that accepts only this text.
+struct ExpectedText<'a>(&'a [u8]);
+
+impl std::io::Write for ExpectedText<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let rest = self.0.strip_prefix(bytes).ok_or(std::io::ErrorKind::InvalidData)?;
+        self.0 = rest;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The data of an event as it is stored.
@@ -267,7 +303,14 @@ impl<E, K: StreamKey> EventRecord<E, K> {
     }
 
     fn read_with(forms: &[FormReader<E>], body: &str) -> Result<Self, RecordError> {
-        let envelope = StoredEnvelope::read(body)?;
+        Self::of_envelope(forms, StoredEnvelope::read(body)?, |form, data| (form.read)(data))
+    }
+
+    fn of_envelope(
+        forms: &[FormReader<E>],
+        envelope: StoredEnvelope<'_>,
+        read: impl FnOnce(&FormReader<E>, &RawValue) -> serde_json::Result<E>,
+    ) -> Result<Self, RecordError> {
         let (key, at) = (envelope.key()?, envelope.at()?);
         let (version, prev) = (envelope.version, envelope.prev);
         let command = CommandId(envelope.command.into_owned());
@@ -276,7 +319,7 @@ impl<E, K: StreamKey> EventRecord<E, K> {
             let (kind, schema) = (envelope.r#type.into_owned(), envelope.schema);
             return Err(Unknown { kind, schema, key, version, command, at, prev }.into());
         };
-        let event = (form.read)(envelope.data).map_err(|error| {
+        let event = read(form, envelope.data).map_err(|error| {
             let why = crate::error::chain(&error);
             RecordError::Form(format!("the data of {:?} is not of its form: {why}", form.kind))
         })?;
@@ -323,7 +366,7 @@ impl CanonicalLine {
                 known.or_else(unknown)?
             }
         };
-        let limits = limits::check_envelope(&envelope, envelope.at().ok()?).and(data);
+        let limits = check_envelope(&envelope, envelope.at().ok()?).and(data);
         let prev = prev.unwrap_or(envelope.prev);
         let canonical = StoredEnvelope { data: &json, prev, ..envelope };
         Some(Self { body: serde_json::to_string(&canonical).ok()?, limits })

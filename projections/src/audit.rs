@@ -1,10 +1,12 @@
 //! The audit of journal and rows. It runs beside the writers.
 //!
-//! The audit walks the journal in segments, examines each history, and compares it with its row.
-//! Then it walks the rows, for rows without a history. It reports no mismatch after a single read,
-//! because both change: it reads a mismatch again, the row before the history. A history that is
-//! then shorter than its row has lost events, and a late row has time to arrive.
+//! The audit walks the journal in segments, examines each history, and compares it with its row. If
+//! journal and rows are in one order, it reads the rows beside the histories, and so meets rows
+//! without a history. Otherwise it walks the rows afterwards. It reports no mismatch after a single
+//! read, because both change: it reads a mismatch again, the row before the history. A history that
+//! is then shorter than its row has lost events, and a late row has time to arrive.
 
+mod beside;
 mod followed;
 mod judge;
 mod mend;
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
-use ledger::audit::{Finding, FindingKind, inspect_with, odd};
+use ledger::audit::{Finding, FindingKind, inspect_with, odd, sound};
 use ledger::error;
 use ledger::id::{Key, Tenant};
 use ledger::journal::Journal;
@@ -25,7 +27,8 @@ use ledger::{Effects, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::judge::{ObservedRow, RowVerdict, judge};
+use self::beside::{PlacedRow, RowsInOrder};
+use self::judge::{ObservedRow, RowVerdict, is_row_of, judge};
 use self::suspects::{Suspect, Suspects};
 use crate::current::CurrentGeneration;
 use crate::generations::Generations;
@@ -105,10 +108,13 @@ impl RowAudit {
             findings: findings.clone(),
             progress: told.clone(),
         };
-        let mut segments = JoinSet::new();
-        for segment in self.journal.segments(self.segments).await? {
+        let (mut segments, tenants) = (JoinSet::new(), walk.tenants().await?);
+        let all = self.journal.segments(self.segments).await?;
+        let in_order = beside::is_possible(self.journal.ordered(), &all, &*walk.rows);
+        for segment in all {
+            let rows = in_order.then(|| RowsInOrder::new(&walk.rows, tenants.clone(), &segment));
             let walk = walk.clone();
-            segments.spawn(async move { walk.segment(&segment).await });
+            segments.spawn(async move { walk.segment(&segment, rows).await });
         }
         while let Some(done) = segments.join_next().await {
             done.map_err(|e| {
@@ -116,7 +122,9 @@ impl RowAudit {
             })??;
         }
         for tenant in walk.tenants().await? {
-            walk.rows(&tenant).await?;
+            if !in_order || !tenants.contains(&tenant) {
+                walk.rows(&tenant).await?;
+            }
             walk.parked(&tenant).await?;
         }
         walk.mend_totals().await?;
@@ -145,13 +153,21 @@ struct AuditWalk {
 }
 
 impl AuditWalk {
-    /// Audits every history of a segment, and its row.
-    async fn segment(&self, segment: &Segment) -> Result<(), StoreError> {
+    /// Audits every history of a segment, and its row: of `rows`, which are then all audited, or
+    /// looked up.
+    async fn segment(
+        &self,
+        segment: &Segment,
+        mut rows: Option<RowsInOrder>,
+    ) -> Result<(), StoreError> {
         let mut chains = Chains::new(self.audit.journal.as_ref(), segment, None);
         let (mut suspects, mut read) = (Suspects::default(), 0);
         loop {
             let some = some(&mut chains).await?;
             if some.is_empty() {
+                if let Some(rows) = &mut rows {
+                    self.without_history(rows, None).await?;
+                }
                 return suspects.settle(self).await;
             }
             let streams = some.iter().filter(|chain| chain.stream().is_some()).count();
@@ -160,23 +176,77 @@ impl AuditWalk {
             self.progress.assets.fetch_add(assets, Ordering::Relaxed);
             self.progress.events.fetch_add(chains.read() - read, Ordering::Relaxed);
             read = chains.read();
-            let looks = try_join_all(some.into_iter().map(|chain| self.first(chain))).await?;
-            suspects.add(looks.into_iter().flatten());
+            if let Some(rows) = &mut rows {
+                for chain in some {
+                    suspects.add(self.beside(chain, rows).await?);
+                }
+            } else {
+                let looks = some.into_iter().map(|chain| self.first(chain, None));
+                suspects.add(try_join_all(looks).await?.into_iter().flatten());
+            }
             if suspects.is_full() {
                 suspects.settle(self).await?;
             }
         }
     }
 
-    /// The first comparison, of a history as the walk read it. It may have grown since.
-    async fn first(&self, found: Chain) -> Result<Option<Suspect>, StoreError> {
+    /// Compares a history with its row among `rows`, after those before it, which have none.
+    async fn beside(
+        &self,
+        found: Chain,
+        rows: &mut RowsInOrder,
+    ) -> Result<Option<Suspect>, StoreError> {
+        // A partition of no asset may come in another order.
+        let own = match found.key() {
+            Some(_) => self.without_history(rows, Some(&found.partition)).await?,
+            None => None,
+        };
+        let row = ObservedRow::of(own.map(|own| own.row.asset).transpose())?;
+        self.first(found, Some(row)).await
+    }
+
+    /// Audits the rows before a history as rows without one, and returns the row after them if it
+    /// is the one of that history.
+    async fn without_history(
+        &self,
+        rows: &mut RowsInOrder,
+        partition: Option<&str>,
+    ) -> Result<Option<PlacedRow>, StoreError> {
+        while let Some(next) = rows.next(partition).await? {
+            self.progress.rows.fetch_add(1, Ordering::Relaxed);
+            if Some(next.partition.as_str()) == partition {
+                return Ok(Some(next));
+            }
+            self.speaks_of(&next.tenant, 0, &next.row).await?;
+        }
+        Ok(None)
+    }
+
+    /// The first comparison, of a history as the walk read it. It may have grown since. The row is
+    /// looked up if it is not given.
+    async fn first(
+        &self,
+        found: Chain,
+        row: Option<ObservedRow>,
+    ) -> Result<Option<Suspect>, StoreError> {
         let Some(key) = found.key().filter(|key| self.audit.holds(&key.tenant)) else {
             self.tell(inspect_with(&found, &[]).findings).await;
             return Ok(None);
         };
+        let seen = match row {
+            Some(row) => row,
+            None => self.row(&key).await?,
+        };
+        let now = self.audit.effects.now();
+        // The usual case, without what only a finding needs.
+        if let Some(asset) = sound(&key, &found)
+            && is_row_of(&asset, &seen, now)
+            && self.drift.add_settled(&asset)
+        {
+            return Ok(None);
+        }
         self.tell(odd(&found)).await;
-        let seen = self.row(&key).await?;
-        let judged = judge(&found, &seen, self.audit.effects.now());
+        let judged = judge(&found, &seen, now);
         match &judged.history {
             Some(history) => self.drift.add(history),
             None => self.drift.broken(&key.tenant),

@@ -201,8 +201,9 @@ async fn one_that_is_killed_half_way_on_dynamodb_is_gone_on_with() {
 /// All data of the rows of a generation in a file, without its number.
 fn raw(folder: &Path, generation: u32) -> Vec<Vec<rusqlite::types::Value>> {
     let file = rusqlite::Connection::open(folder.join("views.sqlite")).unwrap();
-    let mut select =
-        file.prepare("SELECT * FROM assets WHERE generation = ?1 ORDER BY pk, sk").unwrap();
+    let table = if generation == 1 { "assets".to_owned() } else { format!("assets_{generation}") };
+    let select = format!("SELECT * FROM {table} WHERE generation = ?1 ORDER BY pk, sk");
+    let mut select = file.prepare(&select).unwrap();
     let columns = select.column_count();
     let row = |row: &rusqlite::Row<'_>| (1..columns).map(|at| row.get(at)).collect();
     select.query_map([generation], row).unwrap().collect::<Result<_, _>>().unwrap()

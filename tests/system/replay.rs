@@ -180,7 +180,7 @@ async fn a_row_that_was_altered_or_cannot_be_read_is_mended_by_its_id() {
     let (data, id, rows) = replayed(folder.path()).await;
     assert!(said(&data, &["--asset", &id]).contains("matches its events"));
     for altered in ["filename = 'evil'", "tags = 'x'", "version = 99", "state = 'GONE'"] {
-        let alter = format!("UPDATE assets SET {altered} WHERE sk = ?1");
+        let alter = format!("UPDATE assets_2 SET {altered} WHERE sk = ?1");
         assert!(rows.execute(&alter, [&id]).unwrap() > 0);
         let found = run(&data, "verify", &["--patience", "1"]);
         assert_eq!(found.status.code(), Some(1), "{altered}: {found:?}");
@@ -194,12 +194,13 @@ async fn a_row_that_may_be_evidence_is_left_and_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (data, id, rows) = replayed(folder.path()).await;
     let other = "0".repeat(64);
-    rows.execute("UPDATE assets SET head = ?2 WHERE sk = ?1", [&id, &other]).unwrap();
+    let alter = "UPDATE assets_2 SET head = ?2 WHERE sk = ?1";
+    assert_eq!(rows.execute(alter, [&id, &other]), Ok(1));
     let refused = run(&data, "replay", &["--asset", &id]);
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{told}");
     assert!(told.contains("edited") && told.contains("was not changed"), "{told}");
-    let head = "SELECT head FROM assets WHERE sk = ?1 ORDER BY generation DESC";
+    let head = "SELECT head FROM assets_2 WHERE sk = ?1";
     let head: String = rows.query_row(head, [&id], |row| row.get(0)).unwrap();
     assert_eq!(head, other);
 }
@@ -322,10 +323,17 @@ async fn a_cut_journal_is_found_until_a_flag_accepts_it() {
     let newest = Story::begin("main", 3).key.asset.to_string();
     let versions = || {
         let rows = rusqlite::Connection::open(data.join("views.sqlite")).unwrap();
-        let of = "SELECT generation, version FROM assets WHERE sk = ?1 ORDER BY generation";
-        let mut of = rows.prepare(of).unwrap();
-        let versions = of.query_map([&newest], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        versions.collect::<rusqlite::Result<Vec<(u32, u64)>>>().unwrap()
+        let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'assets%'";
+        let mut tables = rows.prepare(tables).unwrap();
+        let tables = tables.query_map([], |row| row.get(0)).unwrap();
+        let tables: Vec<String> = tables.collect::<Result<_, _>>().unwrap();
+        let version = |table: String| {
+            let of = format!("SELECT generation, version FROM {table} WHERE sk = ?1");
+            rows.query_row(&of, [&newest], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let mut versions: Vec<(u32, u64)> = tables.into_iter().map(version).collect();
+        versions.sort_unstable();
+        versions
     };
     assert_eq!(versions(), [(1, 2), (2, 1)]);
     said(data, &[]);

@@ -22,6 +22,7 @@ use self::created_v1::CreatedV1;
 use self::received_v1::ReceivedV1;
 use self::soft_deleted_v1::SoftDeletedV1;
 use self::without_data::{PurgeRequestedV1, PurgedV1, RestoredV1, UploadedV1};
+use super::is_spelling;
 use crate::asset::{Event, InvalidField};
 
 /// Every readable form.
@@ -91,6 +92,8 @@ pub(super) struct FormReader<E> {
     pub(super) schema: u32,
     /// Reads the data as an event.
     pub(super) read: fn(&RawValue) -> serde_json::Result<E>,
+    /// The same, and whether the data is in the ledger's spelling and within its limits.
+    pub(super) read_exactly: fn(&RawValue) -> serde_json::Result<(E, bool)>,
     /// The data in the ledger's spelling of this form.
     pub(super) rewrite: fn(&RawValue) -> serde_json::Result<StoredData>,
 }
@@ -101,6 +104,11 @@ impl<E> FormReader<E> {
             kind: F::KIND,
             schema: F::SCHEMA,
             read: |data| serde_json::from_str::<F>(data.get()).map(Into::into),
+            read_exactly: |data| {
+                let form: F = serde_json::from_str(data.get())?;
+                let exact = is_spelling(&form, data.get()) && form.within_limits().is_ok();
+                Ok((form.into(), exact))
+            },
             rewrite: |data| StoredData::of(&serde_json::from_str::<F>(data.get())?),
         }
     }

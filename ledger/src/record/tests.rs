@@ -231,3 +231,35 @@ fn a_subject_is_who_it_is_in_every_generation_and_whoever_acts() {
         assert_eq!(subject(actor), expected);
     }
 }
+
+#[test]
+fn a_line_is_exact_if_it_is_its_canonical_line_within_the_limits() {
+    let good = sample("created.v1");
+    let mut over = EventRecord::read(&good).unwrap();
+    over.cause.actor = "x".repeat(129);
+    let mut forged = EventRecord::read(&good).unwrap();
+    forged.event = Event::SoftDeleted { reason: Some("x".repeat(257)) };
+    let lines = [
+        good.clone(),
+        good.replacen(',', ", ", 1),
+        good.replacen(r#""data":{"#, r#""data":{ "#, 1),
+        good.replacen("created", r"c\u0072eated", 1),
+        good.replacen(r#""source":"api""#, r#""source":"fax""#, 1),
+        format!("{good}\r"),
+        over.line().unwrap().body,
+        forged.line().unwrap().body,
+    ];
+    let exact = |body: &String| {
+        let canonical = CanonicalLine::of(body).unwrap();
+        let (record, exact) = EventRecord::read_exactly(body).unwrap();
+        assert_eq!(record, EventRecord::read(body).unwrap());
+        assert_eq!(
+            exact,
+            canonical == CanonicalLine { body: body.clone(), limits: Ok(()) },
+            "{body}"
+        );
+        exact
+    };
+    let exact: Vec<_> = lines.iter().map(exact).collect();
+    assert_eq!(exact, [true, false, false, false, true, false, false, false]);
+}

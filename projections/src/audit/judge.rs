@@ -121,17 +121,26 @@ fn orphaned(chain: &Chain, seen: &ObservedRow) -> Option<Finding> {
     }
 }
 
+/// Whether the row shows all of the asset's history.
+pub(super) fn is_row_of(asset: &Asset, seen: &ObservedRow, now: DateTime<Utc>) -> bool {
+    match seen {
+        ObservedRow::Unreadable(_) => false,
+        ObservedRow::Row(None) => row::expires_at(asset).is_some_and(|at| at <= now),
+        ObservedRow::Row(Some(row)) => **row == *asset,
+    }
+}
+
 fn compare(history: &History, seen: &ObservedRow, now: DateTime<Utc>) -> RowVerdict {
     let asset = history.asset();
-    let expired = row::expires_at(asset).is_some_and(|at| at <= now);
+    if is_row_of(asset, seen, now) {
+        return RowVerdict::Sound;
+    }
     match seen {
         ObservedRow::Unreadable(why) => altered(asset, None, why.clone()),
-        ObservedRow::Row(None) if expired => RowVerdict::Sound,
         ObservedRow::Row(None) => {
             let finding = tell(FindingKind::RowMissing, asset, None, "there is no row".to_owned());
             RowVerdict::Waiting(finding)
         }
-        ObservedRow::Row(Some(row)) if **row == *asset => RowVerdict::Sound,
         ObservedRow::Row(Some(row)) => match history.at_version(row.version) {
             Some(then) if then == **row => behind(asset, row),
             then => altered(asset, Some(row.head), differs(then.as_ref().unwrap_or(asset), row)),

@@ -1,16 +1,17 @@
-//! Fills a generation: the journal's segments are read concurrently, folded and written.
+//! Fills a generation: the journal's segments are read concurrently, folded and written. In each
+//! segment, histories are read and rows written while others are folded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::stream::{StreamExt, TryStreamExt, iter};
-use futures::{TryFutureExt, try_join};
 use ledger::StoreError;
 use ledger::asset::Asset;
 use ledger::error::chain;
-use ledger::history::History;
-use ledger::journal::scan::{Chain, Chains, ScanPosition};
+use ledger::history::fold_lines;
+use ledger::journal::Journal;
+use ledger::journal::scan::{Chain, Chains, ScanPosition, Segment};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -21,8 +22,12 @@ use crate::row::expires_at;
 use crate::rows::Rows;
 use crate::views::Parked;
 
-/// Assets between two saved positions.
+/// Assets between two saved positions, and the events after which there are fewer.
 const BATCH: usize = 256;
+const BATCH_EVENTS: usize = 8_192;
+/// Batches that wait for being folded, in each segment, beside those that are read, folded and
+/// written at present.
+const AHEAD: usize = 1;
 /// Rows that wait for the rate limit concurrently, in each segment.
 const AT_ONCE: usize = 64;
 /// Histories that are named if they do not verify; the rest is counted.
@@ -130,38 +135,49 @@ impl FillContext {
         mut stretch: SegmentProgress,
         say: mpsc::Sender<SegmentUpdate>,
     ) -> Result<(), ReplayError> {
-        let segment = stretch.segment.clone();
-        let mut chains = Chains::new(&*self.replay.journal, &segment, stretch.place.clone());
-        let mut batch = HistoryBatch::read(&mut chains).await?;
+        let (give, mut batches) = mpsc::channel(AHEAD);
+        let (mut reader, mut writer) = (JoinSet::new(), JoinSet::new());
+        let journal = self.replay.journal.clone();
+        reader.spawn(read(journal, stretch.segment.clone(), stretch.place.clone(), give));
         while !stretch.done && !*self.replay.stop.borrow() {
-            let HistoryBatch { chains: read, events, place, last } = batch;
-            let following = async {
-                if last {
-                    Ok(HistoryBatch::default())
-                } else {
-                    HistoryBatch::read(&mut chains).await
-                }
-            };
-            // The next histories are read while these are written.
-            let ((rows, aside), next) =
-                try_join!(self.write(read), following.map_err(ReplayError::from))?;
-            batch = next;
-            self.replay.tally.filled(events, rows);
+            let Some(batch) = batches.recv().await else { return Err(ReplayError::Cut) };
+            let HistoryBatch { chains, events, place, last } = batch?;
+            let (rows, aside) = self.fold(chains).await?;
             stretch.events += events;
-            stretch.assets += rows;
+            stretch.assets += rows.len() as u64;
             stretch.place = place;
             stretch.done = last;
-            let _ = say.send(SegmentUpdate { number, stretch: stretch.clone(), aside }).await;
+            let update = SegmentUpdate { number, stretch: stretch.clone(), aside };
+            // One batch is written at a time, so that the position is never beyond a lost one.
+            written(&mut writer).await?;
+            writer.spawn(self.clone().write(rows, events, update, say.clone()));
         }
+        written(&mut writer).await
+    }
+
+    /// Writes the rows of a batch, and reports the progress.
+    async fn write(
+        self: Arc<Self>,
+        rows: Vec<Asset>,
+        events: u64,
+        update: SegmentUpdate,
+        say: mpsc::Sender<SegmentUpdate>,
+    ) -> Result<(), StoreError> {
+        let count = rows.len() as u64;
+        if !self.in_vain.load(Ordering::Relaxed) {
+            self.put_all(rows).await?;
+        }
+        self.replay.tally.filled(events, count);
+        let _ = say.send(update).await;
         Ok(())
     }
 
-    /// Writes the rows of some assets; returns their number, and the histories that did not fold.
-    async fn write(&self, batch: Vec<Chain>) -> Result<(u64, Unfolded), ReplayError> {
+    /// Folds some histories to rows; also returns those that did not fold.
+    async fn fold(&self, batch: Vec<Chain>) -> Result<(Vec<Asset>, Unfolded), StoreError> {
         let now = self.replay.effects.now();
         let (mut rows, mut aside) = (Vec::new(), Unfolded::default());
         for chain in batch {
-            match fold(chain, now) {
+            match fold(&chain, now) {
                 FoldOutcome::Row(asset) => rows.push(*asset),
                 FoldOutcome::Broken(why, version) => {
                     if self.replay.options.accept_broken {
@@ -178,11 +194,7 @@ impl FillContext {
                 FoldOutcome::Omitted | FoldOutcome::Foreign => {}
             }
         }
-        let count = rows.len() as u64;
-        if !self.in_vain.load(Ordering::Relaxed) {
-            self.put_all(rows).await?;
-        }
-        Ok((count, aside))
+        Ok((rows, aside))
     }
 
     /// All in one call; each one that failed, or must wait for the rate limit, on its own.
@@ -229,20 +241,47 @@ struct HistoryBatch {
 impl HistoryBatch {
     async fn read(from: &mut Chains<'_>) -> Result<Self, StoreError> {
         let (mut chains, mut budget) = (Vec::with_capacity(BATCH), RetryBudget::default());
-        while chains.len() < BATCH {
+        let (mut events, mut last) = (0, false);
+        while chains.len() < BATCH && events < BATCH_EVENTS && !last {
             match from.next().await {
-                Ok(Some(chain)) => chains.push(chain),
-                Ok(None) => break,
+                Ok(Some(chain)) => {
+                    events += chain.lines.len() + chain.strays.len();
+                    chains.push(chain);
+                }
+                Ok(None) => last = true,
                 Err(error) => budget.retry(error).await?,
             }
         }
-        let events = chains.iter().map(|it| (it.lines.len() + it.strays.len()) as u64).sum();
-        let last = chains.len() < BATCH;
-        Ok(Self { chains, events, place: from.place().cloned(), last })
+        Ok(Self { chains, events: events as u64, place: from.place().cloned(), last })
     }
 }
 
-fn fold(chain: Chain, now: DateTime<Utc>) -> FoldOutcome {
+/// Reads a segment, until its end, an error, or the end of the receiver.
+async fn read(
+    journal: Arc<dyn Journal>,
+    segment: Segment,
+    after: Option<ScanPosition>,
+    give: mpsc::Sender<Result<HistoryBatch, StoreError>>,
+) {
+    let mut chains = Chains::new(&*journal, &segment, after);
+    loop {
+        let batch = HistoryBatch::read(&mut chains).await;
+        let ended = batch.as_ref().map_or(true, |batch| batch.last);
+        if give.send(batch).await.is_err() || ended {
+            return;
+        }
+    }
+}
+
+/// Waits for the batch that is being written.
+async fn written(writer: &mut JoinSet<Result<(), StoreError>>) -> Result<(), ReplayError> {
+    match writer.join_next().await {
+        Some(ended) => Ok(ended.map_err(|_| ReplayError::Cut)??),
+        None => Ok(()),
+    }
+}
+
+fn fold(chain: &Chain, now: DateTime<Utc>) -> FoldOutcome {
     let Some(key) = chain.key() else { return FoldOutcome::Foreign };
     let version = chain.lines.last().map_or(1, |line| line.version);
     let told = |mut why: String| {
@@ -252,9 +291,9 @@ fn fold(chain: Chain, now: DateTime<Utc>) -> FoldOutcome {
     if let Some(stray) = chain.strays.first() {
         return FoldOutcome::Broken(told(stray.to_string()), version);
     }
-    match History::read(&key, chain.lines) {
-        Ok(Some(history)) if is_over(history.asset(), now) => FoldOutcome::Omitted,
-        Ok(Some(history)) => FoldOutcome::Row(Box::new(history.asset().clone())),
+    match fold_lines(&key, &chain.lines) {
+        Ok(Some(asset)) if is_over(&asset, now) => FoldOutcome::Omitted,
+        Ok(Some(asset)) => FoldOutcome::Row(Box::new(asset)),
         Ok(None) => FoldOutcome::Omitted,
         Err(error) if error.is_unknown() => {
             FoldOutcome::Unknown(told(self::chain(&error)), version)

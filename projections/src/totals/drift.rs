@@ -4,11 +4,13 @@
 //! that it had since the sum began. So each figure has a lower and an upper bound, which are equal
 //! unless the tenant's assets have changed since.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::TimeDelta;
+use ledger::asset::Asset;
 use ledger::audit::{Finding, FindingKind};
 use ledger::error::chain;
 use ledger::history::History;
@@ -44,7 +46,23 @@ impl TotalsDrift {
     pub(crate) fn add(&self, history: &History) {
         let tenant = &history.asset().key.tenant;
         let Some(Ok(stored)) = self.stored.get(tenant) else { return };
-        let states: Vec<_> = history.since(stored.as_of - LATE).collect();
+        let states = history.since(stored.as_of - LATE).map(|it| it.map(Cow::Owned));
+        let states: Vec<_> = states.collect();
+        self.add_states(tenant, &states);
+    }
+
+    /// Adds the asset of a history if its earlier states do not matter; returns whether it did.
+    pub(crate) fn add_settled(&self, asset: &Asset) -> bool {
+        let tenant = &asset.key.tenant;
+        let Some(Ok(stored)) = self.stored.get(tenant) else { return true };
+        let settled = asset.updated_at <= stored.as_of - LATE;
+        if settled {
+            self.add_states(tenant, &[Some(Cow::Borrowed(asset))]);
+        }
+        settled
+    }
+
+    fn add_states(&self, tenant: &Tenant, states: &[Option<Cow<'_, Asset>>]) {
         let mut all = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let sums = all.by_tenant.entry(tenant.clone()).or_insert_with(nothing);
         for (projection, sums) in PROJECTIONS.iter().zip(sums) {

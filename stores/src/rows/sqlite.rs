@@ -4,6 +4,7 @@ mod generations;
 mod list;
 mod position;
 mod statements;
+mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use projections::generations::Generation;
 use projections::row::{Column, Row};
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
-use statements::{CLAIM, LET_GO, PARK, PARKED, SQL, SWEEP, VOID};
+use statements::{LET_GO, Statements};
+use tables::RowTables;
 
 /// The file's name in a data folder.
 const FILE: &str = "views.sqlite";
@@ -38,6 +40,7 @@ const SCHEMA: Schema = Schema {
         include_str!("../../../migrations/sqlite/views.1.sql"),
         include_str!("../../../migrations/sqlite/views.2.sql"),
         include_str!("../../../migrations/sqlite/views.3.sql"),
+        include_str!("../../../migrations/sqlite/views.4.sql"),
     ],
     durable: false,
 };
@@ -46,6 +49,7 @@ const SCHEMA: Schema = Schema {
 #[derive(Debug, Clone)]
 pub struct SqliteViews {
     database: Arc<Database>,
+    tables: Arc<RowTables>,
     generation: Generation,
 }
 
@@ -62,7 +66,7 @@ impl SqliteViews {
     /// As [`Database::open`].
     pub fn open(folder: &Path, open: OpenMode) -> Result<Self, StoreError> {
         let database = Arc::new(Database::open(&folder.join(FILE), &SCHEMA, open)?);
-        Ok(Self { database, generation: Generation::FIRST })
+        Ok(Self { database, tables: Arc::default(), generation: Generation::FIRST })
     }
 
     /// The file, for its checks and its end.
@@ -70,27 +74,37 @@ impl SqliteViews {
     pub fn database(&self) -> &Database {
         &self.database
     }
+
+    /// A job for the file: statements on the table with the rows of this generation.
+    fn on_rows<T, R>(&self, run: R) -> impl FnOnce(&Connection) -> rusqlite::Result<T> + use<T, R>
+    where
+        R: Fn(&Connection, &Statements) -> rusqlite::Result<T>,
+    {
+        let (tables, of) = (self.tables.clone(), self.generation);
+        move |file| tables.run(file, of, |sql| run(file, sql))
+    }
 }
 
 #[async_trait]
 impl Views for SqliteViews {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         let (of, pk, sk) = (self.generation, key.tenant.to_string(), key.asset.to_string());
-        let row = self.database.look_up(move |file| {
-            let mut select = file.prepare_cached(&SQL.get)?;
+        let get = self.on_rows(move |file, sql| {
+            let mut select = file.prepare_cached(&sql.get)?;
             select.query_row(params![of.number(), pk, sk], |row| read_row(row, 1)).optional()
         });
+        let row = self.database.look_up(get);
         row.await?.map(|row| row.asset(key.clone())).transpose()
     }
 
     async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
         let values = values(self.generation, asset)?;
-        self.database.write(move |file| put(file, &values)).await
+        self.database.write(self.on_rows(move |file, sql| put(file, sql, &values))).await
     }
 
     async fn put_checked(&self, history: &History) -> Result<PutOutcome, StoreError> {
         let (of, history) = (self.generation, CheckedRow::of(history)?);
-        self.database.write(move |file| history.put(file, of)).await
+        self.database.write(self.on_rows(move |file, sql| history.put(file, sql, of))).await
     }
 
     /// One job for all rows: a wake-up of the thread for each row would dominate the cost.
@@ -99,9 +113,10 @@ impl Views for SqliteViews {
             assets.iter().map(|asset| values(self.generation, asset)).collect();
         let written = match rows {
             Ok(rows) => {
-                let put_all =
-                    move |file: &Connection| rows.iter().map(|values| put(file, values)).collect();
-                self.database.write(put_all).await
+                let put_all = move |file: &Connection, sql: &Statements| {
+                    rows.iter().map(|values| put(file, sql, values)).collect()
+                };
+                self.database.write(self.on_rows(put_all)).await
             }
             Err(error) => Err(error),
         };
@@ -113,16 +128,17 @@ impl Views for SqliteViews {
 
     async fn list(&self, query: &ListQuery) -> Result<AssetPage, StoreError> {
         let (of, asked) = (self.generation, query.clone());
-        let rows = self.database.read(move |file| list::rows(file, of, &asked)).await?;
+        let list = self.on_rows(move |file, sql| list::rows(file, sql, of, &asked));
+        let rows = self.database.read(list).await?;
         Ok(AssetPage::cut(rows, query))
     }
 
     async fn park(&self, parked: &Parked) -> Result<(), StoreError> {
         let Parked { key, version, error, at, contradicted } = parked.clone();
         let (of, version) = (self.generation, whole(version)?);
-        let park = move |file: &Connection| {
+        let park = move |file: &Connection, sql: &Statements| {
             let (pk, sk) = (key.tenant.as_str(), key.asset.to_string());
-            file.prepare_cached(PARK)?.execute(params![
+            file.prepare_cached(&sql.park)?.execute(params![
                 of.number(),
                 pk,
                 sk,
@@ -132,18 +148,18 @@ impl Views for SqliteViews {
                 contradicted
             ])
         };
-        self.database.write(park).await.map(drop)
+        self.database.write(self.on_rows(park)).await.map(drop)
     }
 
     async fn parked(&self, tenant: &Tenant, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let (of, pk) = (self.generation, tenant.to_string());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.database.read(move |file| {
-            let mut select = file.prepare_cached(PARKED)?;
+        let read = self.on_rows(move |file, sql| {
+            let mut select = file.prepare_cached(&sql.parked)?;
             let rows = select.query_map(params![of.number(), pk, limit], |row| row.try_into())?;
             rows.collect::<rusqlite::Result<Vec<ParkedColumns>>>()
         });
-        rows.await?.into_iter().map(parked).collect()
+        self.database.read(read).await?.into_iter().map(parked).collect()
     }
 
     async fn let_go(&self, parked: &Parked) -> Result<(), StoreError> {
@@ -158,12 +174,12 @@ impl Views for SqliteViews {
 
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let (of, now) = (self.generation, now.timestamp());
-        let swept = self.database.write(move |file| {
+        let sweep = self.on_rows(move |file, sql| {
             // First: a tombstone unparks too.
-            file.prepare_cached(VOID)?.execute([of.number()])?;
-            file.prepare_cached(SWEEP)?.execute(params![of.number(), now])
+            file.prepare_cached(&sql.void)?.execute([of.number()])?;
+            file.prepare_cached(&sql.sweep)?.execute(params![of.number(), now])
         });
-        Ok(swept.await? as u64)
+        Ok(self.database.write(sweep).await? as u64)
     }
 }
 
@@ -202,10 +218,15 @@ impl CheckedRow {
     }
 
     /// The version of the stored row, if it is of an event that the history does not have.
-    fn contradiction(&self, file: &Connection, of: Generation) -> rusqlite::Result<Option<u64>> {
+    fn contradiction(
+        &self,
+        file: &Connection,
+        sql: &Statements,
+        of: Generation,
+    ) -> rusqlite::Result<Option<u64>> {
         let (pk, sk) = (self.key.tenant.as_str(), self.key.asset.to_string());
         let claim = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let mut select = file.prepare_cached(CLAIM)?;
+        let mut select = file.prepare_cached(&sql.claim)?;
         let claim: Option<(i64, String)> =
             select.query_row(params![of.number(), pk, sk], claim).optional()?;
         let Some((version, head)) = claim else { return Ok(None) };
@@ -214,24 +235,34 @@ impl CheckedRow {
         Ok(if known { None } else { Some(u64::try_from(version).unwrap_or_default()) })
     }
 
-    fn write(&self, file: &Connection, of: Generation) -> rusqlite::Result<PutOutcome> {
+    fn write(
+        &self,
+        file: &Connection,
+        sql: &Statements,
+        of: Generation,
+    ) -> rusqlite::Result<PutOutcome> {
         let mut values = self.values.clone();
         if let Some(generation) = values.first_mut() {
             *generation = of.number().into();
         }
-        put(file, &values)
+        put(file, sql, &values)
     }
 
-    fn put(&self, file: &Connection, of: Generation) -> rusqlite::Result<PutOutcome> {
-        match self.contradiction(file, of)? {
+    fn put(
+        &self,
+        file: &Connection,
+        sql: &Statements,
+        of: Generation,
+    ) -> rusqlite::Result<PutOutcome> {
+        match self.contradiction(file, sql, of)? {
             Some(version) => Ok(PutOutcome::Contradicted(version)),
-            None => self.write(file, of),
+            None => self.write(file, sql, of),
         }
     }
 }
 
-fn put(file: &Connection, values: &[Value]) -> rusqlite::Result<PutOutcome> {
-    let written = file.prepare_cached(&SQL.put)?.execute(params_from_iter(values))?;
+fn put(file: &Connection, sql: &Statements, values: &[Value]) -> rusqlite::Result<PutOutcome> {
+    let written = file.prepare_cached(&sql.put)?.execute(params_from_iter(values))?;
     Ok(if written == 0 { PutOutcome::Stale } else { PutOutcome::Written })
 }
 

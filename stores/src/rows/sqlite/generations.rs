@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::statements::{ERASE, SQL, TENANTS};
+use super::statements::Statements;
 use super::{SqliteViews, read_row};
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use projections::rows::{RowPage, Rows, StoredRow};
@@ -49,11 +49,17 @@ impl Generations for SqliteViews {
         seen: &GenerationList,
         list: &GenerationList,
     ) -> Result<bool, StoreError> {
-        let (new, body, seen) = (*seen == GenerationList::default(), text(list)?, text(seen)?);
+        let (before, body) = (text(seen)?, text(list)?);
+        let (tables, seen, list) = (self.tables.clone(), seen.clone(), list.clone());
         self.database
             .write(move |file| {
-                let begun = new && write(file, BEGIN, params![LIST, body])?;
-                Ok(begun || write(file, REPLACE, params![LIST, body, seen])?)
+                let new = seen == GenerationList::default();
+                let replaced = new && write(file, BEGIN, params![LIST, body])?
+                    || write(file, REPLACE, params![LIST, body, before])?;
+                if replaced {
+                    tables.follow(file, &seen, &list)?;
+                }
+                Ok(replaced)
             })
             .await
     }
@@ -76,11 +82,11 @@ impl Generations for SqliteViews {
     }
 
     fn rows(&self, of: Generation) -> Arc<dyn Rows> {
-        Arc::new(Self { database: self.database.clone(), generation: of })
+        Arc::new(Self { generation: of, ..self.clone() })
     }
 
     async fn remove(&self, generation: Generation) -> Result<u64, StoreError> {
-        let mut removed = 0;
+        let mut removed = self.drop_table(generation).await?;
         loop {
             let remove = move |file: &Connection| {
                 file.prepare_cached(REMOVE)?.execute(params![generation.number(), REMOVED])
@@ -107,26 +113,26 @@ impl Rows for SqliteViews {
 
     async fn tenants(&self) -> Result<BTreeSet<Tenant>, StoreError> {
         let generation = self.generation;
-        let read = move |file: &Connection| {
-            let mut select = file.prepare_cached(TENANTS)?;
+        let read = self.on_rows(move |file, sql| {
+            let mut select = file.prepare_cached(&sql.tenants)?;
             // A name that is not a valid tenant belongs to no asset's row.
             let names = select.query_map([generation.number()], |row| {
                 Ok(row.get_ref(0)?.as_str().ok().and_then(|name| name.parse().ok()))
             })?;
             names.filter_map(Result::transpose).collect()
-        };
+        });
         self.database.read(read).await
     }
 
     async fn page(&self, of: &Tenant, _: u8, after: Option<&str>) -> Result<RowPage, StoreError> {
         let (generation, tenant) = (self.generation, of.clone());
         let after = after.unwrap_or_default().to_owned();
-        let read = move |file: &Connection| {
+        let read = self.on_rows(move |file, sql| {
             let bound = params![generation.number(), tenant.as_str(), after, PAGE];
-            let mut select = file.prepare_cached(&SQL.page)?;
+            let mut select = file.prepare_cached(&sql.page)?;
             let rows = select.query_map(bound, |row| stored(&tenant, row))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
+        });
         let rows = self.database.read(read).await?;
         let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
         Ok(RowPage { rows, next })
@@ -138,10 +144,10 @@ impl Rows for SqliteViews {
 
     async fn erase(&self, of: &Tenant, _: u8, id: &str) -> Result<(), StoreError> {
         let (generation, pk, sk) = (self.generation, of.to_string(), id.to_owned());
-        let erase = move |file: &Connection| {
-            file.prepare_cached(ERASE)?.execute(params![generation.number(), pk, sk])
+        let erase = move |file: &Connection, sql: &Statements| {
+            file.prepare_cached(&sql.erase)?.execute(params![generation.number(), pk, sk])
         };
-        self.database.write(erase).await.map(drop)
+        self.database.write(self.on_rows(erase)).await.map(drop)
     }
 
     async fn totals(&self, tenant: Option<&Tenant>) -> Result<StoredTotals, StoreError> {
@@ -165,6 +171,21 @@ impl Rows for SqliteViews {
         let put = move |file: &Connection| write(file, PUT_TOTALS, params![name, body, revision]);
         let written = self.database.write(put).await?;
         Ok(if written { PutOutcome::Written } else { PutOutcome::Stale })
+    }
+}
+
+impl SqliteViews {
+    /// Drops the table of a generation, and returns the number of its rows.
+    async fn drop_table(&self, generation: Generation) -> Result<u64, StoreError> {
+        let tables = self.tables.clone();
+        let rows = self.database.read(move |file| tables.count(file, generation)).await?;
+        loop {
+            let tables = self.tables.clone();
+            let drop = move |file: &Connection| tables.drop_next(file, generation);
+            if !self.database.write(drop).await? {
+                return Ok(rows);
+            }
+        }
     }
 }
 

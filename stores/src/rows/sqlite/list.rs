@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::generations::stored;
-use super::statements::SQL;
+use super::statements::Statements;
 use projections::generations::Generation;
 use projections::row;
 use projections::views::{ListQuery, ListedRow};
@@ -24,10 +24,6 @@ const LISTED: [AssetStatus; 4] =
 /// Sorts after every asset id: these consist of lower-case hex digits and hyphens.
 const AFTER_ALL: &str = "~";
 
-/// The next state of rows in the index after a given one.
-const NEXT_SHOWN: &str = "SELECT shown FROM assets INDEXED BY assets_by_state \
-    WHERE generation = ?1 AND pk = ?2 AND shown > ?3 ORDER BY shown LIMIT 1";
-
 /// The rows that one statement reads: each part is a stretch of one index.
 #[derive(Clone)]
 pub(super) enum ListPart {
@@ -41,7 +37,7 @@ pub(super) enum ListPart {
 
 impl ListPart {
     /// The statement that reads the part, newest first.
-    pub(super) fn statement(&self) -> String {
+    pub(super) fn statement(&self, sql: &Statements) -> String {
         // The index is named, because the planner would otherwise walk the table with all
         // tombstones.
         let (index, of) = match self {
@@ -49,11 +45,11 @@ impl ListPart {
             Self::InState(_) => ("assets_by_state", "AND shown = ?4"),
             Self::OfOwner(..) => ("assets_by_owner", "AND shown = ?4 AND owner IS ?5"),
         };
+        let Statements { select, suffix, .. } = sql;
         // Without a limit: the reader decides how many of the rows belong to the list.
         format!(
-            "{} INDEXED BY {index} WHERE generation = ?1 AND pk = ?2 AND sk < ?3 \
-             AND state <> 'PURGED' {of} ORDER BY sk DESC",
-            SQL.select
+            "{select} INDEXED BY {index}{suffix} WHERE generation = ?1 AND pk = ?2 AND sk < ?3 \
+             AND state <> 'PURGED' {of} ORDER BY sk DESC"
         )
     }
 
@@ -69,19 +65,25 @@ impl ListPart {
 /// The newest rows that `query` selects, and one more.
 pub(super) fn rows(
     file: &Connection,
+    sql: &Statements,
     of: Generation,
     query: &ListQuery,
 ) -> rusqlite::Result<Vec<ListedRow>> {
     let mut rows = Vec::new();
-    for part in parts(file, of, query)? {
-        rows.extend(newest(file, of, query, &part)?);
+    for part in parts(file, sql, of, query)? {
+        rows.extend(newest(file, sql, of, query, &part)?);
     }
     rows.sort_by_key(|row| Reverse(row.id()));
     Ok(rows)
 }
 
 /// The parts of the table that have the rows of the list.
-fn parts(file: &Connection, of: Generation, query: &ListQuery) -> rusqlite::Result<Vec<ListPart>> {
+fn parts(
+    file: &Connection,
+    sql: &Statements,
+    of: Generation,
+    query: &ListQuery,
+) -> rusqlite::Result<Vec<ListPart>> {
     let named = |state: AssetStatus| Value::Text(state.shown().to_owned());
     let mut states = match (query.state, &query.owner) {
         (None, None) => return Ok(vec![ListPart::All]),
@@ -89,7 +91,7 @@ fn parts(file: &Connection, of: Generation, query: &ListQuery) -> rusqlite::Resu
         (None, Some(_)) => LISTED.map(named).to_vec(),
     };
     // A row whose state is unknown may be in any.
-    states.extend(unknown(file, of, &query.tenant)?);
+    states.extend(unknown(file, sql, of, &query.tenant)?);
     let Some(owner) = &query.owner else {
         return Ok(states.into_iter().map(ListPart::InState).collect());
     };
@@ -103,13 +105,14 @@ fn parts(file: &Connection, of: Generation, query: &ListQuery) -> rusqlite::Resu
 /// The newest rows of one part, and one more than the page has.
 fn newest(
     file: &Connection,
+    sql: &Statements,
     of: Generation,
     query: &ListQuery,
     part: &ListPart,
 ) -> rusqlite::Result<Vec<ListedRow>> {
     let after = query.after.map_or_else(|| AFTER_ALL.to_owned(), |after| after.to_string());
     let bound = [of.number().into(), query.tenant.to_string().into(), after.into()];
-    let mut select = file.prepare_cached(&part.statement())?;
+    let mut select = file.prepare_cached(&part.statement(sql))?;
     let mut found = select.query(params_from_iter(bound.into_iter().chain(part.bound())))?;
     let mut rows = Vec::new();
     // A row of no asset is not counted: otherwise a page of such rows would end the list.
@@ -122,9 +125,14 @@ fn newest(
 }
 
 /// The states of rows that this program does not know, each found by one index lookup.
-fn unknown(file: &Connection, of: Generation, tenant: &Tenant) -> rusqlite::Result<Vec<Value>> {
+fn unknown(
+    file: &Connection,
+    sql: &Statements,
+    of: Generation,
+    tenant: &Tenant,
+) -> rusqlite::Result<Vec<Value>> {
     let known = row::STATES.map(|it: AssetStatus| Value::Text(it.shown().to_owned()));
-    let mut select = file.prepare_cached(NEXT_SHOWN)?;
+    let mut select = file.prepare_cached(&sql.next_shown)?;
     let mut last = Value::Text(String::new());
     let mut unknown = vec![last.clone()]; // sorts before everything
     while unknown.len() < UNKNOWN {

@@ -7,9 +7,11 @@ use ledger::history::History;
 use ledger::id::Key;
 use rusqlite::{Connection, params};
 
+use super::tables::RowTables;
 use super::{CheckedRow, SqliteViews};
 use projections::generations::Generation;
 use projections::position::{Position, PositionCommit, Positions};
+use projections::views::PutOutcome;
 
 const LOAD: &str = "SELECT number, hash FROM position";
 const MOVE: &str = "UPDATE position SET number = ?1, hash = ?2 WHERE number = ?3 AND hash = ?4";
@@ -44,13 +46,17 @@ impl Positions for SqliteViews {
             return Ok(PositionCommit::Apart(unfit));
         }
         let (generations, from, to) = (generations.to_vec(), *from, *to);
-        self.database.write(move |file| commit(file, &generations, &rows, &from, &to)).await
+        let tables = self.tables.clone();
+        let commit =
+            move |file: &Connection| commit(file, &tables, &generations, &rows, &from, &to);
+        self.database.write(commit).await
     }
 }
 
 /// Checks everything before it writes: other jobs share the transaction.
 fn commit(
     file: &Connection,
+    tables: &RowTables,
     generations: &[Generation],
     rows: &[CheckedRow],
     from: &Position,
@@ -62,7 +68,7 @@ fn commit(
     let read = generations.first();
     for row in rows {
         if let Some(read) = read
-            && row.contradiction(file, *read)?.is_some()
+            && tables.run(file, *read, |sql| row.contradiction(file, sql, *read))?.is_some()
         {
             apart.push(row.key.clone());
         }
@@ -74,10 +80,11 @@ fn commit(
     if file.prepare_cached(MOVE)?.execute(place)? == 0 {
         return Ok(PositionCommit::Elsewhere);
     }
-    let mut puts = Vec::new();
+    let mut puts: Vec<PutOutcome> = Vec::new();
     for (nth, generation) in generations.iter().enumerate() {
-        let some = rows.iter().map(|row| row.put(file, *generation));
-        let some = some.collect::<rusqlite::Result<Vec<_>>>()?;
+        let some = tables.run(file, *generation, |sql| {
+            rows.iter().map(|row| row.put(file, sql, *generation)).collect()
+        })?;
         if nth == 0 {
             puts = some;
         }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::list::ListPart;
 use super::*;
+use projections::generations::{GenerationList, Generations};
 use projections::position::{Position, PositionCommit, Positions};
 use projections::reader::Reader;
 use projections::rows::Rows;
@@ -20,20 +21,27 @@ fn views() -> (SqliteViews, TempDir) {
 #[tokio::test]
 async fn the_table_has_the_attributes_and_no_others() {
     let (views, _folder) = views();
-    let names = views.database.read(|file| {
-        file.prepare("SELECT name FROM pragma_table_info('assets')")?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<String>>>()
-    });
-    assert_eq!(names.await.unwrap()[3..], *Row::ATTRIBUTES);
+    announced(&views, "a").await;
+    for (table, key) in [("assets", 3), ("assets_2", 2)] {
+        let names = views.database.read(move |file| {
+            file.prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<String>>>()
+        });
+        assert_eq!(names.await.unwrap()[key..], *Row::ATTRIBUTES);
+    }
 }
 
 #[tokio::test]
 async fn lists_are_read_from_an_index_in_its_order() {
     let (views, _folder) = views();
     let null = || Value::Null;
-    for part in [ListPart::All, ListPart::InState(null()), ListPart::OfOwner(null(), null())] {
-        let explain = format!("EXPLAIN QUERY PLAN {}", part.statement());
+    let (_, second) = announced(&views, "a").await;
+    let parts = [ListPart::All, ListPart::InState(null()), ListPart::OfOwner(null(), null())];
+    let own = Statements::of(Some(second));
+    let each = parts.iter().flat_map(|part| [&*statements::SQL, &own].map(|sql| (part, sql)));
+    for (part, sql) in each {
+        let explain = format!("EXPLAIN QUERY PLAN {}", part.statement(sql));
         let plan = views.database.read(move |file| {
             let mut explain = file.prepare(&explain)?;
             let bound = vec!["x"; explain.parameter_count()];
@@ -42,7 +50,7 @@ async fn lists_are_read_from_an_index_in_its_order() {
                 .collect::<rusqlite::Result<Vec<String>>>()
         });
         let plan = plan.await.unwrap().join("; ");
-        assert!(plan.starts_with("SEARCH assets USING INDEX"), "{plan}");
+        assert!(plan.starts_with("SEARCH assets") && plan.contains(" USING INDEX"), "{plan}");
         assert!(plan.contains("sk<?") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }
@@ -173,4 +181,118 @@ async fn a_row_that_cannot_be_read_is_given_as_such_among_the_others() {
     let kinds: Vec<_> =
         page.rows.iter().map(|row| row.asset.as_ref().err().map(|e| e.kind)).collect();
     assert_eq!(kinds, [None, Some(StoreErrorKind::Corrupt), None]);
+}
+
+/// The tables of rows, and the number of their indexes.
+async fn tables(views: &SqliteViews) -> Vec<(String, u32)> {
+    let read = views.database.read(|file| {
+        let tables = "SELECT name, (SELECT count(*) FROM pragma_index_list(kept.name)) \
+            FROM sqlite_schema AS kept WHERE type = 'table' AND name LIKE 'assets%' ORDER BY name";
+        file.prepare(tables)?.query_map([], |row| row.try_into())?.collect()
+    });
+    read.await.unwrap()
+}
+
+fn named(tables: &[(&str, u32)]) -> Vec<(String, u32)> {
+    tables.iter().map(|(name, indexes)| ((*name).to_owned(), *indexes)).collect()
+}
+
+async fn announced(views: &SqliteViews, run: &str) -> (GenerationList, Generation) {
+    let list = views.generations().await.unwrap();
+    let next = list.announced(run, DateTime::UNIX_EPOCH).unwrap();
+    assert!(views.replace(&list, &next).await.unwrap());
+    let generation = next.building.as_ref().unwrap().generation;
+    (next, generation)
+}
+
+#[tokio::test]
+async fn an_announced_generation_has_a_table_that_is_dropped_when_it_is_removed() {
+    let (views, _folder) = views();
+    let [one, two] = [Story::begin("main", 1).received(), Story::begin("main", 2)];
+    views.put(&one.asset()).await.unwrap();
+    let (next, second) = announced(&views, "a").await;
+    // The primary key is an index too.
+    let (first, all) = (("assets", 5), [("assets", 5), ("assets_2", 5)]);
+    assert_eq!(tables(&views).await, named(&all));
+    let rows = views.rows(second);
+    rows.put(&two.asset()).await.unwrap();
+    assert_eq!(rows.tenants().await.unwrap(), [Tenant::default()].into());
+    let asset = |views: &Arc<dyn Rows>, story: &Story| {
+        let (views, key) = (views.clone(), story.key.clone());
+        async move { views.get(&key).await.unwrap() }
+    };
+    assert_eq!((asset(&rows, &one).await, asset(&rows, &two).await), (None, Some(two.asset())));
+    let listed = rows.list(&ListQuery::all(Tenant::default(), 9)).await.unwrap();
+    assert_eq!(listed.assets, [two.asset()]);
+
+    let given_up = next.given_up(DateTime::UNIX_EPOCH);
+    assert!(views.replace(&next, &given_up).await.unwrap());
+    assert_eq!(tables(&views).await, named(&all), "readers and writers may still use it");
+    assert_eq!(views.remove(second).await.unwrap(), 1);
+    assert_eq!(tables(&views).await, named(&[first]));
+    assert_eq!(
+        (asset(&rows, &two).await, views.get(&one.key).await.unwrap()),
+        (None, Some(one.asset()))
+    );
+    assert_eq!(views.remove(second).await.unwrap(), 0);
+    assert_eq!(announced(&views, "b").await.1.number(), 3);
+}
+
+#[tokio::test]
+async fn a_removal_that_was_cut_off_is_gone_on_with_and_drops_no_other_table() {
+    let (views, folder) = views();
+    let (_, second) = announced(&views, "a").await;
+    let rows = views.rows(second);
+    rows.put(&Story::begin("main", 1).asset()).await.unwrap();
+    let other = "CREATE TABLE assets_3 (own TEXT)";
+    views.database.write(move |file| file.execute_batch(other)).await.unwrap();
+    for _ in 0..2 {
+        let tables = views.tables.clone();
+        let drop = move |file: &Connection| tables.drop_next(file, second);
+        assert!(views.database.write(drop).await.unwrap());
+    }
+    drop((rows, views));
+    let views = SqliteViews::open(folder.path(), OpenMode::Existing).unwrap();
+    assert_eq!(tables(&views).await, named(&[("assets", 5), ("assets_2", 3), ("assets_3", 0)]));
+    assert_eq!(views.remove(second).await.unwrap(), 1);
+    assert_eq!(tables(&views).await, named(&[("assets", 5), ("assets_3", 0)]));
+    // A table of another program is not taken for the one of a generation.
+    let list = views.generations().await.unwrap().given_up(DateTime::UNIX_EPOCH);
+    assert!(views.replace(&views.generations().await.unwrap(), &list).await.unwrap());
+    let next = list.announced("b", DateTime::UNIX_EPOCH).unwrap();
+    views.replace(&list, &next).await.unwrap_err();
+    assert_eq!(views.generations().await.unwrap(), list, "the announcement was rolled back");
+}
+
+/// A file as the third step left it, while a replay was at work.
+#[tokio::test]
+async fn generations_of_an_older_file_stay_in_its_one_table() {
+    let (folder, building) = (TempDir::new().unwrap(), GenerationList::default());
+    let building = building.announced("a", DateTime::UNIX_EPOCH).unwrap();
+    let older = Schema { steps: &SCHEMA.steps[..3], ..SCHEMA };
+    let file = Database::open(&folder.path().join(FILE), &older, OpenMode::OrCreate).unwrap();
+    let body = serde_json::to_string(&building).unwrap();
+    let note = "INSERT INTO notes (name, body) VALUES ('generations', ?1)";
+    file.write(move |file| file.execute(note, [body])).await.unwrap();
+    let story = Story::begin("main", 1);
+    for number in [1, 2] {
+        let mut values = values(Generation::FIRST, &story.asset()).unwrap();
+        values[0] = Value::Integer(number);
+        file.write(move |file| put(file, &statements::SQL, &values)).await.unwrap();
+    }
+    drop(file);
+    let views = SqliteViews::open(folder.path(), OpenMode::Existing).unwrap();
+    let second = building.building.clone().unwrap().generation;
+    assert_eq!(views.generations().await.unwrap(), building);
+    for rows in [views.rows(Generation::FIRST), views.rows(second)] {
+        assert_eq!(rows.get(&story.key).await.unwrap(), Some(story.asset()));
+    }
+    let switched = building.switched(second, None, DateTime::UNIX_EPOCH).unwrap();
+    assert!(views.replace(&building, &switched).await.unwrap());
+    assert_eq!(views.remove(Generation::FIRST).await.unwrap(), 1);
+    assert_eq!(tables(&views).await, named(&[("assets", 5)]));
+    assert_eq!(announced(&views, "b").await.1.number(), 3);
+    assert_eq!(tables(&views).await, named(&[("assets", 5), ("assets_3", 5)]));
+    let refused = Database::open(&folder.path().join(FILE), &older, OpenMode::Existing);
+    assert!(refused.unwrap_err().to_string().contains("newer asset-ledger"));
 }
