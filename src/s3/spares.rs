@@ -1,12 +1,12 @@
-//! Empty drafts whose names are on disk before an upload needs one: an upload into such a file needs
-//! no sync of the folder.
+//! Empty drafts whose names are on disk before an upload needs one: an upload into such a file
+//! needs no sync of the folder.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::spawn_blocking;
 
@@ -15,26 +15,37 @@ const MADE: usize = 64;
 /// More are made when fewer are left.
 const FEW: usize = 32;
 
-/// The spare drafts of a folder. Dropping it removes their files. After a crash they are drafts
-/// without a version, and the next start removes them.
+/// The spare drafts of a folder. Dropping it removes their files, after it has waited for those
+/// that are being made. After a crash they are drafts without a version, and the next start removes
+/// them.
 pub(super) struct SpareDrafts(Arc<Spares>);
 
 struct Spares {
     folder: PathBuf,
     /// The ids that are the names of the files.
     free: Mutex<Vec<String>>,
+    /// Whether more were asked for.
     making: AtomicBool,
+    /// Held while files are made; true after the end.
+    ended: Mutex<bool>,
 }
 
 impl SpareDrafts {
     pub(super) fn new(folder: &Path) -> Self {
-        let free = Mutex::default();
-        Self(Arc::new(Spares { folder: folder.to_owned(), free, making: AtomicBool::new(false) }))
+        Self(Arc::new(Spares {
+            folder: folder.to_owned(),
+            free: Mutex::default(),
+            making: AtomicBool::new(false),
+            ended: Mutex::default(),
+        }))
     }
 
     /// The id of a spare draft, if there is one. If few are left, more are made with ids by `id`.
     pub(super) fn take(&self, id: impl Fn() -> String) -> Option<String> {
-        let (spare, left) = self.0.with_free(|free| (free.pop(), free.len()));
+        let (spare, left) = {
+            let mut free = locked(&self.0.free);
+            (free.pop(), free.len())
+        };
         if left < FEW && !self.0.making.swap(true, Ordering::AcqRel) {
             let (spares, ids) = (Arc::clone(&self.0), (0..MADE).map(|_| id()).collect());
             spawn_blocking(move || spares.make(ids));
@@ -45,6 +56,10 @@ impl SpareDrafts {
 
 impl Spares {
     fn make(&self, ids: Vec<String>) {
+        let ended = locked(&self.ended);
+        if *ended {
+            return;
+        }
         let mut made = Vec::with_capacity(ids.len());
         let all = ids.into_iter().try_for_each(|id| {
             let path = self.folder.join(&id);
@@ -53,7 +68,7 @@ impl Spares {
             Ok(())
         });
         match all.and_then(|()| File::open(&self.folder)?.sync_all()) {
-            Ok(()) => self.with_free(|free| free.append(&mut made)),
+            Ok(()) => locked(&self.free).append(&mut made),
             Err(error) => {
                 // An upload needs none, and reports what is wrong.
                 tracing::debug!(%error, "no spare drafts");
@@ -72,17 +87,18 @@ impl Spares {
             }
         }
     }
+}
 
-    fn with_free<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
-        work(&mut self.free.lock().unwrap_or_else(PoisonError::into_inner))
+impl Drop for SpareDrafts {
+    fn drop(&mut self) {
+        *locked(&self.0.ended) = true;
+        let free = std::mem::take(&mut *locked(&self.0.free));
+        self.0.remove(&free);
     }
 }
 
-impl Drop for Spares {
-    fn drop(&mut self) {
-        let free = self.with_free(std::mem::take);
-        self.remove(&free);
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -109,10 +125,7 @@ mod tests {
                 None => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
-        while spares.0.making.load(Ordering::Acquire) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        assert!(files() > taken.len());
+        // Also if more are being made at this moment.
         drop(spares);
         assert_eq!(files(), taken.len(), "only what was given is left");
     }
@@ -124,7 +137,7 @@ mod tests {
         let (first, taken) = ("0".repeat(32), folder.path().join("taken"));
         fs::write(&taken, "somebody's").unwrap();
         spares.0.make(vec![first, "taken".to_owned()]);
-        assert_eq!(spares.0.with_free(|free| free.len()), 0);
+        assert!(locked(&spares.0.free).is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::read(taken).unwrap(), b"somebody's");
     }

@@ -120,8 +120,8 @@ impl StagedUpload {
         self.file.is_none()
     }
 
-    /// Syncs bytes in memory to an empty file, whose name is on disk; false if it is gone. A failure
-    /// removes the file.
+    /// Syncs bytes in memory to an empty file, whose name is on disk; false if it is gone. A
+    /// failure removes the file.
     pub(super) fn fill(&self, spare: &Path) -> io::Result<bool> {
         let file = match OpenOptions::new().write(true).open(spare) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
