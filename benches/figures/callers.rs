@@ -88,8 +88,11 @@ pub(crate) async fn tenants(table: &mut ResultsTable) -> Result<()> {
     let (empty, full) = (folder.path().join("empty"), folder.path().join("full"));
     std::fs::create_dir(&full)?;
     let keys = created(&full).await?;
-    // The first start projects the events.
-    Program::serve(&full)?.caught_up().await?;
+    // The first start projects the events, and verifies the ledger for the day.
+    let first = Program::serve(&full)?;
+    first.caught_up().await?;
+    first.verified().await?;
+    first.stop()?;
     let mut starts = [const { Vec::new() }; 2];
     for _ in 0..=ROUNDS {
         for (starts, data) in starts.iter_mut().zip([&empty, &full]) {
@@ -98,6 +101,7 @@ pub(crate) async fn tenants(table: &mut ResultsTable) -> Result<()> {
             let ready = format!("http://{}/readyz", program.address);
             reqwest::get(ready).await?.error_for_status()?;
             starts.push(begun.elapsed().as_secs_f64() * 1e3);
+            program.stop()?;
         }
     }
     let [empty, started] = starts.map(median);
