@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 /// The interval of memory and phase samples.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(5);
 
+const BEHIND: &str = "asset_ledger_arrivals_behind ";
+
 /// What a command took.
 pub(crate) struct Taken {
     pub(crate) time: Duration,
@@ -80,21 +82,11 @@ impl Program {
 
     /// Waits until all events are projected.
     pub(crate) async fn caught_up(&self) -> Result<()> {
-        self.wait_for("asset_ledger_arrivals_behind ", "0").await
-    }
-
-    /// Waits until the first of the scheduled verifications is done.
-    pub(crate) async fn verified(&self) -> Result<()> {
-        self.wait_for("asset_ledger_verify_completed ", "1").await
-    }
-
-    async fn wait_for(&self, metric: &str, value: &str) -> Result<()> {
         let metrics = format!("http://{}/metrics", self.address);
         loop {
             let text = reqwest::get(&metrics).await?.text().await?;
-            // A counter that nothing was added to is not shown.
-            let shown = text.lines().find_map(|line| line.strip_prefix(metric));
-            if shown.is_some_and(|shown| shown.trim() == value) {
+            let behind = text.lines().find_map(|line| line.strip_prefix(BEHIND));
+            if behind.context("no such metric")?.trim() == "0" {
                 return Ok(());
             }
             tokio::time::sleep(SAMPLE).await;
