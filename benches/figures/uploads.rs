@@ -27,8 +27,8 @@ const PREPARED: usize = 1500;
 const MEASURED: Duration = Duration::from_secs(4);
 
 pub(crate) async fn small(table: &mut ResultsTable) -> Result<()> {
-    // Both folders stay until the end. For some minutes after many files are deleted, ext4 steps over
-    // their inodes whenever it makes a file.
+    // Both folders stay until the end. For some minutes after many files are deleted, ext4 steps
+    // over their inodes whenever it makes a file.
     let [raw, folder] = [(); 2].map(|()| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")));
     let (raw, folder) = (raw?, folder?);
     let below = bare(raw.path())?;
