@@ -200,6 +200,18 @@ pub fn inspect_with(chain: &Chain, known: &[ExpectedHeads]) -> Examination {
     examined
 }
 
+/// The head and the findings of [`inspect_with`]. The lines of a sound history are parsed once.
+#[must_use]
+pub fn inspect_head(chain: &Chain, known: &[ExpectedHeads]) -> (Option<Head>, Vec<Finding>) {
+    let asset = chain.key().and_then(|key| sound(&key, chain));
+    let head = asset.map(|asset| Head::of(&asset));
+    if head.is_some() && known.iter().all(|known| agrees(chain, head.as_ref(), known)) {
+        return (head, Vec::new());
+    }
+    let Examination { head, findings, .. } = inspect_with(chain, known);
+    (head, findings)
+}
+
 /// The fault that stopped the reading, by a name that is certainly correct.
 fn plain(partition: &str, HistoryError { version, fault }: &HistoryError) -> Finding {
     let kind = match fault {

@@ -1,6 +1,6 @@
 //! Checks histories in files: an export against its own heads and manifest, or bare chains.
 
-use ledger::audit::{Examination, ExpectedHeads, Finding, FindingKind, inspect_with};
+use ledger::audit::{ExpectedHeads, Finding, FindingKind, inspect_head};
 use ledger::chain::Hash;
 use ledger::checkpoint::Head;
 
@@ -123,7 +123,7 @@ impl CheckSummary {
     fn take(&mut self, run: &LineRun, listed: Option<ListedHead<'_>>, tell: FindingObserver<'_>) {
         let head = listed.and_then(|listed| listed.head);
         let seen: Vec<ExpectedHeads> = head.map(known).into_iter().collect();
-        let Examination { head: own, findings, .. } = inspect_with(&run.chain, &seen);
+        let (own, findings) = inspect_head(&run.chain, &seen);
         let (count, events) = if run.is_of_stream() {
             (&mut self.streams, &mut self.stream_events)
         } else {
