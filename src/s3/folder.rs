@@ -345,3 +345,32 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().into_string().ok());
     fs::read_dir(folder)?.filter_map(|entry| name(entry).transpose()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A version may be deleted as soon as its row is written, before or while its file is moved.
+    #[tokio::test]
+    async fn a_deletion_before_the_move_of_a_new_version_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = BucketFolder::open(dir.path(), &dir.path().join("objects.sqlite")).unwrap();
+        let number = AtomicU32::new(0);
+        let id = || format!("{:032x}", number.fetch_add(1, Ordering::Relaxed));
+        for is_moved_halfway in [false, true] {
+            let id = folder.keep(folder.draft(), id).await.unwrap();
+            if is_moved_halfway {
+                fs::hard_link(folder.drafts.join(&id), folder.objects.join(&id)).unwrap();
+            }
+            folder.withdraw(&id).await.unwrap();
+            folder.place(&id).await;
+            assert_eq!(folder.ids().await.unwrap(), [""; 0], "a file without a row");
+            assert_eq!(folder.going().await.unwrap(), [&*id], "read until the row is gone");
+            folder.discard(&id).await;
+            let spares = names(&folder.drafts).unwrap();
+            assert!(!spares.iter().any(|name| name.starts_with(&id)), "{spares:?}");
+        }
+    }
+}

@@ -747,31 +747,6 @@ async fn a_file_with_two_names_after_a_crash_has_one_after_the_next_start() {
     assert_eq!((files(&objects), files(&lost)), (0, 1));
 }
 
-/// A version may be deleted as soon as its row is written, while its file is still being moved.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deletion_at_the_moment_of_an_upload_leaves_no_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let world = World::start(dir.path()).await;
-    let bucket = world.objects();
-    let (mut deleted, deadline) = (0, tokio::time::Instant::now() + Duration::from_secs(2));
-    while tokio::time::Instant::now() < deadline {
-        let key = key();
-        let upload = world.put(&key, "hello");
-        let delete = async {
-            loop {
-                if let CurrentObject::Object(seen) = bucket.current(&key).await.unwrap() {
-                    break bucket.delete(&key, &seen.version_id).await.unwrap();
-                }
-            }
-        };
-        tokio::join!(upload, delete);
-        deleted += 1;
-    }
-    assert!(deleted > 20, "{deleted}");
-    assert_eq!(files(&dir.path().join("objects")), 0, "{deleted} deletions");
-    world.stop().await;
-}
-
 #[tokio::test]
 async fn a_file_that_was_altered_is_not_served_whole_under_its_old_hash() {
     let dir = tempfile::tempdir().unwrap();
