@@ -30,6 +30,7 @@ const SCHEMA: Schema = Schema {
         include_str!("../../../migrations/sqlite/journal.2.sql"),
         include_str!("../../../migrations/sqlite/journal.3.sql"),
         include_str!("../../../migrations/sqlite/journal.4.sql"),
+        include_str!("../../../migrations/sqlite/journal.5.sql"),
     ],
     durable: true,
 };
@@ -193,7 +194,7 @@ fn line(row: &Row<'_>) -> rusqlite::Result<StoredLine> {
 
 /// The number of the last event that belongs to an asset.
 fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
-    let mut select = file.prepare("SELECT arrival, pk FROM events ORDER BY arrival DESC")?;
+    let mut select = file.prepare(LAST_ARRIVED)?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         if Key::from_partition(&scan::partition(row, 1)?).is_some() {
@@ -203,12 +204,17 @@ fn last_arrival(file: &Connection) -> rusqlite::Result<u64> {
     Ok(0)
 }
 
-const ARRIVED: &str = "SELECT sk, body, arrival, pk FROM events WHERE arrival > ?1 \
-    ORDER BY arrival LIMIT ?2";
+// The condition on `pk` is that of the partial indexes `events_of_assets` and `events_by_tenant`.
+// The first is not named here: a file of an older form, which is opened for reading, lacks it.
+const LAST_ARRIVED: &str = "SELECT arrival, pk FROM events \
+    WHERE length(pk) - instr(pk, '#') = 36 ORDER BY arrival DESC";
+
+const ARRIVED: &str = "SELECT sk, body, arrival, pk FROM events \
+    WHERE arrival > ?1 AND length(pk) - instr(pk, '#') = 36 ORDER BY arrival LIMIT ?2";
 
 const ARRIVED_OF_TENANT: &str = "SELECT sk, body, arrival, pk FROM events \
     INDEXED BY events_by_tenant WHERE substr(pk, 1, instr(pk, '#') - 1) = ?3 AND arrival > ?1 \
-    ORDER BY arrival LIMIT ?2";
+    AND length(pk) - instr(pk, '#') = 36 ORDER BY arrival LIMIT ?2";
 
 type Arrived = (u64, String, Result<StoredLine, Stray>);
 

@@ -318,6 +318,37 @@ async fn rows_that_are_no_asset_s_hold_up_nobody() {
 }
 
 #[tokio::test]
+async fn events_of_named_streams_cost_a_reader_of_arrivals_nothing() {
+    let folder = Folder::new();
+    let journal = folder.open().await.unwrap();
+    let stranger = folder.stranger();
+    let streams = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 2000) \
+        INSERT INTO events (pk, sk, body) SELECT 'main#access', (SELECT count(*) FROM events) \
+        + n, 'x' FROM n";
+    for asset in 1..=2 {
+        stranger.execute(streams, []).unwrap();
+        journal.append(&key(asset), line(1, "between them")).await.unwrap();
+    }
+    stranger.execute(streams, []).unwrap();
+    let steps_of = |query: &str, parameters: &[&dyn rusqlite::ToSql], found: usize| {
+        let mut statement = stranger.prepare(query).unwrap();
+        let rows = statement.query(parameters).unwrap().mapped(|_| Ok(())).count();
+        assert_eq!(rows, found, "{query}");
+        statement.get_status(rusqlite::StatementStatus::VmStep)
+    };
+    for (query, parameters, found) in [
+        (LAST_ARRIVED, &[] as &[&dyn rusqlite::ToSql], 2),
+        (ARRIVED, &[&0, &9], 2),
+        (ARRIVED, &[&4002, &9], 0),
+        (ARRIVED_OF_TENANT, &[&0, &9, &"main"], 2),
+        (ARRIVED_OF_TENANT, &[&4002, &9, &"main"], 0),
+    ] {
+        let steps = steps_of(query, parameters, found);
+        assert!(steps < 100, "{steps} steps: {query}");
+    }
+}
+
+#[tokio::test]
 async fn what_somebody_else_wrote_is_told_as_such_and_holds_up_nobody() {
     let folder = Folder::new();
     let journal = folder.open().await.unwrap();
