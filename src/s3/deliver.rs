@@ -199,6 +199,20 @@ mod tests {
         }
     }
 
+    /// Reads the bucket, as the receiver of a server does, and counts the events.
+    struct ByReading(Arc<Database>, mpsc::UnboundedSender<String>);
+
+    #[async_trait]
+    impl Receiver for ByReading {
+        async fn receive(&self, event: &str) -> DeliveryOutcome {
+            for _ in 0..3 {
+                self.0.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await.unwrap();
+            }
+            self.1.send(event.to_owned()).unwrap();
+            DeliveryOutcome::Done
+        }
+    }
+
     struct World {
         _dir: tempfile::TempDir,
         db: Arc<Database>,
@@ -238,8 +252,15 @@ mod tests {
         }
 
         fn start(&self) -> (CancellationToken, JoinHandle<()>) {
+            self.start_with(ByWord(self.sender.clone()))
+        }
+
+        fn start_with(
+            &self,
+            receiver: impl Receiver + 'static,
+        ) -> (CancellationToken, JoinHandle<()>) {
             let (outbox, stop) = (self.outbox.clone(), CancellationToken::new());
-            let receiver = Arc::new(ByWord(self.sender.clone()));
+            let receiver = Arc::new(receiver);
             let (clock, token) = (Arc::clone(&self.clock), stop.clone());
             let task = tokio::spawn(async move { outbox.deliver(receiver, clock, token).await });
             (stop, task)
@@ -281,6 +302,22 @@ mod tests {
         assert_eq!(world.given().await, "before");
         world.write("after").await;
         assert_eq!(world.given().await, "after");
+        world.until(0, 0).await;
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_are_delivered_while_others_are_written_and_the_bucket_is_read() {
+        const WRITTEN: usize = 2000;
+        let mut world = World::new();
+        let (stop, task) = world.start_with(ByReading(Arc::clone(&world.db), world.sender.clone()));
+        let world_ref = &world;
+        let writes = (0..WRITTEN).map(|n| async move { world_ref.write(&n.to_string()).await });
+        futures::stream::iter(writes).buffer_unordered(16).collect::<Vec<_>>().await;
+        for _ in 0..WRITTEN {
+            world.given().await;
+        }
         world.until(0, 0).await;
         stop.cancel();
         task.await.unwrap();

@@ -18,7 +18,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use self::file::{connect, describe, migrate, steps_applied, tune};
 use self::file_identity::FileIdentity;
@@ -201,18 +202,29 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
-        let cut = || {
-            StoreError::new(StoreErrorKind::Unavailable, format!("{}: reading was cut", self.name))
+        let (readers, name) = (Arc::clone(&self.readers), self.name);
+        let cut = move || {
+            StoreError::new(StoreErrorKind::Unavailable, format!("{name}: reading was cut"))
+        };
+        // The permit is moved along: a caller that disconnects does not end the work.
+        let run = move |permit: OwnedSemaphorePermit| {
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                readers.run(query)
+            })
         };
         let permits = Arc::clone(&self.readers.permits);
-        let permit = permits.acquire_owned().await.map_err(|_| cut())?;
-        // The permit is moved along: a caller that disconnects does not end the work.
-        let work = move || {
-            let _permit = permit;
-            readers.run(query)
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| cut())?
+        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+            return run(permit).await.map_err(|_| cut())?;
+        }
+        // A task of its own waits and reads. The caller may be one of many futures that are not
+        // polled while another of them reads: it would keep a permit that it was given meanwhile.
+        let mut waiting = JoinSet::new();
+        waiting.spawn(async move {
+            let permit = permits.acquire_owned().await.map_err(|_| cut())?;
+            run(permit).await.map_err(|_| cut())?
+        });
+        waiting.join_next().await.and_then(Result::ok).unwrap_or_else(|| Err(cut()))
     }
 }
 

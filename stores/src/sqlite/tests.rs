@@ -1,9 +1,12 @@
 //! The identity of a file, and its state after closing.
 
 use std::fs;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tempfile::TempDir;
 
 use super::file::LOG;
@@ -249,6 +252,32 @@ async fn an_aborted_read_keeps_its_permit_until_its_work_ends() {
     db.read(|_| Ok(())).await.unwrap();
     let most = most.load(Ordering::SeqCst);
     assert!(most <= READERS, "{most} reads at once");
+}
+
+/// A stream of many reads whose owner reads something else between two polls.
+#[tokio::test]
+async fn a_read_that_waits_and_is_not_polled_does_not_keep_others_waiting() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    let (release, gate) =
+        (Arc::new(Barrier::new(READERS + 1)), Arc::new(Barrier::new(READERS + 1)));
+    let mut reads = FuturesUnordered::new();
+    for _ in 0..READERS {
+        let (begun, end) = (Arc::clone(&gate), Arc::clone(&release));
+        reads.push(db.read(move |_| {
+            begun.wait();
+            end.wait();
+            Ok(())
+        }));
+    }
+    assert!(reads.next().now_or_never().is_none());
+    tokio::task::spawn_blocking(move || gate.wait()).await.unwrap();
+    let mut waiting: FuturesUnordered<_> = (0..2 * READERS).map(|_| db.read(|_| Ok(()))).collect();
+    assert!(waiting.next().now_or_never().is_none());
+    release.wait();
+    let other = tokio::time::timeout(Duration::from_secs(20), db.read(|_| Ok(()))).await;
+    assert!(other.is_ok(), "it waits for reads that nobody polls");
+    assert_eq!(reads.count().await + waiting.count().await, 3 * READERS);
 }
 
 /// POSIX locks belong to a process: closing a descriptor that was only read would release all of
