@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 /// The interval of memory and phase samples.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(5);
 
-const BEHIND: &str = "asset_ledger_arrivals_behind ";
+/// What is 0 in the metrics of a server that has nothing left to do.
+const LEFT: [&str; 2] = ["asset_ledger_outbox_waiting ", "asset_ledger_arrivals_behind "];
 
 /// What a command took.
 pub(crate) struct Taken {
@@ -80,13 +81,15 @@ impl Program {
         Ok(Self { child, _out: out, address })
     }
 
-    /// Waits until all events are projected.
+    /// Waits until all notifications are events, and all events are projected.
     pub(crate) async fn caught_up(&self) -> Result<()> {
         let metrics = format!("http://{}/metrics", self.address);
         loop {
             let text = reqwest::get(&metrics).await?.text().await?;
-            let behind = text.lines().find_map(|line| line.strip_prefix(BEHIND));
-            if behind.context("no such metric")?.trim() == "0" {
+            let value = |name| text.lines().find_map(|line| line.strip_prefix(name));
+            let left = LEFT.map(|name| value(name).map(str::trim));
+            ensure!(!left.contains(&None), "no such metric");
+            if left == [Some("0"); 2] {
                 return Ok(());
             }
             tokio::time::sleep(SAMPLE).await;
