@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ledger::error::{StoreError, StoreErrorKind};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tokio::task::spawn_blocking;
 
 use super::folder_sync::FolderSync;
@@ -241,9 +242,13 @@ fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A rename that replaces nothing. A crash between its two steps leaves both names; the next call
-/// removes the first. Of two at the same moment, one may find the name removed.
+/// A rename that replaces nothing: in one step, or in two where the file system has no such step. A
+/// crash between the two leaves both names; the next call removes the first. Of two calls at the
+/// same moment, one may find the name removed.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    if renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).is_ok() {
+        return Ok(());
+    }
     link(from, to)?;
     match fs::remove_file(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
