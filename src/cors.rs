@@ -154,4 +154,26 @@ mod tests {
             assert_eq!(answer.status(), status, "{path} {headers:?}");
         }
     }
+
+    #[tokio::test]
+    async fn only_pages_are_told_what_a_page_may_read_and_caches_know() {
+        let router = Router::new().route("/asset", axum::routing::get(|| async {}));
+        let router = shared(router, AllowedOrigins::default());
+        for (origin, allowed) in [
+            (None, None),
+            (Some("http://localhost"), Some("http://localhost")),
+            (Some("null"), None),
+        ] {
+            let request = Request::builder().uri("/asset");
+            let request = origin.iter().fold(request, |it, origin| it.header("origin", *origin));
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let headers = answer.headers();
+            assert_eq!(headers.get_all("vary").iter().collect::<Vec<_>>(), [VARIES], "{origin:?}");
+            let told = headers.get("access-control-allow-origin");
+            assert_eq!(told.map(|it| it.to_str().unwrap()), allowed, "{origin:?}");
+            let exposed = headers.contains_key("access-control-expose-headers");
+            assert_eq!(exposed, origin.is_some(), "{origin:?}");
+        }
+    }
 }
