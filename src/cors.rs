@@ -72,7 +72,7 @@ pub(crate) struct SharedRouter {
 impl Service<Request> for SharedRouter {
     type Response = Response;
     type Error = Infallible;
-    type Future = Map<RouteFuture<Infallible>, fn(Answered) -> Answered>;
+    type Future = Map<RouteFuture<Infallible>, fn(RoutedResult) -> RoutedResult>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(())) // as a router always is
@@ -95,10 +95,10 @@ impl Service<Request> for SharedRouter {
     }
 }
 
-type Answered = Result<Response, Infallible>;
+type RoutedResult = Result<Response, Infallible>;
 
 /// An answer that the layer would have changed for a page.
-fn varied(answer: Answered) -> Answered {
+fn varied(answer: RoutedResult) -> RoutedResult {
     answer.map(|mut answer| {
         answer.headers_mut().append(header::VARY, HeaderValue::from_static(VARIES));
         answer
