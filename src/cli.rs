@@ -29,8 +29,10 @@ mod values;
 mod verify;
 
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -105,7 +107,10 @@ pub fn run() -> ExitCode {
     let Cli { command, log } = Cli::parse();
     let (failure, shows) = (command.failure(), command.only_shows());
     let outcome = logging::start(&log, command.quiet()).and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // One more than cores: the stores look up on all threads but one.
+        let threads = available_parallelism().map_or(1, NonZero::get) + 1;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(threads).enable_all().build()?;
         runtime.block_on(command.run())
     });
     match outcome {

@@ -2,13 +2,19 @@
 //! ones. This only decides which scripts a browser lets read the answers. The signature, or the
 //! API, decides about the request.
 
+use std::convert::Infallible;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::future::RouteFuture;
+use futures::FutureExt;
+use futures::future::Map;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
-use tower::{ServiceExt, service_fn};
+use tower::Service;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::http::{AllowedHosts, AllowedOrigins, bare, spelt};
@@ -20,6 +26,9 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 /// page can read.
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::PATCH, Method::DELETE];
+
+/// The headers of a request on which the layer's answer depends.
+const VARIES: &str = "origin, access-control-request-method, access-control-request-headers";
 
 /// The CORS headers for `pages`.
 pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
@@ -48,16 +57,52 @@ pub(crate) fn layer(pages: AllowedOrigins) -> CorsLayer {
         .max_age(REMEMBERED)
 }
 
-/// `router` with CORS for these origins. The layer treats each OPTIONS request as a preflight, but
-/// only one that names its method is.
-pub(crate) fn shared(bare: Router, pages: AllowedOrigins) -> Router {
-    let with_cors = bare.clone().layer(layer(pages));
-    Router::new().fallback_service(service_fn(move |request: Request| {
-        let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        let own = request.method() == Method::OPTIONS && !asks;
-        let router = if own { &bare } else { &with_cors };
-        router.clone().oneshot(request)
-    }))
+/// `router` with CORS for these origins.
+pub(crate) fn shared(bare: Router, pages: AllowedOrigins) -> SharedRouter {
+    SharedRouter { with_cors: bare.clone().layer(layer(pages)), bare }
+}
+
+/// A router for pages and other clients.
+#[derive(Clone)]
+pub(crate) struct SharedRouter {
+    bare: Router,
+    with_cors: Router,
+}
+
+impl Service<Request> for SharedRouter {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Map<RouteFuture<Infallible>, fn(RoutedResult) -> RoutedResult>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // as a router always is
+    }
+
+    /// The layer treats each OPTIONS request as a preflight, but only one that names its method is.
+    /// A client that is no page needs none of the layer's headers, only that caches keep its answer
+    /// apart.
+    fn call(&mut self, request: Request) -> Self::Future {
+        let has = |name| request.headers().contains_key(name);
+        if request.method() == Method::OPTIONS {
+            let asks = has(header::ACCESS_CONTROL_REQUEST_METHOD);
+            let router = if asks { &mut self.with_cors } else { &mut self.bare };
+            router.call(request).map(|answer| answer)
+        } else if has(header::ORIGIN) {
+            self.with_cors.call(request).map(|answer| answer)
+        } else {
+            self.bare.call(request).map(varied)
+        }
+    }
+}
+
+type RoutedResult = Result<Response, Infallible>;
+
+/// An answer that the layer would have changed for a page.
+fn varied(answer: RoutedResult) -> RoutedResult {
+    answer.map(|mut answer| {
+        answer.headers_mut().append(header::VARY, HeaderValue::from_static(VARIES));
+        answer
+    })
 }
 
 /// The pages of `--cors-origin`, and those under the URLs of `--public-url`.
@@ -77,6 +122,8 @@ pub(crate) fn hosts(pages: &AllowedOrigins, any: bool) -> AllowedHosts {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt;
+
     use super::*;
 
     #[test]
@@ -105,6 +152,28 @@ mod tests {
             let request = request.body(axum::body::Body::empty()).unwrap();
             let answer = router.clone().oneshot(request).await.unwrap();
             assert_eq!(answer.status(), status, "{path} {headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_pages_are_told_what_a_page_may_read_and_caches_know() {
+        let router = Router::new().route("/asset", axum::routing::get(|| async {}));
+        let router = shared(router, AllowedOrigins::default());
+        for (origin, allowed) in [
+            (None, None),
+            (Some("http://localhost"), Some("http://localhost")),
+            (Some("null"), None),
+        ] {
+            let request = Request::builder().uri("/asset");
+            let request = origin.iter().fold(request, |it, origin| it.header("origin", *origin));
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let headers = answer.headers();
+            assert_eq!(headers.get_all("vary").iter().collect::<Vec<_>>(), [VARIES], "{origin:?}");
+            let told = headers.get("access-control-allow-origin");
+            assert_eq!(told.map(|it| it.to_str().unwrap()), allowed, "{origin:?}");
+            let exposed = headers.contains_key("access-control-expose-headers");
+            assert_eq!(exposed, origin.is_some(), "{origin:?}");
         }
     }
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::Router;
 use ledger::access::AccessService;
 use ledger::id::Tenant;
 use ledger::objects::Objects;
@@ -38,7 +37,7 @@ use crate::bucket::{Bucket, HandleOutcome};
 use crate::checks;
 use crate::cors;
 use crate::http::{
-    AllowedHosts, Api, AuthMode, Check, Limits, RatePolicy, only_metrics, with_meter,
+    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, RatePolicy, only_metrics, router,
 };
 use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::objects::S3Objects;
@@ -153,19 +152,16 @@ impl LocalServer {
             .map(|issuers| Arc::new(TokenVerifier::new(issuers, Arc::new(SystemEffects))));
         let limits = Limits { rate: options.rate, ..Limits::default() };
         let parts = (service, options.tenant, options.auth, tokens, limits);
-        let router = api_router(&stores, parts, presigner, hosts, own.collect(), progress);
-        let router = cors::shared(router, pages);
-        let meter = Arc::new(meter);
-        let router = match options.auth {
-            // Metrics are of all tenants, so no tenant's key reads them.
-            AuthMode::Required => router,
-            AuthMode::None | AuthMode::Gateway => with_meter(router, meter.clone()),
-        };
+        let meter: Arc<dyn MetricsSource> = Arc::new(meter);
+        // Metrics are of all tenants, so no tenant's key reads them.
+        let open = (options.auth != AuthMode::Required).then(|| Arc::clone(&meter));
+        let state = state(&stores, parts, presigner, (hosts, open), own.collect(), progress);
+        let answering = cors::shared(router(state), pages);
         if let Some(metrics) = metrics_door {
             let watched = only_metrics(meter);
             api.start(metrics.serve(watched, Protocol::Api, api.stop.clone()));
         }
-        api.start(api_door.serve(router, Protocol::Api, api.stop.clone()));
+        api.start(api_door.serve(answering, Protocol::Api, api.stop.clone()));
         Ok(Self { api_url, s3_url, api, works, s3, drain: options.drain, ground })
     }
 
@@ -221,20 +217,20 @@ fn service(
 /// The commands, the home tenant, and who decides about callers.
 type ApiParts = (Arc<LedgerService>, Tenant, AuthMode, Option<Arc<TokenVerifier>>, Limits);
 
-fn api_router(
+fn state(
     stores: &LocalStores,
     (service, tenant, auth, tokens, limits): ApiParts,
     presigner: Arc<S3Objects>,
-    hosts: AllowedHosts,
+    (hosts, meter): (AllowedHosts, Option<Arc<dyn MetricsSource>>),
     own: Vec<Arc<dyn Check>>,
     progress: FollowerProgress,
-) -> Router {
+) -> Api {
     let rows = Arc::new(CurrentGeneration::new(stores.views.clone()));
     let (journal, table, effects) =
         (stores.journal.clone(), stores.views.clone(), Arc::new(SystemEffects));
     let ports = checks::all(stores.journal.clone(), rows.clone(), checks::bucket(stores.bucket()));
     let access = AccessService::new(stores.journal.clone(), Arc::new(SystemEffects));
-    crate::http::router(Api {
+    Api {
         service,
         reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
         totals: Arc::new(TotalsReader::new(journal, table, effects, TOTALS_AGE)),
@@ -250,7 +246,8 @@ fn api_router(
         checks: ports.iter().cloned().chain(own).collect(),
         limits,
         hosts,
-    })
+        meter,
+    }
 }
 
 fn scheduled(stores: &LocalStores) -> JobContext<SqliteJournal> {

@@ -7,17 +7,20 @@ mod request;
 mod slots;
 mod socket;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 
 use self::connection::ConnectionContext;
 use self::slots::ConnectionLimit;
@@ -45,9 +48,14 @@ impl BoundListener {
     }
 
     /// Answers until `stop`, then finishes the requests in progress. Dropping it interrupts them.
-    pub(crate) async fn serve(self, router: Router, speaks: Protocol, stop: CancellationToken) {
+    pub(crate) async fn serve(
+        self,
+        service: impl AnsweringService,
+        speaks: Protocol,
+        stop: CancellationToken,
+    ) {
         let slots = ConnectionLimit::by_descriptors();
-        let door = Arc::new(ConnectionContext::new(router, speaks, stop.clone()));
+        let door = Arc::new(ConnectionContext::new(service, speaks, stop.clone()));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -71,6 +79,25 @@ impl BoundListener {
         drop(self.listener);
         while connections.join_next().await.is_some() {}
     }
+}
+
+/// What answers the requests of a listener: a router, or a service around one.
+pub(crate) trait AnsweringService:
+    Service<Request, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> AnsweringService for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
 }
 
 /// Background tasks, which end together.

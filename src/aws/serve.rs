@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use axum::Router;
 use tokio::time::Instant;
 
 use super::stream::{DynamoStream, StreamFollower};
 use super::{API_OPERATION, Clients, Config, Deployment, PROJECTOR_OPERATION, checks};
 use crate::http::{
     AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, RatePolicy, only_metrics, router,
-    watch, with_meter,
+    watch,
 };
 use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::prometheus::Prometheus;
-use crate::server::{BoundListener, Protocol, Tasks};
+use crate::server::{AnsweringService, BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
 use crate::{checks as ports, cors};
 
@@ -93,12 +92,9 @@ impl AwsServer {
                 let own = only_metrics(Arc::clone(&meter));
                 doors.start(metrics.serve(own, Protocol::Api, doors.stop.clone()));
             }
-            let router = cors::shared(router(api), pages);
-            match options.auth {
-                // Metrics are of all tenants, so no tenant's key reads them.
-                AuthMode::Required => router,
-                AuthMode::None | AuthMode::Gateway => with_meter(router, meter),
-            }
+            // Metrics are of all tenants, so no tenant's key reads them.
+            let meter = (options.auth != AuthMode::Required).then_some(meter);
+            cors::shared(router(Api { meter, ..api }), pages)
         })
     }
 
@@ -115,11 +111,11 @@ impl AwsServer {
         Self::start(door, works, options.drain, |meter, _| watch(checks, meter))
     }
 
-    fn start(
+    fn start<S: AnsweringService>(
         door: BoundListener,
         works: Tasks,
         drain: Duration,
-        router: impl FnOnce(Arc<dyn MetricsSource>, &Tasks) -> Router,
+        router: impl FnOnce(Arc<dyn MetricsSource>, &Tasks) -> S,
     ) -> anyhow::Result<Self> {
         let (counted, doors) = (Prometheus::start()?, Tasks::default());
         works.start(counted.clone().upkeep(works.stop.clone()));
@@ -170,6 +166,7 @@ fn api(
         checks: stores.iter().chain(tables).cloned().collect(),
         limits,
         hosts,
+        meter: None,
     }
 }
 
@@ -198,6 +195,7 @@ impl MetricsSource for ServeMetrics {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
     use engine::{Engine, Fault, Tables};

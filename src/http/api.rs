@@ -15,6 +15,7 @@ use projections::{Feed, Reader, TotalsReader};
 
 use super::errors::Problem;
 use super::iam::IamGrants;
+use super::meter::{Meter, MetricsSource};
 use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
 use super::middleware::rate::{CallerRates, RatePolicy};
@@ -24,8 +25,7 @@ use super::readiness::Check;
 use crate::jwt::TokenVerifier;
 use crate::presign::Presigner;
 
-/// The state of the API. A clone shares it.
-#[derive(Clone)]
+/// The state of the API.
 pub struct Api {
     /// The commands.
     pub service: Arc<LedgerService>,
@@ -57,6 +57,8 @@ pub struct Api {
     pub limits: Limits,
     /// The host names that the server accepts.
     pub hosts: AllowedHosts,
+    /// The source of `/metrics`, if they are told here.
+    pub meter: Option<Arc<dyn MetricsSource>>,
 }
 
 /// The limits of requests.
@@ -86,20 +88,30 @@ impl Default for Limits {
     }
 }
 
-/// The state of the router. Axum copies it with every layer, for every request, and a handler gets
-/// one [`Api`].
+/// The state of the router. Axum copies it for every request.
 #[derive(Clone)]
-pub(super) struct SharedApi(pub(super) Arc<Api>, pub(super) Arc<Quotas>);
+pub(super) struct SharedApi {
+    pub(super) api: Arc<Api>,
+    pub(super) quotas: Arc<Quotas>,
+    /// The description of the API, as it is served.
+    pub(super) description: Arc<str>,
+}
 
 impl FromRef<SharedApi> for Arc<Quotas> {
     fn from_ref(shared: &SharedApi) -> Self {
-        Self::clone(&shared.1)
+        Self::clone(&shared.quotas)
     }
 }
 
-impl FromRef<SharedApi> for Api {
+impl FromRef<SharedApi> for Arc<Api> {
     fn from_ref(shared: &SharedApi) -> Self {
-        (*shared.0).clone()
+        Self::clone(&shared.api)
+    }
+}
+
+impl FromRef<SharedApi> for Meter {
+    fn from_ref(shared: &SharedApi) -> Self {
+        Self(shared.api.meter.clone())
     }
 }
 

@@ -4,7 +4,7 @@ mod details;
 
 use std::sync::Arc;
 
-use axum::extract::Extension;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi as _;
@@ -41,7 +41,7 @@ pub(super) fn description() -> OpenApi {
 
 /// The description as it is served.
 #[derive(Clone)]
-pub(super) struct Document(Arc<str>);
+pub(super) struct Document(pub(super) Arc<str>);
 
 impl Document {
     /// Completes the description: every operation can fail with the service's own errors, and every
@@ -138,7 +138,7 @@ fn told_as_problem(answer: &mut Described) {
 /// Read the description of this API
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(super) async fn document(Extension(document): Extension<Document>) -> Response {
+pub(super) async fn document(State(document): State<Document>) -> Response {
     let form = [(header::CONTENT_TYPE, "application/json")];
     (form, document.0.to_string()).into_response()
 }

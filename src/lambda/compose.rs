@@ -46,6 +46,7 @@ pub async fn router() -> Result<Router, ConfigError> {
         checks: checks::all(parts.journal, parts.views, checks::versioning(parts.objects)),
         limits,
         hosts: AllowedHosts::Any,
+        meter: None,
     })))
 }
 

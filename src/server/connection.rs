@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -24,6 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::AnsweringService;
 use super::answer::ResponseBody;
 use super::memory::ResponseMemory;
 use super::request::RequestBody;
@@ -73,18 +73,18 @@ impl Protocol {
 }
 
 /// The shared state of a listener's connections.
-pub(super) struct ConnectionContext {
-    router: Router,
+pub(super) struct ConnectionContext<S> {
+    service: S,
     speaks: Protocol,
     stop: CancellationToken,
     memory: Arc<ResponseMemory>,
     refusals: Arc<Semaphore>,
 }
 
-impl ConnectionContext {
-    pub(super) fn new(router: Router, speaks: Protocol, stop: CancellationToken) -> Self {
+impl<S: AnsweringService> ConnectionContext<S> {
+    pub(super) fn new(service: S, speaks: Protocol, stop: CancellationToken) -> Self {
         let refusals = Arc::new(Semaphore::new(REFUSED_AT_ONCE));
-        Self { router, speaks, stop, memory: ResponseMemory::new(), refusals }
+        Self { service, speaks, stop, memory: ResponseMemory::new(), refusals }
     }
 
     /// Serves one connection. A connection broken by the client is not logged.
@@ -143,7 +143,7 @@ impl ConnectionContext {
         let expects = request.headers().contains_key(header::EXPECT);
         let mut request = request.map(|body| Body::new(RequestBody::new(body, expects, unread)));
         request.extensions_mut().insert(ConnectInfo(from));
-        let response = self.router.clone().oneshot(request).await?;
+        let response = self.service.clone().oneshot(request).await?;
         // S3 answers are streamed, at any length.
         let held = (self.speaks == Protocol::Api).then(|| response.body().size_hint().exact());
         let (response, memory) = match self.memory.hold(held.flatten().unwrap_or_default()).await {

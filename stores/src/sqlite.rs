@@ -12,12 +12,12 @@ mod wal;
 mod writer;
 
 use std::fs::File;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -27,10 +27,10 @@ use self::readers::Readers;
 use self::writer::{Message, Waiting, write_groups};
 use ledger::error::{StoreError, StoreErrorKind};
 
-/// Lookups of this process that run on their callers' threads at once: half of the threads.
+/// Lookups of this process that run on their callers' threads at once: on all threads but one.
 static ON_THE_SPOT: LazyLock<Semaphore> = LazyLock::new(|| {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    Semaphore::new((threads / 2).max(1))
+    let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+    Semaphore::new((threads - 1).max(1))
 });
 /// Jobs that may wait for the writer before callers must wait to queue theirs.
 const QUEUE: usize = 4096;
@@ -181,7 +181,7 @@ impl Database {
 
     /// Runs a query of a few pages, as [`Database::read`] does, on the caller's thread: the hop to
     /// another thread and back costs several times such a query. A slow disk must not stop all
-    /// tasks, so only a share of the threads may do this at once. The others hop.
+    /// tasks, so one thread never does this: a lookup that would occupy it hops.
     pub async fn look_up<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ledger::access::{
     AccessService, ApiKey, GrantedKey, TenantAccess, UploadToken, UploadTokenError,
@@ -61,33 +60,37 @@ pub(crate) struct Gate {
     pub(crate) rates: Option<Arc<CallerRates>>,
 }
 
-/// Gives a request its principal, or refuses it.
-pub(crate) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>();
-    if route.is_some_and(|route| OPEN.contains(&route.as_str())) {
-        return next.run(request).await;
-    }
-    let gateway = request.extensions().get::<GatewayCaller>().cloned();
-    let recognised = gate.principal(request.headers(), gateway);
-    match command_label::scope(AUTH, recognised).await {
-        Ok(mut principal) => {
-            principal.accepted = gate.accepted();
-            let rates = gate.rates.as_deref();
-            let left = rates.map(|rates| rates.admit(&principal.tenant, &principal.subject));
-            let headers = match left.transpose() {
-                Ok(headers) => headers.unwrap_or_default(),
-                Err(problem) => return problem.into_response(),
-            };
-            request.extensions_mut().insert(principal);
-            let mut answer = next.run(request).await;
-            answer.headers_mut().extend(headers);
-            answer
-        }
-        Err(problem) => problem.into_response(),
-    }
-}
-
 impl Gate {
+    /// Gives a request its principal and handles it, or refuses it.
+    pub(crate) async fn admit(
+        &self,
+        mut request: Request,
+        handle: impl AsyncFnOnce(Request) -> Response,
+    ) -> Response {
+        let route = request.extensions().get::<MatchedPath>();
+        if route.is_some_and(|route| OPEN.contains(&route.as_str())) {
+            return handle(request).await;
+        }
+        let gateway = request.extensions().get::<GatewayCaller>().cloned();
+        let recognised = self.principal(request.headers(), gateway);
+        match command_label::scope(AUTH, recognised).await {
+            Ok(mut principal) => {
+                principal.accepted = self.accepted();
+                let rates = self.rates.as_deref();
+                let left = rates.map(|rates| rates.admit(&principal.tenant, &principal.subject));
+                let headers = match left.transpose() {
+                    Ok(headers) => headers.unwrap_or_default(),
+                    Err(problem) => return problem.into_response(),
+                };
+                request.extensions_mut().insert(principal);
+                let mut answer = handle(request).await;
+                answer.headers_mut().extend(headers);
+                answer
+            }
+            Err(problem) => problem.into_response(),
+        }
+    }
+
     async fn principal(
         &self,
         headers: &HeaderMap,

@@ -1,5 +1,7 @@
 //! The caller, the keys of its tenant, and the events of its tenant's access.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
@@ -105,7 +107,7 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     allowed: Allowed<Managing>,
     given: QueryParams,
     headers: HeaderMap,
@@ -140,7 +142,7 @@ pub(super) struct KeyList {
     (status = 404, description = "The tenant was never created"),
 ))]
 pub(super) async fn list(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     allowed: Allowed<Managing>,
     given: QueryParams,
 ) -> Result<Json<KeyList>, Problem> {
@@ -160,7 +162,7 @@ pub(super) async fn list(
     (status = 404, description = "There is no such key"),
 ))]
 pub(super) async fn get(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     allowed: Allowed<Managing>,
     KeyPath(id): KeyPath,
     given: QueryParams,
@@ -191,7 +193,7 @@ pub(super) async fn get(
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn revoke(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     allowed: Allowed<Managing>,
     KeyPath(id): KeyPath,
     mut given: QueryParams,
@@ -229,7 +231,7 @@ pub(super) async fn revoke(
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn rotate(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     allowed: Allowed<Managing>,
     KeyPath(id): KeyPath,
     given: QueryParams,
@@ -268,7 +270,7 @@ pub(super) struct AccessPage<'a> {
     (status = 404, description = "The tenant was never created"),
 ))]
 pub(super) async fn access(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     allowed: Allowed<AuditingAll>,
     mut given: QueryParams,
     headers: HeaderMap,

@@ -42,7 +42,7 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     State(quotas): State<Arc<Quotas>>,
     Allowed { caller, principal, .. }: Allowed<Uploading>,
     headers: HeaderMap,
@@ -112,7 +112,7 @@ pub(super) async fn upload(
     (status = 400, description = "A parameter cannot be taken, or is not known"),
 ))]
 pub(super) async fn list(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<Reading>,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
@@ -156,7 +156,7 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
     (status = 404, description = "There is no such asset"),
 ))]
 pub(super) async fn download(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, principal, .. }: Allowed<Reading>,
     PathId(id): PathId,
     mut given: QueryParams,
@@ -194,7 +194,7 @@ pub(super) async fn download(
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn confirm(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, principal, .. }: Allowed<Uploading>,
     PathId(id): PathId,
     headers: HeaderMap,
@@ -227,7 +227,7 @@ pub(super) async fn confirm(
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn delete(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, principal, .. }: Allowed<Deleting>,
     PathId(id): PathId,
     mut given: QueryParams,

@@ -1,5 +1,7 @@
 //! The changes that the original service does not have.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -36,7 +38,7 @@ use crate::http::wire::signed_urls::Created;
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn restore(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, principal, .. }: Allowed<Deleting>,
     PathId(id): PathId,
     given: QueryParams,
@@ -74,7 +76,7 @@ pub(super) async fn restore(
     (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn purge(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, principal, .. }: Allowed<Purging>,
     PathId(id): PathId,
     given: QueryParams,
@@ -105,7 +107,7 @@ pub(super) async fn purge(
     (status = 413, description = "A body is not taken, least of all a large one"),
 ))]
 pub(super) async fn upload_url(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, principal, .. }: Allowed<Uploading>,
     PathId(id): PathId,
     given: QueryParams,

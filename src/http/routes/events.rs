@@ -1,5 +1,7 @@
 //! The events of all assets, for clients that follow them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -50,7 +52,7 @@ pub(super) struct FeedPageView<'a> {
     (status = 400, description = "A parameter cannot be taken, or `after` is of another ledger"),
 ))]
 pub(super) async fn events(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<AuditingAll>,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {

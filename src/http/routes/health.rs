@@ -38,7 +38,7 @@ pub(crate) async fn healthz() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
     (status = 200, description = "It can", body = Health),
     (status = 503, description = "It cannot; `failures` names the parts")))]
-pub(super) async fn readyz(State(api): State<Api>) -> Result<Json<Health>, Problem> {
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Json<Health>, Problem> {
     let failures = failures(&api.checks).await;
     if failures.is_empty() {
         return Ok(Json(ready(&api.checks)));

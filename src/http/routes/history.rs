@@ -1,5 +1,7 @@
 //! The events of one asset, or a selection of them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -65,7 +67,7 @@ pub(super) struct HistoryPage<'a> {
     (status = 404, description = "There is no such asset"),
 ))]
 pub(super) async fn history(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<Auditing>,
     PathId(id): PathId,
     mut given: QueryParams,

@@ -1,39 +1,23 @@
 //! `/metrics` in Prometheus' text form.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
 
 use crate::http::errors::{Code, Problem};
+use crate::http::meter::Meter;
 
 /// Prometheus' text form.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// A source of metrics.
-#[async_trait]
-pub trait MetricsSource: Send + Sync {
-    /// All metrics at this moment, in Prometheus' text form.
-    async fn text(&self) -> String;
-}
-
-/// The API with `/metrics` from `meter`. Functions have none: a scrape would reach one of many.
-pub fn with_meter(router: Router, meter: Arc<dyn MetricsSource>) -> Router {
-    router.layer(Extension(meter))
-}
 
 /// Read the metrics
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Prometheus' text form", body = String,
         content_type = "text/plain"),
     (status = 404, description = "This deployment tells its figures elsewhere")))]
-pub(crate) async fn metrics(
-    meter: Option<Extension<Arc<dyn MetricsSource>>>,
-) -> Result<Response, Problem> {
+pub(crate) async fn metrics(State(Meter(meter)): State<Meter>) -> Result<Response, Problem> {
     let elsewhere = "this deployment tells its figures elsewhere";
-    let Extension(meter) = meter.ok_or_else(|| Problem::new(Code::PathUnknown, elsewhere))?;
+    let meter = meter.ok_or_else(|| Problem::new(Code::PathUnknown, elsewhere))?;
     Ok(([(header::CONTENT_TYPE, TEXT)], meter.text().await).into_response())
 }
 

@@ -1,5 +1,7 @@
 //! The head of an asset in the form of a checkpoint, for a comparison with a stored one.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -58,7 +60,7 @@ pub(super) struct ProofView {
     (status = 404, description = "There is no such asset or version"),
 ))]
 pub(super) async fn proof(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<Auditing>,
     PathId(id): PathId,
     mut given: QueryParams,

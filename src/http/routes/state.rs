@@ -1,5 +1,7 @@
 //! The present and past states of an asset.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,7 +29,7 @@ use crate::http::wire::params::{self, PathId, QueryParams};
     (status = 404, description = "There is no such asset or version, or was none then"),
 ))]
 pub(super) async fn state(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<Reading>,
     PathId(id): PathId,
     mut given: QueryParams,

@@ -1,5 +1,7 @@
 //! Upload tokens: signed for the holder of an API key, and what they allow.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -47,7 +49,7 @@ pub(super) struct TokenView {
     (status = 415, description = "The body is not JSON"),
 ))]
 pub(super) async fn create(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     _: Allowed<Writing>,
     given: QueryParams,
     headers: HeaderMap,

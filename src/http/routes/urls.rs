@@ -1,5 +1,7 @@
 //! The access log of one asset: who was given a URL.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -71,7 +73,7 @@ struct GivenUrlView<'a> {
     (status = 404, description = "There is no such asset"),
 ))]
 pub(super) async fn urls(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<Auditing>,
     PathId(id): PathId,
     mut given: QueryParams,

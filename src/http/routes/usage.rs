@@ -1,6 +1,7 @@
 //! The usage of the caller's tenant.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -37,7 +38,7 @@ pub(crate) struct UsageView {
     (status = 400, description = "A parameter cannot be taken"),
 ))]
 pub(super) async fn usage(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Allowed { caller, .. }: Allowed<ReadingAll>,
     given: QueryParams,
 ) -> Result<Json<UsageView>, Problem> {

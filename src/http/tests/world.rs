@@ -33,7 +33,6 @@ use tower::ServiceExt;
 
 use crate::http::{
     AllowedHosts, Api, AuthMode, Check, IamGrants, Limits, MetricsSource, NotReady, router,
-    with_meter,
 };
 use crate::jwt::TokenVerifier;
 use crate::presign::{Presigned, Presigner};
@@ -124,8 +123,9 @@ impl HttpFixture {
             checks: vec![Arc::new(Part(ready.clone())) as Arc<dyn Check>].into(),
             limits,
             hosts,
+            meter: Some(Arc::new(Figure)),
         };
-        Self { app: with_meter(router(api), Arc::new(Figure)), journal, bucket, ready, access }
+        Self { app: router(api), journal, bucket, ready, access }
     }
 
     /// A command on a tenant's access, by an operator.
