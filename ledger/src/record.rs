@@ -8,6 +8,7 @@
 mod envelope;
 mod forms;
 mod limits;
+mod spelling;
 #[cfg(test)]
 mod tests;
 
@@ -226,9 +227,9 @@ impl EventRecord {
 
     /// The same, and whether the line is its [`CanonicalLine`] and within its limits.
     pub(crate) fn read_exactly(body: &str) -> Result<(Self, bool), RecordError> {
-        let envelope = StoredEnvelope::read(body)?;
+        let (envelope, exactly) = StoredEnvelope::read_exactly(body)?;
         let limits = check_envelope(&envelope, envelope.at()?);
-        let mut exact = limits.is_ok() && is_spelling(&envelope, body);
+        let mut exact = exactly && limits.is_ok();
         let read = |form: &FormReader<Event>, data: &RawValue| {
             let (event, exactly) = (form.read_exactly)(data)?;
             exact &= exactly;
@@ -236,27 +237,6 @@ impl EventRecord {
         };
         let record = Self::of_envelope(&FORMS, envelope, read)?;
         Ok((record, exact))
-    }
-}
-
-/// Whether `text` is how `value` is written, without writing it.
-fn is_spelling(value: &impl serde::Serialize, text: &str) -> bool {
-    let mut rest = ExpectedText(text.as_bytes());
-    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
-}
-
-/// A writer that accepts only this text.
-struct ExpectedText<'a>(&'a [u8]);
-
-impl std::io::Write for ExpectedText<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let rest = self.0.strip_prefix(bytes).ok_or(std::io::ErrorKind::InvalidData)?;
-        self.0 = rest;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
