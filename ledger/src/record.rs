@@ -225,9 +225,17 @@ impl EventRecord {
         Self::read_with(&FORMS, body)
     }
 
+    /// The same, of a line that is stored under `key`.
+    pub(crate) fn read_under(key: &Key, body: &str) -> Result<Self, RecordError> {
+        let envelope = StoredEnvelope::read(body)?;
+        let key = envelope.key_or(key)?;
+        Self::of_envelope(&FORMS, key, envelope, |form, data| (form.read)(data))
+    }
+
     /// The same, and whether the line is its [`CanonicalLine`] and within its limits.
-    pub(crate) fn read_exactly(body: &str) -> Result<(Self, bool), RecordError> {
+    pub(crate) fn read_exactly(key: &Key, body: &str) -> Result<(Self, bool), RecordError> {
         let (envelope, exactly) = StoredEnvelope::read_exactly(body)?;
+        let key = envelope.key_or(key)?;
         let limits = check_envelope(&envelope, envelope.at()?);
         let mut exact = exactly && limits.is_ok();
         let read = |form: &FormReader<Event>, data: &RawValue| {
@@ -235,7 +243,7 @@ impl EventRecord {
             exact &= exactly;
             Ok(event)
         };
-        let record = Self::of_envelope(&FORMS, envelope, read)?;
+        let record = Self::of_envelope(&FORMS, key, envelope, read)?;
         Ok((record, exact))
     }
 }
@@ -283,15 +291,18 @@ impl<E, K: StreamKey> EventRecord<E, K> {
     }
 
     fn read_with(forms: &[FormReader<E>], body: &str) -> Result<Self, RecordError> {
-        Self::of_envelope(forms, StoredEnvelope::read(body)?, |form, data| (form.read)(data))
+        let envelope = StoredEnvelope::read(body)?;
+        let key = envelope.key()?;
+        Self::of_envelope(forms, key, envelope, |form, data| (form.read)(data))
     }
 
     fn of_envelope(
         forms: &[FormReader<E>],
+        key: PartitionKey,
         envelope: StoredEnvelope<'_>,
         read: impl FnOnce(&FormReader<E>, &RawValue) -> serde_json::Result<E>,
     ) -> Result<Self, RecordError> {
-        let (key, at) = (envelope.key()?, envelope.at()?);
+        let at = envelope.at()?;
         let (version, prev) = (envelope.version, envelope.prev);
         let command = CommandId(envelope.command.into_owned());
         let form = forms::find(forms, &envelope.r#type, envelope.schema);

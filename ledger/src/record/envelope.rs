@@ -10,7 +10,7 @@ use super::forms::StoredData;
 use super::spelling::{SpelledText, is_spelling};
 use super::{EventRecord, EventSource, RecordError};
 use crate::chain::Hash;
-use crate::id::{PartitionKey, StreamId, StreamKey};
+use crate::id::{Key, PartitionKey, StreamId, StreamKey};
 use crate::time;
 
 /// The fields of a line in their order. Text is borrowed where it needs no unescaping.
@@ -154,6 +154,14 @@ impl<'a> StoredEnvelope<'a> {
         Ok(PartitionKey { tenant, stream })
     }
 
+    /// The same. The parts of `likely` are not read again.
+    pub(super) fn key_or(&self, likely: &Key) -> Result<PartitionKey, RecordError> {
+        let same = self.stream.is_none()
+            && self.tenant == likely.tenant.as_str()
+            && self.asset.as_ref().is_some_and(|asset| likely.asset.is_written(asset));
+        if same { Ok(likely.clone().into()) } else { self.key() }
+    }
+
     /// Time.
     pub(super) fn at(&self) -> Result<DateTime<Utc>, RecordError> {
         time::parse(&self.at).ok_or_else(|| {
@@ -187,6 +195,8 @@ impl EventSource {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use crate::id::AssetId;
 
     use super::*;
 
@@ -280,6 +290,22 @@ mod tests {
             assert!(StoredEnvelope::read_spelled(&good.replace(part, other)).is_none(), "{other}");
         }
         assert!(StoredEnvelope::read_spelled(&format!("{good} ")).is_none());
+    }
+
+    #[test]
+    fn a_likely_key_changes_nothing() {
+        let created = StoredEnvelope::read(SAMPLES[0].trim_end()).unwrap();
+        let key = created.key().unwrap().asset().unwrap();
+        let other_asset = Key { asset: AssetId::new(DateTime::UNIX_EPOCH, 1), ..key.clone() };
+        let other_tenant = Key { tenant: "other".parse().unwrap(), ..key.clone() };
+        for line in SAMPLES.map(str::trim_end) {
+            let envelope = StoredEnvelope::read(line).unwrap();
+            for likely in [&key, &other_asset, &other_tenant] {
+                assert_eq!(envelope.key_or(likely).unwrap(), envelope.key().unwrap(), "{line}");
+            }
+        }
+        let both = StoredEnvelope { stream: Some("access".into()), ..created };
+        assert!(both.key().is_err() && both.key_or(&key).is_err());
     }
 
     proptest! {
