@@ -391,3 +391,53 @@ async fn some(chains: &mut Chains<'_>) -> Result<Vec<Chain>, StoreError> {
 fn cut(error: JoinError) -> StoreError {
     StoreError::caused(error::StoreErrorKind::Unavailable, "an audit broke off", error)
 }
+
+#[cfg(test)]
+mod tests {
+    use ledger::error::StoreErrorKind;
+    use ledger::journal::JournalDecorator;
+    use ledger::journal::scan::{ScanPosition, Scanned};
+    use ledger::testing::MemoryJournal;
+
+    use super::*;
+    use crate::testing::{Clock, MemoryViews, Story};
+
+    /// A journal that cannot be scanned.
+    struct Unscanned {
+        journal: MemoryJournal,
+        panics: bool,
+    }
+
+    impl JournalDecorator for Unscanned {
+        type Inner = MemoryJournal;
+
+        fn inner(&self) -> &MemoryJournal {
+            &self.journal
+        }
+
+        async fn page(&self, _: &Segment, _: Option<&ScanPosition>) -> Result<Scanned, StoreError> {
+            assert!(!self.panics, "a scan that panics");
+            Err(StoreError::new(StoreErrorKind::Corrupt, "the page cannot be read"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_breaks_off_is_no_clean_audit() {
+        for (panics, says) in [(false, "the page cannot be read"), (true, "an audit broke off")] {
+            let journal = MemoryJournal::default();
+            Story::begin("main", 1).append_to(&journal).await;
+            let audit = RowAudit {
+                journal: Arc::new(Unscanned { journal, panics }),
+                views: Arc::new(MemoryViews::default()),
+                tenant: None,
+                effects: Arc::new(Clock::default()),
+                patience: Duration::ZERO,
+                repair: false,
+                segments: 1,
+            };
+            let (findings, _received) = mpsc::channel(1);
+            let error = audit.run(&findings, &Arc::default()).await.unwrap_err();
+            assert_eq!(error.to_string(), says);
+        }
+    }
+}
