@@ -222,19 +222,20 @@ impl From<&Asset> for Row {
 impl Row {
     /// The asset that was put under `key`.
     pub fn asset(self, key: Key) -> Result<Asset, StoreError> {
-        self.parse(&key).map_err(|unfit| {
+        let named = key.clone();
+        self.parse(key).map_err(|unfit| {
             StoreError::caused(
                 StoreErrorKind::Corrupt,
-                format!("the row of {} cannot be read", key.partition()),
+                format!("the row of {} cannot be read", named.partition()),
                 unfit,
             )
         })
     }
 
-    fn parse(mut self, key: &Key) -> Result<Asset, AttributeError> {
+    fn parse(mut self, key: Key) -> Result<Asset, AttributeError> {
         let (pin, life) = (self.take_pin()?, self.take_life()?);
         let asset = Asset {
-            key: key.clone(),
+            key,
             version: self.version,
             head: self.head.parse().map_err(|_| AttributeError("head"))?,
             created_at: time::parse(&self.created_at).ok_or(AttributeError("created_at"))?,
