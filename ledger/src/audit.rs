@@ -118,7 +118,7 @@ pub fn sound(key: &Key, chain: &Chain) -> Option<Asset> {
     }
     let mut exact = true;
     let folded = fold_read(key, &chain.lines, |body| {
-        let (record, exactly) = EventRecord::read_exactly(body)?;
+        let (record, exactly) = EventRecord::read_exactly(key, body)?;
         exact &= exactly;
         Ok(record)
     });

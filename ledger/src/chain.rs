@@ -58,14 +58,26 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let mut bytes = [0; 32];
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(HashError);
+        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| HashError)?;
+        let (mut bytes, mut seen) = ([0; 32], 0);
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let [high, low] = [pair[0], pair[1]].map(|digit| DIGITS[usize::from(digit)]);
+            seen |= high | low;
+            *byte = high << 4 | low;
         }
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| HashError)?;
-        Ok(Self(bytes))
+        if seen < 16 { Ok(Self(bytes)) } else { Err(HashError) }
     }
 }
+
+/// The value of each lower-case hex digit; [`u8::MAX`] for every other byte.
+const DIGITS: [u8; 256] = {
+    let (mut values, mut value) = ([u8::MAX; 256], 0);
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
 
 impl From<[u8; 32]> for Hash {
     fn from(bytes: [u8; 32]) -> Self {
@@ -99,5 +111,15 @@ mod tests {
         assert_eq!(Hash::ZERO.to_string(), "0".repeat(64));
         assert_eq!(abc.to_uppercase().parse::<Hash>(), Err(HashError));
         assert_eq!(abc[1..].parse::<Hash>(), Err(HashError));
+        assert_eq!(Hash::ZERO.to_string().parse(), Ok(Hash::ZERO));
+        for (at, digit) in (0..64).flat_map(|at| (0..128).map(move |digit| (at, char::from(digit))))
+        {
+            let mut text = abc.to_owned();
+            text.replace_range(at..=at, &digit.to_string());
+            let is_hash = matches!(digit, '0'..='9' | 'a'..='f');
+            let read = text.parse::<Hash>().ok().map(|hash| hash.to_string());
+            assert_eq!(read, is_hash.then_some(text));
+        }
+        assert_eq!("é".repeat(32).parse::<Hash>(), Err(HashError));
     }
 }

@@ -115,7 +115,7 @@ impl<'a> HistoryReader<'a> {
         let commands = &mut self.commands;
         let earlier = |read: &History, command: &CommandId| commands.find(&read.entries, command);
         let history = self.history.take();
-        let grown = match EventRecord::read(&line.body) {
+        let grown = match EventRecord::read_under(self.key, &line.body) {
             Ok(record) => History::grow(history, self.key, record, line, earlier),
             Err(malformed) => {
                 Err(unread(malformed, history.as_ref().map(History::asset), self.key, &line))
@@ -247,7 +247,7 @@ impl History {
 
 /// The asset that lines fold to, after the checks of [`History::read`]. No event is kept.
 pub fn fold_lines(key: &Key, lines: &[StoredLine]) -> Result<Option<Asset>, HistoryError> {
-    fold_read(key, lines, EventRecord::read)
+    fold_read(key, lines, |body| EventRecord::read_under(key, body))
 }
 
 /// The same, with events as `read` reads them.
@@ -256,7 +256,8 @@ pub(crate) fn fold_read(
     lines: &[StoredLine],
     mut read: impl FnMut(&str) -> Result<EventRecord, RecordError>,
 ) -> Result<Option<Asset>, HistoryError> {
-    let (mut folded, mut linear, mut indexed) = (None, Vec::new(), HashMap::new());
+    let (mut folded, mut indexed) = (None, HashMap::new());
+    let mut linear = Vec::with_capacity(lines.len().min(FEW));
     for line in lines {
         let hash = line.hash();
         let mut step = || -> Result<(), HistoryFault> {

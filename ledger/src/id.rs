@@ -28,6 +28,11 @@ impl AssetId {
         Self(Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
     }
 
+    /// Whether this is the id's text.
+    pub(crate) fn is_written(self, text: &str) -> bool {
+        self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text
+    }
+
     /// The last byte: random, so that it spreads assets evenly over shards.
     #[must_use]
     pub fn last_byte(self) -> u8 {
@@ -52,10 +57,8 @@ impl FromStr for AssetId {
     /// Takes only the form that is stored and shown, lower-case and hyphenated. An asset has one
     /// name, and any other text is no asset's name.
     fn from_str(text: &str) -> Result<Self, AssetIdError> {
-        let uuid = Uuid::try_parse(text).map_err(|_| AssetIdError)?;
-        let mut form = Uuid::encode_buffer();
-        let same = uuid.hyphenated().encode_lower(&mut form) == text;
-        if same { Ok(Self(uuid)) } else { Err(AssetIdError) }
+        let id = Self(Uuid::try_parse(text).map_err(|_| AssetIdError)?);
+        if id.is_written(text) { Ok(id) } else { Err(AssetIdError) }
     }
 }
 

@@ -8,6 +8,7 @@
 mod envelope;
 mod forms;
 mod limits;
+mod spelling;
 #[cfg(test)]
 mod tests;
 
@@ -224,39 +225,26 @@ impl EventRecord {
         Self::read_with(&FORMS, body)
     }
 
-    /// The same, and whether the line is its [`CanonicalLine`] and within its limits.
-    pub(crate) fn read_exactly(body: &str) -> Result<(Self, bool), RecordError> {
+    /// The same, of a line that is stored under `key`.
+    pub(crate) fn read_under(key: &Key, body: &str) -> Result<Self, RecordError> {
         let envelope = StoredEnvelope::read(body)?;
+        let key = envelope.key_or(key)?;
+        Self::of_envelope(&FORMS, key, envelope, |form, data| (form.read)(data))
+    }
+
+    /// The same, and whether the line is its [`CanonicalLine`] and within its limits.
+    pub(crate) fn read_exactly(key: &Key, body: &str) -> Result<(Self, bool), RecordError> {
+        let (envelope, exactly) = StoredEnvelope::read_exactly(body)?;
+        let key = envelope.key_or(key)?;
         let limits = check_envelope(&envelope, envelope.at()?);
-        let mut exact = limits.is_ok() && is_spelling(&envelope, body);
+        let mut exact = exactly && limits.is_ok();
         let read = |form: &FormReader<Event>, data: &RawValue| {
             let (event, exactly) = (form.read_exactly)(data)?;
             exact &= exactly;
             Ok(event)
         };
-        let record = Self::of_envelope(&FORMS, envelope, read)?;
+        let record = Self::of_envelope(&FORMS, key, envelope, read)?;
         Ok((record, exact))
-    }
-}
-
-/// Whether `text` is how `value` is written, without writing it.
-fn is_spelling(value: &impl serde::Serialize, text: &str) -> bool {
-    let mut rest = ExpectedText(text.as_bytes());
-    serde_json::to_writer(&mut rest, value).is_ok() && rest.0.is_empty()
-}
-
-/// A writer that accepts only this text.
-struct ExpectedText<'a>(&'a [u8]);
-
-impl std::io::Write for ExpectedText<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let rest = self.0.strip_prefix(bytes).ok_or(std::io::ErrorKind::InvalidData)?;
-        self.0 = rest;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
@@ -303,15 +291,18 @@ impl<E, K: StreamKey> EventRecord<E, K> {
     }
 
     fn read_with(forms: &[FormReader<E>], body: &str) -> Result<Self, RecordError> {
-        Self::of_envelope(forms, StoredEnvelope::read(body)?, |form, data| (form.read)(data))
+        let envelope = StoredEnvelope::read(body)?;
+        let key = envelope.key()?;
+        Self::of_envelope(forms, key, envelope, |form, data| (form.read)(data))
     }
 
     fn of_envelope(
         forms: &[FormReader<E>],
+        key: PartitionKey,
         envelope: StoredEnvelope<'_>,
         read: impl FnOnce(&FormReader<E>, &RawValue) -> serde_json::Result<E>,
     ) -> Result<Self, RecordError> {
-        let (key, at) = (envelope.key()?, envelope.at()?);
+        let at = envelope.at()?;
         let (version, prev) = (envelope.version, envelope.prev);
         let command = CommandId(envelope.command.into_owned());
         let form = forms::find(forms, &envelope.r#type, envelope.schema);

@@ -1,6 +1,6 @@
 //! Points in time as they are stored and shown: RFC 3339, UTC, `Z`, always six digits.
 
-use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, Utc};
 
 /// Events happen at this time or later: ids count from here.
 pub const FIRST: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -27,10 +27,18 @@ pub fn format(at: DateTime<Utc>) -> String {
 /// Reads the stored form and no other, so that a time has one spelling.
 #[must_use]
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let bytes = text.as_bytes();
-    let shaped = bytes.len() == 27 && bytes[10] == b'T' && bytes[26] == b'Z' && bytes[19] == b'.';
-    let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    (shaped && at.timestamp_subsec_nanos() < 1_000_000_000).then_some(at)
+    let bytes: &[u8; 27] = text.as_bytes().try_into().ok()?;
+    let fits =
+        |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    if !bytes.iter().zip(b"0000-00-00T00:00:00.000000Z").all(fits) {
+        return None;
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0, |n, digit| n * 10 + u32::from(digit - b'0'));
+    let year = i32::try_from(number(&bytes[..4])).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(&bytes[5..7]), number(&bytes[8..10]))?;
+    let [hour, minute, second] = [11, 14, 17].map(|at| number(&bytes[at..at + 2]));
+    let at = date.and_hms_micro_opt(hour, minute, second, number(&bytes[20..26]))?;
+    Some(at.and_utc())
 }
 
 /// The time of an event: now, but always later than the previous event.
@@ -58,6 +66,34 @@ mod tests {
             "2026-13-23T08:00:00.000120Z",
         ] {
             assert_eq!(parse(other), None, "{other}");
+        }
+    }
+
+    /// Reads more than [`parse`]: a time is read if it is written in the same way again.
+    fn spelled(text: &str) -> Option<DateTime<Utc>> {
+        let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+        Some(at).filter(|at| format(*at) == text && at.timestamp_subsec_nanos() < 1_000_000_000)
+    }
+
+    #[test]
+    fn a_time_is_read_if_it_is_written_so() {
+        for text in ["2026-11-23T08:00:00.000120Z", "1999-02-28T23:59:59.999999Z"] {
+            for (at, byte) in (0..27).flat_map(|at| (0..128).map(move |byte| (at, byte))) {
+                let mut other = text.to_owned();
+                other.replace_range(at..=at, &char::from(byte).to_string());
+                assert_eq!(parse(&other), spelled(&other), "{other}");
+            }
+        }
+        for other in [
+            "2024-02-29T24:00:00.000000Z",
+            "2023-02-29T08:00:00.000000Z",
+            "0000-01-01T00:00:00.000000Z",
+            "2024-02-29T00:00:00.000000Z",
+            "2024-00-10T00:00:00.000000Z",
+            "2024-04-31T00:00:00.000000Z",
+            "2024-04-30T00:60:00.000000Z",
+        ] {
+            assert_eq!(parse(other), spelled(other), "{other}");
         }
     }
 

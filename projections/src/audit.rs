@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
+use futures::stream::{StreamExt, TryStreamExt, iter};
 use ledger::audit::{Finding, FindingKind, inspect_with, odd, sound};
 use ledger::error;
 use ledger::id::{Key, Tenant};
@@ -25,7 +26,7 @@ use ledger::journal::Journal;
 use ledger::journal::scan::{Chain, Chains, Segment};
 use ledger::{Effects, StoreError};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use self::beside::{PlacedRow, RowsInOrder};
 use self::judge::{ObservedRow, RowVerdict, is_row_of, judge};
@@ -39,8 +40,14 @@ use crate::views::Views;
 pub use self::followed::followed;
 pub use self::mend::{Mended, Mender};
 
-/// Assets of a segment that are read together: the reads overlap, and all histories are held.
+/// Rows of a segment that are looked up at once.
 const AT_ONCE: usize = 32;
+/// Histories that a segment reads together, and the events after which there are fewer: about a
+/// page of the journal.
+const GROUP: usize = 256;
+const GROUP_EVENTS: usize = 1_000;
+/// Groups that are read ahead.
+const AHEAD: usize = 1;
 /// Parked assets that are reported. The rest is omitted.
 const PARKED: usize = 1000;
 
@@ -117,9 +124,7 @@ impl RowAudit {
             segments.spawn(async move { walk.segment(&segment, rows).await });
         }
         while let Some(done) = segments.join_next().await {
-            done.map_err(|e| {
-                StoreError::caused(error::StoreErrorKind::Unavailable, "an audit broke off", e)
-            })??;
+            done.map_err(cut)??;
         }
         for tenant in walk.tenants().await? {
             if !in_order || !tenants.contains(&tenant) {
@@ -160,29 +165,33 @@ impl AuditWalk {
         segment: &Segment,
         mut rows: Option<RowsInOrder>,
     ) -> Result<(), StoreError> {
-        let mut chains = Chains::new(self.audit.journal.as_ref(), segment, None);
-        let (mut suspects, mut read) = (Suspects::default(), 0);
+        let (give, mut groups) = mpsc::channel(AHEAD);
+        let mut reader = JoinSet::new();
+        reader.spawn(read(self.audit.journal.clone(), segment.clone(), give));
+        let mut suspects = Suspects::default();
         loop {
-            let some = some(&mut chains).await?;
-            if some.is_empty() {
+            let Some(some) = groups.recv().await.transpose()? else {
+                // Without a reader that ended well there may be more.
+                reader.join_next().await.transpose().map_err(cut)?;
                 if let Some(rows) = &mut rows {
                     self.without_history(rows, None).await?;
                 }
                 return suspects.settle(self).await;
-            }
+            };
             let streams = some.iter().filter(|chain| chain.stream().is_some()).count();
             let assets = (some.len() - streams) as u64;
+            let events = some.iter().map(|chain| (chain.lines.len() + chain.strays.len()) as u64);
             self.progress.streams.fetch_add(streams as u64, Ordering::Relaxed);
             self.progress.assets.fetch_add(assets, Ordering::Relaxed);
-            self.progress.events.fetch_add(chains.read() - read, Ordering::Relaxed);
-            read = chains.read();
+            self.progress.events.fetch_add(events.sum(), Ordering::Relaxed);
             if let Some(rows) = &mut rows {
                 for chain in some {
                     suspects.add(self.beside(chain, rows).await?);
                 }
             } else {
-                let looks = some.into_iter().map(|chain| self.first(chain, None));
-                suspects.add(try_join_all(looks).await?.into_iter().flatten());
+                let looks = iter(some).map(|chain| self.first(chain, None));
+                let looks = looks.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
+                suspects.add(looks.await?.into_iter().flatten());
             }
             if suspects.is_full() {
                 suspects.settle(self).await?;
@@ -347,14 +356,88 @@ impl AuditWalk {
     }
 }
 
+/// Reads the histories of a segment, a few at a time, until its end, an error, or the end of the
+/// receiver.
+async fn read(
+    journal: Arc<dyn Journal>,
+    segment: Segment,
+    give: mpsc::Sender<Result<Vec<Chain>, StoreError>>,
+) {
+    let mut chains = Chains::new(&*journal, &segment, None);
+    loop {
+        let some = some(&mut chains).await;
+        let (last, failed) = (some.as_ref().is_ok_and(Vec::is_empty), some.is_err());
+        if last || give.send(some).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
 /// The next few histories; none at the end.
 async fn some(chains: &mut Chains<'_>) -> Result<Vec<Chain>, StoreError> {
-    let mut some = Vec::with_capacity(AT_ONCE);
-    while some.len() < AT_ONCE {
+    let (mut some, mut events) = (Vec::with_capacity(GROUP), 0);
+    while some.len() < GROUP && events < GROUP_EVENTS {
         match chains.next().await? {
-            Some(chain) => some.push(chain),
+            Some(chain) => {
+                events += chain.lines.len() + chain.strays.len();
+                some.push(chain);
+            }
             None => break,
         }
     }
     Ok(some)
+}
+
+fn cut(error: JoinError) -> StoreError {
+    StoreError::caused(error::StoreErrorKind::Unavailable, "an audit broke off", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::error::StoreErrorKind;
+    use ledger::journal::JournalDecorator;
+    use ledger::journal::scan::{ScanPosition, Scanned};
+    use ledger::testing::MemoryJournal;
+
+    use super::*;
+    use crate::testing::{Clock, MemoryViews, Story};
+
+    /// A journal that cannot be scanned.
+    struct Unscanned {
+        journal: MemoryJournal,
+        panics: bool,
+    }
+
+    impl JournalDecorator for Unscanned {
+        type Inner = MemoryJournal;
+
+        fn inner(&self) -> &MemoryJournal {
+            &self.journal
+        }
+
+        async fn page(&self, _: &Segment, _: Option<&ScanPosition>) -> Result<Scanned, StoreError> {
+            assert!(!self.panics, "a scan that panics");
+            Err(StoreError::new(StoreErrorKind::Corrupt, "the page cannot be read"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_breaks_off_is_no_clean_audit() {
+        for (panics, says) in [(false, "the page cannot be read"), (true, "an audit broke off")] {
+            let journal = MemoryJournal::default();
+            Story::begin("main", 1).append_to(&journal).await;
+            let audit = RowAudit {
+                journal: Arc::new(Unscanned { journal, panics }),
+                views: Arc::new(MemoryViews::default()),
+                tenant: None,
+                effects: Arc::new(Clock::default()),
+                patience: Duration::ZERO,
+                repair: false,
+                segments: 1,
+            };
+            let (findings, _received) = mpsc::channel(1);
+            let error = audit.run(&findings, &Arc::default()).await.unwrap_err();
+            assert_eq!(error.to_string(), says);
+        }
+    }
 }

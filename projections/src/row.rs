@@ -179,7 +179,7 @@ impl Attribute for Tags {
     }
 
     fn of_column(column: Column<'_>) -> Option<Self> {
-        serde_json::from_str(&String::of_column(column)?).ok()
+        if let Column::Text(text) = column { serde_json::from_str(&text).ok() } else { None }
     }
 }
 
@@ -222,19 +222,18 @@ impl From<&Asset> for Row {
 impl Row {
     /// The asset that was put under `key`.
     pub fn asset(self, key: Key) -> Result<Asset, StoreError> {
-        let name = key.partition();
+        let named = key.clone();
         self.parse(key).map_err(|unfit| {
             StoreError::caused(
                 StoreErrorKind::Corrupt,
-                format!("the row of {name} cannot be read"),
+                format!("the row of {} cannot be read", named.partition()),
                 unfit,
             )
         })
     }
 
-    fn parse(self, key: Key) -> Result<Asset, AttributeError> {
-        let (pin, life) = (self.pin()?, self.life()?);
-        let (reason, expires_at) = (self.reason.clone(), self.expires_at);
+    fn parse(mut self, key: Key) -> Result<Asset, AttributeError> {
+        let (pin, life) = (self.take_pin()?, self.take_life()?);
         let asset = Asset {
             key,
             version: self.version,
@@ -258,30 +257,30 @@ impl Row {
         if state(asset.status()) != self.state {
             return Err(AttributeError("state"));
         }
-        if self::reason(&asset.life) != reason {
+        if self.reason.is_some() {
             return Err(AttributeError("reason"));
         }
-        if self::expires_at(&asset).map(|at| at.timestamp()) != expires_at {
+        if expires_at(&asset).map(|at| at.timestamp()) != self.expires_at {
             return Err(AttributeError("expires_at"));
         }
         Ok(asset)
     }
 
-    fn pin(&self) -> Result<Option<ObjectVersion>, AttributeError> {
-        let sha256 = self.sha256.clone();
-        match (self.version_id.clone(), self.size, self.etag.clone()) {
-            (Some(version_id), Some(size), Some(etag)) => {
+    fn take_pin(&mut self) -> Result<Option<ObjectVersion>, AttributeError> {
+        match (self.version_id.take(), self.size, self.sha256.take(), self.etag.take()) {
+            (Some(version_id), Some(size), sha256, Some(etag)) => {
                 Ok(Some(ObjectVersion { version_id, size, sha256, etag }))
             }
-            (None, None, None) if sha256.is_none() => Ok(None),
+            (None, None, None, None) => Ok(None),
             _ => Err(AttributeError("version_id")),
         }
     }
 
-    fn life(&self) -> Result<Life, AttributeError> {
+    /// Leaves the reason if it is not one of this stage.
+    fn take_life(&mut self) -> Result<Life, AttributeError> {
         match self.state.as_str() {
             "CREATED" | "RECEIVED" | "UPLOADED" => Ok(Life::Live),
-            "DELETED" => Ok(Life::Deleted { reason: self.reason.clone() }),
+            "DELETED" => Ok(Life::Deleted { reason: self.reason.take() }),
             "PURGING" => Ok(Life::Purging),
             "PURGED" => Ok(Life::Purged),
             _ => Err(AttributeError("state")),

@@ -1,7 +1,7 @@
 //! Every event of a journal, to rebuild, check or export it: in segments that several readers may
 //! read at once, in pages that continue where the last one ended.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -213,7 +213,8 @@ impl<'a> Chains<'a> {
         });
         match line {
             Ok(line) => {
-                end.version = line.version.to_string();
+                end.version.clear();
+                let _ = write!(end.version, "{}", line.version); // a string takes every text
                 begun.lines.push(line);
             }
             Err(stray) => {

@@ -7,9 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::forms::StoredData;
+use super::spelling::{SpelledText, is_spelling};
 use super::{EventRecord, EventSource, RecordError};
 use crate::chain::Hash;
-use crate::id::{PartitionKey, StreamId, StreamKey};
+use crate::id::{Key, PartitionKey, StreamId, StreamKey};
 use crate::time;
 
 /// The fields of a line in their order. Text is borrowed where it needs no unescaping.
@@ -96,7 +97,50 @@ impl<'a> StoredEnvelope<'a> {
 
     /// Reads a line. Duplicate and unknown keys are refused.
     pub(super) fn read(body: &'a str) -> Result<Self, RecordError> {
+        Self::read_spelled(body).map_or_else(|| Self::read_json(body), Ok)
+    }
+
+    /// The same, and whether the line is how the envelope is written.
+    pub(super) fn read_exactly(body: &'a str) -> Result<(Self, bool), RecordError> {
+        if let Some(envelope) = Self::read_spelled(body) {
+            return Ok((envelope, true));
+        }
+        let envelope = Self::read_json(body)?;
+        let exact = is_spelling(&envelope, body);
+        Ok((envelope, exact))
+    }
+
+    /// Reads a line in any spelling.
+    fn read_json(body: &'a str) -> Result<Self, RecordError> {
         serde_json::from_str(body).map_err(|error| RecordError::malformed(&error))
+    }
+
+    /// The envelope of a line in the ledger's spelling. `None` does not mean another spelling: a
+    /// line with an escape is left to the parser too.
+    fn read_spelled(body: &'a str) -> Option<Self> {
+        let mut line = SpelledText(body);
+        let tenant = line.text(r#"{"tenant":""#)?.into();
+        let asset = line.text(r#","asset":""#).map(Cow::from);
+        let stream = match asset {
+            Some(_) => None,
+            None => Some(line.text(r#","stream":""#)?.into()),
+        };
+        let envelope = Self {
+            tenant,
+            asset,
+            stream,
+            version: line.number(r#","version":"#)?,
+            r#type: line.text(r#","type":""#)?.into(),
+            schema: line.number(r#","schema":"#)?,
+            data: line.object(r#","data":"#)?,
+            actor: line.text(r#","actor":""#)?.into(),
+            source: line.text(r#","source":""#)?.into(),
+            at: line.text(r#","at":""#)?.into(),
+            request: line.text(r#","request":""#)?.into(),
+            command: line.text(r#","command":""#)?.into(),
+            prev: line.text(r#","prev":""#)?.parse().ok()?,
+        };
+        (line.0 == "}").then_some(envelope)
     }
 
     /// The tenant and asset or stream.
@@ -108,6 +152,14 @@ impl<'a> StoredEnvelope<'a> {
             _ => return Err(RecordError::Form("it is not of one asset or one stream".to_owned())),
         };
         Ok(PartitionKey { tenant, stream })
+    }
+
+    /// The same. The parts of `likely` are not read again.
+    pub(super) fn key_or(&self, likely: &Key) -> Result<PartitionKey, RecordError> {
+        let same = self.stream.is_none()
+            && self.tenant == likely.tenant.as_str()
+            && self.asset.as_ref().is_some_and(|asset| likely.asset.is_written(asset));
+        if same { Ok(likely.clone().into()) } else { self.key() }
     }
 
     /// Time.
@@ -136,6 +188,134 @@ impl EventSource {
             Self::Cli => Some("cli"),
             Self::Reconcile => Some("reconcile"),
             Self::Unknown => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::id::AssetId;
+
+    use super::*;
+
+    const SAMPLES: [&str; 6] = [
+        include_str!("../../../migrations/events/created.v1.json"),
+        include_str!("../../../migrations/events/received.v1.json"),
+        include_str!("../../../migrations/events/uploaded.v1.json"),
+        include_str!("../../../migrations/events/soft_deleted.v1.json"),
+        include_str!("../../../migrations/access/key_created.v2.json"),
+        include_str!("../../../migrations/urls/url_granted.v1.json"),
+    ];
+    /// What a mutation puts into a line.
+    const PIECES: [&str; 24] = [
+        "",
+        " ",
+        "\n",
+        "\"",
+        "\\",
+        "\\n",
+        "\\u0041",
+        "\u{1}",
+        "\u{7f}",
+        "é",
+        "\u{2028}",
+        "{",
+        "}",
+        "[]",
+        ",",
+        ":",
+        "0",
+        "00",
+        "-1",
+        "1.0",
+        "1e3",
+        "null",
+        ",\"asset\":\"x\"",
+        ",\"prev\":\"\"",
+    ];
+
+    /// A line with up to three mutations, each a piece in the place of up to 80 characters.
+    fn lines() -> impl Strategy<Value = String> {
+        let mutation = (any::<prop::sample::Index>(), 0..3_usize, 0..80_usize);
+        let mutations = (mutation, prop::sample::select(&PIECES[..]));
+        let mutations = prop::collection::vec(mutations, 0..4);
+        (prop::sample::select(&SAMPLES[..]), mutations).prop_map(|(sample, mutations)| {
+            let mut line: Vec<char> = sample.trim_end().chars().collect();
+            for ((at, how, most), piece) in mutations {
+                let from = at.index(line.len() + 1);
+                let count = [0, 1, most][how];
+                let upto = line.len().min(from + count);
+                line.splice(from..upto, piece.chars());
+            }
+            line.into_iter().collect()
+        })
+    }
+
+    /// Whether a line was read without the parser, which then reads the same.
+    fn is_read_alike(line: &str) -> bool {
+        let Some(spelled) = StoredEnvelope::read_spelled(line) else { return false };
+        let parsed = StoredEnvelope::read_json(line).expect(line);
+        assert!(is_spelling(&parsed, line) && is_spelling(&spelled, line), "{line}");
+        true
+    }
+
+    #[test]
+    fn a_line_in_the_spelling_of_the_ledger_needs_no_parser() {
+        for sample in SAMPLES {
+            assert!(is_read_alike(sample.trim_end()), "{sample}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_left_to_the_parser() {
+        let good = SAMPLES[0].trim_end();
+        for (part, other) in [
+            ("\"version\":1", "\"version\":01"),
+            ("\"version\":1", "\"version\":+1"),
+            ("\"version\":1", "\"version\":18446744073709551616"),
+            ("\"schema\":1", "\"schema\": 1"),
+            ("\"data\":{", "\"data\": {"),
+            ("\"anonymous\"", "\"anonym\\u006fus\""),
+            ("\"anonymous\"", "\"anonym\u{1}ous\""),
+            ("\"asset\":\"", "\"stream\":\"a\",\"asset\":\""),
+            ("\"prev\":\"0", "\"prev\":\"A"),
+            (
+                "\"actor\":\"anonymous\",\"source\":\"api\"",
+                "\"source\":\"api\",\"actor\":\"anonymous\"",
+            ),
+        ] {
+            assert!(good.contains(part), "{part}");
+            assert!(StoredEnvelope::read_spelled(&good.replace(part, other)).is_none(), "{other}");
+        }
+        assert!(StoredEnvelope::read_spelled(&format!("{good} ")).is_none());
+    }
+
+    #[test]
+    fn a_likely_key_changes_nothing() {
+        let created = StoredEnvelope::read(SAMPLES[0].trim_end()).unwrap();
+        let key = created.key().unwrap().asset().unwrap();
+        let other_asset = Key { asset: AssetId::new(DateTime::UNIX_EPOCH, 1), ..key.clone() };
+        let other_tenant = Key { tenant: "other".parse().unwrap(), ..key.clone() };
+        for line in SAMPLES.map(str::trim_end) {
+            let envelope = StoredEnvelope::read(line).unwrap();
+            for likely in [&key, &other_asset, &other_tenant] {
+                assert_eq!(envelope.key_or(likely).unwrap(), envelope.key().unwrap(), "{line}");
+            }
+        }
+        let both = StoredEnvelope { stream: Some("access".into()), ..created };
+        assert!(both.key().is_err() && both.key_or(&key).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 4_096, failure_persistence: None, ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn whatever_is_read_without_the_parser_is_what_the_parser_reads(line in lines()) {
+            is_read_alike(&line);
         }
     }
 }

@@ -22,7 +22,7 @@ use self::created_v1::CreatedV1;
 use self::received_v1::ReceivedV1;
 use self::soft_deleted_v1::SoftDeletedV1;
 use self::without_data::{PurgeRequestedV1, PurgedV1, RestoredV1, UploadedV1};
-use super::is_spelling;
+use super::spelling::is_spelling;
 use crate::asset::{Event, InvalidField};
 
 /// Every readable form.

@@ -107,6 +107,9 @@ pub(super) fn check_characters(field: &'static str, text: &str) -> Result<(), In
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
             || matches!(c, '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
     };
+    if text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return Ok(());
+    }
     text.chars().find(refused).map_or(Ok(()), |c| {
         let problem = format!("must not hold control characters; it holds U+{:04X}", u32::from(c));
         Err(InvalidField::new(field, problem))

@@ -236,6 +236,7 @@ fn a_subject_is_who_it_is_in_every_generation_and_whoever_acts() {
 fn a_line_is_exact_if_it_is_its_canonical_line_within_the_limits() {
     let good = sample("created.v1");
     let mut over = EventRecord::read(&good).unwrap();
+    let key = over.key.clone();
     over.cause.actor = "x".repeat(129);
     let mut forged = EventRecord::read(&good).unwrap();
     forged.event = Event::SoftDeleted { reason: Some("x".repeat(257)) };
@@ -251,8 +252,9 @@ fn a_line_is_exact_if_it_is_its_canonical_line_within_the_limits() {
     ];
     let exact = |body: &String| {
         let canonical = CanonicalLine::of(body).unwrap();
-        let (record, exact) = EventRecord::read_exactly(body).unwrap();
+        let (record, exact) = EventRecord::read_exactly(&key, body).unwrap();
         assert_eq!(record, EventRecord::read(body).unwrap());
+        assert_eq!(record, EventRecord::read_under(&key, body).unwrap());
         assert_eq!(
             exact,
             canonical == CanonicalLine { body: body.clone(), limits: Ok(()) },

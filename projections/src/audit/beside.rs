@@ -73,7 +73,7 @@ async fn read(
             after = page.as_ref().ok().and_then(|page| page.next.clone());
             let placed = page.map(|page| {
                 let place = |row: StoredRow| {
-                    let partition = format!("{tenant}#{}", row.id);
+                    let partition = [tenant.as_str(), "#", &row.id].concat();
                     PlacedRow { tenant: tenant.clone(), partition, row }
                 };
                 page.rows.into_iter().map(place).collect::<Vec<_>>()
