@@ -9,6 +9,7 @@
 
 mod absences;
 mod generations;
+mod inserts;
 mod item;
 mod key_uses;
 mod merge;
@@ -146,6 +147,10 @@ impl Views for DynamoViews {
                 _ => Err(failed("views: the row was not written", error)),
             },
         }
+    }
+
+    async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
+        self.put_rows(assets).await
     }
 
     /// The condition names the events that the stored row may be of, so no read is needed. Only if

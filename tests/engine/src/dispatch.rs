@@ -37,6 +37,7 @@ pub(crate) fn run(db: &Database, operation: &str, body: &[u8]) -> EngineReply {
         "Scan" => call(body, |it| db.scan(it)),
         "BatchGetItem" => call(body, |it| db.batch_get_item(it)),
         "BatchWriteItem" => call(body, |it| db.batch_write_item(it)),
+        "BatchExecuteStatement" => call(body, |it| db.batch_execute_statement(it)),
         "TransactWriteItems" => call(body, |it| db.transact_write_items(it)),
         "TransactGetItems" => call(body, |it| db.transact_get_items(it)),
         "ListStreams" => call(body, |it| db.list_streams(it)),

@@ -47,6 +47,9 @@ impl<'a> Asked<'a> {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let of_batch = || body["RequestItems"].as_object()?.keys().next().cloned();
         let table = body["TableName"].as_str().map(ToOwned::to_owned).or_else(of_batch);
+        // `INSERT INTO "table" …`: all statements of a batch are of one table.
+        let of_statement = || body["Statements"][0]["Statement"].as_str()?.split('"').nth(1);
+        let table = table.or_else(|| of_statement().map(ToOwned::to_owned));
         let table = table.unwrap_or_default();
         Self { operation, table, body }
     }

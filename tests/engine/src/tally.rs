@@ -68,7 +68,9 @@ impl UnitTally {
         let units = of_table["CapacityUnits"].as_f64().unwrap_or(0.0);
         let used = self.entry(asked);
         match asked.operation {
-            "PutItem" | "UpdateItem" | "DeleteItem" => used.write += units,
+            "PutItem" | "UpdateItem" | "DeleteItem" | "BatchExecuteStatement" => {
+                used.write += units
+            }
             _ => used.read += units,
         }
     }

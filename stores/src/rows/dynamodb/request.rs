@@ -7,11 +7,13 @@ use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+    AttributeValue, BatchStatementRequest, ReturnConsumedCapacity,
+    ReturnValuesOnConditionCheckFailure,
 };
 use ledger::StoreError;
 use ledger::asset::{Asset, AssetStatus};
 use ledger::chain::Hash;
+use ledger::error::StoreErrorKind;
 use ledger::id::{AssetId, Key, Tenant};
 
 use super::item::{BODY, CONTRADICTED, HEAD, PK, SK, VERSION, attributes, reasons};
@@ -70,6 +72,24 @@ impl RowTable {
             .item(PK, self.partition(&asset.key))
             .item(SK, sort(asset.key.asset));
         Ok(self.unless(put, "<", asset.version))
+    }
+
+    /// Inserts an asset's row if none is stored.
+    pub(super) fn insert(&self, asset: &Asset) -> Result<BatchStatementRequest, StoreError> {
+        let mut item = attributes(asset)?;
+        item.insert(PK.to_owned(), self.partition(&asset.key));
+        item.insert(SK.to_owned(), sort(asset.key.asset));
+        // In one order, so that rows with the same attributes have the same statement.
+        let mut item: Vec<_> = item.into_iter().collect();
+        item.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let (names, values): (Vec<_>, _) =
+            item.into_iter().map(|(name, value)| (format!("'{name}': ?"), value)).unzip();
+        let statement = format!("INSERT INTO \"{}\" VALUE {{{}}}", self.name, names.join(", "));
+        let request = BatchStatementRequest::builder().statement(statement);
+        request.set_parameters(Some(values)).build().map_err(|error| {
+            let context = "views: an insertion cannot be built";
+            StoreError::caused(StoreErrorKind::Misconfigured, context, error)
+        })
     }
 
     /// Puts an asset's row if none is stored, or an older one of one of these events.

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use engine::{Engine, Fault, Tables};
 
 use super::*;
+use crate::dynamodb::DynamoItem;
 use projections::row::Row;
 use projections::rows::Rows;
 use projections::testing::{Clock, Story};
@@ -97,6 +98,68 @@ fn a_row_is_put_whole_if_it_is_newer() {
     assert_eq!(item["confirmed"], AttributeValue::Bool(true));
     for name in item.keys().filter(|name| !["pk", "sk"].contains(&name.as_str())) {
         assert!(Row::ATTRIBUTES.contains(&name.as_str()), "{name} is no attribute of a row");
+    }
+}
+
+#[test]
+fn a_row_is_inserted_with_every_attribute_that_a_put_writes() {
+    let (client, story) = (Engine::new().client(), story(21));
+    let put = table().put(client.put_item(), &story.asset()).unwrap().as_input().clone();
+    let put = put.build().unwrap();
+    let insert = table().insert(&story.asset()).unwrap();
+    let names = insert.statement().strip_prefix("INSERT INTO \"rows\" VALUE {").unwrap();
+    let names = names.strip_suffix('}').unwrap().split(", ");
+    let names = names.map(|name| name.strip_suffix(": ?").unwrap().trim_matches('\''));
+    let item: DynamoItem = names.map(str::to_owned).zip(insert.parameters().to_vec()).collect();
+    assert_eq!(&item, put.item().unwrap());
+}
+
+/// New rows take a request for every 25, and each a write unit as before. A row that is there is
+/// compared by a put of its own.
+#[tokio::test]
+async fn rows_are_inserted_together_and_none_replaces_a_newer_one() {
+    let world = world().await;
+    let all: Vec<_> = (1..=60).map(|nth| story(nth).asset()).collect();
+    let newer = story(2).deleted().asset();
+    world.views.put(&Story::begin("main", 1).asset()).await.unwrap();
+    world.views.put(&newer).await.unwrap();
+    drop(world.engine.take_tally());
+    let put: Vec<_> = world.views.put_all(&all).await.into_iter().map(Result::unwrap).collect();
+    let tally = world.engine.take_tally();
+    assert_eq!(tally.of(&world.tables.views, "BatchExecuteStatement").requests, 3);
+    assert_eq!(tally.of(&world.tables.views, "PutItem").requests, 2, "those that were there");
+    let stale: Vec<_> = (0..60).filter(|nth| put[*nth] == PutOutcome::Stale).collect();
+    assert_eq!((put.len(), stale), (60, vec![1]));
+    for (nth, asset) in all.iter().enumerate() {
+        let there = world.views.get(&asset.key).await.unwrap().unwrap();
+        assert_eq!(&there, if nth == 1 { &newer } else { asset });
+    }
+}
+
+/// For example without the permission, or at an endpoint that has no PartiQL.
+#[tokio::test]
+async fn rows_that_cannot_be_inserted_are_put() {
+    let all: Vec<_> = (1..=30).map(|nth| story(nth).asset()).collect();
+    for fault in [
+        Fault::Refused(400, "AccessDeniedException"),
+        Fault::Refused(400, "UnknownOperationException"),
+        Fault::THROTTLED,
+        Fault::Lost,
+        Fault::ReplyLost,
+    ] {
+        let world = world().await;
+        world
+            .engine
+            .fail(move |asked| (asked.operation == "BatchExecuteStatement").then_some(fault));
+        let put = world.views.put_all(&all).await;
+        assert!(put.iter().all(Result::is_ok), "{fault:?}: {put:?}");
+        for asset in &all {
+            let there = world.views.get(&asset.key).await.unwrap();
+            assert_eq!(there.as_ref(), Some(asset), "{fault:?}");
+        }
+        world.engine.fail(move |_| Some(Fault::THROTTLED));
+        let kinds = world.views.put_all(&all).await.into_iter().map(|put| put.unwrap_err().kind);
+        assert!(kinds.eq([StoreErrorKind::Throttled; 30]));
     }
 }
 
