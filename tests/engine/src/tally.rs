@@ -69,7 +69,7 @@ impl UnitTally {
         let used = self.entry(asked);
         match asked.operation {
             "PutItem" | "UpdateItem" | "DeleteItem" | "BatchExecuteStatement" => {
-                used.write += units
+                used.write += units;
             }
             _ => used.read += units,
         }
