@@ -18,9 +18,9 @@ use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
 use crate::http::quotas::Quotas;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
-use crate::http::wire::idempotency::{self, Replayed};
+use crate::http::wire::idempotency::{self, IdempotencyHeader, Replayed};
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
-use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::params::{self, IfMatchHeader, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 
 /// Create an asset and get an upload URL
@@ -28,18 +28,14 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 /// Without a body the URL is signed for `host` only and accepts any bytes. With a JSON object, even
 /// an empty one, it accepts only the declared bytes, and never replaces an object.
 #[utoipa::path(post, path = "/asset", tag = "assets",
-    security(("api_key" = ["write"])), params(
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
-), request_body = NewAsset, responses(
+    security(("api_key" = ["write"])), params(IdempotencyHeader), request_body = NewAsset,
+    responses(
     (status = 201, description = "The asset, CREATED", body = Created, headers(
         ("Location" = String, description = "The asset"),
         ("ETag" = String, description = "The asset's version in quotes"),
         ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 413, description = "The body, or the declared size, is too large"),
-    (status = 415, description = "The body is not JSON"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
@@ -144,8 +140,8 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 }
 
 /// Get a download URL for an asset
-#[utoipa::path(get, path = "/asset/{id}", tag = "assets", security(("api_key" = ["read"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+#[utoipa::path(get, path = "/asset/{id}", tag = "assets",
+    security(("api_key" = ["read"])), params(PathId,
     ("timeout" = Option<u64>, Query,
         description = "Seconds that the URL is to live, at least 1; cut to the maximum"),
 ), responses(
@@ -176,12 +172,8 @@ pub(super) async fn download(
 /// Confirm an upload
 ///
 /// Inspects the object, records it if no event has yet, and makes it the final content.
-#[utoipa::path(put, path = "/asset/{id}", tag = "assets", security(("api_key" = ["write"])), params(
-    ("id" = String, Path, description = "The asset's id"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
-), responses(
+#[utoipa::path(put, path = "/asset/{id}", tag = "assets", security(("api_key" = ["write"])),
+    params(PathId, IfMatchHeader, IdempotencyHeader), responses(
     (status = 202, description = "The asset, UPLOADED", body = Confirmed,
         headers(
             ("ETag" = String, description = "The asset's version in quotes"),
@@ -191,7 +183,6 @@ pub(super) async fn download(
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "No bytes are there, they are not the declared ones, or the \
         asset is at another version"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn confirm(
     State(api): State<Arc<Api>>,
@@ -209,12 +200,9 @@ pub(super) async fn confirm(
 ///
 /// The bytes stay until a purge. A restore undoes the deletion.
 #[utoipa::path(delete, path = "/asset/{id}", tag = "assets",
-    security(("api_key" = ["delete"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["delete"])), params(PathId,
     ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
+    IfMatchHeader, IdempotencyHeader,
 ), responses(
     (status = 204, description = "The asset is DELETED",
         headers(
@@ -224,7 +212,6 @@ pub(super) async fn confirm(
     (status = 404, description = "There is no such asset"),
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "The asset is at another version"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,

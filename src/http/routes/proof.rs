@@ -50,8 +50,7 @@ pub(super) struct ProofView {
 /// `Accept: application/jsonl` on `/history`, proves that later events follow from it. Also works
 /// for a purged asset.
 #[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads",
-    security(("api_key" = ["audit"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["audit"])), params(PathId,
     ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \
         last one without it"),
 ), responses(

@@ -17,8 +17,7 @@ use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// Read the full state of an asset, now or at a past time
 #[utoipa::path(get, path = "/asset/{id}/state", tag = "reads",
-    security(("api_key" = ["read"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["read"])), params(PathId,
     ("version" = Option<u64>, Query, description = "As its first so many events made it"),
     ("as_of" = Option<String>, Query,
         description = "As it was at this RFC 3339 time, that time included"),

@@ -46,7 +46,6 @@ pub(super) struct TokenView {
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 409, description = "The key was created before there were upload tokens"),
     (status = 413, description = "The body is too large"),
-    (status = 415, description = "The body is not JSON"),
 ))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
