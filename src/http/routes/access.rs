@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::access::{AccessHistory, KeyId};
-use ledger::asset::Reason;
 use ledger::id::Tenant;
 use ledger::key_uses::LastUses;
 use serde::Serialize;
@@ -192,9 +191,7 @@ pub(super) async fn revoke(
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
-    let told = |it: ledger::asset::InvalidField| Problem::new(Code::QueryInvalid, it.to_string());
-    let reason = reason.transpose().map_err(told)?;
+    let reason = given.take_reason()?;
     given.done()?;
     let once = idempotency::key(&headers, &allowed.principal.subject)?;
     let done = api.access.revoke_key(&allowed.caller, id, reason, once.as_ref()).await;

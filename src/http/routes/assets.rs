@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ledger::asset::{Asset, Declaration, Reason, UploadKind};
+use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::id::AssetId;
 use ledger::service::{AssetChange, Caller};
 use projections::views::{AssetPage, ListQuery};
@@ -220,13 +220,8 @@ pub(super) async fn delete(
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
-    let told = |invalid: ledger::asset::InvalidField| {
-        Problem::new(Code::QueryInvalid, invalid.to_string())
-    };
-    let reason = reason.transpose().map_err(told)?;
-    let (asset, replayed) =
-        change(&api, (&caller, &principal), id, &headers, AssetChange::Delete(reason)).await?;
+    let delete = AssetChange::Delete(given.take_reason()?);
+    let (asset, replayed) = change(&api, (&caller, &principal), id, &headers, delete).await?;
     Ok((StatusCode::NO_CONTENT, replayed, [asset_view::etag(&asset)]).into_response())
 }
 

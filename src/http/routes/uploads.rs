@@ -52,7 +52,7 @@ pub(super) async fn create(
     _: Allowed<Writing>,
     given: QueryParams,
     headers: HeaderMap,
-    AskedToken { life, assets, object_bytes, types, acting_for }: AskedToken,
+    AskedToken(asked, life): AskedToken,
 ) -> Result<Response, Problem> {
     given.done()?;
     // The principal does not hold its secret: the key is read once more.
@@ -69,6 +69,7 @@ pub(super) async fn create(
     let issued_at = api.effects.now().trunc_subsecs(0);
     let id = format!("{:016x}", api.effects.random() >> 64);
     let expires_at = issued_at + life;
+    let NewTokenBody { assets, object_bytes, types, acting_for, .. } = asked;
     let grant = UploadGrant { id, issued_at, expires_at, assets, object_bytes, types, acting_for };
     let token = key.sign_upload(&grant)?;
     let view = TokenView { id: grant.id, token, expires_at: Timestamp(expires_at) };

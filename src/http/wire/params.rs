@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
-use ledger::asset::{AssetStatus, Event};
+use ledger::asset::{AssetStatus, Event, InvalidField, Reason};
 use ledger::id::AssetId;
 use ledger::url_log::UrlLogCursor;
 use projections::feed::FeedCursor;
@@ -78,6 +78,13 @@ impl QueryParams {
             (decode_form(name).unwrap_or_else(|| name.to_owned()), decode_form(value))
         });
         Self(decoded.collect())
+    }
+
+    /// Takes the reason of a change. An empty one is none.
+    pub(crate) fn take_reason(&mut self) -> Result<Option<Reason>, Problem> {
+        let reason = self.take("reason")?.filter(|text| !text.is_empty()).map(Reason::new);
+        let told = |invalid: InvalidField| Problem::new(Code::QueryInvalid, invalid.to_string());
+        reason.transpose().map_err(told)
     }
 
     /// Takes a parameter, which may occur once.
