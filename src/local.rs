@@ -133,7 +133,7 @@ impl LocalServer {
         let meter = metrics::LocalMetrics {
             counted: figures.clone(),
             rows: follower.progress(),
-            outbox: stores.outbox(),
+            outbox: stores.s3.outbox(),
             scheduled: Arc::clone(&status),
         };
         works.start(ground.clone().keep_looking(works.stop.clone()));
@@ -214,7 +214,7 @@ fn service(
 ) -> Arc<LedgerService> {
     let journal = Arc::clone(&stores.journal);
     let service = LedgerService::new(journal.clone(), objects, Arc::new(SystemEffects), BUCKET);
-    let service = service.noting(stores.absences()).reserving(journal);
+    let service = service.noting(stores.s3.absences()).reserving(journal);
     Arc::new(service.guarded(contradicted))
 }
 
@@ -284,7 +284,7 @@ async fn follow(mut follower: JournalFollower, stop: CancellationToken) {
 /// Delivers the notifications of the S3 endpoint to the handler.
 async fn deliver(stores: Arc<LocalStores>, service: Arc<LedgerService>, stop: CancellationToken) {
     let handler = Arc::new(OutboxReceiver(Bucket::new(service)));
-    stores.outbox().deliver(handler, Arc::new(SystemEffects), stop).await;
+    stores.s3.outbox().deliver(handler, Arc::new(SystemEffects), stop).await;
 }
 
 /// The handler of notifications as a receiver of the local outbox.

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::id::AssetId;
-use ledger::service::{AssetChange, Caller};
+use ledger::service::AssetChange;
 use projections::views::{AssetPage, ListQuery};
 
 use super::uploads;
@@ -40,12 +40,13 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     State(quotas): State<Arc<Quotas>>,
-    Allowed { caller, principal, .. }: Allowed<Uploading>,
+    by: Allowed<Uploading>,
     headers: HeaderMap,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
+    let (caller, principal) = (&by.caller, &by.principal);
     let key = idempotency::key(&headers, &principal.subject)?;
-    refuse_undeclared(&principal, &declaration)?;
+    refuse_undeclared(principal, &declaration)?;
     if let Some(grant) = &principal.upload {
         idempotency::numbered(&headers, grant.assets)?;
         uploads::refuse_outside(grant, &declaration)?;
@@ -54,16 +55,16 @@ pub(super) async fn create(
     if let Err(full) = quotas.admit(&principal.tenant, &principal.limits, &declaration).await {
         // What was created is answered again, whatever has been used since.
         let repeated = match &key {
-            Some(key) => api.service.was_created(&caller, &declaration, key).await,
+            Some(key) => api.service.was_created(caller, &declaration, key).await,
             None => Ok(false),
         };
         if !repeated.map_err(refused)? {
             return Err(full);
         }
     }
-    let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
+    let created = api.service.create_once(caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
-    let answer = upload(&api, &caller, &principal, &created.asset()).await?;
+    let answer = upload(&api, &by, &created.asset()).await?;
     Ok((idempotency::replayed(created.replayed), answer).into_response())
 }
 
@@ -83,11 +84,10 @@ pub(super) fn refuse_undeclared(
 /// The answer with an upload URL for an asset that has no bytes.
 pub(super) async fn upload(
     api: &Api,
-    caller: &Caller,
-    principal: &Principal,
+    by: &Allowed<Uploading>,
     asset: &Asset,
 ) -> Result<Response, Problem> {
-    let signed = api.upload_url(caller, principal, asset).await?;
+    let signed = api.upload_url(by, asset).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
     let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
     Ok(([location], [NO_STORE], body).into_response())
@@ -153,7 +153,7 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 ))]
 pub(super) async fn download(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Reading>,
+    by: Allowed<Reading>,
     PathId(id): PathId,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
@@ -161,10 +161,10 @@ pub(super) async fn download(
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
-    let asset = api.current(&caller, id).await?;
+    let asset = api.current(&by.caller, id).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let version = &pin.version_id;
-    let signed = api.download_url(&caller, &principal, &asset, version, timeout).await?;
+    let signed = api.download_url(&by, &asset, version, timeout).await?;
     let body = UploadView::of(&asset, pin.version_id.clone(), signed);
     Ok(([NO_STORE], asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
@@ -186,12 +186,11 @@ pub(super) async fn download(
 ))]
 pub(super) async fn confirm(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Uploading>,
+    by: Allowed<Uploading>,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (asset, replayed) =
-        change(&api, (&caller, &principal), id, &headers, AssetChange::Confirm).await?;
+    let (asset, replayed) = change(&api, &by, id, &headers, AssetChange::Confirm).await?;
     let body = Confirmed::of(&asset);
     Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
@@ -215,27 +214,27 @@ pub(super) async fn confirm(
 ))]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Deleting>,
+    by: Allowed<Deleting>,
     PathId(id): PathId,
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let delete = AssetChange::Delete(given.take_reason()?);
-    let (asset, replayed) = change(&api, (&caller, &principal), id, &headers, delete).await?;
+    let (asset, replayed) = change(&api, &by, id, &headers, delete).await?;
     Ok((StatusCode::NO_CONTENT, replayed, [asset_view::etag(&asset)]).into_response())
 }
 
 /// Executes a change under the conditions of its headers. Returns the asset as the change left it.
-pub(super) async fn change(
+pub(super) async fn change<N>(
     api: &Api,
-    (caller, principal): (&Caller, &Principal),
+    by: &Allowed<N>,
     id: AssetId,
     headers: &HeaderMap,
     change: AssetChange,
 ) -> Result<(Asset, Replayed), Problem> {
     let expected = params::if_match(headers)?;
-    let key = idempotency::key(headers, &principal.subject)?;
-    let done = api.service.change(caller, id, expected, change, key.as_ref()).await;
+    let key = idempotency::key(headers, &by.principal.subject)?;
+    let done = api.service.change(&by.caller, id, expected, change, key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     Ok((done.asset(), idempotency::replayed(done.replayed)))
 }

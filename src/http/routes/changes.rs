@@ -35,15 +35,14 @@ use crate::http::wire::signed_urls::Created;
 ))]
 pub(super) async fn restore(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Deleting>,
+    by: Allowed<Deleting>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let (asset, replayed) =
-        assets::change(&api, (&caller, &principal), id, &headers, AssetChange::Restore).await?;
+    let (asset, replayed) = assets::change(&api, &by, id, &headers, AssetChange::Restore).await?;
     let body = asset_view::StateView::of(&asset);
     Ok((replayed, asset_view::about(&asset, StatusCode::OK, body)).into_response())
 }
@@ -68,15 +67,14 @@ pub(super) async fn restore(
 ))]
 pub(super) async fn purge(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Purging>,
+    by: Allowed<Purging>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let (asset, replayed) =
-        assets::change(&api, (&caller, &principal), id, &headers, AssetChange::Purge).await?;
+    let (asset, replayed) = assets::change(&api, &by, id, &headers, AssetChange::Purge).await?;
     let body = asset_view::StateView::of(&asset);
     Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
@@ -96,7 +94,7 @@ pub(super) async fn purge(
 ))]
 pub(super) async fn upload_url(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Uploading>,
+    by: Allowed<Uploading>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
@@ -104,7 +102,7 @@ pub(super) async fn upload_url(
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let asset = api.current(&caller, id).await?;
+    let asset = api.current(&by.caller, id).await?;
     let actual = asset.version;
     let moved = expected.is_some_and(|expected| expected != actual);
     let conflict = moved.then_some(Rejection::VersionConflict { actual });
@@ -112,6 +110,6 @@ pub(super) async fn upload_url(
         .map_or(Ok(()), Err)
         .and_then(|()| asset.upload_again())
         .map_err(|rejection| Problem::rejected(id, &rejection))?;
-    assets::refuse_undeclared(&principal, &asset.declared)?;
-    assets::upload(&api, &caller, &principal, &asset).await
+    assets::refuse_undeclared(&by.principal, &asset.declared)?;
+    assets::upload(&api, &by, &asset).await
 }
