@@ -71,22 +71,14 @@ impl Check for StoreCheck {
 
 /// On one machine: whether the rows follow this journal and no other.
 #[cfg(feature = "local")]
-pub(crate) fn following(rows: FollowerProgress) -> Arc<dyn Check> {
-    Arc::new(FollowingCheck(rows))
-}
-
-#[cfg(feature = "local")]
-struct FollowingCheck(FollowerProgress);
-
-#[cfg(feature = "local")]
 #[async_trait]
-impl Check for FollowingCheck {
+impl Check for FollowerProgress {
     fn name(&self) -> &'static str {
         "rows"
     }
 
     async fn check(&self) -> Result<(), NotReady> {
-        if self.0.is_lost() {
+        if self.is_lost() {
             return Err(NotReady(
                 "the rows follow another journal than this one: see the log, and run \
                  `asset-ledger verify`"
@@ -97,7 +89,7 @@ impl Check for FollowingCheck {
     }
 
     fn says(&self) -> Option<String> {
-        Some(format!("{} behind", count(self.0.lag(), "event")))
+        Some(format!("{} behind", count(self.lag(), "event")))
     }
 }
 

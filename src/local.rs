@@ -127,15 +127,15 @@ impl LocalServer {
         let ground = FolderIdentity::new(folder, Arc::clone(&stores));
         let (api, works, s3) = (Tasks::default(), Tasks::default(), Tasks::default());
         let (follower, figures) = (follower(&stores, contradicted), Prometheus::start()?);
-        let (progress, rows) = (follower.progress(), checks::following(follower.progress()));
+        let (progress, rows) = (follower.progress(), Arc::new(follower.progress()));
         let schedule = plan.schedule(&options.data, scheduled(&stores))?;
-        let (status, outbox) = (schedule.status(), stores.outbox());
-        let meter = metrics::LocalMetrics::new(
-            figures.clone(),
-            follower.progress(),
-            outbox,
-            Arc::clone(&status),
-        );
+        let status = schedule.status();
+        let meter = metrics::LocalMetrics {
+            counted: figures.clone(),
+            rows: follower.progress(),
+            outbox: stores.s3.outbox(),
+            scheduled: Arc::clone(&status),
+        };
         works.start(ground.clone().keep_looking(works.stop.clone()));
         works.start(figures.upkeep(works.stop.clone()));
         works.start(follow(follower, works.stop.clone()));
@@ -143,19 +143,23 @@ impl LocalServer {
         works.start(deliver(Arc::clone(&stores), Arc::clone(&service), works.stop.clone()));
         let s3_router = stores.s3_router(pages.clone());
         s3.start(s3_door.serve(s3_router, Protocol::S3, s3.stop.clone()));
-        let hosts = cors::hosts(&pages, options.any_host);
         let writes = Arc::new(WriteCheck::new(Arc::clone(&stores)));
         let own = [Arc::new(ground.clone()) as Arc<dyn Check>, writes, rows];
-        let own = own.into_iter().chain(status.checks());
-        let tokens = options
-            .issuers
-            .map(|issuers| Arc::new(TokenVerifier::new(issuers, Arc::new(SystemEffects))));
-        let limits = Limits { rate: options.rate, ..Limits::default() };
-        let parts = (service, options.tenant, options.auth, tokens, limits);
         let meter: Arc<dyn MetricsSource> = Arc::new(meter);
-        // Metrics are of all tenants, so no tenant's key reads them.
-        let open = (options.auth != AuthMode::Required).then(|| Arc::clone(&meter));
-        let state = state(&stores, parts, presigner, (hosts, open), own.collect(), progress);
+        let api_parts = api_parts(&stores, service, presigner, progress);
+        let state = Api {
+            tokens: options
+                .issuers
+                .map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
+            auth: options.auth,
+            tenant: options.tenant,
+            checks: api_parts.checks.iter().cloned().chain(own).chain(status.checks()).collect(),
+            limits: Limits { rate: options.rate, ..Limits::default() },
+            hosts: cors::hosts(&pages, options.any_host),
+            // Metrics are of all tenants, so no tenant's key reads them.
+            meter: (options.auth != AuthMode::Required).then(|| Arc::clone(&meter)),
+            ..api_parts
+        };
         let answering = cors::shared(router(state), pages);
         if let Some(metrics) = metrics_door {
             let watched = only_metrics(meter);
@@ -210,43 +214,39 @@ fn service(
 ) -> Arc<LedgerService> {
     let journal = Arc::clone(&stores.journal);
     let service = LedgerService::new(journal.clone(), objects, Arc::new(SystemEffects), BUCKET);
-    let service = service.noting(stores.absences()).reserving(journal);
+    let service = service.noting(stores.s3.absences()).reserving(journal);
     Arc::new(service.guarded(contradicted))
 }
 
-/// The commands, the home tenant, and who decides about callers.
-type ApiParts = (Arc<LedgerService>, Tenant, AuthMode, Option<Arc<TokenVerifier>>, Limits);
-
-fn state(
+/// The API on these stores, without options.
+fn api_parts(
     stores: &LocalStores,
-    (service, tenant, auth, tokens, limits): ApiParts,
+    service: Arc<LedgerService>,
     presigner: Arc<S3Objects>,
-    (hosts, meter): (AllowedHosts, Option<Arc<dyn MetricsSource>>),
-    own: Vec<Arc<dyn Check>>,
     progress: FollowerProgress,
 ) -> Api {
-    let rows = Arc::new(CurrentGeneration::new(stores.views.clone()));
     let (journal, table, effects) =
         (stores.journal.clone(), stores.views.clone(), Arc::new(SystemEffects));
-    let ports = checks::all(stores.journal.clone(), rows.clone(), checks::bucket(stores.bucket()));
-    let access = AccessService::new(stores.journal.clone(), Arc::new(SystemEffects));
+    let rows = Arc::new(CurrentGeneration::new(table.clone()));
+    let access = AccessService::new(journal.clone(), effects.clone()).noting(journal.clone());
+    let totals = TotalsReader::new(journal.clone(), table, effects.clone(), TOTALS_AGE);
     Api {
         service,
-        reader: Reader::new(stores.journal.clone(), rows).made_by(progress),
-        totals: Arc::new(TotalsReader::new(journal, table, effects, TOTALS_AGE)),
-        feed: Arc::new(ArrivalFeed::new(stores.journal.clone())),
+        reader: Reader::new(journal.clone(), rows.clone()).made_by(progress),
+        totals: Arc::new(totals),
+        feed: Arc::new(ArrivalFeed::new(journal.clone())),
         presigner,
-        access: Arc::new(access.noting(stores.journal.clone())),
-        urls: Arc::new(UrlLog::new(stores.journal.clone(), Arc::new(SystemEffects))),
-        tokens,
+        access: Arc::new(access),
+        urls: Arc::new(UrlLog::new(journal.clone(), effects.clone())),
+        tokens: None,
         iam: None,
-        auth,
-        tenant,
-        effects: Arc::new(SystemEffects),
-        checks: ports.iter().cloned().chain(own).collect(),
-        limits,
-        hosts,
-        meter,
+        auth: AuthMode::None,
+        tenant: Tenant::default(),
+        effects,
+        checks: checks::all(journal, rows, checks::bucket(stores.bucket())),
+        limits: Limits::default(),
+        hosts: AllowedHosts::Any,
+        meter: None,
     }
 }
 
@@ -284,7 +284,7 @@ async fn follow(mut follower: JournalFollower, stop: CancellationToken) {
 /// Delivers the notifications of the S3 endpoint to the handler.
 async fn deliver(stores: Arc<LocalStores>, service: Arc<LedgerService>, stop: CancellationToken) {
     let handler = Arc::new(OutboxReceiver(Bucket::new(service)));
-    stores.outbox().deliver(handler, Arc::new(SystemEffects), stop).await;
+    stores.s3.outbox().deliver(handler, Arc::new(SystemEffects), stop).await;
 }
 
 /// The handler of notifications as a receiver of the local outbox.

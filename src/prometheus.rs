@@ -4,9 +4,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context;
+use async_trait::async_trait;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
+
+use crate::http::MetricsSource;
 
 /// Buckets from an immediate row to a row that is a minute late, in milliseconds.
 const LAGS: [f64; 12] =
@@ -35,11 +38,6 @@ impl Prometheus {
         Ok(Self(RECORDER.get().cloned().unwrap_or(handle)))
     }
 
-    /// The metrics in Prometheus' text form.
-    pub(crate) fn text(&self) -> String {
-        self.0.render()
-    }
-
     /// Bounds the memory of samples, also without scrapes.
     pub(crate) async fn upkeep(self, stop: CancellationToken) {
         let upkeep = async {
@@ -49,6 +47,13 @@ impl Prometheus {
             }
         };
         stop.run_until_cancelled(upkeep).await;
+    }
+}
+
+#[async_trait]
+impl MetricsSource for Prometheus {
+    async fn text(&self) -> String {
+        self.0.render()
     }
 }
 

@@ -3,26 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::absences::Absences;
 use ledger::access::AccessService;
 use ledger::journal::Journal;
-use ledger::key_uses::KeyUses;
-use ledger::reservations::Reservations;
 use ledger::service::LedgerService;
 use ledger::url_log::UrlLog;
 use projections::feed::{LanedFeed, Lanes};
-use projections::{
-    ContradictedAssets, CurrentGeneration, Feed, Generations, Reader, Runner, TotalsReader, Views,
-};
+use projections::{ContradictedAssets, CurrentGeneration, Reader, Runner, TotalsReader, Views};
 use stores::DynamoJournal;
 use stores::DynamoLanes;
 use stores::DynamoViews;
 
 use super::{Clients, Config};
+use crate::checks;
+use crate::http::{AllowedHosts, Api, AuthMode, Limits};
+use crate::jwt::{AuthConfig, TokenVerifier};
 use crate::objects::S3Objects;
 use crate::system::SystemEffects;
 
-/// The age at which totals are summed again.
+/// The age at which totals are summed again. A sum reads all rows of a tenant.
 const TOTALS_AGE: Duration = Duration::from_hours(1);
 
 /// The parts of a deployment.
@@ -34,14 +32,9 @@ pub struct Deployment {
     pub journal: Arc<dyn Journal>,
     /// The current rows.
     pub views: Arc<dyn Views>,
-    /// The rows of every generation.
-    pub generations: Arc<dyn Generations>,
-    /// The notes about missing versions.
-    pub absences: Arc<dyn Absences>,
-    /// The reservations for idempotency keys.
-    pub reservations: Arc<dyn Reservations>,
-    /// The last uses of keys.
-    pub key_uses: Arc<dyn KeyUses>,
+    /// The rows of every generation; also the notes about missing versions, the reservations for
+    /// idempotency keys and the last uses of keys.
+    pub generations: Arc<DynamoViews>,
     /// The lanes of the feed.
     pub lanes: Arc<dyn Lanes>,
     /// The files.
@@ -56,21 +49,9 @@ impl Deployment {
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
         let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
         let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
-        let (absences, reservations) = (generations.clone(), generations.clone());
-        let key_uses = generations.clone();
         let views = Arc::new(CurrentGeneration::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
-        Self {
-            config,
-            journal,
-            views,
-            generations,
-            absences,
-            reservations,
-            key_uses,
-            lanes,
-            objects,
-        }
+        Self { config, journal, views, generations, lanes, objects }
     }
 
     /// The commands.
@@ -80,41 +61,36 @@ impl Deployment {
         let bucket = &self.config.bucket;
         let service = LedgerService::new(journal, objects, Arc::new(SystemEffects), bucket);
         let contradicted = Arc::new(ContradictedAssets::new(self.generations.clone()));
-        let service = service.noting(self.absences.clone()).reserving(self.reservations.clone());
+        let service = service.noting(self.generations.clone()).reserving(self.generations.clone());
         Arc::new(service.guarded(contradicted))
     }
 
-    /// The keys and limits of tenants.
+    /// The API, under any host name and without `/metrics`.
     #[must_use]
-    pub fn access(&self) -> Arc<AccessService> {
-        let access = AccessService::new(self.journal.clone(), Arc::new(SystemEffects));
-        Arc::new(access.noting(self.key_uses.clone()))
-    }
-
-    /// The access logs of tenants.
-    #[must_use]
-    pub fn urls(&self) -> Arc<UrlLog> {
-        Arc::new(UrlLog::new(self.journal.clone(), Arc::new(SystemEffects)))
-    }
-
-    /// The reads.
-    #[must_use]
-    pub fn reader(&self) -> Reader {
-        Reader::new(self.journal.clone(), self.views.clone())
-    }
-
-    /// The totals of tenants. A sum reads all rows of a tenant, so it is repeated seldom.
-    #[must_use]
-    pub fn totals(&self) -> Arc<TotalsReader> {
-        let (journal, table) = (self.journal.clone(), self.generations.clone());
-        let reader = TotalsReader::new(journal, table, Arc::new(SystemEffects), TOTALS_AGE);
-        Arc::new(reader)
-    }
-
-    /// The feed.
-    #[must_use]
-    pub fn feed(&self) -> Arc<dyn Feed> {
-        Arc::new(LanedFeed::new(self.lanes.clone(), self.journal.clone()))
+    pub fn api(&self, auth: AuthMode, issuers: Option<AuthConfig>, limits: Limits) -> Api {
+        let (journal, table, effects) =
+            (self.journal.clone(), self.generations.clone(), Arc::new(SystemEffects));
+        let access = AccessService::new(journal.clone(), effects.clone()).noting(table.clone());
+        let bucket = checks::versioning(self.objects.clone());
+        let totals = TotalsReader::new(journal.clone(), table, effects.clone(), TOTALS_AGE);
+        Api {
+            service: self.service(),
+            reader: Reader::new(journal.clone(), self.views.clone()),
+            totals: Arc::new(totals),
+            feed: Arc::new(LanedFeed::new(self.lanes.clone(), journal.clone())),
+            presigner: self.objects.clone(),
+            access: Arc::new(access),
+            urls: Arc::new(UrlLog::new(journal.clone(), effects.clone())),
+            tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, effects.clone()))),
+            iam: None,
+            auth,
+            tenant: self.config.tenant.clone(),
+            checks: checks::all(journal, self.views.clone(), bucket),
+            effects,
+            limits,
+            hosts: AllowedHosts::Any,
+            meter: None,
+        }
     }
 
     /// The writer of rows and feed.

@@ -40,6 +40,9 @@ pub struct Migration {
     pub now: DateTime<Utc>,
 }
 
+/// Hears what is done, line by line.
+type Say<'a> = &'a mut dyn FnMut(&str);
+
 /// The migration of one table.
 struct TableMigration {
     /// The migration's name.
@@ -52,7 +55,7 @@ struct TableMigration {
 
 impl Migration {
     /// Migrates the tables and reports each step; with `dry_run`, only reports.
-    pub async fn run(&self, dry_run: bool, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+    pub async fn run(&self, dry_run: bool, say: Say<'_>) -> anyhow::Result<()> {
         let wanted = self.look().await?;
         refuse(&wanted)?;
         if dry_run {
@@ -97,11 +100,7 @@ impl Migration {
     }
 
     /// Creates a table if it is missing, waits for it, and sets what `CreateTable` cannot set.
-    async fn make(
-        &self,
-        wanted: &TableMigration,
-        say: &mut impl FnMut(&str),
-    ) -> anyhow::Result<()> {
+    async fn make(&self, wanted: &TableMigration, say: Say<'_>) -> anyhow::Result<()> {
         let table = &wanted.definition.table_name;
         if wanted.there.is_none() {
             self.create(&wanted.definition, say).await?;
@@ -118,11 +117,7 @@ impl Migration {
         extras.time_to_live(say).await
     }
 
-    async fn create(
-        &self,
-        definition: &Definition,
-        say: &mut impl FnMut(&str),
-    ) -> anyhow::Result<()> {
+    async fn create(&self, definition: &Definition, say: Say<'_>) -> anyhow::Result<()> {
         let table = &definition.table_name;
         let request = definition.create(&self.client).context("a migration is incomplete")?;
         match request.send().await {
@@ -140,7 +135,7 @@ impl Migration {
     async fn wait(
         &self,
         definition: &Definition,
-        say: &mut impl FnMut(&str),
+        say: Say<'_>,
     ) -> anyhow::Result<TableDescription> {
         let (table, began, mut waited) = (&definition.table_name, Instant::now(), false);
         loop {
@@ -165,11 +160,7 @@ impl Migration {
     }
 
     /// Records the migration; the first time is kept.
-    async fn record(
-        &self,
-        wanted: &TableMigration,
-        say: &mut impl FnMut(&str),
-    ) -> anyhow::Result<()> {
+    async fn record(&self, wanted: &TableMigration, say: Say<'_>) -> anyhow::Result<()> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let definition = serde_json::to_string(&wanted.definition)?;
         let put = self.client.put_item().table_name(&self.views);

@@ -4,21 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_config::SdkConfig;
 use tokio::time::Instant;
 
 use super::stream::{DynamoStream, StreamFollower};
 use super::{API_OPERATION, Clients, Config, Deployment, PROJECTOR_OPERATION, checks};
+use crate::cors;
 use crate::http::{
-    AllowedHosts, Api, AuthMode, Check, Limits, MetricsSource, RatePolicy, only_metrics, router,
-    watch,
+    Api, AuthMode, Check, Limits, MetricsSource, RatePolicy, only_metrics, router, watch,
 };
-use crate::jwt::{AuthConfig, TokenVerifier};
+use crate::jwt::AuthConfig;
 use crate::prometheus::Prometheus;
 use crate::server::{AnsweringService, BoundListener, Protocol, Tasks};
 use crate::system::SystemEffects;
-use crate::{checks as ports, cors};
 
 /// The minimum time for background tasks to end.
 const WORKS: Duration = Duration::from_secs(6);
@@ -81,8 +79,8 @@ impl AwsServer {
         let tables = checks::tables(&clients.dynamodb, &options.config);
         let parts = Deployment::new(options.config, clients);
         let limits = Limits { rate: options.rate, ..Limits::default() };
-        let callers = (options.auth, options.issuers, limits);
-        let api = api(&parts, &tables, hosts, callers);
+        let api = parts.api(options.auth, options.issuers, limits);
+        let checks = api.checks.iter().cloned().chain(tables).collect();
         let metrics = match options.metrics_listen {
             Some(address) => Some(BoundListener::bind("--metrics-listen", address).await?),
             None => None,
@@ -94,7 +92,7 @@ impl AwsServer {
             }
             // Metrics are of all tenants, so no tenant's key reads them.
             let meter = (options.auth != AuthMode::Required).then_some(meter);
-            cors::shared(router(Api { meter, ..api }), pages)
+            cors::shared(router(Api { checks, hosts, meter, ..api }), pages)
         })
     }
 
@@ -120,7 +118,7 @@ impl AwsServer {
         let (counted, doors) = (Prometheus::start()?, Tasks::default());
         works.start(counted.clone().upkeep(works.stop.clone()));
         let url = format!("http://{}", door.address);
-        let router = router(Arc::new(ServeMetrics(counted)), &doors);
+        let router = router(Arc::new(counted), &doors);
         doors.start(door.serve(router, Protocol::Api, doors.stop.clone()));
         Ok(Self { url, doors, works, drain })
     }
@@ -139,37 +137,6 @@ impl AwsServer {
     }
 }
 
-fn api(
-    parts: &Deployment,
-    tables: &[Arc<dyn Check>],
-    hosts: AllowedHosts,
-    (auth, issuers, limits): (AuthMode, Option<AuthConfig>, Limits),
-) -> Api {
-    let stores = ports::all(
-        parts.journal.clone(),
-        parts.views.clone(),
-        ports::versioning(parts.objects.clone()),
-    );
-    Api {
-        service: parts.service(),
-        reader: parts.reader(),
-        totals: parts.totals(),
-        feed: parts.feed(),
-        presigner: parts.objects.clone(),
-        access: parts.access(),
-        urls: parts.urls(),
-        tokens: issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
-        iam: None,
-        auth,
-        tenant: parts.config.tenant.clone(),
-        effects: Arc::new(SystemEffects),
-        checks: stores.iter().chain(tables).cloned().collect(),
-        limits,
-        hosts,
-        meter: None,
-    }
-}
-
 fn follower(
     config: Config,
     clients: Clients,
@@ -181,16 +148,6 @@ fn follower(
     let (stream, runner) = (Arc::new(stream), Deployment::new(config, clients).runner());
     let follower = StreamFollower::new(stream.clone(), stream, runner, Arc::new(SystemEffects));
     if catch_up { follower.catching_up() } else { follower }
-}
-
-/// The metrics of this process.
-struct ServeMetrics(Prometheus);
-
-#[async_trait]
-impl MetricsSource for ServeMetrics {
-    async fn text(&self) -> String {
-        self.0.text()
-    }
 }
 
 #[cfg(test)]
@@ -218,9 +175,7 @@ mod tests {
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
         let config = Config { journal, views, bucket, tenant, shards: 8 };
         let parts = Deployment::new(config, clients);
-        let callers = (AuthMode::None, None, Limits::default());
-        let router = router(api(&parts, &[], AllowedHosts::Any, callers));
-        (engine, router)
+        (engine, router(parts.api(AuthMode::None, None, Limits::default())))
     }
 
     async fn create(router: &Router) -> (StatusCode, Option<String>) {

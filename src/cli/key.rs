@@ -229,11 +229,16 @@ fn rights(key: &GrantedKey) -> String {
     format!("{}{own}", key.scopes)
 }
 
-/// The key comes by standard input: an argument would be shown to every user of the machine.
-async fn check(stores: &StoreOptions) -> anyhow::Result<ExitCode> {
+/// The text of a key. It comes by standard input: an argument would be shown to every user of the
+/// machine.
+pub(super) fn given_key() -> anyhow::Result<String> {
     let mut text = String::new();
     io::stdin().take(KEY_MAX).read_to_string(&mut text).context("cannot read the key")?;
-    let (accepted, told) = match text.trim().parse::<ApiKey>() {
+    Ok(text)
+}
+
+async fn check(stores: &StoreOptions) -> anyhow::Result<ExitCode> {
+    let (accepted, told) = match given_key()?.trim().parse::<ApiKey>() {
         Ok(key) => told(stores, &key).await?,
         Err(why) => (false, why.to_string()),
     };

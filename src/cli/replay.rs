@@ -6,10 +6,8 @@ mod report;
 mod restored;
 
 use std::io::{self, Write};
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
@@ -28,7 +26,7 @@ use tokio::sync::watch;
 use self::restored::Followed;
 use super::signals::SignalListener;
 use super::store_options::StoreOptions;
-use super::values::AssetLabel;
+use super::values::{AssetLabel, cores};
 use crate::plural::count;
 use crate::system::SystemEffects;
 
@@ -268,9 +266,4 @@ async fn clean(table: &dyn Generations) -> anyhow::Result<()> {
     }
     let removed = tidy(table, SystemEffects.now()).await.context("cannot remove all old rows")?;
     Ok(writeln!(io::stdout(), "removed {}", count(removed, "old row"))?)
-}
-
-fn cores() -> u32 {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    u32::try_from(cores).unwrap_or(1)
 }

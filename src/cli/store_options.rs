@@ -1,11 +1,10 @@
 //! The location of the ledger for a command: a data folder, or tables and a bucket on AWS.
 
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+use clap::{Args, ValueEnum};
 use ledger::StoreError;
 use ledger::access::AccessService;
 use ledger::id::Tenant;
@@ -75,43 +74,7 @@ impl StoreOptions {
     pub(super) fn home_tenant(&self) -> Tenant {
         self.tenant.clone().unwrap_or_default()
     }
-}
 
-/// The same for a command that can read a file instead, by its `--file`.
-#[derive(Debug, Clone)]
-pub(super) struct StoreOrFile(StoreOptions);
-
-impl Deref for StoreOrFile {
-    type Target = StoreOptions;
-
-    fn deref(&self) -> &StoreOptions {
-        &self.0
-    }
-}
-
-impl Args for StoreOrFile {
-    fn augment_args(command: Command) -> Command {
-        let unless = ["store", "file"];
-        StoreOptions::augment_args(command)
-            .mut_arg("data", |it| it.required_unless_present_any(unless))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        StoreOptions::augment_args_for_update(command)
-    }
-}
-
-impl FromArgMatches for StoreOrFile {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        StoreOptions::from_arg_matches(matches).map(Self)
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        self.0.update_from_arg_matches(matches)
-    }
-}
-
-impl StoreOptions {
     /// The journal, which must exist, read only: no byte of its folder changes.
     pub(super) async fn journal(&self) -> anyhow::Result<Arc<dyn Journal>> {
         self.journal_as(OpenMode::ReadOnly).await

@@ -9,6 +9,7 @@ use ledger::Effects;
 use ledger::access::{AccessCommand, TenantAccess, TenantLimits};
 use ledger::asset::Reason;
 use ledger::id::{AccessStream, PartitionKey, StreamKey, Tenant};
+use ledger::journal::scan::Chains;
 use stores::sqlite::OpenMode;
 
 use super::by::{Operator, refused};
@@ -192,21 +193,19 @@ fn standing(access: &TenantAccess) -> &'static str {
 }
 
 fn limits(limits: &TenantLimits) -> String {
-    let declared = limits.declared_only.then(|| "declared uploads only".to_owned());
-    let url = limits.url_seconds.map(|it| format!("URLs live {} at most", count(it, "second")));
-    let unknown = limits.unknown.iter().map(|name| format!("{name} (unknown to this version)"));
     let quota = |limit: Option<u64>, what| limit.map(|it| format!("{} {what}", count(it, "asset")));
     let bytes = |limit: Option<u64>, what| limit.map(|it| format!("{} {what}", count(it, "byte")));
-    let quotas = [
+    let known = [
+        limits.declared_only.then(|| "declared uploads only".to_owned()),
+        limits.url_seconds.map(|it| format!("URLs live {} at most", count(it, "second"))),
         quota(limits.assets, "in all"),
         quota(limits.awaiting, "awaited at once"),
         bytes(limits.bytes, "in all"),
         bytes(limits.object_bytes, "an object"),
+        limits.record_urls.then(|| "URLs are recorded".to_owned()),
     ];
-    let quotas = quotas.into_iter().flatten();
-    let recorded = limits.record_urls.then(|| "URLs are recorded".to_owned());
-    let all = declared.into_iter().chain(url).chain(quotas).chain(recorded).chain(unknown);
-    let all: Vec<_> = all.collect();
+    let unknown = limits.unknown.iter().map(|name| format!("{name} (unknown to this version)"));
+    let all: Vec<_> = known.into_iter().flatten().chain(unknown).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
@@ -214,16 +213,10 @@ async fn list(stores: &StoreOptions) -> anyhow::Result<()> {
     let (journal, access) = (stores.journal().await?, stores.access(OpenMode::ReadOnly).await?);
     let mut tenants = BTreeSet::new();
     for segment in journal.segments(1).await? {
-        let mut after = None;
-        loop {
-            let page = journal.page(&segment, after.as_ref()).await?;
-            let keys =
-                page.items.iter().filter_map(|it| PartitionKey::from_partition(&it.partition));
-            tenants.extend(keys.filter_map(|key| AccessStream::of(&key)).map(|it| it.0));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+        let mut chains = Chains::new(journal.as_ref(), &segment, None);
+        while let Some(chain) = chains.next().await? {
+            let key = PartitionKey::from_partition(&chain.partition);
+            tenants.extend(key.and_then(|key| AccessStream::of(&key)).map(|it| it.0));
         }
     }
     let mut rows = Vec::new();

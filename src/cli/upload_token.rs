@@ -1,6 +1,6 @@
 //! `asset-ledger upload-token`: signs a token for uploads by a browser.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use anyhow::Context;
 use chrono::{SubsecRound, TimeDelta};
@@ -8,11 +8,9 @@ use clap::Args;
 use ledger::Effects;
 use ledger::access::{ApiKey, UploadGrant};
 
+use super::key::given_key;
 use super::replay::keep;
 use crate::system::SystemEffects;
-
-/// Bytes that are read as a key: more than any has.
-const KEY_MAX: u64 = 4_096;
 
 /// Sign a token with which a browser may upload files, and print it.
 ///
@@ -43,9 +41,8 @@ pub(super) struct UploadTokenCommand {
 
 impl UploadTokenCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let mut text = String::new();
-        io::stdin().take(KEY_MAX).read_to_string(&mut text).context("cannot read the key")?;
-        let key: ApiKey = text.trim().parse().context("standard input is no API key")?;
+        let key: Result<ApiKey, _> = given_key()?.trim().parse();
+        let key = key.context("standard input is no API key")?;
         let issued_at = SystemEffects.now().trunc_subsecs(0);
         let grant = UploadGrant {
             id: format!("{:016x}", SystemEffects.random() >> 64),

@@ -1,7 +1,9 @@
 //! Values of the command line, with an example in each error.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZero;
 use std::str::FromStr;
+use std::thread::available_parallelism;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use ledger::id::{AssetId, Key, Tenant};
@@ -35,6 +37,12 @@ impl FromStr for AssetLabel {
             _ => Err(not()),
         }
     }
+}
+
+/// The number of cores: segments that are read at once by default.
+pub(super) fn cores() -> u32 {
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(cores).unwrap_or(1)
 }
 
 /// A point in time; a date alone is its midnight in UTC.

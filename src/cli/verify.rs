@@ -4,11 +4,9 @@ mod offline;
 mod report;
 
 use std::io::{self, Write};
-use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,7 +22,8 @@ use self::offline::Offline;
 use self::report::{VerifiedCounts, VerifyReport};
 use super::progress;
 use super::signals::unless_stopped;
-use super::store_options::{StoreKind, StoreOrFile};
+use super::store_options::{StoreKind, StoreOptions};
+use super::values::cores;
 use crate::export::{CheckSummary, CheckpointHeads};
 use crate::object_audit::{ObjectAudit, ObjectAuditDepth};
 use crate::plural::count;
@@ -53,6 +52,7 @@ const PATIENCE: u64 = 3600;
 /// The exit code is 0 without findings, 1 with findings (also if --repair repaired them: run it
 /// again), and 2 if the ledger could not be verified.
 #[derive(Debug, Args)]
+#[command(mut_arg("data", |it| it.required_unless_present_any(["store", "file"])))]
 #[command(after_help = "Examples:
   asset-ledger verify --data ./data
   asset-ledger verify --data ./data --repair && echo clean
@@ -92,7 +92,7 @@ pub(super) struct VerifyCommand {
     #[command(flatten)]
     offline: Offline,
     #[command(flatten)]
-    stores: StoreOrFile,
+    stores: StoreOptions,
 }
 
 /// How closely to look at files.
@@ -118,11 +118,11 @@ impl VerifyCommand {
         let mut files = self.files(&audit).await?;
         let mut report = VerifyReport::new(self.json, self.stores.home_tenant());
         // First, because rows must not be repaired from a rewritten journal.
-        let compared = offline::compare(against, &audit, &mut report).await;
-        let compared = match compared {
-            Ok(()) => self.followed(&mut report).await,
-            Err(error) => Err(error),
+        let compared = async {
+            offline::compare(against, &audit, &mut report).await?;
+            self.followed(&mut report).await
         };
+        let compared = compared.await;
         if self.repair && report.count() > 0 {
             writeln!(io::stderr(), "--repair: nothing is repaired from such a journal")?;
             audit.repair = false;
@@ -238,9 +238,4 @@ fn conclude(
     let found = report.end(checked, looked.is_ok())?;
     looked?;
     Ok(if found == 0 { ExitCode::SUCCESS } else { FINDINGS.into() })
-}
-
-fn cores() -> u32 {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    u32::try_from(cores).unwrap_or(1)
 }

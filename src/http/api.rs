@@ -109,6 +109,12 @@ impl FromRef<SharedApi> for Arc<Api> {
     }
 }
 
+impl FromRef<SharedApi> for Arc<str> {
+    fn from_ref(shared: &SharedApi) -> Self {
+        Self::clone(&shared.description)
+    }
+}
+
 impl FromRef<SharedApi> for Meter {
     fn from_ref(shared: &SharedApi) -> Self {
         Self(shared.api.meter.clone())

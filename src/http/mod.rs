@@ -24,7 +24,6 @@ mod wire;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
 
 use api::SharedApi;
 pub use api::{Api, Limits};
@@ -49,16 +48,10 @@ pub use watch::{only_metrics, watch};
 pub fn router(api: Api) -> Router {
     let (routes, description) = routes::routes().split_for_parts();
     let with_keys = api.auth == AuthMode::Required;
-    let document = openapi::Document::of(description, with_keys, api.tokens.is_some());
+    let description = openapi::served(description, with_keys, api.tokens.is_some());
     let (effects, hosts) = (api.effects.clone(), api.hosts.clone());
     let around = Surroundings::new(effects, hosts, api.gate(), api.limits.deadline);
     let quotas = Arc::new(Quotas::new(Arc::clone(&api.totals), api.effects.clone()));
-    let shared = SharedApi { api: Arc::new(api), quotas, description: document.0 };
+    let shared = SharedApi { api: Arc::new(api), quotas, description };
     routes.layer(around).with_state(shared)
-}
-
-impl FromRef<SharedApi> for openapi::Document {
-    fn from_ref(shared: &SharedApi) -> Self {
-        Self(Arc::clone(&shared.description))
-    }
 }

@@ -5,12 +5,12 @@ mod details;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
 
@@ -39,40 +39,36 @@ pub(super) fn description() -> OpenApi {
     Description::openapi()
 }
 
-/// The description as it is served.
-#[derive(Clone)]
-pub(super) struct Document(pub(super) Arc<str>);
-
-impl Document {
-    /// Completes the description: every operation can fail with the service's own errors, and every
-    /// error is a problem document. Without keys, no operation states a scope.
-    pub(super) fn of(mut description: OpenApi, with_keys: bool, with_tokens: bool) -> Self {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("API key");
-        if let Some(components) = description.components.as_mut().filter(|_| with_keys) {
-            components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer.build()));
+/// The description as it is served: every operation can fail with the service's own errors, and
+/// every error is a problem document. Without keys, no operation states a scope.
+pub(super) fn served(mut description: OpenApi, with_keys: bool, with_tokens: bool) -> Arc<str> {
+    for (scheme, format, used) in [(SCHEME, "API key", with_keys), (JWT_SCHEME, "JWT", with_tokens)]
+    {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(format);
+        if let Some(components) = description.components.as_mut().filter(|_| used) {
+            components.add_security_scheme(scheme, SecurityScheme::Http(bearer.build()));
         }
-        if let Some(components) = description.components.as_mut().filter(|_| with_tokens) {
-            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
-            components.add_security_scheme(JWT_SCHEME, SecurityScheme::Http(bearer.build()));
-        }
-        for (path, item) in &mut description.paths.paths {
-            for operation in operations(item) {
-                complete(path, operation, with_keys);
-                if let Some(needs) = operation.security.as_mut().filter(|_| with_tokens) {
-                    needs.extend(needs.clone().iter().filter_map(by_token));
-                }
+    }
+    for (path, item) in &mut description.paths.paths {
+        for operation in operations(item) {
+            complete(path, operation, with_keys);
+            if let Some(needs) = operation.security.as_mut().filter(|_| with_tokens) {
+                needs.extend(needs.clone().iter().filter_map(by_token));
             }
         }
-        let mut document = serde_json::to_value(&description).unwrap_or_default();
-        details::complete(&mut document, with_tokens);
-        Self(document.to_string().into())
     }
+    let mut document = serde_json::to_value(&description).unwrap_or_default();
+    details::complete(&mut document, with_tokens);
+    document.to_string().into()
 }
 
 /// The security scheme of API keys. A requirement of an operation lists the scope that it needs.
 const SCHEME: &str = "api_key";
 /// The security scheme of tokens: an alternative to a key, with the same scopes.
 const JWT_SCHEME: &str = "jwt";
+
+/// The header that names a request.
+const KEY: &str = "Idempotency-Key";
 
 /// The same need, met by a token.
 fn by_token(need: &SecurityRequirement) -> Option<SecurityRequirement> {
@@ -95,29 +91,34 @@ fn complete(path: &str, operation: &mut Operation, with_keys: bool) {
     if !keyed {
         operation.security = with_keys.then(Vec::new);
     }
+    let names_request =
+        |it: &RefOr<_>| matches!(it, RefOr::T(Parameter { name, .. }) if name == KEY);
+    let repeatable = operation.parameters.iter().flatten().any(names_request);
     let answers = &mut operation.responses.responses;
     if answers.contains_key("413") {
-        let late = "The body did not come";
-        let described = ResponseBuilder::new().description(late).build();
-        answers.insert("408".to_owned(), described.into());
+        answers.insert("408".to_owned(), described("The body did not come").build().into());
+    }
+    if operation.request_body.is_some() {
+        answers.insert("415".to_owned(), described("The body is not JSON").build().into());
+    }
+    if repeatable {
+        let reused = described("`Idempotency-Key` was used for another request");
+        answers.insert("422".to_owned(), reused.build().into());
     }
     if keyed {
-        let none = "No credential came, or it is not accepted";
-        let challenge = HeaderBuilder::new().description(Some("The challenge of RFC 6750")).build();
-        let described = ResponseBuilder::new().description(none);
-        let described = described.header("WWW-Authenticate", challenge).build();
-        answers.insert("401".to_owned(), described.into());
-        let wait = HeaderBuilder::new().description(Some("Seconds to wait")).build();
-        let described = ResponseBuilder::new().description("The caller made too many requests");
-        let described = described.header("Retry-After", wait).build();
-        answers.insert("429".to_owned(), described.into());
+        let none = described("No credential came, or it is not accepted");
+        let none = none.header("WWW-Authenticate", header("The challenge of RFC 6750"));
+        answers.insert("401".to_owned(), none.build().into());
+        let often = described("The caller made too many requests");
+        let often = often.header("Retry-After", header("Seconds to wait"));
+        answers.insert("429".to_owned(), often.build().into());
     }
     for (status, description) in [
         ("403", "The caller may not call this server"),
         ("500", "A bug here, or a history that is broken or contradicted: a person is to look"),
         ("503", "A store is away or the asset contended: try again after `Retry-After`"),
     ] {
-        let described = || ResponseBuilder::new().description(description).build().into();
+        let described = || described(description).build().into();
         answers.entry(status.to_owned()).or_insert_with(described);
     }
     for (status, answer) in answers.iter_mut() {
@@ -129,6 +130,14 @@ fn complete(path: &str, operation: &mut Operation, with_keys: bool) {
     }
 }
 
+fn described(text: &str) -> ResponseBuilder {
+    ResponseBuilder::new().description(text)
+}
+
+fn header(text: &str) -> Header {
+    HeaderBuilder::new().description(Some(text)).build()
+}
+
 fn told_as_problem(answer: &mut Described) {
     let schema = Ref::from_schema_name("Problem");
     let content = ContentBuilder::new().schema(Some(schema)).build();
@@ -138,7 +147,6 @@ fn told_as_problem(answer: &mut Described) {
 /// Read the description of this API
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(super) async fn document(State(document): State<Document>) -> Response {
-    let form = [(header::CONTENT_TYPE, "application/json")];
-    (form, document.0.to_string()).into_response()
+pub(super) async fn document(State(served): State<Arc<str>>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], served.to_string()).into_response()
 }

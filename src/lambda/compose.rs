@@ -14,9 +14,7 @@ use crate::aws::{
     function_config,
 };
 use crate::bucket::Bucket;
-use crate::checks;
-use crate::http::{self, AllowedHosts, Api, Limits};
-use crate::jwt::TokenVerifier;
+use crate::http::{self, Api, Limits};
 use crate::system::SystemEffects;
 
 /// The time limit of a request, shorter than the function's: Lambda's own timeout would give no
@@ -30,24 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(12);
 pub async fn router() -> Result<Router, ConfigError> {
     let (auth, parts) = (auth_of_function()?, reached_within(API_OPERATION).await?);
     let limits = Limits { deadline: DEADLINE, ..Limits::default() };
-    Ok(api::behind_gateway(http::router(Api {
-        service: parts.service(),
-        reader: parts.reader(),
-        totals: parts.totals(),
-        feed: parts.feed(),
-        presigner: parts.objects.clone(),
-        access: parts.access(),
-        urls: parts.urls(),
-        tokens: auth.issuers.map(|it| Arc::new(TokenVerifier::new(it, Arc::new(SystemEffects)))),
-        iam: auth.iam.map(Arc::new),
-        auth: auth.mode,
-        tenant: parts.config.tenant,
-        effects: Arc::new(SystemEffects),
-        checks: checks::all(parts.journal, parts.views, checks::versioning(parts.objects)),
-        limits,
-        hosts: AllowedHosts::Any,
-        meter: None,
-    })))
+    let api = parts.api(auth.mode, auth.issuers, limits);
+    Ok(api::behind_gateway(http::router(Api { iam: auth.iam.map(Arc::new), ..api })))
 }
 
 /// The handler of the journal's stream.

@@ -9,7 +9,6 @@ use anyhow::{Context, bail};
 use axum::Router;
 use futures::future::join_all;
 use ledger::StoreError;
-use ledger::absences::Absences;
 use ledger::error::StoreErrorKind;
 use stores::SqliteJournal;
 use stores::SqliteViews;
@@ -18,7 +17,7 @@ use stores::sqlite::{Database, OpenMode};
 use super::{FolderLock, strays};
 use crate::http::AllowedOrigins;
 use crate::objects::{Connection, S3Objects};
-use crate::s3::{Credentials, LocalBucket, LocalS3, Outbox, REGION};
+use crate::s3::{Credentials, LocalBucket, LocalS3, REGION};
 use crate::system::SystemEffects;
 
 /// The name of the one bucket, which clients see in URLs only.
@@ -27,7 +26,7 @@ pub(crate) const BUCKET: &str = "assets";
 pub(super) struct LocalStores {
     pub(super) journal: Arc<SqliteJournal>,
     pub(super) views: Arc<SqliteViews>,
-    s3: LocalS3,
+    pub(super) s3: LocalS3,
     credentials: Credentials,
 }
 
@@ -84,15 +83,6 @@ impl LocalStores {
 
     pub(super) fn s3_router(&self, pages: AllowedOrigins) -> Router {
         self.s3.router(&self.credentials, pages)
-    }
-
-    /// The notes about missing versions.
-    pub(super) fn absences(&self) -> Arc<dyn Absences> {
-        self.s3.absences()
-    }
-
-    pub(super) fn outbox(&self) -> Outbox {
-        self.s3.outbox()
     }
 
     /// The bucket, without its endpoint.

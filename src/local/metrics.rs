@@ -14,21 +14,10 @@ use crate::scheduled::ScheduleStatus;
 
 /// The source of counters and backlogs.
 pub(super) struct LocalMetrics {
-    counted: Prometheus,
-    rows: FollowerProgress,
-    outbox: Outbox,
-    scheduled: Arc<ScheduleStatus>,
-}
-
-impl LocalMetrics {
-    pub(super) fn new(
-        counted: Prometheus,
-        rows: FollowerProgress,
-        outbox: Outbox,
-        scheduled: Arc<ScheduleStatus>,
-    ) -> Self {
-        Self { counted, rows, outbox, scheduled }
-    }
+    pub(super) counted: Prometheus,
+    pub(super) rows: FollowerProgress,
+    pub(super) outbox: Outbox,
+    pub(super) scheduled: Arc<ScheduleStatus>,
 }
 
 #[async_trait]
@@ -44,6 +33,6 @@ impl MetricsSource for LocalMetrics {
             Err(error) => tracing::warn!(cause = chain(&error), "cannot count the outbox"),
         }
         self.scheduled.measure();
-        self.counted.text()
+        self.counted.text().await
     }
 }

@@ -73,10 +73,6 @@ impl ScheduleStatus {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, JobRecord>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn job(&self, name: &str) -> Option<JobRecord> {
-        self.lock().get(name).cloned()
-    }
 }
 
 /// The check of one job for `/readyz`.
@@ -88,7 +84,7 @@ struct JobReadiness {
 impl JobReadiness {
     /// The failure, and the information without a failure.
     fn look(&self) -> (Option<String>, Option<String>) {
-        let Some(job) = self.of.job(self.name) else { return (None, None) };
+        let Some(job) = self.of.lock().get(self.name).cloned() else { return (None, None) };
         let now = self.of.effects.now();
         let ago = |at: DateTime<Utc>| (now - at).num_seconds().max(0);
         let late = job.every + GRACE.max(job.every / 24);

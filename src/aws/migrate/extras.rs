@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::sleep;
 
-use super::{code, told};
+use super::{Say, code, told};
 
 /// The attribute of a row that holds its expiry.
 pub(in crate::aws) const EXPIRES: &str = "expires_at";
@@ -32,7 +32,7 @@ impl Extras<'_> {
     pub(super) async fn protect(
         &self,
         there: &TableDescription,
-        say: &mut impl FnMut(&str),
+        say: Say<'_>,
     ) -> anyhow::Result<()> {
         let on = |table: Option<&TableDescription>| {
             table.and_then(TableDescription::deletion_protection_enabled) == Some(true)
@@ -51,7 +51,7 @@ impl Extras<'_> {
     }
 
     /// Turns on recovery to any second of the last 35 days.
-    pub(super) async fn point_in_time(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+    pub(super) async fn point_in_time(&self, say: Say<'_>) -> anyhow::Result<()> {
         let on = self.has_point_in_time().await? || self.begin_point_in_time().await?;
         self.tell("point-in-time recovery", on, "back it up by other means", say);
         Ok(())
@@ -103,7 +103,7 @@ impl Extras<'_> {
     }
 
     /// Turns on the expiry of tombstones. The check before excludes any other TTL attribute.
-    pub(super) async fn time_to_live(&self, say: &mut impl FnMut(&str)) -> anyhow::Result<()> {
+    pub(super) async fn time_to_live(&self, say: Say<'_>) -> anyhow::Result<()> {
         let on = self.expiry().await?.is_some() || self.begin_to_expire().await?;
         self.tell("time to live on expires_at", on, "tombstones stay for ever", say);
         Ok(())
@@ -120,7 +120,7 @@ impl Extras<'_> {
         }
     }
 
-    fn tell(&self, what: &str, on: bool, otherwise: &str, say: &mut impl FnMut(&str)) {
+    fn tell(&self, what: &str, on: bool, otherwise: &str, say: Say<'_>) {
         let table = self.table;
         if on {
             return say(&format!("{table}: {what} is on"));

@@ -77,9 +77,9 @@ pub(super) async fn compare(
     report: &mut VerifyReport,
 ) -> anyhow::Result<()> {
     let Some(against) = against else { return Ok(()) };
-    let mut tell = TeeReport::new(report);
+    let mut tell = TeeReport { report, failed: Ok(()) };
     let met = against.journal(&*with.journal, &mut |finding| tell.tell(finding)).await?;
-    tell.done()?;
+    tell.failed?;
     of_this_ledger(met)
 }
 
@@ -94,7 +94,7 @@ pub(super) fn look(
     let mut comparison = against.map(CheckpointHeads::begin).transpose()?;
     let looked = InputKind::open(path).context("--file")?;
     let bare = matches!(looked, InputKind::Bare(_));
-    let mut tell = TeeReport::new(report);
+    let mut tell = TeeReport { report, failed: Ok(()) };
     *seen = checked(looked, comparison.as_mut(), &mut |finding| tell.tell(finding))?;
     // An export of nothing has a manifest; a pipe is empty also if its other end failed.
     let histories = seen.assets + seen.streams;
@@ -103,7 +103,7 @@ pub(super) fn look(
     if let Some(comparison) = comparison {
         of_this_ledger(comparison.end(&mut |finding| tell.tell(finding))?)?;
     }
-    tell.done()?;
+    tell.failed?;
     if let (1, Some(head)) = (histories, &seen.head) {
         writeln!(io::stderr(), "head {} at version {}", head.hash, head.version)?;
     }
@@ -143,18 +143,10 @@ struct TeeReport<'a> {
     failed: io::Result<()>,
 }
 
-impl<'a> TeeReport<'a> {
-    fn new(report: &'a mut VerifyReport) -> Self {
-        Self { report, failed: Ok(()) }
-    }
-
+impl TeeReport<'_> {
     fn tell(&mut self, finding: Finding) {
         if self.failed.is_ok() {
             self.failed = self.report.tell(finding);
         }
-    }
-
-    fn done(self) -> io::Result<()> {
-        self.failed
     }
 }

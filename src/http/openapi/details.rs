@@ -10,6 +10,7 @@ use ledger::idempotency::KEY_MAX;
 use ledger::record::EventSource;
 use serde_json::{Map, Value, json};
 
+use super::KEY;
 use crate::http::errors::{Code, PROBLEM_JSON};
 use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 
@@ -17,8 +18,6 @@ use crate::http::wire::params::{ACTOR_MAX, AFTER_MAX, PAGE, PAGE_MAX};
 const HASH: &str = "^[0-9a-f]{64}$";
 /// A key's id.
 const KEY_ID: &str = "^[0-9a-f]{16}$";
-/// The header that names a request.
-const KEY: &str = "Idempotency-Key";
 /// Characters of an id; the cursor of a list is an id.
 const ID: usize = 36;
 /// Characters that no text of a client may contain, as a class of a pattern: control characters,
@@ -35,10 +34,7 @@ pub(super) fn complete(document: &mut Value, with_tokens: bool) {
         for (path, item) in paths.iter_mut() {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
                 complete_parameters(path, operation);
-                complete_answers(path, method, operation);
-                if with_tokens {
-                    complete_tokens(operation);
-                }
+                complete_answers(path, method, operation, with_tokens);
             }
         }
     }
@@ -46,10 +42,8 @@ pub(super) fn complete(document: &mut Value, with_tokens: bool) {
 
 fn complete_schemas(schemas: &mut Map<String, Value>) {
     let hash = json!({"pattern": HASH});
-    let states = json!({"enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED", "PURGED"]});
     let id = json!({"format": "uuid"});
     let from_one = json!({"minimum": 1});
-    let key_id = json!({"pattern": KEY_ID});
     let scope = json!({"type": "string", "enum": Scope::ALL.map(Scope::as_str)});
     for (schema, field, rule) in [
         ("AssetEvent", "asset_id", &id),
@@ -71,7 +65,7 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("NewAsset", "size", &json!({"minimum": 0, "maximum": SIZE_MAX})),
         ("NewAsset", "tags", &tags()),
         ("Key", "actor", &json!({"pattern": "^key:[0-9a-f]{16}/[0-9]+$"})),
-        ("Key", "id", &key_id),
+        ("Key", "id", &json!({"pattern": KEY_ID})),
         ("Me", "method", &json!({"enum": ["anonymous", "api_key", "jwt", "iam"]})),
         ("NewKey", "name", &json!({"pattern": format!("^[^{UNSAFE}]+$")})),
         ("NewKey", "scopes", &json!({"minItems": 1, "items": scope})),
@@ -83,7 +77,11 @@ fn complete_schemas(schemas: &mut Map<String, Value>) {
         ("Proof", "last_hash", &hash),
         ("Proof", "version", &from_one),
         ("Proof", "last_version", &from_one),
-        ("Standing", "state", &states),
+        (
+            "Standing",
+            "state",
+            &json!({"enum": ["CREATED", "RECEIVED", "UPLOADED", "DELETED", "PURGED"]}),
+        ),
         ("Standing", "version", &from_one),
         ("State", "asset_id", &id),
         ("State", "head", &hash),
@@ -176,50 +174,32 @@ fn parameter_schema(path: &str, name: &str) -> Option<Value> {
     })
 }
 
-fn complete_answers(path: &str, method: &str, operation: &mut Value) {
-    let names = operation["parameters"].as_array().into_iter().flatten();
-    let names: Vec<_> =
-        names.filter_map(|parameter| Some(parameter["name"].as_str()?.to_owned())).collect();
-    let reads_body = operation["responses"].get("413").is_some();
-    let keyed = operation["responses"].get("401").is_some();
-    let Some(Value::Object(answers)) = operation.get_mut("responses") else { return };
-    for (status, answer) in answers.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
-        let codes = match status.as_str() {
-            "400" => invalid(path, &names, reads_body, keyed),
-            "422" => vec![REUSED],
-            other => codes(path, method, other, &names, keyed),
-        };
-        let content = &mut answer["content"][PROBLEM_JSON];
-        let examples = codes.into_iter().map(|(code, detail)| {
-            let (name, status) = code.facts();
-            (name.to_owned(), json!({"value": problem(name, status, detail)}))
-        });
-        content["examples"] = Value::Object(examples.collect());
-    }
+/// What the refusals of an operation depend on.
+struct OperationFacts<'a> {
+    path: &'a str,
+    method: &'a str,
+    parameters: Vec<String>,
+    reads_body: bool,
+    /// Whether it needs a credential.
+    keyed: bool,
+    /// Whether a token is a credential.
+    with_tokens: bool,
 }
 
-/// The refusals of a token, and of those who have neither a token nor a key.
-fn complete_tokens(operation: &mut Value) {
-    if operation["responses"].get("401").is_none() {
-        return;
-    }
-    for (code, detail) in [
-        (Code::CredentialMissing, "this needs an API key or a token: Authorization: Bearer …"),
-        (Code::ScopeMissing, "this needs an API key or a token with the scope read"),
-    ] {
-        let (name, status) = code.facts();
-        let content = &mut operation["responses"][status.as_str()]["content"][PROBLEM_JSON];
-        if let Some(example) = content["examples"].get_mut(name) {
-            *example = json!({"value": problem(name, status, detail)});
-        }
-    }
-    for (code, detail) in [
-        (Code::TokenInvalid, "the token is not accepted: its exp is past, missing or no time"),
-        (Code::IssuerUnavailable, "the issuer of the token does not give its keys"),
-    ] {
-        let (name, status) = code.facts();
-        let content = &mut operation["responses"][status.as_str()]["content"][PROBLEM_JSON];
-        content["examples"][name] = json!({"value": problem(name, status, detail)});
+fn complete_answers(path: &str, method: &str, operation: &mut Value, with_tokens: bool) {
+    let named = operation["parameters"].as_array().into_iter().flatten();
+    let parameters = named.filter_map(|it| Some(it["name"].as_str()?.to_owned())).collect();
+    let Some(Value::Object(answers)) = operation.get_mut("responses") else { return };
+    let (reads_body, keyed) = (answers.contains_key("413"), answers.contains_key("401"));
+    let facts = OperationFacts { path, method, parameters, reads_body, keyed, with_tokens };
+    for (status, answer) in answers.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
+        let of_status = |code: Code| code.facts().1.as_str() == status;
+        let here = EXAMPLES.iter().filter(|(code, _)| of_status(*code) && facts.answer(*code));
+        let examples = here.map(|(code, detail)| {
+            let (name, status) = code.facts();
+            (name.to_owned(), json!({"value": problem(name, status, facts.detail(*code, detail))}))
+        });
+        answer["content"][PROBLEM_JSON]["examples"] = Value::Object(examples.collect());
     }
 }
 
@@ -231,205 +211,183 @@ fn problem(code: &str, status: StatusCode, detail: &str) -> Value {
     })
 }
 
-/// A code and its message.
-type ErrorExample = (Code, &'static str);
+impl OperationFacts<'_> {
+    fn takes(&self, parameter: &str) -> bool {
+        self.parameters.iter().any(|name| name == parameter)
+    }
 
-/// Refusals of an unreadable request, by its possible parts.
-fn invalid(path: &str, parameters: &[String], reads_body: bool, keyed: bool) -> Vec<ErrorExample> {
-    let told = |name: &String| {
-        Some(match name.as_str() {
-            "limit" => (Code::LimitInvalid, "limit: must be a number from 1 to 1000"),
-            "cursor" => (Code::CursorInvalid, "cursor: must be the next_cursor of the page before"),
-            "state" => {
-                (Code::StateInvalid, "state: must be one of CREATED, RECEIVED, UPLOADED, DELETED")
-            }
-            "timeout" => (
-                Code::TimeoutInvalid,
-                "timeout: must be a whole number of seconds, 1 or more, in digits",
-            ),
-            "version" => {
-                (Code::VersionInvalid, "version: must be a whole number, 1 or more, in digits")
-            }
-            "as_of" => {
-                (Code::AsOfInvalid, "as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z")
-            }
-            "type" => (Code::TypeInvalid, "type: must be one of created, received, uploaded, …"),
-            "actor" => (Code::ActorInvalid, "actor: must be 1 to 128 bytes, as a history shows it"),
-            "since" => (Code::SinceInvalid, "since: must be an RFC 3339 time"),
-            "until" => (Code::UntilInvalid, "until: must be an RFC 3339 time"),
-            "after" => (Code::AfterInvalid, "after: must be the next of a page of this ledger"),
-            "reason" => (Code::QueryInvalid, "reason: must be at most 256 bytes, not 300"),
-            "If-Match" => {
-                (Code::IfMatchInvalid, "If-Match: must be one entity tag such as \"3\", or *")
-            }
-            KEY => (
-                Code::IdempotencyKeyInvalid,
-                "Idempotency-Key: must be one value of 1 to 128 visible ASCII characters",
-            ),
-            _ => return None,
-        })
-    };
-    let mut all: Vec<_> = parameters.iter().filter_map(told).collect();
-    if reads_body {
-        all.push((Code::BodyInvalid, "size: must be a whole number of bytes"));
+    fn is(&self, method: &str, path: &str) -> bool {
+        self.method == method && self.path == path
     }
-    if keyed {
-        let detail = "On-Behalf-Of: must be 1 to 64 visible ASCII characters";
-        all.push((Code::OnBehalfOfInvalid, detail));
+
+    /// Whether the operation can answer with this code, if it has an answer of the code's status.
+    fn answer(&self, code: Code) -> bool {
+        use Code as C;
+        let Self { path, method, keyed, .. } = *self;
+        let (of_keys, of_assets) = (path.starts_with("/keys"), path.starts_with("/asset"));
+        let of_access = of_keys || path == "/access";
+        let changes = method != "get";
+        let changes_asset = changes && of_assets && path != "/asset";
+        let uploads = self.is("post", "/asset") || self.is("post", "/asset/{id}/upload-url");
+        let downloads = self.is("get", "/asset/{id}");
+        let restores = path == "/asset/{id}/restore";
+        let creates_key = of_keys && method == "post";
+        match code {
+            C::LimitInvalid => self.takes("limit"),
+            C::CursorInvalid => self.takes("cursor"),
+            C::StateInvalid => self.takes("state"),
+            C::TimeoutInvalid => self.takes("timeout"),
+            C::VersionInvalid | C::VersionNotFound => self.takes("version"),
+            C::AsOfInvalid => self.takes("as_of"),
+            C::TypeInvalid => self.takes("type"),
+            C::ActorInvalid => self.takes("actor"),
+            C::SinceInvalid => self.takes("since"),
+            C::UntilInvalid => self.takes("until"),
+            C::AfterInvalid => self.takes("after"),
+            C::IfMatchInvalid | C::VersionConflict => self.takes("If-Match"),
+            C::IdempotencyKeyInvalid => self.takes(KEY),
+            C::QueryInvalid => path != "/asset" || self.parameters.iter().any(|name| name != KEY),
+            C::BodyInvalid => self.reads_body,
+            C::UploadTooLarge => path == "/asset",
+            C::CredentialMissing
+            | C::CredentialInvalid
+            | C::OnBehalfOfInvalid
+            | C::TenantSuspended
+            | C::UploadOutside => keyed,
+            C::TokenInvalid | C::IssuerUnavailable => keyed && self.with_tokens,
+            C::ScopeMissing => keyed && path != "/me",
+            C::OwnOnlyForbidden => keyed && ["/usage", "/events", "/access"].contains(&path),
+            C::UploadUndeclared => keyed && uploads,
+            C::QuotaExceeded => keyed && self.is("post", "/asset"),
+            C::TenantNotFound => of_access,
+            C::KeyOutdated => path == "/upload-tokens",
+            C::KeyNotFound => of_keys && self.takes("id"),
+            C::AccessFull | C::AccessOutOfTime => of_keys,
+            C::KeyLimit | C::KeyWidened | C::KeyShownOnce => creates_key,
+            C::KeyEnded => creates_key && path.ends_with("/rotate"),
+            C::AccessContended => changes && of_keys,
+            C::PathUnknown => !self.takes("id") && !of_access,
+            C::AssetNotFound => of_assets && self.takes("id"),
+            C::AssetPurged => of_assets,
+            C::AssetNotDownloadable => downloads,
+            C::AssetStateIncorrect | C::UploadMismatch => method == "put",
+            C::AssetFull | C::AssetOutOfTime | C::HistoryContradicted => changes_asset,
+            C::AssetNotDeleted => restores || path == "/asset/{id}/purge",
+            C::AssetBeingPurged | C::AssetBytesGone => restores,
+            C::AssetNotAwaitingUpload => path == "/asset/{id}/upload-url",
+            C::AssetContended => changes && of_assets,
+            C::UrlsContended => uploads || downloads,
+            C::ListIncomplete => self.is("get", "/asset"),
+            C::NotReady => path == "/readyz",
+            _ => true,
+        }
     }
-    let few = parameters.iter().all(|name| name == KEY);
-    if path != "/asset" && few
-        || !few && !all.iter().any(|(_, detail)| detail.starts_with("reason"))
-    {
-        all.push((Code::QueryInvalid, "\"lmit\": is not a parameter of this path"));
+
+    fn detail<'a>(&self, code: Code, example: &'a str) -> &'a str {
+        match code {
+            Code::QueryInvalid if self.takes("reason") => {
+                "reason: must be at most 256 bytes, not 300"
+            }
+            Code::CredentialMissing if self.with_tokens => {
+                "this needs an API key or a token: Authorization: Bearer …"
+            }
+            Code::ScopeMissing if self.with_tokens => {
+                "this needs an API key or a token with the scope read"
+            }
+            _ => example,
+        }
     }
-    all
 }
 
-const REUSED: ErrorExample = (
-    Code::IdempotencyReused,
-    "Idempotency-Key: was used for another request; a new request needs a new key",
-);
-
-const NOT_FOUND: &str = "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found";
-
-/// The refusals of a caller.
-fn forbidden(path: &str, method: &str, keyed: bool) -> Vec<Option<ErrorExample>> {
+/// An example of the detail of each code.
+const EXAMPLES: [(Code, &str); 69] = {
     use Code as C;
-    let if_keyed = |code: C, detail| keyed.then_some((code, detail));
-    vec![
-        if_keyed(C::ScopeMissing, "this needs an API key with the scope read")
-            .filter(|_| path != "/me"),
-        if_keyed(C::OwnOnlyForbidden, "this tells of the whole tenant")
-            .filter(|_| ["/usage", "/events", "/access"].contains(&path)),
-        if_keyed(C::TenantSuspended, "the tenant is suspended; its operator knows more"),
-        if_keyed(C::UploadUndeclared, "this tenant's uploads must be declared")
-            .filter(|_| method == "post" && ["/asset", "/asset/{id}/upload-url"].contains(&path)),
-        if_keyed(C::UploadOutside, "an upload token creates and confirms its own uploads"),
-        if_keyed(C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used")
-            .filter(|_| method == "post" && path == "/asset"),
-        Some((C::HostForbidden, "this server does not answer under that name")),
-        Some((C::OriginForbidden, "pages of this origin may not use this API")),
-        (path == "/asset/{id}" && method == "get").then_some((
+    [
+        (C::LimitInvalid, "limit: must be a number from 1 to 1000"),
+        (C::CursorInvalid, "cursor: must be the next_cursor of the page before"),
+        (C::StateInvalid, "state: must be one of CREATED, RECEIVED, UPLOADED, DELETED"),
+        (C::TimeoutInvalid, "timeout: must be a whole number of seconds, 1 or more, in digits"),
+        (C::VersionInvalid, "version: must be a whole number, 1 or more, in digits"),
+        (C::AsOfInvalid, "as_of: must be an RFC 3339 time such as 2026-11-23T08:00:00Z"),
+        (C::TypeInvalid, "type: must be one of created, received, uploaded, …"),
+        (C::ActorInvalid, "actor: must be 1 to 128 bytes, as a history shows it"),
+        (C::SinceInvalid, "since: must be an RFC 3339 time"),
+        (C::UntilInvalid, "until: must be an RFC 3339 time"),
+        (C::AfterInvalid, "after: must be the next of a page of this ledger"),
+        (C::IfMatchInvalid, "If-Match: must be one entity tag such as \"3\", or *"),
+        (
+            C::IdempotencyKeyInvalid,
+            "Idempotency-Key: must be one value of 1 to 128 visible ASCII characters",
+        ),
+        (
+            C::IdempotencyReused,
+            "Idempotency-Key: was used for another request; a new request needs a new key",
+        ),
+        (C::QueryInvalid, "\"lmit\": is not a parameter of this path"),
+        (C::BodyInvalid, "size: must be a whole number of bytes"),
+        (C::BodyTimeout, "the body did not come; send it again"),
+        (C::BodyTooLarge, "the body is over 65536 bytes"),
+        (C::UploadTooLarge, "size: must be at most 5368709120 bytes (5 GiB)"),
+        (C::BodyUnsupported, "a body must be of Content-Type application/json"),
+        (C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…"),
+        (C::CredentialInvalid, "the API key is not accepted"),
+        (C::TokenInvalid, "the token is not accepted: its exp is past, missing or no time"),
+        (C::IssuerUnavailable, "the issuer of the token does not give its keys"),
+        (C::OnBehalfOfInvalid, "On-Behalf-Of: must be 1 to 64 visible ASCII characters"),
+        (C::ScopeMissing, "this needs an API key with the scope read"),
+        (C::OwnOnlyForbidden, "this tells of the whole tenant"),
+        (C::TenantSuspended, "the tenant is suspended; its operator knows more"),
+        (C::UploadUndeclared, "this tenant's uploads must be declared"),
+        (C::UploadOutside, "an upload token creates and confirms its own uploads"),
+        (C::QuotaExceeded, "this tenant's limit assets is 10, and 10 are used"),
+        (C::RateLimited, "a caller may make 50 requests a second"),
+        (C::HostForbidden, "this server does not answer under that name"),
+        (C::OriginForbidden, "pages of this origin may not use this API"),
+        (C::TenantNotFound, "the tenant was not created"),
+        (C::KeyOutdated, "this key was created before upload tokens"),
+        (C::KeyNotFound, "there is no such key"),
+        (C::AccessFull, "the tenant's access has as many events as it may have"),
+        (C::AccessOutOfTime, "the event would be at no such time"),
+        (C::KeyLimit, "the tenant has 100 live keys, the most it may have"),
+        (C::KeyWidened, "the key would reach all assets, and its maker only its own"),
+        (C::KeyShownOnce, "this request created key 5bf8a4d0c1e27f36 before"),
+        (C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended"),
+        (C::AccessContended, "it is changing too fast; try again"),
+        (C::PathUnknown, "there is nothing at this path"),
+        (C::AssetNotFound, "ASSET 019aaf6b-5a00-7123-8456-0123456789ab not found"),
+        (C::VersionNotFound, "there is no such version"),
+        (
             C::AssetNotDownloadable,
             "Unable to download: Asset 019aaf6b-5a00-7123-8456-0123456789ab is marked as \
              CREATED, must be marked UPLOADED to retrieve.",
-        )),
+        ),
+        (
+            C::AssetStateIncorrect,
+            "ASSET 019aaf6b-5a00-7123-8456-0123456789ab state incorrect: State: \"CREATED\" \
+             must be one of ['RECEIVED', 'UPLOADED']",
+        ),
+        (C::UploadMismatch, "the bytes are not as declared"),
+        (C::VersionConflict, "the asset is at version 3"),
+        (C::AssetFull, "the asset has as many events as one can have; delete and purge it"),
+        (C::AssetOutOfTime, "the event would be at a time that cannot be recorded"),
+        (C::AssetNotDeleted, "it is not deleted"),
+        (C::AssetBeingPurged, "it is being purged"),
+        (C::AssetBytesGone, "its bytes are gone"),
+        (C::AssetNotAwaitingUpload, "bytes were received already"),
+        (C::AssetPurged, "it was purged"),
+        (C::AssetContended, "the asset is changing too fast; try again"),
+        (C::UrlsContended, "this tenant's log of URLs is changing too fast"),
+        (C::ListIncomplete, "the rows that lists are made of are being made"),
+        (
+            C::HistoryContradicted,
+            "its history and its row contradict each other; nothing is changed",
+        ),
+        (C::Internal, "something went wrong here; the log knows more"),
+        (C::StoreMisconfigured, "a store is missing, or of another shape"),
+        (C::HistoryBroken, "what is stored cannot be read as it was written"),
+        (C::EventUnknown, "a newer version of asset-ledger wrote an event of it"),
+        (C::StoreUnavailable, "a store is away; try again later"),
+        (C::RequestTimeout, "the request took too long; try again"),
+        (C::NotReady, "a part of the service is not ready"),
     ]
-}
-
-/// The refusals for a while.
-fn unavailable(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
-    use Code as C;
-    let changes = |of: &str| method != "get" && path.starts_with(of);
-    let gives_urls =
-        [("post", "/asset"), ("get", "/asset/{id}"), ("post", "/asset/{id}/upload-url")];
-    vec![
-        (path == "/readyz").then_some((C::NotReady, "a part of the service is not ready")),
-        (path == "/asset" && method == "get")
-            .then_some((C::ListIncomplete, "the rows that lists are made of are being made")),
-        Some((C::StoreUnavailable, "a store is away; try again later")),
-        Some((C::RequestTimeout, "the request took too long; try again")),
-        changes("/keys").then_some((C::AccessContended, "it is changing too fast; try again")),
-        changes("/asset")
-            .then_some((C::AssetContended, "the asset is changing too fast; try again")),
-        gives_urls
-            .contains(&(method, path))
-            .then_some((C::UrlsContended, "this tenant's log of URLs is changing too fast")),
-    ]
-}
-
-/// The refusals of a change of keys by its rules.
-fn key_conflicts(path: &str, method: &str) -> Vec<Option<ErrorExample>> {
-    use Code as C;
-    let gives = |code: C, detail| (method == "post").then_some((code, detail));
-    vec![
-        Some((C::AccessFull, "the tenant's access has as many events as it may have")),
-        Some((C::AccessOutOfTime, "the event would be at no such time")),
-        gives(C::KeyLimit, "the tenant has 100 live keys, the most it may have"),
-        gives(C::KeyWidened, "the key would reach all assets, and its maker only its own"),
-        gives(C::KeyShownOnce, "this request created key 5bf8a4d0c1e27f36 before"),
-        gives(C::KeyEnded, "key 5bf8a4d0c1e27f36 has ended").filter(|_| path.ends_with("/rotate")),
-    ]
-}
-
-/// The other refusals of a request.
-fn codes(
-    path: &str,
-    method: &str,
-    status: &str,
-    parameters: &[String],
-    keyed: bool,
-) -> Vec<ErrorExample> {
-    use Code as C;
-    let takes = |name: &str| parameters.iter().any(|it| it == name);
-    let on = |wanted: &str, code: C, detail| (path == wanted).then_some((code, detail));
-    let if_takes = |name: &str, code: C, detail| takes(name).then_some((code, detail));
-    let restore = "/asset/{id}/restore";
-    let (of_keys, of_assets) = (path.starts_with("/keys"), path.starts_with("/asset"));
-    let of_access = of_keys || path == "/access";
-    let told: Vec<Option<ErrorExample>> = match status {
-        "401" => vec![
-            Some((C::CredentialMissing, "this needs an API key: Authorization: Bearer alk_…")),
-            Some((C::CredentialInvalid, "the API key is not accepted")),
-        ],
-        "403" => forbidden(path, method, keyed),
-        "404" => vec![
-            if_takes("id", C::AssetNotFound, NOT_FOUND).filter(|_| of_assets),
-            if_takes("id", C::KeyNotFound, "there is no such key").filter(|_| of_keys),
-            of_access.then_some((C::TenantNotFound, "the tenant was not created")),
-            if_takes("version", C::VersionNotFound, "there is no such version"),
-            (!takes("id") && !of_access)
-                .then_some((C::PathUnknown, "there is nothing at this path")),
-        ],
-        "408" => vec![Some((C::BodyTimeout, "the body did not come; send it again"))],
-        "409" if of_keys => key_conflicts(path, method),
-        "409" => vec![
-            (of_assets && path.contains("{id}") && method != "get").then_some((
-                C::AssetFull,
-                "the asset has as many events as one can have; delete and purge it",
-            )),
-            (of_assets && path.contains("{id}") && method != "get").then_some((
-                C::AssetOutOfTime,
-                "the event would be at a time that cannot be recorded",
-            )),
-            on("/upload-tokens", C::KeyOutdated, "this key was created before upload tokens"),
-            on(restore, C::AssetNotDeleted, "it is not deleted"),
-            on(restore, C::AssetBeingPurged, "it is being purged"),
-            on(restore, C::AssetBytesGone, "its bytes are gone"),
-            on("/asset/{id}/purge", C::AssetNotDeleted, "it is not deleted"),
-            on("/asset/{id}/upload-url", C::AssetNotAwaitingUpload, "bytes were received already"),
-        ],
-        "410" => vec![Some((C::AssetPurged, "it was purged"))],
-        "412" => vec![
-            if_takes("If-Match", C::VersionConflict, "the asset is at version 3"),
-            (method == "put").then_some((
-                C::AssetStateIncorrect,
-                "ASSET 019aaf6b-5a00-7123-8456-0123456789ab state incorrect: State: \"CREATED\" \
-                 must be one of ['RECEIVED', 'UPLOADED']",
-            )),
-            (method == "put").then_some((C::UploadMismatch, "the bytes are not as declared")),
-        ],
-        "413" => vec![
-            Some((C::BodyTooLarge, "the body is over 65536 bytes")),
-            on("/asset", C::UploadTooLarge, "size: must be at most 5368709120 bytes (5 GiB)"),
-        ],
-        "415" => {
-            vec![Some((C::BodyUnsupported, "a body must be of Content-Type application/json"))]
-        }
-        "429" => vec![Some((C::RateLimited, "a caller may make 50 requests a second"))],
-        "500" => vec![
-            Some((C::Internal, "something went wrong here; the log knows more")),
-            Some((C::StoreMisconfigured, "a store is missing, or of another shape")),
-            Some((C::HistoryBroken, "what is stored cannot be read as it was written")),
-            Some((C::EventUnknown, "a newer version of asset-ledger wrote an event of it")),
-            (method != "get" && of_assets && path != "/asset").then_some((
-                C::HistoryContradicted,
-                "its history and its row contradict each other; nothing is changed",
-            )),
-        ],
-        "503" => unavailable(path, method),
-        _ => Vec::new(),
-    };
-    told.into_iter().flatten().collect()
-}
+};

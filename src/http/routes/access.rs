@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::access::{AccessHistory, KeyId};
-use ledger::asset::Reason;
 use ledger::id::Tenant;
 use ledger::key_uses::LastUses;
 use serde::Serialize;
@@ -20,7 +19,7 @@ use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
 use crate::http::wire::asset_view::Timestamp;
 use crate::http::wire::event_view::EventView;
-use crate::http::wire::idempotency;
+use crate::http::wire::idempotency::{self, IdempotencyHeader};
 use crate::http::wire::key_view::{
     AskedKey, AskedRotation, KeyView, NewKeyBody, NewKeyView, RotationBody,
 };
@@ -92,10 +91,7 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
 /// The answer is the only place where the key's secret is ever shown. A caller that is limited to
 /// its own assets makes only such keys.
 #[utoipa::path(post, path = "/keys", tag = "access", security(("api_key" = ["admin"])),
-    params(
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "The client's name for this request, which may then be sent again"),
-    ), request_body = NewKeyBody, responses(
+    params(IdempotencyHeader), request_body = NewKeyBody, responses(
     (status = 201, description = "The key, with its secret", body = NewKeyView,
         headers(("Location" = String, description = "The key, without its secret"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
@@ -103,8 +99,6 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
     (status = 409, description = "The tenant has as many keys or events as it may have; the key \
         would reach more than the caller; or the same request created it before"),
     (status = 413, description = "The body is too large"),
-    (status = 415, description = "The body is not JSON"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
@@ -182,15 +176,13 @@ pub(super) async fn get(
     params(
         ("id" = String, Path, description = "The key's id"),
         ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "The client's name for this request, which may then be sent again"),
+        IdempotencyHeader,
     ), responses(
     (status = 204, description = "The key has ended", headers(
         ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
     (status = 400, description = "A parameter cannot be taken"),
     (status = 404, description = "There is no such key"),
     (status = 409, description = "The tenant has as many events as it may have"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
@@ -199,9 +191,7 @@ pub(super) async fn revoke(
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
-    let told = |it: ledger::asset::InvalidField| Problem::new(Code::QueryInvalid, it.to_string());
-    let reason = reason.transpose().map_err(told)?;
+    let reason = given.take_reason()?;
     given.done()?;
     let once = idempotency::key(&headers, &allowed.principal.subject)?;
     let done = api.access.revoke_key(&allowed.caller, id, reason, once.as_ref()).await;
@@ -217,8 +207,7 @@ pub(super) async fn revoke(
     security(("api_key" = ["admin"])),
     params(
         ("id" = String, Path, description = "The id of the key to be replaced"),
-        ("Idempotency-Key" = Option<String>, Header,
-            description = "The client's name for this request, which may then be sent again"),
+        IdempotencyHeader,
     ), request_body = RotationBody, responses(
     (status = 201, description = "The new key, with its secret", body = NewKeyView,
         headers(("Location" = String, description = "The new key, without its secret"))),
@@ -227,8 +216,6 @@ pub(super) async fn revoke(
     (status = 409, description = "The key has ended or reaches more than the caller; the tenant \
         has as many keys or events as it may have; or the same request replaced it before"),
     (status = 413, description = "The body is too large"),
-    (status = 415, description = "The body is not JSON"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn rotate(
     State(api): State<Arc<Api>>,

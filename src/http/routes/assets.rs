@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ledger::asset::{Asset, Declaration, Reason, UploadKind};
+use ledger::asset::{Asset, Declaration, UploadKind};
 use ledger::id::AssetId;
-use ledger::service::{AssetChange, Caller};
+use ledger::service::AssetChange;
 use projections::views::{AssetPage, ListQuery};
 
 use super::uploads;
@@ -18,9 +18,9 @@ use crate::http::errors::{Code, Problem};
 use crate::http::principal::Principal;
 use crate::http::quotas::Quotas;
 use crate::http::wire::asset_view::{self, AssetItem, AssetList, Confirmed};
-use crate::http::wire::idempotency::{self, Replayed};
+use crate::http::wire::idempotency::{self, IdempotencyHeader, Replayed};
 use crate::http::wire::new_asset::{DeclaredBody, NewAsset};
-use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::params::{self, IfMatchHeader, PathId, QueryParams};
 use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 
 /// Create an asset and get an upload URL
@@ -28,28 +28,25 @@ use crate::http::wire::signed_urls::{Created, NO_STORE, UploadView};
 /// Without a body the URL is signed for `host` only and accepts any bytes. With a JSON object, even
 /// an empty one, it accepts only the declared bytes, and never replaces an object.
 #[utoipa::path(post, path = "/asset", tag = "assets",
-    security(("api_key" = ["write"])), params(
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
-), request_body = NewAsset, responses(
+    security(("api_key" = ["write"])), params(IdempotencyHeader), request_body = NewAsset,
+    responses(
     (status = 201, description = "The asset, CREATED", body = Created, headers(
         ("Location" = String, description = "The asset"),
         ("ETag" = String, description = "The asset's version in quotes"),
         ("Idempotency-Replayed" = String, description = "`true`: executed before"))),
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 413, description = "The body, or the declared size, is too large"),
-    (status = 415, description = "The body is not JSON"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     State(quotas): State<Arc<Quotas>>,
-    Allowed { caller, principal, .. }: Allowed<Uploading>,
+    by: Allowed<Uploading>,
     headers: HeaderMap,
     DeclaredBody(declaration): DeclaredBody,
 ) -> Result<Response, Problem> {
+    let (caller, principal) = (&by.caller, &by.principal);
     let key = idempotency::key(&headers, &principal.subject)?;
-    refuse_undeclared(&principal, &declaration)?;
+    refuse_undeclared(principal, &declaration)?;
     if let Some(grant) = &principal.upload {
         idempotency::numbered(&headers, grant.assets)?;
         uploads::refuse_outside(grant, &declaration)?;
@@ -58,16 +55,16 @@ pub(super) async fn create(
     if let Err(full) = quotas.admit(&principal.tenant, &principal.limits, &declaration).await {
         // What was created is answered again, whatever has been used since.
         let repeated = match &key {
-            Some(key) => api.service.was_created(&caller, &declaration, key).await,
+            Some(key) => api.service.was_created(caller, &declaration, key).await,
             None => Ok(false),
         };
         if !repeated.map_err(refused)? {
             return Err(full);
         }
     }
-    let created = api.service.create_once(&caller, declaration, key.as_ref()).await;
+    let created = api.service.create_once(caller, declaration, key.as_ref()).await;
     let created = created.map_err(refused)?;
-    let answer = upload(&api, &caller, &principal, &created.asset()).await?;
+    let answer = upload(&api, &by, &created.asset()).await?;
     Ok((idempotency::replayed(created.replayed), answer).into_response())
 }
 
@@ -87,11 +84,10 @@ pub(super) fn refuse_undeclared(
 /// The answer with an upload URL for an asset that has no bytes.
 pub(super) async fn upload(
     api: &Api,
-    caller: &Caller,
-    principal: &Principal,
+    by: &Allowed<Uploading>,
     asset: &Asset,
 ) -> Result<Response, Problem> {
-    let signed = api.upload_url(caller, principal, asset).await?;
+    let signed = api.upload_url(by, asset).await?;
     let location = (header::LOCATION, format!("/asset/{}", asset.key.asset));
     let body = asset_view::about(asset, StatusCode::CREATED, Created::of(asset, signed));
     Ok(([location], [NO_STORE], body).into_response())
@@ -144,8 +140,8 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 }
 
 /// Get a download URL for an asset
-#[utoipa::path(get, path = "/asset/{id}", tag = "assets", security(("api_key" = ["read"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+#[utoipa::path(get, path = "/asset/{id}", tag = "assets",
+    security(("api_key" = ["read"])), params(PathId,
     ("timeout" = Option<u64>, Query,
         description = "Seconds that the URL is to live, at least 1; cut to the maximum"),
 ), responses(
@@ -157,7 +153,7 @@ fn listed(query: &ListQuery, page: &AssetPage) -> Response {
 ))]
 pub(super) async fn download(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Reading>,
+    by: Allowed<Reading>,
     PathId(id): PathId,
     mut given: QueryParams,
 ) -> Result<Response, Problem> {
@@ -165,10 +161,10 @@ pub(super) async fn download(
     let timeout = given.take("timeout")?;
     let timeout =
         params::timeout(timeout.as_deref(), limits.download_default, limits.download_max)?;
-    let asset = api.current(&caller, id).await?;
+    let asset = api.current(&by.caller, id).await?;
     let pin = asset.download().map_err(|rejection| Problem::rejected(id, &rejection))?;
     let version = &pin.version_id;
-    let signed = api.download_url(&caller, &principal, &asset, version, timeout).await?;
+    let signed = api.download_url(&by, &asset, version, timeout).await?;
     let body = UploadView::of(&asset, pin.version_id.clone(), signed);
     Ok(([NO_STORE], asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
@@ -176,12 +172,8 @@ pub(super) async fn download(
 /// Confirm an upload
 ///
 /// Inspects the object, records it if no event has yet, and makes it the final content.
-#[utoipa::path(put, path = "/asset/{id}", tag = "assets", security(("api_key" = ["write"])), params(
-    ("id" = String, Path, description = "The asset's id"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
-), responses(
+#[utoipa::path(put, path = "/asset/{id}", tag = "assets", security(("api_key" = ["write"])),
+    params(PathId, IfMatchHeader, IdempotencyHeader), responses(
     (status = 202, description = "The asset, UPLOADED", body = Confirmed,
         headers(
             ("ETag" = String, description = "The asset's version in quotes"),
@@ -191,16 +183,14 @@ pub(super) async fn download(
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "No bytes are there, they are not the declared ones, or the \
         asset is at another version"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn confirm(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Uploading>,
+    by: Allowed<Uploading>,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (asset, replayed) =
-        change(&api, (&caller, &principal), id, &headers, AssetChange::Confirm).await?;
+    let (asset, replayed) = change(&api, &by, id, &headers, AssetChange::Confirm).await?;
     let body = Confirmed::of(&asset);
     Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
@@ -209,12 +199,9 @@ pub(super) async fn confirm(
 ///
 /// The bytes stay until a purge. A restore undoes the deletion.
 #[utoipa::path(delete, path = "/asset/{id}", tag = "assets",
-    security(("api_key" = ["delete"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["delete"])), params(PathId,
     ("reason" = Option<String>, Query, description = "Why, in up to 256 bytes"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
+    IfMatchHeader, IdempotencyHeader,
 ), responses(
     (status = 204, description = "The asset is DELETED",
         headers(
@@ -224,36 +211,30 @@ pub(super) async fn confirm(
     (status = 404, description = "There is no such asset"),
     (status = 409, description = "The asset has as many events as an asset may have"),
     (status = 412, description = "The asset is at another version"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Deleting>,
+    by: Allowed<Deleting>,
     PathId(id): PathId,
     mut given: QueryParams,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let reason = given.take("reason")?.filter(|reason| !reason.is_empty()).map(Reason::new);
-    let told = |invalid: ledger::asset::InvalidField| {
-        Problem::new(Code::QueryInvalid, invalid.to_string())
-    };
-    let reason = reason.transpose().map_err(told)?;
-    let (asset, replayed) =
-        change(&api, (&caller, &principal), id, &headers, AssetChange::Delete(reason)).await?;
+    let delete = AssetChange::Delete(given.take_reason()?);
+    let (asset, replayed) = change(&api, &by, id, &headers, delete).await?;
     Ok((StatusCode::NO_CONTENT, replayed, [asset_view::etag(&asset)]).into_response())
 }
 
 /// Executes a change under the conditions of its headers. Returns the asset as the change left it.
-pub(super) async fn change(
+pub(super) async fn change<N>(
     api: &Api,
-    (caller, principal): (&Caller, &Principal),
+    by: &Allowed<N>,
     id: AssetId,
     headers: &HeaderMap,
     change: AssetChange,
 ) -> Result<(Asset, Replayed), Problem> {
     let expected = params::if_match(headers)?;
-    let key = idempotency::key(headers, &principal.subject)?;
-    let done = api.service.change(caller, id, expected, change, key.as_ref()).await;
+    let key = idempotency::key(headers, &by.principal.subject)?;
+    let done = api.service.change(&by.caller, id, expected, change, key.as_ref()).await;
     let done = done.map_err(|refusal| Problem::refused(id, refusal))?;
     Ok((done.asset(), idempotency::replayed(done.replayed)))
 }

@@ -14,17 +14,14 @@ use crate::http::api::Api;
 use crate::http::errors::Problem;
 use crate::http::wire::asset_view;
 use crate::http::wire::body::NoBody;
-use crate::http::wire::params::{self, PathId, QueryParams};
+use crate::http::wire::idempotency::IdempotencyHeader;
+use crate::http::wire::params::{self, IfMatchHeader, PathId, QueryParams};
 use crate::http::wire::signed_urls::Created;
 
 /// Restore a deleted asset
 #[utoipa::path(post, path = "/asset/{id}/restore", tag = "changes",
-    security(("api_key" = ["delete"])), params(
-    ("id" = String, Path, description = "The asset's id"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
-), responses(
+    security(("api_key" = ["delete"])),
+    params(PathId, IfMatchHeader, IdempotencyHeader), responses(
     (status = 200, description = "The asset, as it was before", body = asset_view::StateView,
         headers(
             ("ETag" = String, description = "The asset's version in quotes"),
@@ -35,19 +32,17 @@ use crate::http::wire::signed_urls::Created;
     (status = 410, description = "It was purged"),
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn restore(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Deleting>,
+    by: Allowed<Deleting>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let (asset, replayed) =
-        assets::change(&api, (&caller, &principal), id, &headers, AssetChange::Restore).await?;
+    let (asset, replayed) = assets::change(&api, &by, id, &headers, AssetChange::Restore).await?;
     let body = asset_view::StateView::of(&asset);
     Ok((replayed, asset_view::about(&asset, StatusCode::OK, body)).into_response())
 }
@@ -56,12 +51,8 @@ pub(super) async fn restore(
 ///
 /// The history stays. If the store fails half way, a repeated request continues from there.
 #[utoipa::path(post, path = "/asset/{id}/purge", tag = "changes",
-    security(("api_key" = ["purge"])), params(
-    ("id" = String, Path, description = "The asset's id"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-    ("Idempotency-Key" = Option<String>, Header,
-        description = "The client's name for this request, which may then be sent again"),
-), responses(
+    security(("api_key" = ["purge"])),
+    params(PathId, IfMatchHeader, IdempotencyHeader), responses(
     (status = 202, description = "PURGED if no bytes are left, else being purged",
         body = asset_view::StateView,
         headers(
@@ -73,29 +64,24 @@ pub(super) async fn restore(
     (status = 410, description = "It was purged already"),
     (status = 412, description = "The asset is at another version"),
     (status = 413, description = "A body is not taken, least of all a large one"),
-    (status = 422, description = "`Idempotency-Key` was used for another request"),
 ))]
 pub(super) async fn purge(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Purging>,
+    by: Allowed<Purging>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
     _: NoBody,
 ) -> Result<Response, Problem> {
     given.done()?;
-    let (asset, replayed) =
-        assets::change(&api, (&caller, &principal), id, &headers, AssetChange::Purge).await?;
+    let (asset, replayed) = assets::change(&api, &by, id, &headers, AssetChange::Purge).await?;
     let body = asset_view::StateView::of(&asset);
     Ok((replayed, asset_view::about(&asset, StatusCode::ACCEPTED, body)).into_response())
 }
 
 /// Get a new upload URL of the same kind as the first
 #[utoipa::path(post, path = "/asset/{id}/upload-url", tag = "changes",
-    security(("api_key" = ["write"])), params(
-    ("id" = String, Path, description = "The asset's id"),
-    ("If-Match" = Option<String>, Header, description = "The version it must be at, in quotes"),
-), responses(
+    security(("api_key" = ["write"])), params(PathId, IfMatchHeader), responses(
     (status = 201, description = "The URL", body = Created, headers(
         ("Location" = String, description = "The asset"),
         ("ETag" = String, description = "The asset's version in quotes"))),
@@ -108,7 +94,7 @@ pub(super) async fn purge(
 ))]
 pub(super) async fn upload_url(
     State(api): State<Arc<Api>>,
-    Allowed { caller, principal, .. }: Allowed<Uploading>,
+    by: Allowed<Uploading>,
     PathId(id): PathId,
     given: QueryParams,
     headers: HeaderMap,
@@ -116,7 +102,7 @@ pub(super) async fn upload_url(
 ) -> Result<Response, Problem> {
     given.done()?;
     let expected = params::if_match(&headers)?;
-    let asset = api.current(&caller, id).await?;
+    let asset = api.current(&by.caller, id).await?;
     let actual = asset.version;
     let moved = expected.is_some_and(|expected| expected != actual);
     let conflict = moved.then_some(Rejection::VersionConflict { actual });
@@ -124,6 +110,6 @@ pub(super) async fn upload_url(
         .map_or(Ok(()), Err)
         .and_then(|()| asset.upload_again())
         .map_err(|rejection| Problem::rejected(id, &rejection))?;
-    assets::refuse_undeclared(&principal, &asset.declared)?;
-    assets::upload(&api, &caller, &principal, &asset).await
+    assets::refuse_undeclared(&by.principal, &asset.declared)?;
+    assets::upload(&api, &by, &asset).await
 }

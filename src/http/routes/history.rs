@@ -50,8 +50,7 @@ pub(super) struct HistoryPage<'a> {
 /// stored bytes of one event in each line, which `sha256sum` and `jq` can check. A part of a chain
 /// proves nothing, so the raw form has no parameters.
 #[utoipa::path(get, path = "/asset/{id}/history", tag = "reads",
-    security(("api_key" = ["audit"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["audit"])), params(PathId,
     ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
     ("type" = Option<String>, Query, description = "Only events of this type"),

@@ -10,6 +10,7 @@ use ledger::checkpoint::{Head, merkle};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::state::at_version;
 use crate::http::allowed::{Allowed, Auditing};
 use crate::http::api::Api;
 use crate::http::errors::{Code, Problem};
@@ -50,8 +51,7 @@ pub(super) struct ProofView {
 /// `Accept: application/jsonl` on `/history`, proves that later events follow from it. Also works
 /// for a purged asset.
 #[utoipa::path(get, path = "/asset/{id}/proof", tag = "reads",
-    security(("api_key" = ["audit"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["audit"])), params(PathId,
     ("version" = Option<u64>, Query, description = "The version of the checkpoint's line; the \
         last one without it"),
 ), responses(
@@ -69,10 +69,7 @@ pub(super) async fn proof(
     given.done()?;
     let history = api.past(&caller, id).await?;
     let last = history.asset();
-    let wanted = version.unwrap_or(last.version);
-    let missing = || format!("ASSET {id} has no version {wanted}");
-    let seen = history.at_version(wanted);
-    let seen = seen.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))?;
+    let seen = at_version(&history, version.unwrap_or(last.version))?;
     Ok(Json(ProofView::of(&seen, last)?).into_response())
 }
 

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use ledger::asset::{Asset, AssetStatus, Rejection};
+use ledger::history::History;
 use ledger::id::AssetId;
 use ledger::service::Caller;
 
@@ -17,8 +18,7 @@ use crate::http::wire::params::{self, PathId, QueryParams};
 
 /// Read the full state of an asset, now or at a past time
 #[utoipa::path(get, path = "/asset/{id}/state", tag = "reads",
-    security(("api_key" = ["read"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["read"])), params(PathId,
     ("version" = Option<u64>, Query, description = "As its first so many events made it"),
     ("as_of" = Option<String>, Query,
         description = "As it was at this RFC 3339 time, that time included"),
@@ -38,7 +38,10 @@ pub(super) async fn state(
     given.done()?;
     let asset = match (version, as_of) {
         (None, None) => api.present(&caller, id).await?,
-        (Some(version), None) => api.at_version(&caller, id, params::version(&version)?).await?,
+        (Some(version), None) => {
+            let version = params::version(&version)?;
+            at_version(&api.past(&caller, id).await?, version)?
+        }
         (None, Some(as_of)) => api.as_of(&caller, id, &as_of).await?,
         (Some(_), Some(_)) => {
             let detail = "version, as_of: are two ways to say the same; give one";
@@ -48,22 +51,18 @@ pub(super) async fn state(
     Ok(asset_view::about(&asset, StatusCode::OK, asset_view::StateView::of(&asset)))
 }
 
+/// The asset as its first so many events made it.
+pub(super) fn at_version(history: &History, version: u64) -> Result<Asset, Problem> {
+    let missing = || format!("ASSET {} has no version {version}", history.asset().key.asset);
+    let asset = history.at_version(version);
+    asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
+}
+
 impl Api {
     async fn present(&self, caller: &Caller, id: AssetId) -> Result<Asset, Problem> {
         let asset = self.current(caller, id).await?;
         let purged = asset.status() == AssetStatus::Purged;
         if purged { Err(Problem::rejected(id, &Rejection::NotFound)) } else { Ok(asset) }
-    }
-
-    async fn at_version(
-        &self,
-        caller: &Caller,
-        id: AssetId,
-        version: u64,
-    ) -> Result<Asset, Problem> {
-        let missing = || format!("ASSET {id} has no version {version}");
-        let asset = self.past(caller, id).await?.at_version(version);
-        asset.ok_or_else(|| Problem::new(Code::VersionNotFound, missing()))
     }
 
     async fn as_of(&self, caller: &Caller, id: AssetId, text: &str) -> Result<Asset, Problem> {

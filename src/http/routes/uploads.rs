@@ -46,14 +46,13 @@ pub(super) struct TokenView {
     (status = 400, description = "A field cannot be taken; `detail` names it"),
     (status = 409, description = "The key was created before there were upload tokens"),
     (status = 413, description = "The body is too large"),
-    (status = 415, description = "The body is not JSON"),
 ))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     _: Allowed<Writing>,
     given: QueryParams,
     headers: HeaderMap,
-    AskedToken { life, assets, object_bytes, types, acting_for }: AskedToken,
+    AskedToken(asked, life): AskedToken,
 ) -> Result<Response, Problem> {
     given.done()?;
     // The principal does not hold its secret: the key is read once more.
@@ -70,6 +69,7 @@ pub(super) async fn create(
     let issued_at = api.effects.now().trunc_subsecs(0);
     let id = format!("{:016x}", api.effects.random() >> 64);
     let expires_at = issued_at + life;
+    let NewTokenBody { assets, object_bytes, types, acting_for, .. } = asked;
     let grant = UploadGrant { id, issued_at, expires_at, assets, object_bytes, types, acting_for };
     let token = key.sign_upload(&grant)?;
     let view = TokenView { id: grant.id, token, expires_at: Timestamp(expires_at) };

@@ -59,8 +59,7 @@ struct GivenUrlView<'a> {
 /// Only what was recorded: a tenant's limit `record_urls` switches that on. It proves that a URL
 /// was given, not that it was used.
 #[utoipa::path(get, path = "/asset/{id}/urls", tag = "reads",
-    security(("api_key" = ["audit"])), params(
-    ("id" = String, Path, description = "The asset's id"),
+    security(("api_key" = ["audit"])), params(PathId,
     ("limit" = Option<u16>, Query, description = "URLs of a page, 1 to 1000; 100 by default"),
     ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before"),
     ("since" = Option<String>, Query,

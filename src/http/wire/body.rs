@@ -34,6 +34,11 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Result<Option
     object(&bytes).map(Some)
 }
 
+/// The body, or a field of it, cannot be taken.
+pub(super) fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::BodyInvalid, detail)
+}
+
 /// No body at all, for paths without one.
 pub(crate) struct NoBody;
 
@@ -42,8 +47,7 @@ impl<S: Sync> FromRequest<S> for NoBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let bytes = read(request.into_body()).await?;
-        let detail = "this path takes no body";
-        if bytes.is_empty() { Ok(Self) } else { Err(Problem::new(Code::BodyInvalid, detail)) }
+        if bytes.is_empty() { Ok(Self) } else { Err(invalid("this path takes no body")) }
     }
 }
 
@@ -56,7 +60,7 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     match timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Code::BodyInvalid, "the body ended before its end")),
+        Ok(Err(_)) => Err(invalid("the body ended before its end")),
         Err(_) => Err(Problem::new(Code::BodyTimeout, "the body did not come; send it again")),
     }
 }
@@ -72,12 +76,11 @@ fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Reads a JSON object.
 fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let invalid = |detail| Problem::new(Code::BodyInvalid, detail);
     let none = "the body is not a JSON object";
     let text: &RawValue =
         serde_json::from_slice(bytes).map_err(|error| invalid(format!("{none}: {error}")))?;
     if !text.get().starts_with('{') {
-        return Err(invalid(none.to_owned()));
+        return Err(invalid(none));
     }
     let mut reader = serde_json::Deserializer::from_str(text.get());
     serde_path_to_error::deserialize(&mut reader).map_err(|error| {

@@ -2,11 +2,22 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use ledger::idempotency::{IdempotencyKey, KEY_MAX};
+use utoipa::IntoParams;
 
 use crate::http::errors::{Code, Problem};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The client's name for a request, as operations describe it. See [`key`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it only describes")]
+pub(crate) struct IdempotencyHeader {
+    /// The client's name for this request, which may then be sent again
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
+}
 
 /// The key of a subject's request, if it has one.
 pub(crate) fn key(headers: &HeaderMap, subject: &str) -> Result<Option<IdempotencyKey>, Problem> {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::asset_view::Timestamp;
-use super::body;
-use crate::http::errors::{Code, Problem};
+use super::body::{self, invalid};
+use crate::http::errors::Problem;
 
 /// Seconds in which a replaced key is still accepted, unless others are asked for.
 pub(crate) const GRACE: i64 = 3_600;
@@ -91,10 +91,6 @@ fn end(text: Option<String>) -> Result<Option<DateTime<Utc>>, Problem> {
         Ok(chrono::SubsecRound::trunc_subsecs(at?.to_utc(), 6))
     };
     text.map(read).transpose()
-}
-
-fn invalid(detail: impl Into<String>) -> Problem {
-    Problem::new(Code::BodyInvalid, detail)
 }
 
 /// A key, without its secret.

@@ -6,10 +6,11 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use chrono::{DateTime, Utc};
-use ledger::asset::{AssetStatus, Event};
+use ledger::asset::{AssetStatus, Event, InvalidField, Reason};
 use ledger::id::AssetId;
 use ledger::url_log::UrlLogCursor;
 use projections::feed::FeedCursor;
+use utoipa::IntoParams;
 
 use crate::http::errors::{Code, Problem};
 use crate::percent::decode_form;
@@ -26,7 +27,23 @@ pub(crate) const AFTER_MAX: usize = 512;
 const NO_VERSION: u64 = 0;
 
 /// The asset in a path.
-pub(crate) struct PathId(pub(crate) AssetId);
+#[derive(IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
+pub(crate) struct PathId(
+    /// The asset's id
+    #[param(value_type = String)]
+    pub(crate) AssetId,
+);
+
+/// The version that a client names, as operations describe it. See [`if_match`].
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it only describes")]
+pub(crate) struct IfMatchHeader {
+    /// The version it must be at, in quotes
+    #[param(rename = "If-Match")]
+    version: Option<String>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
@@ -61,6 +78,13 @@ impl QueryParams {
             (decode_form(name).unwrap_or_else(|| name.to_owned()), decode_form(value))
         });
         Self(decoded.collect())
+    }
+
+    /// Takes the reason of a change. An empty one is none.
+    pub(crate) fn take_reason(&mut self) -> Result<Option<Reason>, Problem> {
+        let reason = self.take("reason")?.filter(|text| !text.is_empty()).map(Reason::new);
+        let told = |invalid: InvalidField| Problem::new(Code::QueryInvalid, invalid.to_string());
+        reason.transpose().map_err(told)
     }
 
     /// Takes a parameter, which may occur once.
