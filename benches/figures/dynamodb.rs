@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
@@ -23,12 +23,13 @@ use stores::DynamoJournal;
 use stores::DynamoViews;
 
 use crate::journal::{event, rate};
+use crate::program::cpu;
 use crate::table::ResultsTable;
 
 /// The minimum time of a measurement.
-const MEASURED: Duration = Duration::from_secs(4);
+pub(crate) const MEASURED: Duration = Duration::from_secs(4);
 /// Parallel clients: as many as a runner's projections.
-const CLIENTS: u64 = 16;
+pub(crate) const CLIENTS: u32 = 16;
 /// Parallel runners, as many as in the stream's mapping: one is one task, on one core.
 const RUNNERS: u32 = 4;
 /// Records of one batch of the stream.
@@ -37,9 +38,9 @@ const BATCH: u32 = 100;
 const BATCHES: u32 = 200;
 
 /// A rate per second, and CPU time per thousand, with the engine's.
-struct Measured {
-    rate: f64,
-    cpu: f64,
+pub(crate) struct Measured {
+    pub(crate) rate: f64,
+    pub(crate) cpu: f64,
 }
 
 pub(crate) async fn ratios(table: &mut ResultsTable) -> Result<()> {
@@ -75,13 +76,13 @@ trait AsyncDeed: Send + Sync {
 
 async fn clients(deed: fn(Tables) -> Deed) -> Result<Measured> {
     let deed: Arc<Deed> = Arc::new(deed(Engine::new().tables().await));
-    let (start, cpu) = (Instant::now(), cpu()?);
+    let (start, cpu) = (Instant::now(), cpu(std::process::id())?);
     let tasks = (0..CLIENTS).map(|client| {
         let deed = Arc::clone(&deed);
         tokio::spawn(async move {
             let mut count = 0;
             while start.elapsed() < MEASURED {
-                deed.once(client << 32 | count).await?;
+                deed.once(u64::from(client) << 32 | count).await?;
                 count += 1;
             }
             anyhow::Ok(count)
@@ -148,7 +149,7 @@ async fn project(events: u32) -> Result<Measured> {
     let runner = Runner::new(journal, views, Arc::new(TestEffects::seeded(1)));
     let batches = |runner| (0..BATCHES).map(move |nth| batch(nth * RUNNERS + runner, events));
     let waiting: Vec<Vec<_>> = (0..RUNNERS).map(|runner| batches(runner).collect()).collect();
-    let (start, cpu) = (Instant::now(), cpu()?);
+    let (start, cpu) = (Instant::now(), cpu(std::process::id())?);
     let runners =
         waiting.into_iter().map(|batches| tokio::spawn(run(runner.clone(), batches, start)));
     let mut total = 0;
@@ -186,14 +187,6 @@ fn batch(nth: u32, events: u32) -> Vec<ProjectionHint> {
 
 #[allow(clippy::cast_precision_loss)]
 fn measured(total: u64, start: Instant, before: f64) -> Result<Measured> {
-    let cpu = (cpu()? - before) / total as f64 * 1_000.0;
+    let cpu = (cpu(std::process::id())? - before) / total as f64 * 1_000.0;
     Ok(Measured { rate: rate(total, start.elapsed()), cpu })
-}
-
-/// The CPU time of this process, in seconds.
-fn cpu() -> Result<f64> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |nth: usize| -> Result<f64> { Ok(fields.get(nth).context("no field")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }

@@ -114,7 +114,7 @@ pub(crate) async fn load(
     Ok(Load { rate, latencies })
 }
 
-async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>> {
+pub(crate) async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -122,7 +122,7 @@ async fn connect(address: &str) -> Result<SendRequest<Empty<Bytes>>> {
     Ok(sender)
 }
 
-async fn ask(
+pub(crate) async fn ask(
     connection: &mut SendRequest<Empty<Bytes>>,
     address: &str,
     method: &str,

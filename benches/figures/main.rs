@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
 mod callers;
+mod commands;
 mod dynamodb;
 mod http;
 mod journal;
@@ -23,7 +24,7 @@ mod scale;
 mod table;
 mod uploads;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use table::ResultsTable;
 
 fn main() -> Result<()> {
@@ -32,6 +33,11 @@ fn main() -> Result<()> {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     match wanted.as_deref() {
         Some("bare-axum") => return runtime.block_on(http::serve_bare()),
+        Some("engine") => return runtime.block_on(commands::serve_engine()),
+        Some("s3s-fs") => {
+            let folder = std::env::args_os().nth(2).context("no folder")?;
+            return runtime.block_on(uploads::serve_peer(folder.as_ref()));
+        }
         Some("callers") => {
             return runtime.block_on(async {
                 callers::recognised(&mut table).await?;
@@ -39,7 +45,12 @@ fn main() -> Result<()> {
             });
         }
         Some("journal") => return runtime.block_on(journal::appends(&mut table)),
-        Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
+        Some("dynamodb") => {
+            return runtime.block_on(async {
+                dynamodb::ratios(&mut table).await?;
+                commands::over_http(&mut table).await
+            });
+        }
         Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
         Some("http") => return runtime.block_on(http::requests(&mut table)),
         Some("uploads") => return runtime.block_on(uploads::small(&mut table)),
@@ -57,6 +68,7 @@ async fn all(table: &mut ResultsTable) -> Result<()> {
     offline::checked(table)?;
     rebuild::replays(table).await?;
     dynamodb::ratios(table).await?;
+    commands::over_http(table).await?;
     http::requests(table).await?;
     callers::recognised(table).await?;
     callers::tenants(table).await?;

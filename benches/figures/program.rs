@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use engine::Tables;
 
 /// The interval of memory and phase samples.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(5);
@@ -46,6 +47,36 @@ impl Program {
     pub(crate) fn bare() -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare-axum");
+        Self::start(command)
+    }
+
+    /// This bench itself, as the peer's S3 server.
+    pub(crate) fn peer(folder: &Path) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("s3s-fs").arg(folder);
+        Self::start(command)
+    }
+
+    /// This bench itself, as an embedded DynamoDB behind a socket.
+    pub(crate) fn engine() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("engine");
+        Self::start(command)
+    }
+
+    /// On the tables of that engine, and without a bucket.
+    pub(crate) fn serve_on(engine: &Self, tables: &Tables) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_asset-ledger"));
+        command.args(["serve", "--store", "dynamodb", "--listen", "127.0.0.1:0"]);
+        command.args(["--journal-table", &tables.journal, "--views-table", &tables.views]);
+        command.args(["--bucket", "files"]).envs([
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "engine"),
+            ("AWS_SECRET_ACCESS_KEY", "engine"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &format!("http://{}", engine.address)),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+        ]);
+        command.stderr(tempfile::tempfile()?);
         Self::start(command)
     }
 
@@ -103,6 +134,11 @@ impl Program {
         Ok(())
     }
 
+    /// The id of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn resident(&self) -> Result<f64> {
         memory(self.child.id(), "VmRSS:")
@@ -114,6 +150,14 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The CPU time of a process, in seconds.
+pub(crate) fn cpu(process: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |nth: usize| -> Result<f64> { Ok(fields.get(nth).context("no field")?.parse()?) };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// A figure of a process's memory, in MiB.

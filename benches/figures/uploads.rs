@@ -1,4 +1,5 @@
-//! Small uploads through the local S3 endpoint, and the same bytes made durable without it.
+//! Small uploads through the local S3 endpoint, the same bytes made durable without it, and through
+//! `s3s-fs`, the file system of the same S3 library.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,10 +12,13 @@ use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
+use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use rusqlite::{Connection, params};
+use s3s::service::S3ServiceBuilder;
+use s3s_fs::FileSystem;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::journal::rate;
 use crate::program::Program;
@@ -29,18 +33,12 @@ const MEASURED: Duration = Duration::from_secs(4);
 pub(crate) async fn small(table: &mut ResultsTable) -> Result<()> {
     // Both folders stay until the end. For some minutes after many files are deleted, ext4 steps
     // over their inodes whenever it makes a file.
-    let [raw, folder] = [(); 2].map(|()| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")));
-    let (raw, folder) = (raw?, folder?);
+    let [raw, folder, peer] = [(); 3].map(|()| tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")));
+    let (raw, folder, peer) = (raw?, folder?, peer?);
     let below = bare(raw.path())?;
     let program = Program::serve(folder.path())?;
     let urls = futures::future::try_join_all((0..CLIENTS).map(|_| prepared(&program)));
-    let urls = urls.await?;
-    let start = Instant::now();
-    let clients: Vec<_> = urls.into_iter().map(|urls| tokio::spawn(upload(urls, start))).collect();
-    let mut total = 0;
-    for client in clients {
-        total += client.await??;
-    }
+    let (start, total) = upload_all(urls.await?).await?;
     let uploaded = rate(total, start.elapsed());
     tokio::time::timeout(MEASURED * 10, program.caught_up()).await??;
     let projected = rate(total, start.elapsed());
@@ -48,7 +46,44 @@ pub(crate) async fn small(table: &mut ResultsTable) -> Result<()> {
     let what = format!("PUT of 4 KiB objects, {CLIENTS} clients");
     table.ratio(&what, uploaded, limit, below, "≥ 0.7");
     table.ratio("the same, until each is `received` and projected", projected, limit, below, "");
+    let unsynced = unsynced(peer.path()).await?;
+    table.ratio("the same", uploaded, "`s3s-fs`, unsigned and never synced", unsynced, "");
     Ok(())
+}
+
+/// Uploads to each client's URLs for the time: when that began, and how many succeeded.
+async fn upload_all(urls: Vec<Vec<Uri>>) -> Result<(Instant, u64)> {
+    let start = Instant::now();
+    let clients: Vec<_> = urls.into_iter().map(|urls| tokio::spawn(upload(urls, start))).collect();
+    let mut total = 0;
+    for client in clients {
+        total += client.await??;
+    }
+    Ok((start, total))
+}
+
+/// The same uploads to `s3s-fs`.
+async fn unsynced(folder: &Path) -> Result<f64> {
+    std::fs::create_dir(folder.join("files"))?;
+    let program = Program::peer(folder)?;
+    let url = |client, nth| format!("http://{}/files/{client}-{nth}", program.address).parse();
+    let urls = (0..CLIENTS).map(|client| (0..PREPARED * 4).map(|nth| url(client, nth)).collect());
+    let (start, total) = upload_all(urls.collect::<Result<_, _>>()?).await?;
+    Ok(rate(total, start.elapsed()))
+}
+
+/// Serves `s3s-fs` from this folder.
+pub(crate) async fn serve_peer(folder: &Path) -> Result<()> {
+    let files = FileSystem::new(folder).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let service = S3ServiceBuilder::new(files).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("PEER http://{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(serving);
+    }
 }
 
 async fn prepared(program: &Program) -> Result<Vec<Uri>> {
