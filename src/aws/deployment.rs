@@ -54,8 +54,10 @@ impl Deployment {
     pub fn new(config: Config, clients: Clients) -> Self {
         let Clients { dynamodb, objects } = clients;
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
-        let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
-        let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let lanes = DynamoLanes::new(dynamodb.clone(), &config.views);
+        let lanes = Arc::new(lanes.keeping(config.feed_retention));
+        let generations = DynamoViews::new(dynamodb, &config.views, config.shards);
+        let generations = Arc::new(generations.keeping_feed(config.feed_retention));
         let (absences, reservations) = (generations.clone(), generations.clone());
         let key_uses = generations.clone();
         let views = Arc::new(CurrentGeneration::new(generations.clone()));
@@ -114,7 +116,8 @@ impl Deployment {
     /// The feed.
     #[must_use]
     pub fn feed(&self) -> Arc<dyn Feed> {
-        Arc::new(LanedFeed::new(self.lanes.clone(), self.journal.clone()))
+        let (lanes, journal) = (self.lanes.clone(), self.journal.clone());
+        Arc::new(LanedFeed::new(lanes, journal, Arc::new(SystemEffects)))
     }
 
     /// The writer of rows and feed.

@@ -400,7 +400,10 @@ fn codes(
             on("/asset/{id}/purge", C::AssetNotDeleted, "it is not deleted"),
             on("/asset/{id}/upload-url", C::AssetNotAwaitingUpload, "bytes were received already"),
         ],
-        "410" => vec![Some((C::AssetPurged, "it was purged"))],
+        "410" => vec![
+            of_assets.then_some((C::AssetPurged, "it was purged")),
+            on("/events", C::AfterExpired, "after: is older than this feed keeps events"),
+        ],
         "412" => vec![
             if_takes("If-Match", C::VersionConflict, "the asset is at version 3"),
             (method == "put").then_some((
