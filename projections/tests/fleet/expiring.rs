@@ -211,7 +211,7 @@ impl World {
                 announcer = new();
             }
             // A writer pauses: the feed of this deployment may be silent for weeks.
-            self.pause(if self.seed % 3 == 0 { 60 } else { 4 }).await;
+            self.pause(if self.seed.is_multiple_of(3) { 60 } else { 4 }).await;
         }
     }
 
