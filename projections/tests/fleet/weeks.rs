@@ -144,6 +144,18 @@ async fn a_writer_whose_clock_is_slow_follows_the_one_who_closed_the_week() {
 }
 
 #[tokio::test]
+async fn a_reader_does_not_leave_a_week_in_which_a_slow_clock_still_writes() {
+    let world = world();
+    let slow = World::of(world.lanes.clone(), Arc::default());
+    world.happens(4).await;
+    world.at(7 * DAY + HOUR - 1);
+    let (_, before) = world.walk(None).await;
+    slow.at(7 * DAY - 60);
+    world.happens_by(&slow.announcer, 8).await;
+    assert_eq!(world.walk(Some(&before)).await.0, 1);
+}
+
+#[tokio::test]
 async fn a_put_that_is_late_is_repeated_where_readers_are() {
     /// Lanes in which a put takes an hour.
     struct Slow(Arc<MemoryLanes>, Arc<Hand>, Mutex<bool>);
