@@ -101,6 +101,17 @@ def tables_can_be_restored_and_cost_no_more_than_agreed(stack):
             yield f"{name}: not encrypted with the stack's key"
 
 
+def the_feed_expires_as_asked_and_only_then(stack):
+    days = str(stack.parameters["FeedRetentionDays"])
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        told = function.get("Environment", {}).get("Variables", {})
+        if str(told.get("ASSET_LEDGER_FEED_RETENTION_DAYS")) != days:
+            yield f"{name}: is told another retention of the feed than {days} days"
+    # Else a cursor may be promised for longer than the entries after it are stored.
+    if "ProjectorFunction" not in stack.resources["ApiFunction"].get("DependsOn", []):
+        yield "ApiFunction: may learn of a longer retention of the feed before the projector"
+
+
 def the_journal_streams_both_images(stack):
     view = stack.properties("Journal").get("StreamSpecification", {}).get("StreamViewType")
     if view != "NEW_AND_OLD_IMAGES":
@@ -359,6 +370,7 @@ RULES = [
     what_must_never_be_lost_outlives_the_stack,
     a_stack_may_have_the_longest_name_that_is_documented,
     tables_can_be_restored_and_cost_no_more_than_agreed,
+    the_feed_expires_as_asked_and_only_then,
     the_journal_streams_both_images,
     the_journal_is_append_only,
     the_journal_is_written_by_few,

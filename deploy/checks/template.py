@@ -215,6 +215,7 @@ def stacks(expanded):
             ReservedConcurrency=50,
             JournalTableClass="STANDARD_INFREQUENT_ACCESS",
             RecoverViews="yes",
+            FeedRetentionDays=30,
             PermissionsBoundary="arn:aws:iam::123456789012:policy/bounds",
             JournalWriters="arn:aws:iam::123456789012:role/operator,"
             "arn:aws:iam::123456789012:user/import",

@@ -7,6 +7,7 @@ mod event_header;
 mod lane_positions;
 mod laned;
 mod lanes;
+mod retention;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use arrivals::ArrivalFeed;
 pub use event_header::EventHeader;
 pub use laned::LanedFeed;
 pub use lanes::{FeedLane, LANES, LaneEntry, LaneWrite, Lanes};
+pub use retention::{FeedRetention, FeedWeek};
 
 /// A reader's position. Its text has a meaning only for the feed that issued it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ impl fmt::Display for FeedCursor {
 pub struct FeedQuery {
     /// The tenant of the assets.
     pub tenant: Tenant,
-    /// The end of the previous page; from the first event if `None`.
+    /// The end of the previous page; from the first event that is kept if `None`.
     pub after: Option<FeedCursor>,
     /// The maximum number of events; at least 1.
     pub limit: usize,
@@ -85,6 +87,9 @@ pub enum FeedError {
     /// not exist here.
     #[error("the cursor is no place in this feed")]
     Foreign,
+    /// The cursor is older than the feed keeps events: some after it may have expired.
+    #[error("events after the cursor may have expired")]
+    Expired,
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,6 +101,10 @@ pub enum FeedError {
 /// * Reading page by page with `next` returns every event of the journal at least once, regardless
 ///   of the reader's pauses, concurrent appends, and failures: an event eventually appears after
 ///   every cursor that was issued before it.
+/// * A feed with a retention begins with the oldest events that it keeps. A cursor at its end is
+///   then valid for the retention at least, another one while the next events are kept. After that
+///   it is refused as [`FeedError::Expired`]: an event that has expired is never passed over
+///   silently.
 /// * The events of one asset first appear in the order of their versions. Between assets there is
 ///   no order.
 /// * The feed returns the journal's events. Stored bytes that are not an event are skipped.

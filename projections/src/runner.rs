@@ -60,7 +60,7 @@ impl Runner {
         views: Arc<dyn Generations>,
         effects: Arc<dyn Effects>,
     ) -> Self {
-        let announcer = views.lanes().map(Announcer::new);
+        let announcer = views.lanes().map(|lanes| Announcer::new(lanes, effects.clone()));
         let leased = Arc::new(LeasedList::new(views.clone(), effects.clone()));
         Self { journal, views, effects, announcer, told: None, leased }
     }

@@ -59,8 +59,8 @@ impl World {
     /// A new projector, independent of others.
     fn runner(&self) -> Runner {
         let clock = Arc::new(Clock::default());
-        let runner = Runner::new(self.journal.clone(), self.views.clone(), clock);
-        runner.announcing(Announcer::new(self.lanes.clone()))
+        let runner = Runner::new(self.journal.clone(), self.views.clone(), clock.clone());
+        runner.announcing(Announcer::new(self.lanes.clone(), clock))
     }
 
     async fn project(&self, hints: &[ProjectionHint]) -> BatchReport {
@@ -69,7 +69,8 @@ impl World {
 
     /// The versions that the feed returns from its start.
     async fn heard(&self) -> Vec<u64> {
-        let feed = LanedFeed::new(self.lanes.clone(), self.journal.clone());
+        let feed =
+            LanedFeed::new(self.lanes.clone(), self.journal.clone(), Arc::new(Clock::default()));
         walk(&feed, page(100)).await.0.iter().map(|event| event.line.version).collect()
     }
 
@@ -201,7 +202,12 @@ async fn a_forged_reference_shows_nothing_that_did_not_happen() {
         (3, place.text.replace(&story.key.asset.to_string(), &"0".repeat(36))),
         (4, "not JSON\n\n{}".to_owned()),
     ] {
-        let put = world.lanes.inner().put(&lane, &LaneEntry { number, text }).await.unwrap();
+        let put = world
+            .lanes
+            .inner()
+            .put(&lane, &LaneEntry { number, text, expires_at: None })
+            .await
+            .unwrap();
         assert_eq!(put, LaneWrite::Written);
     }
     // The forged second entry refers to events 1 and 2 again, which exist.
@@ -222,7 +228,7 @@ async fn a_place_that_somebody_took_away_stops_nobody_who_is_not_in_it() {
             holed.put(&lane, &place).await.unwrap();
         }
     }
-    let feed = LanedFeed::new(Arc::new(holed), world.journal.clone());
+    let feed = LanedFeed::new(Arc::new(holed), world.journal.clone(), Arc::new(Clock::default()));
     assert_eq!(walk(&feed, page(1)).await.0.len(), 2);
 }
 
@@ -232,7 +238,8 @@ async fn a_read_table_that_was_made_anew_refuses_the_cursors_of_the_one_before()
     story.append_to(&*world.journal).await;
     world.project(&[record(&story, 1)]).await;
     let cursor = |world: &World| {
-        let feed = LanedFeed::new(world.lanes.clone(), world.journal.clone());
+        let feed =
+            LanedFeed::new(world.lanes.clone(), world.journal.clone(), Arc::new(Clock::default()));
         async move { walk(&feed, page(9)).await.1 }
     };
     let before: FeedCursor = cursor(&world).await;
@@ -240,10 +247,10 @@ async fn a_read_table_that_was_made_anew_refuses_the_cursors_of_the_one_before()
         let lanes = Arc::new(MemoryLanes::default());
         if let Some(other) = anew {
             other.append_to(&*world.journal).await;
-            let place = LaneEntry { number: 1, text: "other".to_owned() };
+            let place = LaneEntry { number: 1, text: "other".to_owned(), expires_at: None };
             lanes.put(&FeedLane::of(&other.key), &place).await.unwrap();
         }
-        let feed = LanedFeed::new(lanes, world.journal.clone());
+        let feed = LanedFeed::new(lanes, world.journal.clone(), Arc::new(Clock::default()));
         let answer = feed.page(&FeedQuery { after: Some(before.clone()), ..page(9) }).await;
         assert!(matches!(answer, Err(FeedError::Foreign)), "{answer:?}");
     }

@@ -316,7 +316,7 @@ async fn what_was_never_projected_is_announced_before_the_new_rows_are_read() {
             runner.redrive(&story.key).await;
         }
     }
-    let feed = LanedFeed::new(table.lanes().unwrap(), journal.clone());
+    let feed = LanedFeed::new(table.lanes().unwrap(), journal.clone(), Arc::new(Clock::default()));
     let query = feed::FeedQuery {
         tenant: Tenant::default(),
         after: None,

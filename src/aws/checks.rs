@@ -117,6 +117,7 @@ mod tests {
             bucket: "b".to_owned(),
             tenant: "main".parse().unwrap(),
             shards: 8,
+            feed_retention: None,
         };
         let mut told = Vec::new();
         for check in tables(&engine.client(), &config) {

@@ -1,6 +1,7 @@
 //! The configuration of a deployment: its tables, its bucket and its tenant.
 
 use ledger::id::Tenant;
+use projections::feed::FeedRetention;
 
 use super::auth::{AUTH, AUTH_CONFIG};
 use crate::http::IamGrantsError;
@@ -16,6 +17,9 @@ pub(crate) const BUCKET: &str = "ASSET_LEDGER_BUCKET";
 pub(crate) const TENANT: &str = "ASSET_LEDGER_TENANT";
 /// Partitions of the rows of a tenant.
 pub(crate) const SHARDS: &str = "ASSET_LEDGER_SHARDS";
+
+/// Days for which the feed keeps events.
+pub(crate) const FEED_RETENTION: &str = "ASSET_LEDGER_FEED_RETENTION_DAYS";
 
 /// Partitions of a tenant's rows by default: 8,000 writes a second on DynamoDB, and lists of eight
 /// queries. Fixed for the life of a table.
@@ -34,6 +38,8 @@ pub struct Config {
     pub tenant: Tenant,
     /// Partitions of the rows of a tenant; at least 1.
     pub shards: u8,
+    /// How long the feed keeps events; for ever if `None`.
+    pub feed_retention: Option<FeedRetention>,
 }
 
 /// A variable that is missing or invalid.
@@ -74,9 +80,24 @@ impl Config {
         let needed = |name| given(name).ok_or(ConfigError::Missing(name));
         let tenant = given(TENANT).map_or(Ok(Tenant::default()), |value| parse_tenant(&value))?;
         let shards = given(SHARDS).map_or(Ok(DEFAULT_SHARDS), |value| parse_shards(&value))?;
+        let feed_retention = given(FEED_RETENTION).map(|value| retention_of(&value)).transpose()?;
+        let feed_retention = feed_retention.flatten();
         let (journal, views) = (needed(JOURNAL_TABLE)?, needed(VIEWS_TABLE)?);
-        Ok(Self { journal, views, bucket: needed(BUCKET)?, tenant, shards })
+        Ok(Self { journal, views, bucket: needed(BUCKET)?, tenant, shards, feed_retention })
     }
+}
+
+/// The retention of the feed in days; 0 is for ever. The error is a valid value.
+pub(crate) fn parse_retention(value: &str) -> Result<Option<FeedRetention>, &'static str> {
+    let expected = "the feed keeps events for 7 to 731 days, or with 0 for ever";
+    let days = value.parse().map_err(|_| expected)?;
+    if days == 0 { Ok(None) } else { FeedRetention::of_days(days).map(Some).ok_or(expected) }
+}
+
+fn retention_of(value: &str) -> Result<Option<FeedRetention>, ConfigError> {
+    let form =
+        |expected| ConfigError::Form { name: FEED_RETENTION, value: value.to_owned(), expected };
+    parse_retention(value).map_err(form)
 }
 
 fn parse_tenant(value: &str) -> Result<Tenant, ConfigError> {
@@ -126,7 +147,10 @@ mod tests {
         let config = read(&NEEDED).unwrap();
         let [journal, views, bucket] = ["j", "v", "b"].map(str::to_owned);
         let tenant = "main".parse().unwrap();
-        assert_eq!(config, Config { journal, views, bucket, tenant, shards: 8 });
+        assert_eq!(
+            config,
+            Config { journal, views, bucket, tenant, shards: 8, feed_retention: None }
+        );
     }
 
     #[test]
@@ -146,7 +170,12 @@ mod tests {
         assert_eq!(with(SHARDS, "1").unwrap().shards, 1);
         assert_eq!(with(SHARDS, "255").unwrap().shards, 255);
         assert_eq!(with(TENANT, "acme").unwrap().tenant.as_str(), "acme");
-        for (name, value) in [(SHARDS, "0"), (SHARDS, "256"), (SHARDS, "x"), (TENANT, "A b")] {
+        let days = |value| with(FEED_RETENTION, value).unwrap().feed_retention;
+        assert_eq!(days("0"), None);
+        assert_eq!(days("7"), FeedRetention::of_days(7));
+        let wrong = [(SHARDS, "0"), (SHARDS, "256"), (SHARDS, "x"), (TENANT, "A b")];
+        let retention = ["6", "732", "-1", "x"].map(|days| (FEED_RETENTION, days));
+        for (name, value) in wrong.into_iter().chain(retention) {
             let error = with(name, value).unwrap_err();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }

@@ -47,8 +47,10 @@ impl Deployment {
     pub fn new(config: Config, clients: Clients) -> Self {
         let Clients { dynamodb, objects } = clients;
         let journal = Arc::new(DynamoJournal::new(dynamodb.clone(), &config.journal));
-        let lanes = Arc::new(DynamoLanes::new(dynamodb.clone(), &config.views));
-        let generations = Arc::new(DynamoViews::new(dynamodb, &config.views, config.shards));
+        let lanes = DynamoLanes::new(dynamodb.clone(), &config.views);
+        let lanes = Arc::new(lanes.keeping(config.feed_retention));
+        let generations = DynamoViews::new(dynamodb, &config.views, config.shards);
+        let generations = Arc::new(generations.keeping_feed(config.feed_retention));
         let views = Arc::new(CurrentGeneration::new(generations.clone()));
         let objects = Arc::new(S3Objects::new(objects, &config.bucket, Arc::new(SystemEffects)));
         Self { config, journal, views, generations, lanes, objects }
@@ -77,7 +79,7 @@ impl Deployment {
             service: self.service(),
             reader: Reader::new(journal.clone(), self.views.clone()),
             totals: Arc::new(totals),
-            feed: Arc::new(LanedFeed::new(self.lanes.clone(), journal.clone())),
+            feed: Arc::new(LanedFeed::new(self.lanes.clone(), journal.clone(), effects.clone())),
             presigner: self.objects.clone(),
             access: Arc::new(access),
             urls: Arc::new(UrlLog::new(journal.clone(), effects.clone())),

@@ -32,6 +32,9 @@ pub(crate) use clients::function_config;
 pub use clients::sdk_config;
 pub use clients::{API_OPERATION, Clients, PROJECTOR_OPERATION};
 #[cfg(feature = "local")]
-pub(crate) use config::{BUCKET, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE};
+pub(crate) use config::{
+    BUCKET, DEFAULT_SHARDS, FEED_RETENTION, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE,
+    parse_retention,
+};
 pub use config::{Config, ConfigError};
 pub use deployment::Deployment;

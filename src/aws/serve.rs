@@ -159,12 +159,20 @@ mod tests {
     use metrics_util::debugging::DebuggingRecorder;
     use tower::ServiceExt;
 
+    use ledger::Effects as _;
+    use projections::feed::FeedRetention;
+
     use super::*;
     use crate::aws::clients::{retries, timeouts};
     use crate::objects::Connection;
 
     /// The API over an engine, with the timeouts and the attempts of AWS.
     async fn world() -> (Engine, Router) {
+        world_keeping(None).await
+    }
+
+    /// The same with a feed that keeps events for so many days.
+    async fn world_keeping(days: Option<u16>) -> (Engine, Router) {
         let engine = Engine::new();
         let Tables { journal, views, .. } = engine.tables_with_streams().await;
         let client = engine.config().timeout_config(timeouts(API_OPERATION));
@@ -173,9 +181,49 @@ mod tests {
             objects: Connection::local("http://127.0.0.1:1", "us-east-1", "key", "secret"),
         };
         let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
-        let config = Config { journal, views, bucket, tenant, shards: 8 };
+        let config = Config {
+            journal,
+            views,
+            bucket,
+            tenant,
+            shards: 8,
+            feed_retention: days.and_then(FeedRetention::of_days),
+        };
         let parts = Deployment::new(config, clients);
         (engine, router(parts.api(AuthMode::None, None, Limits::default())))
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_is_older_than_the_feed_is_gone() {
+        let (_engine, router) = world_keeping(Some(30)).await;
+        let get = async |after: &str| {
+            let request =
+                Request::get(format!("/events?after={after}")).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let status = answer.status();
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+            (status, serde_json::from_slice::<serde_json::Value>(&body).unwrap())
+        };
+        let (status, begun) = get("").await;
+        assert_eq!((status, begun["next"].as_str()), (StatusCode::OK, Some("m30-0-0-0-0")));
+        let week = SystemEffects.now().timestamp() / (7 * 24 * 60 * 60);
+        for (back, cursor, expected) in [
+            (0, "m30", StatusCode::OK),
+            (4, "m30", StatusCode::OK),
+            (6, "m30", StatusCode::GONE),
+            // What the cursor was issued for counts, and what is kept now.
+            (4, "m7", StatusCode::GONE),
+            (6, "m90", StatusCode::GONE),
+        ] {
+            let place = format!("{}:0", week - back);
+            let (status, answer) = get(&format!("{cursor}-{place}-{place}-{place}-{place}")).await;
+            assert_eq!(status, expected, "{back} {cursor}");
+            if status == StatusCode::GONE {
+                assert_eq!(answer["code"], "after.expired");
+            }
+        }
+        let (status, answer) = get("m30-0-0-0-9999:0").await;
+        assert_eq!((status, &answer["code"]), (StatusCode::BAD_REQUEST, &"after.invalid".into()));
     }
 
     async fn create(router: &Router) -> (StatusCode, Option<String>) {

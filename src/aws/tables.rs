@@ -159,7 +159,7 @@ mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
     use engine::Engine;
     use ledger::journal::Journal;
-    use projections::feed::{FeedLane, LaneEntry};
+    use projections::feed::{FeedLane, FeedWeek, LaneEntry};
     use projections::generations::{GenerationList, ReplayProgress};
     use projections::row::Row;
     use projections::testing::Story;
@@ -230,9 +230,12 @@ mod tests {
             journal.append(&story.key, line.clone()).await.unwrap();
         }
         let (key, at) = (story.key.clone(), chrono::DateTime::UNIX_EPOCH);
-        let (lane, place) = (FeedLane::of(&key), LaneEntry { number: 1, text: "{}".to_owned() });
+        let (lane, place) =
+            (FeedLane::of(&key), LaneEntry { number: 1, text: "{}".to_owned(), expires_at: None });
         views.put(&story.asset()).await.unwrap();
         views.lanes().unwrap().put(&lane, &place).await.unwrap();
+        let (lane, expires_at) = (lane.in_week(Some(FeedWeek::of(at))), Some(at));
+        views.lanes().unwrap().put(&lane, &LaneEntry { expires_at, ..place }).await.unwrap();
         views
             .park(&Parked { key, version: 9, error: "strange".to_owned(), at, contradicted: false })
             .await
@@ -274,16 +277,25 @@ mod tests {
             match form {
                 "row" => assert!(names.iter().all(|it| Row::ATTRIBUTES.contains(it)), "{item:?}"),
                 "place in a lane" => assert_eq!(names, ["events"]),
+                "place in a week" => assert_eq!(names, ["events", EXPIRES]),
                 "parked" => assert_eq!(names, ["at", "error", "version"]),
                 "note" => assert_eq!(names, ["body"]),
                 _ => assert_eq!(names, ["applied_at", "definition", "program"], "{item:?}"),
             }
-            // A number of seconds; and only rows expire.
-            assert_eq!(value(EXPIRES).is_some_and(AttributeValue::is_n), form == "row");
+            // A number of seconds; and only rows and weeks of the feed expire.
+            let expiring = ["row", "place in a week"].contains(&form);
+            assert_eq!(value(EXPIRES).is_some_and(AttributeValue::is_n), expiring);
             assert!(value("sk").is_some());
             *forms.entry(form).or_default() += 1;
         }
-        let each = [("note", 2), ("parked", 1), ("place in a lane", 1), ("record", 2), ("row", 1)];
+        let each = [
+            ("note", 2),
+            ("parked", 1),
+            ("place in a lane", 1),
+            ("place in a week", 1),
+            ("record", 2),
+            ("row", 1),
+        ];
         assert_eq!(forms, each.into());
     }
 
@@ -295,6 +307,7 @@ mod tests {
     fn form_of(partition: &str) -> &'static str {
         let parts: Vec<_> = partition.split('#').collect();
         match parts[..] {
+            ["main", "feed", lane] if lane.contains('.') => "place in a week",
             ["main", "feed", _] => "place in a lane",
             ["main", "parked"] => "parked",
             ["main", _, _] => "row",

@@ -7,9 +7,11 @@ use clap::Args;
 use ledger::id::Tenant;
 
 use super::signals::SignalListener;
-use super::values;
+use super::values::{self, RetentionDays};
 use crate::aws::serve::{AwsServer, Projecting};
-use crate::aws::{Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config};
+use crate::aws::{
+    Config, DEFAULT_SHARDS, FEED_RETENTION, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE, sdk_config,
+};
 use crate::server::DRAIN;
 
 /// Follow the journal's DynamoDB stream and project its events into the rows.
@@ -44,6 +46,11 @@ pub(super) struct Project {
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     shards: u8,
+    /// The days for which the feed on DynamoDB keeps events, 7 to 731; with 0 for ever. It must be
+    /// the same for all processes and functions on the tables.
+    #[arg(long, env = FEED_RETENTION, value_name = "DAYS", default_value = "0",
+        value_parser = values::feed_retention)]
+    feed_retention_days: RetentionDays,
     /// The tenant: 1 to 32 of a-z, 0-9 and '-'.
     #[arg(long, env = TENANT, default_value = "main")]
     tenant: Tenant,
@@ -79,6 +86,7 @@ impl Project {
             bucket: String::new(), // a projection does not read files
             tenant: self.tenant,
             shards: self.shards,
+            feed_retention: self.feed_retention_days.0,
         };
         Projecting { config, listen: self.listen, catch_up: self.catch_up, drain: DRAIN }
     }

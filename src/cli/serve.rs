@@ -15,11 +15,11 @@ use super::checkpoint::secret;
 use super::replay::keep;
 use super::signals::SignalListener;
 use super::store_options::StoreKind;
-use super::values;
+use super::values::{self, RetentionDays};
 use crate::aws::serve::{self, AwsServer};
 use crate::aws::{
-    AUTH, AUTH_CONFIG, BUCKET, Config, DEFAULT_SHARDS, JOURNAL_TABLE, SHARDS, TENANT, VIEWS_TABLE,
-    sdk_config,
+    AUTH, AUTH_CONFIG, BUCKET, Config, DEFAULT_SHARDS, FEED_RETENTION, JOURNAL_TABLE, SHARDS,
+    TENANT, VIEWS_TABLE, sdk_config,
 };
 use crate::http::{AuthMode, RatePolicy, spelt};
 use crate::jwt::AuthConfig;
@@ -197,6 +197,11 @@ struct TableOptions {
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     shards: u8,
+    /// The days for which the feed on DynamoDB keeps events, 7 to 731; with 0 for ever. It must be
+    /// the same for all processes and functions on the tables.
+    #[arg(long, env = FEED_RETENTION, value_name = "DAYS", default_value = "0",
+        value_parser = values::feed_retention)]
+    feed_retention_days: RetentionDays,
 }
 
 impl Serve {
@@ -322,13 +327,15 @@ impl Serve {
 
     fn on_aws(self, auth: AuthMode, issuers: Option<AuthConfig>) -> serve::ServeOptions {
         let rate = self.rate_policy();
-        let TableOptions { journal_table, views_table, bucket, shards } = self.tables;
+        let TableOptions { journal_table, views_table, bucket, shards, feed_retention_days } =
+            self.tables;
         let config = Config {
             journal: journal_table.unwrap_or_default(),
             views: views_table.unwrap_or_default(),
             bucket: bucket.unwrap_or_default(),
             tenant: self.tenant,
             shards,
+            feed_retention: feed_retention_days.0,
         };
         serve::ServeOptions {
             rate,

@@ -16,9 +16,10 @@ use stores::sqlite::OpenMode;
 use stores::{DynamoJournal, SqliteJournal};
 use stores::{DynamoViews, SqliteViews};
 
+use super::values::{self, RetentionDays};
 use crate::aws::{
-    BUCKET, Clients, DEFAULT_SHARDS, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS, TENANT,
-    VIEWS_TABLE, sdk_config,
+    BUCKET, Clients, DEFAULT_SHARDS, FEED_RETENTION, JOURNAL_TABLE, PROJECTOR_OPERATION, SHARDS,
+    TENANT, VIEWS_TABLE, sdk_config,
 };
 use crate::local::{self, FolderLock};
 use crate::objects::S3Objects;
@@ -63,6 +64,11 @@ pub(super) struct StoreOptions {
     #[arg(long, env = SHARDS, default_value_t = DEFAULT_SHARDS,
         value_parser = clap::value_parser!(u8).range(1..))]
     pub(super) shards: u8,
+    /// The days for which the feed on DynamoDB keeps events, 7 to 731; with 0 for ever. It must be
+    /// the same for all processes and functions on the tables.
+    #[arg(long, env = FEED_RETENTION, value_name = "DAYS", default_value = "0",
+        value_parser = values::feed_retention)]
+    pub(super) feed_retention_days: RetentionDays,
     /// The tenant: 1 to 32 of a-z, 0-9 and '-'. By default `main` for an asset given by its id
     /// alone, and every tenant for a command that reads all assets.
     #[arg(long, env = TENANT)]
@@ -100,7 +106,8 @@ impl StoreOptions {
     async fn dynamo_views(&self) -> DynamoViews {
         let client = self.clients().await.dynamodb;
         let table = self.views_table.as_deref().unwrap_or_default();
-        DynamoViews::new(client, table, self.shards)
+        let views = DynamoViews::new(client, table, self.shards);
+        views.keeping_feed(self.feed_retention_days.0)
     }
 
     /// The access of tenants, for commands that change it. `serve` may run meanwhile.

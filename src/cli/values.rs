@@ -7,6 +7,9 @@ use std::thread::available_parallelism;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use ledger::id::{AssetId, Key, Tenant};
+use projections::feed::FeedRetention;
+
+use crate::aws::parse_retention;
 
 /// An asset as shown in tables and findings: its id, or with its tenant, `main#<id>`.
 #[derive(Debug, Clone)]
@@ -66,6 +69,15 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().ok().or(own).ok_or_else(|| {
         "not an address: write 127.0.0.1:8080, or 8080 for a port on loopback".to_owned()
     })
+}
+
+/// How long the feed keeps events; for ever if `None`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RetentionDays(pub(super) Option<FeedRetention>);
+
+/// A number of days; 0 is for ever.
+pub(super) fn feed_retention(text: &str) -> Result<RetentionDays, String> {
+    parse_retention(text).map(RetentionDays).map_err(ToOwned::to_owned)
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ const COMPRESSED: f64 = 0.15;
 /// Months for which logs are kept.
 const LOGS_KEPT: f64 = 3.0;
 
+/// Months for which an entry of the feed is stored with a retention of 30 days: half a week to the
+/// end of its week, two days after the retention, and a day until DynamoDB removes it.
+const FEED_STORED: f64 = 36.5 / 30.4;
+
 /// A life has three events, and a million lives of it are the unit of these tables.
 const EVENTS: f64 = 3.0;
 /// Millions of lives in a month of a hundred million events.
@@ -165,8 +169,8 @@ fn access_log_bytes() -> usize {
     line.len() + 1
 }
 
-/// The bytes that a life leaves in the journal and in the rows' table.
-async fn stored_bytes() -> (usize, usize) {
+/// The bytes that a life leaves in the journal and in the rows' table, and of these in the lanes.
+async fn stored_bytes() -> (usize, usize, usize) {
     let tables = Engine::new().tables().await;
     let journal = Arc::new(DynamoJournal::new(tables.client.clone(), &tables.journal));
     let views = Arc::new(DynamoViews::new(tables.client.clone(), &tables.views, 8));
@@ -187,9 +191,10 @@ async fn stored_bytes() -> (usize, usize) {
         let (key, version, lines) = (begun.key.clone(), line.version, vec![line.clone()]);
         runner.project(&[ProjectionHint { key, version, lines }]).await;
     }
-    let size = async |table: &str| {
+    let size = async |table: &str, of: &str| {
         let items = tables.client.scan().table_name(table).send().await.unwrap();
-        let bytes = items.items().iter().map(|item| {
+        let items = items.items.unwrap_or_default().into_iter();
+        let bytes = items.filter(|item| item["pk"].as_s().unwrap().contains(of)).map(|item| {
             let attributes = item.iter().map(|(name, value)| {
                 // A number takes a byte for two digits.
                 let digits = value.as_n().map(|digits| digits.len().div_ceil(2) + 1).ok();
@@ -199,7 +204,8 @@ async fn stored_bytes() -> (usize, usize) {
         });
         bytes.sum()
     };
-    (size(&tables.journal).await, size(&tables.views).await)
+    let (journal, views) = (size(&tables.journal, "").await, size(&tables.views, "").await);
+    (journal, views, size(&tables.views, "#feed#").await)
 }
 
 /// Lines of a bill, and their sum.
@@ -277,24 +283,29 @@ fn months(once: &[(String, [f64; 1])], journal: usize, views: usize) -> Vec<(Str
     lines
 }
 
-/// What two parameters change in the twelfth month.
+/// What three parameters change in the twelfth month.
 #[expect(clippy::cast_precision_loss, reason = "some thousands")]
-fn options(journal: usize, views: usize) -> [String; 2] {
+fn options(journal: usize, views: usize, lanes: usize) -> [String; 3] {
     let twelfth = |bytes: usize, price: f64| 11.5 * LIVES * bytes as f64 / 1_000.0 * price;
     let infrequent = twelfth(journal, TABLE_GB - TABLE_GB_INFREQUENT);
     let recovery = twelfth(views, RECOVERY_GB);
-    [format!("saves ${infrequent:.0} of the twelfth month"), format!("adds ${recovery:.0} to it")]
+    let expired = twelfth(lanes, TABLE_GB) * (1.0 - FEED_STORED / 11.5);
+    [
+        format!("saves ${infrequent:.0} of the twelfth month"),
+        format!("adds ${recovery:.0} to it"),
+        format!("are {lanes} bytes of a life. `FeedRetentionDays=30` saves ${expired:.0}"),
+    ]
 }
 
 #[tokio::test]
 async fn the_bills_are_those_in_the_documentation() {
-    let (journal, views) = stored_bytes().await;
+    let (journal, views, lanes) = stored_bytes().await;
     let (bytes, once) = per_life();
     let million = bill("| Per million lives | $ |", &once);
     let months = months(&once, journal, views);
     let month = bill("| A month of 100 million events | First, $ | Twelfth, $ |", &months);
-    let [infrequent, recovery] = options(journal, views);
-    let parts = [bytes, million, month, infrequent, recovery];
+    let [infrequent, recovery, expired] = options(journal, views, lanes);
+    let parts = [bytes, million, month, infrequent, recovery, expired];
     let missing: Vec<_> = parts.into_iter().filter(|it| !DEPLOY.contains(it.as_str())).collect();
     assert!(missing.is_empty(), "docs/DEPLOY.md should have:\n\n{}", missing.join("\n"));
 }

@@ -1,5 +1,6 @@
-//! Lanes in the read table on DynamoDB: `pk` is `<tenant>#feed#<lane>`, `sk` the entry's number in
-//! twenty digits, so that text order is numeric order.
+//! Lanes in the read table on DynamoDB: `pk` is `<tenant>#feed#<lane>`, of a week
+//! `<tenant>#feed#<lane>.<week>`, `sk` the entry's number in twenty digits, so that text order is
+//! numeric order. An entry that expires has the table's attribute for that.
 
 use crate::dynamodb::{CapacityMeter, DynamoItem, ItemError, failed, text};
 use async_trait::async_trait;
@@ -9,15 +10,18 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
 };
+use chrono::DateTime;
 use ledger::StoreError;
 use ledger::error::StoreErrorKind;
 
-use projections::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
+use projections::feed::{FeedLane, FeedRetention, LaneEntry, LaneWrite, Lanes};
 
 const PK: &str = "pk";
 const SK: &str = "sk";
 /// References to events, one line of JSON each.
 const EVENTS: &str = "events";
+/// The time to live, in seconds since 1970.
+const EXPIRES_AT: &str = "expires_at";
 
 /// Lanes in a read table.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub struct DynamoLanes {
     client: Client,
     table: String,
     meter: CapacityMeter,
+    retention: Option<FeedRetention>,
 }
 
 impl DynamoLanes {
@@ -32,7 +37,13 @@ impl DynamoLanes {
     /// retries.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { client, meter: CapacityMeter::new(table.clone()), table }
+        Self { client, meter: CapacityMeter::new(table.clone()), table, retention: None }
+    }
+
+    /// Lanes whose entries expire.
+    #[must_use]
+    pub fn keeping(self, retention: Option<FeedRetention>) -> Self {
+        Self { retention, ..self }
     }
 
     /// Some entries of a lane, with strong consistency.
@@ -55,14 +66,22 @@ impl DynamoLanes {
 
 #[async_trait]
 impl Lanes for DynamoLanes {
-    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
+    fn retention(&self) -> Option<FeedRetention> {
+        self.retention
+    }
+
+    async fn last(&self, lane: &FeedLane) -> Result<Option<LaneEntry>, StoreError> {
         let query = self.query(lane, 1).key_condition_expression(format!("{PK} = :lane"));
         let items = self.answer(query.scan_index_forward(false)).await?;
-        items.first().map_or(Ok(0), |item| number(item).map_err(|unfit| strange(lane, unfit)))
+        items.first().map(|item| entry(lane, item)).transpose()
     }
 
     async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {
         let put = self.client.put_item().table_name(&self.table);
+        let put = match place.expires_at {
+            Some(at) => put.item(EXPIRES_AT, AttributeValue::N(at.timestamp().to_string())),
+            None => put,
+        };
         let put = put
             .item(PK, AttributeValue::S(lane.to_string()))
             .item(SK, AttributeValue::S(sort(place.number)))
@@ -96,13 +115,17 @@ impl Lanes for DynamoLanes {
             .key_condition_expression(format!("{PK} = :lane AND {SK} >= :from"))
             .expression_attribute_values(":from", AttributeValue::S(sort(from)));
         let items = self.answer(query).await?;
-        let place = |item: &DynamoItem| {
-            // An unreadable entry has no references, and readers skip it.
-            let text = text(item, EVENTS).unwrap_or_default().to_owned();
-            Ok(LaneEntry { number: number(item).map_err(|unfit| strange(lane, unfit))?, text })
-        };
-        items.iter().map(place).collect()
+        items.iter().map(|item| entry(lane, item)).collect()
     }
+}
+
+fn entry(lane: &FeedLane, item: &DynamoItem) -> Result<LaneEntry, StoreError> {
+    let number = number(item).map_err(|unfit| strange(lane, unfit))?;
+    // An unreadable entry has no references, and readers skip it.
+    let text = text(item, EVENTS).unwrap_or_default().to_owned();
+    let seconds = item.get(EXPIRES_AT).and_then(|it| it.as_n().ok()?.parse().ok());
+    let expires_at = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    Ok(LaneEntry { number, text, expires_at })
 }
 
 fn sort(number: u64) -> String {

@@ -5,19 +5,24 @@
 //! counter: the events that the row lacks are announced, and then the row is written. A crash
 //! between the two, a lost reply or a second projector announces an event twice. No event is ever
 //! omitted, and first occurrences are in the order of versions.
+//!
+//! With a retention, a lane goes on in a new week when the week before has ended. Until no writer
+//! can be late, the first one that goes on closes the week: it takes the place that a late writer
+//! would take, and so readers do not wait.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use ledger::StoreError;
 use ledger::error::StoreErrorKind;
 use ledger::history::History;
+use ledger::{Effects, StoreError};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::lanes::{FeedLane, LaneEntry, LaneWrite, Lanes, Reference, write};
+use super::lanes::{Closing, FeedLane, LaneEntry, LaneWrite, Lanes, Reference, closes, write};
+use super::retention::{FeedRetention, FeedWeek, LATE};
 
 /// Bytes of an entry's text. With its key it takes four write units, and one read unit when the end
 /// of a lane is looked up, for any amount of events.
@@ -50,17 +55,33 @@ impl Announcement {
 #[derive(Clone)]
 pub struct Announcer {
     lanes: Arc<dyn Lanes>,
-    ends: Arc<std::sync::Mutex<HashMap<FeedLane, LaneEnd>>>,
+    effects: Arc<dyn Effects>,
+    ends: Arc<std::sync::Mutex<HashMap<FeedLane, Arc<Mutex<LaneEnd>>>>>,
 }
 
-/// The end of a lane at the last write of this process, and the time of that write. It is locked
-/// during a write, so that a process does not race itself.
-type LaneEnd = Arc<Mutex<Option<(u64, Instant)>>>;
+/// The end of a lane. It is locked during a write, so that a process does not race itself.
+struct LaneEnd {
+    /// The lane, in the week of the last write.
+    lane: FeedLane,
+    /// The number of the entry that this process wrote last, and the time of that write.
+    last: Option<(u64, Instant)>,
+}
+
+/// What a writer does at the end of a sequence.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// It writes here.
+    Stay,
+    /// It goes on in this week, after it has closed the sequence: others may still write here.
+    Close(FeedWeek),
+    /// It goes on in this week. Nobody writes here any more.
+    Leave(FeedWeek),
+}
 
 impl Announcer {
     /// An announcer that writes to these lanes.
-    pub fn new(lanes: Arc<dyn Lanes>) -> Self {
-        Self { lanes, ends: Arc::default() }
+    pub fn new(lanes: Arc<dyn Lanes>, effects: Arc<dyn Effects>) -> Self {
+        Self { lanes, effects, ends: Arc::default() }
     }
 
     /// Announces a batch's events in as few entries as possible; returns the lanes that failed.
@@ -82,41 +103,79 @@ impl Announcer {
         let end = self.end(lane);
         let mut end = end.lock().await;
         for text in write(references, TEXT_MAX) {
-            // Cleared until the call succeeds: after a failure the end is unknown.
-            let last = end.take().filter(|(_, at)| at.elapsed() < END_FRESH);
-            let number = self.put(lane, last.map(|(number, _)| number), text).await?;
-            *end = Some((number, Instant::now()));
+            self.put(&mut end, text).await?;
         }
         Ok(())
     }
 
-    fn end(&self, lane: &FeedLane) -> LaneEnd {
+    fn end(&self, lane: &FeedLane) -> Arc<Mutex<LaneEnd>> {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.entry(lane.clone()).or_default().clone()
+        let end = ends.entry(lane.clone());
+        end.or_insert_with(|| Arc::new(Mutex::new(LaneEnd { lane: lane.clone(), last: None })))
+            .clone()
     }
 
-    /// Appends a text to a lane, after its end if that is known, and returns its number.
-    async fn put(
-        &self,
-        lane: &FeedLane,
-        mut last: Option<u64>,
-        text: String,
-    ) -> Result<u64, StoreError> {
-        let mut place = LaneEntry { number: 0, text };
+    /// Appends a text to a lane, after its end if that is known.
+    async fn put(&self, end: &mut LaneEnd, text: String) -> Result<(), StoreError> {
         for _ in 0..MISSES_MAX {
-            let end = match last.take() {
-                Some(end) => end,
-                None => self.lanes.end(lane).await?,
+            // Cleared until the call succeeds: after a failure the end is unknown.
+            let known = end.last.take().filter(|(_, at)| at.elapsed() < END_FRESH);
+            let last = if let Some((number, _)) = known {
+                number
+            } else {
+                let last = self.lanes.last(&end.lane).await?;
+                if let Some(it) = last.as_ref().and_then(|last| closes(&end.lane, last)) {
+                    end.lane.week = Some(it.next.entered(self.effects.now()));
+                    continue;
+                }
+                last.map_or(0, |last| last.number)
             };
-            place.number = end + 1;
-            match self.lanes.put(lane, &place).await? {
-                LaneWrite::Written => return Ok(place.number),
-                // Our own, with a lost reply; or another's with the same text.
-                LaneWrite::Taken(held) if held == place.text => return Ok(place.number),
-                LaneWrite::Taken(_) => {}
+            match self.step(&end.lane) {
+                Step::Leave(next) => end.lane.week = Some(next),
+                Step::Close(next) => {
+                    let retention = self.lanes.retention().unwrap_or(FeedRetention::SHORTEST);
+                    let closing = Closing { next, retention }.to_string();
+                    if self.put_at(&end.lane, last + 1, &closing).await? {
+                        end.lane.week = Some(next);
+                    }
+                }
+                Step::Stay => {
+                    if self.put_at(&end.lane, last + 1, &text).await? && !self.too_late(&end.lane) {
+                        end.last = Some((last + 1, Instant::now()));
+                        return Ok(());
+                    }
+                }
             }
         }
-        let context = format!("{lane}: others were always faster to write it");
+        let context = format!("{}: others were always faster to write it", end.lane);
         Err(StoreError::new(StoreErrorKind::Unavailable, context))
+    }
+
+    /// Writes an entry; returns whether it has the text.
+    async fn put_at(&self, lane: &FeedLane, number: u64, text: &str) -> Result<bool, StoreError> {
+        let kept = self.lanes.retention().zip(lane.week);
+        let expires_at = kept.map(|(retention, week)| retention.expiry(week));
+        let place = LaneEntry { number, text: text.to_owned(), expires_at };
+        Ok(match self.lanes.put(lane, &place).await? {
+            LaneWrite::Written => true,
+            // Our own, with a lost reply; or another's with the same text.
+            LaneWrite::Taken(held) => held == text,
+        })
+    }
+
+    fn step(&self, lane: &FeedLane) -> Step {
+        let now = self.effects.now();
+        match lane.week {
+            None if self.lanes.retention().is_some() => Step::Close(FeedWeek::of(now)),
+            Some(week) if week.end() + LATE <= now => Step::Leave(week.entered(now)),
+            Some(week) if week.end() <= now => Step::Close(week.next()),
+            None | Some(_) => Step::Stay,
+        }
+    }
+
+    /// Whether readers may have left this week before the entry was written. Then it is written
+    /// again, in the next one.
+    fn too_late(&self, lane: &FeedLane) -> bool {
+        lane.week.is_some_and(|week| week.end() + LATE / 2 <= self.effects.now())
     }
 }

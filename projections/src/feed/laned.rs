@@ -5,14 +5,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
-use ledger::StoreError;
 use ledger::id::Key;
 use ledger::journal::{EventPlace, Journal};
 use ledger::record::StoredLine;
+use ledger::{Effects, StoreError};
 
 use super::lane_positions::{LanePosition, LanePositions};
-use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference, ReferenceError};
+use super::lanes::{self, FeedLane, LANES, LaneEntry, Lanes, Reference, ReferenceError, closes};
+use super::retention::{FeedRetention, FeedWeek, LATE};
 use super::{EventHeader, Feed, FeedError, FeedEvent, FeedPage, FeedQuery};
 
 /// Rounds of reading events for a page with a filter. A filter needs the events, and a round reads
@@ -21,6 +23,8 @@ const ROUNDS: usize = 10;
 /// The maximum number of entries of a lane that one page reads: of four kilobytes each, a quarter
 /// of what one query of DynamoDB may read.
 const PLACES_MAX: usize = 64;
+/// The weeks of a lane that one page passes: those of a reader who was off for a season.
+const WEEKS: usize = 16;
 
 /// The feed that an [`Announcer`] writes.
 ///
@@ -28,12 +32,54 @@ const PLACES_MAX: usize = 64;
 pub struct LanedFeed {
     lanes: Arc<dyn Lanes>,
     journal: Arc<dyn Journal>,
+    effects: Arc<dyn Effects>,
 }
 
 impl LanedFeed {
     /// The feed of the events in `journal` that `lanes` refer to.
-    pub fn new(lanes: Arc<dyn Lanes>, journal: Arc<dyn Journal>) -> Self {
-        Self { lanes, journal }
+    pub fn new(
+        lanes: Arc<dyn Lanes>,
+        journal: Arc<dyn Journal>,
+        effects: Arc<dyn Effects>,
+    ) -> Self {
+        Self { lanes, journal, effects }
+    }
+
+    /// The retention by which weeks are judged. A lane may have weeks that this process does not
+    /// know of, because it was given no retention; and a cursor keeps its own if that is shorter.
+    fn judged(&self, of_cursor: Option<FeedRetention>) -> FeedRetention {
+        let own = self.lanes.retention().unwrap_or(FeedRetention::SHORTEST);
+        of_cursor.map_or(own, |of_cursor| own.min(of_cursor))
+    }
+
+    /// The positions of a query.
+    async fn stands(&self, query: &FeedQuery) -> Result<LanePositions, FeedError> {
+        if let Some(cursor) = &query.after {
+            let stands = LanePositions::read(cursor)?;
+            // A clock may be behind that of a writer.
+            let last = FeedWeek::of(self.effects.now()).next();
+            let known = stands.lanes.iter().all(|stand| stand.week <= Some(last));
+            return if known { Ok(stands) } else { Err(FeedError::Foreign) };
+        }
+        let retention = self.lanes.retention();
+        let begins = FeedLane::all(&query.tenant).map(|lane| self.beginning(lane, retention));
+        Ok(LanePositions { retention, lanes: try_join_all(begins).await? })
+    }
+
+    /// Before the first entry that is kept.
+    async fn beginning(
+        &self,
+        lane: FeedLane,
+        retention: Option<FeedRetention>,
+    ) -> Result<LanePosition, StoreError> {
+        let Some(retention) = retention else { return Ok(LanePosition::default()) };
+        let (now, last) = (self.effects.now(), self.lanes.last(&lane).await?);
+        // What is older than the first week of a lane is kept until that week expires.
+        let expired = last
+            .and_then(|last| closes(&lane, &last))
+            .is_some_and(|closing| closing.next < retention.min(closing.retention).first_week(now));
+        let first = || LanePosition::before(retention.first_week(now));
+        Ok(if expired { first() } else { LanePosition::default() })
     }
 
     /// The next entries of a lane.
@@ -42,24 +88,74 @@ impl LanedFeed {
         lane: FeedLane,
         stand: LanePosition,
         limit: usize,
+        mut retention: FeedRetention,
     ) -> Result<LaneAhead, FeedError> {
-        let (first, count) = (stand.number.max(1), places(limit));
-        let mut found = self.lanes.places(&lane, first, count).await?;
-        let more = found.len() == count;
+        let (mut week, mut first, count) = (stand.week, stand.number.max(1), places(limit));
+        let found = VecDeque::new();
+        let mut ahead = LaneAhead { lane, stand, found, last: week, more: true, shown: None };
+        for _ in 0..WEEKS {
+            // Before the read: what it does not find then was not there at this time.
+            let now = self.effects.now();
+            if week.is_some_and(|week| !retention.keeps(week, now)) {
+                return Err(FeedError::Expired);
+            }
+            let here = ahead.lane.in_week(week);
+            let (entries, full) = self.entries(&here, first, count - ahead.found.len()).await?;
+            let closing = entries.iter().find_map(|entry| closes(&here, entry));
+            if week.is_none() {
+                // These entries are from before any cursor named a retention.
+                retention = closing.map_or(retention, |it| retention.min(it.retention));
+            }
+            let next = closing.map(|it| it.next).or_else(|| next_week(&here, now));
+            let stands = entries.first().is_some_and(|place| ahead.stand.is_in(place));
+            if week == ahead.stand.week && ahead.stand.number > 0 && !stands {
+                return Err(FeedError::Foreign);
+            }
+            let entry = |place: LaneEntry| {
+                let expired = place.expires_at.is_some_and(|at| at <= now);
+                WeekEntry { week, place, expired }
+            };
+            ahead.found.extend(entries.into_iter().map(entry));
+            let Some(next) = next.filter(|_| !full) else {
+                ahead.more = full;
+                break;
+            };
+            (week, first) = (Some(next), 1);
+            ahead.last = week;
+        }
+        ahead.shown = ahead.found.iter().filter_map(WeekEntry::retention).min();
+        Ok(ahead)
+    }
+
+    /// The positions after a page.
+    fn positions(&self, lanes: Vec<LaneAhead>) -> LanePositions {
+        // Other writers may have been given another retention: an entry shows that of its own.
+        let shown = lanes.iter().filter_map(|lane| lane.shown).min();
+        let lanes: Vec<_> = lanes.into_iter().map(LaneAhead::position).collect();
+        let weeks = lanes.iter().any(|stand| stand.week.is_some());
+        let own = self.lanes.retention().or(weeks.then_some(FeedRetention::SHORTEST));
+        LanePositions { retention: own.map(|own| shown.map_or(own, |shown| shown.min(own))), lanes }
+    }
+
+    /// Some entries from a number on, and whether there may be more.
+    async fn entries(
+        &self,
+        lane: &FeedLane,
+        first: u64,
+        count: usize,
+    ) -> Result<(Vec<LaneEntry>, bool), StoreError> {
+        let mut found = self.lanes.places(lane, first, count).await?;
+        let full = found.len() == count;
         if let Some(last) = found.last().map(|last| last.number).filter(|_| !whole(&found, first)) {
             // An entry is written only after the previous one: a second read of the same range has
             // no gap, unless an entry was removed.
-            found = self.lanes.places(&lane, first, count).await?;
+            found = self.lanes.places(lane, first, count).await?;
             found.retain(|place| place.number <= last);
             if !whole(&found, first) {
                 tracing::error!(%lane, from = first, to = last, "entries of the feed are missing");
             }
         }
-        let stands = found.first().is_some_and(|place| stand.is_in(place));
-        if stand.number > 0 && !stands {
-            return Err(FeedError::Foreign);
-        }
-        Ok(LaneAhead { lane, stand, found: found.into(), more })
+        Ok((found, full))
     }
 
     /// The referenced events, as stored in the journal, that the query selects; each with its time.
@@ -106,10 +202,10 @@ impl LanedFeed {
 #[async_trait]
 impl Feed for LanedFeed {
     async fn page(&self, query: &FeedQuery) -> Result<FeedPage, FeedError> {
-        let stands =
-            query.after.as_ref().map_or(Ok(LanePositions::default()), LanePositions::read)?;
-        let lanes = FeedLane::all(&query.tenant).zip(stands.0);
-        let reads = lanes.map(|(lane, stand)| self.ahead(lane, stand, query.limit));
+        let stands = self.stands(query).await?;
+        let retention = self.judged(stands.retention);
+        let lanes = FeedLane::all(&query.tenant).zip(stands.lanes);
+        let reads = lanes.map(|(lane, stand)| self.ahead(lane, stand, query.limit, retention));
         let mut lanes = try_join_all(reads).await?;
         let mut found = Vec::new();
         for _ in 0..if query.filters() { ROUNDS } else { 1 } {
@@ -120,7 +216,7 @@ impl Feed for LanedFeed {
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let events = found.into_iter().map(|(_, event)| event).collect();
         let more = lanes.iter().any(LaneAhead::has_more);
-        let next = LanePositions(lanes.into_iter().map(|lane| lane.stand).collect()).cursor();
+        let next = self.positions(lanes).cursor();
         Ok(FeedPage { events, next, more })
     }
 }
@@ -129,6 +225,11 @@ impl Feed for LanedFeed {
 /// entry of the reader's position.
 fn places(limit: usize) -> usize {
     limit.div_ceil(usize::from(LANES)).min(PLACES_MAX) + 1
+}
+
+/// The next week of a lane, if nothing more is written in this one.
+fn next_week(lane: &FeedLane, now: DateTime<Utc>) -> Option<FeedWeek> {
+    lane.week.filter(|week| week.end() + LATE <= now).map(FeedWeek::next)
 }
 
 /// Whether there is no gap from `first` on.
@@ -158,34 +259,71 @@ fn take(lanes: &mut [LaneAhead], count: usize) -> Vec<(Key, Reference)> {
 struct LaneAhead {
     lane: FeedLane,
     stand: LanePosition,
-    found: VecDeque<LaneEntry>,
+    found: VecDeque<WeekEntry>,
+    /// The week up to which the lane was read.
+    last: Option<FeedWeek>,
     /// Whether the lane has entries after those that were read.
     more: bool,
+    /// The shortest retention of those entries, if one of them expires.
+    shown: Option<FeedRetention>,
+}
+
+/// An entry of a lane.
+struct WeekEntry {
+    week: Option<FeedWeek>,
+    place: LaneEntry,
+    /// Whether it may be removed. It counts as removed, and its lines are passed over.
+    expired: bool,
+}
+
+impl WeekEntry {
+    fn retention(&self) -> Option<FeedRetention> {
+        let expires_at = self.place.expires_at.filter(|_| !self.expired)?;
+        Some(FeedRetention::of_expiry(self.week?, expires_at))
+    }
 }
 
 impl LaneAhead {
     /// Takes the next line of the lane, if there is one.
     fn next(&mut self) -> Option<Result<(Key, Reference), ReferenceError>> {
         loop {
-            let place = self.found.front()?;
-            let read = if place.number == self.stand.number { self.stand.read } else { 0 };
-            if let Some(line) = lanes::read(&place.text, read) {
-                self.stand.step(place, read + 1);
+            let entry = self.found.front()?;
+            let (read, WeekEntry { week, place, expired }) = (self.read_of(entry), entry);
+            let line = if *expired { None } else { lanes::read(&place.text, read) };
+            let read = if *expired { lanes::lines(&place.text) } else { read + 1 };
+            if line.is_some() || *expired {
+                self.stand.step(*week, place, read);
+            }
+            if let Some(line) = line {
                 return Some(line.map(|reference| (self.key(&reference), reference)));
             }
             self.found.pop_front();
         }
     }
 
+    /// The number of an entry's lines that were read.
+    fn read_of(&self, WeekEntry { week, place, .. }: &WeekEntry) -> usize {
+        let here = (*week, place.number) == (self.stand.week, self.stand.number);
+        if here { self.stand.read } else { 0 }
+    }
+
     fn key(&self, reference: &Reference) -> Key {
         Key { tenant: self.lane.tenant.clone(), asset: reference.asset }
     }
 
+    /// Whether an entry that was read has lines that were not used.
+    fn has_unread(&self) -> bool {
+        self.found.iter().any(|entry| lanes::lines(&entry.place.text) > self.read_of(entry))
+    }
+
     fn has_more(&self) -> bool {
-        let unread = |place: &LaneEntry| {
-            place.number > self.stand.number || lanes::lines(&place.text) > self.stand.read
-        };
-        self.more || self.found.iter().any(unread)
+        self.more || self.has_unread()
+    }
+
+    /// The position after what was used.
+    fn position(self) -> LanePosition {
+        let ended = self.last.filter(|last| self.stand.week < Some(*last) && !self.has_unread());
+        ended.map_or(self.stand, LanePosition::before)
     }
 }
 

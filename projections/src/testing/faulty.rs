@@ -10,7 +10,7 @@ use ledger::history::History;
 use ledger::id::{Key, Tenant};
 use ledger::testing::{FaultInjector, Faulty};
 
-use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
+use crate::feed::{FeedLane, FeedRetention, LaneEntry, LaneWrite, Lanes};
 use crate::generations::{Generation, GenerationList, Generations, ReplayProgress};
 use crate::position::{Position, PositionCommit, Positions};
 use crate::rows::{RowPage, Rows};
@@ -131,8 +131,12 @@ impl<S: Positions + ?Sized, F: FaultInjector> Positions for Faulty<S, F> {
 
 #[async_trait]
 impl<S: Lanes + ?Sized, F: FaultInjector> Lanes for Faulty<S, F> {
-    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
-        self.call("end", self.inner().end(lane)).await
+    fn retention(&self) -> Option<FeedRetention> {
+        self.inner().retention()
+    }
+
+    async fn last(&self, lane: &FeedLane) -> Result<Option<LaneEntry>, StoreError> {
+        self.call("last", self.inner().last(lane)).await
     }
 
     async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {

@@ -9,7 +9,7 @@ use ledger::id::Key;
 use ledger::journal::{Arrivals, Journal};
 use ledger::testing::neighbours::NEIGHBOURS;
 
-use super::Story;
+use super::{Clock, Story};
 use crate::feed::{
     Announcement, Announcer, ArrivalFeed, Feed, FeedCursor, FeedEvent, LanedFeed, Lanes,
 };
@@ -47,8 +47,9 @@ pub struct Laned {
 impl Laned {
     /// Events in `journal` are announced in `lanes`.
     pub fn new(journal: Arc<dyn Journal>, lanes: Arc<dyn Lanes>) -> Self {
-        let feed = LanedFeed::new(lanes.clone(), journal.clone());
-        Self { journal, announcer: Announcer::new(lanes), feed }
+        let clock = Arc::new(Clock::default());
+        let feed = LanedFeed::new(lanes.clone(), journal.clone(), clock.clone());
+        Self { journal, announcer: Announcer::new(lanes, clock), feed }
     }
 }
 

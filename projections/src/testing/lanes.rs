@@ -1,7 +1,9 @@
 //! The contract of [`Lanes`], each part a test of its own.
 
+use chrono::{DateTime, TimeDelta};
+
 use super::settle;
-use crate::feed::{FeedLane, LaneEntry, LaneWrite, Lanes};
+use crate::feed::{FeedLane, FeedWeek, LaneEntry, LaneWrite, Lanes};
 
 /// Verifies that the lanes of `make`, empty each time, keep the contract of [`Lanes`].
 ///
@@ -12,15 +14,16 @@ pub async fn lanes<L: Lanes>(make: impl AsyncFn() -> L) {
     a_place_is_written_once(make().await).await;
     places_come_in_order_from_where_they_are_asked_for(make().await).await;
     lanes_do_not_meet(make().await).await;
+    an_entry_that_expires_says_when(make().await).await;
 }
 
 #[allow(clippy::expect_used, reason = "the tenants are named here")]
 fn lane(tenant: &str, number: u8) -> FeedLane {
-    FeedLane { tenant: tenant.parse().expect("a tenant's name"), number }
+    FeedLane { tenant: tenant.parse().expect("a tenant's name"), number, week: None }
 }
 
 fn place(number: u64, text: &str) -> LaneEntry {
-    LaneEntry { number, text: text.to_owned() }
+    LaneEntry { number, text: text.to_owned(), expires_at: None }
 }
 
 async fn put(lanes: &impl Lanes, lane: &FeedLane, place: &LaneEntry) -> (LaneWrite, bool) {
@@ -28,7 +31,7 @@ async fn put(lanes: &impl Lanes, lane: &FeedLane, place: &LaneEntry) -> (LaneWri
 }
 
 async fn end(lanes: &impl Lanes, lane: &FeedLane) -> u64 {
-    settle(async || lanes.end(lane).await).await.0
+    settle(async || lanes.last(lane).await).await.0.map_or(0, |last| last.number)
 }
 
 async fn numbers(lanes: &impl Lanes, lane: &FeedLane, from: u64, limit: usize) -> Vec<u64> {
@@ -70,7 +73,12 @@ async fn places_come_in_order_from_where_they_are_asked_for(lanes: impl Lanes) {
 }
 
 async fn lanes_do_not_meet(lanes: impl Lanes) {
-    let all = [lane("main", 0), lane("main", 1), lane("other", 0)];
+    let in_week = |seconds| {
+        lane("main", 0)
+            .in_week(Some(FeedWeek::of(DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds))))
+    };
+    let [one, other] = [1, 2_000_000].map(in_week);
+    let all = [lane("main", 0), lane("main", 1), lane("other", 0), one, other];
     for (number, lane) in (1..).zip(&all) {
         put(&lanes, lane, &place(number, "text")).await;
     }
@@ -78,4 +86,16 @@ async fn lanes_do_not_meet(lanes: impl Lanes) {
         assert_eq!(end(&lanes, lane).await, number);
         assert_eq!(numbers(&lanes, lane, 1, 10).await, [number]);
     }
+}
+
+async fn an_entry_that_expires_says_when(lanes: impl Lanes) {
+    let at = DateTime::UNIX_EPOCH + TimeDelta::days(40_000);
+    let lane = lane("main", 2).in_week(Some(FeedWeek::of(at)));
+    let [kept, expiring] =
+        [None, Some(at)].map(|expires_at| LaneEntry { expires_at, ..place(1, "text") });
+    let expiring = LaneEntry { number: 2, ..expiring };
+    put(&lanes, &lane, &kept).await;
+    put(&lanes, &lane, &expiring).await;
+    assert_eq!(settle(async || lanes.places(&lane, 1, 9).await).await.0, [kept, expiring.clone()]);
+    assert_eq!(settle(async || lanes.last(&lane).await).await.0, Some(expiring));
 }

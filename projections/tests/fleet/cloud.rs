@@ -259,9 +259,9 @@ impl Scan for Connection {
 
 #[async_trait]
 impl Lanes for Connection {
-    async fn end(&self, lane: &FeedLane) -> Result<u64, StoreError> {
+    async fn last(&self, lane: &FeedLane) -> Result<Option<LaneEntry>, StoreError> {
         self.0.read(READ_UNIT, 2);
-        self.0.request(self.0.lanes.end(lane)).await
+        self.0.request(self.0.lanes.last(lane)).await
     }
 
     async fn put(&self, lane: &FeedLane, place: &LaneEntry) -> Result<LaneWrite, StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use projections::Runner;
 use projections::feed::LanedFeed;
 use projections::runner::ProjectionHint;
-use projections::testing::{Story, walk};
+use projections::testing::{Clock, Story, walk};
 use tokio::time::sleep;
 
 use crate::cloud::{Cloud, Connection, ProcessClock};
@@ -48,7 +48,7 @@ impl World {
 
     async fn heard(&self) -> Vec<u64> {
         let journal = Arc::new(Connection(self.cloud.clone()));
-        let feed = LanedFeed::new(self.cloud.lanes.clone(), journal);
+        let feed = LanedFeed::new(self.cloud.lanes.clone(), journal, Arc::new(Clock::default()));
         walk(&feed, whole_feed()).await.0.iter().map(|event| event.line.version).collect()
     }
 }

@@ -13,8 +13,10 @@
 )]
 
 mod cloud;
+mod expiring;
 mod lagging;
 mod projectors;
+mod weeks;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,7 +28,7 @@ use ledger::id::{Key, Tenant};
 use projections::Generations;
 use projections::feed::{FeedQuery, LanedFeed};
 use projections::replay::ReplayOutcome;
-use projections::testing::walk;
+use projections::testing::{Clock, walk};
 
 use cloud::Connection;
 use projectors::{Fleet, FleetRun};
@@ -88,7 +90,7 @@ impl FleetRun {
 
     async fn feed_violations(&self) -> Vec<String> {
         let journal = Arc::new(Connection(self.cloud.clone()));
-        let feed = LanedFeed::new(self.cloud.lanes.clone(), journal);
+        let feed = LanedFeed::new(self.cloud.lanes.clone(), journal, Arc::new(Clock::default()));
         let (mut violations, mut heard) = (Vec::new(), BTreeMap::<Key, u64>::new());
         for event in walk(&feed, whole_feed()).await.0 {
             let last = heard.entry(event.key.clone()).or_default();

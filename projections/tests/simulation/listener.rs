@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ledger::testing::Faulty;
 use projections::Feed as _;
 use projections::feed::{Announcer, FeedEvent, FeedQuery, LanedFeed, Lanes};
-use projections::testing::walk;
+use projections::testing::{Clock, walk};
 
 use crate::actors::{ROUNDS, pause};
 use crate::world::{SimulatedStore, SimulatedTable, Simulation};
@@ -18,7 +18,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
     /// An announcer that is independent of others.
     pub(crate) fn announcer(&self) -> Announcer {
-        Announcer::new(self.distant())
+        Announcer::new(self.distant(), Arc::new(Clock::default()))
     }
 
     fn query(&self, limit: u64) -> FeedQuery {
@@ -43,7 +43,8 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 
     /// Reads the feed to its end, and checks that no event was missed.
     pub(crate) async fn hear_out(&self) {
-        let feed = LanedFeed::new(self.lanes.clone(), self.journal.clone());
+        let feed =
+            LanedFeed::new(self.lanes.clone(), self.journal.clone(), Arc::new(Clock::default()));
         self.hear(walk(&feed, self.query(7)).await.0);
         for arrival in self.arrived().await {
             let heard = self.seen().heard.get(&arrival.key).copied().unwrap_or(0);
@@ -59,7 +60,7 @@ impl<J: SimulatedStore, V: SimulatedTable> Simulation<J, V> {
 /// Polls, and continues after its cursor.
 pub(crate) async fn listener<J: SimulatedStore, V: SimulatedTable>(world: Arc<Simulation<J, V>>) {
     let journal = Faulty::new(world.journal.clone(), world.faults.clone());
-    let feed = LanedFeed::new(world.distant(), Arc::new(journal));
+    let feed = LanedFeed::new(world.distant(), Arc::new(journal), Arc::new(Clock::default()));
     for _ in 0..ROUNDS {
         pause(&world, 15).await;
         let query = world.query(1 + world.chance.below(8));

@@ -39,6 +39,7 @@ codes! {
     SinceInvalid "since.invalid" BAD_REQUEST,
     UntilInvalid "until.invalid" BAD_REQUEST,
     AfterInvalid "after.invalid" BAD_REQUEST,
+    AfterExpired "after.expired" GONE,
     IfMatchInvalid "if_match.invalid" BAD_REQUEST,
     IdempotencyKeyInvalid "idempotency_key.invalid" BAD_REQUEST,
     IdempotencyReused "idempotency.reused" UNPROCESSABLE_ENTITY,

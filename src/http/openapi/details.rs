@@ -269,6 +269,7 @@ impl OperationFacts<'_> {
             C::PathUnknown => !self.takes("id") && !of_access,
             C::AssetNotFound => of_assets && self.takes("id"),
             C::AssetPurged => of_assets,
+            C::AfterExpired => path == "/events",
             C::AssetNotDownloadable => downloads,
             C::AssetStateIncorrect | C::UploadMismatch => method == "put",
             C::AssetFull | C::AssetOutOfTime | C::HistoryContradicted => changes_asset,
@@ -300,7 +301,7 @@ impl OperationFacts<'_> {
 }
 
 /// An example of the detail of each code.
-const EXAMPLES: [(Code, &str); 69] = {
+const EXAMPLES: [(Code, &str); 70] = {
     use Code as C;
     [
         (C::LimitInvalid, "limit: must be a number from 1 to 1000"),
@@ -375,6 +376,7 @@ const EXAMPLES: [(Code, &str); 69] = {
         (C::AssetBytesGone, "its bytes are gone"),
         (C::AssetNotAwaitingUpload, "bytes were received already"),
         (C::AssetPurged, "it was purged"),
+        (C::AfterExpired, "after: is older than this feed keeps events"),
         (C::AssetContended, "the asset is changing too fast; try again"),
         (C::UrlsContended, "this tenant's log of URLs is changing too fast"),
         (C::ListIncomplete, "the rows that lists are made of are being made"),

@@ -42,7 +42,8 @@ pub(super) struct FeedPageView<'a> {
 /// versions; between assets there is no order. Store `next`, and continue with it.
 #[utoipa::path(get, path = "/events", tag = "reads", security(("api_key" = ["audit"])), params(
     ("after" = Option<String>, Query,
-        description = "The `next` of the page before; the first event if there was none"),
+        description = "The `next` of the page before; the first event that is kept if there was \
+            none"),
     ("limit" = Option<u16>, Query, description = "Events of a page, 1 to 1000; 100 by default"),
     ("type" = Option<String>, Query, description = "Only events of this type"),
     ("actor" = Option<String>, Query, description = "Only what this actor did"),
@@ -50,6 +51,7 @@ pub(super) struct FeedPageView<'a> {
     (status = 200, description = "Some events, and where to go on", body = FeedPageView, headers(
         ("Link" = String, description = "What comes next, as `rel=\"next\"`; always there"))),
     (status = 400, description = "A parameter cannot be taken, or `after` is of another ledger"),
+    (status = 410, description = "`after` is older than the feed keeps events"),
 ))]
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
@@ -89,6 +91,7 @@ impl From<FeedError> for Problem {
     fn from(refused: FeedError) -> Self {
         match refused {
             FeedError::Foreign => params::bad_after(),
+            FeedError::Expired => params::expired_after(),
             FeedError::Store(error) => error.into(),
         }
     }

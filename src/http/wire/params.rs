@@ -262,6 +262,13 @@ pub(crate) fn bad_after() -> Problem {
     Problem::new(Code::AfterInvalid, detail)
 }
 
+/// Events after the cursor may have expired.
+pub(crate) fn expired_after() -> Problem {
+    let detail = "after: is older than this feed keeps events, so some were missed; begin again \
+                  without it, and read the histories of the assets, which keep all events";
+    Problem::new(Code::AfterExpired, detail)
+}
+
 /// The version that an asset must have, if the client names one. `*` means any. A tag that was
 /// never issued (weak, or of another form) matches no asset.
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {

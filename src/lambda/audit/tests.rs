@@ -24,7 +24,7 @@ async fn deployed() -> Deployed {
     let objects = Connection::local("http://127.0.0.1:1", "us-east-1", "key", "secret");
     let clients = Clients { dynamodb: engine.client(), objects };
     let (bucket, tenant) = ("files".to_owned(), "main".parse().unwrap());
-    let config = Config { journal, views, bucket, tenant, shards: 8 };
+    let config = Config { journal, views, bucket, tenant, shards: 8, feed_retention: None };
     let parts = Deployment::new(config, clients);
     let actor = "anonymous".to_owned();
     let caller = Caller {

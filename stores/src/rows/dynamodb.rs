@@ -31,6 +31,7 @@ use ledger::history::History;
 use ledger::id::{AssetId, Key, Tenant};
 
 use merge::{PageMerge, ShardPart};
+use projections::feed::FeedRetention;
 use projections::generations::Generation;
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use request::RowTable;
@@ -51,6 +52,7 @@ pub struct DynamoViews {
     client: Client,
     table: RowTable,
     meter: Arc<CapacityMeter>,
+    feed: Option<FeedRetention>,
 }
 
 impl DynamoViews {
@@ -59,7 +61,18 @@ impl DynamoViews {
     pub fn new(client: Client, table: impl Into<String>, shards: u8) -> Self {
         let (name, generation) = (table.into(), Generation::FIRST);
         let meter = Arc::new(CapacityMeter::new(name.clone()));
-        Self { client, table: RowTable { name, shards: shards.max(1), generation }, meter }
+        Self {
+            client,
+            table: RowTable { name, shards: shards.max(1), generation },
+            meter,
+            feed: None,
+        }
+    }
+
+    /// A table that keeps the events of the feed for so long.
+    #[must_use]
+    pub fn keeping_feed(self, retention: Option<FeedRetention>) -> Self {
+        Self { feed: retention, ..self }
     }
 
     async fn row(&self, key: &Key, consistent: bool) -> Result<Option<Asset>, StoreError> {

@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use engine::Fault;
 use ledger::error::StoreErrorKind;
 use ledger::id::{AssetId, Tenant};
-use projections::feed::{Feed as _, FeedError, FeedEvent, FeedQuery};
+use projections::Runner;
+use projections::feed::{Feed as _, FeedError, FeedEvent, FeedQuery, FeedRetention};
+use stores::{DynamoJournal, DynamoViews};
 use tokio::time::Instant;
 
 use crate::world::{DynamoFixture, world};
@@ -49,6 +51,30 @@ async fn the_length_of_a_history_costs_a_page_nothing() {
     }
     assert_eq!(world.page(1).await.unwrap().len(), 1);
     assert_eq!(world.read(), (1, 0.5));
+}
+
+#[tokio::test]
+async fn an_event_costs_the_same_with_a_retention() {
+    let mut costs = Vec::new();
+    for days in [None, FeedRetention::of_days(30)] {
+        let world = world().await;
+        let (client, views) = (world.tables.client.clone(), &world.tables.views);
+        let table = DynamoViews::new(client, views, 8).keeping_feed(days);
+        let journal = DynamoJournal::new(world.tables.client.clone(), &world.tables.journal);
+        let runner = Runner::new(Arc::new(journal), Arc::new(table), world.effects.clone());
+        // Some for each lane, so that each is in its week.
+        for _ in 0..24 {
+            let asset = world.create().await;
+            world.project_by(&runner, asset, 0).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let asset = world.create().await;
+        world.project_by(&runner, asset, 0).await;
+        let tally = world.engine.take_tally();
+        costs.push(["PutItem", "Query"].map(|of| tally.of(&world.tables.views, of)));
+    }
+    assert_eq!(costs[0], costs[1]);
+    assert_eq!((costs[0][0].write, costs[0][1].requests), (2.0, 1));
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub(crate) async fn reached_by(engine: Engine, client: Client) -> DynamoFixture 
     let service = service.reserving(views.clone());
     let lanes = Arc::new(DynamoLanes::new(tables.client.clone(), &tables.views));
     let runner = Runner::new(journal.clone(), views.clone(), effects.clone());
-    let feed = LanedFeed::new(lanes, journal.clone());
+    let feed = LanedFeed::new(lanes, journal.clone(), effects.clone());
     let hour = Duration::from_hours(1);
     let totals = TotalsReader::new(journal.clone(), views.clone(), effects.clone(), hour);
     let urls = UrlLog::new(journal.clone(), effects.clone());
@@ -117,6 +117,10 @@ impl DynamoFixture {
 
     /// Projects the events after `version`, like the stream.
     pub(crate) async fn project(&self, asset: AssetId, version: usize) {
+        self.project_by(&self.runner, asset, version).await;
+    }
+
+    pub(crate) async fn project_by(&self, runner: &Runner, asset: AssetId, version: usize) {
         let history = self.service.history(&self.caller().key(asset)).await.unwrap().unwrap();
         drop(self.engine.take_tally());
         let key = history.asset().key.clone();
@@ -127,7 +131,7 @@ impl DynamoFixture {
         });
         let hints: Vec<_> = hints.collect();
         if !hints.is_empty() {
-            assert_eq!(self.runner.project(&hints).await.projected, 1);
+            assert_eq!(runner.project(&hints).await.projected, 1);
         }
     }
 }

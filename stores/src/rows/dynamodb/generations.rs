@@ -37,7 +37,8 @@ const AT_ONCE: usize = 16;
 #[async_trait]
 impl Generations for DynamoViews {
     fn lanes(&self) -> Option<Arc<dyn Lanes>> {
-        Some(Arc::new(DynamoLanes::new(self.client.clone(), self.table.name.clone())))
+        let lanes = DynamoLanes::new(self.client.clone(), self.table.name.clone());
+        Some(Arc::new(lanes.keeping(self.feed)))
     }
 
     /// A read unit for each batch would cost as much as the events, and one item can be read 3,000
