@@ -14,7 +14,7 @@ use super::{Clock, Story, settle};
 use crate::generations::{
     BrokenHistory, Generation, GenerationList, Generations, ReplayProgress, SegmentProgress,
 };
-use crate::rows::Rows;
+use crate::rows::{Rows, StoredRow, UnreadRow};
 use crate::views::{ListQuery, Parked, PutOutcome};
 
 /// Enough rows for more than one page in every store.
@@ -88,7 +88,11 @@ async fn all(rows: &Arc<dyn Rows>, tenant: &Tenant) -> BTreeMap<u8, Vec<(String,
         loop {
             let page = async || rows.page(tenant, part, after.as_deref()).await;
             let (page, _) = settle(page).await;
-            for row in page.rows {
+            let unread = async || rows.unread_page(tenant, part, after.as_deref()).await;
+            let (unread, _) = settle(unread).await;
+            assert_eq!((unread.rows.len(), &unread.next), (page.rows.len(), &page.next));
+            for (row, unread) in page.rows.into_iter().zip(unread.rows) {
+                is_the_same(&row, unread, tenant);
                 assert!(after.is_none_or(|after| after < row.id), "not by rising key");
                 after = Some(row.id.clone());
                 match row.asset {
@@ -101,6 +105,16 @@ async fn all(rows: &Arc<dyn Rows>, tenant: &Tenant) -> BTreeMap<u8, Vec<(String,
         }
     }
     parts
+}
+
+/// A row that is not read yet is the row that is read.
+fn is_the_same(row: &StoredRow, unread: UnreadRow, tenant: &Tenant) {
+    let Ok(asset) = &row.asset else { return };
+    assert!(unread.is_written_as(asset), "{asset:?}");
+    let other = Asset { confirmed: !asset.confirmed, ..asset.clone() };
+    assert!(!unread.is_written_as(&other), "{asset:?}");
+    let read = unread.read(tenant);
+    assert_eq!((read.id, read.asset.ok().as_ref()), (row.id.clone(), Some(asset)));
 }
 
 async fn a_new_table_has_its_first_generation_and_no_replay(table: impl Generations) {
