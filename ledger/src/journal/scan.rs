@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::id::{Key, PartitionKey};
+use crate::id::{Key, PartitionKey, StreamName};
 use crate::journal::JournalDecorator;
 use crate::record::{self, StoredLine};
 
@@ -150,6 +150,11 @@ impl Chain {
     /// stream's name but no event of one.
     #[must_use]
     pub fn stream(&self) -> Option<PartitionKey> {
+        // Most partitions are those of assets, whose ids are longer than any name.
+        let (_, name) = self.partition.split_once('#')?;
+        if name.len() > StreamName::MOST {
+            return None;
+        }
         let key = PartitionKey::from_partition(&self.partition).filter(PartitionKey::is_named)?;
         self.lines.iter().any(|line| record::is_of_a_stream(&line.body)).then_some(key)
     }

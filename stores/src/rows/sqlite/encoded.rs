@@ -15,7 +15,7 @@ use super::{outcome, unwritable};
 /// The columns of a row: its key within the generation, and its attributes.
 const COLUMNS: usize = 2 + Row::ATTRIBUTES.len();
 /// Bytes of a typical row's texts.
-pub(super) const TEXTS: usize = 512;
+pub(super) const TEXTS: usize = 480;
 
 /// The parameters of `put` for each of some rows, without the generation. They are made before the
 /// write is queued, as those of a single row are.

@@ -23,6 +23,9 @@ use projections::views::PutOutcome;
 
 /// Rows of one page: some 300 KB.
 const PAGE: usize = 1_000;
+/// Rows of a page that are not read yet: their columns stay below the size from which the allocator
+/// returns memory to the system each time.
+const UNREAD_PAGE: usize = 250;
 /// Rows removed in one transaction: few enough that waiting commands are hardly delayed.
 const REMOVED: usize = 2_000;
 /// The note with the list of generations.
@@ -149,11 +152,11 @@ impl Rows for SqliteViews {
         let (generation, tenant) = (self.generation, of.to_string());
         let after = after.unwrap_or_default().to_owned();
         let read = self.on_rows(move |file, sql| {
-            let bound = params![generation.number(), tenant, after, PAGE];
+            let bound = params![generation.number(), tenant, after, UNREAD_PAGE];
             unread(file.prepare_cached(&sql.page)?.query(bound)?)
         });
         let rows = self.database.read(read).await?;
-        let next = rows.last().filter(|_| rows.len() == PAGE).map(|last| last.id.clone());
+        let next = rows.last().filter(|_| rows.len() == UNREAD_PAGE).map(|last| last.id.clone());
         Ok(UnreadPage { rows, next })
     }
 
@@ -230,8 +233,9 @@ fn id(row: &rusqlite::Row<'_>) -> rusqlite::Result<String> {
 
 /// The rows of a page, unread.
 fn unread(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<UnreadRow>> {
-    let mut ids = Vec::with_capacity(PAGE);
-    let mut table = ColumnTable::with_capacity(PAGE * Row::ATTRIBUTES.len(), PAGE * TEXTS);
+    let mut ids = Vec::with_capacity(UNREAD_PAGE);
+    let columns_of_page = UNREAD_PAGE * Row::ATTRIBUTES.len();
+    let mut table = ColumnTable::with_capacity(columns_of_page, UNREAD_PAGE * TEXTS);
     while let Some(row) = rows.next()? {
         ids.push(id(row)?);
         let attributes = columns(row, 1).take(Row::ATTRIBUTES.len());
