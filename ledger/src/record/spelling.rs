@@ -134,7 +134,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_text_ends_as_a_search_byte_by_byte_finds(
-            bytes in prop::collection::vec(prop_oneof![Just(b'"'), Just(b'\\'), 0x1e..0x24_u8, any::<u8>()], 0..40)
+            bytes in prop::collection::vec(
+                prop_oneof![Just(b'"'), Just(b'\\'), 0x1e..0x24_u8, any::<u8>()], 0..40)
         ) {
             let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | ..=0x1f);
             prop_assert_eq!(end_of_text(&bytes), bytes.iter().position(ends));

@@ -28,8 +28,8 @@ const BATCH_EVENTS: usize = 8_192;
 /// Batches that wait for being folded, in each segment, beside those that are read, folded and
 /// written at present.
 const AHEAD: usize = 1;
-/// Folded batches that wait for being written, in each segment: a store may pause for its disk. They
-/// are then written together.
+/// Folded batches that wait for being written, in each segment: a store may pause for its disk.
+/// They are then written together.
 const WAITING: usize = 4;
 /// Rows that wait for the rate limit concurrently, in each segment.
 const AT_ONCE: usize = 64;
@@ -171,10 +171,15 @@ impl FillContext {
         mut waiting: mpsc::Receiver<FoldedBatch>,
         say: mpsc::Sender<SegmentUpdate>,
     ) -> Result<(), StoreError> {
-        // With a rate limit, several batches together would take long.
-        let most = if self.pace.is_free() { WAITING } else { 1 };
+        // With a rate limit, several batches together would take long, and so would those that wait
+        // when the replay is stopped.
+        let limited = !self.pace.is_free();
+        let most = if limited { 1 } else { WAITING };
         let mut some = Vec::with_capacity(most);
-        while waiting.recv_many(&mut some, most).await > 0 && !*self.replay.stop.borrow() {
+        while waiting.recv_many(&mut some, most).await > 0 {
+            if limited && *self.replay.stop.borrow() {
+                break;
+            }
             let (mut rows, mut updates) = (Vec::new(), Vec::with_capacity(WAITING));
             for FoldedBatch { rows: more, events, update } in some.drain(..) {
                 updates.push((update, events, more.len() as u64));

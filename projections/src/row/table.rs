@@ -1,5 +1,5 @@
-//! The columns of many rows in one text and one list of cells, so that a row takes no allocations of
-//! its own.
+//! The columns of many rows in one text and one list of cells, so that a row takes no allocations
+//! of its own.
 
 use std::borrow::Cow;
 
@@ -88,7 +88,9 @@ mod tests {
         #[test]
         fn a_table_gives_back_its_columns(columns in prop::collection::vec(columns(), 0..20)) {
             let mut table = ColumnTable::default();
-            columns.iter().for_each(|column| table.push(column));
+            for column in &columns {
+                table.push(column);
+            }
             prop_assert_eq!(table.len(), columns.len());
             for first in 0..=columns.len() {
                 prop_assert_eq!(table.columns(first).collect::<Vec<_>>(), &columns[first..]);

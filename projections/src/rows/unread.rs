@@ -14,11 +14,11 @@ use crate::row::{ColumnTable, Row};
 pub struct UnreadRow {
     /// Its key within the tenant: see [`StoredRow::id`].
     pub id: String,
-    content: Content,
+    content: UnreadContent,
 }
 
 #[derive(Debug)]
-enum Content {
+enum UnreadContent {
     Read(Box<Result<Asset, StoreError>>),
     /// Its attributes are the columns from this index on.
     Columns(Arc<ColumnTable>, usize),
@@ -35,7 +35,7 @@ pub struct UnreadPage {
 
 impl From<StoredRow> for UnreadRow {
     fn from(StoredRow { id, asset }: StoredRow) -> Self {
-        Self { id, content: Content::Read(Box::new(asset)) }
+        Self { id, content: UnreadContent::Read(Box::new(asset)) }
     }
 }
 
@@ -43,7 +43,7 @@ impl UnreadRow {
     /// A row whose attributes are the columns of `table` from the index `first` on.
     #[must_use]
     pub fn of_columns(id: String, table: Arc<ColumnTable>, first: usize) -> Self {
-        Self { id, content: Content::Columns(table, first) }
+        Self { id, content: UnreadContent::Columns(table, first) }
     }
 
     /// Whether the row is stored as that of this asset would be. If not, it may still be read as
@@ -51,8 +51,8 @@ impl UnreadRow {
     #[must_use]
     pub fn is_written_as(&self, asset: &Asset) -> bool {
         match &self.content {
-            Content::Read(row) => row.as_ref().as_ref().is_ok_and(|row| row == asset),
-            Content::Columns(table, first) => {
+            UnreadContent::Read(row) => row.as_ref().as_ref().is_ok_and(|row| row == asset),
+            UnreadContent::Columns(table, first) => {
                 self.id == asset.key.asset.to_string()
                     && Row::from(asset).columns().is_ok_and(|row| table.has(*first, &row))
             }
@@ -63,8 +63,8 @@ impl UnreadRow {
     #[must_use]
     pub fn read(self, tenant: &Tenant) -> StoredRow {
         match self.content {
-            Content::Read(asset) => StoredRow { id: self.id, asset: *asset },
-            Content::Columns(table, first) => {
+            UnreadContent::Read(asset) => StoredRow { id: self.id, asset: *asset },
+            UnreadContent::Columns(table, first) => {
                 let columns = table.columns(first).take(Row::ATTRIBUTES.len());
                 StoredRow::of_columns(tenant, self.id, columns)
             }
@@ -99,7 +99,9 @@ mod tests {
             columns[at] = column;
         }
         table.push(&Column::Text("before".into()));
-        columns.iter().for_each(|column| table.push(column));
+        for column in &columns {
+            table.push(column);
+        }
         table.push(&Column::Text("after".into()));
         UnreadRow::of_columns(asset.key.asset.to_string(), Arc::new(table), 1)
     }

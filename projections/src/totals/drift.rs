@@ -73,7 +73,9 @@ impl TotalsDrift {
         let shares: Vec<_> = shares.collect();
         let mut all = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         for (shares, bounds) in shares.iter().zip(all.of(&asset.key.tenant)) {
-            bounds.iter_mut().for_each(|bound| add(bound, shares));
+            for bound in bounds {
+                add(bound, shares);
+            }
         }
     }
 

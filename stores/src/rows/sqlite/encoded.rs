@@ -28,8 +28,9 @@ impl EncodedRows {
             table.push(&Column::Text(asset.key.tenant.as_str().into()));
             table.push(&Column::Text(asset.key.asset.to_string().into()));
             let row = Row::from(asset);
-            let columns = row.columns().map_err(|error| unwritable(asset, error))?;
-            columns.iter().for_each(|column| table.push(column));
+            for column in row.columns().map_err(|error| unwritable(asset, error))? {
+                table.push(&column);
+            }
         }
         Ok(Self(table))
     }

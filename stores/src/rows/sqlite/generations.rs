@@ -238,8 +238,9 @@ fn unread(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<UnreadRow>> {
     let mut table = ColumnTable::with_capacity(columns_of_page, UNREAD_PAGE * TEXTS);
     while let Some(row) = rows.next()? {
         ids.push(id(row)?);
-        let attributes = columns(row, 1).take(Row::ATTRIBUTES.len());
-        attributes.for_each(|column| table.push(&column));
+        for column in columns(row, 1).take(Row::ATTRIBUTES.len()) {
+            table.push(&column);
+        }
     }
     let table = Arc::new(table);
     let of = |(first, id)| UnreadRow::of_columns(id, table.clone(), first);
