@@ -14,4 +14,5 @@ pub use declaration::{
     TAGS_BYTES_MAX, TAGS_MAX,
 };
 pub use event::{Event, UploadKind};
+pub(crate) use state::NewHead;
 pub use state::{Asset, AssetStatus, ImpossibleEvent, Life};

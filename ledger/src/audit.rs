@@ -61,7 +61,7 @@ use crate::checkpoint::Head;
 use crate::history::{History, HistoryError, HistoryFault, StreamChain, fold_read};
 use crate::id::{AccessStream, Key, PartitionKey, StreamKey};
 use crate::journal::scan::Chain;
-use crate::record::{EventRecord, RecordError, StoredLine, UrlRecord};
+use crate::record::{FoldReader, RecordError, StoredLine, UrlRecord};
 use crate::url_log::UrlLogStream;
 
 /// A version of a history as known from another source.
@@ -117,10 +117,11 @@ pub fn sound(key: &Key, chain: &Chain) -> Option<Asset> {
         return None;
     }
     let mut exact = true;
+    let reader = FoldReader::new(key);
     let folded = fold_read(key, &chain.lines, |body| {
-        let (record, exactly) = EventRecord::read_exactly(key, body)?;
+        let (event, exactly) = reader.read_exactly(body)?;
         exact &= exactly;
-        Ok(record)
+        Ok(event)
     });
     folded.ok().flatten().filter(|_| exact)
 }

@@ -2,17 +2,20 @@
 
 mod stream;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
 pub use self::stream::StreamChain;
 use crate::access::ImpossibleAccess;
-use crate::asset::{Asset, ImpossibleEvent};
+use crate::asset::{Asset, ImpossibleEvent, NewHead};
 use crate::chain::Hash;
 use crate::id::Key;
 use crate::idempotency::RepeatableCommand;
-use crate::record::{CommandId, EventRecord, RecordError, StoredLine};
+use crate::record::{
+    CommandId, EventRecord, FoldEvent, FoldReader, RecordError, StoredLine, subject,
+};
 
 /// Up to this many events a command is searched for linearly. This needs no memory, and most
 /// histories are shorter.
@@ -247,36 +250,45 @@ impl History {
 
 /// The asset that lines fold to, after the checks of [`History::read`]. No event is kept.
 pub fn fold_lines(key: &Key, lines: &[StoredLine]) -> Result<Option<Asset>, HistoryError> {
-    fold_read(key, lines, |body| EventRecord::read_under(key, body))
+    let reader = FoldReader::new(key);
+    fold_read(key, lines, |body| reader.read(body))
 }
 
 /// The same, with events as `read` reads them.
-pub(crate) fn fold_read(
+pub(crate) fn fold_read<'a>(
     key: &Key,
-    lines: &[StoredLine],
-    mut read: impl FnMut(&str) -> Result<EventRecord, RecordError>,
+    lines: &'a [StoredLine],
+    mut read: impl FnMut(&'a str) -> Result<FoldEvent<'a>, RecordError>,
 ) -> Result<Option<Asset>, HistoryError> {
-    let (mut folded, mut indexed) = (None, HashMap::new());
+    let (mut folded, mut indexed) = (None::<Asset>, HashMap::new());
     let mut linear = Vec::with_capacity(lines.len().min(FEW));
     for line in lines {
         let hash = line.hash();
         let mut step = || -> Result<(), HistoryFault> {
-            let record = read(&line.body)
+            let read = read(&line.body)
                 .map_err(|malformed| unread(malformed, folded.as_ref(), key, line))?;
+            let FoldEvent { elsewhere, version, event, actor, command, at, prev } = read;
+            let said = elsewhere.as_ref().unwrap_or(key);
+            let place = ClaimedPosition { key: said, version, prev, stored: line.version };
+            let head = NewHead { version, hash, at };
             match &mut folded {
-                None => folded = Some(begin(key, &record, line, hash)?),
+                None => {
+                    place.check(key, 1, Hash::ZERO)?;
+                    let asset = Asset::begin_with(key.clone(), event, subject(&actor), head)?;
+                    folded = Some(asset);
+                }
                 Some(asset) => {
-                    let command = &record.cause.command;
-                    let same = |(known, _): &&(CommandId, u64)| known == command;
+                    let same = |(known, _): &&(Cow<'_, str>, u64)| *known == command;
                     let twice = linear.iter().find(same).map(|(_, version)| *version);
-                    let twice = twice.or_else(|| indexed.get(command).copied());
-                    follow(asset, key, &record, line, hash, twice)?;
+                    let twice = twice.or_else(|| indexed.get(&command).copied());
+                    place.check_after(asset, key, at, twice)?;
+                    asset.apply_with(event, head)?;
                 }
             }
             if linear.len() == FEW {
                 indexed.extend(linear.drain(..));
             }
-            linear.push((record.cause.command, record.version));
+            linear.push((command, version));
             Ok(())
         };
         step().map_err(|fault| HistoryError { version: line.version, fault })?;
@@ -304,14 +316,8 @@ fn follow(
     hash: Hash,
     twice: Option<u64>,
 ) -> Result<(), HistoryFault> {
-    ClaimedPosition::of(record, line).check(key, asset.version + 1, asset.head)?;
-    if record.at <= asset.updated_at {
-        return Err(HistoryFault::NotLater);
-    }
-    match twice {
-        Some(earlier) => Err(HistoryFault::Twice(earlier)),
-        None => Ok(asset.apply(record, hash)?),
-    }
+    ClaimedPosition::of(record, line).check_after(asset, key, record.at, twice)?;
+    Ok(asset.apply(record, hash)?)
 }
 
 /// The commands of a history during reading. It is empty for few events. For more events it is an
@@ -398,5 +404,21 @@ impl<'a> ClaimedPosition<'a> {
             return Err(HistoryFault::Unchained { prev: self.prev, expected: prev });
         }
         Ok(())
+    }
+
+    /// Whether it is the next one after an asset's events, later than those, and of a new command;
+    /// `twice` is the version that has the command already.
+    fn check_after(
+        &self,
+        asset: &Asset,
+        key: &Key,
+        at: DateTime<Utc>,
+        twice: Option<u64>,
+    ) -> Result<(), HistoryFault> {
+        self.check(key, asset.version + 1, asset.head)?;
+        if at <= asset.updated_at {
+            return Err(HistoryFault::NotLater);
+        }
+        twice.map_or(Ok(()), |earlier| Err(HistoryFault::Twice(earlier)))
     }
 }

@@ -154,6 +154,9 @@ impl Key {
 pub struct StreamName(Arc<str>);
 
 impl StreamName {
+    /// Bytes of the longest name.
+    pub(crate) const MOST: usize = 32;
+
     /// The name of the stream with a tenant's access.
     pub(crate) fn access() -> Self {
         Self("access".into())
@@ -176,7 +179,7 @@ impl FromStr for StreamName {
     fn from_str(text: &str) -> Result<Self, StreamNameError> {
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
-        let fits = begins && text.len() <= 32 && text.bytes().all(known);
+        let fits = begins && text.len() <= Self::MOST && text.bytes().all(known);
         if fits { Ok(Self(text.into())) } else { Err(StreamNameError(text.to_owned())) }
     }
 }

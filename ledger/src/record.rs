@@ -6,6 +6,7 @@
 //! from these, and are never stored themselves.
 
 mod envelope;
+mod fold_event;
 mod forms;
 mod limits;
 mod spelling;
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use self::envelope::StoredEnvelope;
+pub(crate) use self::fold_event::{FoldEvent, FoldReader};
 use self::forms::{FORMS, FormReader, StoredData};
 use self::limits::check_envelope;
 pub(crate) use self::limits::check_text;

@@ -1,6 +1,6 @@
 //! Points in time as they are stored and shown: RFC 3339, UTC, `Z`, always six digits.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, SubsecRound, TimeDelta, Timelike, Utc};
 
 /// Events happen at this time or later: ids count from here.
 pub const FIRST: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -21,7 +21,31 @@ pub fn is_recordable(at: DateTime<Utc>) -> bool {
 /// The stored form: `2026-11-23T08:00:00.000000Z`.
 #[must_use]
 pub fn format(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+    format_digits(at).unwrap_or_else(|| at.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+/// The same, for every time of an event; `None` for a year that does not have four digits, and
+/// within a leap second.
+fn format_digits(at: DateTime<Utc>) -> Option<String> {
+    let year = u32::try_from(at.year()).ok().filter(|year| *year <= 9999)?;
+    let micros = Some(at.timestamp_subsec_micros()).filter(|micros| *micros < 1_000_000)?;
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let numbers = [
+        (year, 0..4),
+        (at.month(), 5..7),
+        (at.day(), 8..10),
+        (at.hour(), 11..13),
+        (at.minute(), 14..16),
+        (at.second(), 17..19),
+        (micros, 20..26),
+    ];
+    for (mut number, place) in numbers {
+        for digit in text[place].iter_mut().rev() {
+            *digit = b"0123456789"[(number % 10) as usize];
+            number /= 10;
+        }
+    }
+    std::str::from_utf8(&text).ok().map(str::to_owned)
 }
 
 /// Reads the stored form and no other, so that a time has one spelling.
@@ -94,6 +118,21 @@ mod tests {
             "2024-04-30T00:60:00.000000Z",
         ] {
             assert_eq!(parse(other), spelled(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_says() {
+        let written = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let leap = FIRST.date_naive().and_hms_micro_opt(23, 59, 59, 1_999_999).unwrap().and_utc();
+        let edges = [FIRST, END, leap, DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC];
+        let steps =
+            (0..20_000).map(|step| FIRST + TimeDelta::nanoseconds(1_234_567_890_123_457) * step);
+        let years = (-2..10_002).filter_map(|year| NaiveDate::from_ymd_opt(year, 12, 31));
+        let years =
+            years.filter_map(|day| Some(day.and_hms_micro_opt(23, 59, 59, 999_999)?.and_utc()));
+        for at in edges.into_iter().chain(steps).chain(years) {
+            assert_eq!(format(at), written(at));
         }
     }
 

@@ -189,7 +189,7 @@ impl AuditWalk {
                     suspects.add(self.beside(chain, rows).await?);
                 }
             } else {
-                let looks = iter(some).map(|chain| self.first(chain, None));
+                let looks = iter(some).map(|chain| self.first(chain.key(), chain, None));
                 let looks = looks.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>();
                 suspects.add(looks.await?.into_iter().flatten());
             }
@@ -206,12 +206,21 @@ impl AuditWalk {
         rows: &mut RowsInOrder,
     ) -> Result<Option<Suspect>, StoreError> {
         // A partition of no asset may come in another order.
-        let own = match found.key() {
+        let key = found.key();
+        let own = match key {
             Some(_) => self.without_history(rows, Some(&found.partition)).await?,
             None => None,
         };
-        let row = ObservedRow::of(own.map(|own| own.row.asset).transpose())?;
-        self.first(found, Some(row)).await
+        if let (Some(key), Some(own)) = (&key, &own)
+            && self.audit.holds(&key.tenant)
+            && let Some(asset) = sound(key, &found)
+            && own.row.is_written_as(&asset)
+            && self.drift.add_settled(&asset)
+        {
+            return Ok(None);
+        }
+        let read = own.map(|own| own.row.read(&own.tenant).asset);
+        self.first(key, found, Some(ObservedRow::of(read.transpose())?)).await
     }
 
     /// Audits the rows before a history as rows without one, and returns the row after them if it
@@ -223,10 +232,11 @@ impl AuditWalk {
     ) -> Result<Option<PlacedRow>, StoreError> {
         while let Some(next) = rows.next(partition).await? {
             self.progress.rows.fetch_add(1, Ordering::Relaxed);
-            if Some(next.partition.as_str()) == partition {
+            if partition.is_some_and(|partition| next.order(partition).is_eq()) {
                 return Ok(Some(next));
             }
-            self.speaks_of(&next.tenant, 0, &next.row).await?;
+            let PlacedRow { tenant, row, .. } = next;
+            self.speaks_of(&tenant, 0, &row.read(&tenant)).await?;
         }
         Ok(None)
     }
@@ -235,10 +245,11 @@ impl AuditWalk {
     /// looked up if it is not given.
     async fn first(
         &self,
+        key: Option<Key>,
         found: Chain,
         row: Option<ObservedRow>,
     ) -> Result<Option<Suspect>, StoreError> {
-        let Some(key) = found.key().filter(|key| self.audit.holds(&key.tenant)) else {
+        let Some(key) = key.filter(|key| self.audit.holds(&key.tenant)) else {
             self.tell(inspect_with(&found, &[]).findings).await;
             return Ok(None);
         };

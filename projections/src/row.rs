@@ -3,6 +3,8 @@
 //! Every read table stores these attributes with a key of its own. A row has all of an [`Asset`],
 //! so reading one returns exactly the asset that was put.
 
+mod table;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ use ledger::objects::ObjectVersion;
 use ledger::time;
 use serde::{Deserialize, Serialize};
 
+pub use self::table::ColumnTable;
+
 /// How long a purged asset's row stays: well beyond the 24 hours within which a stream may deliver
 /// a late duplicate of an earlier event, which could otherwise restore the asset.
 pub const TOMBSTONE: TimeDelta = TimeDelta::days(8);
@@ -22,15 +26,15 @@ pub const TOMBSTONE: TimeDelta = TimeDelta::days(8);
 /// Generates the struct and all code that handles each attribute, so that a new attribute takes one
 /// line.
 macro_rules! row {
-    ($( $(#[$meta:meta])* $name:ident: $type:ty, )*) => {
-        /// An asset as flat attributes.
+    ($a:lifetime; $( $(#[$meta:meta])* $name:ident: $type:ty, )*) => {
+        /// An asset as flat attributes. The texts are borrowed where they are stored as they are.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
-        pub struct Row { $( $(#[$meta])* pub $name: $type, )* }
+        pub struct Row<$a> { $( $(#[$meta])* pub $name: $type, )* }
 
-        impl Row {
+        impl<$a> Row<$a> {
             /// The names of the attributes, in their stored order.
-            pub const ATTRIBUTES: &[&str] = &[$(stringify!($name)),*];
+            pub const ATTRIBUTES: &'static [&'static str] = &[$(stringify!($name)),*];
 
             /// The attributes as columns, in the same order.
             pub fn columns(&self) -> Result<Vec<Column<'_>>, AttributeError> {
@@ -38,8 +42,8 @@ macro_rules! row {
             }
 
             /// The attributes read from columns in the same order.
-            pub fn of_columns<'a>(
-                mut columns: impl Iterator<Item = Column<'a>>,
+            pub fn of_columns(
+                mut columns: impl Iterator<Item = Column<$a>>,
             ) -> Result<Self, AttributeError> {
                 Ok(Self {
                     $($name: columns.next().and_then(Attribute::of_column)
@@ -51,56 +55,57 @@ macro_rules! row {
 }
 
 row! {
+    'a;
     /// The number of the asset's events.
     version: u64,
     /// The hash of the last event, in hex.
-    head: String,
+    head: Cow<'a, str>,
     /// `CREATED`, `RECEIVED`, `UPLOADED`, `DELETED`, `PURGING` or `PURGED`.
-    state: String,
+    state: Cow<'a, str>,
     /// Whether the upload was confirmed; the state of a deleted asset does not show it.
     confirmed: bool,
     /// The time of the first event.
-    created_at: String,
+    created_at: Cow<'a, str>,
     /// The time of the last event.
-    updated_at: String,
+    updated_at: Cow<'a, str>,
     /// How the upload URL is signed: `plain` or `declared`.
-    upload: String,
+    upload: Cow<'a, str>,
     /// The file's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    filename: Option<String>,
+    filename: Option<Cow<'a, str>>,
     /// The file's media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
+    content_type: Option<Cow<'a, str>>,
     /// Bytes, as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     declared_size: Option<u64>,
     /// SHA-256 in hex, as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    declared_sha256: Option<String>,
+    declared_sha256: Option<Cow<'a, str>>,
     /// The client's tags.
     #[serde(default, skip_serializing_if = "Tags::is_empty")]
-    tags: Tags,
+    tags: Tags<'a>,
     /// The pinned version of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    version_id: Option<String>,
+    version_id: Option<Cow<'a, str>>,
     /// Its bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     /// Its SHA-256 in hex, if S3 knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
+    sha256: Option<Cow<'a, str>>,
     /// Its entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    etag: Option<String>,
+    etag: Option<Cow<'a, str>>,
     /// The reason of the deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<Cow<'a, str>>,
     /// When a tombstone expires, in epoch seconds (the form of DynamoDB's TTL).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
     /// The subject who created the asset. Rows of older versions of this program have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
+    owner: Option<Cow<'a, str>>,
 }
 
 /// An attribute's value in a store of columns.
@@ -117,22 +122,22 @@ pub enum Column<'a> {
 }
 
 /// A type of attributes. `None` is a value that is not valid for it.
-trait Attribute: Sized {
+trait Attribute<'a>: Sized {
     fn column(&self) -> Option<Column<'_>>;
-    fn of_column(column: Column<'_>) -> Option<Self>;
+    fn of_column(column: Column<'a>) -> Option<Self>;
 }
 
-impl Attribute for String {
+impl<'a> Attribute<'a> for Cow<'a, str> {
     fn column(&self) -> Option<Column<'_>> {
-        Some(Column::Text(self.into()))
+        Some(Column::Text(Cow::Borrowed(self)))
     }
 
-    fn of_column(column: Column<'_>) -> Option<Self> {
-        if let Column::Text(text) = column { Some(text.into_owned()) } else { None }
+    fn of_column(column: Column<'a>) -> Option<Self> {
+        if let Column::Text(text) = column { Some(text) } else { None }
     }
 }
 
-impl Attribute for i64 {
+impl Attribute<'_> for i64 {
     fn column(&self) -> Option<Column<'_>> {
         Some(Column::Integer(*self))
     }
@@ -142,7 +147,7 @@ impl Attribute for i64 {
     }
 }
 
-impl Attribute for u64 {
+impl Attribute<'_> for u64 {
     fn column(&self) -> Option<Column<'_>> {
         i64::try_from(*self).ok().map(Column::Integer)
     }
@@ -152,7 +157,7 @@ impl Attribute for u64 {
     }
 }
 
-impl Attribute for bool {
+impl Attribute<'_> for bool {
     fn column(&self) -> Option<Column<'_>> {
         Some(Column::Integer((*self).into()))
     }
@@ -162,23 +167,26 @@ impl Attribute for bool {
     }
 }
 
-impl<T: Attribute> Attribute for Option<T> {
+impl<'a, T: Attribute<'a>> Attribute<'a> for Option<T> {
     fn column(&self) -> Option<Column<'_>> {
         self.as_ref().map_or(Some(Column::Null), T::column)
     }
 
-    fn of_column(column: Column<'_>) -> Option<Self> {
+    fn of_column(column: Column<'a>) -> Option<Self> {
         if column == Column::Null { Some(None) } else { T::of_column(column).map(Some) }
     }
 }
 
 /// JSON text.
-impl Attribute for Tags {
+impl<'a> Attribute<'a> for Tags<'a> {
     fn column(&self) -> Option<Column<'_>> {
+        if self.is_empty() {
+            return Some(Column::Text("{}".into()));
+        }
         Some(Column::Text(serde_json::to_string(self).ok()?.into()))
     }
 
-    fn of_column(column: Column<'_>) -> Option<Self> {
+    fn of_column(column: Column<'a>) -> Option<Self> {
         if let Column::Text(text) = column { serde_json::from_str(&text).ok() } else { None }
     }
 }
@@ -188,38 +196,42 @@ impl Attribute for Tags {
 #[error("attribute {0:?} is not of its form")]
 pub struct AttributeError(&'static str);
 
-impl From<&Asset> for Row {
-    fn from(asset: &Asset) -> Self {
-        let Asset { declared, pin, owner, .. } = asset.clone();
-        let (version_id, size, sha256, etag) = match pin {
-            Some(pin) => (Some(pin.version_id), Some(pin.size), pin.sha256, Some(pin.etag)),
-            None => (None, None, None, None),
-        };
+impl<'a> From<&'a Asset> for Row<'a> {
+    fn from(asset: &'a Asset) -> Self {
+        let Asset { declared, pin, owner, .. } = asset;
         Self {
             version: asset.version,
-            head: asset.head.to_string(),
-            state: state(asset.status()).to_owned(),
+            head: asset.head.to_string().into(),
+            state: state(asset.status()).into(),
             confirmed: asset.confirmed,
-            created_at: time::format(asset.created_at),
-            updated_at: time::format(asset.updated_at),
-            upload: upload(declared.upload).to_owned(),
-            filename: declared.filename,
-            content_type: declared.content_type,
+            created_at: time::format(asset.created_at).into(),
+            updated_at: time::format(asset.updated_at).into(),
+            upload: upload(declared.upload).into(),
+            filename: borrowed(declared.filename.as_ref()),
+            content_type: borrowed(declared.content_type.as_ref()),
             declared_size: declared.size,
-            declared_sha256: declared.sha256,
-            tags: Tags(declared.tags),
-            version_id,
-            size,
-            sha256,
-            etag,
-            reason: reason(&asset.life),
+            declared_sha256: borrowed(declared.sha256.as_ref()),
+            tags: Tags(Cow::Borrowed(&declared.tags)),
+            version_id: borrowed(pin.as_ref().map(|pin| &pin.version_id)),
+            size: pin.as_ref().map(|pin| pin.size),
+            sha256: borrowed(pin.as_ref().and_then(|pin| pin.sha256.as_ref())),
+            etag: borrowed(pin.as_ref().map(|pin| &pin.etag)),
+            reason: borrowed(reason(&asset.life)),
             expires_at: expires_at(asset).map(|at| at.timestamp()),
-            owner,
+            owner: borrowed(owner.as_ref()),
         }
     }
 }
 
-impl Row {
+fn borrowed(text: Option<&String>) -> Option<Cow<'_, str>> {
+    text.map(Into::into)
+}
+
+fn owned(text: Option<Cow<'_, str>>) -> Option<String> {
+    text.map(Cow::into_owned)
+}
+
+impl Row<'_> {
     /// The asset that was put under `key`.
     pub fn asset(self, key: Key) -> Result<Asset, StoreError> {
         let named = key.clone();
@@ -240,14 +252,14 @@ impl Row {
             head: self.head.parse().map_err(|_| AttributeError("head"))?,
             created_at: time::parse(&self.created_at).ok_or(AttributeError("created_at"))?,
             updated_at: time::parse(&self.updated_at).ok_or(AttributeError("updated_at"))?,
-            owner: self.owner,
+            owner: owned(self.owner),
             declared: Declaration {
                 upload: read_upload(&self.upload)?,
-                filename: self.filename,
-                content_type: self.content_type,
+                filename: owned(self.filename),
+                content_type: owned(self.content_type),
                 size: self.declared_size,
-                sha256: self.declared_sha256,
-                tags: self.tags.0,
+                sha256: owned(self.declared_sha256),
+                tags: self.tags.0.into_owned(),
             },
             pin,
             confirmed: self.confirmed,
@@ -269,7 +281,8 @@ impl Row {
     fn take_pin(&mut self) -> Result<Option<ObjectVersion>, AttributeError> {
         match (self.version_id.take(), self.size, self.sha256.take(), self.etag.take()) {
             (Some(version_id), Some(size), sha256, Some(etag)) => {
-                Ok(Some(ObjectVersion { version_id, size, sha256, etag }))
+                let (version_id, etag) = (version_id.into_owned(), etag.into_owned());
+                Ok(Some(ObjectVersion { version_id, size, sha256: owned(sha256), etag }))
             }
             (None, None, None, None) => Ok(None),
             _ => Err(AttributeError("version_id")),
@@ -278,9 +291,9 @@ impl Row {
 
     /// Leaves the reason if it is not one of this stage.
     fn take_life(&mut self) -> Result<Life, AttributeError> {
-        match self.state.as_str() {
+        match &*self.state {
             "CREATED" | "RECEIVED" | "UPLOADED" => Ok(Life::Live),
-            "DELETED" => Ok(Life::Deleted { reason: self.reason.take() }),
+            "DELETED" => Ok(Life::Deleted { reason: owned(self.reason.take()) }),
             "PURGING" => Ok(Life::Purging),
             "PURGED" => Ok(Life::Purged),
             _ => Err(AttributeError("state")),
@@ -310,8 +323,8 @@ pub fn state(status: AssetStatus) -> &'static str {
     }
 }
 
-fn reason(life: &Life) -> Option<String> {
-    if let Life::Deleted { reason } = life { reason.clone() } else { None }
+fn reason(life: &Life) -> Option<&String> {
+    if let Life::Deleted { reason } = life { reason.as_ref() } else { None }
 }
 
 fn upload(kind: UploadKind) -> &'static str {
@@ -332,9 +345,9 @@ fn read_upload(text: &str) -> Result<UploadKind, AttributeError> {
 /// Tags: JSON text in every store. DynamoDB has maps, but none with an empty name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Tags(pub BTreeMap<String, String>);
+pub struct Tags<'a>(pub Cow<'a, BTreeMap<String, String>>);
 
-impl Tags {
+impl Tags<'_> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -350,7 +363,7 @@ mod tests {
     use super::*;
     use crate::testing::Story;
 
-    type Alteration = fn(&mut Row);
+    type Alteration = fn(&mut Row<'_>);
 
     /// SQLite's maximum; DynamoDB's is larger.
     const MOST: u64 = i64::MAX as u64;
@@ -427,12 +440,22 @@ mod tests {
         }
 
         #[test]
+        fn a_row_survives_being_columns(asset in assets()) {
+            let row = Row::from(&asset);
+            let columns = row.columns().unwrap();
+            prop_assert_eq!(columns.len(), Row::ATTRIBUTES.len());
+            let read = Row::of_columns(columns.into_iter()).unwrap();
+            prop_assert_eq!(&read, &row);
+            prop_assert_eq!(read.asset(asset.key.clone()).unwrap(), asset);
+        }
+
+        #[test]
         fn a_row_survives_being_attributes(asset in assets()) {
             let row = Row::from(&asset);
             let attributes = serde_json::to_value(&row).unwrap();
             let known = |name: &String| Row::ATTRIBUTES.contains(&name.as_str());
             prop_assert!(attributes.as_object().unwrap().keys().all(known));
-            prop_assert_eq!(serde_json::from_value::<Row>(attributes).unwrap(), row);
+            prop_assert_eq!(serde_json::from_value::<Row<'_>>(attributes).unwrap(), row);
         }
     }
 
@@ -449,16 +472,16 @@ mod tests {
     fn a_row_that_was_altered_is_refused() {
         let asset = Story::begin("main", 1).received().asset();
         let alterations: [(&str, Alteration); 11] = [
-            ("head", |row| row.head.push('0')),
-            ("state", |row| row.state = "LOST".to_owned()),
-            ("state", |row| row.state = "UPLOADED".to_owned()),
-            ("upload", |row| row.upload = String::new()),
-            ("created_at", |row| row.created_at = "yesterday".to_owned()),
-            ("updated_at", |row| row.updated_at.push('Z')),
+            ("head", |row| row.head.to_mut().push('0')),
+            ("state", |row| row.state = "LOST".into()),
+            ("state", |row| row.state = "UPLOADED".into()),
+            ("upload", |row| row.upload = "".into()),
+            ("created_at", |row| row.created_at = "yesterday".into()),
+            ("updated_at", |row| row.updated_at.to_mut().push('Z')),
             ("version_id", |row| row.version_id = None),
             ("version_id", |row| row.size = None),
             ("version_id", |row| row.etag = None),
-            ("reason", |row| row.reason = Some("none".to_owned())),
+            ("reason", |row| row.reason = Some("none".into())),
             ("expires_at", |row| row.expires_at = Some(0)),
         ];
         for (attribute, alter) in alterations {

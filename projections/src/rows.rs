@@ -1,12 +1,17 @@
 //! Every row of one generation, for comparisons and checks.
 
+mod unread;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use ledger::StoreError;
 use ledger::asset::Asset;
+use ledger::error::StoreErrorKind;
 use ledger::id::{Key, Tenant};
 
+pub use self::unread::{UnreadPage, UnreadRow};
+use crate::row::{Column, Row};
 use crate::totals::{StoredTotals, Totals};
 use crate::views::{PutOutcome, Views};
 
@@ -17,6 +22,27 @@ pub struct StoredRow {
     pub id: String,
     /// The asset of the row, or why it is unreadable.
     pub asset: Result<Asset, StoreError>,
+}
+
+impl StoredRow {
+    /// A tenant's row from the columns of its attributes.
+    #[must_use]
+    pub fn of_columns<'a>(
+        tenant: &Tenant,
+        id: String,
+        columns: impl Iterator<Item = Column<'a>>,
+    ) -> Self {
+        let corrupt = |why: String| {
+            let what = format!("the row of {tenant}#{id} cannot be read: {why}");
+            StoreError::new(StoreErrorKind::Corrupt, what)
+        };
+        let asset = match (id.parse(), Row::of_columns(columns)) {
+            (Ok(asset), Ok(row)) => row.asset(Key { tenant: tenant.clone(), asset }),
+            (Err(error), _) => Err(corrupt(error.to_string())),
+            (_, Err(error)) => Err(corrupt(error.to_string())),
+        };
+        Self { id, asset }
+    }
 }
 
 /// Some rows of one part, and the position of the next ones.
@@ -38,6 +64,7 @@ pub struct RowPage {
 /// * `tenants` names every tenant with a row of this generation or a parked asset. It reads the
 ///   keys of all rows if the store has no index of them.
 /// * An unreadable row is returned as such and is not an error.
+/// * `unread_page` returns the rows of `page`, each of which reads as the same asset or error.
 /// * `erase` deletes one row, whatever its content, and succeeds if there is none. It does not
 ///   exclude a late duplicate: project the asset right after it, from a fresh history.
 /// * `totals` sees every `put_totals` that returned before. It returns the tenant's row, or all
@@ -59,6 +86,18 @@ pub trait Rows: Views {
         part: u8,
         after: Option<&str>,
     ) -> Result<RowPage, StoreError>;
+
+    /// The same page, with rows that are not read yet. The default is for a store that reads them
+    /// together with the page.
+    async fn unread_page(
+        &self,
+        tenant: &Tenant,
+        part: u8,
+        after: Option<&str>,
+    ) -> Result<UnreadPage, StoreError> {
+        let RowPage { rows, next } = self.page(tenant, part, after).await?;
+        Ok(UnreadPage { rows: rows.into_iter().map(UnreadRow::from).collect(), next })
+    }
 
     /// The part of the asset's row.
     fn part_of(&self, key: &Key) -> u8;

@@ -91,20 +91,43 @@ pub struct ImpossibleEvent {
     pub status: &'static str,
 }
 
+/// The last event of an asset after a fold of it.
+pub(crate) struct NewHead {
+    pub(crate) version: u64,
+    pub(crate) hash: Hash,
+    pub(crate) at: DateTime<Utc>,
+}
+
 impl Asset {
     /// The asset after its first event.
     pub fn begin(key: Key, record: &EventRecord, hash: Hash) -> Result<Self, ImpossibleEvent> {
-        let Event::Created(declared) = &record.event else {
-            return Err(ImpossibleEvent { event: record.event.kind(), status: "not created" });
+        let EventRecord { version, at, .. } = *record;
+        Self::begin_with(
+            key,
+            record.event.clone(),
+            record.cause.subject(),
+            NewHead { version, hash, at },
+        )
+    }
+
+    /// The same, of the parts of that event.
+    pub(crate) fn begin_with(
+        key: Key,
+        event: Event,
+        subject: &str,
+        NewHead { version, hash, at }: NewHead,
+    ) -> Result<Self, ImpossibleEvent> {
+        let Event::Created(declared) = event else {
+            return Err(ImpossibleEvent { event: event.kind(), status: "not created" });
         };
         Ok(Self {
             key,
-            version: record.version,
+            version,
             head: hash,
-            created_at: record.at,
-            updated_at: record.at,
-            owner: Some(record.cause.subject().to_owned()),
-            declared: declared.clone(),
+            created_at: at,
+            updated_at: at,
+            owner: Some(subject.to_owned()),
+            declared,
             pin: None,
             confirmed: false,
             life: Life::Live,
@@ -114,23 +137,33 @@ impl Asset {
     /// The asset after one more event. Facts are accepted: only events that no version of this
     /// program could have written are refused, so that later rules can read older histories.
     pub fn apply(&mut self, record: &EventRecord, hash: Hash) -> Result<(), ImpossibleEvent> {
-        let impossible = matches!(record.event, Event::Created(_)) || self.life == Life::Purged;
+        let EventRecord { version, at, .. } = *record;
+        self.apply_with(record.event.clone(), NewHead { version, hash, at })
+    }
+
+    /// The same, of the parts of that event.
+    pub(crate) fn apply_with(
+        &mut self,
+        event: Event,
+        NewHead { version, hash, at }: NewHead,
+    ) -> Result<(), ImpossibleEvent> {
+        let impossible = matches!(event, Event::Created(_)) || self.life == Life::Purged;
         if impossible {
             let status = self.status().shown();
-            return Err(ImpossibleEvent { event: record.event.kind(), status });
+            return Err(ImpossibleEvent { event: event.kind(), status });
         }
-        match &record.event {
+        match event {
             Event::Created(_) => {}
-            Event::Received(version) => self.pin = Some(version.clone()),
+            Event::Received(version) => self.pin = Some(version),
             Event::Uploaded => self.confirmed = true,
-            Event::SoftDeleted { reason } => self.life = Life::Deleted { reason: reason.clone() },
+            Event::SoftDeleted { reason } => self.life = Life::Deleted { reason },
             Event::Restored => self.life = Life::Live,
             Event::PurgeRequested => self.life = Life::Purging,
             Event::Purged => self.life = Life::Purged,
         }
-        self.version = record.version;
+        self.version = version;
         self.head = hash;
-        self.updated_at = record.at;
+        self.updated_at = at;
         Ok(())
     }
 

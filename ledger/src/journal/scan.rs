@@ -7,9 +7,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::id::{Key, PartitionKey};
+use crate::id::{Key, PartitionKey, StreamName};
 use crate::journal::JournalDecorator;
 use crate::record::{self, StoredLine};
+
+/// Events of a typical asset, for which a history has room at first.
+const TYPICAL: usize = 8;
 
 /// The journal as a whole.
 ///
@@ -147,9 +150,20 @@ impl Chain {
     /// stream's name but no event of one.
     #[must_use]
     pub fn stream(&self) -> Option<PartitionKey> {
+        // Most partitions are those of assets, whose ids are longer than any name.
+        let (_, name) = self.partition.split_once('#')?;
+        if name.len() > StreamName::MOST {
+            return None;
+        }
         let key = PartitionKey::from_partition(&self.partition).filter(PartitionKey::is_named)?;
         self.lines.iter().any(|line| record::is_of_a_stream(&line.body)).then_some(key)
     }
+}
+
+/// The version of the last item of a history.
+enum LastVersion {
+    Line(u64),
+    Stray(String),
 }
 
 /// The histories of one segment, asset by asset. Holds one page and one history.
@@ -159,7 +173,7 @@ pub struct Chains<'a> {
     page: std::vec::IntoIter<StoredItem>,
     next: Option<ScanPosition>,
     ended: bool,
-    begun: Option<(Chain, ScanPosition)>,
+    begun: Option<(Chain, LastVersion)>,
     done: Option<ScanPosition>,
     read: u64,
 }
@@ -203,22 +217,21 @@ impl<'a> Chains<'a> {
     }
 
     /// Adds an item to the current history. If it begins another, returns the current one.
-    fn take(&mut self, stored: StoredItem) -> Option<(Chain, ScanPosition)> {
+    fn take(&mut self, stored: StoredItem) -> Option<(Chain, LastVersion)> {
         let StoredItem { partition, line } = stored;
         let same = self.begun.as_ref().is_some_and(|(begun, _)| begun.partition == partition);
         let whole = if same { None } else { self.begun.take() };
-        let (begun, end) = self.begun.get_or_insert_with(|| {
-            let end = ScanPosition { partition: partition.clone(), version: String::new() };
-            (Chain { partition, lines: Vec::new(), strays: Vec::new() }, end)
+        let (begun, last) = self.begun.get_or_insert_with(|| {
+            let chain = Chain { partition, lines: Vec::with_capacity(TYPICAL), strays: Vec::new() };
+            (chain, LastVersion::Line(0))
         });
         match line {
             Ok(line) => {
-                end.version.clear();
-                let _ = write!(end.version, "{}", line.version); // a string takes every text
+                *last = LastVersion::Line(line.version);
                 begun.lines.push(line);
             }
             Err(stray) => {
-                end.version.clone_from(&stray.version);
+                *last = LastVersion::Stray(stray.version.clone());
                 begun.strays.push(stray);
             }
         }
@@ -227,9 +240,18 @@ impl<'a> Chains<'a> {
 
     /// Sorts a complete history again: an emulator of DynamoDB returns the numbers of a scan in the
     /// order of their digits, 10 before 2. Its histories are sound.
-    fn give(&mut self, (mut chain, end): (Chain, ScanPosition)) -> Chain {
+    fn give(&mut self, (mut chain, last): (Chain, LastVersion)) -> Chain {
         chain.lines.sort_by_key(|line| line.version);
-        self.done = Some(end);
+        let nowhere = || ScanPosition { partition: String::new(), version: String::new() };
+        let done = self.done.get_or_insert_with(nowhere);
+        done.partition.clone_from(&chain.partition);
+        match last {
+            LastVersion::Line(version) => {
+                done.version.clear();
+                let _ = write!(done.version, "{version}"); // a string takes every text
+            }
+            LastVersion::Stray(version) => done.version = version,
+        }
         chain
     }
 }

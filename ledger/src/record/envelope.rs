@@ -193,14 +193,14 @@ impl EventSource {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use crate::id::AssetId;
 
     use super::*;
 
-    const SAMPLES: [&str; 6] = [
+    pub(in crate::record) const SAMPLES: [&str; 6] = [
         include_str!("../../../migrations/events/created.v1.json"),
         include_str!("../../../migrations/events/received.v1.json"),
         include_str!("../../../migrations/events/uploaded.v1.json"),
@@ -237,7 +237,7 @@ mod tests {
     ];
 
     /// A line with up to three mutations, each a piece in the place of up to 80 characters.
-    fn lines() -> impl Strategy<Value = String> {
+    pub(in crate::record) fn lines() -> impl Strategy<Value = String> {
         let mutation = (any::<prop::sample::Index>(), 0..3_usize, 0..80_usize);
         let mutations = (mutation, prop::sample::select(&PIECES[..]));
         let mutations = prop::collection::vec(mutations, 0..4);

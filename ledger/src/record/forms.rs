@@ -22,7 +22,7 @@ use self::created_v1::CreatedV1;
 use self::received_v1::ReceivedV1;
 use self::soft_deleted_v1::SoftDeletedV1;
 use self::without_data::{PurgeRequestedV1, PurgedV1, RestoredV1, UploadedV1};
-use super::spelling::is_spelling;
+use super::spelling::{SpelledText, is_spelling};
 use crate::asset::{Event, InvalidField};
 
 /// Every readable form.
@@ -84,6 +84,11 @@ pub(super) trait StoredForm: Serialize + DeserializeOwned {
     fn within_limits(&self) -> Result<(), InvalidField> {
         Ok(())
     }
+
+    /// Data at the start of a text, read without a parser. `None` does not mean another spelling.
+    fn read_spelled(_: &mut SpelledText<'_>) -> Option<Self> {
+        None
+    }
 }
 
 /// Reads one form. `E` is the result: today's event.
@@ -94,6 +99,9 @@ pub(super) struct FormReader<E> {
     pub(super) read: fn(&RawValue) -> serde_json::Result<E>,
     /// The same, and whether the data is in the ledger's spelling and within its limits.
     pub(super) read_exactly: fn(&RawValue) -> serde_json::Result<(E, bool)>,
+    /// Data in the ledger's spelling at the start of a text, read without a parser, and whether it
+    /// is within its limits, if that is asked. `None` does not mean another spelling.
+    pub(super) read_spelled: fn(&mut SpelledText<'_>, bool) -> Option<(E, bool)>,
     /// The data in the ledger's spelling of this form.
     pub(super) rewrite: fn(&RawValue) -> serde_json::Result<StoredData>,
 }
@@ -108,6 +116,11 @@ impl<E> FormReader<E> {
                 let form: F = serde_json::from_str(data.get())?;
                 let exact = is_spelling(&form, data.get()) && form.within_limits().is_ok();
                 Ok((form.into(), exact))
+            },
+            read_spelled: |text, asked| {
+                let form = F::read_spelled(text)?;
+                let fits = !asked || form.within_limits().is_ok();
+                Some((form.into(), fits))
             },
             rewrite: |data| StoredData::of(&serde_json::from_str::<F>(data.get())?),
         }

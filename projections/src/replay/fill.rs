@@ -28,6 +28,9 @@ const BATCH_EVENTS: usize = 8_192;
 /// Batches that wait for being folded, in each segment, beside those that are read, folded and
 /// written at present.
 const AHEAD: usize = 1;
+/// Folded batches that wait for being written, in each segment: a store may pause for its disk.
+/// They are then written together.
+const WAITING: usize = 4;
 /// Rows that wait for the rate limit concurrently, in each segment.
 const AT_ONCE: usize = 64;
 /// Histories that are named if they do not verify; the rest is counted.
@@ -137,6 +140,8 @@ impl FillContext {
     ) -> Result<(), ReplayError> {
         let (give, mut batches) = mpsc::channel(AHEAD);
         let (mut reader, mut writer) = (JoinSet::new(), JoinSet::new());
+        let (hand_over, waiting) = mpsc::channel(WAITING);
+        writer.spawn(self.clone().write_all(waiting, say));
         let journal = self.replay.journal.clone();
         reader.spawn(read(journal, stretch.segment.clone(), stretch.place.clone(), give));
         while !stretch.done && !*self.replay.stop.borrow() {
@@ -148,27 +153,50 @@ impl FillContext {
             stretch.place = place;
             stretch.done = last;
             let update = SegmentUpdate { number, stretch: stretch.clone(), aside };
-            // One batch is written at a time, so that the position is never beyond a lost one.
-            written(&mut writer).await?;
-            writer.spawn(self.clone().write(rows, events, update, say.clone()));
+            if hand_over.send(FoldedBatch { rows, events, update }).await.is_err() {
+                break; // the writer failed
+            }
         }
-        written(&mut writer).await
+        drop(hand_over);
+        match writer.join_next().await {
+            Some(ended) => Ok(ended.map_err(|_| ReplayError::Cut)??),
+            None => Err(ReplayError::Cut),
+        }
     }
 
-    /// Writes the rows of a batch, and reports the progress.
-    async fn write(
+    /// Writes the batches of a segment in their order, so that the position is never beyond a lost
+    /// one, and reports the progress.
+    async fn write_all(
         self: Arc<Self>,
-        rows: Vec<Asset>,
-        events: u64,
-        update: SegmentUpdate,
+        mut waiting: mpsc::Receiver<FoldedBatch>,
         say: mpsc::Sender<SegmentUpdate>,
     ) -> Result<(), StoreError> {
-        let count = rows.len() as u64;
-        if !self.in_vain.load(Ordering::Relaxed) {
-            self.put_all(rows).await?;
+        // With a rate limit, several batches together would take long, and so would those that wait
+        // when the replay is stopped.
+        let limited = !self.pace.is_free();
+        let most = if limited { 1 } else { WAITING };
+        let mut some = Vec::with_capacity(most);
+        while waiting.recv_many(&mut some, most).await > 0 {
+            if limited && *self.replay.stop.borrow() {
+                break;
+            }
+            let (mut rows, mut updates) = (Vec::new(), Vec::with_capacity(WAITING));
+            for FoldedBatch { rows: more, events, update } in some.drain(..) {
+                updates.push((update, events, more.len() as u64));
+                if rows.is_empty() {
+                    rows = more;
+                } else {
+                    rows.extend(more);
+                }
+            }
+            if !self.in_vain.load(Ordering::Relaxed) {
+                self.put_all(rows).await?;
+            }
+            for (update, events, assets) in updates {
+                self.replay.tally.filled(events, assets);
+                let _ = say.send(update).await;
+            }
         }
-        self.replay.tally.filled(events, count);
-        let _ = say.send(update).await;
         Ok(())
     }
 
@@ -227,6 +255,13 @@ impl FillContext {
     }
 }
 
+/// The rows of a batch of histories, and the progress after them.
+struct FoldedBatch {
+    rows: Vec<Asset>,
+    events: u64,
+    update: SegmentUpdate,
+}
+
 /// Histories that are written together.
 #[derive(Default)]
 struct HistoryBatch {
@@ -270,14 +305,6 @@ async fn read(
         if give.send(batch).await.is_err() || ended {
             return;
         }
-    }
-}
-
-/// Waits for the batch that is being written.
-async fn written(writer: &mut JoinSet<Result<(), StoreError>>) -> Result<(), ReplayError> {
-    match writer.join_next().await {
-        Some(ended) => Ok(ended.map_err(|_| ReplayError::Cut)??),
-        None => Ok(()),
     }
 }
 

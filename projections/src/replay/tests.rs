@@ -482,6 +482,27 @@ async fn a_store_that_is_away_ends_it_and_the_next_goes_on() {
     assert!(replay.table.progress().await.unwrap().unwrap().stopped);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_saved_position_is_never_beyond_a_row_that_was_not_written() {
+    let stories: Vec<_> = (1..=1_500).map(story).collect();
+    let world = World::with(&stories).await;
+    for writable in [0, 300, 1_100] {
+        let (mut puts, mut replay) = (0, world.replay());
+        let table = Arc::new(Faulty::planned(MemoryViews::default(), move |name| {
+            puts += u32::from(name == "put");
+            if name == "put" && puts > writable { Some(InjectedFault::Before) } else { None }
+        }));
+        (replay.table, replay.options.segments) = (table.clone(), 1);
+        assert!(matches!(replay.run().await, Err(ReplayError::Store(_))));
+        let left = table.inner().progress().await.unwrap().unwrap();
+        assert!(left.stretches[0].assets <= u64::from(writable), "{left:?}");
+        let rows = table.inner().rows(left.generation);
+        for story in stories.iter().take(left.stretches[0].assets.try_into().unwrap()) {
+            assert_eq!(rows.get(&story.key).await.unwrap(), Some(story.asset()));
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_event_of_a_newer_version_is_set_aside_and_keeps_no_other_row_from_being_read() {
     let stories: Vec<_> = (1..=4).map(story).collect();

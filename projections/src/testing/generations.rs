@@ -99,8 +99,38 @@ async fn all(rows: &Arc<dyn Rows>, tenant: &Tenant) -> BTreeMap<u8, Vec<(String,
             let Some(next) = page.next else { break };
             assert_eq!(Some(&next), after.as_ref(), "the next page starts after this one");
         }
+        is_unread_the_same(rows, tenant, part, found).await;
     }
     parts
+}
+
+/// The rows that are not read yet are those that are read.
+async fn is_unread_the_same(
+    rows: &Arc<dyn Rows>,
+    tenant: &Tenant,
+    part: u8,
+    read: &[(String, Asset)],
+) {
+    let (mut read, mut after) = (read.iter(), None::<String>);
+    loop {
+        let page = async || rows.unread_page(tenant, part, after.as_deref()).await;
+        let (page, _) = settle(page).await;
+        let last = page.rows.last().map(|last| last.id.clone());
+        for unread in page.rows {
+            let Some((id, asset)) = read.next() else { panic!("one row more: {}", unread.id) };
+            assert!(unread.is_written_as(asset), "{asset:?}");
+            let other = Asset { confirmed: !asset.confirmed, ..asset.clone() };
+            assert!(!unread.is_written_as(&other), "{asset:?}");
+            let row = unread.read(tenant);
+            assert_eq!((&row.id, row.asset.ok().as_ref()), (id, Some(asset)));
+        }
+        if page.next.is_none() {
+            break;
+        }
+        assert_eq!(page.next, last, "the next page starts after this one");
+        after = page.next;
+    }
+    assert_eq!(read.next(), None, "rows are left out");
 }
 
 async fn a_new_table_has_its_first_generation_and_no_replay(table: impl Generations) {

@@ -4,7 +4,6 @@
 //! that it had since the sum began. So each figure has a lower and an upper bound, which are equal
 //! unless the tenant's assets have changed since.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -36,6 +35,13 @@ struct Bounds {
     broken: BTreeSet<Tenant>,
 }
 
+impl Bounds {
+    /// A tenant's bounds, at first those of no assets.
+    fn of(&mut self, tenant: &Tenant) -> &mut Vec<[Vec<u64>; 2]> {
+        self.by_tenant.entry(tenant.clone()).or_insert_with(nothing)
+    }
+}
+
 impl TotalsDrift {
     /// Begins with the stored totals. Every history must be read after them.
     pub(crate) fn new(stored: StoredTotals) -> Self {
@@ -46,8 +52,7 @@ impl TotalsDrift {
     pub(crate) fn add(&self, history: &History) {
         let tenant = &history.asset().key.tenant;
         let Some(Ok(stored)) = self.stored.get(tenant) else { return };
-        let states = history.since(stored.as_of - LATE).map(|it| it.map(Cow::Owned));
-        let states: Vec<_> = states.collect();
+        let states: Vec<_> = history.since(stored.as_of - LATE).collect();
         self.add_states(tenant, &states);
     }
 
@@ -57,15 +62,26 @@ impl TotalsDrift {
         let Some(Ok(stored)) = self.stored.get(tenant) else { return true };
         let settled = asset.updated_at <= stored.as_of - LATE;
         if settled {
-            self.add_states(tenant, &[Some(Cow::Borrowed(asset))]);
+            self.add_share(asset);
         }
         settled
     }
 
-    fn add_states(&self, tenant: &Tenant, states: &[Option<Cow<'_, Asset>>]) {
+    /// Adds to both bounds, without the copies of [`TotalsDrift::add_states`].
+    fn add_share(&self, asset: &Asset) {
+        let shares = PROJECTIONS.iter().map(|projection| share(*projection, asset));
+        let shares: Vec<_> = shares.collect();
         let mut all = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let sums = all.by_tenant.entry(tenant.clone()).or_insert_with(nothing);
-        for (projection, sums) in PROJECTIONS.iter().zip(sums) {
+        for (shares, bounds) in shares.iter().zip(all.of(&asset.key.tenant)) {
+            for bound in bounds {
+                add(bound, shares);
+            }
+        }
+    }
+
+    fn add_states(&self, tenant: &Tenant, states: &[Option<Asset>]) {
+        let mut all = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
+        for (projection, sums) in PROJECTIONS.iter().zip(all.of(tenant)) {
             let none = || vec![0; projection.figures().len()];
             let shares =
                 states.iter().map(|it| it.as_ref().map_or_else(none, |it| share(*projection, it)));

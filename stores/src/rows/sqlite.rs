@@ -1,5 +1,6 @@
 //! The read table in a SQLite file: the embedded default.
 
+mod encoded;
 mod generations;
 mod list;
 mod position;
@@ -21,8 +22,9 @@ use ledger::time;
 use rusqlite::types::{Type, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
+use encoded::EncodedRows;
 use projections::generations::Generation;
-use projections::row::{Column, Row};
+use projections::row::{AttributeError, Column, Row};
 use projections::views::{AssetPage, ListQuery, Parked, PutOutcome, Views};
 use statements::{LET_GO, Statements};
 use tables::RowTables;
@@ -89,12 +91,13 @@ impl SqliteViews {
 impl Views for SqliteViews {
     async fn get(&self, key: &Key) -> Result<Option<Asset>, StoreError> {
         let (of, pk, sk) = (self.generation, key.tenant.to_string(), key.asset.to_string());
+        let named = key.clone();
         let get = self.on_rows(move |file, sql| {
             let mut select = file.prepare_cached(&sql.get)?;
-            select.query_row(params![of.number(), pk, sk], |row| read_row(row, 1)).optional()
+            let bound = params![of.number(), pk, sk];
+            select.query_row(bound, |row| Ok(read_row(row, 1)?.asset(named.clone()))).optional()
         });
-        let row = self.database.look_up(get);
-        row.await?.map(|row| row.asset(key.clone())).transpose()
+        self.database.look_up(get).await?.transpose()
     }
 
     async fn put(&self, asset: &Asset) -> Result<PutOutcome, StoreError> {
@@ -109,19 +112,16 @@ impl Views for SqliteViews {
 
     /// One job for all rows: a wake-up of the thread for each row would dominate the cost.
     async fn put_all(&self, assets: &[Asset]) -> Vec<Result<PutOutcome, StoreError>> {
-        let rows: Result<Vec<_>, _> =
-            assets.iter().map(|asset| values(self.generation, asset)).collect();
-        let written = match rows {
+        let written = match EncodedRows::of(assets) {
             Ok(rows) => {
-                let put_all = move |file: &Connection, sql: &Statements| {
-                    rows.iter().map(|values| put(file, sql, values)).collect()
-                };
+                let of = self.generation;
+                let put_all = move |file: &Connection, sql: &Statements| rows.put(file, sql, of);
                 self.database.write(self.on_rows(put_all)).await
             }
             Err(error) => Err(error),
         };
         match written {
-            Ok(written) => Vec::into_iter(written).map(Ok).collect(),
+            Ok(written) => written.into_iter().map(Ok).collect(),
             Err(error) => assets.iter().map(|_| Err(error.clone())).collect(),
         }
     }
@@ -189,16 +189,18 @@ fn values(of: Generation, asset: &Asset) -> Result<Vec<Value>, StoreError> {
     let row = Row::from(asset);
     let [pk, sk] = [asset.key.tenant.to_string(), asset.key.asset.to_string()].map(Value::Text);
     let key = [of.number().into(), pk, sk];
-    let columns = row.columns().map_err(|error| {
-        let context = format!("the row of {} cannot be written", asset.key.partition());
-        StoreError::caused(StoreErrorKind::Corrupt, context, error)
-    })?;
+    let columns = row.columns().map_err(|error| unwritable(asset, error))?;
     let columns = columns.into_iter().map(|column| match column {
         Column::Null | Column::Other => Value::Null,
         Column::Integer(number) => Value::Integer(number),
         Column::Text(text) => Value::Text(text.into_owned()),
     });
     Ok(key.into_iter().chain(columns).collect())
+}
+
+fn unwritable(asset: &Asset, error: AttributeError) -> StoreError {
+    let context = format!("the row of {} cannot be written", asset.key.partition());
+    StoreError::caused(StoreErrorKind::Corrupt, context, error)
 }
 
 /// A row to be written, and every event that a valid older row may be of.
@@ -263,7 +265,12 @@ impl CheckedRow {
 
 fn put(file: &Connection, sql: &Statements, values: &[Value]) -> rusqlite::Result<PutOutcome> {
     let written = file.prepare_cached(&sql.put)?.execute(params_from_iter(values))?;
-    Ok(if written == 0 { PutOutcome::Stale } else { PutOutcome::Written })
+    Ok(outcome(written))
+}
+
+/// The result of a put that changed so many rows.
+fn outcome(changed: usize) -> PutOutcome {
+    if changed == 0 { PutOutcome::Stale } else { PutOutcome::Written }
 }
 
 fn key(tenant: &Tenant, sk: &str) -> Result<Key, StoreError> {
@@ -296,17 +303,21 @@ fn whole(version: u64) -> Result<i64, StoreError> {
 }
 
 /// The attributes from the column `first` on.
-fn read_row(from: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Row> {
-    let columns = (first..).map(|index| match from.get_ref(index) {
+fn read_row<'a>(from: &'a rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Row<'a>> {
+    Row::of_columns(columns(from, first)).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(first, Type::Null, Box::new(error))
+    })
+}
+
+/// The columns from `first` on, without an end.
+fn columns<'a>(from: &'a rusqlite::Row<'_>, first: usize) -> impl Iterator<Item = Column<'a>> {
+    (first..).map(move |index| match from.get_ref(index) {
         Ok(ValueRef::Null) => Column::Null,
         Ok(ValueRef::Integer(number)) => Column::Integer(number),
         Ok(ValueRef::Text(text)) => {
             str::from_utf8(text).map_or(Column::Other, |text| Column::Text(text.into()))
         }
         Ok(ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => Column::Other,
-    });
-    Row::of_columns(columns).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(first, Type::Null, Box::new(error))
     })
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::Schema;
@@ -58,8 +59,15 @@ pub(super) fn tune(connection: &Connection, schema: &Schema) -> rusqlite::Result
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.pragma_update(None, "journal_size_limit", LOG)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    keep_plans(connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+/// Plans a statement once, whatever is bound to it. Otherwise SQLite prepares some statements again
+/// for each new value, such as those of the pages of a scan.
+pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Sets the journal mode. SQLite does not wait here for another process that is setting it on the

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::StoredForm;
+use super::{SpelledText, StoredForm};
 use crate::asset::{Declaration, Event, InvalidField, UploadKind, declaration};
 use crate::record::limits::{check_characters, check_filename, check_sha256};
 
@@ -35,6 +35,23 @@ impl StoredForm for CreatedV1 {
     const KIND: &'static str = "created";
     const SCHEMA: u32 = 1;
 
+    fn read_spelled(text: &mut SpelledText<'_>) -> Option<Self> {
+        let form = Self {
+            upload: match text.text(r#"{"upload":""#)? {
+                "plain" => UploadKindV1::Plain,
+                "declared" => UploadKindV1::Declared,
+                _ => return None,
+            },
+            filename: text.text(r#","filename":""#).map(str::to_owned),
+            content_type: text.text(r#","content_type":""#).map(str::to_owned),
+            size: text.number(r#","size":"#),
+            sha256: text.text(r#","sha256":""#).map(str::to_owned),
+            tags: read_spelled_tags(text)?,
+        };
+        text.take("}")?;
+        Some(form)
+    }
+
     fn within_limits(&self) -> Result<(), InvalidField> {
         self.filename.as_deref().map_or(Ok(()), check_filename)?;
         self.content_type.as_deref().map_or(Ok(()), declaration::check_content_type)?;
@@ -44,6 +61,24 @@ impl StoredForm for CreatedV1 {
         let words = self.tags.iter().flat_map(|(name, value)| [name, value]);
         words.into_iter().try_for_each(|text| check_characters("tags", text))
     }
+}
+
+/// The tags, by rising name; none if there is no such field.
+fn read_spelled_tags(text: &mut SpelledText<'_>) -> Option<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    let (mut before, mut last) = (r#","tags":{""#, None);
+    while let Some(name) = text.text(before) {
+        let value = text.text(r#":""#)?;
+        if last.is_some_and(|last| last >= name) {
+            return None;
+        }
+        tags.insert(name.to_owned(), value.to_owned());
+        (before, last) = (r#",""#, Some(name));
+    }
+    if last.is_some() {
+        text.take("}")?;
+    }
+    Some(tags)
 }
 
 impl From<&Declaration> for CreatedV1 {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::StoredForm;
+use super::{SpelledText, StoredForm};
 use crate::asset::{Event, InvalidField};
 use crate::objects::ObjectVersion;
 use crate::record::limits::{check_sha256, check_text};
@@ -25,6 +25,17 @@ pub(super) struct ReceivedV1 {
 impl StoredForm for ReceivedV1 {
     const KIND: &'static str = "received";
     const SCHEMA: u32 = 1;
+
+    fn read_spelled(text: &mut SpelledText<'_>) -> Option<Self> {
+        let form = Self {
+            version_id: text.text(r#"{"version_id":""#)?.to_owned(),
+            size: text.number(r#","size":"#)?,
+            sha256: text.text(r#","sha256":""#).map(str::to_owned),
+            etag: text.text(r#","etag":""#)?.to_owned(),
+        };
+        text.take("}")?;
+        Some(form)
+    }
 
     fn within_limits(&self) -> Result<(), InvalidField> {
         check_text("version_id", &self.version_id, VERSION_ID_MAX)?;

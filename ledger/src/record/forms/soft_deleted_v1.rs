@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::StoredForm;
+use super::{SpelledText, StoredForm};
 use crate::asset::{Event, InvalidField, REASON_MAX};
 use crate::record::limits::check_text;
 
@@ -16,6 +16,12 @@ pub(super) struct SoftDeletedV1 {
 impl StoredForm for SoftDeletedV1 {
     const KIND: &'static str = "soft_deleted";
     const SCHEMA: u32 = 1;
+
+    fn read_spelled(text: &mut SpelledText<'_>) -> Option<Self> {
+        let reason = text.text(r#"{"reason":""#).map(str::to_owned);
+        text.take(if reason.is_some() { "}" } else { "{}" })?;
+        Some(Self { reason })
+    }
 
     fn within_limits(&self) -> Result<(), InvalidField> {
         self.reason.as_deref().map_or(Ok(()), |reason| check_text("reason", reason, REASON_MAX))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::StoredForm;
+use super::{SpelledText, StoredForm};
 use crate::access::AccessEvent;
 use crate::asset::Event;
 
@@ -16,6 +16,10 @@ macro_rules! forms {
         impl StoredForm for $form {
             const KIND: &'static str = $kind;
             const SCHEMA: u32 = 1;
+
+            fn read_spelled(text: &mut SpelledText<'_>) -> Option<Self> {
+                text.take("{}").map(|()| Self {})
+            }
         }
 
         impl From<$form> for $events {

@@ -64,7 +64,7 @@ pub(super) fn asset(key: &Key, mut item: DynamoItem) -> Result<Asset, StoreError
         return Err(corrupt(&name(), "read", ItemError::Key));
     }
     item.remove(SK);
-    let mut row: Row = from_item(item).map_err(|e| corrupt(&name(), "read", e))?;
+    let mut row: Row<'_> = from_item(item).map_err(|e| corrupt(&name(), "read", e))?;
     row.tags = tags;
     row.asset(key.clone())
 }
@@ -124,7 +124,7 @@ pub(super) fn parked(tenant: &Tenant, item: &DynamoItem) -> Result<Parked, Store
     Ok(Parked { key, version, error, at, contradicted })
 }
 
-fn tags(item: &mut DynamoItem) -> Result<Tags, Box<dyn Error + Send + Sync>> {
+fn tags(item: &mut DynamoItem) -> Result<Tags<'static>, Box<dyn Error + Send + Sync>> {
     match item.remove(TAGS) {
         None => Ok(Tags::default()),
         Some(AttributeValue::S(json)) => Ok(serde_json::from_str(&json)?),

@@ -12,15 +12,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::encoded::TEXTS;
 use super::statements::Statements;
-use super::{SqliteViews, read_row};
+use super::{SqliteViews, columns};
 use projections::generations::{Generation, GenerationList, Generations, ReplayProgress};
-use projections::rows::{RowPage, Rows, StoredRow};
+use projections::row::{ColumnTable, Row};
+use projections::rows::{RowPage, Rows, StoredRow, UnreadPage, UnreadRow};
 use projections::totals::{StoredTotals, Totals};
 use projections::views::PutOutcome;
 
 /// Rows of one page: some 300 KB.
 const PAGE: usize = 1_000;
+/// Rows of a page that are not read yet: their columns stay below the size from which the allocator
+/// returns memory to the system each time.
+const UNREAD_PAGE: usize = 250;
 /// Rows removed in one transaction: few enough that waiting commands are hardly delayed.
 const REMOVED: usize = 2_000;
 /// The note with the list of generations.
@@ -138,6 +143,23 @@ impl Rows for SqliteViews {
         Ok(RowPage { rows, next })
     }
 
+    async fn unread_page(
+        &self,
+        of: &Tenant,
+        _: u8,
+        after: Option<&str>,
+    ) -> Result<UnreadPage, StoreError> {
+        let (generation, tenant) = (self.generation, of.to_string());
+        let after = after.unwrap_or_default().to_owned();
+        let read = self.on_rows(move |file, sql| {
+            let bound = params![generation.number(), tenant, after, UNREAD_PAGE];
+            unread(file.prepare_cached(&sql.page)?.query(bound)?)
+        });
+        let rows = self.database.read(read).await?;
+        let next = rows.last().filter(|_| rows.len() == UNREAD_PAGE).map(|last| last.id.clone());
+        Ok(UnreadPage { rows, next })
+    }
+
     fn part_of(&self, _: &Key) -> u8 {
         0
     }
@@ -201,19 +223,28 @@ fn between(of: Generation, tenant: Option<&Tenant>) -> [String; 2] {
 
 /// A row as stored: another program may have written to the file.
 pub(super) fn stored(tenant: &Tenant, row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
-    let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
-    let corrupt = |why: String| {
-        StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!("the row of {tenant}#{id} cannot be read: {why}"),
-        )
-    };
-    let asset = match (id.parse(), read_row(row, 1)) {
-        (Ok(asset), Ok(row)) => row.asset(Key { tenant: tenant.clone(), asset }),
-        (Err(error), _) => Err(corrupt(error.to_string())),
-        (_, Err(error)) => Err(corrupt(error.to_string())),
-    };
-    Ok(StoredRow { id, asset })
+    Ok(StoredRow::of_columns(tenant, id(row)?, columns(row, 1)))
+}
+
+/// A row's key within its tenant.
+fn id(row: &rusqlite::Row<'_>) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned())
+}
+
+/// The rows of a page, unread.
+fn unread(mut rows: rusqlite::Rows<'_>) -> rusqlite::Result<Vec<UnreadRow>> {
+    let mut ids = Vec::with_capacity(UNREAD_PAGE);
+    let columns_of_page = UNREAD_PAGE * Row::ATTRIBUTES.len();
+    let mut table = ColumnTable::with_capacity(columns_of_page, UNREAD_PAGE * TEXTS);
+    while let Some(row) = rows.next()? {
+        ids.push(id(row)?);
+        for column in columns(row, 1).take(Row::ATTRIBUTES.len()) {
+            table.push(&column);
+        }
+    }
+    let table = Arc::new(table);
+    let of = |(first, id)| UnreadRow::of_columns(id, table.clone(), first);
+    Ok((0..).step_by(Row::ATTRIBUTES.len()).zip(ids).map(of).collect())
 }
 
 fn note<T: DeserializeOwned>(file: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
