@@ -14,7 +14,11 @@ use std::sync::Arc;
 use ledger::Effects;
 use ledger::absences::Absences;
 use ledger::error::{StoreError, StoreErrorKind};
+use rusqlite::Connection;
 use stores::sqlite::{Database, OpenMode};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::absences::SqliteAbsences;
 use super::event::{NotificationSource, ObjectChange, PendingNotification};
@@ -80,12 +84,12 @@ impl ObjectStore {
 
     pub(super) async fn current(&self, key: &str) -> Result<Option<Version>, StoreError> {
         let key = key.to_owned();
-        self.db.read(move |db| rows::current(db, &key)).await
+        self.db.look_up(move |db| rows::current(db, &key)).await
     }
 
     pub(super) async fn named(&self, key: &str, id: &str) -> Result<Option<Version>, StoreError> {
         let (key, id) = (key.to_owned(), id.to_owned());
-        self.db.read(move |db| rows::named(db, &key, &id)).await
+        self.db.look_up(move |db| rows::named(db, &key, &id)).await
     }
 
     pub(super) async fn list(
@@ -124,16 +128,29 @@ impl ObjectStore {
         staged: StagedUpload,
         new: NewVersion,
     ) -> Result<Option<Version>, StoreError> {
-        let store = Arc::clone(self);
-        to_the_end(async move {
-            let id = store.folder.keep(staged, || store.id()).await?;
-            // After an error the commit's result is unknown: the next start decides.
-            let version = store.record(id.clone(), new).await?;
-            match &version {
-                Some(_) => store.folder.place(&id).await,
-                None => store.folder.discard(&id).await,
-            }
-            Ok(version)
+        let (store, runtime) = (Arc::clone(self), Handle::current());
+        to_the_end(move |answer| {
+            let id = match store.folder.keep(staged, || store.id()) {
+                Ok(id) => id,
+                Err(error) => return answer.give(Err(error)),
+            };
+            let notice = store.notice(&new.key, &id, &new.caller);
+            let of = Arc::clone(&store);
+            let placed = move |recorded: Result<Option<Version>, StoreError>| match recorded {
+                Ok(Some(version)) => {
+                    of.outbox.wake();
+                    of.folder.place(&version.id);
+                    answer.give(Ok(Some(version)));
+                }
+                // Not here, because the writer does not wait for the removal of a large file.
+                Ok(None) => drop(runtime.spawn_blocking(move || {
+                    of.folder.discard(&id);
+                    answer.give(Ok(None));
+                })),
+                // It is not known what was committed: the next start decides.
+                Err(error) => answer.give(Err(error)),
+            };
+            store.db.write_from_thread(move |tx| insert(tx, &notice, new), placed);
         })
         .await
     }
@@ -145,8 +162,9 @@ impl ObjectStore {
         caller: NotificationSource,
     ) -> Result<Version, StoreError> {
         let new = NewVersion { key: key.to_owned(), content: None, caller, only_first: false };
-        let store = Arc::clone(self);
-        let marker = to_the_end(async move { store.record(store.id(), new).await }).await?;
+        let (notice, outbox) = (self.notice(key, &self.id(), &new.caller), self.outbox.clone());
+        let insert = move |tx: &Connection| insert(tx, &notice, new);
+        let marker = self.db.write_then(insert, move |_| outbox.wake()).await?;
         marker.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, "a marker was not written"))
     }
 
@@ -161,27 +179,34 @@ impl ObjectStore {
             return Ok(None);
         }
         let (store, notice) = (Arc::clone(self), self.notice(key, id, caller));
-        to_the_end(async move {
-            store.folder.withdraw(&notice.version_id).await?;
-            let gone = store.db.write(move |tx| remove(tx, &notice)).await?;
-            store.outbox.wake();
-            if let Some(version) = gone.as_ref().filter(|version| version.content.is_some()) {
-                store.folder.discard(&version.id).await;
+        let runtime = Handle::current();
+        to_the_end(move |answer| {
+            if let Err(error) = store.folder.withdraw(&notice.version_id) {
+                return answer.give(Err(error));
             }
-            Ok(gone)
+            let of = Arc::clone(&store);
+            let removed = move |gone: Result<Option<Version>, StoreError>| match gone {
+                Ok(gone) => {
+                    of.outbox.wake();
+                    // Not here, because the writer does not wait for the removal of a large file.
+                    drop(runtime.spawn_blocking(move || {
+                        if let Some(version) = gone.as_ref().filter(|it| it.content.is_some()) {
+                            of.folder.discard(&version.id);
+                        }
+                        answer.give(Ok(gone));
+                    }));
+                }
+                Err(error) => answer.give(Err(error)),
+            };
+            store.db.write_from_thread(move |tx| remove(tx, &notice), removed);
         })
         .await
     }
 
-    async fn record(&self, id: String, new: NewVersion) -> Result<Option<Version>, StoreError> {
-        let notice = self.notice(&new.key, &id, &new.caller);
-        let version = self.db.write(move |tx| insert(tx, &notice, new)).await?;
-        self.outbox.wake();
-        Ok(version)
-    }
-
+    /// A version's id: the time, so that the index of ids grows at its end, and 80 random bits.
     fn id(&self) -> String {
-        format!("{:032x}", self.effects.random())
+        let millis = self.effects.now().timestamp_millis().cast_unsigned() & (u64::MAX >> 16);
+        format!("{millis:012x}{:020x}", self.effects.random() >> 48)
     }
 
     fn notice(&self, key: &str, id: &str, caller: &NotificationSource) -> PendingNotification {
@@ -211,7 +236,7 @@ impl ObjectStore {
     }
 
     /// Finishes interrupted changes, and sets strays aside.
-    pub(super) async fn settle(&self) -> Result<(), StoreError> {
+    pub(super) async fn settle(self: &Arc<Self>) -> Result<(), StoreError> {
         self.folder.drop_drafts().await?;
         let (coming, going) = (self.folder.coming().await?, self.folder.going().await?);
         let all = [&coming[..], &going[..]].concat();
@@ -220,16 +245,16 @@ impl ObjectStore {
             let files = unwanted.len();
             tracing::info!(files, "finished deletions, and removed drafts that have no version");
         }
-        for id in &unwanted {
-            self.folder.discard(id).await;
-        }
-        let unwanted: BTreeSet<_> = unwanted.into_iter().collect();
-        for id in coming.iter().filter(|id| !unwanted.contains(*id)) {
-            self.folder.place(id).await;
-        }
-        for id in going.iter().filter(|id| !unwanted.contains(*id)) {
-            self.folder.put_back(id).await;
-        }
+        let store = Arc::clone(self);
+        let finish = move || {
+            unwanted.iter().for_each(|id| store.folder.discard(id));
+            let unwanted: BTreeSet<_> = unwanted.into_iter().collect();
+            let wanted = |id: &&String| !unwanted.contains(*id);
+            coming.iter().filter(wanted).for_each(|id| store.folder.place(id));
+            going.iter().filter(wanted).for_each(|id| store.folder.put_back(id));
+        };
+        let cut = |cut| StoreError::caused(StoreErrorKind::Unavailable, "a start was cut", cut);
+        spawn_blocking(finish).await.map_err(cut)?;
         for id in self.strays().await? {
             let path = self.folder.set_aside(&id).await?;
             metrics::counter!("asset_ledger_objects_set_aside").increment(1);
@@ -241,19 +266,32 @@ impl ObjectStore {
     }
 }
 
-/// Completes a change even if the caller is gone: a client that disconnects may or may not find its
-/// object, but never a part of it, and the notification is sent at once.
+/// Runs a change on threads that may block, and completes it even if the caller is gone: a client
+/// that disconnects may or may not find its object, but never a part of it, and the notification is
+/// sent at once.
 async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    change: impl FnOnce(Answer<T>) + Send + 'static,
 ) -> Result<T, StoreError> {
-    let done = tokio::spawn(change).await;
-    done.map_err(|cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut))?
+    let (reply, result) = oneshot::channel();
+    drop(spawn_blocking(move || change(Answer(reply))));
+    let cut = |cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut);
+    result.await.unwrap_or_else(|none| Err(cut(none)))
+}
+
+/// Gives the result of a change to its caller, from any thread.
+struct Answer<T>(oneshot::Sender<Result<T, StoreError>>);
+
+impl<T> Answer<T> {
+    fn give(self, result: Result<T, StoreError>) {
+        // The caller may be gone.
+        let _ = self.0.send(result);
+    }
 }
 
 /// The transaction that creates a version. It checks the condition itself, because no other change
 /// can happen between the check and the insert.
 fn insert(
-    tx: &rusqlite::Connection,
+    tx: &Connection,
     notice: &PendingNotification,
     new: NewVersion,
 ) -> rusqlite::Result<Option<Version>> {
@@ -268,16 +306,13 @@ fn insert(
         Some(content) => (ObjectChange::Created { size: content.size }, Some(content.etag())),
         None => (ObjectChange::Marked, None),
     };
-    let event = notice.envelope(change, happened, etag.as_deref());
+    let event = notice.envelope(change, happened, etag.as_deref()).map_err(unwritten)?;
     outbox::insert(tx, change, notice.at, &event)?;
     Ok(Some(version))
 }
 
 /// The transaction that removes a version.
-fn remove(
-    tx: &rusqlite::Connection,
-    notice: &PendingNotification,
-) -> rusqlite::Result<Option<Version>> {
+fn remove(tx: &Connection, notice: &PendingNotification) -> rusqlite::Result<Option<Version>> {
     let Some(version) = rows::named(tx, &notice.key, &notice.version_id)? else {
         return Ok(None);
     };
@@ -285,6 +320,11 @@ fn remove(
     let change = rows::next_change(tx)?;
     let etag = version.content.as_ref().map(Content::etag);
     let event = notice.envelope(change, ObjectChange::Removed, etag.as_deref());
+    let event = event.map_err(unwritten)?;
     outbox::insert(tx, change, notice.at, &event)?;
     Ok(Some(version))
+}
+
+fn unwritten(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
