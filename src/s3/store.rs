@@ -328,3 +328,112 @@ fn remove(tx: &Connection, notice: &PendingNotification) -> rusqlite::Result<Opt
 fn unwritten(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use chrono::TimeDelta;
+    use futures::FutureExt;
+
+    use super::super::outbox::Backlog;
+    use super::super::rows::Headers;
+    use super::super::testing::Fixed;
+    use super::*;
+
+    fn open(dir: &Path) -> Arc<ObjectStore> {
+        Arc::new(ObjectStore::open(dir, "assets", Arc::<Fixed>::default()).unwrap())
+    }
+
+    async fn upload(store: &ObjectStore, bytes: &'static [u8]) -> (StagedUpload, NewVersion) {
+        let staged = store.folder.draft().absorb(Bytes::from_static(bytes)).await.unwrap();
+        let (staged, sums) = staged.complete().await.unwrap();
+        let headers = Headers::default();
+        let content = Content { size: sums.size, sha256: sums.sha256, md5: sums.md5, headers };
+        let (request_id, source_ip) = ("R1".to_owned(), "127.0.0.1".to_owned());
+        let caller = NotificationSource { request_id, source_ip };
+        let key = "main/1".to_owned();
+        (staged, NewVersion { key, content: Some(content), caller, only_first: true })
+    }
+
+    async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let look = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), look).await.expect(what);
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_caller_is_gone_is_completed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let (staged, new) = upload(&store, b"hello").await;
+        assert!(store.publish(staged, new).now_or_never().is_none(), "it waits for the disk");
+        until("the version is there", async || store.current("main/1").await.unwrap().is_some())
+            .await;
+        let version = store.current("main/1").await.unwrap().unwrap();
+        let place = store.folder.objects.join(&version.id);
+        until("its bytes are placed", async || place.is_file()).await;
+        let backlog = async || store.outbox.backlog().await.unwrap();
+        assert_eq!(backlog().await, Backlog { waiting: 1, dead: 0 });
+
+        let caller = NotificationSource { request_id: String::new(), source_ip: String::new() };
+        let mut removal = Box::pin(store.remove("main/1", &version.id, &caller));
+        while place.is_file() {
+            assert!((&mut removal).now_or_never().is_none(), "it waits for the disk");
+            tokio::task::yield_now().await;
+        }
+        drop(removal);
+        let drafts = || super::super::folder::drafts_of(&version.id);
+        let left = || drafts().iter().any(|name| dir.path().join("tmp").join(name).exists());
+        until("its bytes are removed", async || !left()).await;
+        assert_eq!(store.current("main/1").await.unwrap(), None);
+        assert_eq!(backlog().await, Backlog { waiting: 2, dead: 0 });
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_not_allowed_leaves_no_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        for (bytes, is_first) in [(&b"first"[..], true), (b"second", false)] {
+            let (staged, new) = upload(&store, bytes).await;
+            let version = store.publish(staged, new).await.unwrap();
+            assert_eq!(version.is_some(), is_first);
+        }
+        assert_eq!(store.unanswered().await.unwrap(), [""; 0]);
+        assert_eq!(store.folder.ids().await.unwrap().len(), 1);
+    }
+
+    /// After a failed commit only the next start knows what to do with the bytes.
+    #[tokio::test]
+    async fn bytes_whose_row_was_not_written_stay_among_the_drafts() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        store.database().close().await;
+        let (staged, new) = upload(&store, b"hello").await;
+        assert!(store.publish(staged, new).await.is_err());
+        assert_eq!(store.folder.ids().await.unwrap(), [""; 0]);
+        assert_eq!(store.folder.coming_bytes().await.unwrap().len(), 1);
+        drop(store);
+        let store = open(dir.path());
+        store.settle().await.unwrap();
+        assert_eq!(store.folder.coming_bytes().await.unwrap(), [""; 0]);
+        assert_eq!(store.current("main/1").await.unwrap(), None);
+    }
+
+    #[test]
+    fn ids_are_in_the_order_of_time_and_differ_within_a_moment() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::<Fixed>::default());
+        let store = ObjectStore::open(dir.path(), "assets", clock.clone()).unwrap();
+        let first = [store.id(), store.id()];
+        assert_ne!(first[0], first[1]);
+        clock.pass(TimeDelta::milliseconds(1));
+        let next = store.id();
+        assert!(first.iter().all(|id| *id < next && id.len() == 32), "{first:?} {next}");
+        clock.pass(TimeDelta::days(-40_000));
+        assert_eq!(store.id().len(), 32, "also before 1970");
+    }
+}
