@@ -26,8 +26,9 @@ const TAKEN: usize = 256;
 const FEW: usize = 2 * AT_ONCE;
 /// The time limit of a delivery; beyond it the notification counts as refused.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The shortest time from one read of the outbox to the next while notifications are delivered: under
-/// load a read then has many, and their events share a commit. One after a pause is read at once.
+/// The shortest time from one read of the outbox to the next while notifications are delivered: a
+/// read under load then has many, and their events share a commit. One after a pause is read at
+/// once.
 const PACE: Duration = Duration::from_millis(2);
 /// The longest sleep: a clock that was set back delays a delivery no longer.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);

@@ -26,6 +26,7 @@ use super::folder::BucketFolder;
 use super::outbox::{self, Outbox};
 use super::rows::{self, Content, SCHEMA, Version, VersionCursor};
 use super::staged::StagedUpload;
+use super::sync_threads::SyncThreads;
 
 /// A bucket in a folder.
 pub(super) struct ObjectStore {
@@ -33,6 +34,7 @@ pub(super) struct ObjectStore {
     pub(super) outbox: Outbox,
     pub(super) folder: BucketFolder,
     db: Arc<Database>,
+    sync_threads: SyncThreads,
     pub(super) effects: Arc<dyn Effects>,
 }
 
@@ -57,7 +59,8 @@ impl ObjectStore {
         let folder = BucketFolder::open(dir, &file)?;
         let db = Arc::new(Database::open(&file, &SCHEMA, OpenMode::OrCreate)?);
         let outbox = Outbox::new(Arc::clone(&db));
-        Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
+        let (bucket, sync_threads) = (bucket.to_owned(), SyncThreads::new());
+        Ok(Self { bucket, outbox, folder, db, sync_threads, effects })
     }
 
     pub(super) fn absences(&self) -> Arc<dyn Absences> {
@@ -75,7 +78,8 @@ impl ObjectStore {
         let file = dir.join("objects.sqlite");
         let db = Arc::new(Database::open(&file, &SCHEMA, open)?);
         let (outbox, folder) = (Outbox::new(Arc::clone(&db)), BucketFolder::beside(dir));
-        Ok(Self { bucket: bucket.to_owned(), outbox, folder, db, effects })
+        let (bucket, sync_threads) = (bucket.to_owned(), SyncThreads::new());
+        Ok(Self { bucket, outbox, folder, db, sync_threads, effects })
     }
 
     pub(super) fn database(&self) -> &Database {
@@ -128,31 +132,50 @@ impl ObjectStore {
         staged: StagedUpload,
         new: NewVersion,
     ) -> Result<Option<Version>, StoreError> {
+        let (store, runtime, is_small) =
+            (Arc::clone(self), Handle::current(), staged.is_in_memory());
+        let (answer, published) = Answer::awaited();
+        let publish = move || {
+            let _entered = runtime.enter();
+            store.keep_and_record(staged, new, answer);
+        };
+        if is_small {
+            self.sync_threads.run(publish);
+        } else {
+            drop(spawn_blocking(publish));
+        }
+        published.await
+    }
+
+    /// Syncs a draft to disk and has its row written. The writer's thread moves the file after the
+    /// commit, and answers. Blocks.
+    fn keep_and_record(
+        self: &Arc<Self>,
+        staged: StagedUpload,
+        new: NewVersion,
+        answer: Answer<Option<Version>>,
+    ) {
+        let id = match self.folder.keep(staged, || self.id()) {
+            Ok(id) => id,
+            Err(error) => return answer.give(Err(error)),
+        };
+        let notice = self.notice(&new.key, &id, &new.caller);
         let (store, runtime) = (Arc::clone(self), Handle::current());
-        to_the_end(move |answer| {
-            let id = match store.folder.keep(staged, || store.id()) {
-                Ok(id) => id,
-                Err(error) => return answer.give(Err(error)),
-            };
-            let notice = store.notice(&new.key, &id, &new.caller);
-            let of = Arc::clone(&store);
-            let placed = move |recorded: Result<Option<Version>, StoreError>| match recorded {
-                Ok(Some(version)) => {
-                    of.outbox.wake();
-                    of.folder.place(&version.id);
-                    answer.give(Ok(Some(version)));
-                }
-                // Not here, because the writer does not wait for the removal of a large file.
-                Ok(None) => drop(runtime.spawn_blocking(move || {
-                    of.folder.discard(&id);
-                    answer.give(Ok(None));
-                })),
-                // It is not known what was committed: the next start decides.
-                Err(error) => answer.give(Err(error)),
-            };
-            store.db.write_from_thread(move |tx| insert(tx, &notice, new), placed);
-        })
-        .await
+        let place = move |recorded: Result<Option<Version>, StoreError>| match recorded {
+            Ok(Some(version)) => {
+                store.outbox.wake();
+                store.folder.place(&version.id);
+                answer.give(Ok(Some(version)));
+            }
+            // Not here, because the writer does not wait for the removal of a large file.
+            Ok(None) => drop(runtime.spawn_blocking(move || {
+                store.folder.discard(&id);
+                answer.give(Ok(None));
+            })),
+            // It is not known what was committed: the next start decides.
+            Err(error) => answer.give(Err(error)),
+        };
+        self.db.write_from_thread(move |tx| insert(tx, &notice, new), place);
     }
 
     /// Writes a delete marker as the current version of a key, with or without older versions.
@@ -180,12 +203,13 @@ impl ObjectStore {
         }
         let (store, notice) = (Arc::clone(self), self.notice(key, id, caller));
         let runtime = Handle::current();
-        to_the_end(move |answer| {
+        let (answer, removed) = Answer::awaited();
+        drop(spawn_blocking(move || {
             if let Err(error) = store.folder.withdraw(&notice.version_id) {
                 return answer.give(Err(error));
             }
             let of = Arc::clone(&store);
-            let removed = move |gone: Result<Option<Version>, StoreError>| match gone {
+            let discard = move |gone: Result<Option<Version>, StoreError>| match gone {
                 Ok(gone) => {
                     of.outbox.wake();
                     // Not here, because the writer does not wait for the removal of a large file.
@@ -198,9 +222,9 @@ impl ObjectStore {
                 }
                 Err(error) => answer.give(Err(error)),
             };
-            store.db.write_from_thread(move |tx| remove(tx, &notice), removed);
-        })
-        .await
+            store.db.write_from_thread(move |tx| remove(tx, &notice), discard);
+        }));
+        removed.await
     }
 
     /// A version's id: the time, so that the index of ids grows at its end, and 80 random bits.
@@ -266,22 +290,19 @@ impl ObjectStore {
     }
 }
 
-/// Runs a change on threads that may block, and completes it even if the caller is gone: a client
-/// that disconnects may or may not find its object, but never a part of it, and the notification is
-/// sent at once.
-async fn to_the_end<T: Send + 'static>(
-    change: impl FnOnce(Answer<T>) + Send + 'static,
-) -> Result<T, StoreError> {
-    let (reply, result) = oneshot::channel();
-    drop(spawn_blocking(move || change(Answer(reply))));
-    let cut = |cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut);
-    result.await.unwrap_or_else(|none| Err(cut(none)))
-}
-
-/// Gives the result of a change to its caller, from any thread.
+/// Gives the result of a change to its caller, from any thread. The change is completed even if the
+/// caller is gone: a client that disconnects may or may not find its object, but never a part of
+/// it, and the notification is sent at once.
 struct Answer<T>(oneshot::Sender<Result<T, StoreError>>);
 
 impl<T> Answer<T> {
+    /// An answer, and its result. It is an error if the answer is dropped.
+    fn awaited() -> (Self, impl Future<Output = Result<T, StoreError>>) {
+        let (reply, result) = oneshot::channel();
+        let cut = |cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut);
+        (Self(reply), async move { result.await.unwrap_or_else(|none| Err(cut(none))) })
+    }
+
     fn give(self, result: Result<T, StoreError>) {
         // The caller may be gone.
         let _ = self.0.send(result);

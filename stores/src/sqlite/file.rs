@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::Schema;
@@ -58,6 +59,9 @@ pub(super) fn tune(connection: &Connection, schema: &Schema) -> rusqlite::Result
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.pragma_update(None, "journal_size_limit", LOG)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // Or SQLite parses a statement again for each value of a parameter that it compared with the
+    // condition of a partial index.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
