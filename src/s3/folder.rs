@@ -97,7 +97,8 @@ impl BucketFolder {
         }
     }
 
-    /// Moves the bytes of a version that is about to lose its row out of `objects/`, durably. Blocks.
+    /// Moves the bytes of a version that is about to lose its row out of `objects/`, durably.
+    /// Blocks.
     pub(super) fn withdraw(&self, id: &str) -> Result<(), StoreError> {
         let (from, [coming, to]) = (self.objects.join(id), self.drafts_of(id));
         let withdraw = || {
