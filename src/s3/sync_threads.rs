@@ -1,6 +1,6 @@
 //! The threads that write and sync small uploads. To wake a thread costs more than to write a small
-//! file, so few of them are kept at work: a further one is woken only if more jobs wait than threads
-//! are at work, which take them next.
+//! file, so few of them are kept at work: a further one is woken only if more jobs wait than
+//! threads are at work, which take them next.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
