@@ -61,7 +61,7 @@ impl PendingNotification {
                 ("Object Deleted", "DeleteObject", None)
             }
         };
-        let object = Object {
+        let object = EventObject {
             etag: etag.unwrap_or(NO_BYTES),
             key,
             // Fixed length, so that text order is numeric order.
@@ -69,8 +69,8 @@ impl PendingNotification {
             size,
             version_id,
         };
-        let detail = Detail {
-            bucket: BucketName { name: bucket },
+        let detail = EventDetail {
+            bucket: EventBucket { name: bucket },
             deletion_type: deletion(happened),
             object,
             reason,
@@ -79,7 +79,7 @@ impl PendingNotification {
             source_ip_address: &caller.source_ip,
             version: "0",
         };
-        serde_json::to_string(&Envelope {
+        serde_json::to_string(&EventEnvelope {
             account: ACCOUNT,
             detail,
             detail_type,
@@ -95,9 +95,9 @@ impl PendingNotification {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Envelope<'a> {
+struct EventEnvelope<'a> {
     account: &'a str,
-    detail: Detail<'a>,
+    detail: EventDetail<'a>,
     detail_type: &'a str,
     id: Uuid,
     region: &'a str,
@@ -109,11 +109,11 @@ struct Envelope<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Detail<'a> {
-    bucket: BucketName<'a>,
+struct EventDetail<'a> {
+    bucket: EventBucket<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_type: Option<&'a str>,
-    object: Object<'a>,
+    object: EventObject<'a>,
     reason: &'a str,
     request_id: &'a str,
     requester: &'a str,
@@ -122,13 +122,13 @@ struct Detail<'a> {
 }
 
 #[derive(Serialize)]
-struct BucketName<'a> {
+struct EventBucket<'a> {
     name: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Object<'a> {
+struct EventObject<'a> {
     etag: &'a str,
     key: &'a str,
     sequencer: String,
