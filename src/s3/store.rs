@@ -132,12 +132,11 @@ impl ObjectStore {
         staged: StagedUpload,
         new: NewVersion,
     ) -> Result<Option<Version>, StoreError> {
-        let (store, runtime, is_small) =
-            (Arc::clone(self), Handle::current(), staged.is_in_memory());
-        let (answer, published) = Answer::awaited();
+        let (runtime, is_small) = (Handle::current(), staged.is_in_memory());
+        let (answer, published) = Answer::awaited(self);
         let publish = move || {
             let _entered = runtime.enter();
-            store.keep_and_record(staged, new, answer);
+            keep_and_record(staged, new, answer);
         };
         if is_small {
             self.sync_threads.run(publish);
@@ -145,37 +144,6 @@ impl ObjectStore {
             drop(spawn_blocking(publish));
         }
         published.await
-    }
-
-    /// Syncs a draft to disk and has its row written. The writer's thread moves the file after the
-    /// commit, and answers. Blocks.
-    fn keep_and_record(
-        self: &Arc<Self>,
-        staged: StagedUpload,
-        new: NewVersion,
-        answer: Answer<Option<Version>>,
-    ) {
-        let id = match self.folder.keep(staged, || self.id()) {
-            Ok(id) => id,
-            Err(error) => return answer.give(Err(error)),
-        };
-        let notice = self.notice(&new.key, &id, &new.caller);
-        let (store, runtime) = (Arc::clone(self), Handle::current());
-        let place = move |recorded: Result<Option<Version>, StoreError>| match recorded {
-            Ok(Some(version)) => {
-                store.outbox.wake();
-                store.folder.place(&version.id);
-                answer.give(Ok(Some(version)));
-            }
-            // Not here, because the writer does not wait for the removal of a large file.
-            Ok(None) => drop(runtime.spawn_blocking(move || {
-                store.folder.discard(&id);
-                answer.give(Ok(None));
-            })),
-            // It is not known what was committed: the next start decides.
-            Err(error) => answer.give(Err(error)),
-        };
-        self.db.write_from_thread(move |tx| insert(tx, &notice, new), place);
     }
 
     /// Writes a delete marker as the current version of a key, with or without older versions.
@@ -201,28 +169,27 @@ impl ObjectStore {
         if self.named(key, id).await?.is_none() {
             return Ok(None);
         }
-        let (store, notice) = (Arc::clone(self), self.notice(key, id, caller));
-        let runtime = Handle::current();
-        let (answer, removed) = Answer::awaited();
+        let (notice, runtime) = (self.notice(key, id, caller), Handle::current());
+        let (answer, removed) = Answer::awaited(self);
         drop(spawn_blocking(move || {
-            if let Err(error) = store.folder.withdraw(&notice.version_id) {
+            if let Err(error) = answer.store.folder.withdraw(&notice.version_id) {
                 return answer.give(Err(error));
             }
-            let of = Arc::clone(&store);
+            let db = Arc::clone(&answer.store.db);
             let discard = move |gone: Result<Option<Version>, StoreError>| match gone {
                 Ok(gone) => {
-                    of.outbox.wake();
+                    answer.store.outbox.wake();
                     // Not here, because the writer does not wait for the removal of a large file.
                     drop(runtime.spawn_blocking(move || {
                         if let Some(version) = gone.as_ref().filter(|it| it.content.is_some()) {
-                            of.folder.discard(&version.id);
+                            answer.store.folder.discard(&version.id);
                         }
                         answer.give(Ok(gone));
                     }));
                 }
                 Err(error) => answer.give(Err(error)),
             };
-            store.db.write_from_thread(move |tx| remove(tx, &notice), discard);
+            db.write_from_thread(move |tx| remove(tx, &notice), discard);
         }));
         removed.await
     }
@@ -293,20 +260,56 @@ impl ObjectStore {
 /// Gives the result of a change to its caller, from any thread. The change is completed even if the
 /// caller is gone: a client that disconnects may or may not find its object, but never a part of
 /// it, and the notification is sent at once.
-struct Answer<T>(oneshot::Sender<Result<T, StoreError>>);
+struct Answer<T> {
+    store: Arc<ObjectStore>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
 
 impl<T> Answer<T> {
     /// An answer, and its result. It is an error if the answer is dropped.
-    fn awaited() -> (Self, impl Future<Output = Result<T, StoreError>>) {
+    fn awaited(
+        store: &Arc<ObjectStore>,
+    ) -> (Self, impl Future<Output = Result<T, StoreError>> + use<T>) {
         let (reply, result) = oneshot::channel();
         let cut = |cut| StoreError::caused(StoreErrorKind::Unavailable, "a change was cut", cut);
-        (Self(reply), async move { result.await.unwrap_or_else(|none| Err(cut(none))) })
+        let result = async move { result.await.unwrap_or_else(|none| Err(cut(none))) };
+        (Self { store: Arc::clone(store), reply }, result)
     }
 
     fn give(self, result: Result<T, StoreError>) {
+        let Self { store, reply } = self;
+        // First, because the caller may close the bucket and open it again.
+        drop(store);
         // The caller may be gone.
-        let _ = self.0.send(result);
+        let _ = reply.send(result);
     }
+}
+
+/// Syncs a draft to disk and has its row written. The writer's thread moves the file after the
+/// commit, and answers. Blocks.
+fn keep_and_record(staged: StagedUpload, new: NewVersion, answer: Answer<Option<Version>>) {
+    let store = &answer.store;
+    let id = match store.folder.keep(staged, || store.id()) {
+        Ok(id) => id,
+        Err(error) => return answer.give(Err(error)),
+    };
+    let notice = store.notice(&new.key, &id, &new.caller);
+    let (db, runtime) = (Arc::clone(&store.db), Handle::current());
+    let place = move |recorded: Result<Option<Version>, StoreError>| match recorded {
+        Ok(Some(version)) => {
+            answer.store.outbox.wake();
+            answer.store.folder.place(&version.id);
+            answer.give(Ok(Some(version)));
+        }
+        // Not here, because the writer does not wait for the removal of a large file.
+        Ok(None) => drop(runtime.spawn_blocking(move || {
+            answer.store.folder.discard(&id);
+            answer.give(Ok(None));
+        })),
+        // It is not known what was committed: the next start decides.
+        Err(error) => answer.give(Err(error)),
+    };
+    db.write_from_thread(move |tx| insert(tx, &notice, new), place);
 }
 
 /// The transaction that creates a version. It checks the condition itself, because no other change
@@ -423,6 +426,7 @@ mod tests {
             let (staged, new) = upload(&store, bytes).await;
             let version = store.publish(staged, new).await.unwrap();
             assert_eq!(version.is_some(), is_first);
+            assert_eq!(Arc::strong_count(&store), 1, "it may be closed at once");
         }
         assert_eq!(store.unanswered().await.unwrap(), [""; 0]);
         assert_eq!(store.folder.ids().await.unwrap().len(), 1);
