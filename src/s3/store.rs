@@ -238,7 +238,9 @@ impl ObjectStore {
         }
         let store = Arc::clone(self);
         let finish = move || {
-            unwanted.iter().for_each(|id| store.folder.discard(id));
+            for id in &unwanted {
+                store.folder.discard(id);
+            }
             let unwanted: BTreeSet<_> = unwanted.into_iter().collect();
             let wanted = |id: &&String| !unwanted.contains(*id);
             coming.iter().filter(wanted).for_each(|id| store.folder.place(id));
