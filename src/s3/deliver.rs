@@ -8,21 +8,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use ledger::Effects;
 use ledger::error::{StoreError, chain};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::{DueNotification, Outbox, RetryFate};
 
 /// Notifications that are delivered concurrently.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 /// Notifications in memory: in delivery, queued, or being updated.
 const TAKEN: usize = 256;
+/// More are read when fewer are in memory: as many as are delivered, and the next ones.
+const FEW: usize = 2 * AT_ONCE;
 /// The time limit of a delivery; beyond it the notification counts as refused.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The shortest time from one read of the outbox to the next while notifications are delivered: a
+/// read under load then has many, and their events share a commit. One after a pause is read at
+/// once.
+const PACE: Duration = Duration::from_millis(2);
 /// The longest sleep: a clock that was set back delays a delivery no longer.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// The wait before a failing outbox is read again.
@@ -62,30 +69,94 @@ impl Outbox {
     ) {
         let desk =
             DeliveryContext { outbox: self, receiver, effects, permits: Semaphore::new(AT_ONCE) };
-        let (mut written, mut taken) = (self.watch(), HashSet::new());
-        let mut hands = FuturesUnordered::new();
-        let (mut look, mut nap) = (true, LONGEST_SLEEP);
+        let (mut written, mut deliveries) = (self.watch(), Deliveries::of(&desk));
+        let (mut look, mut nap, mut next_look) = (true, LONGEST_SLEEP, Instant::now());
         loop {
-            if look && taken.len() <= TAKEN / 2 {
+            let has_room = deliveries.taken.len() < FEW;
+            if look && has_room && (deliveries.taken.is_empty() || next_look <= Instant::now()) {
+                next_look = Instant::now() + PACE;
                 // Marked as seen before the query, so that a row written during it is not missed.
                 written.mark_unchanged();
                 let due;
-                (due, nap) = desk.due(&taken).await;
-                taken.extend(due.iter().map(|due| due.change));
-                look = taken.len() >= TAKEN; // there may be more
-                hands.extend(due.into_iter().map(|due| desk.hand(due)));
+                (due, nap) = desk.due(&deliveries.taken).await;
+                deliveries.take(due);
+                look = deliveries.taken.len() >= TAKEN; // there may be more
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some((change, again)) = hands.next() => {
-                    taken.remove(&change);
-                    look |= again;
-                }
-                Ok(()) = written.changed() => look = true,
+                again = deliveries.next() => look |= again,
+                Ok(()) = written.changed(), if !look => look = true,
+                () = tokio::time::sleep_until(next_look), if look && has_room => {}
                 () = tokio::time::sleep(nap) => look = true,
             }
         }
-        let _ = timeout(FAREWELL, hands.collect::<Vec<_>>()).await;
+        let rest = async {
+            while !deliveries.taken.is_empty() {
+                deliveries.next().await;
+            }
+        };
+        let _ = timeout(FAREWELL, rest).await;
+    }
+}
+
+/// The notifications in memory.
+struct Deliveries<'a> {
+    desk: &'a DeliveryContext<'a>,
+    taken: HashSet<i64>,
+    works: FuturesUnordered<BoxFuture<'a, DeliveryStep>>,
+    /// Accepted ones, which wait for the end of the removal of others: one job removes all.
+    accepted: Vec<i64>,
+    is_removing: bool,
+}
+
+/// What was done with notifications.
+enum DeliveryStep {
+    /// The receiver accepted one.
+    Accepted(i64),
+    /// Accepted ones were removed, or are delivered again.
+    Removed { changes: Vec<i64>, again: bool },
+    /// A refused one was saved, or is delivered again.
+    Refused(i64),
+}
+
+impl<'a> Deliveries<'a> {
+    fn of(desk: &'a DeliveryContext<'a>) -> Self {
+        let (taken, works, accepted) = (HashSet::new(), FuturesUnordered::new(), Vec::new());
+        Self { desk, taken, works, accepted, is_removing: false }
+    }
+
+    fn take(&mut self, due: Vec<DueNotification>) {
+        self.taken.extend(due.iter().map(|due| due.change));
+        self.works.extend(due.into_iter().map(|due| self.desk.hand(due).boxed()));
+    }
+
+    /// Waits until something was done, and returns whether a notification will be delivered again.
+    /// Waits for ever if there is none in memory. Nothing is lost if this is dropped.
+    async fn next(&mut self) -> bool {
+        let Some(step) = self.works.next().await else { return std::future::pending().await };
+        let again = match step {
+            DeliveryStep::Accepted(change) => {
+                self.accepted.push(change);
+                false
+            }
+            DeliveryStep::Removed { changes, again } => {
+                self.is_removing = false;
+                for change in changes {
+                    self.taken.remove(&change);
+                }
+                again
+            }
+            DeliveryStep::Refused(change) => {
+                self.taken.remove(&change);
+                true
+            }
+        };
+        if !self.is_removing && !self.accepted.is_empty() {
+            self.is_removing = true;
+            let accepted = std::mem::take(&mut self.accepted);
+            self.works.push(self.desk.remove(accepted).boxed());
+        }
+        again
     }
 }
 
@@ -110,21 +181,38 @@ impl DeliveryContext<'_> {
         }
     }
 
-    /// Delivers one notification and saves the result; returns whether it will be delivered again.
-    async fn hand(&self, due: DueNotification) -> (i64, bool) {
+    /// Delivers one notification, and saves the result unless it was accepted.
+    async fn hand(&self, due: DueNotification) -> DeliveryStep {
         let permit = self.permits.acquire().await;
         let verdict = ask(&*self.receiver, &due.event).await;
         drop(permit); // the receiver need not wait for the disk
-        let again = verdict != DeliveryOutcome::Done;
-        if let Err(error) = settle(self.outbox, &*self.effects, &due, verdict).await {
-            // The row is unchanged and is delivered again: later, or a full disk would spin.
-            let cause = chain(&error);
-            tracing::error!(change = due.change, cause, "cannot write the outbox");
-            tokio::time::sleep(AFTER_FAILURE).await;
-            return (due.change, true);
+        let change = due.change;
+        let refusal = match verdict {
+            DeliveryOutcome::Done => return DeliveryStep::Accepted(change),
+            DeliveryOutcome::Later(why) => (due.refused(self.effects.now()), why),
+            DeliveryOutcome::Never(why) => (RetryFate::Dead, why),
+        };
+        if let Err(error) = put_off(self.outbox, &due, refusal).await {
+            failed(&error).await;
         }
-        (due.change, again)
+        DeliveryStep::Refused(change)
     }
+
+    /// Removes accepted notifications.
+    async fn remove(&self, changes: Vec<i64>) -> DeliveryStep {
+        let removed = self.outbox.taken(changes.clone()).await;
+        let again = removed.is_err();
+        if let Err(error) = removed {
+            failed(&error).await;
+        }
+        DeliveryStep::Removed { changes, again }
+    }
+}
+
+/// The rows are unchanged and are delivered again: later, or a full disk would spin.
+async fn failed(error: &StoreError) {
+    tracing::error!(cause = chain(error), "cannot write the outbox");
+    tokio::time::sleep(AFTER_FAILURE).await;
 }
 
 fn until(wait: Option<chrono::TimeDelta>) -> Duration {
@@ -142,17 +230,11 @@ async fn ask(receiver: &dyn Receiver, event: &str) -> DeliveryOutcome {
     }
 }
 
-async fn settle(
+async fn put_off(
     outbox: &Outbox,
-    effects: &dyn Effects,
     due: &DueNotification,
-    verdict: DeliveryOutcome,
+    (fate, why): (RetryFate, String),
 ) -> Result<(), StoreError> {
-    let (fate, why) = match verdict {
-        DeliveryOutcome::Done => return outbox.taken(due.change).await,
-        DeliveryOutcome::Later(why) => (due.refused(effects.now()), why),
-        DeliveryOutcome::Never(why) => (RetryFate::Dead, why),
-    };
     let (change, attempts) = (due.change, due.attempts + 1);
     if fate == RetryFate::Dead {
         tracing::error!(
@@ -373,6 +455,29 @@ mod tests {
         let (_, task) = world.start();
         assert_eq!(world.given().await, "hang");
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_and_cannot_be_removed_comes_again() {
+        let mut world = World::new();
+        let failing = "CREATE TRIGGER full BEFORE DELETE ON outbox
+                       BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+        world.db.write(move |tx| tx.execute_batch(failing)).await.unwrap();
+        for word in ["first", "second"] {
+            world.write(word).await;
+        }
+        let (stop, task) = world.start();
+        let mut given = [world.given().await, world.given().await];
+        given.sort();
+        assert_eq!(given, ["first", "second"]);
+        given = [world.given().await, world.given().await];
+        given.sort();
+        assert_eq!(given, ["first", "second"]);
+        // It may share a transaction with a removal, which fails.
+        while world.db.write(|tx| tx.execute_batch("DROP TRIGGER full")).await.is_err() {}
+        world.until(0, 0).await;
+        stop.cancel();
+        task.await.unwrap();
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //! and on AWS.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
-use uuid::Builder;
+use serde::Serialize;
+use uuid::{Builder, Uuid};
 
 /// The account that the local bucket belongs to.
 pub(super) const ACCOUNT: &str = "000000000000";
@@ -45,54 +45,110 @@ pub(super) struct PendingNotification {
 
 impl PendingNotification {
     /// The envelope. `etag` is `None` for a delete marker.
+    ///
+    /// # Errors
+    /// Never, as all of it is text and numbers.
     pub(super) fn envelope(
         &self,
         change: i64,
         happened: ObjectChange,
         etag: Option<&str>,
-    ) -> String {
+    ) -> serde_json::Result<String> {
         let Self { bucket, key, version_id, caller, .. } = self;
-        let mut object = json!({
-            "key": key, "etag": etag.unwrap_or(NO_BYTES), "version-id": version_id,
-            // Fixed length, so that text order is numeric order.
-            "sequencer": format!("{change:018X}"),
-        });
-        let mut detail = json!({
-            "version": "0", "bucket": { "name": bucket }, "request-id": caller.request_id,
-            "requester": ACCOUNT, "source-ip-address": caller.source_ip,
-        });
-        let (kind, reason) = match happened {
-            ObjectChange::Created { size } => {
-                object["size"] = size.into();
-                ("Object Created", "PutObject")
-            }
+        let (detail_type, reason, size) = match happened {
+            ObjectChange::Created { size } => ("Object Created", "PutObject", Some(size)),
             ObjectChange::Marked | ObjectChange::Removed => {
-                detail["deletion-type"] = deletion(happened).into();
-                ("Object Deleted", "DeleteObject")
+                ("Object Deleted", "DeleteObject", None)
             }
         };
-        detail["object"] = object;
-        detail["reason"] = reason.into();
-        self.wrap(kind, &detail).to_string()
-    }
-
-    fn wrap(&self, kind: &str, detail: &Value) -> Value {
-        let id = Builder::from_random_bytes(self.id.to_be_bytes()).into_uuid();
-        json!({
-            "version": "0", "id": id, "detail-type": kind,
-            "source": "aws.s3", "account": ACCOUNT,
-            "time": self.at.to_rfc3339_opts(SecondsFormat::Secs, true), "region": REGION,
-            "resources": [format!("arn:aws:s3:::{}", self.bucket)], "detail": detail,
+        let object = EventObject {
+            etag: etag.unwrap_or(NO_BYTES),
+            key,
+            // Fixed length, so that text order is numeric order.
+            sequencer: format!("{change:018X}"),
+            size,
+            version_id,
+        };
+        let detail = EventDetail {
+            bucket: EventBucket { name: bucket },
+            deletion_type: deletion(happened),
+            object,
+            reason,
+            request_id: &caller.request_id,
+            requester: ACCOUNT,
+            source_ip_address: &caller.source_ip,
+            version: "0",
+        };
+        serde_json::to_string(&EventEnvelope {
+            account: ACCOUNT,
+            detail,
+            detail_type,
+            id: Builder::from_random_bytes(self.id.to_be_bytes()).into_uuid(),
+            region: REGION,
+            resources: [format!("arn:aws:s3:::{bucket}")],
+            source: "aws.s3",
+            time: self.at.to_rfc3339_opts(SecondsFormat::Secs, true),
+            version: "0",
         })
     }
 }
 
-fn deletion(happened: ObjectChange) -> &'static str {
-    if happened == ObjectChange::Marked { "Delete Marker Created" } else { "Permanently Deleted" }
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct EventEnvelope<'a> {
+    account: &'a str,
+    detail: EventDetail<'a>,
+    detail_type: &'a str,
+    id: Uuid,
+    region: &'a str,
+    resources: [String; 1],
+    source: &'a str,
+    time: String,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct EventDetail<'a> {
+    bucket: EventBucket<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_type: Option<&'a str>,
+    object: EventObject<'a>,
+    reason: &'a str,
+    request_id: &'a str,
+    requester: &'a str,
+    source_ip_address: &'a str,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct EventBucket<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct EventObject<'a> {
+    etag: &'a str,
+    key: &'a str,
+    sequencer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    version_id: &'a str,
+}
+
+fn deletion(happened: ObjectChange) -> Option<&'static str> {
+    match happened {
+        ObjectChange::Created { .. } => None,
+        ObjectChange::Marked => Some("Delete Marker Created"),
+        ObjectChange::Removed => Some("Permanently Deleted"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn notice() -> PendingNotification {
@@ -107,7 +163,7 @@ mod tests {
     }
 
     fn shape(happened: ObjectChange, etag: Option<&str>) -> Value {
-        serde_json::from_str(&notice().envelope(10, happened, etag)).unwrap()
+        serde_json::from_str(&notice().envelope(10, happened, etag).unwrap()).unwrap()
     }
 
     #[test]

@@ -58,56 +58,50 @@ impl BucketFolder {
     }
 
     /// Syncs a draft to disk under its version's id, where it waits for its row. Returns the id,
-    /// which is one of `id`.
-    pub(super) async fn keep(
+    /// which is one of `id`. Blocks.
+    pub(super) fn keep(
         &self,
         staged: StagedUpload,
         id: impl Fn() -> String,
     ) -> Result<String, StoreError> {
+        let failed = |error| broken("an object", error);
         let spare = if staged.is_in_memory() { self.spares.take(&id) } else { None };
-        let (spare, new) = (spare, id());
-        let [filled, target] =
-            [spare.as_ref().unwrap_or(&new), &new].map(|id| self.drafts.join(id));
-        let has_spare = spare.is_some();
-        let settle = move || {
-            if has_spare && staged.fill(&filled)? {
-                return Ok(true);
-            }
-            staged.settle(&target).map(|()| false)
-        };
-        if blocking("an object", settle).await? {
-            return Ok(spare.unwrap_or(new));
+        if let Some(spare) = spare
+            && staged.fill(&self.drafts.join(&spare)).map_err(failed)?
+        {
+            return Ok(spare);
         }
-        self.drafts_sync.sync().await.map_err(|error| broken("the drafts", error))?;
+        let new = id();
+        staged.settle(&self.drafts.join(&new)).map_err(failed)?;
+        self.drafts_sync.sync().map_err(|error| broken("the drafts", error))?;
         Ok(new)
     }
 
     /// Moves the bytes of a version with a row to `objects/`. After a failure this is done at the
-    /// next start; until then they are read from the draft.
-    pub(super) async fn place(&self, id: &str) {
-        let ([coming, _], to) = (self.drafts_of(id), self.objects.join(id));
-        let place = move || match rename(&coming, &to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // deleted meanwhile
-            placed => placed,
-        };
-        if let Err(error) = blocking("an object", place).await {
-            tracing::warn!(id, %error, "an object stays in the drafts until the next start");
+    /// next start; until then they are read from the draft. Blocks.
+    pub(super) fn place(&self, id: &str) {
+        let [coming, _] = self.drafts_of(id);
+        match rename(&coming, &self.objects.join(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(id, %error, "an object stays in the drafts until the next start");
+            }
+            _ => {} // deleted meanwhile, or placed
         }
     }
 
-    /// Moves the bytes of a version whose deletion was interrupted back to `objects/`.
-    pub(super) async fn put_back(&self, id: &str) {
-        let ([_, going], to) = (self.drafts_of(id), self.objects.join(id));
-        if let Err(error) = blocking("an object", move || rename(&going, &to)).await {
+    /// Moves the bytes of a version whose deletion was interrupted back to `objects/`. Blocks.
+    pub(super) fn put_back(&self, id: &str) {
+        let [_, going] = self.drafts_of(id);
+        if let Err(error) = rename(&going, &self.objects.join(id)) {
             tracing::warn!(id, %error, "an object stays in the drafts until the next start");
         }
     }
 
     /// Moves the bytes of a version that is about to lose its row out of `objects/`, durably.
-    pub(super) async fn withdraw(&self, id: &str) -> Result<(), StoreError> {
+    /// Blocks.
+    pub(super) fn withdraw(&self, id: &str) -> Result<(), StoreError> {
         let (from, [coming, to]) = (self.objects.join(id), self.drafts_of(id));
-        let folders = [self.objects.clone(), self.drafts.clone()];
-        let withdraw = move || {
+        let withdraw = || {
             // The upload may be moving it from the drafts at this moment.
             for from in [&from, &coming, &from] {
                 match rename(from, &to) {
@@ -115,9 +109,9 @@ impl BucketFolder {
                     moved => moved?,
                 }
             }
-            folders.iter().try_for_each(|folder| sync(folder))
+            [&self.objects, &self.drafts].into_iter().try_for_each(|folder| sync(folder))
         };
-        blocking("an object", withdraw).await
+        withdraw().map_err(|error| broken("an object", error))
     }
 
     /// A version's bytes and their number; `None` if there is no such file.
@@ -140,16 +134,13 @@ impl BucketFolder {
     }
 
     /// Removes bytes of a version without a row: an unused draft, or a deleted version. After a
-    /// failure this is done at the next start.
-    pub(super) async fn discard(&self, id: &str) {
-        let paths = self.drafts_of(id);
-        let remove = move || {
-            paths.iter().try_for_each(|path| match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                removed => removed,
-            })
+    /// failure this is done at the next start. Blocks.
+    pub(super) fn discard(&self, id: &str) {
+        let remove = |path: &PathBuf| match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
         };
-        if let Err(error) = blocking("an object", remove).await {
+        if let Err(error) = self.drafts_of(id).iter().try_for_each(remove) {
             tracing::warn!(id, %error, "bytes without a version stay until the next start");
         }
     }
@@ -365,15 +356,15 @@ mod tests {
         let number = AtomicU32::new(0);
         let id = || format!("{:032x}", number.fetch_add(1, Ordering::Relaxed));
         for is_moved_halfway in [false, true] {
-            let id = folder.keep(folder.draft(), id).await.unwrap();
+            let id = folder.keep(folder.draft(), id).unwrap();
             if is_moved_halfway {
                 fs::hard_link(folder.drafts.join(&id), folder.objects.join(&id)).unwrap();
             }
-            folder.withdraw(&id).await.unwrap();
-            folder.place(&id).await;
+            folder.withdraw(&id).unwrap();
+            folder.place(&id);
             assert_eq!(folder.ids().await.unwrap(), [""; 0], "a file without a row");
             assert_eq!(folder.going().await.unwrap(), [&*id], "read until the row is gone");
-            folder.discard(&id).await;
+            folder.discard(&id);
             let spares = names(&folder.drafts).unwrap();
             assert!(!spares.iter().any(|name| name.starts_with(&id)), "{spares:?}");
         }

@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
+use std::sync::{Mutex, PoisonError};
 
 /// A folder whose names must be durable.
 pub(super) struct FolderSync {
@@ -23,16 +21,15 @@ impl FolderSync {
     }
 
     /// Returns after a sync that started after this call. Calls that wait share one.
-    pub(super) async fn sync(&self) -> io::Result<()> {
+    /// Blocks.
+    pub(super) fn sync(&self) -> io::Result<()> {
         let call = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut synced = self.synced.lock().await;
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if *synced >= call {
             return Ok(());
         }
         let covered = self.asked.load(Ordering::SeqCst);
-        let folder = self.folder.clone();
-        let done = spawn_blocking(move || File::open(folder)?.sync_all()).await;
-        done.unwrap_or_else(|cut| Err(io::Error::other(cut)))?;
+        File::open(&self.folder)?.sync_all()?;
         *synced = covered;
         Ok(())
     }
@@ -40,34 +37,32 @@ impl FolderSync {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::thread;
 
     use super::*;
 
-    #[tokio::test]
-    async fn calls_that_wait_share_a_sync_and_a_failure_is_not_shared() {
+    #[test]
+    fn calls_that_wait_share_a_sync_and_a_failure_is_not_shared() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("drafts");
-        let syncs = Arc::new(FolderSync::new(&folder));
-        syncs.sync().await.unwrap_err();
-        assert_eq!(*syncs.synced.lock().await, 0, "a failed sync covers nothing");
+        let syncs = FolderSync::new(&folder);
+        syncs.sync().unwrap_err();
+        assert_eq!(*syncs.synced.lock().unwrap(), 0, "a failed sync covers nothing");
         std::fs::create_dir(&folder).unwrap();
-        let held = syncs.synced.lock().await;
-        let calls: Vec<_> = (0..64)
-            .map(|_| {
-                let syncs = Arc::clone(&syncs);
-                tokio::spawn(async move { syncs.sync().await.unwrap() })
-            })
-            .collect();
-        while syncs.asked.load(Ordering::SeqCst) < 65 {
-            tokio::task::yield_now().await;
-        }
-        drop(held);
-        for call in calls {
-            call.await.unwrap();
-        }
-        assert_eq!(*syncs.synced.lock().await, 65, "the first sync after them covered all");
+        let held = syncs.synced.lock().unwrap();
+        thread::scope(|scope| {
+            let call = || scope.spawn(|| syncs.sync().unwrap());
+            let calls: Vec<_> = (0..64).map(|_| call()).collect();
+            while syncs.asked.load(Ordering::SeqCst) < 65 {
+                thread::yield_now();
+            }
+            drop(held);
+            for call in calls {
+                call.join().unwrap();
+            }
+        });
+        assert_eq!(*syncs.synced.lock().unwrap(), 65, "the first sync after them covered all");
         std::fs::remove_dir(&folder).unwrap();
-        syncs.sync().await.unwrap_err();
+        syncs.sync().unwrap_err();
     }
 }

@@ -40,6 +40,7 @@ mod signature;
 mod spares;
 mod staged;
 mod store;
+mod sync_threads;
 #[cfg(test)]
 mod testing;
 mod upload;

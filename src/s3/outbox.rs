@@ -86,10 +86,13 @@ impl Outbox {
         self.db.read(move |db| Ok((due(db, now, &taken, limit)?, next(db, now)?))).await
     }
 
-    pub(super) async fn taken(&self, change: i64) -> Result<(), StoreError> {
-        let sql = "DELETE FROM outbox WHERE change = ?1";
-        self.db.write(move |tx| tx.prepare_cached(sql)?.execute([change])).await?;
-        Ok(())
+    /// Removes accepted notifications.
+    pub(super) async fn taken(&self, changes: Vec<i64>) -> Result<(), StoreError> {
+        let remove = move |tx: &Connection| {
+            let mut delete = tx.prepare_cached("DELETE FROM outbox WHERE change = ?1")?;
+            changes.iter().try_for_each(|change| delete.execute([change]).map(drop))
+        };
+        self.db.write(remove).await
     }
 
     pub(super) async fn put_off(

@@ -18,13 +18,14 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use self::file::{connect, describe, migrate, steps_applied, tune};
 use self::file_identity::FileIdentity;
 use self::readers::Readers;
-use self::writer::{Message, Waiting, write_groups};
+use self::writer::{Message, Waiting, WriteJob, write_groups};
 use ledger::error::{StoreError, StoreErrorKind};
 
 /// Lookups of this process that run on their callers' threads at once: on all threads but one.
@@ -168,15 +169,46 @@ impl Database {
         C: FnOnce(&T) + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Waiting::new(job, committed, reply));
-        let gone =
-            || StoreError::new(StoreErrorKind::Unavailable, format!("{}: no writer", self.name));
-        let Some(jobs) = &self.jobs else {
-            let why = format!("{}: opened to be read only", self.name);
-            return Err(StoreError::new(StoreErrorKind::Misconfigured, why));
+        let answered = move |outcome: Result<T, StoreError>| {
+            if let Ok(done) = &outcome {
+                committed(done);
+            }
+            // A caller that is gone gets no answer; its write is committed.
+            let _ = reply.send(outcome);
         };
-        jobs.send(Message::Write(job)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let job = Message::Write(Box::new(Waiting::new(job, answered)));
+        self.jobs()?.send(job).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    /// Like [`Database::write`], for a thread that may block: returns as soon as `job` is queued.
+    /// The writer's thread calls `answered` with the result after the commit, before the next one.
+    /// If the writer ends before it takes the job, `answered` is dropped without a call.
+    pub fn write_from_thread<T, F, A>(&self, job: F, answered: A)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        A: FnOnce(Result<T, StoreError>) + Send + 'static,
+    {
+        let job = Box::new(Waiting::new(job, answered));
+        match self.jobs() {
+            Ok(jobs) => match jobs.blocking_send(Message::Write(job)) {
+                Err(SendError(Message::Write(job))) => job.reply(Err(self.gone())),
+                Ok(()) | Err(SendError(Message::Close)) => {}
+            },
+            Err(error) => job.reply(Err(error)),
+        }
+    }
+
+    fn jobs(&self) -> Result<&mpsc::Sender<Message>, StoreError> {
+        self.jobs.as_ref().ok_or_else(|| {
+            let why = format!("{}: opened to be read only", self.name);
+            StoreError::new(StoreErrorKind::Misconfigured, why)
+        })
+    }
+
+    fn gone(&self) -> StoreError {
+        StoreError::new(StoreErrorKind::Unavailable, format!("{}: no writer", self.name))
     }
 
     /// Runs a query of a few pages, as [`Database::read`] does, on the caller's thread: the hop to

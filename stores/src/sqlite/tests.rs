@@ -396,3 +396,43 @@ async fn a_lookup_that_waits_does_not_keep_others_waiting() {
     release.send(()).unwrap();
     slow.await.unwrap().unwrap();
 }
+
+/// The result of a write from a thread, as it is told to the writer's thread.
+fn from_thread<T: Send + 'static>(
+    db: &Database,
+    job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Option<Result<T, StoreErrorKind>> {
+    let (told, outcome) = std::sync::mpsc::channel();
+    let answered = move |outcome: Result<T, StoreError>| {
+        let _ = told.send(outcome.map_err(|error| error.kind));
+    };
+    db.write_from_thread(job, answered);
+    outcome.recv_timeout(Duration::from_secs(20)).ok()
+}
+
+#[test]
+fn a_write_from_a_thread_is_answered_after_the_commit_and_when_it_fails() {
+    use StoreErrorKind::{Misconfigured, Unavailable};
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    let add = |file: &Connection| file.execute("INSERT INTO parts VALUES (zeroblob(7))", []);
+    let (path, (told, seen)) = (desk.file(), std::sync::mpsc::channel());
+    let answered = move |_| {
+        let other = Connection::open(path).unwrap();
+        let count = other.query_row("SELECT count(*) FROM parts", [], |row| row.get(0));
+        told.send(count.unwrap_or(0)).unwrap();
+    };
+    db.write_from_thread(add, answered);
+    assert_eq!(seen.recv_timeout(Duration::from_secs(20)), Ok(1), "seen by others when answered");
+    let wrong = |file: &Connection| file.execute("INSERT INTO nowhere VALUES (1)", []);
+    assert_eq!(from_thread(&db, wrong), Some(Err(Unavailable)));
+    let fault = |_: &Connection| -> rusqlite::Result<()> { panic!("a fault of the job") };
+    assert_eq!(from_thread(&db, fault), Some(Err(Unavailable)));
+    assert_eq!(from_thread(&db, add), Some(Ok(1)), "the writer lives on");
+    let reader = desk.open(OpenMode::ReadOnly).unwrap();
+    assert_eq!(from_thread(&reader, add), Some(Err(Misconfigured)));
+    runtime.block_on(db.close());
+    assert_eq!(from_thread(&db, add), Some(Err(Unavailable)));
+    assert_eq!(runtime.block_on(count(&reader)).unwrap(), 2);
+}

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::file::{LOG, empty_log, translate};
 use super::file_identity::FileIdentity;
@@ -29,24 +29,23 @@ pub(super) trait WriteJob: Send {
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-pub(super) struct Waiting<F, T, C> {
+pub(super) struct Waiting<F, T, A> {
     job: Option<F>,
     done: Option<Result<T, StoreError>>,
-    committed: C,
-    reply: oneshot::Sender<Result<T, StoreError>>,
+    answered: A,
 }
 
-impl<F, T, C> Waiting<F, T, C> {
-    pub(super) fn new(job: F, committed: C, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { job: Some(job), done: None, committed, reply }
+impl<F, T, A> Waiting<F, T, A> {
+    pub(super) fn new(job: F, answered: A) -> Self {
+        Self { job: Some(job), done: None, answered }
     }
 }
 
-impl<F, T, C> WriteJob for Waiting<F, T, C>
+impl<F, T, A> WriteJob for Waiting<F, T, A>
 where
     T: Send,
     F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
-    C: FnOnce(&T) + Send,
+    A: FnOnce(Result<T, StoreError>) + Send,
 {
     fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()> {
         if let Some(job) = self.job.take() {
@@ -60,14 +59,9 @@ where
     }
 
     fn reply(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { done, committed, reply, .. } = *self;
+        let Self { done, answered, .. } = *self;
         let not_run = || StoreError::new(StoreErrorKind::Unavailable, "the write did not run");
-        let outcome = outcome.and_then(|()| done.ok_or_else(not_run)?);
-        if let Ok(done) = &outcome {
-            committed(done);
-        }
-        // A caller that is gone gets no answer; its write is committed.
-        let _ = reply.send(outcome);
+        answered(outcome.and_then(|()| done.ok_or_else(not_run)?));
     }
 }
 

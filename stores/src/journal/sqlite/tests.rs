@@ -62,6 +62,17 @@ async fn what_was_answered_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_history_of_any_length_is_read_whole() {
+    let journal = Folder::new();
+    let journal = journal.open().await.unwrap();
+    for version in 1..=2 * SHORT as u64 {
+        journal.append(&key(1), line(version, "kept")).await.unwrap();
+        let history = journal.history(&key(1)).await.unwrap();
+        assert!(history.iter().map(|line| line.version).eq(1..=version), "{version}");
+    }
+}
+
+#[tokio::test]
 async fn only_its_owner_may_read_it() {
     let folder = Folder::new();
     let journal = folder.open().await.unwrap();
