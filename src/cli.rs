@@ -106,12 +106,10 @@ enum LogFormat {
 pub fn run() -> ExitCode {
     let Cli { command, log } = Cli::parse();
     let (failure, shows) = (command.failure(), command.only_shows());
-    let outcome = logging::start(&log, command.quiet()).and_then(|()| {
-        // One more than cores: the stores look up on all threads but one.
-        let threads = available_parallelism().map_or(1, NonZero::get) + 1;
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(threads).enable_all().build()?;
-        runtime.block_on(command.run())
+    let outcome = logging::start(&log, command.quiet()).and_then(|log| {
+        let outcome = on_threads(command.run());
+        log.end();
+        outcome
     });
     match outcome {
         Ok(code) => code,
@@ -122,6 +120,15 @@ pub fn run() -> ExitCode {
             failure
         }
     }
+}
+
+/// Runs a command and ends its tasks.
+fn on_threads(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    // One more than cores: the stores look up on all threads but one.
+    let threads = available_parallelism().map_or(1, NonZero::get) + 1;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).enable_all().build()?;
+    runtime.block_on(command)
 }
 
 impl CliCommand {

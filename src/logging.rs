@@ -1,4 +1,4 @@
-//! The log levels of the libraries, for every program and format.
+//! The log levels of the libraries, and what may wait, for every program and format.
 
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
@@ -10,6 +10,9 @@ use tracing_subscriber::filter::{ParseError, Targets};
 const BENEATH: &str = "trace,aws_config=warn,aws_smithy_runtime=warn,aws_sdk_s3=warn,\
     aws_sdk_dynamodb=warn,aws_sigv4=warn,aws_runtime=warn,s3s=off,hyper=warn,hyper_util=warn,\
     reqwest=warn,lambda_http=info,lambda_runtime=info,lambda_runtime_api_client=info";
+
+/// The name of lines that need not be written at once.
+pub(crate) const MAY_WAIT: &str = "may wait";
 
 /// The filter for `wanted`: a level, or levels by module.
 pub(crate) fn filter<S: Subscriber>(wanted: &str) -> Result<impl Layer<S>, ParseError> {

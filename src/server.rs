@@ -3,6 +3,7 @@
 mod answer;
 mod connection;
 mod memory;
+mod on_wake;
 mod request;
 mod slots;
 mod socket;

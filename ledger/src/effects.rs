@@ -9,4 +9,10 @@ pub trait Effects: Send + Sync {
 
     /// 128 unpredictable bits, for ids and jitter.
     fn random(&self) -> u128;
+
+    /// 128 random bits for a name that is no secret, such as a request's. They may be from a batch
+    /// that was made before.
+    fn random_name(&self) -> u128 {
+        self.random()
+    }
 }

@@ -11,7 +11,7 @@ use ledger::error::{StoreErrorKind, chain};
 use ledger::journal::{Arrival, Arrivals};
 use ledger::{Backoff, StoreError};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::measure;
 use crate::position::{Position, Positions};
@@ -19,6 +19,9 @@ use crate::runner::{ProjectionHint, Runner};
 
 /// Arrivals of one step: enough to make the cost of reading and of saving the position small.
 const BATCH: usize = 512;
+/// The shortest time from one step to the next while both are small: under load a step then has
+/// many arrivals, and one after a pause begins at once.
+const PACE: Duration = Duration::from_millis(2);
 /// The period of checks for appends by other processes, and for a moved position.
 const POLL: Duration = Duration::from_secs(1);
 /// The waits after failures.
@@ -90,12 +93,17 @@ impl JournalFollower {
         let mut failures = 0;
         while !*shutdown.borrow() && shutdown.has_changed().is_ok() {
             latest.borrow_and_update();
+            let begun = Instant::now();
             let pause = match self.step().await {
-                Ok(step) => {
+                Ok(FollowStep::Moved) => {
                     failures = 0;
-                    if step == FollowStep::Moved {
-                        continue;
+                    if self.is_close_to(*latest.borrow()) {
+                        sleep_until(begun + PACE).await;
                     }
+                    continue;
+                }
+                Ok(FollowStep::Idle | FollowStep::Lost) => {
+                    failures = 0;
                     POLL
                 }
                 Err(error) => {
@@ -110,6 +118,12 @@ impl JournalFollower {
                 () = sleep(pause) => self.position = None,
             }
         }
+    }
+
+    /// Whether the next step has few arrivals.
+    fn is_close_to(&self, latest: u64) -> bool {
+        let left = self.position.map(|position| latest.saturating_sub(position.number));
+        left.is_some_and(|left| left < BATCH as u64)
     }
 
     /// Projects all arrivals, and returns the number of the last.
@@ -299,6 +313,27 @@ mod tests {
         append_mixed(&*journal, &stories[500..]).await;
         assert!(running.progress.caught_up().await);
         assert_eq!(running.progress.lag(), 0);
+        assert_rows(&*views, &stories).await;
+        running.stop().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_arrival_after_a_pause_is_projected_at_once_and_the_next_ones_share_a_step() {
+        let (journal, views) = in_memory();
+        let mut running = Running::start(follower(&journal, &views));
+        let stories = stories(60);
+        for round in stories.chunks(3) {
+            sleep(POLL).await;
+            let began = Instant::now();
+            append_mixed(&*journal, &round[..1]).await;
+            assert!(running.progress.caught_up().await);
+            assert_eq!(began.elapsed(), Duration::ZERO);
+            for story in &round[1..] {
+                append_mixed(&*journal, std::slice::from_ref(story)).await;
+            }
+            assert!(running.progress.caught_up().await);
+            assert!((PACE..PACE * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+        }
         assert_rows(&*views, &stories).await;
         running.stop().await;
     }

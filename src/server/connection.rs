@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use super::AnsweringService;
 use super::answer::ResponseBody;
 use super::memory::ResponseMemory;
+use super::on_wake::OnWake;
 use super::request::RequestBody;
 use super::slots::ConnectionSlot;
 use super::socket::Socket;
@@ -72,6 +73,15 @@ impl Protocol {
     }
 }
 
+/// Why a connection ends that its client keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Another one needs its slot, or the server stops.
+    Asked,
+    /// The client sends no request.
+    Silent,
+}
+
 /// The shared state of a listener's connections.
 pub(super) struct ConnectionContext<S> {
     service: S,
@@ -101,28 +111,32 @@ impl<S: AnsweringService> ConnectionContext<S> {
             Box::pin(Arc::clone(&self).answer(request, from, slot.clone(), unread.clone()))
         });
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        http.max_header_size(HEAD_MAX).max_buf_size(BUFFER);
+        // The slot knows since when the connection waits for a head.
+        http.header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER);
         let socket = Socket::new(stream, Arc::clone(&self.memory));
         let mut connection = http.serve_connection(TokioIo::new(socket), answer);
-        let told = async {
+        let end = pin!(async {
             tokio::select! {
-                () = slot.wanted.cancelled() => (),
-                () = self.stop.cancelled() => (),
+                () = slot.wanted.cancelled() => End::Asked,
+                () = self.stop.cancelled() => End::Asked,
+                () = slot.idles_for(HEAD) => End::Silent,
             }
-        };
+        });
         let served = {
             let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
             tokio::select! {
                 outcome = serving => Some(outcome),
-                () = told => None,
+                end = OnWake::new(end) => (end == End::Silent).then_some(Ok(())),
             }
         };
         let outcome = if let Some(outcome) = served {
             outcome
         } else {
             Pin::new(&mut connection).graceful_shutdown();
-            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+            tokio::select! {
+                outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => outcome,
+                () = slot.idles_for(HEAD) => Ok(()),
+            }
         };
         // A refused head may be followed by more data, too.
         let refused = outcome.is_err_and(|error| error.is_parse());
@@ -141,7 +155,12 @@ impl<S: AnsweringService> ConnectionContext<S> {
     ) -> Result<Response<ResponseBody>, Infallible> {
         let busy = slot.work();
         let expects = request.headers().contains_key(header::EXPECT);
-        let mut request = request.map(|body| Body::new(RequestBody::new(body, expects, unread)));
+        let mut request = request.map(|body| {
+            if body.is_end_stream() {
+                return Body::empty();
+            }
+            Body::new(RequestBody::new(body, expects, unread))
+        });
         request.extensions_mut().insert(ConnectInfo(from));
         let response = self.service.clone().oneshot(request).await?;
         // S3 answers are streamed, at any length.
@@ -192,4 +211,53 @@ async fn linger(mut stream: TcpStream) {
         while stream.read(&mut thrown_away).await.is_ok_and(|read| read > 0) {}
     };
     let _ = timeout(LINGER, rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::{Instant, sleep};
+
+    use super::super::slots::ConnectionLimit;
+    use super::*;
+
+    /// A request that takes longer than a client may be silent.
+    const LONG: Duration = Duration::from_mins(3);
+
+    /// How long the server keeps the connection of a client that sends this and no more, and what
+    /// it answers.
+    async fn kept(sent: &'static [u8]) -> (Duration, String) {
+        let answer = get(async || {
+            sleep(LONG).await;
+            "done"
+        });
+        let stop = CancellationToken::new();
+        let context = ConnectionContext::new(Router::new().fallback(answer), Protocol::Api, stop);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, from) = listener.accept().await.unwrap();
+        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
+        let began = Instant::now();
+        let serving = tokio::spawn(Arc::new(context).converse(stream, from, slot));
+        client.write_all(sent).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        serving.await.unwrap();
+        (began.elapsed(), answer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_no_head_is_cut_off_and_one_that_waits_for_an_answer_is_not() {
+        for silent in [&b""[..], b"GET / HTT", b"GET / HTTP/1.1\r\nhost: here\r\n"] {
+            let (time, answer) = kept(silent).await;
+            assert_eq!(answer, "", "{silent:?}");
+            assert!(time >= HEAD && time < HEAD * 2, "{time:?}: {silent:?}");
+        }
+        let (time, answer) = kept(b"GET / HTTP/1.1\r\nhost: here\r\n\r\nGET / HTT").await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("done"), "{answer}");
+        assert!(time >= LONG + HEAD && time < LONG + HEAD * 2, "{time:?}");
+    }
 }

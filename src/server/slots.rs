@@ -2,10 +2,12 @@
 //! may open, so connections never take those that the stores need.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The maximum for one listener, with any number of descriptors: some 12 KiB each while idle.
@@ -21,20 +23,27 @@ const ROOM: Duration = Duration::from_millis(100);
 /// The connections of one listener.
 pub(super) struct ConnectionLimit {
     permits: Arc<Semaphore>,
-    idle: Mutex<Idle>,
+    /// The idle times are relative to this.
+    began: Instant,
+    open: Mutex<OpenSlots>,
 }
 
-/// Connections without a request in progress, by the time since they are idle.
+/// The open connections by their numbers.
 #[derive(Default)]
-struct Idle {
+struct OpenSlots {
     next: u64,
-    order: BTreeMap<u64, CancellationToken>,
+    slots: BTreeMap<u64, Weak<ConnectionSlot>>,
 }
 
 /// The slot of one connection.
 pub(super) struct ConnectionSlot {
-    slots: Arc<ConnectionLimit>,
-    place: Mutex<Option<u64>>,
+    limit: Arc<ConnectionLimit>,
+    number: u64,
+    /// Nanoseconds until the connection became idle, and 1; 0 while a request is in progress. An
+    /// own value for each connection, since a request changes it twice.
+    idle_since: AtomicU64,
+    /// Whether the connection was asked to end since it became idle.
+    asked: AtomicBool,
     /// Cancelled if the connection must end because another one needs its slot.
     pub(super) wanted: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -49,7 +58,8 @@ impl ConnectionLimit {
     }
 
     fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { permits: Arc::new(Semaphore::new(most)), idle: Mutex::default() })
+        let permits = Arc::new(Semaphore::new(most));
+        Arc::new(Self { permits, began: Instant::now(), open: Mutex::default() })
     }
 
     /// A slot for a new connection: a free one, or that of the connection that was idle longest.
@@ -58,24 +68,42 @@ impl ConnectionLimit {
         let permit = if let Ok(free) = Arc::clone(&self.permits).try_acquire_owned() {
             free
         } else {
-            let (_, wanted) = self.idle().order.pop_first()?;
-            wanted.cancel();
+            self.longest_idle()?.wanted.cancel();
             let freed = Arc::clone(&self.permits).acquire_owned();
             tokio::time::timeout(ROOM, freed).await.ok()?.ok()?
         };
-        let slots = Arc::clone(self);
-        let slot = ConnectionSlot {
-            slots,
-            place: Mutex::default(),
+        let mut open = self.open();
+        let number = open.next;
+        open.next += 1;
+        let slot = Arc::new(ConnectionSlot {
+            limit: Arc::clone(self),
+            number,
+            idle_since: AtomicU64::new(self.now()),
+            asked: AtomicBool::new(false),
             wanted: CancellationToken::new(),
             _permit: permit,
-        };
-        slot.lies_idle();
-        Some(Arc::new(slot))
+        });
+        open.slots.insert(number, Arc::downgrade(&slot));
+        Some(slot)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The connection that was idle longest, of those not asked to end yet. The search is short
+    /// compared with accepting the connection that needs it.
+    fn longest_idle(&self) -> Option<Arc<ConnectionSlot>> {
+        let slots: Vec<_> = self.open().slots.values().filter_map(Weak::upgrade).collect();
+        let idle = slots.into_iter().filter(|slot| !slot.asked.load(Ordering::Relaxed));
+        let idle = idle.filter_map(|slot| Some((slot.idle_since()?, slot)));
+        let (_, longest) = idle.min_by_key(|(since, _)| *since)?;
+        longest.asked.store(true, Ordering::Relaxed);
+        Some(longest)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenSlots> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,32 +117,32 @@ fn share(descriptors: u64) -> usize {
 impl ConnectionSlot {
     /// A request arrived. The connection counts as busy until the result is dropped.
     pub(super) fn work(self: &Arc<Self>) -> Busy {
-        self.leave();
+        self.idle_since.store(0, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }
 
-    fn lies_idle(&self) {
-        let mut idle = self.slots.idle();
-        let place = idle.next;
-        idle.next += 1;
-        idle.order.insert(place, self.wanted.clone());
-        *self.place() = Some(place);
+    /// Since when no request is in progress.
+    fn idle_since(&self) -> Option<Instant> {
+        let since = self.idle_since.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.limit.began + Duration::from_nanos(since))
     }
 
-    fn leave(&self) {
-        if let Some(place) = self.place().take() {
-            self.slots.idle().order.remove(&place);
+    /// Waits until the connection has been idle for `time`. Only a timer for the whole time, and
+    /// none for each request.
+    pub(super) async fn idles_for(&self, time: Duration) {
+        loop {
+            let since = self.idle_since().unwrap_or_else(Instant::now);
+            if since.elapsed() >= time {
+                return;
+            }
+            sleep_until(since + time).await;
         }
-    }
-
-    fn place(&self) -> MutexGuard<'_, Option<u64>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.leave();
+        self.limit.open().slots.remove(&self.number);
     }
 }
 
@@ -123,7 +151,8 @@ pub(super) struct Busy(Arc<ConnectionSlot>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.lies_idle();
+        self.0.asked.store(false, Ordering::Relaxed);
+        self.0.idle_since.store(self.0.limit.now(), Ordering::Relaxed);
     }
 }
 

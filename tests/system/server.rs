@@ -172,6 +172,13 @@ impl ServeProcess {
         self.child.wait().unwrap();
     }
 
+    /// Its log after `kill -TERM`: lines about requests may be written some time later.
+    pub(crate) fn stopped_log(self) -> String {
+        let log = self.log.clone();
+        assert!(self.stop());
+        std::fs::read_to_string(log).unwrap()
+    }
+
     /// `kill -TERM`, and whether it exited with success.
     pub(crate) fn stop(self) -> bool {
         self.stop_by("-TERM")

@@ -77,9 +77,8 @@ async fn a_token_lets_its_bearer_in_through_a_rotation_and_an_outage() {
     let (status, answer) = told(&server, &stranger).await;
     assert_eq!((status, &answer["code"]), (401, &json!("token.invalid")));
 
-    let log = server.log_text();
+    let log = server.stopped_log();
     assert!(log.contains("the keys of an issuer of tokens were not fetched"), "{log}");
-    assert!(server.stop());
     let journal = std::fs::read(data.join("journal.sqlite")).unwrap();
     for token in [&token, &next, &later, &stranger] {
         for part in token.split('.').skip(1) {

@@ -89,7 +89,7 @@ impl Steps {
             };
             let answer = problems::render(answer, &id);
             line.write(&answer);
-            if wrapped { legacy_envelope::wrap(answer).await } else { answer }
+            if wrapped { Box::pin(legacy_envelope::wrap(answer)).await } else { answer }
         };
         let mut answer = steps.instrument(span).await;
         headers::secure(answer.headers_mut());

@@ -96,15 +96,16 @@ impl Gate {
         headers: &HeaderMap,
         gateway: Option<GatewayCaller>,
     ) -> Result<Principal, Problem> {
+        // Boxed: a request without authentication would move their state several times.
         match self.mode {
-            AuthMode::Required => self.of_bearer(headers).await,
+            AuthMode::Required => Box::pin(self.of_bearer(headers)).await,
             AuthMode::None => {
                 refuse_on_behalf_of(headers)?;
                 let (actor, method) = (Actor::default(), AuthMethod::Anonymous);
                 Ok(Principal::unlimited(actor, self.home.clone(), method))
             }
             AuthMode::Gateway => {
-                let principal = self.of_gateway(gateway).await?;
+                let principal = Box::pin(self.of_gateway(gateway)).await?;
                 refuse_on_behalf_of(headers).map(|()| principal)
             }
         }

@@ -39,7 +39,7 @@ impl RequestId {
         let front = || request.extensions().get::<Self>().cloned();
         let id = Self::given(request.headers())
             .or_else(front)
-            .unwrap_or_else(|| Self::fresh(effects.random()));
+            .unwrap_or_else(|| Self::fresh(effects.random_name()));
         request.extensions_mut().insert(id.clone());
         id
     }

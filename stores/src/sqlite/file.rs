@@ -65,7 +65,8 @@ pub(super) fn tune(connection: &Connection, schema: &Schema) -> rusqlite::Result
 }
 
 /// Plans a statement once, whatever is bound to it. Otherwise SQLite prepares some statements again
-/// for each new value, such as those of the pages of a scan.
+/// for each new value, such as those of the pages of a scan,
+/// or with a parameter in LIMIT.
 pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use rusqlite::StatementStatus;
 use tempfile::TempDir;
 
 use super::file::LOG;
@@ -359,6 +360,13 @@ async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
     assert!(busy.is_ok() && before.is_ok() && after.is_ok(), "{before:?} {after:?}");
     assert!(failed.is_err());
     assert_eq!(count(&db).await.unwrap(), 2, "what the job wrote was not taken back");
+    let alone = db.write(|file| {
+        file.execute("INSERT INTO parts VALUES (zeroblob(7))", [])?;
+        assert!(file.changes() == 0, "a fault of a job without others");
+        Ok(())
+    });
+    assert!(alone.await.unwrap_err().to_string().contains("a fault of this program"));
+    assert_eq!(count(&db).await.unwrap(), 2, "what the only job wrote was not taken back");
 
     let told = db.write_then(|_| Ok(()), |()| panic!("a fault of who was told")).await;
     assert!(told.is_err());
@@ -369,6 +377,21 @@ async fn a_panic_fails_its_own_job_and_takes_back_what_that_wrote() {
     }
     fill(&db, 1).await;
     assert_eq!(count(&db).await.unwrap(), 3, "the writer lives on");
+}
+
+#[tokio::test]
+async fn a_statement_with_a_parameter_in_limit_is_prepared_once() {
+    let desk = Desk::new();
+    let db = desk.open(OpenMode::OrCreate).unwrap();
+    fill(&db, 3).await;
+    let again = db.read(|file| {
+        let mut select = file.prepare("SELECT 1 FROM parts LIMIT ?1")?;
+        for limit in 1..=3 {
+            assert_eq!(select.query_map([limit], |_| Ok(()))?.count(), limit);
+        }
+        Ok(select.get_status(StatementStatus::RePrepare))
+    });
+    assert_eq!(again.await.unwrap(), 0);
 }
 
 /// A lookup that the disk keeps waiting holds its own thread only.

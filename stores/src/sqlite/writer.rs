@@ -129,8 +129,15 @@ fn commit(
     group: &mut [Box<dyn WriteJob>],
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for job in group {
-        run_apart(name, &transaction, job.as_mut())?;
+    if let [job] = group {
+        // Without a savepoint, for which SQLite copies each page before its first change.
+        if !run_caught(name, &transaction, job.as_mut())? {
+            return transaction.rollback();
+        }
+    } else {
+        for job in group {
+            run_apart(name, &transaction, job.as_mut())?;
+        }
     }
     raise_change_counter(&transaction)?;
     transaction.commit()
@@ -140,14 +147,13 @@ fn commit(
 /// then. So each commit has its own counter value, which distinguishes an older file from the one
 /// for which the log was written.
 fn raise_change_counter(transaction: &Connection) -> rusqlite::Result<()> {
-    let steps: i64 = transaction
-        .prepare_cached("SELECT user_version FROM pragma_user_version")?
-        .query_row([], |row| row.get(0))?;
+    let steps: i64 =
+        transaction.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?;
     transaction.prepare_cached(&format!("PRAGMA user_version = {steps}"))?.execute([]).map(drop)
 }
 
-/// Runs a job so that a panic, which is a fault of this program, rolls back and fails only that
-/// job: the others of its group and the writer continue.
+/// Runs a job so that a panic rolls back and fails only that job: the others of its group and the
+/// writer continue.
 fn run_apart(
     name: &'static str,
     transaction: &Connection,
@@ -155,16 +161,25 @@ fn run_apart(
 ) -> rusqlite::Result<()> {
     let say = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
     say("SAVEPOINT job")?;
-    // Partial writes of the job are in the transaction, which is rolled back.
-    let ran = catch_unwind(AssertUnwindSafe(|| job.run(transaction)));
-    if ran.is_err() {
+    if !run_caught(name, transaction, job)? {
         say("ROLLBACK TO job")?;
-        tracing::error!(store = name, "a write panicked and was rolled back");
-        job.failed(panicked(name));
-    } else if let Ok(outcome) = ran {
-        outcome?;
     }
     say("RELEASE job")
+}
+
+/// Runs a job; `false` if it panicked, which is a fault of this program. Its partial writes are
+/// then in the transaction, and the caller rolls them back.
+fn run_caught(
+    name: &'static str,
+    transaction: &Connection,
+    job: &mut dyn WriteJob,
+) -> rusqlite::Result<bool> {
+    if let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| job.run(transaction))) {
+        return outcome.map(|()| true);
+    }
+    tracing::error!(store = name, "a write panicked and was rolled back");
+    job.failed(panicked(name));
+    Ok(false)
 }
 
 /// The error for a caller whose job panicked. The log has the panic with its location.

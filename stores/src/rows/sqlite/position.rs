@@ -83,7 +83,9 @@ fn commit(
     let mut puts: Vec<PutOutcome> = Vec::new();
     for (nth, generation) in generations.iter().enumerate() {
         let some = tables.run(file, *generation, |sql| {
-            rows.iter().map(|row| row.put(file, sql, *generation)).collect()
+            // The current rows were judged above, in this transaction.
+            let put = if nth == 0 { CheckedRow::write } else { CheckedRow::put };
+            rows.iter().map(|row| put(row, file, sql, *generation)).collect()
         })?;
         if nth == 0 {
             puts = some;
