@@ -17,12 +17,12 @@ const MOST: usize = 128;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// The threads. After this is dropped they end with their last job.
-pub(super) struct SyncThreads(Arc<Shared>);
+pub(super) struct SyncThreads(Arc<SyncQueue>);
 
 type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
-struct Shared {
+struct SyncQueue {
     state: Mutex<State>,
     woken: Condvar,
 }
@@ -83,7 +83,7 @@ impl Drop for SyncThreads {
     }
 }
 
-impl Shared {
+impl SyncQueue {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,9 +15,9 @@ const WAIT: Duration = Duration::from_millis(100);
 
 /// The output of the log. Lines are written in the order in which they came.
 #[derive(Clone)]
-pub(in crate::cli) struct LogOutput(Arc<Shared>);
+pub(in crate::cli) struct LogOutput(Arc<LogOutputState>);
 
-struct Shared {
+struct LogOutputState {
     lines: Mutex<WaitingLines>,
     /// Wakes the thread that writes lines which have waited.
     begun: Condvar,
@@ -46,7 +46,7 @@ impl LogOutput {
     fn without_thread(out: impl Write + Send + 'static) -> Self {
         let waiting = Vec::with_capacity(AT_ONCE);
         let lines = WaitingLines { out: Box::new(out), waiting, idle: false, ended: false };
-        Self(Arc::new(Shared { lines: Mutex::new(lines), begun: Condvar::new() }))
+        Self(Arc::new(LogOutputState { lines: Mutex::new(lines), begun: Condvar::new() }))
     }
 
     /// Writes a line, after those that wait.
