@@ -455,11 +455,15 @@ mod tests {
     fn ids_are_in_the_order_of_time_and_differ_within_a_moment() {
         let (dir, clock) = (tempfile::tempdir().unwrap(), Arc::<Fixed>::default());
         let store = ObjectStore::open(dir.path(), "assets", clock.clone()).unwrap();
-        let first = [store.id(), store.id()];
-        assert_ne!(first[0], first[1]);
-        clock.pass(TimeDelta::milliseconds(1));
-        let next = store.id();
-        assert!(first.iter().all(|id| *id < next && id.len() == 32), "{first:?} {next}");
+        let mut ids = Vec::new();
+        for _ in 0..20 {
+            let pair = [store.id(), store.id()];
+            assert_ne!(pair[0], pair[1]);
+            let last = ids.iter().max();
+            assert!(pair.iter().all(|id| id.len() == 32 && last < Some(id)), "{last:?} {pair:?}");
+            ids.extend(pair);
+            clock.pass(TimeDelta::milliseconds(1));
+        }
         clock.pass(TimeDelta::days(-40_000));
         assert_eq!(store.id().len(), 32, "also before 1970");
     }
