@@ -47,7 +47,7 @@ where
             }
             writer.write_char(' ')?;
         }
-        let mut values = PlainValues { writer: writer.by_ref(), result: Ok(()), first: true };
+        let mut values = PlainValues::new(writer.by_ref());
         event.record(&mut values);
         values.result?;
         writer.write_char('\n')
@@ -55,13 +55,17 @@ where
 }
 
 /// Writes a message and values without styles.
-struct PlainValues<'a> {
-    writer: Writer<'a>,
+pub(super) struct PlainValues<W> {
+    pub(super) writer: W,
     result: fmt::Result,
     first: bool,
 }
 
-impl PlainValues<'_> {
+impl<W: fmt::Write> PlainValues<W> {
+    pub(super) fn new(writer: W) -> Self {
+        Self { writer, result: Ok(()), first: true }
+    }
+
     fn write(&mut self, field: &Field, value: &dyn Debug) -> fmt::Result {
         if !std::mem::take(&mut self.first) {
             self.writer.write_char(' ')?;
@@ -74,7 +78,7 @@ impl PlainValues<'_> {
     }
 }
 
-impl Visit for PlainValues<'_> {
+impl<W: fmt::Write> Visit for PlainValues<W> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if self.result.is_ok() {
             self.result = self.write(field, value);

@@ -3,15 +3,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
+
+use super::line_format::PlainValues;
 
 /// How often the same line is written in a period.
 const WRITTEN: u64 = 3;
@@ -55,17 +55,17 @@ impl Repeats {
         if *event.metadata().level() > Level::WARN {
             return true;
         }
-        let mut text = MessageText::default();
+        let mut text = PlainValues::new(String::new());
         event.record(&mut text);
         let mut hasher = DefaultHasher::new();
-        (event.metadata().callsite(), &text.0).hash(&mut hasher);
+        (event.metadata().callsite(), &text.writer).hash(&mut hasher);
         let mut lines = self.lines();
         let full = lines.len() >= REMEMBERED;
         let key = hasher.finish();
         if full && !lines.contains_key(&key) {
             return true;
         }
-        let line = lines.entry(key).or_insert_with(|| LogLine { text: text.0, times: 0 });
+        let line = lines.entry(key).or_insert_with(|| LogLine { text: text.writer, times: 0 });
         line.times += 1;
         line.times <= WRITTEN
     }
@@ -78,20 +78,6 @@ impl Repeats {
 impl<S: Subscriber> Layer<S> for Repeats {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         self.writes(event)
-    }
-}
-
-/// An event's message and values.
-#[derive(Default)]
-struct MessageText(String);
-
-impl Visit for MessageText {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let space = if self.0.is_empty() { "" } else { " " };
-        let _ = match field.name() {
-            "message" => write!(self.0, "{space}{value:?}"),
-            name => write!(self.0, "{space}{name}={value:?}"),
-        };
     }
 }
 
