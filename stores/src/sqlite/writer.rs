@@ -135,8 +135,15 @@ fn commit(
             return transaction.rollback();
         }
     } else {
+        let sql = ["SAVEPOINT job", "ROLLBACK TO job", "RELEASE job"];
+        let [begin, undo, end] = sql.map(|sql| transaction.prepare_cached(sql));
+        let (mut begin, mut undo, mut end) = (begin?, undo?, end?);
         for job in group {
-            run_apart(name, &transaction, job.as_mut())?;
+            begin.execute([])?;
+            if !run_caught(name, &transaction, job.as_mut())? {
+                undo.execute([])?;
+            }
+            end.execute([])?;
         }
     }
     raise_change_counter(&transaction)?;
@@ -152,23 +159,8 @@ fn raise_change_counter(transaction: &Connection) -> rusqlite::Result<()> {
     transaction.prepare_cached(&format!("PRAGMA user_version = {steps}"))?.execute([]).map(drop)
 }
 
-/// Runs a job so that a panic rolls back and fails only that job: the others of its group and the
-/// writer continue.
-fn run_apart(
-    name: &'static str,
-    transaction: &Connection,
-    job: &mut dyn WriteJob,
-) -> rusqlite::Result<()> {
-    let say = |sql: &str| transaction.prepare_cached(sql)?.execute([]).map(|_| ());
-    say("SAVEPOINT job")?;
-    if !run_caught(name, transaction, job)? {
-        say("ROLLBACK TO job")?;
-    }
-    say("RELEASE job")
-}
-
 /// Runs a job; `false` if it panicked, which is a fault of this program. Its partial writes are
-/// then in the transaction, and the caller rolls them back.
+/// then in the transaction, and the caller rolls them back: only that job fails.
 fn run_caught(
     name: &'static str,
     transaction: &Connection,

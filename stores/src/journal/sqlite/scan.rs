@@ -11,6 +11,8 @@ use ledger::record::StoredLine;
 
 /// Items in one page: some 700 KB of typical events.
 const PAGE: usize = 1000;
+/// Events sampled for each segment: segments differ by some percent in size.
+const SAMPLE: i128 = 64;
 /// The prefix of the hex bytes of a partition that is not text.
 const NO_TEXT: &str = "\0";
 
@@ -44,24 +46,39 @@ fn count(file: &Connection) -> rusqlite::Result<u64> {
     file.query_row("SELECT count(*) FROM events", [], |row| row.get(0))
 }
 
+/// Divides at quantiles of a sample, since counting reads the whole index. Arrivals have few gaps,
+/// so the events at even distances between the first and the last are a sample of all.
 fn segments(file: &Connection, of: u32) -> rusqlite::Result<Vec<Segment>> {
-    let count = count(file)?;
-    let mut nth = file.prepare("SELECT pk FROM events ORDER BY pk LIMIT 1 OFFSET ?1")?;
-    let mut bounds = vec![None];
-    for number in 1..of {
-        let offset = count * u64::from(number) / u64::from(of);
-        bounds.push(nth.query_row([offset], |row| partition(row, 0)).optional()?);
-    }
-    bounds.push(None);
-    // For an empty journal all bounds are missing, and the first segment is the whole journal.
-    let whole = bounds.iter().all(Option::is_none);
-    let bounds = if whole { vec![None, None] } else { bounds };
+    // Two queries: one with both would read every row.
+    let ends = "SELECT coalesce((SELECT min(arrival) FROM events), 0), \
+                coalesce((SELECT max(arrival) FROM events), 0)";
+    let (first, last) = file.query_row(ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sampled = if of > 1 { SAMPLE * i128::from(of) } else { 0 };
+    let next = "SELECT pk FROM events WHERE arrival >= ?1 ORDER BY arrival LIMIT 1";
+    let mut next = file.prepare(next)?;
+    let mut sample = (0..sampled)
+        .map(|number| next.query_row([between(first, last, number, sampled)], |row| raw(row, 0)))
+        .collect::<rusqlite::Result<Vec<_>>>()
+        .optional()?
+        .unwrap_or_default();
+    // As the file orders them: a name that is not text has another order.
+    sample.sort_unstable();
+    let inner =
+        (1..of as usize).filter_map(|number| sample.get(number * sample.len() / of as usize));
+    let inner = inner.map(|bytes| Some(name(bytes)));
+    let bounds: Vec<_> = [None].into_iter().chain(inner).chain([None]).collect();
     let of = u32::try_from(bounds.len() - 1).unwrap_or(of);
     let pairs = bounds.windows(2).map(|pair| (pair[0].clone(), pair[1].clone()));
     Ok((0..of)
         .zip(pairs)
         .map(|(number, (from, until))| Segment { number, of, from, until })
         .collect())
+}
+
+/// The arrival at `number` of `of` equal distances.
+fn between(first: i64, last: i64, number: i128, of: i128) -> i64 {
+    let distance = (i128::from(last) - i128::from(first)) * number / of;
+    i64::try_from(i128::from(first) + distance).unwrap_or(last)
 }
 
 fn page(
@@ -95,11 +112,20 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
     Ok(StoredItem { line: item(row)?, partition: partition(row, 2)? })
 }
 
-/// A partition's name. If it is not text, its bytes in hex, which no asset's name equals.
+/// A partition's name.
 pub(super) fn partition(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
-    let bytes = row.get_ref(column)?.as_bytes()?;
+    Ok(name(row.get_ref(column)?.as_bytes()?))
+}
+
+fn raw(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(row.get_ref(column)?.as_bytes()?.to_vec())
+}
+
+/// The name of a partition with these bytes. If they are not text, it is their hex digits, which no
+/// asset's name equals.
+fn name(bytes: &[u8]) -> String {
     let name = str::from_utf8(bytes).map(str::to_owned);
-    Ok(name.unwrap_or_else(|_| format!("{NO_TEXT}{}", hex::encode(bytes))))
+    name.unwrap_or_else(|_| format!("{NO_TEXT}{}", hex::encode(bytes)))
 }
 
 /// The bytes of a name from [`partition`].

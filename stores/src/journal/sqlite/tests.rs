@@ -388,6 +388,29 @@ async fn what_somebody_else_wrote_is_told_as_such_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn segments_are_about_equal_in_whatever_order_events_arrived() {
+    for step in [1_u32, 7, 500] {
+        let folder = Folder::new();
+        let journal = folder.open().await.unwrap();
+        assert_eq!(journal.segments(4).await.unwrap().len(), 1);
+        for nth in 0..1_009 {
+            journal.append(&key((1 + nth * step % 1_009).into()), line(1, "x")).await.unwrap();
+        }
+        let (mut sizes, segments) = (Vec::new(), journal.segments(4).await.unwrap());
+        for segment in &segments {
+            let (mut chains, mut size) = (Chains::new(&journal, segment, None), 0_u32);
+            while chains.next().await.unwrap().is_some() {
+                size += 1;
+            }
+            sizes.push(size);
+        }
+        let (total, equal) = (sizes.iter().sum::<u32>(), (200..300));
+        assert!(sizes.iter().all(|size| equal.contains(size)), "{step}: {sizes:?}");
+        assert_eq!((sizes.len(), total), (4, 1_009), "{step}");
+    }
+}
+
+#[tokio::test]
 async fn a_scan_goes_past_partitions_that_are_no_text_wherever_a_page_ends() {
     let folder = Folder::new();
     let journal = folder.open().await.unwrap();
