@@ -2,9 +2,10 @@
 //!
 //! Each figure is shown with the limit of the engine below it, measured in the same run, because
 //! machines vary and only the ratio is portable. Nothing here is a test. `cargo bench` with one of
-//! `-- callers`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`, `-- offline`, `-- replay`
-//! and `-- uploads` prints only those figures, and leaves the file unchanged. So does `-- scale`,
-//! which takes minutes and is not among the others: its figures are in `docs/SCALE.md`.
+//! `-- callers`, `-- commands`, `-- dynamodb`, `-- functions`, `-- http`, `-- journal`,
+//! `-- offline`, `-- replay` and `-- uploads` prints only those figures, and leaves the file
+//! unchanged. So does `-- scale`, which takes minutes and is not among the others: its figures are
+//! in `docs/SCALE.md`.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss, reason = "figures, for people")]
 #![allow(clippy::disallowed_methods, reason = "the day on which they were taken is one of them")]
 
@@ -25,7 +26,12 @@ mod table;
 mod uploads;
 
 use anyhow::{Context, Result};
+use mimalloc::MiMalloc;
 use table::ResultsTable;
+
+/// As in the program, so that no reference is slower by its allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -38,6 +44,11 @@ fn main() -> Result<()> {
             let folder = std::env::args_os().nth(2).context("no folder")?;
             return runtime.block_on(uploads::serve_peer(folder.as_ref()));
         }
+        Some("scan") => {
+            let (folder, assets) = (std::env::args_os().nth(2), std::env::args().nth(3));
+            let (folder, assets) = folder.zip(assets).context("no folder, or no count")?;
+            return runtime.block_on(rebuild::scan_alone(folder.as_ref(), assets.parse()?));
+        }
         Some("callers") => {
             return runtime.block_on(async {
                 callers::recognised(&mut table).await?;
@@ -45,12 +56,8 @@ fn main() -> Result<()> {
             });
         }
         Some("journal") => return runtime.block_on(journal::appends(&mut table)),
-        Some("dynamodb") => {
-            return runtime.block_on(async {
-                dynamodb::ratios(&mut table).await?;
-                commands::over_http(&mut table).await
-            });
-        }
+        Some("dynamodb") => return runtime.block_on(dynamodb::ratios(&mut table)),
+        Some("commands") => return runtime.block_on(commands::over_http(&mut table)),
         Some("replay") => return runtime.block_on(rebuild::replays(&mut table)),
         Some("http") => return runtime.block_on(http::requests(&mut table)),
         Some("uploads") => return runtime.block_on(uploads::small(&mut table)),

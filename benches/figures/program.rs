@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use engine::Tables;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// The interval of memory and phase samples.
 pub(crate) const SAMPLE: Duration = Duration::from_millis(5);
@@ -82,24 +84,31 @@ impl Program {
 
     /// Runs a command on a data folder to its end.
     pub(crate) async fn run(command: &str, data: &Path, more: &[&Path]) -> Result<Taken> {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_asset-ledger"));
+        program.args([command, "--data"]).arg(data).args(more);
+        Self::to_its_end(program).await
+    }
+
+    /// Runs this bench itself as a program that scans a journal of so many assets.
+    pub(crate) async fn scan(data: &Path, assets: u64) -> Result<Taken> {
+        let mut program = Command::new(std::env::current_exe()?);
+        program.arg("scan").arg(data).arg(assets.to_string());
+        Self::to_its_end(program).await
+    }
+
+    async fn to_its_end(mut program: Command) -> Result<Taken> {
         let start = Instant::now();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_asset-ledger"))
-            .args([command, "--data"])
-            .arg(data)
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(tempfile::tempfile()?)
-            .spawn()?;
-        let mut peak = 0.0_f64;
-        let ended = loop {
-            if let Some(ended) = program.try_wait()? {
-                break ended;
+        let mut program = program.stdout(Stdio::null()).stderr(tempfile::tempfile()?).spawn()?;
+        let (process, mut peak) = (program.id(), 0.0_f64);
+        let mut end = spawn_blocking(move || program.wait().map(|ended| (ended, start.elapsed())));
+        let (ended, time) = loop {
+            match timeout(SAMPLE, &mut end).await {
+                Ok(end) => break end??,
+                Err(_) => peak = peak.max(memory(process, "VmHWM:").unwrap_or_default()),
             }
-            peak = peak.max(memory(program.id(), "VmHWM:").unwrap_or_default());
-            tokio::time::sleep(SAMPLE).await;
         };
-        ensure!(ended.success(), "{command} failed: {ended}");
-        Ok(Taken { time: start.elapsed(), peak })
+        ensure!(ended.success(), "a program failed: {ended}");
+        Ok(Taken { time, peak })
     }
 
     fn start(mut command: Command) -> Result<Self> {
