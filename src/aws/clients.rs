@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -39,6 +40,7 @@ impl Clients {
             .behavior_version(behavior())
             .timeout_config(timeouts(operation))
             .retry_config(retries())
+            .stalled_stream_protection(unprotected())
             .build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(tables),
@@ -63,7 +65,8 @@ impl Clients {
         let streams = aws_sdk_dynamodbstreams::config::Builder::from(shared)
             .behavior_version(behavior())
             .timeout_config(timeouts(operation))
-            .retry_config(retries());
+            .retry_config(retries())
+            .stalled_stream_protection(unprotected());
         let streams = match streams_endpoint(shared) {
             Some(url) => streams.endpoint_url(url),
             None => streams,
@@ -92,6 +95,12 @@ fn behavior() -> BehaviorVersion {
 pub(super) fn timeouts(operation: Duration) -> TimeoutConfig {
     let one = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT);
     one.operation_timeout(operation).build()
+}
+
+/// None: a request and its answer are small, whole in memory, and end with their attempt's timeout.
+/// The measurement of each body's throughput would be a part of what a call costs.
+fn unprotected() -> StalledStreamProtectionConfig {
+    StalledStreamProtectionConfig::disabled()
 }
 
 /// Set here, like the timeouts, and not by variables: a function builds its configuration itself,
