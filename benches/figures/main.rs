@@ -26,12 +26,7 @@ mod table;
 mod uploads;
 
 use anyhow::{Context, Result};
-use mimalloc::MiMalloc;
 use table::ResultsTable;
-
-/// As in the program, so that no reference is slower by its allocator.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
