@@ -66,9 +66,9 @@ async fn in_files(table: &mut ResultsTable, folder: &Path, assets: u64) -> Resul
     let peak = Program::run("replay", folder, &[]).await?.peak;
     let what = format!("the program, peak memory, {} events", assets * 5);
     table.figure(&what, &format!("{peak:.0} MiB"), "with comparison and switch", "< 100 MiB, flat");
+    drop((journal, views));
     // Else the disk is busy with what was written until here.
     ensure!(Command::new("sync").status()?.success(), "no sync");
-    drop((journal, views));
     let before = Program::scan(folder, assets).await?.time;
     let verified = Program::run("verify", folder, &[]).await?;
     let hashed = rate(assets * 5, (before + Program::scan(folder, assets).await?.time) / 2);

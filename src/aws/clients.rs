@@ -40,7 +40,7 @@ impl Clients {
             .behavior_version(behavior())
             .timeout_config(timeouts(operation))
             .retry_config(retries())
-            .stalled_stream_protection(unprotected())
+            .stalled_stream_protection(no_stream_protection())
             .build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(tables),
@@ -66,7 +66,7 @@ impl Clients {
             .behavior_version(behavior())
             .timeout_config(timeouts(operation))
             .retry_config(retries())
-            .stalled_stream_protection(unprotected());
+            .stalled_stream_protection(no_stream_protection());
         let streams = match streams_endpoint(shared) {
             Some(url) => streams.endpoint_url(url),
             None => streams,
@@ -97,9 +97,9 @@ pub(super) fn timeouts(operation: Duration) -> TimeoutConfig {
     one.operation_timeout(operation).build()
 }
 
-/// None: a request and its answer are small, whole in memory, and end with their attempt's timeout.
-/// The measurement of each body's throughput would be a part of what a call costs.
-fn unprotected() -> StalledStreamProtectionConfig {
+/// A request and its answer are small, whole in memory, and end with the timeout of their attempt.
+/// To measure the throughput of each body would only add to what a call costs.
+fn no_stream_protection() -> StalledStreamProtectionConfig {
     StalledStreamProtectionConfig::disabled()
 }
 
@@ -134,8 +134,12 @@ fn endpoint(shared: &SdkConfig, service: &str) -> Option<String> {
 mod tests {
     use aws_credential_types::Credentials;
     use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_sdk_dynamodb::error::SdkError;
     use aws_types::service_config::LoadServiceConfig;
     use engine::{Engine, Fault};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
     use tokio::time::Instant;
 
     use super::*;
@@ -187,6 +191,32 @@ mod tests {
         }
         let waits: Duration = (0..TRIES - 1).map(|nth| FIRST_WAIT * (1 << nth)).sum();
         assert!(waits < API_OPERATION, "{waits:?}: the last tries would never be made");
+    }
+
+    /// Both timeouts include the body: no other guard of a stream is left.
+    #[tokio::test]
+    async fn a_call_whose_answer_never_ends_is_tried_again_and_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, mut attempts) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+                let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+                stream.write_all(begun).await.unwrap();
+                asked.send(()).unwrap();
+                open.push(stream);
+            }
+        });
+        let key = SharedCredentialsProvider::new(Credentials::for_tests());
+        let shared = shared().endpoint_url(url).credentials_provider(key).build();
+        let call = Clients::new(&shared, ATTEMPT * 3).dynamodb.list_tables().send();
+        let ended = tokio::time::timeout(ATTEMPT * 20, call).await.unwrap();
+        assert!(matches!(ended, Err(SdkError::TimeoutError(_))), "{ended:?}");
+        let attempts = std::iter::from_fn(|| attempts.try_recv().ok()).count();
+        assert!(attempts >= 2, "{attempts}: an attempt did not end");
     }
 
     /// The SDK has several first waits, by error and by version: this is the one in use.
