@@ -19,6 +19,7 @@ use super::meter::{Meter, MetricsSource};
 use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
 use super::middleware::rate::{CallerRates, RatePolicy};
+use super::openapi::ServedDescription;
 use super::principal::AuthMode;
 use super::quotas::Quotas;
 use super::readiness::Check;
@@ -93,8 +94,7 @@ impl Default for Limits {
 pub(super) struct SharedApi {
     pub(super) api: Arc<Api>,
     pub(super) quotas: Arc<Quotas>,
-    /// The description of the API, as it is served.
-    pub(super) description: Arc<str>,
+    pub(super) description: Arc<ServedDescription>,
 }
 
 impl FromRef<SharedApi> for Arc<Quotas> {
@@ -109,7 +109,7 @@ impl FromRef<SharedApi> for Arc<Api> {
     }
 }
 
-impl FromRef<SharedApi> for Arc<str> {
+impl FromRef<SharedApi> for Arc<ServedDescription> {
     fn from_ref(shared: &SharedApi) -> Self {
         Self::clone(&shared.description)
     }

@@ -46,12 +46,9 @@ pub use watch::{only_metrics, watch};
 
 /// The whole API.
 pub fn router(api: Api) -> Router {
-    let (routes, description) = routes::routes().split_for_parts();
-    let with_keys = api.auth == AuthMode::Required;
-    let description = openapi::served(description, with_keys, api.tokens.is_some());
     let (effects, hosts) = (api.effects.clone(), api.hosts.clone());
     let around = Surroundings::new(effects, hosts, api.gate(), api.limits.deadline);
     let quotas = Arc::new(Quotas::new(Arc::clone(&api.totals), api.effects.clone()));
-    let shared = SharedApi { api: Arc::new(api), quotas, description };
-    routes.layer(around).with_state(shared)
+    let shared = SharedApi { api: Arc::new(api), quotas, description: Arc::default() };
+    routes::routes().layer(around).with_state(shared)
 }

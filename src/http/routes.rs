@@ -15,6 +15,8 @@ mod uploads;
 mod urls;
 mod usage;
 
+use axum::Router;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
@@ -62,12 +64,18 @@ fn operations() -> Vec<Operation> {
     operations
 }
 
-/// Every operation, with its description.
-pub(super) fn routes() -> OpenApiRouter<SharedApi> {
-    let none = OpenApiRouter::with_openapi(openapi::description());
-    operations().into_iter().fold(none, |all, (label, (schemas, paths, methods))| {
-        all.routes((schemas, paths, labelled(label, methods)))
+/// Every operation, at its path.
+pub(super) fn routes() -> Router<SharedApi> {
+    operations().into_iter().fold(Router::new(), |all, (label, (_, paths, methods))| {
+        let methods = labelled(label, methods);
+        paths.paths.keys().fold(all, |all, path| all.route(path, methods.clone()))
     })
+}
+
+/// The description of every operation, without what all have in common.
+pub(super) fn description() -> OpenApi {
+    let none = OpenApiRouter::with_openapi(openapi::description());
+    operations().into_iter().fold(none, |all, (_, described)| all.routes(described)).into_openapi()
 }
 
 #[cfg(test)]
