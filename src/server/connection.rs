@@ -76,8 +76,10 @@ impl Protocol {
 /// Why a connection ends that its client keeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Another one needs its slot, or the server stops.
-    Asked,
+    /// Another one needs its slot.
+    Wanted,
+    /// The server stops.
+    Stopped,
     /// The client sends no request.
     Silent,
 }
@@ -113,12 +115,12 @@ impl<S: AnsweringService> ConnectionContext<S> {
         let mut http = http1::Builder::new();
         // The slot knows since when the connection waits for a head.
         http.header_read_timeout(None).max_header_size(HEAD_MAX).max_buf_size(BUFFER);
-        let socket = Socket::new(stream, Arc::clone(&self.memory));
+        let socket = Socket::new(stream, Arc::clone(&self.memory), Arc::clone(&slot));
         let mut connection = http.serve_connection(TokioIo::new(socket), answer);
         let end = pin!(async {
             tokio::select! {
-                () = slot.wanted.cancelled() => End::Asked,
-                () = self.stop.cancelled() => End::Asked,
+                () = slot.wanted.cancelled() => End::Wanted,
+                () = self.stop.cancelled() => End::Stopped,
                 () = slot.idles_for(HEAD) => End::Silent,
             }
         });
@@ -126,7 +128,12 @@ impl<S: AnsweringService> ConnectionContext<S> {
             let serving = poll_fn(|cx| connection.poll_without_shutdown(cx));
             tokio::select! {
                 outcome = serving => Some(outcome),
-                end = OnWake::new(end) => (end == End::Silent).then_some(Ok(())),
+                end = OnWake::new(end) => match end {
+                    End::Silent => Some(Ok(())),
+                    // hyper would wait for the rest of a first head.
+                    End::Wanted if slot.is_unused() => Some(Ok(())),
+                    End::Wanted | End::Stopped => None,
+                },
             }
         };
         let outcome = if let Some(outcome) = served {
@@ -169,7 +176,7 @@ impl<S: AnsweringService> ConnectionContext<S> {
             Ok(memory) => (response, memory),
             Err(_) => (self.no_room(), None),
         };
-        Ok(response.map(|body| ResponseBody { body, _busy: busy, _memory: memory }))
+        Ok(response.map(|body| ResponseBody::new(body, busy, memory)))
     }
 
     fn no_room(&self) -> Response<Body> {
@@ -218,7 +225,7 @@ mod tests {
     use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tokio::time::{Instant, sleep};
 
     use super::super::slots::ConnectionLimit;
@@ -247,6 +254,40 @@ mod tests {
         client.read_to_string(&mut answer).await.unwrap();
         serving.await.unwrap();
         (began.elapsed(), answer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_gets_a_long_answer_whole_and_its_memory_is_counted() {
+        // More than the kernel's buffers take.
+        const LONG_ANSWER: usize = 16 << 20;
+        let answer = get(async || vec![7_u8; LONG_ANSWER]);
+        let stop = CancellationToken::new();
+        let context = ConnectionContext::new(Router::new().fallback(answer), Protocol::Api, stop);
+        let memory = Arc::clone(&context.memory);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(64 << 10).unwrap();
+        let mut client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, from) = listener.accept().await.unwrap();
+        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
+        let began = Instant::now();
+        let serving = tokio::spawn(Arc::new(context).converse(stream, from, slot));
+        client.write_all(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+        let (mut sent, mut block) = (0, vec![0; 256 << 10]);
+        loop {
+            sleep(HEAD / 4).await;
+            match client.read(&mut block).await.unwrap() {
+                0 => break,
+                read => sent += read,
+            }
+            if sent < LONG_ANSWER / 4 {
+                assert!(memory.held_kib() >= LONG_ANSWER >> 10, "{} KiB", memory.held_kib());
+            }
+        }
+        serving.await.unwrap();
+        let time = began.elapsed();
+        assert!(sent > LONG_ANSWER && time > HEAD * 2, "{sent} bytes, {time:?}");
+        assert_eq!(memory.held_kib(), 0);
     }
 
     #[tokio::test(start_paused = true)]

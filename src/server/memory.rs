@@ -32,6 +32,11 @@ impl ResponseMemory {
         Arc::new(Self { room, waiting: AtomicUsize::new(0) })
     }
 
+    #[cfg(test)]
+    pub(super) fn held_kib(&self) -> usize {
+        ROOM as usize - self.room.available_permits()
+    }
+
     /// Whether answers wait for room.
     pub(super) fn is_short(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0

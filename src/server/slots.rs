@@ -44,6 +44,8 @@ pub(super) struct ConnectionSlot {
     idle_since: AtomicU64,
     /// Whether the connection was asked to end since it became idle.
     asked: AtomicBool,
+    /// Whether it had a request.
+    used: AtomicBool,
     /// Cancelled if the connection must end because another one needs its slot.
     pub(super) wanted: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -80,6 +82,7 @@ impl ConnectionLimit {
             number,
             idle_since: AtomicU64::new(self.now()),
             asked: AtomicBool::new(false),
+            used: AtomicBool::new(false),
             wanted: CancellationToken::new(),
             _permit: permit,
         });
@@ -118,7 +121,20 @@ impl ConnectionSlot {
     /// A request arrived. The connection counts as busy until the result is dropped.
     pub(super) fn work(self: &Arc<Self>) -> Busy {
         self.idle_since.store(0, Ordering::Relaxed);
+        self.used.store(true, Ordering::Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// Whether there was no request yet, so that nothing is to be sent.
+    pub(super) fn is_unused(&self) -> bool {
+        !self.used.load(Ordering::Relaxed)
+    }
+
+    /// The client goes on reading the end of an answer, which counts as idle time.
+    pub(super) fn reads_on(&self) {
+        if self.idle_since.load(Ordering::Relaxed) > 0 {
+            self.idle_since.store(self.limit.now(), Ordering::Relaxed);
+        }
     }
 
     /// Since when no request is in progress.

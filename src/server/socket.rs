@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::memory::ResponseMemory;
+use super::slots::ConnectionSlot;
 
 /// How long a client may read nothing of an answer.
 const UNREAD: Duration = Duration::from_mins(1);
@@ -23,6 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
     memory: Arc<ResponseMemory>,
+    slot: Arc<ConnectionSlot>,
     stalled: Option<Stalled>,
 }
 
@@ -33,8 +35,12 @@ struct Stalled {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, memory: Arc<ResponseMemory>) -> Self {
-        Self { stream, memory, stalled: None }
+    pub(super) fn new(
+        stream: TcpStream,
+        memory: Arc<ResponseMemory>,
+        slot: Arc<ConnectionSlot>,
+    ) -> Self {
+        Self { stream, memory, slot, stalled: None }
     }
 
     fn judge(
@@ -43,7 +49,9 @@ impl Socket {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.slot.reads_on();
+            }
             return written;
         }
         let stalled = self
@@ -108,13 +116,15 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
+    use super::super::slots::ConnectionLimit;
     use super::*;
 
     /// How long a client may read nothing.
     async fn patience(memory: &Arc<ResponseMemory>) -> Duration {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut socket = Socket::new(listener.accept().await.unwrap().0, Arc::clone(memory));
+        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
+        let mut socket = Socket::new(listener.accept().await.unwrap().0, Arc::clone(memory), slot);
         let began = Instant::now();
         let error = socket.write_all(&vec![0; 64 << 20]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

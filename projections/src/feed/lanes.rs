@@ -93,7 +93,7 @@ impl LaneEntry {
     /// that is not a reference.
     fn closing(&self) -> Option<Closing> {
         let (week, days) = self.text.strip_prefix(CLOSED)?.split_once(' ')?;
-        let next = FeedWeek(week.parse().ok()?);
+        let next = Some(FeedWeek(week.parse().ok()?)).filter(|week| *week <= FeedWeek::LAST)?;
         let closing = Closing { next, retention: FeedRetention::of_days(days.parse().ok()?)? };
         (closing.to_string() == self.text).then_some(closing)
     }
@@ -175,6 +175,8 @@ mod tests {
             "next week 1 6",
             "next week 1 030",
             "next week 1 30\n",
+            "next week 1000001 30",
+            "next week 4294967295 30",
             "2970 30",
             "",
         ] {

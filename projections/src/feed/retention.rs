@@ -71,6 +71,8 @@ pub struct FeedWeek(pub(super) u32);
 
 impl FeedWeek {
     const SECONDS: i64 = 7 * 24 * 60 * 60;
+    /// In the year 21135: a later week was forged, and has no time.
+    pub(super) const LAST: Self = Self(1_000_000);
 
     /// The week of a time.
     #[must_use]

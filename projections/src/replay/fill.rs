@@ -108,7 +108,11 @@ impl Replay {
             tokio::select! {
                 Some(news) = heard.recv() => {
                     take(&mut progress, news);
-                    note(&progress);
+                    // Without rows there is no progress to go on from: a later run may accept
+                    // broken histories. It is known as soon as one is in the progress.
+                    if progress.broken_count > 0 || !work.in_vain.load(Ordering::Relaxed) {
+                        note(&progress);
+                    }
                 }
                 Some(ended) = workers.join_next() => ended.map_err(|_| ReplayError::Cut)??,
                 else => break,

@@ -503,6 +503,61 @@ async fn the_saved_position_is_never_beyond_a_row_that_was_not_written() {
     }
 }
 
+/// A journal whose pages take time, those of its first segment the least.
+struct Slow(Arc<MemoryJournal>);
+
+impl JournalDecorator for Slow {
+    type Inner = MemoryJournal;
+
+    fn inner(&self) -> &MemoryJournal {
+        &self.0
+    }
+
+    async fn page(
+        &self,
+        of: &Segment,
+        after: Option<&ScanPosition>,
+    ) -> Result<Scanned, StoreError> {
+        let millis = if of.number == 0 { 1 } else { 5 };
+        tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
+        self.0.page(of, after).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_beside_a_broken_history_saves_no_position_beyond_a_row_that_was_not_written() {
+    let mut stories: Vec<_> = (1..=1_600).map(story).collect();
+    // Its batch waits while the one before it is written, and the other segment goes on.
+    let middle = &mut stories[601].lines[1].body;
+    *middle = middle.replace("anonymous", "somebody");
+    let world = World::with(&stories).await;
+    let mut stops = 0;
+    for steps in 1..=30 {
+        let table: Arc<MemoryViews> = Arc::default();
+        let mut replay = world.replay_of(Arc::new(Slow(world.journal.clone())));
+        (replay.table, replay.options.segments) = (table.clone(), 2);
+        replay.options.rate = Some(100);
+        let stop = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100) * steps).await;
+            world.stop.send_replace(true);
+        };
+        let (stopped, ()) = tokio::join!(replay.run(), stop);
+        world.stop.send_replace(false);
+        match stopped {
+            Ok(ReplayOutcome::Stopped) => stops += 1,
+            Ok(ReplayOutcome::Refused(_)) => continue,
+            other => panic!("{steps}: {other:?}"),
+        }
+        let left = table.progress().await.unwrap().unwrap();
+        let rows = table.rows(left.generation);
+        let all = rows.list(&ListQuery::all(Tenant::default(), usize::MAX)).await.unwrap();
+        let claimed: u64 = left.stretches.iter().map(|stretch| stretch.assets).sum();
+        let there = all.assets.len() as u64;
+        assert!(left.broken_count > 0 || claimed <= there, "{steps}: {claimed} of {there}");
+    }
+    assert!(stops > 5, "{stops}");
+}
+
 #[tokio::test]
 async fn an_event_of_a_newer_version_is_set_aside_and_keeps_no_other_row_from_being_read() {
     let stories: Vec<_> = (1..=4).map(story).collect();

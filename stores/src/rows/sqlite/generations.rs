@@ -23,8 +23,8 @@ use projections::views::PutOutcome;
 
 /// Rows of one page: some 300 KB.
 const PAGE: usize = 1_000;
-/// Rows of a page that are not read yet: their columns stay below the size from which the allocator
-/// returns memory to the system each time.
+/// Rows of a page that are not read yet. Their columns are small enough to be allocated again and
+/// again without new memory from the system.
 const UNREAD_PAGE: usize = 250;
 /// Rows removed in one transaction: few enough that waiting commands are hardly delayed.
 const REMOVED: usize = 2_000;
