@@ -64,8 +64,8 @@ pub struct RowPage {
 /// * `tenants` names every tenant with a row of this generation or a parked asset. It reads the
 ///   keys of all rows if the store has no index of them.
 /// * An unreadable row is returned as such and is not an error.
-/// * The pages of `unread_page` have together the rows of those of `page`, each of which reads as the
-///   same asset or error.
+/// * The pages of `unread_page` have together the rows of those of `page`, each of which reads as
+///   the same asset or error.
 /// * `erase` deletes one row, whatever its content, and succeeds if there is none. It does not
 ///   exclude a late duplicate: project the asset right after it, from a fresh history.
 /// * `totals` sees every `put_totals` that returned before. It returns the tenant's row, or all
@@ -88,8 +88,8 @@ pub trait Rows: Views {
         after: Option<&str>,
     ) -> Result<RowPage, StoreError>;
 
-    /// A page of the same sequence, of any length, with rows that are not read yet. The default is for
-    /// a store that reads them together with the page.
+    /// A page of the same sequence, of any length, with rows that are not read yet. The default is
+    /// for a store that reads them together with the page.
     async fn unread_page(
         &self,
         tenant: &Tenant,

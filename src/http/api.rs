@@ -1,6 +1,6 @@
 //! The state of the routes: stores, settings and limits.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::extract::FromRef;
@@ -19,7 +19,6 @@ use super::meter::{Meter, MetricsSource};
 use super::middleware::auth::Gate;
 use super::middleware::origin::AllowedHosts;
 use super::middleware::rate::{CallerRates, RatePolicy};
-use super::openapi::ServedDescription;
 use super::principal::AuthMode;
 use super::quotas::Quotas;
 use super::readiness::Check;
@@ -89,12 +88,15 @@ impl Default for Limits {
     }
 }
 
+/// A text that is made when it is first needed.
+pub(super) type LazyText = LazyLock<Arc<str>, Box<dyn FnOnce() -> Arc<str> + Send>>;
+
 /// The state of the router. Axum copies it for every request.
 #[derive(Clone)]
 pub(super) struct SharedApi {
     pub(super) api: Arc<Api>,
     pub(super) quotas: Arc<Quotas>,
-    pub(super) description: Arc<ServedDescription>,
+    pub(super) description: Arc<LazyText>,
 }
 
 impl FromRef<SharedApi> for Arc<Quotas> {
@@ -109,9 +111,10 @@ impl FromRef<SharedApi> for Arc<Api> {
     }
 }
 
-impl FromRef<SharedApi> for Arc<ServedDescription> {
+/// The description of the API.
+impl FromRef<SharedApi> for Arc<str> {
     fn from_ref(shared: &SharedApi) -> Self {
-        Self::clone(&shared.description)
+        LazyLock::force(&shared.description).clone()
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) mod tests;
 mod watch;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 
@@ -49,6 +49,10 @@ pub fn router(api: Api) -> Router {
     let (effects, hosts) = (api.effects.clone(), api.hosts.clone());
     let around = Surroundings::new(effects, hosts, api.gate(), api.limits.deadline);
     let quotas = Arc::new(Quotas::new(Arc::clone(&api.totals), api.effects.clone()));
-    let shared = SharedApi { api: Arc::new(api), quotas, description: Arc::default() };
+    let (with_keys, with_tokens) = (api.auth == AuthMode::Required, api.tokens.is_some());
+    // It takes milliseconds, for which the start of a function would wait.
+    let described = move || openapi::served(routes::description(), with_keys, with_tokens).into();
+    let description = Arc::new(LazyLock::new(Box::new(described) as _));
+    let shared = SharedApi { api: Arc::new(api), quotas, description };
     routes::routes().layer(around).with_state(shared)
 }

@@ -2,12 +2,11 @@
 
 mod details;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -15,10 +14,7 @@ use utoipa::openapi::path::{Operation, Parameter, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Required, Response as Described, ResponseBuilder};
 
-use super::api::Api;
 use super::errors::{PROBLEM_JSON, ProblemBody};
-use super::principal::AuthMode;
-use super::routes;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -43,24 +39,9 @@ pub(super) fn description() -> OpenApi {
     Description::openapi()
 }
 
-/// The description as it is served. It is made for the first request for it: it takes milliseconds,
-/// for which the start of a function would wait.
-#[derive(Default)]
-pub(super) struct ServedDescription(OnceLock<Bytes>);
-
-impl ServedDescription {
-    fn text(&self, api: &Api) -> Bytes {
-        let made = || {
-            let with_keys = api.auth == AuthMode::Required;
-            served(routes::description(), with_keys, api.tokens.is_some()).into()
-        };
-        self.0.get_or_init(made).clone()
-    }
-}
-
-/// The text of the description: every operation can fail with the service's own errors, and
+/// The description as it is served: every operation can fail with the service's own errors, and
 /// every error is a problem document. Without keys, no operation states a scope.
-fn served(mut description: OpenApi, with_keys: bool, with_tokens: bool) -> String {
+pub(super) fn served(mut description: OpenApi, with_keys: bool, with_tokens: bool) -> String {
     for (scheme, format, used) in [(SCHEME, "API key", with_keys), (JWT_SCHEME, "JWT", with_tokens)]
     {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(format);
@@ -166,9 +147,6 @@ fn told_as_problem(answer: &mut Described) {
 /// Read the description of this API
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses(
     (status = 200, description = "OpenAPI 3.1", body = Object)))]
-pub(super) async fn document(
-    State(api): State<Arc<Api>>,
-    State(description): State<Arc<ServedDescription>>,
-) -> Response {
-    ([(CONTENT_TYPE, "application/json")], description.text(&api)).into_response()
+pub(super) async fn document(State(served): State<Arc<str>>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], served.to_string()).into_response()
 }

@@ -183,8 +183,8 @@ impl Database {
 
     /// Like [`Database::write`], for a thread that may block: returns as soon as `job` is queued.
     /// The writer's thread calls `answered` with the result after the commit, before the next one.
-    /// If there is no writer, this thread calls it, with the error. If the writer ends before it takes
-    /// the job, `answered` is dropped without a call.
+    /// If there is no writer, this thread calls it, with the error. If the writer ends before it
+    /// takes the job, `answered` is dropped without a call.
     pub fn write_from_thread<T, F, A>(&self, job: F, answered: A)
     where
         T: Send + 'static,
