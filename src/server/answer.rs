@@ -1,8 +1,9 @@
 //! The body of an answer while it is sent. Until at most the buffer of a connection is left of it,
-//! the connection counts as busy, and its memory is counted.
+//! the connection counts as busy. Its memory is counted until it is freed.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
@@ -15,12 +16,25 @@ pub(super) struct ResponseBody {
     /// Whether bytes of it were taken.
     begun: bool,
     _busy: Busy,
-    _memory: Option<OwnedSemaphorePermit>,
+    memory: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Bytes of an answer whose memory is counted until they are freed, which is after the last of them
+/// is sent.
+struct CountedBytes {
+    bytes: Bytes,
+    _memory: Arc<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for CountedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl ResponseBody {
     pub(super) fn new(body: Body, busy: Busy, memory: Option<OwnedSemaphorePermit>) -> Self {
-        Self { body, begun: false, _busy: busy, _memory: memory }
+        Self { body, begun: false, _busy: busy, memory: memory.map(Arc::new) }
     }
 }
 
@@ -33,7 +47,12 @@ impl HttpBody for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.begun = true;
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let counted = |bytes| match &self.memory {
+            Some(memory) => Bytes::from_owner(CountedBytes { bytes, _memory: memory.clone() }),
+            None => bytes,
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(counted))))
     }
 
     /// Only of an empty body: hyper drops a body as soon as it is at its end, when it has taken the

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::memory::ResponseMemory;
 use super::slots::ConnectionSlot;
 
-/// How long a client may read nothing of an answer.
+/// How long the kernel may take nothing more of an answer, because its client does not read.
 const UNREAD: Duration = Duration::from_mins(1);
 /// The same while other answers wait for the memory that its answer holds.
 const UNREAD_WHEN_SHORT: Duration = Duration::from_secs(2);

@@ -151,8 +151,12 @@ impl LanedFeed {
             // no gap, unless an entry was removed.
             found = self.lanes.places(lane, first, count).await?;
             found.retain(|place| place.number <= last);
-            if !whole(&found, first) && !self.may_be_expired(lane) {
-                tracing::error!(%lane, from = first, to = last, "entries of the feed are missing");
+            if !whole(&found, first) {
+                if self.may_be_expired(lane) {
+                    tracing::warn!(%lane, from = first, to = last, "the feed lacks old entries");
+                } else {
+                    tracing::error!(%lane, from = first, to = last, "entries of the feed are missing");
+                }
             }
         }
         Ok((found, full))
