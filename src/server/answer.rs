@@ -66,3 +66,26 @@ impl HttpBody for ResponseBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::super::memory::ResponseMemory;
+    use super::super::slots::ConnectionLimit;
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_is_counted_until_the_bytes_are_freed() {
+        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
+        let memory = ResponseMemory::new();
+        let held = memory.hold(1 << 20).await.ok().flatten();
+        let mut body = ResponseBody::new(Body::from(vec![0; 1 << 20]), slot.work(), held);
+        let bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(bytes.len(), 1 << 20);
+        drop(body);
+        assert_eq!(memory.held_kib(), 1 << 10);
+        drop(bytes);
+        assert_eq!(memory.held_kib(), 0);
+    }
+}
