@@ -155,7 +155,7 @@ impl LanedFeed {
                 if self.may_be_expired(lane) {
                     tracing::warn!(%lane, from = first, to = last, "the feed lacks old entries");
                 } else {
-                    tracing::error!(%lane, from = first, to = last, "entries of the feed are missing");
+                    tracing::error!(%lane, from = first, to = last, "the feed lacks entries");
                 }
             }
         }
