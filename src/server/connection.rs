@@ -230,9 +230,10 @@ async fn linger(mut stream: TcpStream) {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use axum::routing::get;
+    use axum::routing::{MethodRouter, get};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket};
+    use tokio::task::JoinHandle;
     use tokio::time::{Instant, sleep};
 
     use super::super::slots::ConnectionLimit;
@@ -241,6 +242,28 @@ mod tests {
     /// A request that takes longer than a client may be silent.
     const LONG: Duration = Duration::from_mins(3);
 
+    /// A client that has sent this to a server with one answer.
+    struct Conversation {
+        client: TcpStream,
+        memory: Arc<ResponseMemory>,
+        serving: JoinHandle<()>,
+    }
+
+    impl Conversation {
+        async fn begun(client: TcpSocket, answer: MethodRouter, sent: &[u8]) -> Self {
+            let (service, stop) = (Router::new().fallback(answer), CancellationToken::new());
+            let context = ConnectionContext::new(service, Protocol::Api, stop);
+            let memory = Arc::clone(&context.memory);
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, from) = listener.accept().await.unwrap();
+            let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
+            let serving = tokio::spawn(Arc::new(context).converse(stream, from, slot));
+            client.write_all(sent).await.unwrap();
+            Self { client, memory, serving }
+        }
+    }
+
     /// How long the server keeps the connection of a client that sends this and no more, and what
     /// it answers.
     async fn kept(sent: &'static [u8]) -> (Duration, String) {
@@ -248,15 +271,10 @@ mod tests {
             sleep(LONG).await;
             "done"
         });
-        let stop = CancellationToken::new();
-        let context = ConnectionContext::new(Router::new().fallback(answer), Protocol::Api, stop);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, from) = listener.accept().await.unwrap();
-        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
         let began = Instant::now();
-        let serving = tokio::spawn(Arc::new(context).converse(stream, from, slot));
-        client.write_all(sent).await.unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        let Conversation { mut client, serving, .. } =
+            Conversation::begun(client, answer, sent).await;
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         serving.await.unwrap();
@@ -268,18 +286,12 @@ mod tests {
         // More than the kernel's buffers take.
         const LONG_ANSWER: usize = 16 << 20;
         let answer = get(async || vec![7_u8; LONG_ANSWER]);
-        let stop = CancellationToken::new();
-        let context = ConnectionContext::new(Router::new().fallback(answer), Protocol::Api, stop);
-        let memory = Arc::clone(&context.memory);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let began = Instant::now();
         let client = TcpSocket::new_v4().unwrap();
         client.set_recv_buffer_size(64 << 10).unwrap();
-        let mut client = client.connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, from) = listener.accept().await.unwrap();
-        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
-        let began = Instant::now();
-        let serving = tokio::spawn(Arc::new(context).converse(stream, from, slot));
-        client.write_all(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+        let head = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";
+        let Conversation { mut client, memory, serving } =
+            Conversation::begun(client, answer, head).await;
         let (mut sent, mut block) = (0, vec![0; 256 << 10]);
         loop {
             sleep(HEAD / 4).await;
@@ -305,16 +317,11 @@ mod tests {
             sleep(Duration::from_millis(10)).await;
             vec![7_u8; LONG_ANSWER]
         });
-        let stop = CancellationToken::new();
-        let context = ConnectionContext::new(Router::new().fallback(answer), Protocol::Api, stop);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, from) = listener.accept().await.unwrap();
-        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
-        let serving = tokio::spawn(Arc::new(context).converse(stream, from, slot));
         let head = b"GET / HTTP/1.1\r\nhost: here\r\nexpect: 100-continue\r\n\
             content-length: 9\r\n\r\n";
-        client.write_all(head).await.unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        let Conversation { mut client, serving, .. } =
+            Conversation::begun(client, answer, head).await;
         sleep(Duration::from_secs(1)).await;
         let mut received = Vec::new();
         client.read_to_end(&mut received).await.unwrap();

@@ -113,7 +113,7 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::super::slots::ConnectionLimit;
@@ -142,5 +142,22 @@ mod tests {
         tokio::task::yield_now().await;
         let beside_others = patience(&memory).await;
         assert!(beside_others < UNREAD_WHEN_SHORT * 2, "{beside_others:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_idle_time_begins_again_when_a_client_reads_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let slot = ConnectionLimit::by_descriptors().take().await.unwrap();
+        let stream = listener.accept().await.unwrap().0;
+        let mut socket = Socket::new(stream, ResponseMemory::new(), Arc::clone(&slot));
+        let writing = tokio::spawn(async move { socket.write_all(&vec![0; 64 << 20]).await });
+        sleep(UNREAD / 2).await;
+        let mut block = Vec::new();
+        client.take(32 << 20).read_to_end(&mut block).await.unwrap();
+        let began = Instant::now();
+        slot.idles_for(UNREAD).await;
+        assert!(began.elapsed() >= UNREAD * 3 / 4, "{:?}", began.elapsed());
+        writing.abort();
     }
 }
